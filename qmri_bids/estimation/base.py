@@ -1,0 +1,86 @@
+"""What every estimator returns, and the table in which estimators are found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.physics.protocol import BssfpProtocol
+
+
+class Status(IntEnum):
+    """Why a voxel has a value or none: the codes of the quality mask."""
+
+    OUTSIDE = 0
+    """Outside the brain mask: not estimated."""
+    CONVERGED = 1
+    """Estimated; the only code with a value in the maps."""
+    OUT_OF_RANGE = 2
+    """The estimate lies outside the range on which the estimator is valid."""
+    NO_ROOT = 3
+    """The signal equations have no solution with positive T1 and T2."""
+    LOW_SIGNAL = 4
+    """Signal too low against the noise for an estimate."""
+    INVALID_INPUT = 5
+    """A cycle or a known map has no finite value here."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownMaps:
+    """Maps that are measured otherwise and enter an estimation as known.
+
+    Parameters
+    ----------
+    b1
+        Actual over nominal flip angle, shape (...).
+    """
+
+    b1: NDArray[np.floating]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Parameters with their uncertainty, voxel by voxel.
+
+    Parameters
+    ----------
+    values
+        Maps by name: `T1` [s], `T2` [s], `M0` [arbitrary], `off_resonance` [Hz]; shape (...). NaN where `status`
+        is not CONVERGED.
+    stdev
+        Standard deviation of each map that has one, same names, units and shape.
+    residual
+        Root mean square over the cycles of signal minus model, relative to the root mean square of the signal, shape (...).
+    status
+        `Status` codes, uint8, shape (...).
+    """
+
+    values: Mapping[str, NDArray[np.floating]]
+    stdev: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    residual: NDArray[np.floating]
+    status: NDArray[np.uint8]
+
+
+class Estimator(Protocol):
+    """Turns the complex signal of phase cycles into relaxation times."""
+
+    name: str
+
+    def check(self, protocol: BssfpProtocol) -> None:
+        """Raise `ProtocolNotSupported` if the estimator cannot serve the protocol."""
+        ...
+
+    def estimate(
+        self, cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol, known: KnownMaps
+    ) -> Estimate:
+        """Estimate from complex cycles of shape (..., N); the known maps have shape (...)."""
+        ...
+
+
+class ProtocolNotSupported(ValueError):
+    """An estimator cannot serve a protocol; the message says what it covers and what to do."""
