@@ -70,9 +70,15 @@ class Estimator(Protocol):
     """Turns the complex signal of phase cycles into relaxation times."""
 
     name: str
+    model: Mapping[str, str]
+    """What identifies the model behind the estimator, for the sidecar: name, version or hash."""
 
     def check(self, protocol: BssfpProtocol) -> None:
         """Raise `ProtocolNotSupported` if the estimator cannot serve the protocol."""
+        ...
+
+    def remarks(self, protocol: BssfpProtocol) -> tuple[str, ...]:
+        """Return what a reader of the maps must know of this estimator at this protocol, one sentence each."""
         ...
 
     def estimate(

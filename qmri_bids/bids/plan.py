@@ -1,0 +1,188 @@
+"""What was found in a session and what can be done with it, as frozen data that can be pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from qmri_bids.bids.refusal import Refusal, ValueSource
+from qmri_bids.physics.protocol import BssfpProtocol
+
+LayoutKind = Literal[
+    "mag-phase", "real-imag", "complex", "split-mag-phase", "split-real-imag", "split-complex"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindOptions:
+    """What the user asked for.
+
+    Parameters
+    ----------
+    no_b1
+        Work without a B1 map: B1 = 1 is assumed.
+    b1_nominal_flip_angle
+        Nominal flip angle of the B1 scan [rad], instead of FlipAngle in its sidecar.
+    b1_scale
+        Relative B1 per stored value, instead of the scale of the method: B1 = stored value × b1_scale.
+    run_label
+        Runs to use, with or without `run-`; empty for all.
+    filters
+        Content of a BIDS filter file, from `load_filter_file`.
+    """
+
+    no_b1: bool = False
+    b1_nominal_flip_angle: float | None = None
+    b1_scale: float | None = None
+    run_label: str | tuple[str, ...] | None = None
+    filters: Mapping[str, Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleFiles:
+    """Image files of a pc-bSSFP run.
+
+    The tuples in use have one path (4D, last axis = cycles) or one path per cycle (3D); the others are empty.
+
+    Parameters
+    ----------
+    magnitude, phase, real, imaginary, complex_
+        Paths by part.
+    phase_units
+        `rad`, or `arbitrary` for a scale to be detected; None where there is no phase image.
+    volumes
+        Index on the last axis of the volume of each cycle, in the order of the protocol; all zero for 3D files. Shorter
+        than the file where a table marks volumes as not valid.
+    """
+
+    magnitude: tuple[Path, ...] = ()
+    phase: tuple[Path, ...] = ()
+    real: tuple[Path, ...] = ()
+    imaginary: tuple[Path, ...] = ()
+    complex_: tuple[Path, ...] = ()
+    phase_units: Literal["rad", "arbitrary"] | None = None
+    volumes: tuple[int, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files, part by part."""
+        return self.magnitude + self.phase + self.real + self.imaginary + self.complex_
+
+
+@dataclass(frozen=True, kw_only=True)
+class B1Run:
+    """A B1+ map and how to scale it: relative B1 = stored value × `scale`.
+
+    Parameters
+    ----------
+    entities
+        Short names and labels, in the order of the file name.
+    method
+        `TB1TFL` or `TB1map`.
+    anatomical, map
+        Anatomical image on the grid of the map, None if there is none; the map.
+    anatomical_volume, map_volume
+        Index on the last axis where both lie in one file, else None.
+    scale
+        Relative B1 (1 = nominal) per stored value.
+    nominal_flip_angle
+        Flip angle of the preparation [rad], None for a TB1map.
+    intended_for
+        Runs that the sidecar names, as written there.
+    identifiers
+        B0FieldIdentifier of the sidecar.
+    sources, warnings
+        Where values came from; decisions and doubts as sentences.
+    """
+
+    entities: Mapping[str, str]
+    method: Literal["TB1TFL", "TB1map"]
+    anatomical: Path | None
+    map: Path
+    anatomical_volume: int | None = None
+    map_volume: int | None = None
+    scale: float
+    nominal_flip_angle: float | None = None
+    intended_for: tuple[str, ...] = ()
+    identifiers: tuple[str, ...] = ()
+    sources: tuple[ValueSource, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files, each once."""
+        return tuple(dict.fromkeys(path for path in (self.anatomical, self.map) if path is not None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PcBssfpRun:
+    """A phase-cycled bSSFP run that passed all checks.
+
+    Parameters
+    ----------
+    entities
+        Short names and labels in the order of the file name, without `part`; the label of a single cycle is removed
+        from `acq`.
+    suffix
+        Suffix of the raw files.
+    layout_kind
+        How the complex values are stored.
+    files
+        The image files.
+    grid
+        Shape of one volume.
+    protocol
+        In SI units, one increment per cycle in the order of `files.volumes`.
+    b1
+        The B1 map to use; None if the user chose to work without.
+    sources, warnings
+        Where values came from; decisions and doubts as sentences for the log and the report.
+    """
+
+    entities: Mapping[str, str]
+    suffix: str
+    layout_kind: LayoutKind
+    files: CycleFiles
+    grid: tuple[int, int, int]
+    protocol: BssfpProtocol
+    b1: B1Run | None
+    sources: tuple[ValueSource, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """Name of the run, e.g. `sub-01_acq-pcbssfp_flip-1`."""
+        return "_".join(f"{key}-{value}" for key, value in self.entities.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionPlan:
+    """Runs of one subject and session.
+
+    Parameters
+    ----------
+    subject, session
+        Bare labels; session None for all sessions of the subject.
+    pcbssfp
+        Runs that can be computed.
+    b1
+        B1 maps that can be used.
+    refusals
+        Runs that were meant to be used and cannot.
+    notes
+        Scans that were looked at and left alone, as sentences.
+    """
+
+    subject: str
+    session: str | None
+    pcbssfp: tuple[PcBssfpRun, ...] = ()
+    b1: tuple[B1Run, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def label(self) -> str:
+        """`sub-01` or `sub-01_ses-1`."""
+        return f"sub-{self.subject}" + (f"_ses-{self.session}" if self.session else "")

@@ -1,0 +1,95 @@
+"""What is said about a run that cannot be used, and where each value of one that can be used came from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueSource:
+    """A value of the protocol and where it came from, for the log, the report and the sidecars.
+
+    Parameters
+    ----------
+    key
+        Name of the value, e.g. `repetition_time`.
+    value
+        The value as text, in the unit given.
+    unit
+        Unit of `value`; empty where there is none.
+    source
+        File and key, `command line`, or `derived: …`.
+    """
+
+    key: str
+    value: str
+    unit: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}{' ' + self.unit if self.unit else ''} [{self.source}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A run that cannot be used, and what to do about it.
+
+    Parameters
+    ----------
+    file
+        File (relative to the dataset) that shows the fault.
+    key
+        Metadata key, column or property at fault.
+    expected, found
+        What the program needs and what is there.
+    advice
+        What the user can do.
+
+    Examples
+    --------
+    >>> print(
+    ...     Refusal(
+    ...         file="sub-01_VFA.json",
+    ...         key="FlipAngle",
+    ...         expected="a number in degrees",
+    ...         found="nothing",
+    ...         advice="Add FlipAngle.",
+    ...     )
+    ... )
+    sub-01_VFA.json: FlipAngle: expected a number in degrees, found nothing. Add FlipAngle.
+    """
+
+    file: str
+    key: str
+    expected: str
+    found: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key}: expected {self.expected}, found {self.found}. {self.advice}"
+
+
+class RefusedError(Exception):
+    """Carries a `Refusal` from the check that failed to the plan of the session."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal
+
+    def __str__(self) -> str:
+        return str(self.refusal)
+
+
+def refuse(*, file: str, key: str, expected: str, found: str, advice: str) -> RefusedError:
+    """Return the exception of a refusal, to be raised."""
+    return RefusedError(Refusal(file=file, key=key, expected=expected, found=found, advice=advice))
+
+
+def relative_name(path: Path, root: Path) -> str:
+    """Return a path as it is named in messages: relative to the dataset where it lies inside."""
+    try:
+        return Path(os.path.abspath(path)).relative_to(os.path.abspath(root)).as_posix()
+    except ValueError:
+        return str(path)

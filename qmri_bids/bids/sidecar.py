@@ -1,0 +1,150 @@
+"""Metadata of a file by the inheritance principle of BIDS, each value with the file that states it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from qmri_bids.bids.refusal import refuse, relative_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileName:
+    """The parts of a BIDS file name.
+
+    Parameters
+    ----------
+    entities
+        Short names and labels in the order of the file name, e.g. `{"sub": "01", "acq": "pcbssfp"}`.
+    suffix, extension
+        `VFA`, `.nii.gz`.
+    """
+
+    entities: Mapping[str, str]
+    suffix: str
+    extension: str
+
+
+def parse_name(path: Path) -> FileName:
+    """Return the parts of a BIDS file name; whatever is no `key-label` pair before the suffix is left out.
+
+    Examples
+    --------
+    >>> parse_name(Path("sub-01_acq-pcbssfp_flip-1_VFA.nii.gz")).entities
+    {'sub': '01', 'acq': 'pcbssfp', 'flip': '1'}
+    """
+    stem, _, extension = path.name.partition(".")
+    *pairs, suffix = stem.split("_")
+    entities = {}
+    for pair in pairs:
+        key, dash, label = pair.partition("-")
+        if dash:
+            entities[key] = label
+    return FileName(entities=entities, suffix=suffix, extension=f".{extension}" if extension else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sidecar:
+    """Metadata of one file.
+
+    Parameters
+    ----------
+    file
+        The data file, relative to the dataset.
+    expected_name
+        The sidecar beside the data file, where a missing key should be added.
+    values
+        Values by key.
+    origins
+        For every key the file that states it, relative to the dataset.
+    """
+
+    file: str
+    expected_name: str
+    values: Mapping[str, Any]
+    origins: Mapping[str, str]
+
+    def origin(self, key: str) -> str:
+        """Return where a key is stated, for a message; the sidecar that should state it if none does."""
+        return self.origins.get(key, self.expected_name)
+
+
+def read_sidecar(path: Path, *, root: Path) -> Sidecar:
+    """Merge all sidecars that apply to a file, from the top of the dataset down to its folder.
+
+    A sidecar applies if it lies in the folder of the file or above, has the same suffix and no entity that the file
+    lacks (BIDS, Common principles, inheritance). Of two in one folder the one with more entities is the nearer.
+
+    Raises
+    ------
+    RefusedError
+        If a sidecar that applies is not readable or is no JSON object.
+    """
+    name = parse_name(path)
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for candidate in applicable_files(path, root=root, suffix=name.suffix, extension=".json"):
+        origin = relative_name(candidate, root)
+        for key, value in _read_json(candidate, origin).items():
+            values[key] = value
+            origins[key] = origin
+    stem = path.name.partition(".")[0]
+    return Sidecar(
+        file=relative_name(path, root),
+        expected_name=relative_name(path.with_name(stem + ".json"), root),
+        values=values,
+        origins=origins,
+    )
+
+
+def applicable_files(path: Path, *, root: Path, suffix: str, extension: str) -> list[Path]:
+    """Return the files of a suffix that apply to `path` by inheritance, the most general first."""
+    entities = parse_name(path).entities
+    folders = [path.parent, *path.parent.parents]
+    if root not in folders:
+        folders = [path.parent]
+    else:
+        folders = folders[: folders.index(root) + 1]
+    found = []
+    for folder in reversed(folders):
+        # an index of the whole dataset is no help here: `sub-*` folders may hold thousands of other files
+        here = []
+        for candidate in folder.glob(f"*{suffix}{extension}"):
+            parts = parse_name(candidate)
+            if parts.suffix == suffix and parts.extension == extension and parts.entities.items() <= entities.items():
+                here.append(candidate)
+        found += sorted(here, key=lambda candidate: (len(parse_name(candidate).entities), candidate.name))
+    return found
+
+
+def _read_json(path: Path, shown: str) -> dict[str, Any]:
+    try:
+        stat = path.stat()
+        content = _cached_json(path, stat.st_mtime_ns, stat.st_size)
+    except (OSError, ValueError) as error:
+        raise refuse(
+            file=shown,
+            key="file",
+            expected="a JSON sidecar in UTF-8",
+            found=f"{error}",
+            advice="Repair or restore the file.",
+        ) from error
+    if not isinstance(content, dict):
+        raise refuse(
+            file=shown,
+            key="file",
+            expected="a JSON object of keys and values",
+            found=f"a {type(content).__name__}",
+            advice="Repair or restore the file.",
+        )
+    return content
+
+
+@lru_cache(maxsize=256)
+def _cached_json(path: Path, _modified: int, _size: int) -> Any:
+    """Read a JSON file once: dozens of phase cycles share the sidecars above them."""
+    return json.loads(path.read_text(encoding="utf-8"))

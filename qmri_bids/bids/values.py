@@ -1,0 +1,105 @@
+"""Typed values from sidecars: a number is a number, and all parts of a run agree on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.sidecar import Sidecar
+
+
+def wrong_value(sidecar: Sidecar, key: str, *, expected: str, advice: str) -> RefusedError:
+    """Return the refusal of a value that is there but cannot be used, or is missing."""
+    found = describe(sidecar.values[key]) if key in sidecar.values else "nothing"
+    return refuse(file=sidecar.origin(key), key=key, expected=expected, found=found, advice=advice)
+
+
+def describe(value: Any) -> str:
+    """Return a value as shown in a message: short, text in quotation marks."""
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "…"
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON is a finite number; a bool or a number in quotation marks is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def read_number(sidecar: Sidecar, key: str, *, expected: str, advice: str) -> float:
+    """Return a finite number.
+
+    A list of equal numbers, which BIDS allows where a value may change from volume to volume, counts as one.
+
+    Raises
+    ------
+    RefusedError
+        If the key is missing, its value is no finite number, or a list of different ones.
+    """
+    value = sidecar.values.get(key)
+    if isinstance(value, list) and value and all(is_number(item) for item in value):
+        if any(item != value[0] for item in value):
+            raise refuse(
+                file=sidecar.origin(key),
+                key=key,
+                expected=f"{expected}, the same for all volumes",
+                found=describe(value),
+                advice="Write the volumes of each value as a run of its own (flip-1, flip-2, …).",
+            )
+        value = value[0]
+    if not is_number(value):
+        raise wrong_value(sidecar, key, expected=expected, advice=advice)
+    return float(value)  # type: ignore[arg-type]
+
+
+def common_number(
+    sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str
+) -> tuple[float, str] | None:
+    """Return the number that all files of a run state and where, None if no file states it.
+
+    Raises
+    ------
+    RefusedError
+        If the value is no number or two files disagree.
+    """
+    stating = [sidecar for sidecar in sidecars if key in sidecar.values]
+    if not stating:
+        return None
+    numbers = [read_number(sidecar, key, expected=expected, advice=advice) for sidecar in stating]
+    for sidecar, number in zip(stating, numbers, strict=True):
+        if not math.isclose(number, numbers[0], rel_tol=1e-6):
+            raise refuse(
+                file=sidecar.origin(key),
+                key=key,
+                expected=f"{numbers[0]:g} as in {stating[0].origin(key)}: the files of one run share it",
+                found=f"{number:g}",
+                advice="Correct the sidecar, or give the files of different runs different entities.",
+            )
+    return numbers[0], f"{stating[0].origin(key)}: {key}"
+
+
+def common_text(sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str) -> tuple[str, str] | None:
+    """Return the text that all files of a run state and where, None if no file states it.
+
+    Raises
+    ------
+    RefusedError
+        If the value is no text or two files disagree.
+    """
+    stating = [sidecar for sidecar in sidecars if key in sidecar.values]
+    if not stating:
+        return None
+    for sidecar in stating:
+        value = sidecar.values[key]
+        if not isinstance(value, str):
+            raise wrong_value(sidecar, key, expected=expected, advice=advice)
+        if value != stating[0].values[key]:
+            raise refuse(
+                file=sidecar.origin(key),
+                key=key,
+                expected=f"{describe(stating[0].values[key])} as in {stating[0].origin(key)}: the files of one run share it",
+                found=describe(value),
+                advice="Correct the sidecar.",
+            )
+    return stating[0].values[key], f"{stating[0].origin(key)}: {key}"

@@ -1,0 +1,177 @@
+"""The command line of `qmri_bids`. Imports nothing heavy: `--help` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from qmri_bids import __version__
+from qmri_bids.estimation.table import DEFAULT_ESTIMATOR, ESTIMATORS
+from qmri_bids.workflows.options import IGNORABLE_STEPS
+
+EXIT_CODES = """\
+exit codes:
+  0  every eligible run was processed
+  1  a run was refused or failed; the others are done and the reports say which and why
+  2  the command line or a folder is wrong; nothing was computed
+  3  no pc-bSSFP run was found
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of `qmri_bids`."""
+    estimators = "; ".join(f"{name}: {entry.summary}" for name, entry in ESTIMATORS.items())
+    parser = argparse.ArgumentParser(
+        prog="qmri_bids",
+        description="Quantitative maps with uncertainty and a report from phase-cycled bSSFP and B1 scans in BIDS.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("bids_dir", type=Path, help="root of the raw BIDS dataset (dataset_description.json lies in it)")
+    parser.add_argument("output_dir", type=Path, help="folder of the derivatives; made if it does not exist")
+    parser.add_argument("analysis_level", choices=("participant",), help="processing stage")
+    parser.add_argument("--version", action="version", version=f"qmri_bids {__version__}")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")
+
+    which = parser.add_argument_group("which data")
+    which.add_argument(
+        "--participant-label",
+        "--participant_label",
+        nargs="+",
+        metavar="LABEL",
+        help="participants to process, with or without 'sub-'; all by default",
+    )
+    which.add_argument(
+        "--session-label",
+        "--session_label",
+        "--session-id",
+        "--session_id",
+        nargs="+",
+        metavar="LABEL",
+        help="sessions to process, with or without 'ses-'; all by default",
+    )
+    which.add_argument("--run-id", "--run_id", nargs="+", metavar="INDEX", help="runs to process; all by default")
+    which.add_argument(
+        "--bids-database-dir",
+        "--bids_database_dir",
+        type=Path,
+        metavar="PATH",
+        help="where the index of the dataset is kept between calls",
+    )
+    which.add_argument(
+        "--skip-bids-validation",
+        "--skip_bids_validation",
+        action="store_true",
+        help="do not run bids-validator on the dataset; its errors are warnings here, since every run is checked anyway",
+    )
+    which.add_argument(
+        "--dry-run",
+        "--check",
+        action="store_true",
+        help="print what would be processed, the protocol and where each value came from, what is refused and why; compute nothing",
+    )
+
+    b1 = parser.add_argument_group("B1 map")
+    b1.add_argument(
+        "--no-b1",
+        action="store_true",
+        help="process runs that have no B1 map and assume B1 = 1; T1 is wrong by about twice the error of B1",
+    )
+    b1.add_argument(
+        "--b1-nominal-fa",
+        type=float,
+        metavar="DEGREES",
+        help="nominal flip angle of a TB1TFL map where its sidecar holds another angle",
+    )
+    b1.add_argument(
+        "--b1-scale",
+        type=float,
+        metavar="FACTOR",
+        help="multiply the B1 image by this to get degrees (TB1TFL; 0.1 by default) or a ratio (TB1map)",
+    )
+
+    steps = parser.add_argument_group("steps")
+    steps.add_argument(
+        "--bssfp-estimator",
+        choices=tuple(ESTIMATORS),
+        default=DEFAULT_ESTIMATOR,
+        help=f"how T1 and T2 are estimated ({estimators}); default: %(default)s",
+    )
+    steps.add_argument(
+        "--ignore", nargs="+", choices=IGNORABLE_STEPS, default=(), metavar="STEP", help="steps to leave out: %(choices)s"
+    )
+
+    resources = parser.add_argument_group("resources")
+    resources.add_argument(
+        "--nprocs",
+        "--nthreads",
+        "--n-cpus",
+        "--n_cpus",
+        type=int,
+        default=None,
+        metavar="N",
+        help="processes to use; by default the cores this process may use",
+    )
+    resources.add_argument(
+        "-w",
+        "--work-dir",
+        "--work_dir",
+        type=Path,
+        default=Path("work"),
+        metavar="PATH",
+        help="folder of intermediate results, outside bids_dir; default: ./work",
+    )
+    resources.add_argument("--clean-workdir", action="store_true", help="empty this participant's part of work_dir first")
+    resources.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first run that fails")
+    resources.add_argument("--notrack", action="store_true", help="accepted for habit's sake: there is no telemetry")
+    return parser
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse and check what can be checked without reading the dataset.
+
+    Exits with code 2 and one clear message on anything wrong.
+    """
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    options.bids_dir = options.bids_dir.resolve()
+    options.output_dir = options.output_dir.resolve()
+    options.work_dir = options.work_dir.resolve()
+    if options.nprocs is None:
+        options.nprocs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if options.nprocs < 1:
+        parser.error(f"--nprocs must be at least 1, found {options.nprocs}")
+    _check_folders(parser, options)
+    for name in ("b1_nominal_fa", "b1_scale"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            parser.error(f"--{name.replace('_', '-')} must be positive, found {value}")
+    options.participant_label = _labels(options.participant_label, "sub-")
+    options.session_label = _labels(options.session_label, "ses-")
+    return options
+
+
+def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if not options.bids_dir.is_dir():
+        parser.error(f"bids_dir {options.bids_dir} is not a folder; give the root of a BIDS dataset")
+    if not (options.bids_dir / "dataset_description.json").is_file():
+        parser.error(
+            f"{options.bids_dir}/dataset_description.json not found: bids_dir must be the root of a BIDS dataset, "
+            "where that file lies"
+        )
+    if options.output_dir == options.bids_dir:
+        parser.error(
+            f"output_dir is bids_dir ({options.bids_dir}); give another folder, for instance "
+            f"{options.bids_dir / 'derivatives' / 'qmri_bids'}"
+        )
+    if options.work_dir == options.bids_dir or options.bids_dir in options.work_dir.parents:
+        parser.error(
+            f"work_dir {options.work_dir} lies inside bids_dir {options.bids_dir}; give another with --work-dir"
+        )
+
+
+def _labels(labels: list[str] | None, prefix: str) -> tuple[str, ...] | None:
+    return None if labels is None else tuple(label.removeprefix(prefix) for label in labels)

@@ -1,0 +1,217 @@
+"""What all estimators that invert the signal equation share: chunks, amplitude, noise, uncertainty, status.
+
+An estimator of this kind is one differentiable function from complex cycles to T1, T2 and θ. Everything else follows:
+the complex amplitude by linear least squares on all cycles, hence M0; the noise from the residual; the standard deviation of
+every map by first-order propagation of that noise through the estimator itself, by automatic differentiation.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qmri_bids.estimation.base import Estimate, KnownMaps, ProtocolNotSupported, Status
+from qmri_bids.estimation.noise import noise_from_residual
+from qmri_bids.physics.bssfp import amplitude, natural_coordinates, profile
+from qmri_bids.physics.protocol import BssfpProtocol
+
+MAPS = ("T1", "T2", "M0", "off_resonance")
+CHUNK = 65_536
+MINIMUM_SIGNAL_TO_NOISE = 3.0
+"""Root mean square of the cycles over the noise sd below which no estimate is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidRange:
+    """Where an estimator is valid; outside, a voxel is flagged and has no value.
+
+    Parameters
+    ----------
+    t1, t2
+        Ranges of the relaxation times [s].
+    flip_angle
+        Range of the actual flip angle [rad].
+    """
+
+    t1: tuple[float, float] = (0.050, 6.0)
+    t2: tuple[float, float] = (0.002, 3.0)
+    flip_angle: tuple[float, float] = (0.0, math.pi)
+
+
+class SteadyStateEstimator(ABC):
+    """Base of the estimators that invert the steady state of bSSFP."""
+
+    name: str
+    model: Mapping[str, str] = MappingProxyType({})
+    dtype = torch.float64
+
+    @abstractmethod
+    def solve(
+        self, cycles: torch.Tensor, b1: torch.Tensor, protocol: BssfpProtocol
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return T1 [s], T2 [s] and θ [rad] of cycles (V, N); NaN where there is no solution. Differentiable."""
+
+    def check(self, protocol: BssfpProtocol) -> None:
+        """Raise `ProtocolNotSupported` if the increments are not evenly spaced."""
+        if not protocol.is_evenly_spaced:
+            degrees = ", ".join(f"{math.degrees(each):.1f}" for each in protocol.rf_phase_increment)
+            raise ProtocolNotSupported(
+                f"estimator {self.name!r} needs evenly spaced RF phase increments, found {degrees}°"
+            )
+
+    def remarks(self, protocol: BssfpProtocol) -> tuple[str, ...]:
+        """Return what a reader of the maps must know; nothing by default."""
+        return ()
+
+    def valid_range(self, protocol: BssfpProtocol) -> ValidRange:
+        """Return the range outside which a voxel is flagged OUT_OF_RANGE."""
+        return ValidRange()
+
+    def estimate(
+        self, cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol, known: KnownMaps
+    ) -> Estimate:
+        """Estimate T1, T2, M0 and off-resonance with their standard deviations.
+
+        Parameters
+        ----------
+        cycles
+            Complex signal, shape (..., N), the last axis in the order of the protocol's increments.
+        protocol
+            The acquisition.
+        known
+            The B1 map, shape (...).
+
+        Returns
+        -------
+        Estimate
+            Float32 maps of shape (...).
+
+        Raises
+        ------
+        ProtocolNotSupported
+            If the estimator does not cover the protocol.
+        ValueError
+            If the shapes do not belong together.
+        """
+        self.check(protocol)
+        shape = cycles.shape[:-1]
+        if cycles.shape[-1] != protocol.number_of_cycles:
+            raise ValueError(
+                f"cycles has {cycles.shape[-1]} volumes, the protocol {protocol.number_of_cycles} increments"
+            )
+        if known.b1.shape != shape:
+            raise ValueError(f"the B1 map has shape {known.b1.shape}, the cycles {shape}")
+        flat = cycles.reshape(-1, cycles.shape[-1])
+        b1 = known.b1.reshape(-1)
+        parts = [
+            self._estimate_chunk(flat[begin : begin + CHUNK], b1[begin : begin + CHUNK], protocol)
+            for begin in range(0, max(len(flat), 1), CHUNK)
+        ]
+        stdev_names = [f"{name}_stdev" for name in MAPS]
+        maps = {
+            key: np.concatenate([part[key] for part in parts]).reshape(shape)
+            for key in (*MAPS, *stdev_names, "residual", "status")
+        }
+        return Estimate(
+            values={name: maps[name] for name in MAPS},
+            stdev={name: maps[f"{name}_stdev"] for name in MAPS},
+            residual=maps["residual"],
+            status=maps["status"],
+        )
+
+    def _estimate_chunk(
+        self, cycles: NDArray[np.complexfloating], b1: NDArray[np.floating], protocol: BssfpProtocol
+    ) -> dict[str, NDArray]:
+        scale = np.sqrt(np.mean(np.abs(cycles) ** 2, axis=-1))
+        usable = np.isfinite(scale) & (scale > 0.0) & np.isfinite(b1) & (b1 > 0.0)
+        # Unusable voxels go through as zeros of a harmless signal and are masked below: the arrays keep their shape.
+        safe = np.where(usable[:, None], cycles / np.where(usable, scale, 1.0)[:, None], 1.0)
+        complex_dtype = torch.complex128 if self.dtype is torch.float64 else torch.complex64
+        signal = torch.as_tensor(safe, dtype=complex_dtype).requires_grad_()
+        b1_tensor = torch.as_tensor(np.where(usable, b1, 1.0), dtype=self.dtype)
+        t1, t2, theta = self.solve(signal, b1_tensor, protocol)
+        m0, fit = _fit_amplitude(signal, t1, t2, theta, b1_tensor, protocol)
+        off_resonance = theta / (2.0 * math.pi * protocol.repetition_time)
+        outputs = dict(zip(MAPS, (t1, t2, m0, off_resonance), strict=True))
+        noise = noise_from_residual(signal.detach(), *(each.detach() for each in fit), protocol=protocol)
+        result = {}
+        for name, output in outputs.items():
+            gradient = torch.autograd.grad(output.sum(), signal, retain_graph=True)[0]
+            result[f"{name}_stdev"] = (torch.linalg.vector_norm(gradient, dim=-1) * noise).numpy()
+            result[name] = output.detach().numpy()
+        for key in ("M0", "M0_stdev"):
+            result[key] = result[key] * scale
+        status = self._status(result, noise.numpy(), usable, b1, protocol)
+        failed = status != Status.CONVERGED
+        result = {key: np.where(failed, np.nan, value).astype(np.float32) for key, value in result.items()}
+        residual = _relative_residual(signal.detach(), *(each.detach() for each in fit), protocol=protocol)
+        result["residual"] = np.where(usable, residual.numpy(), np.nan).astype(np.float32)
+        result["status"] = status
+        return result
+
+    def _status(
+        self,
+        result: dict[str, NDArray],
+        noise: NDArray,
+        usable: NDArray[np.bool_],
+        b1: NDArray,
+        protocol: BssfpProtocol,
+    ) -> NDArray[np.uint8]:
+        bounds = self.valid_range(protocol)
+        flip_angle = b1 * protocol.flip_angle
+        status = np.full(len(usable), Status.CONVERGED, dtype=np.uint8)
+        outside = ~(
+            _within(result["T1"], bounds.t1)
+            & _within(result["T2"], bounds.t2)
+            & _within(flip_angle, bounds.flip_angle)
+        )
+        status[outside] = Status.OUT_OF_RANGE
+        solved = np.isfinite(result["T1"]) & np.isfinite(result["T2"]) & np.isfinite(result["T1_stdev"])
+        status[~solved] = Status.NO_ROOT
+        # The signal is normalised to a root mean square of 1; a complex sample has noise in two channels.
+        with np.errstate(invalid="ignore"):
+            status[solved & (noise * MINIMUM_SIGNAL_TO_NOISE * math.sqrt(2.0) > 1.0)] = Status.LOW_SIGNAL
+        status[~usable] = Status.INVALID_INPUT
+        return status
+
+
+def _within(values: NDArray, bounds: tuple[float, float]) -> NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):
+        return (values >= bounds[0]) & (values <= bounds[1])
+
+
+def _fit_amplitude(
+    signal: torch.Tensor,
+    t1: torch.Tensor,
+    t2: torch.Tensor,
+    theta: torch.Tensor,
+    b1: torch.Tensor,
+    protocol: BssfpProtocol,
+) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Fit the complex amplitude; return M0 and the fit as (amplitude, E2, b, θ)."""
+    e2, b = natural_coordinates(t1, t2, b1=b1, protocol=protocol)
+    shape = profile(e2, b, theta, rf_phase_increment=protocol.rf_phase_increment)
+    fitted = (shape.conj() * signal).sum(dim=-1) / shape.abs().square().sum(dim=-1)
+    unit = amplitude(t1, t2, b1=b1, off_resonance=torch.zeros_like(t1), protocol=protocol).abs()
+    return fitted.abs() / unit, (fitted, e2, b, theta)
+
+
+def _relative_residual(
+    signal: torch.Tensor,
+    fitted: torch.Tensor,
+    e2: torch.Tensor,
+    b: torch.Tensor,
+    theta: torch.Tensor,
+    *,
+    protocol: BssfpProtocol,
+) -> torch.Tensor:
+    """Return the root mean square of the residual; the signal has a root mean square of 1."""
+    model = fitted[:, None] * profile(e2, b, theta, rf_phase_increment=protocol.rf_phase_increment)
+    return torch.sqrt((signal - model).abs().square().mean(dim=-1))

@@ -1,0 +1,95 @@
+"""The complex multilayer perceptron of Birk et al. 2025, with its normalisation inside."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from qmri_bids.networks.features import NUMBER_OF_SIGNAL_FEATURES
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComplexNetworkConfig:
+    """Architecture and output range of a complex network: all that is needed to build it before its weights are read.
+
+    Parameters
+    ----------
+    hidden
+        Width of the two hidden layers.
+    log_t1_over_tr, log_t2_over_tr
+        Range (low, high) of log(T1/TR) and log(T2/TR) onto which the sigmoid outputs are mapped.
+    flip_angle
+        Range (low, high) of the actual flip angle [rad], mapped to (-1, 1) at the input.
+    """
+
+    hidden: int
+    log_t1_over_tr: tuple[float, float]
+    log_t2_over_tr: tuple[float, float]
+    flip_angle: tuple[float, float]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ComplexNetworkConfig:
+        """Rebuild from the JSON of a model card."""
+        return cls(
+            hidden=int(values["hidden"]),
+            log_t1_over_tr=tuple(values["log_t1_over_tr"]),
+            log_t2_over_tr=tuple(values["log_t2_over_tr"]),
+            flip_angle=tuple(values["flip_angle"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold."""
+        return asdict(self)
+
+
+class ComplexNetwork(nn.Module):
+    """Map signal features and the actual flip angle to log(T1/TR), log(T2/TR) and θ.
+
+    Two hidden layers with ReLU (Birk et al. 2025: 256 wide). Beyond the paper: the relaxation times come in units of TR,
+    so that one network serves every TR; they are mapped from a sigmoid on a logarithmic scale; and θ comes as cosine and
+    sine, so that nothing happens at ±π.
+
+    Parameters
+    ----------
+    config
+        Architecture and ranges.
+    """
+
+    def __init__(self, config: ComplexNetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.Sequential(
+            nn.Linear(NUMBER_OF_SIGNAL_FEATURES + 1, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, 4),
+        )
+
+    def forward(
+        self, features: torch.Tensor, flip_angle: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return log(T1/TR), log(T2/TR) and θ [rad].
+
+        Parameters
+        ----------
+        features
+            Output of `signal_features`, shape (..., 5).
+        flip_angle
+            Actual flip angle B1·FA [rad], shape (...).
+        """
+        low, high = self.config.flip_angle
+        scaled = (2.0 * flip_angle - low - high) / (high - low)
+        output = self.layers(torch.cat([features, scaled[..., None]], dim=-1))
+        log_t1 = _within(output[..., 0], self.config.log_t1_over_tr)
+        log_t2 = _within(output[..., 1], self.config.log_t2_over_tr)
+        return log_t1, log_t2, torch.atan2(output[..., 3], output[..., 2])
+
+
+def _within(raw: torch.Tensor, bounds: tuple[float, float]) -> torch.Tensor:
+    """Map a raw output onto a range by a sigmoid."""
+    low, high = bounds
+    return low + (high - low) * torch.sigmoid(raw)

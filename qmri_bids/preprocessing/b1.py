@@ -1,0 +1,238 @@
+"""B1+ maps: from what scanners store to a ratio on the grid of the bSSFP scan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, voxel_sizes
+from qmri_bids.preprocessing.masks import head_mask
+from qmri_bids.preprocessing.resampling import resample
+
+MEDIAN_SIZE = 13.0
+"""Edge of the median filter [mm]: 10 voxels of 1.3 mm (Birk et al. 2025)."""
+PLAUSIBLE_RANGE = (0.3, 1.7)
+"""Ratios outside are counted and named: no transmit coil reaches them in a head."""
+LARGEST_TRANSLATION = 50.0
+"""A registration of two scans of one session that moves the head further [mm] has failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class B1Result:
+    """A B1+ map on the grid of another scan.
+
+    Parameters
+    ----------
+    map
+        Actual over nominal flip angle, float32, shape (X, Y, Z).
+    transform
+        Shape (4, 4), RAS millimetres: from the position in the target to that in the B1 scan.
+    similarity
+        Mutual information of the two anatomical images [nat] before and after registration.
+    measured
+        Shape (X, Y, Z): True where the B1 scan has signal, False where the map is extrapolated.
+    decisions
+        What was decided, as sentences.
+    """
+
+    map: NDArray[np.float32]
+    transform: NDArray[np.float64]
+    similarity: tuple[float, float]
+    measured: NDArray[np.bool_]
+    decisions: tuple[str, ...]
+
+
+class RegistrationFailed(RuntimeError):
+    """Two scans of a session could not be aligned; the message says by what this was seen."""
+
+
+def b1_from_tb1tfl(
+    famp: NDArray[np.floating], *, nominal_flip_angle: float
+) -> tuple[NDArray[np.float32], str]:
+    """Return the B1 ratio of a turbo-FLASH flip angle image (TB1TFL): degrees × 10.
+
+    Parameters
+    ----------
+    famp
+        The image `acq-famp`: degrees × 10, 0 where there is no signal; any shape.
+    nominal_flip_angle
+        Flip angle of the preparation pulse [rad], not of the readout.
+
+    Returns
+    -------
+    ratio, decision
+        Actual over nominal flip angle (0 without signal), and the sentence for the report.
+
+    Raises
+    ------
+    ValueError
+        If the median of the image is not within 0.6 to 1.4 times the nominal flip angle.
+    """
+    measured = famp[famp > 0]
+    nominal = np.rad2deg(nominal_flip_angle)
+    median = float(np.median(measured)) / 10.0 if measured.size else 0.0
+    if not 0.6 * nominal <= median <= 1.4 * nominal:
+        raise ValueError(
+            f"the median of the famp image is {median:.1f}° (values are degrees × 10), expected 0.6 to 1.4 times "
+            f"the nominal flip angle of {nominal:.1f}°; FlipAngle may be that of the readout: state the flip angle "
+            "of the preparation pulse"
+        )
+    return (np.asarray(famp, dtype=np.float32) / np.float32(10.0 * nominal)), (
+        f"famp was read as degrees × 10 of a nominal {nominal:.1f}°; its median is {median:.1f}°."
+    )
+
+
+def b1_from_tb1map(values: NDArray[np.floating]) -> tuple[NDArray[np.float32], str]:
+    """Return the B1 ratio of a TB1map, stored as ratio (median about 1) or percent (about 100).
+
+    Raises
+    ------
+    ValueError
+        If the median of the values above 0 fits neither.
+    """
+    measured = values[np.isfinite(values) & (values > 0)]
+    median = float(np.median(measured)) if measured.size else 0.0
+    clean = np.nan_to_num(np.asarray(values, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    if 0.5 <= median <= 1.5:
+        return clean, f"TB1map was read as a ratio (median {median:.3f})."
+    if 50.0 <= median <= 150.0:
+        return clean / np.float32(100.0), f"TB1map was read as percent (median {median:.1f})."
+    raise ValueError(
+        f"the median of TB1map is {median:g}; expected about 1 (ratio) or about 100 (percent of the nominal "
+        "flip angle)"
+    )
+
+
+def register_b1(
+    b1: NDArray[np.floating],
+    *,
+    b1_affine: NDArray[np.floating],
+    anatomical: NDArray[np.floating],
+    target_magnitude: NDArray[np.floating],
+    target_affine: NDArray[np.floating],
+    median_size: float = MEDIAN_SIZE,
+) -> B1Result:
+    """Bring a B1 map to the grid of the bSSFP scan.
+
+    Parameters
+    ----------
+    b1
+        Actual over nominal flip angle, shape of `anatomical`; 0 or not finite without signal.
+    b1_affine
+        Voxel to RAS millimetres of `b1` and `anatomical`, shape (4, 4).
+    anatomical
+        Anatomical image of the B1 scan.
+    target_magnitude
+        Mean magnitude of the bSSFP cycles, shape (X, Y, Z).
+    target_affine
+        Its voxel to RAS millimetres.
+    median_size
+        Edge of the median filter [mm].
+
+    Returns
+    -------
+    B1Result
+        The map and how it came about.
+
+    Raises
+    ------
+    RegistrationFailed
+        If the registration moves the head by more than `LARGEST_TRANSLATION` or the mutual information falls.
+    """
+    with deterministic_pool(processes=1) as pool:
+        transform = pool.submit(
+            register,
+            fixed=np.asarray(target_magnitude, dtype=np.float32),
+            fixed_affine=target_affine,
+            moving=np.asarray(anatomical, dtype=np.float32),
+            moving_affine=b1_affine,
+            schedule=Schedule(iterations=(1000, 500, 100), shrink_factors=(6, 4, 2), smoothing=(3, 2, 1)),
+        ).result()
+    similarity = tuple(
+        _mutual_information(
+            target_magnitude,
+            resample(
+                np.asarray(anatomical, dtype=np.float32),
+                affine=b1_affine,
+                target_shape=target_magnitude.shape,
+                target_affine=target_affine,
+                transform=matrix,
+                order=1,
+            ),
+        )
+        for matrix in (np.eye(4), transform)
+    )
+    _check_registration(transform, target_magnitude.shape, target_affine, similarity)
+    valid = head_mask(anatomical) & np.isfinite(b1) & (b1 > 0)
+    filled = _fill_and_filter(b1, valid=valid, window=median_size / voxel_sizes(b1_affine))
+
+    def on_target(image: NDArray[np.float32]) -> NDArray[np.float32]:
+        return resample(
+            image,
+            affine=b1_affine,
+            target_shape=target_magnitude.shape,
+            target_affine=target_affine,
+            transform=transform,
+            order=1,
+        )
+
+    ratio = on_target(filled)
+    measured = on_target(valid.astype(np.float32)) > 0.5
+    implausible = int(np.count_nonzero((ratio < PLAUSIBLE_RANGE[0]) | (ratio > PLAUSIBLE_RANGE[1])))
+    return B1Result(
+        map=ratio,
+        transform=transform,
+        similarity=(similarity[0], similarity[1]),
+        measured=measured,
+        decisions=(
+            f"B1 was registered rigidly to the mean bSSFP magnitude (mutual information "
+            f"{similarity[0]:.3f} before, {similarity[1]:.3f} after).",
+            f"{implausible} voxels have B1 outside {PLAUSIBLE_RANGE[0]} to {PLAUSIBLE_RANGE[1]}.",
+        ),
+    )
+
+
+def _fill_and_filter(
+    b1: NDArray[np.floating], *, valid: NDArray[np.bool_], window: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Return the map extrapolated by its nearest valid value, then median filtered."""
+    from scipy import ndimage
+
+    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
+    filled = np.asarray(b1, dtype=np.float32)[tuple(nearest)]
+    return ndimage.median_filter(
+        filled, size=tuple(max(1, round(float(width))) for width in window), mode="nearest"
+    )
+
+
+def _mutual_information(first: NDArray[np.floating], second: NDArray[np.floating], bins: int = 32) -> float:
+    """Return the mutual information of two images of the same shape [nat]."""
+    counts, _, _ = np.histogram2d(first.ravel(), second.ravel(), bins=bins)
+    joint = counts / counts.sum()
+    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
+    positive = joint > 0
+    return float(np.sum(joint[positive] * np.log(joint[positive] / product[positive])))
+
+
+def _check_registration(
+    transform: NDArray[np.float64],
+    shape: tuple[int, ...],
+    affine: NDArray[np.floating],
+    similarity: tuple[float, ...],
+) -> None:
+    """Raise if a registration is not believable."""
+    centre = np.append((np.asarray(affine) @ np.append((np.asarray(shape) - 1) / 2.0, 1.0))[:3], 1.0)
+    distance = float(np.linalg.norm((transform @ centre - centre)[:3]))
+    if distance > LARGEST_TRANSLATION:
+        raise RegistrationFailed(
+            f"the registration of the B1 scan to the bSSFP scan moves the head by {distance:.0f} mm, expected "
+            f"at most {LARGEST_TRANSLATION:.0f} mm; check that both scans are of one session and the orientation of "
+            "both"
+        )
+    if similarity[1] < similarity[0]:
+        raise RegistrationFailed(
+            f"the registration of the B1 scan to the bSSFP scan lowered their mutual information from "
+            f"{similarity[0]:.3f} to {similarity[1]:.3f}; check the anatomical image of the B1 scan"
+        )

@@ -1,0 +1,264 @@
+"""From the files of a scan to complex phase cycles: the scale of phase, and the four ways to store parts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleSeries:
+    """The complex phase cycles of a scan.
+
+    Parameters
+    ----------
+    cycles
+        complex64, shape (X, Y, Z, N).
+    affine
+        Voxel to RAS millimetres, shape (4, 4).
+    has_phase
+        False if only magnitudes were given: the phase of `cycles` is then zero everywhere and means nothing.
+    decisions
+        What was decided while reading, as sentences.
+    """
+
+    cycles: NDArray[np.complex64]
+    affine: NDArray[np.float64]
+    has_phase: bool
+    decisions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _PhaseScale:
+    """A way to store phase: values from `low` to `high` are (value - `zero`)·`factor` radians."""
+
+    name: str
+    low: tuple[float, float]
+    high: tuple[float, float]
+    zero: float
+    factor: float
+
+
+_TURN = 2.0 * math.pi
+_ROUNDING = 1e-3
+_SCALES = (
+    _PhaseScale(
+        name="radians", low=(-_TURN - _ROUNDING, 0.0), high=(0.0, _TURN + _ROUNDING), zero=0.0, factor=1.0
+    ),
+    _PhaseScale(
+        name="Siemens 0..4095", low=(0.0, 200.0), high=(3900.0, 4096.0), zero=2048.0, factor=math.pi / 2048.0
+    ),
+    _PhaseScale(
+        name="Siemens -4096..4095",
+        low=(-4096.0, -3900.0),
+        high=(3900.0, 4096.0),
+        zero=0.0,
+        factor=math.pi / 4096.0,
+    ),
+    _PhaseScale(
+        name="milliradians (GE, -3142..3142)",
+        low=(-3143.0, -2900.0),
+        high=(2900.0, 3143.0),
+        zero=0.0,
+        factor=1e-3,
+    ),
+)
+"""The scales that are recognised by the smallest and the largest value of the whole series."""
+
+
+def phase_to_radians(phase: NDArray[Any], *, units: str) -> tuple[NDArray[np.float32], str]:
+    """Map a stored phase to [-π, π].
+
+    Parameters
+    ----------
+    phase
+        Phase as stored, after the rescale slope and intercept of the file; any shape. All volumes of a
+        series together, so that its extremes are reached.
+    units
+        The BIDS key `Units`: `rad` or `arbitrary`.
+
+    Returns
+    -------
+    radians, decision
+        float32 in [-π, π], same shape, and the sentence that says which scale was taken and why.
+
+    Raises
+    ------
+    ValueError
+        If the units are unknown, the values are not finite, or their range fits no known scale.
+
+    Examples
+    --------
+    >>> radians, decision = phase_to_radians(np.array([-4096.0, 0.0, 2048.0, 4094.0]), units="arbitrary")
+    >>> np.round(radians, 3).tolist()
+    [-3.1419999599456787, 0.0, 1.5709999799728394, 3.139999866485596]
+    """
+    if units not in ("rad", "arbitrary"):
+        raise ValueError(
+            f"Units of the phase images must be 'rad' or 'arbitrary', found {units!r}; correct the sidecar"
+        )
+    if phase.size == 0 or not np.all(np.isfinite(phase)):
+        raise ValueError(
+            "the phase images hold values that are not finite (NaN or infinite); export them again"
+        )
+    low, high = float(phase.min()), float(phase.max())
+    if low == high:
+        raise ValueError(f"the phase images are constant ({low:g}): no phase was stored in them")
+    candidates = _SCALES[:1] if units == "rad" else _SCALES
+    for scale in candidates:
+        if scale.low[0] <= low <= scale.low[1] and scale.high[0] <= high <= scale.high[1]:
+            break
+    else:
+        expected = ", ".join(scale.name for scale in candidates)
+        raise ValueError(
+            f"the phase images (Units: {units}) hold values from {low:g} to {high:g}; expected one of: "
+            f"{expected}; correct Units in the sidecar or convert the phase to radians"
+        )
+    # A complex exponential wraps to the circle without a special case at ±π.
+    radians = (np.asarray(phase, dtype=np.float32) - np.float32(scale.zero)) * np.float32(scale.factor)
+    if low < -math.pi or high > math.pi:
+        radians = np.where(np.abs(radians) > np.float32(np.pi), np.angle(np.exp(1j * radians)), radians)
+    decision = f"Phase (Units: {units}) spans {low:g} to {high:g} and was read as {scale.name}."
+    return radians.astype(np.float32, copy=False), decision
+
+
+def load_cycles(
+    *,
+    magnitude: tuple[Path, ...] = (),
+    phase: tuple[Path, ...] = (),
+    real: tuple[Path, ...] = (),
+    imaginary: tuple[Path, ...] = (),
+    complex_: tuple[Path, ...] = (),
+    phase_units: str | None = None,
+) -> CycleSeries:
+    """Read phase cycles stored as magnitude and phase, real and imaginary, complex, or magnitude alone.
+
+    Parameters
+    ----------
+    magnitude, phase, real, imaginary, complex_
+        Files of each part: one 4D file, or one 3D file for every cycle in the order of the cycles. The rescale
+        slope and intercept of the files are applied.
+    phase_units
+        The BIDS key `Units` of the phase files; required with `phase`.
+
+    Returns
+    -------
+    CycleSeries
+        The complex cycles in the order of the files.
+
+    Raises
+    ------
+    ValueError
+        If the parts given make no complex image, a file cannot be read, or shapes or affines differ.
+    """
+    parts = {
+        name: paths
+        for name, paths in {
+            "magnitude": magnitude,
+            "phase": phase,
+            "real": real,
+            "imaginary": imaginary,
+            "complex": complex_,
+        }.items()
+        if paths
+    }
+    given = tuple(parts)
+    allowed = {("magnitude", "phase"), ("real", "imaginary"), ("complex",), ("magnitude",)}
+    if given not in allowed:
+        raise ValueError(
+            "expected magnitude and phase, real and imaginary, complex, or magnitude files, found "
+            f"{' and '.join(given) if given else 'none'}"
+        )
+    arrays: dict[str, NDArray[Any]] = {}
+    affine: NDArray[np.float64] | None = None
+    first: Path | None = None
+    for name, paths in parts.items():
+        arrays[name], part_affine = _read_part(paths, dtype=np.complex64 if name == "complex" else np.float32)
+        if affine is None or first is None:
+            affine, first = part_affine, paths[0]
+        _check_same_grid(paths[0], arrays[name].shape, part_affine, first, arrays[given[0]].shape, affine)
+    assert affine is not None
+    if given == ("magnitude", "phase"):
+        if phase_units is None:
+            raise ValueError(f"{phase[0]}: the sidecar has no key Units; expected 'rad' or 'arbitrary'")
+        radians, decision = phase_to_radians(arrays["phase"], units=phase_units)
+        cycles = arrays["magnitude"] * np.exp(1j * radians)
+        decisions = (decision,)
+    elif given == ("real", "imaginary"):
+        cycles = arrays["real"] + 1j * arrays["imaginary"]
+        decisions = ("Complex cycles were composed of real and imaginary images.",)
+    elif given == ("complex",):
+        cycles = arrays["complex"]
+        decisions = ("Complex cycles were read from complex images.",)
+    else:
+        cycles = arrays["magnitude"]
+        decisions = (
+            "Only magnitude images were found: the phase is not known, and no method that needs it can run.",
+        )
+    return CycleSeries(
+        cycles=cycles.astype(np.complex64, copy=False),
+        affine=affine,
+        has_phase=given != ("magnitude",),
+        decisions=decisions,
+    )
+
+
+def _read_part(paths: tuple[Path, ...], *, dtype: type) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return one part of shape (X, Y, Z, N) and its affine."""
+    first, affine = _read_image(paths[0], dtype=dtype)
+    if len(paths) == 1:
+        if first.ndim != 4:
+            raise ValueError(
+                f"{paths[0]}: expected 4 dimensions (x, y, z, phase cycles), found the shape {first.shape}"
+            )
+        return first, affine
+    volumes: list[NDArray[Any]] = []
+    for path in paths:
+        volume, volume_affine = _read_image(path, dtype=dtype)
+        if volume.ndim == 4 and volume.shape[3] == 1:
+            volume = volume[..., 0]
+        if volume.ndim != 3:
+            raise ValueError(
+                f"{path}: one file for each cycle needs 3 dimensions, found the shape {volume.shape}"
+            )
+        if volumes:
+            _check_same_grid(path, volume.shape, volume_affine, paths[0], volumes[0].shape, affine)
+        volumes.append(volume)
+    return np.stack(volumes, axis=-1), affine
+
+
+def _read_image(path: Path, *, dtype: type) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the rescaled values of a NIfTI and its affine."""
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(path)
+        complex_file = np.issubdtype(image.get_data_dtype(), np.complexfloating)
+        if complex_file != np.issubdtype(dtype, np.complexfloating):
+            found = "complex" if complex_file else "real"
+            raise ValueError(f"{path}: expected values of type {np.dtype(dtype).name}, found {found} values")
+        return np.asarray(image.dataobj, dtype=dtype), np.asarray(image.affine, dtype=float)
+    except (OSError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
+        raise ValueError(f"{path}: cannot be read as NIfTI ({error}); convert or copy it again") from error
+
+
+def _check_same_grid(
+    path: Path,
+    shape: tuple[int, ...],
+    affine: NDArray[np.float64],
+    first: Path,
+    first_shape: tuple[int, ...],
+    first_affine: NDArray[np.float64],
+) -> None:
+    """Raise if a file does not lie on the grid of the first."""
+    if shape != first_shape:
+        raise ValueError(f"{path}: expected the shape {first_shape} of {first.name}, found {shape}")
+    if not np.allclose(affine, first_affine, atol=1e-2):
+        raise ValueError(
+            f"{path}: expected the affine of {first.name}, {first_affine.tolist()}, found {affine.tolist()}"
+        )

@@ -1,0 +1,253 @@
+"""What a report holds, free of any engine: plain frozen data that a workflow fills and `render` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How much attention a check asks for."""
+
+    GOOD = "good"
+    """As expected."""
+    CHECK = "check"
+    """Usable, but somebody should look."""
+    BAD = "bad"
+    """Not usable without a person's decision."""
+    INFO = "info"
+    """A fact without a judgement."""
+
+
+_SEVERITY = {Level.INFO: 0, Level.GOOD: 1, Level.CHECK: 2, Level.BAD: 3}
+
+
+class Section(StrEnum):
+    """The part of a run's report in which a figure stands, in the order of the report."""
+
+    CYCLES = "cycles"
+    MOTION = "motion"
+    B1 = "b1"
+    MAPS = "maps"
+    UNCERTAINTY = "uncertainty"
+    HISTOGRAMS = "histograms"
+    QUALITY = "quality"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One picture of a report, already rendered.
+
+    Parameters
+    ----------
+    key
+        Short name, unique in its run; it becomes the anchor and the file name.
+    title
+        Heading over the picture.
+    caption
+        What is shown, with windows, units and conventions.
+    image
+        The encoded picture.
+    mime
+        Its type, `image/png` or `image/svg+xml`.
+    section
+        The part of the report in which it stands.
+    alternative
+        Text for readers who do not see the picture; the title and caption where empty.
+    """
+
+    key: str
+    title: str
+    caption: str
+    image: bytes
+    mime: str = "image/png"
+    section: Section = Section.MAPS
+    alternative: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolRow:
+    """One value of the acquisition and where it came from (`sub-01_VFA.json: RepetitionTimeExcitation`)."""
+
+    key: str
+    value: str
+    unit: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityRow:
+    """How many voxels carry one code of the quality mask; `percent` is of the voxels inside the brain mask."""
+
+    code: int
+    name: str
+    meaning: str
+    voxels: int
+    percent: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatisticsRow:
+    """Distribution of one map in one region, in the unit stated (that of the display, not of the file)."""
+
+    map: str
+    unit: str
+    region: str
+    median: float
+    lower_quartile: float
+    upper_quartile: float
+    mean: float
+    standard_deviation: float
+    voxels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One traffic light: what was looked at, what was found, how it is judged and by which rule."""
+
+    name: str
+    value: str
+    level: Level
+    explanation: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorEntry:
+    """Something that failed: where, what happened, what to do, and the technical details (a traceback)."""
+
+    title: str
+    message: str
+    advice: str = ""
+    details: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A publication: `short` stands in the text, `full` in the list, `doi` without a resolver's address."""
+
+    key: str
+    short: str
+    full: str
+    doi: str = ""
+    bibtex: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """The report of one run of one acquisition.
+
+    Parameters
+    ----------
+    title
+        Heading, for example `pc-bSSFP relaxometry`.
+    session
+        Label of the session without `ses-`, empty where there is none.
+    entities
+        BIDS entities that name the run, in their order.
+    checks
+        Traffic lights.
+    protocol
+        Values of the acquisition with their sources.
+    decisions, warnings
+        Sentences collected from the steps.
+    figures
+        Pictures; they are shown by section, in the order given.
+    quality
+        Counts of the codes of the quality mask.
+    statistics
+        Distribution of the maps.
+    errors
+        What failed in this run.
+    outputs
+        Files written, relative to the output folder.
+    """
+
+    title: str
+    session: str = ""
+    entities: Mapping[str, str] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    protocol: tuple[ProtocolRow, ...] = ()
+    decisions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    quality: tuple[QualityRow, ...] = ()
+    statistics: tuple[StatisticsRow, ...] = ()
+    errors: tuple[ErrorEntry, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        """The worst of the checks; a warning asks for a look, an error makes the run bad."""
+        levels = [check.level for check in self.checks]
+        levels += [Level.BAD] * bool(self.errors) + [Level.CHECK] * bool(self.warnings)
+        return max(levels, key=_SEVERITY.__getitem__, default=Level.GOOD)
+
+    @property
+    def name(self) -> str:
+        """The entities as BIDS writes them, `ses-1_acq-pcbssfp_run-1`."""
+        pairs = dict(self.entities)
+        if self.session:
+            pairs = {"ses": self.session} | {k: v for k, v in pairs.items() if k not in ("ses", "session")}
+        return "_".join(f"{key}-{value}" for key, value in pairs.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubjectReport:
+    """The report of one participant.
+
+    Parameters
+    ----------
+    participant
+        Label without `sub-`.
+    version
+        Version of qmri_bids.
+    command
+        Command line as given.
+    created
+        Date and time of the report (ISO 8601).
+    software
+        Versions by name of package.
+    runs
+        One report a run.
+    refusals
+        Runs that were found but not processed, each a sentence that says why and what to do.
+    decisions
+        Sentences that hold for the whole participant.
+    errors
+        What failed outside any run.
+    methods
+        Text of the methods, paragraphs apart by an empty line.
+    references
+        Publications that the text cites.
+    bids_dir, output_dir
+        Names of the folders.
+    duration
+        Time taken [s], where known.
+    exit_status
+        Exit status of the participant's processing, where known; 0 is success.
+    """
+
+    participant: str
+    version: str
+    command: str
+    created: str
+    software: Mapping[str, str] = field(default_factory=dict)
+    runs: tuple[RunReport, ...] = ()
+    refusals: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
+    errors: tuple[ErrorEntry, ...] = ()
+    methods: str = ""
+    references: tuple[Reference, ...] = ()
+    bids_dir: str = ""
+    output_dir: str = ""
+    duration: float | None = None
+    exit_status: int | None = None
+
+    @property
+    def level(self) -> Level:
+        """The worst of the runs; a refusal asks for a look, an error or no run at all is bad."""
+        levels = [run.level for run in self.runs]
+        levels += [Level.CHECK] * bool(self.refusals)
+        levels += [Level.BAD] * bool(self.errors or self.exit_status or not self.runs)
+        return max(levels, key=_SEVERITY.__getitem__, default=Level.GOOD)

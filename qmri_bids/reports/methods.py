@@ -1,0 +1,208 @@
+"""The methods text of a report: sentences of the steps that ran, with the publications that they cite."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from qmri_bids.reports.content import Reference
+from qmri_bids.reports.references import REFERENCES
+
+Step = str | tuple[str, Mapping[str, object]]
+"""Key of a step, alone or with the values of its placeholders."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """What one step says: a text with {placeholders} and [keys of references], in one of the paragraphs."""
+
+    paragraph: str
+    text: str
+
+
+PARAGRAPHS = ("general", "preprocessing", "b1", "estimation", "outputs")
+"""Order of the paragraphs; inside one, the sentences stand in the order of the steps."""
+
+STEPS: dict[str, Sentence] = {
+    "app": Sentence(
+        paragraph="general",
+        text="Results in this report come from qmri_bids {version}, a BIDS App [gorgolewski2017] for quantitative MRI, "
+        "built on Nipype [gorgolewski2011], nibabel [brett_nibabel] and PyBIDS [yarkoni2019]. Inputs and outputs follow "
+        "the Brain Imaging Data Structure [gorgolewski2016] and its conventions for quantitative MRI [karakuzu2022].",
+    ),
+    "acquisition": Sentence(
+        paragraph="general",
+        text="Phase-cycled balanced SSFP data were acquired with {cycles} RF phase increments, TR = {tr_ms} ms, "
+        "TE = {te_ms} ms and a nominal flip angle of {flip_angle_degrees}°.",
+    ),
+    "phase_scaling": Sentence(
+        paragraph="preprocessing",
+        text="Complex data were formed from magnitude and phase; the phase was scaled from {found} to radians.",
+    ),
+    "motion": Sentence(
+        paragraph="preprocessing",
+        text="Every phase cycle was rigidly registered to {reference} by the magnitude with ANTs [avants2011]; real and "
+        "imaginary parts were resampled with the same transform. Displacements between cycles were computed after "
+        "[power2012].",
+    ),
+    "no_motion": Sentence(
+        paragraph="preprocessing", text="Motion between the phase cycles was not corrected."
+    ),
+    "gibbs": Sentence(
+        paragraph="preprocessing",
+        text="Gibbs ringing was removed from the real and imaginary parts by local subvoxel shifts [kellner2016] as "
+        "implemented in DIPY [garyfallidis2014].",
+    ),
+    "brain_mask": Sentence(
+        paragraph="preprocessing",
+        text="The brain mask was computed from the mean magnitude with ANTs [avants2011] and the ICBM 2009a template "
+        "[fonov2011] that is distributed with nilearn [abraham2014].",
+    ),
+    "brain_mask_given": Sentence(paragraph="preprocessing", text="The brain mask was read from {source}."),
+    "bias_field": Sentence(
+        paragraph="preprocessing",
+        text="For the segmentation the intensity was made uniform with N4 [tustison2010].",
+    ),
+    "tissues": Sentence(
+        paragraph="preprocessing",
+        text="White matter, grey matter and cerebrospinal fluid were segmented with Atropos [atropos2011].",
+    ),
+    "b1_tb1tfl": Sentence(
+        paragraph="b1",
+        text="The transmit field B1+ was measured with a preconditioning pulse and a TurboFLASH readout [chung2010].",
+    ),
+    "b1_tb1rfm": Sentence(
+        paragraph="b1", text="The transmit field B1+ was read from the vendor's RF map (TB1RFM)."
+    ),
+    "b1_tb1dam": Sentence(
+        paragraph="b1", text="The transmit field B1+ was measured by the double angle method [insko1993]."
+    ),
+    "b1_tb1afi": Sentence(
+        paragraph="b1", text="The transmit field B1+ was measured by actual flip-angle imaging [yarnykh2007]."
+    ),
+    "b1_tb1map": Sentence(
+        paragraph="b1", text="The transmit field B1+ was read as a ready-made map (TB1map)."
+    ),
+    "b1_registration": Sentence(
+        paragraph="b1",
+        text="Its anatomical image was rigidly registered to the mean bSSFP magnitude with ANTs [avants2011], and the map "
+        "was resampled with that transform and smoothed with a median filter of {size} voxels [birk2025].",
+    ),
+    "b1_assumed": Sentence(
+        paragraph="b1",
+        text="No B1+ map was available: the nominal flip angle was assumed everywhere, which biases T1 and T2 where the "
+        "field deviates.",
+    ),
+    "signal_model": Sentence(
+        paragraph="estimation",
+        text="The signal was described by the steady state of a single pool under phase-cycled balanced SSFP and its "
+        "configurations [zur1990].",
+    ),
+    "miracle": Sentence(
+        paragraph="estimation",
+        text="T1 and T2 were computed from the configurations of orders -1, 0 and 1 by motion-insensitive rapid "
+        "configuration relaxometry (MIRACLE) [nguyen2017], in closed form.",
+    ),
+    "linear": Sentence(
+        paragraph="estimation",
+        text="T1, T2 and off-resonance were computed from linear relations between the configurations, which hold for any "
+        "number of cycles from three.",
+    ),
+    "maximum_likelihood": Sentence(
+        paragraph="estimation",
+        text="T1, T2, off-resonance and the complex amplitude were fitted to all complex cycles by maximum likelihood, with "
+        "the amplitude eliminated by variable projection [golub1973] and Levenberg-Marquardt iterations "
+        "[marquardt1963], compiled with Numba [lam2015]. Standard deviations are those of the inverse Fisher information at "
+        "the estimate.",
+    ),
+    "network": Sentence(
+        paragraph="estimation",
+        text="T1, T2 and off-resonance were inferred by the neural network {model} ({version}), trained in silico after "
+        "[birk2025] with PyTorch [paszke2019].",
+    ),
+    "magnetization_transfer": Sentence(
+        paragraph="estimation",
+        text="T1 and T2 are those of a single pool: in tissue with magnetization transfer they are lower than those of "
+        "spin-echo and inversion-recovery methods [gloor2008].",
+    ),
+    "failed_voxels": Sentence(
+        paragraph="outputs",
+        text="Voxels without a valid estimate hold no number (NaN) in every map; the quality mask states the reason.",
+    ),
+}
+"""What every step says, by its key."""
+
+
+def methods_text(steps: Sequence[Step]) -> tuple[str, tuple[Reference, ...]]:
+    """Return the methods text of the steps that ran, and the publications that it cites.
+
+    Parameters
+    ----------
+    steps
+        Keys of `STEPS` in the order of the processing, with the values of placeholders where a step has some. A step
+        that is named twice with the same values is said once.
+
+    Returns
+    -------
+    text
+        Paragraphs apart by an empty line.
+    references
+        In alphabetical order of their short form, each once.
+
+    Raises
+    ------
+    ValueError
+        If a step is not known or a placeholder has no value.
+
+    Examples
+    --------
+    >>> text, references = methods_text(["signal_model", "miracle"])
+    >>> [reference.key for reference in references]
+    ['nguyen2017', 'zur1990']
+    """
+    paragraphs: dict[str, list[str]] = {name: [] for name in PARAGRAPHS}
+    cited: dict[str, Reference] = {}
+    for step in steps:
+        key, values = (step, {}) if isinstance(step, str) else step
+        if key not in STEPS:
+            raise ValueError(f"the step {key!r} has no sentence; known are {', '.join(STEPS)}")
+        sentence = STEPS[key]
+        text, references = _filled(key, sentence.text, values)
+        cited |= {reference.key: reference for reference in references}
+        if text not in paragraphs[sentence.paragraph]:
+            paragraphs[sentence.paragraph].append(text)
+    ordered = sorted(cited.values(), key=lambda reference: reference.short.casefold())
+    return "\n\n".join(" ".join(sentences) for sentences in paragraphs.values() if sentences), tuple(ordered)
+
+
+def _filled(key: str, template: str, values: Mapping[str, object]) -> tuple[str, list[Reference]]:
+    """Return the text of a step with its values and citations, and what it cites."""
+    needed = {name for _, name, _, _ in string.Formatter().parse(template) if name}
+    if missing := sorted(needed - set(values)):
+        raise ValueError(
+            f"the step {key!r} needs the values {', '.join(missing)}, found {sorted(values) or 'none'}"
+        )
+    references = []
+    # Citations before values: a value with brackets is not a citation.
+    pieces = template.split("[")
+    text = pieces[0]
+    for piece in pieces[1:]:
+        name, _, rest = piece.partition("]")
+        references.append(REFERENCES[name])
+        text += f"({REFERENCES[name].short}){rest}"
+    return text.format(**{name: str(value) for name, value in values.items()}), references
+
+
+def citation_markdown(text: str, references: Sequence[Reference]) -> str:
+    """Return the methods text and its list of references as Markdown, for `logs/CITATION.md`."""
+    lines = ["# Methods", "", text, "", "# References", ""]
+    lines += [
+        f"- {entry.full}" + (f" https://doi.org/{entry.doi}" if entry.doi else "") for entry in references
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def citation_bibtex(references: Sequence[Reference]) -> str:
+    """Return the references as BibTeX, for `logs/CITATION.bib`."""
+    return "\n\n".join(entry.bibtex for entry in references if entry.bibtex) + "\n"

@@ -1,0 +1,142 @@
+"""From the content of a report to one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from qmri_bids.reports.content import Figure, Level, RunReport, Section, SubjectReport
+
+SECTION_TITLES: dict[Section, str] = {
+    Section.CYCLES: "Phase cycles and brain mask",
+    Section.MOTION: "Motion",
+    Section.B1: "Transmit field (B1)",
+    Section.MAPS: "Maps",
+    Section.UNCERTAINTY: "Uncertainty",
+    Section.HISTOGRAMS: "Distributions",
+    Section.QUALITY: "Quality",
+}
+
+LEVEL_WORDS: dict[Level, str] = {
+    Level.GOOD: "good",
+    Level.CHECK: "please check",
+    Level.BAD: "problem",
+    Level.INFO: "note",
+}
+"""A word for every light: colour alone must not carry the meaning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """One section of a run as the template takes it."""
+
+    key: Section
+    title: str
+    figures: tuple[Figure, ...]
+
+
+def report_html(report: SubjectReport) -> str:
+    """Return the report as one HTML document with its pictures inside.
+
+    Parameters
+    ----------
+    report
+        What the report holds. All of its text is escaped.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("qmri_bids.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = _data_uri
+    environment.filters["number"] = _number
+    environment.filters["anchor"] = _anchor
+    environment.filters["duration"] = _duration
+    environment.globals.update(level_words=LEVEL_WORDS, run_anchor=_run_anchor, parts=_parts)
+    return environment.get_template("report.html.j2").render(report=report)
+
+
+def write_report(report: SubjectReport, path: Path) -> Path:
+    """Write the report; a reader sees the old file or the whole new one, never half of it.
+
+    Parameters
+    ----------
+    report
+        What the report holds.
+    path
+        File to write, `sub-<label>.html`; its folder is made where it is missing.
+
+    Returns
+    -------
+    Path
+        The file written.
+    """
+    html = report_html(report)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(html)
+        # mkstemp gives 0600; a report is read by the group like every other output.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _parts(run: RunReport) -> list[_Part]:
+    """Return the sections of a run that have something to show; quality and distributions also hold tables."""
+    parts = []
+    for section, title in SECTION_TITLES.items():
+        figures = tuple(figure for figure in run.figures if figure.section is section)
+        has_table = (section is Section.QUALITY and run.quality) or (
+            section is Section.HISTOGRAMS and run.statistics
+        )
+        if figures or has_table:
+            parts.append(_Part(key=section, title=title, figures=figures))
+    return parts
+
+
+def _data_uri(figure: Figure) -> str:
+    """Return the picture as a data URI."""
+    return f"data:{figure.mime};base64,{base64.b64encode(figure.image).decode('ascii')}"
+
+
+def _number(value: float) -> str:
+    """Return a number with four significant digits, thousands without exponent."""
+    if abs(value) >= 1e6 or 0.0 < abs(value) < 1e-3:
+        return f"{value:.3g}"
+    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 3
+    return f"{value:.{digits}f}"
+
+
+def _anchor(text: str) -> str:
+    """Return a text as the name of an anchor."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower() or "part"
+
+
+def _run_anchor(run: RunReport, number: int) -> str:
+    """Return the anchor of a run; the number keeps two runs of the same name apart."""
+    return _anchor(f"run-{number}-{run.name}")
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration in words."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

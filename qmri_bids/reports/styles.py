@@ -1,0 +1,169 @@
+"""How each map is shown: unit, fixed window and colour map, as a table.
+
+A fixed window makes reports of different participants comparable at a glance. Colour maps are perceptually uniform
+and safe for colour-blind readers; a map with a sign or a nominal value has a diverging one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from qmri_bids.estimation.base import Status
+from qmri_bids.reports.content import Section
+from qmri_bids.units import fraction_to_percent, seconds_to_milliseconds
+
+
+def _as_is(value: Any) -> Any:
+    """Return the value unchanged: the map is shown in the unit that it has inside."""
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapStyle:
+    """The display of one kind of map.
+
+    Parameters
+    ----------
+    label
+        Name of the quantity.
+    unit
+        Unit on display.
+    window
+        Limits on display [`unit`]; None means the 2nd and 98th percentile of the map itself.
+    colormap
+        Name of a matplotlib colour map.
+    display
+        Converts from the unit inside the package to `unit`.
+    note
+        What a reader must know about the unit of the file.
+    section
+        The part of the report in which the map stands.
+    """
+
+    label: str
+    unit: str
+    window: tuple[float, float] | None
+    colormap: str
+    display: Callable[[Any], Any] = _as_is
+    note: str = ""
+    section: Section = Section.MAPS
+
+
+_SECONDS = "The file is in seconds."
+_PERCENT = "100 % is the nominal flip angle."
+
+STYLES: dict[str, MapStyle] = {
+    "T1": MapStyle(
+        label="T1",
+        unit="ms",
+        window=(0, 3000),
+        colormap="magma",
+        display=seconds_to_milliseconds,
+        note=_SECONDS,
+    ),
+    "T2": MapStyle(
+        label="T2",
+        unit="ms",
+        window=(0, 200),
+        colormap="viridis",
+        display=seconds_to_milliseconds,
+        note=_SECONDS,
+    ),
+    "R1": MapStyle(label="R1", unit="1/s", window=(0, 2), colormap="magma"),
+    "R2": MapStyle(label="R2", unit="1/s", window=(0, 40), colormap="viridis"),
+    "M0": MapStyle(
+        label="M0", unit="arbitrary", window=None, colormap="gray", note="The scale is that of the receiver."
+    ),
+    "off_resonance": MapStyle(label="Off-resonance", unit="Hz", window=(-150, 150), colormap="RdBu_r"),
+    "B1": MapStyle(
+        label="B1",
+        unit="%",
+        window=(60, 140),
+        colormap="PuOr_r",
+        display=fraction_to_percent,
+        note=_PERCENT,
+        section=Section.B1,
+    ),
+    "residual": MapStyle(
+        label="Residual of the fit",
+        unit="%",
+        window=(0, 20),
+        colormap="cividis",
+        display=fraction_to_percent,
+        note="Signal minus model, relative to the signal (root mean squares over the cycles).",
+        section=Section.UNCERTAINTY,
+    ),
+    "T1_stdev": MapStyle(
+        label="Standard deviation of T1",
+        unit="ms",
+        window=(0, 200),
+        colormap="cividis",
+        display=seconds_to_milliseconds,
+        note=_SECONDS,
+        section=Section.UNCERTAINTY,
+    ),
+    "T2_stdev": MapStyle(
+        label="Standard deviation of T2",
+        unit="ms",
+        window=(0, 20),
+        colormap="cividis",
+        display=seconds_to_milliseconds,
+        note=_SECONDS,
+        section=Section.UNCERTAINTY,
+    ),
+    "M0_stdev": MapStyle(
+        label="Standard deviation of M0",
+        unit="arbitrary",
+        window=None,
+        colormap="cividis",
+        section=Section.UNCERTAINTY,
+    ),
+    "off_resonance_stdev": MapStyle(
+        label="Standard deviation of the off-resonance",
+        unit="Hz",
+        window=(0, 5),
+        colormap="cividis",
+        section=Section.UNCERTAINTY,
+    ),
+}
+"""Display of each map by its name inside the package; `<name>_stdev` is the standard deviation of `<name>`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusStyle:
+    """The display of one code of the quality mask."""
+
+    name: str
+    meaning: str
+    color: str
+
+
+STATUS_STYLES: dict[Status, StatusStyle] = {
+    Status.OUTSIDE: StatusStyle(
+        name="outside", meaning="Outside the brain mask, not estimated", color="#000000"
+    ),
+    Status.CONVERGED: StatusStyle(
+        name="converged", meaning="Estimated, the maps have a value", color="#3d5a6c"
+    ),
+    Status.OUT_OF_RANGE: StatusStyle(
+        name="out of range", meaning="The estimate lies outside the range of the estimator", color="#e69f00"
+    ),
+    Status.NO_ROOT: StatusStyle(
+        name="no solution", meaning="No positive T1 and T2 explain the signal", color="#d55e00"
+    ),
+    Status.LOW_SIGNAL: StatusStyle(
+        name="low signal", meaning="The signal is too low against the noise", color="#56b4e9"
+    ),
+    Status.INVALID_INPUT: StatusStyle(
+        name="invalid input", meaning="A cycle or a known map has no finite value", color="#f0e442"
+    ),
+}
+"""Name, meaning and colour (Okabe and Ito) of every code of the quality mask."""
+
+NO_VALUE_COLOR = "#8c8c8c"
+"""Neutral colour of a voxel inside the mask that has no value."""
+
+TISSUE_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Colours of regions and curves (Okabe and Ito)."""

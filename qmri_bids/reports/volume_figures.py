@@ -1,0 +1,379 @@
+"""Pictures of volumes: maps, status codes, masks and registrations in three planes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.estimation.base import Status
+from qmri_bids.reports.content import Figure, Section
+from qmri_bids.reports.encode import encode_png
+from qmri_bids.reports.planes import RADIOLOGICAL, SIDE, WIDTH, Panels, View, lay_out, outline, show
+from qmri_bids.reports.styles import NO_VALUE_COLOR, STATUS_STYLES, STYLES, MapStyle
+
+_BAR_WIDTH = 0.16
+
+
+def map_figure(
+    values: NDArray[np.floating],
+    *,
+    affine: NDArray[np.floating],
+    mask: NDArray[Any],
+    name: str,
+    unit: str | None = None,
+    window: tuple[float, float] | None = None,
+    colormap: str | None = None,
+    background: NDArray[np.floating] | None = None,
+    key: str | None = None,
+    title: str | None = None,
+    section: Section | None = None,
+) -> Figure:
+    """Return a map in three planes with its colour bar.
+
+    Parameters
+    ----------
+    values
+        The map in the unit of the package (T1 in s, B1 as a fraction), shape (X, Y, Z). NaN inside the mask is drawn
+        in a neutral grey that no colour map contains by chance, and counted.
+    affine
+        Voxel to world [mm], shape (4, 4).
+    mask
+        Where the map was computed, shape (X, Y, Z). Outside is black, or `background` in grey.
+    name
+        A name in `STYLES`, or any other name together with `unit`.
+    unit
+        Unit of a map that has no style; the values are then shown as they are.
+    window
+        Limits in the unit of the package, in place of those of the style: for the off-resonance ±1/(2 TR).
+    colormap
+        Name of a matplotlib colour map, in place of that of the style.
+    background
+        Anatomical image shown outside the mask, shape (X, Y, Z).
+    key, title, section
+        In place of those that follow from the name.
+
+    Raises
+    ------
+    ValueError
+        If the name has no style and no unit is given, or the shapes differ.
+    """
+    style = _style(name, unit)
+    view = View(affine=affine, mask=mask)
+    shown = np.asarray(style.display(view.reorient(np.asarray(values, dtype=np.float64))))
+    inside = view.mask & np.isfinite(shown)
+    (low, high), how = _limits(style, window, shown[inside])
+    panels = lay_out(view, view.standard_rows())
+    if background is not None:
+        _show_background(panels, view, background)
+    missing = view.mask & ~inside
+    show(panels, view, _flat(missing, NO_VALUE_COLOR))
+    drawn = show(
+        panels,
+        view,
+        np.ma.masked_where(~inside, shown),
+        cmap=colormap or style.colormap,
+        vmin=low,
+        vmax=high,
+    )
+    below, above = _share(shown[inside] < low), _share(shown[inside] > high)
+    _color_bar(panels, drawn, style, below=below > 0, above=above > 0)
+    count = max(int(view.mask.sum()), 1)
+    caption = [f"{style.label} [{style.unit}], {how} {low:.4g} to {high:.4g} {_unit_name(style)}."]
+    if style.note:
+        caption.append(style.note)
+    if below or above:
+        caption.append(f"Below the window {_percent(below)}, above it {_percent(above)} of the voxels.")
+    if missing.any():
+        caption.append(
+            f"Grey: no value ({int(missing.sum())} voxels, {_percent(missing.sum() / count)} of the mask)."
+        )
+        _swatch(panels)
+    if not inside.any():
+        caption.append("No voxel of this map has a value.")
+    caption.append(RADIOLOGICAL)
+    return Figure(
+        key=key or name.lower().replace("_", "-"),
+        title=title or f"{style.label}",
+        caption=" ".join(caption),
+        image=encode_png(panels.canvas),
+        section=section or style.section,
+        alternative=f"{style.label} in axial, coronal and sagittal planes",
+    )
+
+
+def quality_figure(
+    status: NDArray[np.uint8],
+    *,
+    affine: NDArray[np.floating],
+    key: str = "quality",
+    title: str = "Quality mask",
+) -> Figure:
+    """Return the codes of the quality mask in colours, with a legend that gives the share of each.
+
+    Parameters
+    ----------
+    status
+        `Status` codes, shape (X, Y, Z).
+    affine
+        Voxel to world [mm], shape (4, 4).
+    key, title
+        Name and heading of the figure.
+
+    Raises
+    ------
+    ValueError
+        If a code is not one of `Status`.
+    """
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import Patch
+
+    status = np.asarray(status)
+    unknown = sorted(set(np.unique(status).tolist()) - {int(code) for code in Status})
+    if unknown:
+        raise ValueError(f"status holds the codes {unknown}; known are {[int(code) for code in Status]}")
+    view = View(affine=affine, mask=status != Status.OUTSIDE)
+    panels = lay_out(view, view.standard_rows(), side=SIDE + 0.45)
+    palette = np.array([to_rgba(STATUS_STYLES[code].color) for code in sorted(Status)])
+    show(panels, view, palette[view.reorient(status)])
+    count = max(int(view.mask.sum()), 1)
+    handles = []
+    for code, style in STATUS_STYLES.items():
+        if code is not Status.OUTSIDE:
+            share = float((status == code).sum()) / count
+            handles.append(
+                Patch(color=style.color, label=f"{int(code)}  {style.name}\n    {_percent(share)}")
+            )
+    panels.canvas.legend(
+        handles=handles,
+        loc="center left",
+        bbox_to_anchor=(panels.right + 0.005, 0.5),
+        frameon=False,
+        fontsize=8,
+        handlelength=1.1,
+        labelspacing=0.9,
+    )
+    return Figure(
+        key=key,
+        title=title,
+        caption=f"Why a voxel has a value or none; percentages are of the brain mask. {RADIOLOGICAL}",
+        image=encode_png(panels.canvas),
+        section=Section.QUALITY,
+        alternative="Status codes in axial, coronal and sagittal planes",
+    )
+
+
+def mask_figure(
+    image: NDArray[np.floating],
+    *,
+    mask: NDArray[Any],
+    affine: NDArray[np.floating],
+    key: str = "brain-mask",
+    title: str = "Brain mask",
+) -> Figure:
+    """Return an anatomical image in three planes with the outline of the brain mask.
+
+    Parameters
+    ----------
+    image
+        Real image, shape (X, Y, Z).
+    mask
+        Brain mask, shape (X, Y, Z).
+    affine
+        Voxel to world [mm], shape (4, 4).
+    key, title
+        Name and heading of the figure.
+    """
+    cropped = View(affine=affine, mask=mask)
+    whole = View(affine=affine, mask=_foreground(image) | np.asarray(mask, dtype=bool))
+    # The cuts are those of the maps, the frame is the whole head: a mask that misses brain must be seen to.
+    panels = lay_out(whole, cropped.standard_rows(), side=0.0)
+    show(panels, whole, _gray(whole.reorient(image)), cmap="gray", vmin=0, vmax=1)
+    outline(panels, whole, cropped.mask, levels=[0.5], color="#f0e442")
+    return Figure(
+        key=key,
+        title=title,
+        caption=f"Mean magnitude of the cycles; yellow: outline of the brain mask. {RADIOLOGICAL}",
+        image=encode_png(panels.canvas),
+        section=Section.CYCLES,
+        alternative="Mean magnitude with the outline of the brain mask",
+    )
+
+
+def registration_figure(
+    fixed: NDArray[np.floating],
+    moving: NDArray[np.floating],
+    *,
+    affine: NDArray[np.floating],
+    mask: NDArray[Any] | None = None,
+    fixed_name: str = "mean bSSFP magnitude",
+    moving_name: str = "anatomical image of the B1 scan",
+    key: str = "registration",
+    title: str = "Registration of the B1 map",
+    section: Section = Section.B1,
+) -> Figure:
+    """Return two registered images below each other, both with the edges of the moving one.
+
+    Parameters
+    ----------
+    fixed, moving
+        Images on the same grid, shape (X, Y, Z).
+    affine
+        Voxel to world of that grid [mm], shape (4, 4).
+    mask
+        Brain mask that fixes the cuts; the foreground of `fixed` where none is given.
+    fixed_name, moving_name
+        Names for the caption.
+    key, title, section
+        Name, heading and place of the figure.
+    """
+    whole = View(affine=affine, mask=_foreground(fixed))
+    cropped = whole if mask is None else View(affine=affine, mask=mask)
+    row = [
+        *cropped.cuts("axial", (0.35, 0.60)),
+        *cropped.cuts("coronal", (0.5,)),
+        *cropped.cuts("sagittal", (0.44,)),
+    ]
+    panels = lay_out(whole, [row, row], side=0.0)
+    half = len(panels.axes) // 2
+    upper, lower = (
+        Panels(canvas=panels.canvas, axes=axes, height=panels.height, right=panels.right)
+        for axes in (panels.axes[:half], panels.axes[half:])
+    )
+    first, second = _gray(whole.reorient(fixed)), _gray(whole.reorient(moving))
+    show(upper, whole, first, cmap="gray", vmin=0, vmax=1)
+    show(lower, whole, second, cmap="gray", vmin=0, vmax=1)
+    levels = _edge_levels(second)
+    for part in (upper, lower):
+        outline(part, whole, second, levels=levels, color="#ff4d4d")
+    return Figure(
+        key=key,
+        title=title,
+        caption=f"Top: {fixed_name}; bottom: {moving_name}, resampled to it. The red contours are those of the bottom "
+        f"image: at the top they should follow the edges seen there. {RADIOLOGICAL}",
+        image=encode_png(panels.canvas),
+        section=section,
+        alternative=f"Contours of the {moving_name} over the {fixed_name}",
+    )
+
+
+def _style(name: str, unit: str | None) -> MapStyle:
+    """Return the style of a map, or one made for a map that has none."""
+    if name in STYLES:
+        if unit is not None and unit != STYLES[name].unit:
+            raise ValueError(
+                f"the map {name} is shown in {STYLES[name].unit}, found unit={unit!r}: leave unit out"
+            )
+        return STYLES[name]
+    if unit is None:
+        raise ValueError(f"the map {name!r} has no style (known: {', '.join(STYLES)}): give unit=")
+    return MapStyle(label=name, unit=unit, window=None, colormap="viridis")
+
+
+def _limits(
+    style: MapStyle, window: tuple[float, float] | None, values: NDArray[np.floating]
+) -> tuple[tuple[float, float], str]:
+    """Return the limits on display and how they came about."""
+    if window is not None:
+        low, high = (float(style.display(limit)) for limit in window)
+        how = "window"
+    elif style.window is not None:
+        (low, high), how = style.window, "fixed window"
+    elif values.size:
+        low, high = (float(limit) for limit in np.percentile(values, [2, 98]))
+        how = "automatic window (2nd to 98th percentile)"
+    else:
+        low, high, how = 0.0, 1.0, "window"
+    if not low < high:
+        low, high = low - 0.5, low + 0.5
+    return (low, high), how
+
+
+def _unit_name(style: MapStyle) -> str:
+    return "" if style.unit == "arbitrary" else style.unit
+
+
+def _share(condition: NDArray[np.bool_]) -> float:
+    """Return the fraction of true values, 0 of none."""
+    return float(condition.mean()) if condition.size else 0.0
+
+
+def _percent(fraction: float) -> str:
+    """Return a fraction as percent; what is small but not zero says so."""
+    if 0.0 < fraction < 0.0005:
+        return "< 0.1 %"
+    return f"{100.0 * fraction:.1f} %"
+
+
+def _flat(where: NDArray[np.bool_], color: str) -> NDArray[np.floating]:
+    """Return an RGBA volume of one colour, transparent elsewhere."""
+    from matplotlib.colors import to_rgba
+
+    volume = np.zeros((*where.shape, 4), dtype=np.float32)
+    volume[where] = to_rgba(color)
+    return volume
+
+
+def _gray(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return an image scaled to 0 to 1 between zero (or its minimum) and its 99.5th percentile, NaN as 0."""
+    image = np.nan_to_num(np.asarray(values, dtype=np.float32), posinf=0.0, neginf=0.0)
+    low, high = min(0.0, float(image.min())), float(np.percentile(image, 99.5))
+    return np.clip((image - low) / (high - low if high > low else 1.0), 0.0, 1.0)
+
+
+def _foreground(image: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return where an image is above a tenth of its brightest part: a frame for pictures, not a head mask."""
+    scaled = _gray(image)
+    return scaled > 0.1
+
+
+def _edge_levels(scaled: NDArray[np.floating]) -> list[float]:
+    """Return two contour levels: the outline of the head and one between its darker and brighter tissues."""
+    foreground = scaled[scaled > 0.1]
+    if not foreground.size:
+        return []
+    return [0.12, float(np.median(foreground))]
+
+
+def _show_background(panels: Panels, view: View, background: NDArray[np.floating]) -> None:
+    """Draw an anatomical image, darkened so that it does not compete with the map."""
+    show(panels, view, _gray(view.reorient(background)), cmap="gray", vmin=0, vmax=1.6)
+
+
+def _color_bar(panels: Panels, drawn: Any, style: MapStyle, *, below: bool, above: bool) -> None:
+    """Draw the colour bar at the right, with an arrow at an end that values exceed."""
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
+    bottom, top = 0.30 / panels.height, 1.0 - 0.34 / panels.height
+    box = (panels.right + 0.12 / WIDTH, bottom, _BAR_WIDTH / WIDTH, top - bottom)
+    axes = panels.canvas.add_axes(box)
+    bar = panels.canvas.colorbar(drawn, cax=axes, extend=extend[below, above], extendfrac=0.03)
+    bar.outline.set_linewidth(0.6)  # type: ignore[operator]
+    bar.ax.tick_params(labelsize=8, width=0.6, length=3)
+    head = style.label if len(style.label) <= 9 else "sd" if style.label.startswith("Standard") else ""
+    unit = "a.u." if style.unit == "arbitrary" else style.unit
+    text = f"{head} [{unit}]" if head else f"[{unit}]"
+    panels.canvas.text(
+        panels.right + 0.10 / WIDTH, 1.0 - 0.06 / panels.height, text, fontsize=9, ha="left", va="top"
+    )
+
+
+def _swatch(panels: Panels) -> None:
+    """Draw the legend of the voxels without a value below the colour bar."""
+    from matplotlib.patches import Rectangle
+
+    left, bottom = panels.right + 0.12 / WIDTH, 0.04 / panels.height
+    panels.canvas.add_artist(
+        Rectangle(
+            (left, bottom),
+            _BAR_WIDTH / WIDTH,
+            0.13 / panels.height,
+            transform=panels.canvas.transFigure,
+            facecolor=NO_VALUE_COLOR,
+            edgecolor="black",
+            linewidth=0.5,
+        )
+    )
+    panels.canvas.text(
+        left + 0.22 / WIDTH, bottom + 0.06 / panels.height, "no value", fontsize=8, va="center"
+    )

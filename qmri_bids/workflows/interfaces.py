@@ -1,0 +1,266 @@
+"""The nodes of the workflows: few and fat, each one step that a reader of the methods would name.
+
+A node reads and writes files in its own folder and calls the plain functions of `preprocessing` and `estimation`; what those
+decided comes out as sentences. Heavy libraries are imported when a node runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, traits
+
+from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
+
+
+class _CyclesOutput(TraitedSpec):
+    cycles = File(exists=True, desc="complex phase cycles, 4D")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+
+
+class _LoadCyclesInput(BaseInterfaceInputSpec):
+    run = traits.Any(mandatory=True, desc="PcBssfpRun: files and protocol")
+
+
+class LoadCycles(SimpleInterface):
+    """Read the cycles as complex data in the sense of precession of the model."""
+
+    input_spec = _LoadCyclesInput
+    output_spec = _CyclesOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.convention import precession_sense
+        from qmri_bids.preprocessing.complex_data import load_cycles
+
+        run = self.inputs.run
+        files = run.files
+        series = load_cycles(
+            magnitude=files.magnitude,
+            phase=files.phase,
+            real=files.real,
+            imaginary=files.imaginary,
+            complex_=files.complex_,
+            phase_units=files.phase_units,
+        )
+        sense = precession_sense(series.cycles, protocol=run.protocol)
+        cycles = series.cycles.conj() if sense.sign < 0 else series.cycles
+        self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", cycles, series.affine)
+        self._results["decisions"] = [*series.decisions, sense.sentence]
+        return runtime
+
+
+class _CorrectMotionInput(BaseInterfaceInputSpec):
+    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D")
+    processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
+
+
+class _CorrectMotionOutput(_CyclesOutput):
+    motion = File(exists=True, desc="transforms, parameters and framewise displacement (npz)")
+
+
+class CorrectMotion(SimpleInterface):
+    """Align the cycles rigidly to the middle one."""
+
+    input_spec = _CorrectMotionInput
+    output_spec = _CorrectMotionOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.motion import correct_motion
+
+        cycles, affine = load_volume(self.inputs.cycles)
+        result = correct_motion(cycles, affine=affine, processes=self.inputs.processes)
+        folder = Path(runtime.cwd)
+        np.savez(
+            folder / "motion.npz",
+            transforms=result.transforms,
+            parameters=result.parameters,
+            centre=result.centre,
+            framewise_displacement=result.framewise_displacement,
+            coverage=result.coverage,
+            reference=result.reference,
+        )
+        self._results["motion"] = str(folder / "motion.npz")
+        self._results["cycles"] = save_volume(folder / "cycles.nii", result.cycles, affine)
+        self._results["decisions"] = list(result.decisions)
+        return runtime
+
+
+class _RemoveGibbsInput(BaseInterfaceInputSpec):
+    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D")
+    protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
+    slice_axis = traits.Int(2, usedefault=True, desc="axis across the planes that are cleaned")
+    processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
+
+
+class RemoveGibbs(SimpleInterface):
+    """Remove Gibbs ringing from the three lowest configurations."""
+
+    input_spec = _RemoveGibbsInput
+    output_spec = _CyclesOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.gibbs import remove_gibbs_from_modes
+
+        cycles, affine = load_volume(self.inputs.cycles)
+        result = remove_gibbs_from_modes(
+            cycles,
+            rf_phase_increment=self.inputs.protocol.rf_phase_increment,
+            slice_axis=self.inputs.slice_axis,
+            processes=self.inputs.processes,
+        )
+        self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", result.volumes, affine)
+        self._results["decisions"] = list(result.decisions)
+        return runtime
+
+
+class _MaskBrainInput(BaseInterfaceInputSpec):
+    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D, aligned")
+
+
+class _MaskBrainOutput(TraitedSpec):
+    mask = File(exists=True, desc="brain mask")
+    magnitude = File(exists=True, desc="mean magnitude over the cycles")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+
+
+class MaskBrain(SimpleInterface):
+    """Average the magnitudes and find the brain in them."""
+
+    input_spec = _MaskBrainInput
+    output_spec = _MaskBrainOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.masks import brain_mask
+
+        cycles, affine = load_volume(self.inputs.cycles)
+        magnitude = mean_magnitude(cycles)
+        mask, decisions = brain_mask(magnitude, affine=affine)
+        folder = Path(runtime.cwd)
+        self._results["mask"] = save_volume(folder / "mask.nii", mask, affine)
+        self._results["magnitude"] = save_volume(folder / "magnitude.nii", magnitude, affine)
+        self._results["decisions"] = list(decisions)
+        return runtime
+
+
+class _AlignB1Input(BaseInterfaceInputSpec):
+    b1_run = traits.Any(mandatory=True, desc="B1Run: files and scale")
+    magnitude = File(exists=True, mandatory=True, desc="mean magnitude of the target scan")
+
+
+class _AlignB1Output(TraitedSpec):
+    b1 = File(exists=True, desc="actual over nominal flip angle on the grid of the target")
+    registration = File(exists=True, desc="transform, similarity, measured voxels and the aligned anatomical image (npz)")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+
+
+class AlignB1(SimpleInterface):
+    """Scale a B1 map to a ratio and bring it to the grid of another scan."""
+
+    input_spec = _AlignB1Input
+    output_spec = _AlignB1Output
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.workflows.b1_loading import load_b1
+
+        from qmri_bids.preprocessing.b1 import register_b1
+        from qmri_bids.preprocessing.resampling import resample
+
+        loaded = load_b1(self.inputs.b1_run)
+        magnitude, affine = load_volume(self.inputs.magnitude)
+        result = register_b1(
+            loaded.ratio,
+            b1_affine=loaded.affine,
+            anatomical=loaded.anatomical,
+            target_magnitude=magnitude,
+            target_affine=affine,
+        )
+        aligned = resample(
+            loaded.anatomical,
+            affine=loaded.affine,
+            target_shape=magnitude.shape,
+            target_affine=affine,
+            transform=result.transform,
+            order=1,
+        )
+        folder = Path(runtime.cwd)
+        np.savez(
+            folder / "registration.npz",
+            transform=result.transform,
+            similarity=result.similarity,
+            measured=result.measured,
+            anatomical=aligned,
+        )
+        self._results["registration"] = str(folder / "registration.npz")
+        self._results["b1"] = save_volume(folder / "b1.nii", result.map, affine)
+        self._results["decisions"] = [*loaded.decisions, *result.decisions]
+        return runtime
+
+
+class _EstimateRelaxationInput(BaseInterfaceInputSpec):
+    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D, preprocessed")
+    mask = File(exists=True, mandatory=True, desc="where to estimate")
+    b1 = File(exists=True, desc="actual over nominal flip angle; 1 is assumed where none is given")
+    motion = File(exists=True, desc="result of the motion correction: where every cycle has data")
+    protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
+    estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
+
+
+class _EstimateRelaxationOutput(TraitedSpec):
+    estimate = File(exists=True, desc="values, stdev, residual and status (npz)")
+    model = traits.Dict(desc="what identifies the model behind the estimator")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
+
+
+class EstimateRelaxation(SimpleInterface):
+    """Estimate T1, T2, M0 and off-resonance with their uncertainty in every voxel of the mask."""
+
+    input_spec = _EstimateRelaxationInput
+    output_spec = _EstimateRelaxationOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from nipype.interfaces.base import isdefined
+
+        from qmri_bids.estimation.base import KnownMaps, Status
+        from qmri_bids.estimation.convention import increment_reference_warning
+        from qmri_bids.estimation.table import ESTIMATORS
+
+        cycles, _ = load_volume(self.inputs.cycles)
+        mask = load_volume(self.inputs.mask)[0] > 0
+        inside = mask.copy()
+        decisions = []
+        if isdefined(self.inputs.motion):
+            covered = np.load(self.inputs.motion)["coverage"]
+            lost = int(np.count_nonzero(mask & ~covered))
+            if lost:
+                decisions.append(
+                    f"{lost} voxels of the brain mask left the field of view in some cycle and were not estimated."
+                )
+            inside &= covered
+        if isdefined(self.inputs.b1):
+            b1 = load_volume(self.inputs.b1)[0][inside]
+        else:
+            b1 = np.ones(int(inside.sum()), dtype=np.float32)
+        protocol = self.inputs.protocol
+        estimator = ESTIMATORS[self.inputs.estimator].create()
+        found = estimator.estimate(np.ascontiguousarray(cycles[inside]), protocol=protocol, known=KnownMaps(b1=b1))
+
+        def volume(values: Any, fill: float) -> Any:
+            full = np.full(mask.shape, fill, dtype=values.dtype)
+            full[inside] = values
+            return full
+
+        status = volume(found.status, Status.OUTSIDE)
+        status[mask & ~inside] = Status.INVALID_INPUT
+        maps = {name: volume(values, np.nan) for name, values in found.values.items()}
+        maps |= {f"{name}_stdev": volume(values, np.nan) for name, values in found.stdev.items()}
+        path = Path(runtime.cwd) / "estimate.npz"
+        np.savez(path, **maps, residual=volume(found.residual, np.nan), status=status)
+        warning = increment_reference_warning(found.values["off_resonance"], protocol=protocol)
+        self._results["estimate"] = str(path)
+        self._results["model"] = dict(estimator.model)
+        self._results["decisions"] = decisions
+        self._results["warnings"] = [*estimator.remarks(protocol), *([warning] if warning else [])]
+        return runtime

@@ -1,0 +1,31 @@
+"""Intermediate volumes between nodes: uncompressed NIfTI, complex where the data are complex."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+
+def save_volume(path: Path, data: NDArray[Any], affine: NDArray[np.floating]) -> str:
+    """Write an array as it is and return its path; booleans as uint8."""
+    array = data.astype(np.uint8) if data.dtype == bool else data
+    nib.save(nib.Nifti1Image(array, affine), path)
+    return str(path)
+
+
+def load_volume(path: str | Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the array, mapped from the file where it can be, and the affine."""
+    image = nib.load(path)
+    return np.asanyarray(image.dataobj), image.affine
+
+
+def mean_magnitude(cycles: NDArray[np.complexfloating]) -> NDArray[np.float32]:
+    """Return the mean over the cycles of the magnitude, in which the bands are weakest."""
+    total = np.zeros(cycles.shape[:3], dtype=np.float32)
+    for index in range(cycles.shape[3]):
+        total += np.abs(cycles[..., index])
+    return total / np.float32(cycles.shape[3])
