@@ -49,3 +49,13 @@ def fraction_to_percent(fraction: float) -> float:
 def ppm_to_hertz(offset: float, field_strength: float) -> float:
     """Convert a frequency offset in ppm to hertz at a field strength [T]."""
     return offset * 1e-6 * GYROMAGNETIC_RATIO * field_strength
+
+
+def metres_to_millimetres(length: float) -> float:
+    """Convert a length in metres to millimetres."""
+    return length * 1e3
+
+
+def millimetres_to_metres(length: float) -> float:
+    """Convert a length in millimetres to metres."""
+    return length * 1e-3

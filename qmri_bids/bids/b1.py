@@ -24,7 +24,8 @@ PLAUSIBLE = (0.6, 1.4)
 RATIO_RANGE = (0.4, 2.5)
 PERCENT_RANGE = (40.0, 250.0)
 OFFER = (
-    "If the stored flip angle is that of the readout, give the one of the preparation with --b1-nominal-fa (degrees); "
+    "If the stored flip angle is that of the readout, give the one of the preparation with --b1-nominal-fa "
+    "(degrees); "
     "if the values have another scale, give relative B1 per stored value with --b1-scale."
 )
 
@@ -57,7 +58,8 @@ def read_b1(paths: Sequence[Path], *, root: Path, options: FindOptions) -> B1Run
     Raises
     ------
     RefusedError
-        If a file is unreadable, one is missing, the method is not supported or the values do not fit their scale.
+        If a file is unreadable, one is missing, the method is not supported or the values do not fit their
+        scale.
     """
     method = parse_name(paths[0]).suffix
     if method not in _READERS:
@@ -93,7 +95,8 @@ def _read_tfl(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
     if both is not None:
         anatomical, famp, volumes = both, both, (0, 1)
         warnings.append(
-            f"{both.name} holds two volumes: the first is taken as anatomical image, the second as flip angles, the "
+            f"{both.name} holds two volumes: the first is taken as anatomical image, the second as flip "
+            f"angles, the "
             "order of the vendor; the scale of the second was checked."
         )
     elif "famp" in infos:
@@ -103,7 +106,8 @@ def _read_tfl(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
                 raise _not_three_axes(info)
         if anatomical is None:
             warnings.append(
-                f"{famp.name} has no acq-anat image: the B1 map cannot be registered and is placed by scanner coordinates."
+                f"{famp.name} has no acq-anat image: the B1 map cannot be registered and is placed by "
+                f"scanner coordinates."
             )
         else:
             check_same_grid(famp, anatomical)
@@ -138,7 +142,8 @@ def _read_tfl(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         raise refuse(
             file=famp.name,
             key="flip angles",
-            expected=f"a median of {low * degrees:.3g}° to {high * degrees:.3g}° for a nominal {degrees:g}° ({source})",
+            expected=f"a median of {low * degrees:.3g}° to {high * degrees:.3g}° for a nominal {degrees:g}° "
+            f"({source})",
             found=stored if math.isfinite(median) else "no value above zero",
             advice=OFFER,
         )
@@ -182,7 +187,8 @@ def _read_map(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         raise refuse(
             file=info.name,
             key="values",
-            expected=f"relative B1 with a median of {low:g} to {high:g}, or percent with {low * 100:g} to {high * 100:g}",
+            expected=f"relative B1 with a median of {low:g} to {high:g}, or percent with {low * 100:g} to "
+            f"{high * 100:g}",
             found=found + (f" with Units {stated!r}" if contradicts else ""),
             advice="If the values have another scale, give relative B1 per stored value with --b1-scale.",
         )
@@ -197,7 +203,8 @@ def _read_map(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         sources=(ValueSource(key="b1_scale", value=f"{scale:g}", unit="per stored value", source=origin),),
         warnings=(
             f"{info.name}: the B1 map is scaled by {scale:g} ({origin}).",
-            f"{info.name} has no anatomical image: the B1 map is placed by scanner coordinates, not registered.",
+            f"{info.name} has no anatomical image: the B1 map is placed by scanner coordinates, not "
+            f"registered.",
         ),
     )
 
@@ -258,8 +265,8 @@ def choose_b1(
 ) -> tuple[B1Run | None, tuple[str, ...]]:
     """Return the B1 map of a run among those of its session, and sentences on the choice.
 
-    A map whose IntendedFor names a file of the run, or whose B0FieldIdentifier is the B0FieldSource of the run, comes
-    first; otherwise the only map of the session is taken.
+    A map whose IntendedFor names a file of the run, or whose B0FieldIdentifier is the B0FieldSource of the
+    run, comes first; otherwise the only map of the session is taken.
 
     Raises
     ------
@@ -277,14 +284,16 @@ def choose_b1(
             key="B1 map",
             expected="one B1 map for this run",
             found=", ".join(run.map.name for run in named),
-            advice="Name the run in IntendedFor of the right map, or select one with --bids-filter-file (key b1).",
+            advice="Name the run in IntendedFor of the right map, or select one with --bids-filter-file "
+            "(key b1).",
         )
     if not named:
         return None, ()
     (chosen,) = named
     if chosen.intended_for and not _is_intended(chosen, images, root):
         return chosen, (
-            f"{relative_name(chosen.map, root)}: IntendedFor names other files only; the map is used as it is the only "
+            f"{relative_name(chosen.map, root)}: IntendedFor names other files only; the map is used as it "
+            f"is the only "
             "one of the session.",
         )
     return chosen, ()
@@ -305,5 +314,6 @@ def b1_refusal(*, label: str, notes: Sequence[Refusal]) -> Refusal:
         key="B1 map",
         expected="a B1+ map in fmap/ of the same session (TB1TFL or TB1map)",
         found=found,
-        advice="Add one, or run with --no-b1 to assume B1 = 1: T1 is then off by about twice the error of B1.",
+        advice="Add one, or run with --no-b1 to assume B1 = 1: T1 is then off by about twice the error of "
+        "B1.",
     )

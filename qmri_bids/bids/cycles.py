@@ -88,7 +88,9 @@ def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str)
                 raise refuse(
                     file=info.name,
                     key="shape",
-                    expected="three axes, as the label names one cycle" if split else "four axes, the last one the cycles",
+                    expected="three axes, as the label names one cycle"
+                    if split
+                    else "four axes, the last one the cycles",
                     found=str(info.shape),
                     advice="Convert the run to one 4D file, or to 3D files labelled acq-…PC<increment>.",
                 )
@@ -97,13 +99,16 @@ def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str)
                 raise refuse(
                     file=info.name,
                     key="datatype",
-                    expected="complex values" if kind == "complex" else "real values, as the name states a part",
+                    expected="complex values"
+                    if kind == "complex"
+                    else "real values, as the name states a part",
                     found="complex values" if info.is_complex else "real values",
                     advice="Convert the image again, or remove part- from the name of a complex image.",
                 )
     if not first.is_oriented:
         warnings.append(
-            f"{first.name}: neither sform nor qform is set: orientation and position in the scanner are unknown."
+            f"{first.name}: neither sform nor qform is set: orientation and position in the scanner are "
+            f"unknown."
         )
     units = _phase_units([cycle[1] for cycle in infos], root=root) if kind == "mag-phase" else None
     columns = list(zip(*chosen, strict=True))
@@ -117,7 +122,9 @@ def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str)
     )
 
 
-def _kind(parts: Parts, *, root: Path, label: str, warnings: list[str]) -> Literal["mag-phase", "real-imag", "complex"]:
+def _kind(
+    parts: Parts, *, root: Path, label: str, warnings: list[str]
+) -> Literal["mag-phase", "real-imag", "complex"]:
     """Return how the complex values of one group of files are stored."""
     for paths in parts.values():
         if len(paths) > 1:
@@ -137,7 +144,8 @@ def _kind(parts: Parts, *, root: Path, label: str, warnings: list[str]) -> Liter
         return "mag-phase"
     if there == {"", "phase"}:
         warnings.append(
-            f"{relative_name(parts[''][0], root)}: no part- in the name; taken as magnitude, as there is a part-phase beside it."
+            f"{relative_name(parts[''][0], root)}: no part- in the name; taken as magnitude, as there is a "
+            f"part-phase beside it."
         )
         return "mag-phase"
     shown = relative_name(next(iter(parts.values()))[0], root)
@@ -177,7 +185,9 @@ def _cycle_files(
 def _phase_units(images: Sequence[ImageInfo], *, root: Path) -> Literal["rad", "arbitrary"]:
     """Return the unit of the phase images, checked against their values where it is said to be rad."""
     expected = "'rad' or 'arbitrary', which BIDS requires of phase images"
-    advice = "Add Units to the sidecar: 'rad' for -π to π, 'arbitrary' for a scale of the vendor (e.g. 0 to 4095)."
+    advice = (
+        "Add Units to the sidecar: 'rad' for -π to π, 'arbitrary' for a scale of the vendor (e.g. 0 to 4095)."
+    )
     units: set[str] = set()
     for info in images:
         sidecar = read_sidecar(info.path, root=root)

@@ -19,7 +19,7 @@ from qmri_bids.bids.increments import (
     read_split_increments,
     states_increments,
 )
-from qmri_bids.bids.layout import BidsInputError, list_subjects, query_files, strip_label
+from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
 from qmri_bids.bids.metadata import is_balanced, read_protocol
 from qmri_bids.bids.names import derivative_entities
 from qmri_bids.bids.plan import B1Run, FindOptions, PcBssfpRun, SessionPlan
@@ -34,7 +34,8 @@ SUFFIXES = ("VFA", "T2w", "bSSFP", "SSFP")
 
 CYCLE_LABEL = re.compile(r"PC\d+$")
 NO_B1 = (
-    "NO B1 MAP IS USED: B1 = 1 is assumed everywhere. T1 is wrong by about twice the relative error of the flip angle, "
+    "NO B1 MAP IS USED: B1 = 1 is assumed everywhere. T1 is wrong by about twice the relative error of the "
+    "flip angle, "
     "which reaches 30 % in a head at 3 T."
 )
 
@@ -89,8 +90,12 @@ def find_runs(
     root = Path(layout.root)
     subject = strip_label(subject, entity="sub")
     if subject not in layout.get_subjects():
+        folder = root / f"sub-{subject}"
+        if folder.is_dir() and not any(folder.rglob("*.nii*")):
+            return SessionPlan(subject=subject, session=session, notes=(f"sub-{subject} holds no image.",))
         raise BidsInputError(
-            f"{root}: expected sub-{subject}, found the subjects {', '.join(list_subjects(root)) or 'none'}"
+            f"{root}: expected sub-{subject} in the index, found the subjects "
+            f"{', '.join(sorted(layout.get_subjects())) or 'none'}"
         )
     entities: dict[str, object] = {"subject": subject, "extension": [".nii", ".nii.gz"]}
     if session is not None:
@@ -122,10 +127,14 @@ def find_runs(
             this_session = family[0].entities.get("ses")
             if this_session not in b1_by_session and not options.no_b1:
                 in_session = [path for path in maps if parse_name(path).entities.get("ses") == this_session]
-                found = _read_all_b1(in_session, root, options, notes)
+                found = _read_all_b1(in_session, root, options)
                 b1_by_session[this_session] = found
                 b1_runs += found[0]
-                refusals += [refusal for refusal in found[1] if not _is_unsupported(refusal)]
+                if found[0]:  # a broken map beside a good one stops nothing
+                    notes += [str(refusal) for refusal in found[1]]
+                else:
+                    refusals += [refusal for refusal in found[1] if not _is_unsupported(refusal)]
+                    notes += [str(refusal) for refusal in found[1] if _is_unsupported(refusal)]
             run = _check_run(family, root)
             run = _with_b1(run, family, root, options, b1_by_session.get(this_session, ([], [])))
             _check_unique(run, runs)
@@ -157,7 +166,10 @@ def _group_files(
     collected: dict[tuple[str, ...], dict[str, list[Path]]] = {}
     for path in paths:
         name = parse_name(path)
-        key = (name.suffix, *(f"{entity}-{label}" for entity, label in name.entities.items() if entity != "part"))
+        key = (
+            name.suffix,
+            *(f"{entity}-{label}" for entity, label in name.entities.items() if entity != "part"),
+        )
         collected.setdefault(key, {}).setdefault(name.entities.get("part", ""), []).append(path)
     groups = []
     for files in collected.values():
@@ -183,7 +195,7 @@ def _group_files(
 
 
 def _families(groups: Sequence[_Group]) -> list[list[_Group]]:
-    """Return the groups of each run: one for a 4D series, one for every cycle where 3D files are labelled `…PC045`."""
+    """Return the groups of each run: one for a 4D series, one a cycle for 3D files labelled `…PC045`."""
     families: dict[tuple[str, ...], list[_Group]] = {}
     for group in groups:
         entities = _family_entities(group) if _is_single_cycle(group) else group.entities
@@ -194,7 +206,10 @@ def _families(groups: Sequence[_Group]) -> list[list[_Group]]:
 
 
 def _is_single_cycle(group: _Group) -> bool:
-    """Whether a label names one cycle and no file shows several volumes (`acq-pcbssfpPC12` may mean 12 cycles in one)."""
+    """Whether a label names one cycle and no file has several volumes.
+
+    `acq-pcbssfpPC12` may also mean twelve cycles in one file.
+    """
     if not CYCLE_LABEL.search(group.entities.get("acq", "")):
         return False
     return not any(_number_of_volumes(path) > 1 for same in group.parts.values() for path in same)
@@ -227,7 +242,12 @@ def _why_not_ours(family: Sequence[_Group], root: Path) -> str | None:
     """
     sidecars = [sidecar for group in family for sidecar in group.sidecars]
     sequence = next(
-        (sidecar.values["PulseSequenceType"] for sidecar in sidecars if "PulseSequenceType" in sidecar.values), None
+        (
+            sidecar.values["PulseSequenceType"]
+            for sidecar in sidecars
+            if "PulseSequenceType" in sidecar.values
+        ),
+        None,
     )
     first = sidecars[0]
     named = any(group.is_named for group in family)
@@ -237,7 +257,9 @@ def _why_not_ours(family: Sequence[_Group], root: Path) -> str | None:
     if isinstance(sequence, str) and is_balanced(sequence):
         if named or stated or (len(family) >= MINIMUM_CYCLES and _has_scalar(sidecars)):
             return None
-        volumes = max(_number_of_volumes(path) for group in family for same in group.parts.values() for path in same)
+        volumes = max(
+            _number_of_volumes(path) for group in family for same in group.parts.values() for path in same
+        )
         if volumes >= MINIMUM_CYCLES:
             return None
         return f"{first.file}: {sequence} without phase cycles (no {INCREMENT_KEYS[0]}): left alone."
@@ -306,7 +328,7 @@ def _stating_sidecar(sidecars: Sequence[Sidecar]) -> Sidecar:
 
 
 def _read_all_b1(
-    paths: Sequence[Path], root: Path, options: FindOptions, notes: list[str]
+    paths: Sequence[Path], root: Path, options: FindOptions
 ) -> tuple[list[B1Run], list[Refusal]]:
     runs: list[B1Run] = []
     refusals: list[Refusal] = []
@@ -315,8 +337,6 @@ def _read_all_b1(
             runs.append(read_b1(same, root=root, options=options))
         except RefusedError as error:
             refusals.append(error.refusal)
-            if _is_unsupported(error.refusal):
-                notes.append(str(error.refusal))
     return runs, refusals
 
 

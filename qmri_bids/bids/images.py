@@ -8,6 +8,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,13 +75,21 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
         size = path.stat().st_size
         if size == 0:
             raise unreadable("an empty file (0 bytes)", "Convert or copy the image again.")
-        image = nib.load(path)
+        image: Any = nib.load(path)
         shape = tuple(int(length) for length in image.shape)
         data_type = image.get_data_dtype()
-        affine = np.asarray(image.affine, dtype=float)
+        affine = np.asarray(image.affine, dtype=np.float64)
         offset = int(image.dataobj.offset)
         codes = int(image.header["sform_code"]), int(image.header["qform_code"])
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, zlib.error, nib.filebasedimages.ImageFileError) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        zlib.error,
+        nib.filebasedimages.ImageFileError,
+    ) as error:
         raise unreadable(f"{type(error).__name__}: {error}", "Convert or copy the image again.") from error
     needed = offset + math.prod(shape) * data_type.itemsize
     there = _stored_bytes(path, size, needed)
@@ -171,7 +180,7 @@ def check_same_grid(first: ImageInfo, second: ImageInfo) -> None:
 
 
 def central_slice(info: ImageInfo) -> NDArray[np.floating]:
-    """Return the finite values of the central slice of the first volume: a quick look at the range of values."""
+    """Return the finite values of the central slice of the first volume, a quick look at their range."""
     import nibabel as nib
 
     index: tuple[slice | int, ...] = (slice(None), slice(None), info.shape[2] // 2)

@@ -23,7 +23,8 @@ SCALAR_KEY = "SpoilingRFPhaseIncrement"
 REFERENCE_KEY = "RFPhaseIncrementReference"
 MINIMUM_CYCLES = 3
 ADD_INCREMENTS = (
-    "State the increments in degrees, one per volume in the order of the volumes, as the array RFPhaseIncrement; "
+    "State the increments in degrees, one per volume in the order of the volumes, as the array "
+    "RFPhaseIncrement; "
     "the order is never guessed."
 )
 
@@ -77,7 +78,8 @@ def read_series_increments(
     Raises
     ------
     RefusedError
-        If the increments are missing, not numeric, of another count than the volumes, fewer than three or in radians.
+        If the increments are missing, not numeric, of another count than the volumes, fewer than three or in
+        radians.
     """
     warnings: list[str] = []
     tables = applicable_files(path, root=root, suffix="ssfpcontext", extension=".tsv")
@@ -90,11 +92,14 @@ def read_series_increments(
         file, key = table.name, "rf_phase_increment"
         if sidecar_values is not None and sidecar_values[0] != table.all_degrees:
             warnings.append(
-                f"{sidecar_values[1]}: {sidecar_values[2]} differs from {table.name}; the table is used, as it takes precedence."
+                f"{sidecar_values[1]}: {sidecar_values[2]} differs from {table.name}; the table is used, as "
+                f"it takes precedence."
             )
         if len(volumes) < number_of_volumes:
             left_out = sorted(set(range(number_of_volumes)) - set(volumes))
-            warnings.append(f"{table.name} marks the volumes {left_out} (from 0) as not valid: they are left out.")
+            warnings.append(
+                f"{table.name} marks the volumes {left_out} (from 0) as not valid: they are left out."
+            )
     elif sidecar_values is not None:
         degrees, file, key = sidecar_values
         _check_count(degrees, number_of_volumes, file=file, key=key)
@@ -113,7 +118,9 @@ def read_series_increments(
             expected=f"an array of {number_of_volumes} increments in degrees",
             advice=ADD_INCREMENTS,
         )
-    return _finish(degrees, sidecars, file=file, key=key, volumes=volumes, flip_angle=flip_angle, warnings=warnings)
+    return _finish(
+        degrees, sidecars, file=file, key=key, volumes=volumes, flip_angle=flip_angle, warnings=warnings
+    )
 
 
 def read_split_increments(sidecars: Sequence[Sidecar], *, all_sidecars: Sequence[Sidecar]) -> Increments:
@@ -148,7 +155,13 @@ def read_split_increments(sidecars: Sequence[Sidecar], *, all_sidecars: Sequence
     _check_labels(sidecars, degrees)
     file = f"{sidecars[0].origin(first_key)} and {len(sidecars) - 1} more"
     return _finish(
-        degrees, all_sidecars, file=file, key=first_key, volumes=(0,) * len(degrees), flip_angle=None, warnings=[]
+        degrees,
+        all_sidecars,
+        file=file,
+        key=first_key,
+        volumes=tuple(range(len(degrees))),
+        flip_angle=None,
+        warnings=[],
     )
 
 
@@ -162,7 +175,10 @@ def _from_arrays(sidecars: Sequence[Sidecar]) -> tuple[tuple[float, ...], str, s
             value = sidecar.values[key]
             if not isinstance(value, list) or not all(is_number(item) for item in value):
                 raise wrong_value(
-                    sidecar, key, expected="an array of numbers in degrees, one per volume", advice=ADD_INCREMENTS
+                    sidecar,
+                    key,
+                    expected="an array of numbers in degrees, one per volume",
+                    advice=ADD_INCREMENTS,
                 )
             degrees = tuple(float(item) for item in value)
             if found is not None and degrees != found[0]:
@@ -186,14 +202,18 @@ def _scalar(sidecar: Sidecar) -> tuple[float, str]:
                 value = value[0]
             if not is_number(value):
                 raise wrong_value(
-                    sidecar, key, expected="one number in degrees for this 3D file", advice="Correct the sidecar."
+                    sidecar,
+                    key,
+                    expected="one number in degrees for this 3D file",
+                    advice="Correct the sidecar.",
                 )
             return float(value), key
     raise wrong_value(
         sidecar,
         SCALAR_KEY,
         expected="one increment in degrees for this 3D file",
-        advice=f"Add RFPhaseIncrement or {SCALAR_KEY} to the sidecar of every cycle; it is not read from the file name.",
+        advice=f"Add RFPhaseIncrement or {SCALAR_KEY} to the sidecar of every cycle; it is not read from "
+        f"the file name.",
     )
 
 
@@ -202,7 +222,7 @@ def _cycle_label(file: str) -> str:
 
 
 def _check_labels(sidecars: Sequence[Sidecar], degrees: tuple[float, ...]) -> None:
-    """Refuse labels that name the very increments of the sidecars but in another order: one of the two is wrong."""
+    """Refuse labels that name the increments of the sidecars in another order: one of the two is wrong."""
     labels = [re.search(r"PC(\d+)$", _cycle_label(sidecar.file)) for sidecar in sidecars]
     named = [float(label[1]) for label in labels if label is not None]
     if len(named) == len(degrees) and sorted(named) == sorted(degrees) and tuple(named) != degrees:
@@ -212,7 +232,8 @@ def _check_labels(sidecars: Sequence[Sidecar], degrees: tuple[float, ...]) -> No
             key=_scalar(sidecars[wrong])[1],
             expected=f"{named[wrong]:g} as the file name says",
             found=f"{degrees[wrong]:g}",
-            advice="The sidecars and the names give the same increments to different files: correct one of them.",
+            advice="The sidecars and the names give the same increments to different files: correct one of "
+            "them.",
         )
 
 
@@ -328,10 +349,13 @@ def _finish(
             key=key,
             expected=f"at least {MINIMUM_CYCLES} different increments",
             found=f"{different} ({listed})",
-            advice="T1, T2 and off-resonance need three phase cycles or more, best 12: this run cannot be used.",
+            advice="T1, T2 and off-resonance need three phase cycles or more, best 12: this run cannot be "
+            "used.",
         )
     if different < len(degrees):
-        warnings.append(f"{file}: {key}: some of the {len(degrees)} cycles have the same increment ({listed}).")
+        warnings.append(
+            f"{file}: {key}: some of the {len(degrees)} cycles have the same increment ({listed})."
+        )
     sources = [ValueSource(key="rf_phase_increment", value=listed, unit="deg", source=f"{file}: {key}")]
     text = "'absolute' (0: all pulses have the same phase) or 'alternating' (0: the 0°/180° scheme)"
     stated = common_text(sidecars, REFERENCE_KEY, expected=text, advice="Correct or remove the key.")

@@ -1,4 +1,7 @@
-"""Indexing a dataset with pybids: only what is asked for, without its validation, which drops what BIDS has no name for yet."""
+"""Indexing a dataset with pybids: only what is asked for, without its validation.
+
+The validation of pybids drops silently what BIDS has no name for yet.
+"""
 
 from __future__ import annotations
 
@@ -101,13 +104,11 @@ def list_sessions(layout: BIDSLayout, *, subject: str) -> tuple[str | None, ...]
     return tuple(labels) if labels else (None,)
 
 
-def open_layout(
-    bids_dir: Path, *, subjects: Iterable[str], database_dir: Path | None = None
-) -> BIDSLayout:
+def open_layout(bids_dir: Path, *, subjects: Iterable[str], database_dir: Path | None = None) -> BIDSLayout:
     """Index the requested subjects of a dataset.
 
-    File names only: metadata are read by `qmri_bids.bids.sidecar` for the files that need them, so that a broken
-    sidecar refuses its own run and no other.
+    File names only: metadata are read by `qmri_bids.bids.sidecar` for the files that need them, so that a
+    broken sidecar refuses its own run and no other.
 
     Parameters
     ----------
@@ -116,8 +117,8 @@ def open_layout(
     subjects
         Labels with or without `sub-`.
     database_dir
-        Folder that keeps the index between calls. An index that is there is used as it is: files added since are not
-        seen until the folder is deleted.
+        Folder that keeps the index between calls. An index that is there is used as it is: files added since
+        are not seen until the folder is deleted.
 
     Raises
     ------
@@ -135,7 +136,9 @@ def open_layout(
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(bids|sqlalchemy|upath)\b")
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"bids\b")
         try:
-            layout = BIDSLayout(str(bids_dir.absolute()), validate=False, indexer=indexer, database_path=database)
+            layout = BIDSLayout(
+                str(bids_dir.absolute()), validate=False, indexer=indexer, database_path=database
+            )
         except (ValueError, OSError) as error:
             raise BidsInputError(f"{bids_dir}: cannot be indexed: {error}") from error
     if reused:
@@ -150,12 +153,14 @@ def open_layout(
 
 
 def _ignore_patterns(labels: Sequence[str]) -> list[re.Pattern[str]]:
-    """Return patterns on `/path/inside/dataset` that exclude everything but the requested subjects and sidecars above."""
+    """Return patterns on `/path/inside/dataset` that exclude all but the subjects and the sidecars above."""
     subjects = "|".join(re.escape(label) for label in labels)
     return [
         re.compile(r"/\."),
         re.compile(rf"^/sub-(?!(?:{subjects})(?:/|$))[^/_]*(?:/|$)"),
-        re.compile(r"^/(?!sub-)[^/]+/"),  # inside derivatives, sourcedata, code and whatever else lies at the top
+        re.compile(
+            r"^/(?!sub-)[^/]+/"
+        ),  # inside derivatives, sourcedata, code and whatever else lies at the top
         re.compile(r"^/(?!sub-)[^/.]+$"),
         re.compile(rf"^/sub-[^/]+/(?:ses-[^/]+/)?(?:{'|'.join(NOT_INDEXED)})(?:/|$)"),
     ]
@@ -175,8 +180,8 @@ def _database_path(database_dir: Path, bids_dir: Path, labels: Sequence[str]) ->
 def load_filter_file(path: Path) -> dict[str, dict[str, Any]]:
     """Read a BIDS filter file: `{"pcbssfp": {"acquisition": "highres"}, "b1": {"run": 2}}`.
 
-    Keys inside are entities as pybids names them (`acquisition`, `reconstruction`, `run`, `suffix` …); null means that
-    the entity is absent, "*" that it is present.
+    Keys inside are entities as pybids names them (`acquisition`, `reconstruction`, `run`, `suffix` …); null
+    means that the entity is absent, "*" that it is present.
 
     Raises
     ------

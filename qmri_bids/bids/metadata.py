@@ -14,7 +14,8 @@ from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.units import degrees_to_radians, milliseconds_to_seconds, seconds_to_milliseconds
 
 BALANCED = re.compile(
-    r"b-?ssfp|balanced|true?\s*-?fisp|trufi|fiesta|b-?ffe|balanced\s*ffe|ciss|(?<!spoiled )(?<!spoiled)ssfp", re.IGNORECASE
+    r"b-?ssfp|balanced|true?\s*-?fisp|trufi|fiesta|b-?ffe|balanced\s*ffe|ciss|(?<!spoiled )(?<!spoiled)ssfp",
+    re.IGNORECASE,
 )
 NOT_BALANCED = re.compile(r"spoil|spgr|flash|psif|dess|ssfp-?(fid|echo)|t1-?ffe|gre\b", re.IGNORECASE)
 
@@ -107,7 +108,8 @@ def _repetition_time(sidecars: Sequence[Sidecar], sources: list[ValueSource]) ->
         other = next((sidecar for sidecar in sidecars if "RepetitionTime" in sidecar.values), None)
         if other is not None:
             advice += (
-                f" RepetitionTime = {other.values['RepetitionTime']} is there: copy it only if it is the time between "
+                f" RepetitionTime = {other.values['RepetitionTime']} is there: copy it only if it is the "
+                f"time between "
                 "two excitations, which converters do not always write."
             )
         raise wrong_value(sidecars[0], key, expected=expected, advice=advice)
@@ -116,10 +118,16 @@ def _repetition_time(sidecars: Sequence[Sidecar], sources: list[ValueSource]) ->
         raise _not_seconds(origin, expected=expected, value=value)
     if value <= 0.0:
         raise refuse(
-            file=origin.rpartition(": ")[0], key=key, expected=expected, found=f"{value:g}", advice="Correct it."
+            file=origin.rpartition(": ")[0],
+            key=key,
+            expected=expected,
+            found=f"{value:g}",
+            advice="Correct it.",
         )
     sources.append(
-        ValueSource(key="repetition_time", value=f"{seconds_to_milliseconds(value):g}", unit="ms", source=origin)
+        ValueSource(
+            key="repetition_time", value=f"{seconds_to_milliseconds(value):g}", unit="ms", source=origin
+        )
     )
     return value
 
@@ -143,7 +151,8 @@ def _echo_time(
     if stated is None:
         value, origin = repetition_time / 2.0, "derived: TR/2"
         warnings.append(
-            f"{sidecars[0].expected_name}: EchoTime is missing; TE = TR/2 = {seconds_to_milliseconds(value):g} ms is "
+            f"{sidecars[0].expected_name}: EchoTime is missing; TE = TR/2 = "
+            f"{seconds_to_milliseconds(value):g} ms is "
             "assumed. It matters for M0 and the field map, not for T1 and T2."
         )
     else:
@@ -189,7 +198,10 @@ def _flip_angle(sidecars: Sequence[Sidecar], sources: list[ValueSource], increme
 def _field_strength(sidecars: Sequence[Sidecar], sources: list[ValueSource]) -> float | None:
     expected = "the static field in tesla (e.g. 3)"
     stated = common_number(
-        sidecars, "MagneticFieldStrength", expected=expected, advice="Correct MagneticFieldStrength in the sidecar."
+        sidecars,
+        "MagneticFieldStrength",
+        expected=expected,
+        advice="Correct MagneticFieldStrength in the sidecar.",
     )
     if stated is None:
         return None

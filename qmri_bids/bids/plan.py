@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,12 @@ class FindOptions:
     run_label: str | tuple[str, ...] | None = None
     filters: Mapping[str, Mapping[str, Any]] | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("b1_nominal_flip_angle", "b1_scale"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value < math.inf:
+                raise ValueError(f"{name} must be a number above zero, found {value}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CycleFiles:
@@ -53,8 +60,8 @@ class CycleFiles:
     phase_units
         `rad`, or `arbitrary` for a scale to be detected; None where there is no phase image.
     volumes
-        Index on the last axis of the volume of each cycle, in the order of the protocol; all zero for 3D files. Shorter
-        than the file where a table marks volumes as not valid.
+        Index of the volume of each cycle in the series (the volumes of a 4D file, or the 3D files in their
+        order). Shorter than the series where a table marks volumes as not valid.
     """
 
     magnitude: tuple[Path, ...] = ()
@@ -123,8 +130,8 @@ class PcBssfpRun:
     Parameters
     ----------
     entities
-        Short names and labels in the order of the file name, without `part`; the label of a single cycle is removed
-        from `acq`.
+        Short names and labels in the order of the file name, without `part`; the label of a single cycle is
+        removed from `acq`.
     suffix
         Suffix of the raw files.
     layout_kind

@@ -76,8 +76,9 @@ class Sidecar:
 def read_sidecar(path: Path, *, root: Path) -> Sidecar:
     """Merge all sidecars that apply to a file, from the top of the dataset down to its folder.
 
-    A sidecar applies if it lies in the folder of the file or above, has the same suffix and no entity that the file
-    lacks (BIDS, Common principles, inheritance). Of two in one folder the one with more entities is the nearer.
+    A sidecar applies if it lies in the folder of the file or above, has the same suffix and no entity that
+    the file lacks (BIDS, Common principles, inheritance). Of two in one folder the one with more entities is
+    the nearer.
 
     Raises
     ------
@@ -105,17 +106,19 @@ def applicable_files(path: Path, *, root: Path, suffix: str, extension: str) -> 
     """Return the files of a suffix that apply to `path` by inheritance, the most general first."""
     entities = parse_name(path).entities
     folders = [path.parent, *path.parent.parents]
-    if root not in folders:
-        folders = [path.parent]
-    else:
-        folders = folders[: folders.index(root) + 1]
+    depth = folders.index(root) + 1 if root in folders else 1
+    folders = folders[:depth]
     found = []
     for folder in reversed(folders):
         # an index of the whole dataset is no help here: `sub-*` folders may hold thousands of other files
         here = []
         for candidate in folder.glob(f"*{suffix}{extension}"):
             parts = parse_name(candidate)
-            if parts.suffix == suffix and parts.extension == extension and parts.entities.items() <= entities.items():
+            if (
+                parts.suffix == suffix
+                and parts.extension == extension
+                and parts.entities.items() <= entities.items()
+            ):
                 here.append(candidate)
         found += sorted(here, key=lambda candidate: (len(parse_name(candidate).entities), candidate.name))
     return found

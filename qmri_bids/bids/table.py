@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable
 
@@ -11,7 +12,7 @@ WIDTH = 110
 
 
 def plan_table(plans: Iterable[SessionPlan]) -> str:
-    """Return the runs of all sessions with their protocol, the source of each value, warnings and refusals."""
+    """Return the runs of all sessions: protocol with the source of each value, warnings and refusals."""
     lines: list[str] = []
     usable = refused = 0
     for plan in plans:
@@ -36,17 +37,20 @@ def _run_lines(run: PcBssfpRun) -> list[str]:
     b1 = "none (B1 = 1 is assumed)" if run.b1 is None else f"{run.b1.map.name} ({run.b1.method})"
     lines = [
         f"  run      {run.label}",
-        f"           {run.protocol.number_of_cycles} cycles of {size} voxels, {run.layout_kind}, {len(run.files.paths)} file(s)",
+        f"           {run.protocol.number_of_cycles} cycles of {size} voxels, {run.layout_kind}, "
+        f"{len(run.files.paths)} file(s)",
         f"           B1: {b1}",
     ]
     sources = run.sources + (run.b1.sources if run.b1 else ())
+    width = max(len(source.key) for source in sources)
     for source in sources:
         value = f"{source.value} {source.unit}".strip()
+        origin = re.sub(r"[^ :]*/", "", source.source)  # the folder is that of the run
         lines += textwrap.wrap(
-            f"{source.key} = {value}   [{source.source}]",
+            f"{source.key:<{width}} = {value}  [{origin}]",
             width=WIDTH,
             initial_indent=" " * 11,
-            subsequent_indent=" " * 15,
+            subsequent_indent=" " * (14 + width),
             break_long_words=False,
             break_on_hyphens=False,
         )

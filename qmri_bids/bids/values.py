@@ -79,7 +79,9 @@ def common_number(
     return numbers[0], f"{stating[0].origin(key)}: {key}"
 
 
-def common_text(sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str) -> tuple[str, str] | None:
+def common_text(
+    sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str
+) -> tuple[str, str] | None:
     """Return the text that all files of a run state and where, None if no file states it.
 
     Raises
@@ -98,7 +100,8 @@ def common_text(sidecars: Sequence[Sidecar], key: str, *, expected: str, advice:
             raise refuse(
                 file=sidecar.origin(key),
                 key=key,
-                expected=f"{describe(stating[0].values[key])} as in {stating[0].origin(key)}: the files of one run share it",
+                expected=f"{describe(stating[0].values[key])} as in {stating[0].origin(key)}: the files of "
+                f"one run share it",
                 found=describe(value),
                 advice="Correct the sidecar.",
             )

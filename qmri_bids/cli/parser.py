@@ -90,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--b1-scale",
         type=float,
         metavar="FACTOR",
-        help="multiply the B1 image by this to get degrees (TB1TFL; 0.1 by default) or a ratio (TB1map)",
+        help="relative B1 (1 = nominal) per stored value of the B1 image, where the usual scale of its kind does not hold",
     )
 
     steps = parser.add_argument_group("steps")

@@ -89,4 +89,20 @@ class Estimator(Protocol):
 
 
 class ProtocolNotSupported(ValueError):
-    """An estimator cannot serve a protocol; the message says what it covers and what to do."""
+    """An estimator cannot serve a protocol.
+
+    Parameters
+    ----------
+    expected
+        What the estimator covers.
+    found
+        What the protocol has.
+    advice
+        What to do.
+    """
+
+    def __init__(self, *, expected: str, found: str, advice: str) -> None:
+        super().__init__(f"expected {expected}, found {found}. {advice}")
+        self.expected = expected
+        self.found = found
+        self.advice = advice

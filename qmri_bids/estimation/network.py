@@ -38,25 +38,31 @@ class Network(SteadyStateEstimator):
     def check(self, protocol: BssfpProtocol) -> None:
         """Raise `ProtocolNotSupported` if number, spacing or offset of the increments or the flip angle is not covered."""
         super().check(protocol)
-        advice = "use --bssfp-estimator linear, or train a network for this protocol with qmri-tools train"
+        estimator = f"(estimator {self.name}, weights {self.card.name})"
+        advice = "Use --bssfp-estimator linear, or train a network for this protocol with qmri-tools train."
         if protocol.number_of_cycles != self.card.number_of_cycles:
             raise ProtocolNotSupported(
-                f"estimator {self.name!r} (weights {self.card.name}) covers {self.card.number_of_cycles} phase cycles, "
-                f"found {protocol.number_of_cycles}; {advice}"
+                expected=f"{self.card.number_of_cycles} phase cycles {estimator}",
+                found=str(protocol.number_of_cycles),
+                advice=advice,
             )
         low, high = self.card.flip_angle
         if not low < protocol.flip_angle < high:
             raise ProtocolNotSupported(
-                f"estimator {self.name!r} (weights {self.card.name}) covers actual flip angles of "
-                f"{math.degrees(low):.1f}-{math.degrees(high):.1f}°, "
-                f"found a nominal flip angle of {math.degrees(protocol.flip_angle):.1f}°; {advice}"
+                expected=(
+                    f"a nominal flip angle within the {math.degrees(low):.1f}-{math.degrees(high):.1f}° that the "
+                    f"training covered {estimator}"
+                ),
+                found=f"{math.degrees(protocol.flip_angle):.1f}°",
+                advice=advice,
             )
         if protocol.number_of_cycles < ALIASING_FREE_CYCLES and not _same_angles(
             protocol.rf_phase_increment, self.card.rf_phase_increment
         ):
             raise ProtocolNotSupported(
-                f"estimator {self.name!r} (weights {self.card.name}) was trained for the increments "
-                f"{_degrees(self.card.rf_phase_increment)}, found {_degrees(protocol.rf_phase_increment)}; {advice}"
+                expected=f"the increments {_degrees(self.card.rf_phase_increment)} {estimator}",
+                found=_degrees(protocol.rf_phase_increment),
+                advice=advice,
             )
 
     def valid_range(self, protocol: BssfpProtocol) -> ValidRange:

@@ -63,7 +63,9 @@ class SteadyStateEstimator(ABC):
         if not protocol.is_evenly_spaced:
             degrees = ", ".join(f"{math.degrees(each):.1f}" for each in protocol.rf_phase_increment)
             raise ProtocolNotSupported(
-                f"estimator {self.name!r} needs evenly spaced RF phase increments, found {degrees}°"
+                expected=f"evenly spaced RF phase increments (estimator {self.name})",
+                found=f"{degrees}°",
+                advice="No estimator of this version serves uneven increments.",
             )
 
     def remarks(self, protocol: BssfpProtocol) -> tuple[str, ...]:

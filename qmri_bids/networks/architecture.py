@@ -48,9 +48,9 @@ class ComplexNetworkConfig:
 class ComplexNetwork(nn.Module):
     """Map signal features and the actual flip angle to log(T1/TR), log(T2/TR) and θ.
 
-    Two hidden layers with ReLU (Birk et al. 2025: 256 wide). Beyond the paper: the relaxation times come in units of TR,
-    so that one network serves every TR; they are mapped from a sigmoid on a logarithmic scale; and θ comes as cosine and
-    sine, so that nothing happens at ±π.
+    Two hidden layers, 256 wide as in Birk et al. 2025. Beyond the paper: features are normalised;
+    the relaxation times come in units of TR, so that one network serves every TR, from a sigmoid
+    on a logarithmic scale; θ comes as cosine and sine, so that nothing happens at ±π.
 
     Parameters
     ----------
@@ -58,9 +58,14 @@ class ComplexNetwork(nn.Module):
         Architecture and ranges.
     """
 
+    feature_mean: torch.Tensor
+    feature_scale: torch.Tensor
+
     def __init__(self, config: ComplexNetworkConfig) -> None:
         super().__init__()
         self.config = config
+        self.register_buffer("feature_mean", torch.zeros(NUMBER_OF_SIGNAL_FEATURES))
+        self.register_buffer("feature_scale", torch.ones(NUMBER_OF_SIGNAL_FEATURES))
         self.layers = nn.Sequential(
             nn.Linear(NUMBER_OF_SIGNAL_FEATURES + 1, config.hidden),
             nn.ReLU(),
@@ -68,6 +73,11 @@ class ComplexNetwork(nn.Module):
             nn.ReLU(),
             nn.Linear(config.hidden, 4),
         )
+
+    def normalise_by(self, features: torch.Tensor) -> None:
+        """Take mean and standard deviation of the features from a training set; they are stored with the weights."""
+        self.feature_mean.copy_(features.mean(dim=0))
+        self.feature_scale.copy_(features.std(dim=0))
 
     def forward(
         self, features: torch.Tensor, flip_angle: torch.Tensor
@@ -83,7 +93,8 @@ class ComplexNetwork(nn.Module):
         """
         low, high = self.config.flip_angle
         scaled = (2.0 * flip_angle - low - high) / (high - low)
-        output = self.layers(torch.cat([features, scaled[..., None]], dim=-1))
+        normalised = (features - self.feature_mean) / self.feature_scale
+        output = self.layers(torch.cat([normalised, scaled[..., None]], dim=-1))
         log_t1 = _within(output[..., 0], self.config.log_t1_over_tr)
         log_t2 = _within(output[..., 1], self.config.log_t2_over_tr)
         return log_t1, log_t2, torch.atan2(output[..., 3], output[..., 2])

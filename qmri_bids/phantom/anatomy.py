@@ -152,8 +152,8 @@ def _template() -> dict[str, Volume]:
 
     def load(image: object) -> Volume:
         affine = image.affine  # type: ignore[attr-defined]
-        data = np.asarray(image.dataobj, dtype=np.float32)  # type: ignore[attr-defined]
-        return Volume(data=data, origin=tuple(affine[:3, 3]), spacing=float(affine[0, 0]))
+        data = np.ascontiguousarray(image.dataobj, dtype=np.float32)  # type: ignore[attr-defined]
+        return Volume(data=data, origin=tuple(affine[:3, 3].tolist()), spacing=float(affine[0, 0]))
 
     template = {"gm": load(load_mni152_gm_template(1)), "wm": load(load_mni152_wm_template(1))}
     whole = load(load_mni152_template(1))
@@ -166,7 +166,9 @@ def _template() -> dict[str, Volume]:
 
     def signed(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         outside, inside = distance_to(~mask), distance_to(mask)
-        distance: NDArray[np.float32] = gaussian_filter((outside - inside).astype(np.float32) * shell.spacing, 0.7)
+        distance: NDArray[np.float32] = gaussian_filter(
+            (outside - inside).astype(np.float32) * shell.spacing, 0.7
+        )
         return distance
 
     # Closing by 6 mm bridges the fissures, by 40 mm the base of the skull: the latter is what carries the scalp.
@@ -251,11 +253,13 @@ def _box_around(distance: Volume, *, spacing: float) -> Volume:
 
 def _off_resonance(*, skull: Volume, skin: Volume, air: Volume, field_strength: float) -> Volume:
     """Return the shimmed field of the air in and around the head [Hz]."""
-    outside = (skin.data > 0.0) | (air.data > 0.5)
+    # Voxels that the skin cuts hold some air: a field of stairs would be ragged at the skin.
+    outside = np.clip(0.5 + skin.data / (2.0 * skin.spacing), 0.0, 1.0)
     # The body goes on below: the broad section two centimetres above the end of the head is carried down to its foot,
     # else the closed bottom would make a field that no scan of a living head has.
     lowest = int(np.flatnonzero((skin.data < 0.0).any(axis=(0, 1)))[0])
     cut = lowest + int(20.0 / skin.spacing)
-    outside[:, :, :cut] = (skin.data[:, :, cut] > 0.0)[:, :, None] | (air.data[:, :, :cut] > 0.5)
+    outside[:, :, :cut] = outside[:, :, cut][:, :, None]
+    outside = np.maximum(outside, air.data)
     field = susceptibility_field(outside, spacing=skin.spacing, field_strength=field_strength)
     return skin.with_data(shim(field, points=skin.points(), region=skull.data < 0.0))

@@ -32,7 +32,9 @@ def smooth_variation(grid: Volume, *, length: float, rng: np.random.Generator) -
     return grid.with_data(np.tanh((field - field.mean()) / field.std()))
 
 
-def transmit_field(grid: Volume, *, semi_axes: tuple[float, float, float], rng: np.random.Generator) -> Volume:
+def transmit_field(
+    grid: Volume, *, semi_axes: tuple[float, float, float], rng: np.random.Generator
+) -> Volume:
     """Return B1+ over its nominal value, from 0.7 at the rim to 1.25 in the middle of the head.
 
     The central brightening of a 3 T body coil: a bell over the head's ellipsoid, tilted and modulated by smooth
@@ -57,7 +59,7 @@ def transmit_field(grid: Volume, *, semi_axes: tuple[float, float, float], rng: 
 
 
 def susceptibility_field(
-    air: NDArray[np.bool_], *, spacing: float, field_strength: float
+    air: NDArray[np.floating], *, spacing: float, field_strength: float
 ) -> NDArray[np.float32]:
     """Return the off-resonance of a distribution of air in tissue [Hz], main field along z.
 
@@ -67,7 +69,7 @@ def susceptibility_field(
     Parameters
     ----------
     air
-        True where there is air, False in tissue, shape (x, y, z).
+        Share of air in a voxel, 1 in air, 0 in tissue, shape (x, y, z).
     spacing
         Distance of voxel centres [mm]; isotropic.
     field_strength
@@ -77,7 +79,7 @@ def susceptibility_field(
 
     shape = [next_fast_len(2 * n, real=True) for n in air.shape]
     # Outside the grid air goes on: the padding holds tissue minus air = 0, the grid tissue = -AIR_MINUS_TISSUE.
-    tissue = np.where(air, 0.0, -AIR_MINUS_TISSUE).astype(np.float32)
+    tissue = (-AIR_MINUS_TISSUE * (1.0 - air)).astype(np.float32)
     frequencies = [np.fft.fftfreq(n, d=spacing) for n in shape[:2]] + [np.fft.rfftfreq(shape[2], d=spacing)]
     kx, ky, kz = np.meshgrid(*[f.astype(np.float32) for f in frequencies], indexing="ij", sparse=True)
     squared = kx**2 + ky**2 + kz**2
@@ -101,7 +103,9 @@ def shim(field: NDArray[np.float32], *, points: Points, region: NDArray[np.bool_
         Where the fit counts, shape (x, y, z).
     """
     x, y, z = points / 100.0
-    terms = np.stack([np.ones_like(x), x, y, z, x * y, y * z, x * z, x**2 - y**2, 2.0 * z**2 - x**2 - y**2], axis=1)
+    terms = np.stack(
+        [np.ones_like(x), x, y, z, x * y, y * z, x * z, x**2 - y**2, 2.0 * z**2 - x**2 - y**2], axis=1
+    )
     inside = region.ravel()
     coefficients, *_ = np.linalg.lstsq(terms[inside], field.ravel()[inside], rcond=None)
     return (field.ravel() - terms @ coefficients).reshape(field.shape).astype(np.float32)

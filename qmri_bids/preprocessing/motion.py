@@ -1,23 +1,37 @@
 """Rigid head motion between phase cycles.
 
-Banding moves with the RF phase increment: the cycles differ in contrast although nothing moved. Each magnitude
-is therefore registered by mutual information to the middle cycle. The complex data are interpolated once, as
-real and imaginary parts.
+Banding moves with the RF phase increment: the cycles differ in contrast although nothing moved. Each magnitude is
+first registered to the middle cycle by mutual information (ANTs, coarse grid, safe against large motion), then
+all are aligned jointly on their edges (`groupwise`). The complex data are interpolated once, as real and imaginary
+parts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register
+from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, voxel_sizes
+from qmri_bids.preprocessing.groupwise import align_jointly
+from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
 from qmri_bids.preprocessing.resampling import grid_coverage, resample
 
 HEAD_RADIUS = 0.05
 """Radius of the sphere on which framewise displacement measures a rotation [m] (Power et al. 2012)."""
+
+_COARSE_VOXEL = 2.6
+"""Voxel size of the first registration [mm]: it only has to come within `_CAPTURE_RANGE`."""
+_COARSE = Schedule(
+    iterations=(500, 200, 50), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0), sampling_rate=0.5
+)
+_RIM = 8.0
+"""Air around the head whose edge takes part in the joint alignment [mm]."""
+_CAPTURE_RANGE = 3.0
+"""A joint alignment that moves a cycle further than this from where the first registration put it [mm] is not believed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +101,12 @@ def correct_motion(
     number = cycles.shape[3]
     reference = number // 2
     magnitude = np.abs(cycles).astype(np.float32)
+    head = head_mask(magnitude.mean(axis=3))
     with deterministic_pool(processes=processes) as pool:
-        transforms = _register_to_reference(magnitude, affine=affine, reference=reference, pool=pool)
+        start = _register_to_reference(magnitude, affine=affine, reference=reference, pool=pool)
+        transforms, sentence = _refine(
+            magnitude, affine=affine, start=start, reference=reference, head=head, threads=processes
+        )
         aligned = _resample_cycles(cycles, affine=affine, transforms=transforms, pool=pool)
     centre = _centre_of_mass(magnitude[..., reference], affine=affine)
     parameters = motion_parameters(transforms, centre=centre)
@@ -105,8 +123,9 @@ def correct_motion(
         coverage=coverage,
         reference=reference,
         decisions=(
-            f"Magnitudes were registered rigidly to cycle {reference + 1} of {number} (mutual information); "
-            f"largest framewise displacement {1e3 * displacement.max():.2f} mm.",
+            f"Magnitudes were registered rigidly to cycle {reference + 1} of {number} (mutual information).",
+            sentence,
+            f"Largest framewise displacement {1e3 * displacement.max():.2f} mm.",
         ),
     )
 
@@ -158,14 +177,16 @@ def _register_to_reference(
 ) -> NDArray[np.float64]:
     """Return the transforms of all magnitudes to one of them, shape (N, 4, 4)."""
     number = magnitude.shape[3]
+    factor = tuple(int(step) for step in np.maximum(1, np.round(_COARSE_VOXEL / voxel_sizes(affine))))
+    small = [shrink(magnitude[..., cycle], affine=affine, factor=factor) for cycle in range(number)]
     futures = {
         cycle: pool.submit(
             register,
-            fixed=magnitude[..., reference],
-            fixed_affine=affine,
-            moving=magnitude[..., cycle],
-            moving_affine=affine,
-            schedule=Schedule(),
+            fixed=small[reference][0],
+            fixed_affine=small[reference][1],
+            moving=small[cycle][0],
+            moving_affine=small[cycle][1],
+            schedule=_COARSE,
         )
         for cycle in range(number)
         if cycle != reference
@@ -174,6 +195,52 @@ def _register_to_reference(
     for cycle, future in futures.items():
         transforms[cycle] = future.result()
     return transforms
+
+
+def _refine(
+    magnitude: NDArray[np.float32],
+    *,
+    affine: NDArray[np.floating],
+    start: NDArray[np.float64],
+    reference: int,
+    head: NDArray[np.bool_],
+    threads: int,
+) -> tuple[NDArray[np.float64], str]:
+    """Return the jointly aligned transforms, or `start` where they are not believable, and the sentence that says so."""
+    from scipy.ndimage import binary_dilation
+
+    rim = max(1, round(_RIM / float(voxel_sizes(affine).mean())))
+    box = bounding_box(head, margin=rim + 4)
+    inside = affine @ _shift([part.start for part in box])
+    transforms = align_jointly(
+        magnitude[box],
+        affine=inside,
+        start=start,
+        reference=reference,
+        samples=binary_dilation(head[box], iterations=rim),
+        threads=threads,
+    )
+    corners = np.argwhere(head)[:: max(1, int(head.sum()) // 1000)]
+    points = np.column_stack([corners, np.ones(len(corners))]) @ np.asarray(affine).T
+    change = np.linalg.norm(np.einsum("nij,pj->npi", transforms - start, points)[..., :3], axis=2).mean(
+        axis=1
+    )
+    if not change.max() <= _CAPTURE_RANGE:
+        return start, (
+            f"The joint alignment of all cycles moved cycle {int(change.argmax()) + 1} by {change.max():.1f} mm and was "
+            "discarded: the motion is that of the registration to the reference cycle."
+        )
+    return transforms, (
+        f"All cycles were then aligned jointly on their edges, which changed the mean position of the head by at most "
+        f"{change.max():.2f} mm."
+    )
+
+
+def _shift(start: Sequence[int]) -> NDArray[np.float64]:
+    """Return the matrix from the voxels of a box to those of the image."""
+    matrix = np.eye(4)
+    matrix[:3, 3] = start
+    return matrix
 
 
 def _resample_cycles(

@@ -78,7 +78,7 @@ class ProtocolRow:
 
 @dataclass(frozen=True, kw_only=True)
 class QualityRow:
-    """How many voxels carry one code of the quality mask; `percent` is of the voxels inside the brain mask."""
+    """How many voxels carry one code of the quality mask; `percent` is of those inside the brain mask."""
 
     code: int
     name: str

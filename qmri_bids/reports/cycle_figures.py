@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,12 @@ from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
-from qmri_bids.reports.planes import GAP, RADIOLOGICAL, WIDTH, View, new_canvas
+from qmri_bids.reports.planes import GAP, RADIOLOGICAL, WIDTH, View, new_canvas, signed
 from qmri_bids.reports.styles import TISSUE_COLORS
-from qmri_bids.units import radians_to_degrees
+from qmri_bids.units import fraction_to_percent, radians_to_degrees, seconds_to_milliseconds
 
 _MILLIMETRES = 1e3
+_degrees: Callable[[Any], Any] = radians_to_degrees
 
 
 def cycles_figure(
@@ -62,22 +63,22 @@ def cycles_figure(
         )
     inside = View(affine=affine, mask=mask)
     cut = inside.cuts("axial", (0.5,))[0]
-    mean = np.nan_to_num(inside.reorient(np.nanmean(magnitude, axis=-1)))
+    mean = inside.reorient(np.nan_to_num(np.mean(magnitude, axis=-1)))
     bright = float(np.percentile(mean[:, :, cut.index], 99.5)) or 1.0
-    shown = np.asarray(mask, dtype=bool) | (np.nan_to_num(np.mean(magnitude, axis=-1)) > 0.1 * bright)
-    view = View(affine=affine, mask=shown)
+    head = np.nan_to_num(np.mean(magnitude, axis=-1)) > 0.1 * bright
+    view = View(affine=affine, mask=head | np.asarray(mask, dtype=bool))
     width, height = view.size("axial")
 
     rows = max(1, round(math.sqrt(count / 3.0)))
     columns = math.ceil(count / rows)
-    # The mean is as high as all rows of cycles together and has the same scale of millimetres in both directions.
+    # The mean is as high as all rows of cycles together.
     tile = (WIDTH - GAP * (columns + 2)) / (columns + rows)
     tile_height = tile * height / width
     canvas_height = rows * tile_height + GAP * (rows + 1)
     canvas = new_canvas(height=canvas_height)
     canvas.add_artist(Rectangle((0, 0), 1, 1, transform=canvas.transFigure, color="black", zorder=-1))
 
-    def panel(left: float, top: float, scale: float, image: NDArray[Any], text: str, limit: float) -> Any:
+    def panel(left: float, top: float, scale: float, image: NDArray[Any], limit: float) -> Any:
         box = (
             left / WIDTH,
             (canvas_height - top - scale * tile_height) / canvas_height,
@@ -87,7 +88,7 @@ def cycles_figure(
         axes = canvas.add_axes(box)
         axes.set_axis_off()
         axes.imshow(
-            view.image(image, cut),
+            image,
             origin="lower",
             aspect="auto",
             interpolation="nearest",
@@ -95,23 +96,25 @@ def cycles_figure(
             vmin=0,
             vmax=limit,
         )
-        axes.text(0.02, 0.98, text, color="white", fontsize=8, transform=axes.transAxes, va="top")
         return axes
 
     block = rows + GAP * (rows - 1) / tile_height
-    large = panel(GAP, GAP, block, mean, f"mean, z = {cut.position:.0f} mm", bright)
+    large = panel(GAP, GAP, block, view.image(mean, cut), bright)
     outline = view.image(inside.mask, cut).astype(float)
     if outline.min() < 0.5 < outline.max():
         large.contour(outline, levels=[0.5], colors="#f0e442", linewidths=1.0)
-    for x, side, align in ((0.02, "R", "left"), (0.98, "L", "right")):
-        large.text(x, 0.5, side, color="white", fontsize=8, transform=large.transAxes, ha=align, va="center")
-    limit = float(np.nanpercentile(np.asarray(magnitude), 99.8)) or 1.0
+    white: dict[str, Any] = {"color": "white", "fontsize": 8}
+    large.text(0.02, 0.985, "R", transform=large.transAxes, va="top", **white)
+    large.text(0.98, 0.985, "L", transform=large.transAxes, ha="right", va="top", **white)
+    large.text(0.02, 0.015, "mean", transform=large.transAxes, **white)
+    slices = [np.nan_to_num(view.image(view.reorient(magnitude[..., n]), cut)) for n in range(count)]
+    limit = float(np.percentile(slices, 99.8)) or 1.0
     for number, increment in enumerate(increments):
         row, column = divmod(number, columns)
         left = 2 * GAP + block * tile + column * (tile + GAP)
-        volume = np.nan_to_num(inside.reorient(magnitude[..., number]))
         text = f"{radians_to_degrees(increment):.4g}°"
-        axes = panel(left, GAP + row * (tile_height + GAP), 1.0, volume, text, limit)
+        axes = panel(left, GAP + row * (tile_height + GAP), 1.0, slices[number], limit)
+        axes.text(0.03, 0.97, text, transform=axes.transAxes, va="top", **white)
         if number == reference:
             axes.text(
                 0.02, 0.02, "reference", color="#f0e442", fontsize=7, transform=axes.transAxes, va="bottom"
@@ -119,9 +122,10 @@ def cycles_figure(
     return Figure(
         key=key,
         title=title,
-        caption=f"Magnitude of the {count} phase cycles in one axial slice, labelled with the RF phase increment; all "
-        "have the same window. The dark bands move with the increment, the anatomy must not. Left: the mean, with "
-        f"the outline of the brain mask in yellow. {RADIOLOGICAL}",
+        caption=f"Magnitude of the {count} phase cycles in the axial slice at z = {signed(cut.position)} mm, "
+        "labelled with the RF phase increment; all have the same window. The dark bands move with the increment, "
+        "the anatomy must not. Left: the mean, with the outline of the brain mask in yellow. "
+        f"{RADIOLOGICAL}",
         image=encode_png(canvas),
         section=Section.CYCLES,
         alternative=f"Montage of {count} phase cycles and their mean",
@@ -166,7 +170,7 @@ def motion_figure(
     top, middle, bottom = canvas.subplots(3, 1, sharex=True, gridspec_kw={"hspace": 0.16})
     canvas.subplots_adjust(left=0.09, right=0.90, top=0.98, bottom=0.10)
     translations = parameters[:, :3] * _MILLIMETRES
-    rotations = np.array([[radians_to_degrees(angle) for angle in row] for row in parameters[:, 3:]])
+    rotations = _degrees(parameters[:, 3:])
     for axes, values in ((top, translations), (middle, rotations)):
         for column, label in enumerate("xyz"):
             axes.plot(
@@ -217,7 +221,8 @@ def motion_figure(
         key=key,
         title=title,
         caption="Rigid motion of every cycle relative to the reference (shaded), as estimated and corrected: "
-        "translations along and rotations about x (right), y (anterior) and z (superior), and the displacement from the "
+        "translations along and rotations about x (right), y (anterior) and z (superior), and the "
+        "displacement from the "
         f"cycle before. Largest displacement: {largest}.",
         image=encode_png(canvas),
         section=Section.MOTION,
@@ -234,7 +239,7 @@ def profile_figure(
     key: str = "profile",
     title: str = "Signal profile: measured and model",
 ) -> Figure | None:
-    """Return magnitude and phase of a typical voxel against the increment, measured and as the model has them.
+    """Return magnitude and phase of a typical voxel against the increment, measured and modelled.
 
     Parameters
     ----------
@@ -288,18 +293,18 @@ def profile_figure(
     measured = measured / factor / np.abs(at_cycles).max()
     dense = np.linspace(0.0, 2.0 * math.pi, 361)
     curve = model(tuple(dense)) / np.abs(at_cycles).max()
-    degrees = np.array([radians_to_degrees(increment) % 360.0 for increment in protocol.rf_phase_increment])
+    degrees = _degrees(np.asarray(protocol.rf_phase_increment)) % 360.0
     canvas = new_canvas(height=2.9)
     left, right = canvas.subplots(1, 2)
     canvas.subplots_adjust(left=0.07, right=0.985, top=0.97, bottom=0.17, wspace=0.2)
     jumps = np.unwrap(np.angle(curve))
-    nearest = np.interp(degrees, np.rad2deg(dense), jumps)
+    nearest = np.interp(degrees, _degrees(dense), jumps)
     phase = nearest + np.angle(measured * np.exp(-1j * nearest))
     for axes, line, points, label in (
         (left, np.abs(curve), np.abs(measured), "magnitude [relative]"),
-        (right, np.rad2deg(jumps), np.rad2deg(phase), "phase [°]"),
+        (right, _degrees(jumps), _degrees(phase), "phase [°]"),
     ):
-        axes.plot(np.rad2deg(dense), line, color=TISSUE_COLORS[0], linewidth=1.6, label="model")
+        axes.plot(_degrees(dense), line, color=TISSUE_COLORS[0], linewidth=1.6, label="model")
         axes.plot(degrees, points, "o", color=TISSUE_COLORS[1], markersize=5, label="measured")
         axes.set_xlabel("RF phase increment [°]", fontsize=9)
         axes.set_ylabel(label, fontsize=9)
@@ -308,12 +313,14 @@ def profile_figure(
         _plain(axes)
     left.set_ylim(bottom=0.0)
     left.legend(frameon=False, fontsize=9, loc="best")
-    index = ", ".join(str(int(number)) for number in voxel)
+    index = f" ({', '.join(str(int(number)) for number in voxel)})" if t1.ndim == 3 else ""
     return Figure(
         key=key,
         title=title,
-        caption=f"Voxel ({index}), the one closest to the medians of T1 and T2: T1 = {1e3 * float(t1[voxel]):.0f} ms, "
-        f"T2 = {1e3 * float(t2[voxel]):.0f} ms, off-resonance {float(offset[voxel]):.1f} Hz, B1 {100 * float(b1[voxel]):.0f} %. "
+        caption=f"Voxel{index}, the one closest to the medians of T1 and T2: "
+        f"T1 = {seconds_to_milliseconds(t1[voxel]):.0f} ms, T2 = {seconds_to_milliseconds(t2[voxel]):.0f} "
+        "ms, "
+        f"off-resonance {offset[voxel]:.1f} Hz, B1 {fraction_to_percent(b1[voxel]):.0f} %. "
         "Amplitude and receiver phase are fitted.",
         image=encode_png(canvas),
         section=Section.QUALITY,

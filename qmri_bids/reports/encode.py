@@ -5,25 +5,70 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
 DOTS_PER_INCH = 140
 """Enough for crisp text at the width of the page, also on a dense screen."""
 
+_GRAYS = 64
 
-def encode_png(canvas: Canvas) -> bytes:
-    """Return the canvas as PNG with a palette of 256 colours, about a third of the size of true colour.
 
+def encode_png(canvas: Canvas, *, colormap: str | None = None) -> bytes:
+    """Return the canvas as PNG with a palette of 256 colours, a third of the size of true colour.
+
+    Parameters
+    ----------
+    canvas
+        The canvas.
+    colormap
+        The colour map of a map: the palette then holds it in even steps, and greys. Without it the palette is
+        made from the colours of the picture.
+
+    Notes
+    -----
     The same canvas gives the same bytes: no date and no version is written into the file.
     """
     from PIL import Image
 
-    canvas.canvas.draw()  # type: ignore[no-untyped-call]
     raw = io.BytesIO()
     canvas.savefig(raw, format="png", dpi=DOTS_PER_INCH)
     with Image.open(raw) as picture:
-        palette = picture.convert("RGB").quantize(colors=256, dither=Image.Dither.NONE)
-    packed = io.BytesIO()
-    palette.save(packed, format="png", optimize=True)
-    return packed.getvalue()
+        colors = picture.convert("RGB")
+    if colormap is None:
+        packed = colors.quantize(colors=256, dither=Image.Dither.NONE)
+    else:
+        # A palette by frequency would give rare values coarse steps, in the colour bar too.
+        palette = _map_palette(colormap)
+        packed = Image.fromarray(_nearest(np.asarray(colors), palette))
+        packed.putpalette(palette.tobytes())
+    file = io.BytesIO()
+    packed.save(file, format="png", optimize=True)
+    return file.getvalue()
+
+
+def _map_palette(colormap: str) -> NDArray[np.uint8]:
+    """Return 256 colours: the colour map in even steps and greys from black to white, shape (256, 3)."""
+    from matplotlib import colormaps
+
+    colors = colormaps[colormap](np.linspace(0.0, 1.0, 256 - _GRAYS))[:, :3]
+    grays = np.repeat(np.linspace(0.0, 1.0, _GRAYS)[:, None], 3, axis=1)
+    palette: NDArray[np.uint8] = np.round(255 * np.concatenate([grays, colors])).astype(np.uint8)
+    return palette
+
+
+def _nearest(picture: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return for every pixel the index of the nearest colour of the palette, shape (rows, columns)."""
+    from scipy.spatial import KDTree
+
+    packed = (picture.astype(np.uint32) * np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)).sum(
+        axis=-1, dtype=np.uint32
+    )
+    codes, inverse = np.unique(packed, return_inverse=True)
+    colors = np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=-1)
+    _, index = KDTree(palette.astype(float)).query(colors.astype(float))
+    nearest: NDArray[np.uint8] = index.astype(np.uint8)[inverse].reshape(picture.shape[:2])
+    return nearest

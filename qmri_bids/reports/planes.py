@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH = 9.6
 """Width of every figure [inch]."""
-SIDE = 1.25
+SIDE = 1.45
 """Width kept at the right for the colour bar or legend [inch]."""
 GAP = 0.04
 MAXIMUM_HEIGHT = 3.4
@@ -50,7 +50,8 @@ class View:
 
     Notes
     -----
-    Arrays are reoriented to the voxel axes closest to RAS; an oblique volume is not resampled, its cuts are oblique too.
+    Arrays are reoriented to the voxel axes closest to RAS; an oblique volume is not resampled, its cuts are
+    oblique too.
     """
 
     def __init__(self, *, affine: NDArray[np.floating], mask: NDArray[Any]) -> None:
@@ -100,7 +101,7 @@ class View:
         return cuts
 
     def standard_rows(self) -> list[list[Cut]]:
-        """Return two rows: axial cuts from the base up, then coronal and sagittal ones where the volume is thick enough."""
+        """Return two rows: axial cuts from the base up; coronal and sagittal ones if thick enough."""
         rows = [self.cuts("axial", (0.32, 0.46, 0.60, 0.74))]
         if self.mask.shape[2] >= SMALLEST_SIDE:
             rows.append([*self.cuts("coronal", (0.36, 0.62)), *self.cuts("sagittal", (0.44,))])
@@ -191,17 +192,22 @@ def _panel(canvas: Canvas, box: tuple[float, float, float, float], cut: Cut) -> 
     axes.set_axis_off()
     low, high = _MARKS[cut.plane]
     style: dict[str, Any] = {"color": "white", "fontsize": 8, "transform": axes.transAxes, "zorder": 5}
-    axes.text(0.015, 0.5, low, ha="left", va="center", **style)
-    axes.text(0.985, 0.5, high, ha="right", va="center", **style)
+    axes.text(0.02, 0.985, low, ha="left", va="top", **style)
+    axes.text(0.98, 0.985, high, ha="right", va="top", **style)
     axes.text(
         0.015,
         0.015,
-        f"{_COORDINATE[cut.plane]} = {cut.position:.0f} mm",
+        f"{_COORDINATE[cut.plane]} = {signed(cut.position)} mm",
         ha="left",
         va="bottom",
         **style | {"fontsize": 7},
     )
     return axes
+
+
+def signed(position: float) -> str:
+    """Return a position in whole millimetres, with a minus sign in place of a hyphen."""
+    return f"{position:.0f}".replace("-0", "0").replace("-", "\N{MINUS SIGN}")
 
 
 def show(panels: Panels, view: View, values: NDArray[Any], **options: Any) -> Any:
@@ -215,9 +221,16 @@ def show(panels: Panels, view: View, values: NDArray[Any], **options: Any) -> An
 
 
 def outline(panels: Panels, view: View, values: NDArray[Any], *, levels: Sequence[float], color: str) -> None:
-    """Draw contours of a reoriented volume into every panel; a cut that does not cross a level stays without one."""
+    """Draw contours of a reoriented volume into every panel that crosses a level."""
     for axes, cut in panels.axes:
         image = np.nan_to_num(view.image(values, cut).astype(float))
         crossed = [level for level in levels if image.min() < level < image.max()]
         if crossed and min(image.shape) >= 2:
             axes.contour(image, levels=sorted(crossed), colors=color, linewidths=0.8)
+
+
+def gray(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return an image scaled to 0 to 1 between zero (or its minimum) and its 99.5th percentile, NaN as 0."""
+    image = np.nan_to_num(np.asarray(values, dtype=np.float32), posinf=0.0, neginf=0.0)
+    low, high = min(0.0, float(image.min())), float(np.percentile(image, 99.5))
+    return np.clip((image - low) / (high - low if high > low else 1.0), 0.0, 1.0)

@@ -8,9 +8,10 @@ from qmri_bids.reports.content import Reference
 def _article(
     key: str, short: str, authors: str, year: int, title: str, journal: str, place: str, doi: str = ""
 ) -> Reference:
-    """Return an entry with its BibTeX; authors are apart by `; `, family name first (`Birk, F.; Heule, R.`)."""
-    names = authors.replace("; ", ", ")
-    full = f"{names} ({year}). {title}. {journal} {place}.".replace("..", ".")
+    """Return an entry with its BibTeX; authors are apart by `; `, family name first (`Birk, F.`)."""
+    names = authors.replace("; others", " et al.").replace("; ", ", ")
+    # The year of the short form may carry a letter that keeps two publications of a year apart.
+    full = f"{names} ({short.split(', ')[-1]}). {title}. {' '.join(filter(None, (journal, place)))}."
     volume, _, pages = place.partition(":")
     lines = [
         f"@article{{{key},",
@@ -36,7 +37,8 @@ REFERENCES: dict[str, Reference] = {
             "Birk et al., 2025",
             "Birk, F.; Mahler, L.; Steiglechner, J.; Wang, Q.; Scheffler, K.; Heule, R.",
             2025,
-            "Flexible and cost-effective deep learning for accelerated multi-parametric relaxometry using phase-cycled bSSFP",
+            "Flexible and cost-effective deep learning for accelerated multi-parametric relaxometry using "
+            "phase-cycled bSSFP",
             "Scientific Reports",
             "15:4825",
             "10.1038/s41598-025-88579-z",
@@ -66,18 +68,30 @@ REFERENCES: dict[str, Reference] = {
             "Shcherbakova et al., 2018",
             "Shcherbakova, Y.; van den Berg, C. A. T.; Moonen, C. T. W.; Bartels, L. W.",
             2018,
-            "PLANET: an ellipse fitting approach for simultaneous T1 and T2 mapping using phase-cycled balanced "
-            "steady-state free precession",
+            "PLANET: an ellipse fitting approach for simultaneous T1 and T2 mapping using phase-cycled "
+            "balanced steady-state free precession",
             _MRM,
             "79:711-722",
             "10.1002/mrm.26717",
+        ),
+        _article(
+            "bjork2014",
+            "Björk et al., 2014",
+            "Björk, M.; Ingle, R. R.; Gudmundson, E.; Stoica, P.; Nishimura, D. G.; Barral, J. K.",
+            2014,
+            "Parameter estimation approach to banding artifact reduction in balanced steady-state free "
+            "precession",
+            _MRM,
+            "72:880-892",
+            "10.1002/mrm.24986",
         ),
         _article(
             "golub1973",
             "Golub and Pereyra, 1973",
             "Golub, G. H.; Pereyra, V.",
             1973,
-            "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate",
+            "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables "
+            "separate",
             "SIAM Journal on Numerical Analysis",
             "10:413-432",
             "10.1137/0710036",
@@ -94,7 +108,7 @@ REFERENCES: dict[str, Reference] = {
         ),
         _article(
             "avants2011",
-            "Avants et al., 2011",
+            "Avants et al., 2011a",
             "Avants, B. B.; Tustison, N. J.; Song, G.; Cook, P. A.; Klein, A.; Gee, J. C.",
             2011,
             "A reproducible evaluation of ANTs similarity metric performance in brain image registration",
@@ -127,7 +141,8 @@ REFERENCES: dict[str, Reference] = {
             "Power et al., 2012",
             "Power, J. D.; Barnes, K. A.; Snyder, A. Z.; Schlaggar, B. L.; Petersen, S. E.",
             2012,
-            "Spurious but systematic correlations in functional connectivity MRI networks arise from subject motion",
+            "Spurious but systematic correlations in functional connectivity MRI networks arise from subject "
+            "motion",
             "NeuroImage",
             "59:2142-2154",
             "10.1016/j.neuroimage.2011.10.018",
@@ -145,7 +160,8 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "garyfallidis2014",
             "Garyfallidis et al., 2014",
-            "Garyfallidis, E.; Brett, M.; Amirbekian, B.; Rokem, A.; van der Walt, S.; Descoteaux, M.; Nimmo-Smith, I.",
+            "Garyfallidis, E.; Brett, M.; Amirbekian, B.; Rokem, A.; van der Walt, S.; Descoteaux, M.; "
+            "Nimmo-Smith, I.",
             2014,
             "Dipy, a library for the analysis of diffusion MRI data",
             _FRONTIERS,
@@ -155,8 +171,8 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "abraham2014",
             "Abraham et al., 2014",
-            "Abraham, A.; Pedregosa, F.; Eickenberg, M.; Gervais, P.; Mueller, A.; Kossaifi, J.; Gramfort, A.; "
-            "Thirion, B.; Varoquaux, G.",
+            "Abraham, A.; Pedregosa, F.; Eickenberg, M.; Gervais, P.; Mueller, A.; Kossaifi, J.; Gramfort, "
+            "A.; Thirion, B.; Varoquaux, G.",
             2014,
             "Machine learning for neuroimaging with scikit-learn",
             _FRONTIERS,
@@ -166,7 +182,7 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "brett_nibabel",
             "Brett et al., 2024",
-            "Brett, M.; Markiewicz, C. J.; Hanke, M.; and others",
+            "Brett, M.; Markiewicz, C. J.; Hanke, M.; others",
             2024,
             "nibabel: access a cacophony of neuro-imaging file formats",
             "Zenodo",
@@ -186,7 +202,8 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "yarkoni2019",
             "Yarkoni et al., 2019",
-            "Yarkoni, T.; Markiewicz, C. J.; de la Vega, A.; Gorgolewski, K. J.; Salo, T.; Halchenko, Y. O.; and others",
+            "Yarkoni, T.; Markiewicz, C. J.; de la Vega, A.; Gorgolewski, K. J.; Salo, T.; Halchenko, Y. O.; "
+            "others",
             2019,
             "PyBIDS: Python tools for BIDS datasets",
             "Journal of Open Source Software",
@@ -196,9 +213,10 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "gorgolewski2016",
             "Gorgolewski et al., 2016",
-            "Gorgolewski, K. J.; Auer, T.; Calhoun, V. D.; Craddock, R. C.; Das, S.; Duff, E. P.; and others",
+            "Gorgolewski, K. J.; Auer, T.; Calhoun, V. D.; Craddock, R. C.; Das, S.; Duff, E. P.; others",
             2016,
-            "The brain imaging data structure, a format for organizing and describing outputs of neuroimaging experiments",
+            "The brain imaging data structure, a format for organizing and describing outputs of "
+            "neuroimaging experiments",
             "Scientific Data",
             "3:160044",
             "10.1038/sdata.2016.44",
@@ -206,9 +224,11 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "gorgolewski2017",
             "Gorgolewski et al., 2017",
-            "Gorgolewski, K. J.; Alfaro-Almagro, F.; Auer, T.; Bellec, P.; Capotă, M.; Chakravarty, M. M.; and others",
+            "Gorgolewski, K. J.; Alfaro-Almagro, F.; Auer, T.; Bellec, P.; Capotă, M.; Chakravarty, M. M.; "
+            "others",
             2017,
-            "BIDS apps: improving ease of use, accessibility, and reproducibility of neuroimaging data analysis methods",
+            "BIDS apps: improving ease of use, accessibility, and reproducibility of neuroimaging data "
+            "analysis methods",
             "PLOS Computational Biology",
             "13:e1005209",
             "10.1371/journal.pcbi.1005209",
@@ -216,9 +236,10 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "karakuzu2022",
             "Karakuzu et al., 2022",
-            "Karakuzu, A.; Appelhoff, S.; Auer, T.; Boudreau, M.; Feingold, F.; Khan, A. R.; and others",
+            "Karakuzu, A.; Appelhoff, S.; Auer, T.; Boudreau, M.; Feingold, F.; Khan, A. R.; others",
             2022,
-            "qMRI-BIDS: an extension to the brain imaging data structure for quantitative magnetic resonance imaging data",
+            "qMRI-BIDS: an extension to the brain imaging data structure for quantitative magnetic resonance "
+            "imaging data",
             "Scientific Data",
             "9:517",
             "10.1038/s41597-022-01571-4",
@@ -226,7 +247,8 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "gorgolewski2011",
             "Gorgolewski et al., 2011",
-            "Gorgolewski, K.; Burns, C. D.; Madison, C.; Clark, D.; Halchenko, Y. O.; Waskom, M. L.; Ghosh, S. S.",
+            "Gorgolewski, K.; Burns, C. D.; Madison, C.; Clark, D.; Halchenko, Y. O.; Waskom, M. L.; Ghosh, "
+            "S. S.",
             2011,
             "Nipype: a flexible, lightweight and extensible neuroimaging data processing framework in Python",
             _FRONTIERS,
@@ -258,8 +280,8 @@ REFERENCES: dict[str, Reference] = {
             "Yarnykh, 2007",
             "Yarnykh, V. L.",
             2007,
-            "Actual flip-angle imaging in the pulsed steady state: a method for rapid three-dimensional mapping of the "
-            "transmitted radiofrequency field",
+            "Actual flip-angle imaging in the pulsed steady state: a method for rapid three-dimensional "
+            "mapping of the transmitted radiofrequency field",
             _MRM,
             "57:192-200",
             "10.1002/mrm.21120",
@@ -277,22 +299,12 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "paszke2019",
             "Paszke et al., 2019",
-            "Paszke, A.; Gross, S.; Massa, F.; Lerer, A.; Bradbury, J.; Chanan, G.; and others",
+            "Paszke, A.; Gross, S.; Massa, F.; Lerer, A.; Bradbury, J.; Chanan, G.; others",
             2019,
             "PyTorch: an imperative style, high-performance deep learning library",
             "Advances in Neural Information Processing Systems",
             "32:8024-8035",
             "10.48550/arXiv.1912.01703",
-        ),
-        _article(
-            "lam2015",
-            "Lam et al., 2015",
-            "Lam, S. K.; Pitrou, A.; Seibert, S.",
-            2015,
-            "Numba: a LLVM-based Python JIT compiler",
-            "Proceedings of the Second Workshop on the LLVM Compiler Infrastructure in HPC",
-            ":1-6",
-            "10.1145/2833157.2833162",
         ),
     )
 }

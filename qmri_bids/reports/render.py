@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import re
 import tempfile
@@ -59,6 +60,7 @@ def report_html(report: SubjectReport) -> str:
     environment.filters["data_uri"] = _data_uri
     environment.filters["number"] = _number
     environment.filters["anchor"] = _anchor
+    environment.filters["glue"] = _glue
     environment.filters["duration"] = _duration
     environment.globals.update(level_words=LEVEL_WORDS, run_anchor=_run_anchor, parts=_parts)
     return environment.get_template("report.html.j2").render(report=report)
@@ -98,7 +100,7 @@ def write_report(report: SubjectReport, path: Path) -> Path:
 
 
 def _parts(run: RunReport) -> list[_Part]:
-    """Return the sections of a run that have something to show; quality and distributions also hold tables."""
+    """Return the sections of a run that have something to show; two of them also hold tables."""
     parts = []
     for section, title in SECTION_TITLES.items():
         figures = tuple(figure for figure in run.figures if figure.section is section)
@@ -117,10 +119,17 @@ def _data_uri(figure: Figure) -> str:
 
 def _number(value: float) -> str:
     """Return a number with four significant digits, thousands without exponent."""
-    if abs(value) >= 1e6 or 0.0 < abs(value) < 1e-3:
-        return f"{value:.3g}"
-    digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 3
-    return f"{value:.{digits}f}"
+    if not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    digits = 0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 1 else 3
+    exponent = size >= 1e6 or 0.0 < size < 1e-3
+    return (f"{value:.3g}" if exponent else f"{value:.{digits}f}").replace("-", "\N{MINUS SIGN}")
+
+
+def _glue(text: str) -> str:
+    """Return a text in which no line breaks between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=(?:%|ms|mm|s|Hz|T|°)(?:\W|$))", "\N{NO-BREAK SPACE}", text)
 
 
 def _anchor(text: str) -> str:

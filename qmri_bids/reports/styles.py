@@ -1,7 +1,7 @@
 """How each map is shown: unit, fixed window and colour map, as a table.
 
-A fixed window makes reports of different participants comparable at a glance. Colour maps are perceptually uniform
-and safe for colour-blind readers; a map with a sign or a nominal value has a diverging one.
+A fixed window makes reports of different participants comparable at a glance. Colour maps are perceptually
+uniform and safe for colour-blind readers; a map with a sign or a nominal value has a diverging one.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class MapStyle:
     ----------
     label
         Name of the quantity.
+    symbol
+        Its short form at the colour bar.
     unit
         Unit on display.
     window
@@ -43,6 +45,7 @@ class MapStyle:
     """
 
     label: str
+    symbol: str
     unit: str
     window: tuple[float, float] | None
     colormap: str
@@ -57,28 +60,38 @@ _PERCENT = "100 % is the nominal flip angle."
 STYLES: dict[str, MapStyle] = {
     "T1": MapStyle(
         label="T1",
+        symbol="T1",
         unit="ms",
-        window=(0, 3000),
+        window=(0, 2500),
         colormap="magma",
         display=seconds_to_milliseconds,
         note=_SECONDS,
     ),
     "T2": MapStyle(
         label="T2",
+        symbol="T2",
         unit="ms",
-        window=(0, 200),
+        window=(0, 150),
         colormap="viridis",
         display=seconds_to_milliseconds,
         note=_SECONDS,
     ),
-    "R1": MapStyle(label="R1", unit="1/s", window=(0, 2), colormap="magma"),
-    "R2": MapStyle(label="R2", unit="1/s", window=(0, 40), colormap="viridis"),
+    "R1": MapStyle(label="R1", symbol="R1", unit="1/s", window=(0, 2), colormap="magma"),
+    "R2": MapStyle(label="R2", symbol="R2", unit="1/s", window=(0, 40), colormap="viridis"),
     "M0": MapStyle(
-        label="M0", unit="arbitrary", window=None, colormap="gray", note="The scale is that of the receiver."
+        label="M0",
+        symbol="M0",
+        unit="arbitrary",
+        window=None,
+        colormap="gray",
+        note="The scale is that of the receiver.",
     ),
-    "off_resonance": MapStyle(label="Off-resonance", unit="Hz", window=(-150, 150), colormap="RdBu_r"),
+    "off_resonance": MapStyle(
+        label="Off-resonance", symbol="ΔB0", unit="Hz", window=(-150, 150), colormap="RdBu_r"
+    ),
     "B1": MapStyle(
         label="B1",
+        symbol="B1",
         unit="%",
         window=(60, 140),
         colormap="PuOr_r",
@@ -88,6 +101,7 @@ STYLES: dict[str, MapStyle] = {
     ),
     "residual": MapStyle(
         label="Residual of the fit",
+        symbol="residual",
         unit="%",
         window=(0, 20),
         colormap="cividis",
@@ -97,6 +111,7 @@ STYLES: dict[str, MapStyle] = {
     ),
     "T1_stdev": MapStyle(
         label="Standard deviation of T1",
+        symbol="sd(T1)",
         unit="ms",
         window=(0, 200),
         colormap="cividis",
@@ -106,6 +121,7 @@ STYLES: dict[str, MapStyle] = {
     ),
     "T2_stdev": MapStyle(
         label="Standard deviation of T2",
+        symbol="sd(T2)",
         unit="ms",
         window=(0, 20),
         colormap="cividis",
@@ -115,6 +131,7 @@ STYLES: dict[str, MapStyle] = {
     ),
     "M0_stdev": MapStyle(
         label="Standard deviation of M0",
+        symbol="sd(M0)",
         unit="arbitrary",
         window=None,
         colormap="cividis",
@@ -122,13 +139,14 @@ STYLES: dict[str, MapStyle] = {
     ),
     "off_resonance_stdev": MapStyle(
         label="Standard deviation of the off-resonance",
+        symbol="sd(ΔB0)",
         unit="Hz",
         window=(0, 5),
         colormap="cividis",
         section=Section.UNCERTAINTY,
     ),
 }
-"""Display of each map by its name inside the package; `<name>_stdev` is the standard deviation of `<name>`."""
+"""Display of each map by its name inside the package; `<name>_stdev` is the standard deviation of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

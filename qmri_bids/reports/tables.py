@@ -1,4 +1,4 @@
-"""Tables and traffic lights of a report, and the histograms that belong to them."""
+"""Tables and traffic lights of a report."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.reports.content import Check, Figure, Level, QualityRow, Section, StatisticsRow
-from qmri_bids.reports.encode import encode_png
-from qmri_bids.reports.planes import new_canvas
-from qmri_bids.reports.styles import STATUS_STYLES, STYLES, TISSUE_COLORS, MapStyle
+from qmri_bids.reports.content import Check, Level, QualityRow, StatisticsRow
+from qmri_bids.reports.styles import STATUS_STYLES, STYLES, MapStyle
 
 GOOD_SHARE, USABLE_SHARE = 0.95, 0.80
 """Share of voxels with a value from which a run is good, and below which it is bad."""
-
-_COLUMNS = 4
-_BINS = 80
 
 
 def quality_rows(status: NDArray[np.uint8]) -> tuple[QualityRow, ...]:
@@ -61,9 +56,9 @@ def statistics_rows(
     """
     rows = []
     for name, values in maps.items():
-        style = _style(name)
+        style = style_of(name)
         shown = np.asarray(style.display(np.asarray(values, dtype=float)))
-        for region, where in _regions(mask, labels, label_names).items():
+        for region, where in regions(mask, labels, label_names).items():
             finite = shown[where & np.isfinite(shown)]
             if not finite.size:
                 continue
@@ -84,81 +79,6 @@ def statistics_rows(
     return tuple(rows)
 
 
-def histogram_figure(
-    maps: Mapping[str, NDArray[np.floating]],
-    *,
-    mask: NDArray[Any],
-    labels: NDArray[np.integer] | None = None,
-    label_names: Mapping[int, str] | None = None,
-    windows: Mapping[str, tuple[float, float]] | None = None,
-    key: str = "histograms",
-    title: str = "Distribution of the maps",
-) -> Figure:
-    """Return a histogram of every map, by region where labels are given, with the medians marked.
-
-    Parameters
-    ----------
-    maps, mask, labels, label_names
-        As in `statistics_rows`.
-    windows
-        Limits [unit of the package] by name of map, in place of those of the styles.
-    key, title
-        Name and heading of the figure.
-    """
-    columns = min(_COLUMNS, max(len(maps), 1))
-    rows = -(-len(maps) // columns) or 1
-    canvas = new_canvas(height=0.35 + 2.15 * rows)
-    grid = canvas.subplots(rows, columns, squeeze=False)
-    canvas.subplots_adjust(
-        left=0.055,
-        right=0.985,
-        bottom=0.48 / (0.35 + 2.15 * rows),
-        top=1.0 - 0.38 / (0.35 + 2.15 * rows),
-        wspace=0.22,
-        hspace=0.45,
-    )
-    regions = _regions(mask, labels, label_names)
-    if len(regions) > 1:
-        regions.pop("brain mask")
-    for axes in grid.flat[len(maps) :]:
-        axes.set_axis_off()
-    for axes, (name, values) in zip(grid.flat, maps.items(), strict=False):
-        style = _style(name)
-        shown = np.asarray(style.display(np.asarray(values, dtype=float)))
-        low, high = _range(style, shown[np.asarray(mask, dtype=bool)], (windows or {}).get(name))
-        for (region, where), color in zip(regions.items(), _cycle(len(regions)), strict=True):
-            finite = shown[where & np.isfinite(shown)]
-            counts, edges = np.histogram(finite, bins=_BINS, range=(low, high))
-            share = 100.0 * counts / max(finite.size, 1)
-            axes.stairs(share, edges, fill=True, color=color, alpha=0.25, linewidth=0)
-            axes.stairs(share, edges, color=color, linewidth=1.2, label=region)
-            if finite.size:
-                axes.axvline(float(np.median(finite)), color=color, linewidth=1.0, linestyle=(0, (3, 2)))
-        axes.set_xlim(low, high)
-        axes.set_ylim(bottom=0.0)
-        unit = "a.u." if style.unit == "arbitrary" else style.unit
-        axes.set_xlabel(f"{style.label} [{unit}]", fontsize=9)
-        axes.tick_params(labelsize=8)
-        axes.locator_params(axis="both", nbins=5)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-    for axes in grid[:, 0]:
-        axes.set_ylabel("voxels [%]", fontsize=9)
-    handles, names = grid.flat[0].get_legend_handles_labels()
-    if len(names) > 1:
-        canvas.legend(handles, names, loc="upper center", ncol=len(names), frameon=False, fontsize=9)
-    where_text = "in each region" if len(regions) > 1 else "in the brain mask"
-    return Figure(
-        key=key,
-        title=title,
-        caption=f"Share of the voxels {where_text} (bins of 1/{_BINS} of the range shown); dashed: median. Voxels without a value "
-        "are left out.",
-        image=encode_png(canvas),
-        section=Section.HISTOGRAMS,
-        alternative="Histograms of " + ", ".join(_style(name).label for name in maps),
-    )
-
-
 def convergence_check(rows: tuple[QualityRow, ...]) -> Check:
     """Return the traffic light of the share of voxels with a value."""
     inside = sum(row.voxels for row in rows if row.code != Status.OUTSIDE)
@@ -167,9 +87,10 @@ def convergence_check(rows: tuple[QualityRow, ...]) -> Check:
     level = Level.GOOD if share >= GOOD_SHARE else Level.CHECK if share >= USABLE_SHARE else Level.BAD
     return Check(
         name="Voxels with a value",
-        value=f"{100 * share:.1f} % of {inside}",
+        value=f"{100 * share:.1f} % of {inside:,}",
         level=level,
-        explanation=f"Good from {100 * GOOD_SHARE:.0f} %, bad below {100 * USABLE_SHARE:.0f} % of the brain mask.",
+        explanation=f"Good from {100 * GOOD_SHARE:.0f} %, bad below {100 * USABLE_SHARE:.0f} % of the "
+        "brain mask.",
     )
 
 
@@ -202,39 +123,21 @@ def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: fl
     )
 
 
-def _style(name: str) -> MapStyle:
+def style_of(name: str) -> MapStyle:
     """Return the style of a map, or the bare values under its own name."""
-    return STYLES.get(name) or MapStyle(label=name, unit="arbitrary", window=None, colormap="viridis")
+    return STYLES.get(name) or MapStyle(
+        label=name, symbol=name, unit="arbitrary", window=None, colormap="viridis"
+    )
 
 
-def _regions(
+def regions(
     mask: NDArray[Any], labels: NDArray[np.integer] | None, label_names: Mapping[int, str] | None
 ) -> dict[str, NDArray[np.bool_]]:
     """Return the mask and every labelled region inside it."""
     inside = np.asarray(mask, dtype=bool)
-    regions = {"brain mask": inside}
+    found = {"brain mask": inside}
     if labels is not None:
         names = dict(label_names or {})
         for label in sorted(set(np.unique(labels).tolist()) - {0}):
-            regions[names.get(int(label), f"label {int(label)}")] = inside & (labels == label)
-    return regions
-
-
-def _range(
-    style: MapStyle, values: NDArray[np.floating], window: tuple[float, float] | None
-) -> tuple[float, float]:
-    """Return the range of a histogram [unit on display]."""
-    if window is not None:
-        return float(style.display(window[0])), float(style.display(window[1]))
-    if style.window is not None:
-        return style.window
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return 0.0, 1.0
-    low, high = (float(limit) for limit in np.percentile(finite, [0.5, 99.5]))
-    return (low, high) if low < high else (low - 0.5, low + 0.5)
-
-
-def _cycle(count: int) -> list[str]:
-    """Return as many colours as asked for."""
-    return [TISSUE_COLORS[number % len(TISSUE_COLORS)] for number in range(count)]
+            found[names.get(int(label), f"label {int(label)}")] = inside & (labels == label)
+    return found

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, traits
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 
 from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
 
@@ -44,8 +44,12 @@ class LoadCycles(SimpleInterface):
             complex_=files.complex_,
             phase_units=files.phase_units,
         )
-        sense = precession_sense(series.cycles, protocol=run.protocol)
-        cycles = series.cycles.conj() if sense.sign < 0 else series.cycles
+        cycles = series.cycles
+        if files.volumes and cycles.shape[-1] != len(files.volumes):
+            cycles = cycles[..., list(files.volumes)]
+        sense = precession_sense(cycles, protocol=run.protocol)
+        if sense.sign < 0:
+            cycles = cycles.conj()
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", cycles, series.affine)
         self._results["decisions"] = [*series.decisions, sense.sentence]
         return runtime
@@ -162,12 +166,18 @@ class AlignB1(SimpleInterface):
     output_spec = _AlignB1Output
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.workflows.b1_loading import load_b1
-
         from qmri_bids.preprocessing.b1 import register_b1
+        from qmri_bids.preprocessing.b1_loading import load_b1
         from qmri_bids.preprocessing.resampling import resample
 
-        loaded = load_b1(self.inputs.b1_run)
+        run = self.inputs.b1_run
+        loaded = load_b1(
+            map_path=run.map,
+            scale=run.scale,
+            anatomical_path=run.anatomical,
+            map_volume=run.map_volume,
+            anatomical_volume=run.anatomical_volume,
+        )
         magnitude, affine = load_volume(self.inputs.magnitude)
         result = register_b1(
             loaded.ratio,
@@ -177,7 +187,7 @@ class AlignB1(SimpleInterface):
             target_affine=affine,
         )
         aligned = resample(
-            loaded.anatomical,
+            loaded.ratio if loaded.anatomical is None else loaded.anatomical,
             affine=loaded.affine,
             target_shape=magnitude.shape,
             target_affine=affine,
@@ -194,7 +204,7 @@ class AlignB1(SimpleInterface):
         )
         self._results["registration"] = str(folder / "registration.npz")
         self._results["b1"] = save_volume(folder / "b1.nii", result.map, affine)
-        self._results["decisions"] = [*loaded.decisions, *result.decisions]
+        self._results["decisions"] = list(result.decisions)
         return runtime
 
 
@@ -205,6 +215,7 @@ class _EstimateRelaxationInput(BaseInterfaceInputSpec):
     motion = File(exists=True, desc="result of the motion correction: where every cycle has data")
     protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
+    processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
 
 
 class _EstimateRelaxationOutput(TraitedSpec):
@@ -221,7 +232,7 @@ class EstimateRelaxation(SimpleInterface):
     output_spec = _EstimateRelaxationOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        from nipype.interfaces.base import isdefined
+        import torch
 
         from qmri_bids.estimation.base import KnownMaps, Status
         from qmri_bids.estimation.convention import increment_reference_warning
@@ -244,6 +255,7 @@ class EstimateRelaxation(SimpleInterface):
         else:
             b1 = np.ones(int(inside.sum()), dtype=np.float32)
         protocol = self.inputs.protocol
+        torch.set_num_threads(self.inputs.processes)
         estimator = ESTIMATORS[self.inputs.estimator].create()
         found = estimator.estimate(np.ascontiguousarray(cycles[inside]), protocol=protocol, known=KnownMaps(b1=b1))
 

@@ -144,7 +144,7 @@ def test_uneven_increments_are_refused_by_name(estimator):
     protocol = BssfpProtocol(
         repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=0.26, rf_phase_increment=(0.0, 1.0, 2.0, 3.0)
     )
-    with pytest.raises(ProtocolNotSupported, match=rf"'{estimator.name}' needs evenly spaced .* found 0.0, 57.3"):
+    with pytest.raises(ProtocolNotSupported, match=rf"evenly spaced .*estimator {estimator.name}.* found 0.0, 57.3"):
         estimator.check(protocol)
 
 
@@ -173,7 +173,7 @@ def test_miracle_warns_of_aliasing_below_twelve_cycles():
 
 def test_the_network_refuses_what_it_was_not_trained_for():
     network = ESTIMATORS["pinn"].create()
-    with pytest.raises(ProtocolNotSupported, match="covers 12 phase cycles, found 8; use --bssfp-estimator linear"):
+    with pytest.raises(ProtocolNotSupported, match=r"12 phase cycles .*, found 8. Use --bssfp-estimator linear"):
         network.check(make_protocol(8))
-    with pytest.raises(ProtocolNotSupported, match=r"covers actual flip angles of .*found a nominal flip angle of 40.0°"):
+    with pytest.raises(ProtocolNotSupported, match=r"within the 9.0-21.0° .*found 40.0°"):
         network.check(make_protocol(12, degrees=40.0))

@@ -1,4 +1,4 @@
-"""Pictures of volumes: maps, status codes, masks and registrations in three planes."""
+"""Pictures of maps and of the quality mask in three planes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Status
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
-from qmri_bids.reports.planes import RADIOLOGICAL, SIDE, WIDTH, Panels, View, lay_out, outline, show
+from qmri_bids.reports.planes import RADIOLOGICAL, WIDTH, Panels, View, gray, lay_out, show
 from qmri_bids.reports.styles import NO_VALUE_COLOR, STATUS_STYLES, STYLES, MapStyle
 
 _BAR_WIDTH = 0.16
@@ -35,8 +35,8 @@ def map_figure(
     Parameters
     ----------
     values
-        The map in the unit of the package (T1 in s, B1 as a fraction), shape (X, Y, Z). NaN inside the mask is drawn
-        in a neutral grey that no colour map contains by chance, and counted.
+        The map in the unit of the package (T1 in s, B1 as a fraction), shape (X, Y, Z). NaN inside the mask
+        is drawn in a neutral grey and counted.
     affine
         Voxel to world [mm], shape (4, 4).
     mask
@@ -59,20 +59,24 @@ def map_figure(
     ValueError
         If the name has no style and no unit is given, or the shapes differ.
     """
+    from matplotlib.colors import ListedColormap
+
     style = _style(name, unit)
     view = View(affine=affine, mask=mask)
-    shown = np.asarray(style.display(view.reorient(np.asarray(values, dtype=np.float64))))
+    shown = np.asarray(style.display(view.reorient(np.asarray(values, dtype=np.float32))))
     inside = view.mask & np.isfinite(shown)
     (low, high), how = _limits(style, window, shown[inside])
     panels = lay_out(view, view.standard_rows())
     if background is not None:
         _show_background(panels, view, background)
     missing = view.mask & ~inside
-    show(panels, view, _flat(missing, NO_VALUE_COLOR))
+    if missing.any():
+        flat = ListedColormap([NO_VALUE_COLOR])
+        show(panels, view, np.where(missing, np.float32(0), np.float32(np.nan)), cmap=flat)
     drawn = show(
         panels,
         view,
-        np.ma.masked_where(~inside, shown),
+        np.where(inside, shown, np.float32(np.nan)),
         cmap=colormap or style.colormap,
         vmin=low,
         vmax=high,
@@ -80,14 +84,17 @@ def map_figure(
     below, above = _share(shown[inside] < low), _share(shown[inside] > high)
     _color_bar(panels, drawn, style, below=below > 0, above=above > 0)
     count = max(int(view.mask.sum()), 1)
-    caption = [f"{style.label} [{style.unit}], {how} {low:.4g} to {high:.4g} {_unit_name(style)}."]
+    unit_name = "" if style.unit == "arbitrary" else f" {style.unit}"
+    caption = [f"{style.label} [{style.unit}], {how} {low:.4g} to {high:.4g}{unit_name}."]
     if style.note:
         caption.append(style.note)
-    if below or above:
-        caption.append(f"Below the window {_percent(below)}, above it {_percent(above)} of the voxels.")
+    if below:
+        caption.append(f"{_percent(below)} of the voxels lie below the window.")
+    if above:
+        caption.append(f"{_percent(above)} of the voxels lie above the window.")
     if missing.any():
         caption.append(
-            f"Grey: no value ({int(missing.sum())} voxels, {_percent(missing.sum() / count)} of the mask)."
+            f"Grey: no value ({int(missing.sum()):,} voxels, {_percent(missing.sum() / count)} of the mask)."
         )
         _swatch(panels)
     if not inside.any():
@@ -97,7 +104,7 @@ def map_figure(
         key=key or name.lower().replace("_", "-"),
         title=title or f"{style.label}",
         caption=" ".join(caption),
-        image=encode_png(panels.canvas),
+        image=encode_png(panels.canvas, colormap=colormap or style.colormap),
         section=section or style.section,
         alternative=f"{style.label} in axial, coronal and sagittal planes",
     )
@@ -126,7 +133,7 @@ def quality_figure(
     ValueError
         If a code is not one of `Status`.
     """
-    from matplotlib.colors import to_rgba
+    from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
     status = np.asarray(status)
@@ -134,9 +141,9 @@ def quality_figure(
     if unknown:
         raise ValueError(f"status holds the codes {unknown}; known are {[int(code) for code in Status]}")
     view = View(affine=affine, mask=status != Status.OUTSIDE)
-    panels = lay_out(view, view.standard_rows(), side=SIDE + 0.45)
-    palette = np.array([to_rgba(STATUS_STYLES[code].color) for code in sorted(Status)])
-    show(panels, view, palette[view.reorient(status)])
+    panels = lay_out(view, view.standard_rows())
+    palette = ListedColormap([STATUS_STYLES[code].color for code in sorted(Status)])
+    show(panels, view, view.reorient(status), cmap=palette, vmin=-0.5, vmax=len(Status) - 0.5)
     count = max(int(view.mask.sum()), 1)
     handles = []
     for code, style in STATUS_STYLES.items():
@@ -164,100 +171,6 @@ def quality_figure(
     )
 
 
-def mask_figure(
-    image: NDArray[np.floating],
-    *,
-    mask: NDArray[Any],
-    affine: NDArray[np.floating],
-    key: str = "brain-mask",
-    title: str = "Brain mask",
-) -> Figure:
-    """Return an anatomical image in three planes with the outline of the brain mask.
-
-    Parameters
-    ----------
-    image
-        Real image, shape (X, Y, Z).
-    mask
-        Brain mask, shape (X, Y, Z).
-    affine
-        Voxel to world [mm], shape (4, 4).
-    key, title
-        Name and heading of the figure.
-    """
-    cropped = View(affine=affine, mask=mask)
-    whole = View(affine=affine, mask=_foreground(image) | np.asarray(mask, dtype=bool))
-    # The cuts are those of the maps, the frame is the whole head: a mask that misses brain must be seen to.
-    panels = lay_out(whole, cropped.standard_rows(), side=0.0)
-    show(panels, whole, _gray(whole.reorient(image)), cmap="gray", vmin=0, vmax=1)
-    outline(panels, whole, cropped.mask, levels=[0.5], color="#f0e442")
-    return Figure(
-        key=key,
-        title=title,
-        caption=f"Mean magnitude of the cycles; yellow: outline of the brain mask. {RADIOLOGICAL}",
-        image=encode_png(panels.canvas),
-        section=Section.CYCLES,
-        alternative="Mean magnitude with the outline of the brain mask",
-    )
-
-
-def registration_figure(
-    fixed: NDArray[np.floating],
-    moving: NDArray[np.floating],
-    *,
-    affine: NDArray[np.floating],
-    mask: NDArray[Any] | None = None,
-    fixed_name: str = "mean bSSFP magnitude",
-    moving_name: str = "anatomical image of the B1 scan",
-    key: str = "registration",
-    title: str = "Registration of the B1 map",
-    section: Section = Section.B1,
-) -> Figure:
-    """Return two registered images below each other, both with the edges of the moving one.
-
-    Parameters
-    ----------
-    fixed, moving
-        Images on the same grid, shape (X, Y, Z).
-    affine
-        Voxel to world of that grid [mm], shape (4, 4).
-    mask
-        Brain mask that fixes the cuts; the foreground of `fixed` where none is given.
-    fixed_name, moving_name
-        Names for the caption.
-    key, title, section
-        Name, heading and place of the figure.
-    """
-    whole = View(affine=affine, mask=_foreground(fixed))
-    cropped = whole if mask is None else View(affine=affine, mask=mask)
-    row = [
-        *cropped.cuts("axial", (0.35, 0.60)),
-        *cropped.cuts("coronal", (0.5,)),
-        *cropped.cuts("sagittal", (0.44,)),
-    ]
-    panels = lay_out(whole, [row, row], side=0.0)
-    half = len(panels.axes) // 2
-    upper, lower = (
-        Panels(canvas=panels.canvas, axes=axes, height=panels.height, right=panels.right)
-        for axes in (panels.axes[:half], panels.axes[half:])
-    )
-    first, second = _gray(whole.reorient(fixed)), _gray(whole.reorient(moving))
-    show(upper, whole, first, cmap="gray", vmin=0, vmax=1)
-    show(lower, whole, second, cmap="gray", vmin=0, vmax=1)
-    levels = _edge_levels(second)
-    for part in (upper, lower):
-        outline(part, whole, second, levels=levels, color="#ff4d4d")
-    return Figure(
-        key=key,
-        title=title,
-        caption=f"Top: {fixed_name}; bottom: {moving_name}, resampled to it. The red contours are those of the bottom "
-        f"image: at the top they should follow the edges seen there. {RADIOLOGICAL}",
-        image=encode_png(panels.canvas),
-        section=section,
-        alternative=f"Contours of the {moving_name} over the {fixed_name}",
-    )
-
-
 def _style(name: str, unit: str | None) -> MapStyle:
     """Return the style of a map, or one made for a map that has none."""
     if name in STYLES:
@@ -268,7 +181,7 @@ def _style(name: str, unit: str | None) -> MapStyle:
         return STYLES[name]
     if unit is None:
         raise ValueError(f"the map {name!r} has no style (known: {', '.join(STYLES)}): give unit=")
-    return MapStyle(label=name, unit=unit, window=None, colormap="viridis")
+    return MapStyle(label=name, symbol=name, unit=unit, window=None, colormap="viridis")
 
 
 def _limits(
@@ -290,10 +203,6 @@ def _limits(
     return (low, high), how
 
 
-def _unit_name(style: MapStyle) -> str:
-    return "" if style.unit == "arbitrary" else style.unit
-
-
 def _share(condition: NDArray[np.bool_]) -> float:
     """Return the fraction of true values, 0 of none."""
     return float(condition.mean()) if condition.size else 0.0
@@ -301,44 +210,16 @@ def _share(condition: NDArray[np.bool_]) -> float:
 
 def _percent(fraction: float) -> str:
     """Return a fraction as percent; what is small but not zero says so."""
-    if 0.0 < fraction < 0.0005:
+    if fraction == 0.0:
+        return "none"
+    if fraction < 0.0005:
         return "< 0.1 %"
     return f"{100.0 * fraction:.1f} %"
 
 
-def _flat(where: NDArray[np.bool_], color: str) -> NDArray[np.floating]:
-    """Return an RGBA volume of one colour, transparent elsewhere."""
-    from matplotlib.colors import to_rgba
-
-    volume = np.zeros((*where.shape, 4), dtype=np.float32)
-    volume[where] = to_rgba(color)
-    return volume
-
-
-def _gray(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return an image scaled to 0 to 1 between zero (or its minimum) and its 99.5th percentile, NaN as 0."""
-    image = np.nan_to_num(np.asarray(values, dtype=np.float32), posinf=0.0, neginf=0.0)
-    low, high = min(0.0, float(image.min())), float(np.percentile(image, 99.5))
-    return np.clip((image - low) / (high - low if high > low else 1.0), 0.0, 1.0)
-
-
-def _foreground(image: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return where an image is above a tenth of its brightest part: a frame for pictures, not a head mask."""
-    scaled = _gray(image)
-    return scaled > 0.1
-
-
-def _edge_levels(scaled: NDArray[np.floating]) -> list[float]:
-    """Return two contour levels: the outline of the head and one between its darker and brighter tissues."""
-    foreground = scaled[scaled > 0.1]
-    if not foreground.size:
-        return []
-    return [0.12, float(np.median(foreground))]
-
-
 def _show_background(panels: Panels, view: View, background: NDArray[np.floating]) -> None:
     """Draw an anatomical image, darkened so that it does not compete with the map."""
-    show(panels, view, _gray(view.reorient(background)), cmap="gray", vmin=0, vmax=1.6)
+    show(panels, view, gray(view.reorient(background)), cmap="gray", vmin=0, vmax=1.6)
 
 
 def _color_bar(panels: Panels, drawn: Any, style: MapStyle, *, below: bool, above: bool) -> None:
@@ -348,11 +229,10 @@ def _color_bar(panels: Panels, drawn: Any, style: MapStyle, *, below: bool, abov
     box = (panels.right + 0.12 / WIDTH, bottom, _BAR_WIDTH / WIDTH, top - bottom)
     axes = panels.canvas.add_axes(box)
     bar = panels.canvas.colorbar(drawn, cax=axes, extend=extend[below, above], extendfrac=0.03)
-    bar.outline.set_linewidth(0.6)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.6)
     bar.ax.tick_params(labelsize=8, width=0.6, length=3)
-    head = style.label if len(style.label) <= 9 else "sd" if style.label.startswith("Standard") else ""
     unit = "a.u." if style.unit == "arbitrary" else style.unit
-    text = f"{head} [{unit}]" if head else f"[{unit}]"
+    text = f"{style.symbol} [{unit}]"
     panels.canvas.text(
         panels.right + 0.10 / WIDTH, 1.0 - 0.06 / panels.height, text, fontsize=9, ha="left", va="top"
     )

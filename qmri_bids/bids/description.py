@@ -1,0 +1,137 @@
+"""`dataset_description.json` and `.bidsignore` of the output folder, which jobs of many subjects share."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from qmri_bids import __version__
+from qmri_bids.bids.layout import BidsInputError
+from qmri_bids.bids.names import ignored_patterns
+from qmri_bids.bids.provenance import RAW_NAME
+from qmri_bids.bids.write import write_json, write_text
+
+NAME = "qmri_bids"
+BIDS_VERSION = "1.11.1"
+
+
+def write_dataset_description(output_dir: Path, *, bids_dir: Path) -> tuple[str, ...]:
+    """Write or complete `dataset_description.json` of the derivatives.
+
+    What another job or program has written is kept; only what is missing is added.
+
+    Parameters
+    ----------
+    output_dir
+        Folder of the derivatives; made if need be.
+    bids_dir
+        The raw dataset, which `bids:raw:` URIs in the sidecars name.
+
+    Returns
+    -------
+    tuple of str
+        Sentences on what was found amiss.
+
+    Raises
+    ------
+    BidsInputError
+        If the folder is a raw dataset or its description cannot be read.
+    """
+    sentences: list[str] = []
+    path = output_dir / "dataset_description.json"
+    existing = _read_existing(path)
+    raw, raw_sentence = _read_raw(bids_dir)
+    sentences += raw_sentence
+    link = _link(bids_dir, output_dir)
+    content: dict[str, Any] = {
+        "Name": f"{NAME}: quantitative maps of {raw.get('Name') or bids_dir.absolute().name}",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        **existing,
+    }
+    generated = [entry for entry in content.get("GeneratedBy", []) if isinstance(entry, dict)]
+    versions = [entry.get("Version") for entry in generated if entry.get("Name") == NAME]
+    if __version__ not in versions:
+        if versions:
+            sentences.append(
+                f"{path}: the folder has results of {NAME} {', '.join(map(str, versions))}; those of "
+                f"{__version__} are added."
+            )
+        generated.append(_generated_by())
+    content["GeneratedBy"] = generated
+    if not content.get("SourceDatasets"):
+        source = {"URL": link}
+        if isinstance(raw.get("DatasetDOI"), str):
+            source["DOI"] = raw["DatasetDOI"]
+        content["SourceDatasets"] = [source]
+    links = content.get("DatasetLinks") or {}
+    if links.get(RAW_NAME, link) != link:
+        sentences.append(
+            f"{path}: DatasetLinks names {links[RAW_NAME]} as raw dataset, this run reads {link}: the "
+            f"former is kept. "
+            "Use one output folder for each raw dataset."
+        )
+    content["DatasetLinks"] = {RAW_NAME: link} | links
+    if raw.get("License") and "License" not in content:
+        content["License"] = raw["License"]
+    if content != existing:
+        write_json(path, content)
+    return tuple(sentences)
+
+
+def write_bidsignore(output_dir: Path) -> None:
+    """Write `.bidsignore`, keeping the lines that are there."""
+    path = output_dir / ".bidsignore"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    missing = [pattern for pattern in ignored_patterns() if pattern not in lines]
+    if missing:
+        write_text(path, "\n".join([*lines, *missing]) + "\n")
+
+
+def _read_existing(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BidsInputError(f"{path}: expected JSON, found: {error}. Remove or repair the file.") from error
+    if not isinstance(content, dict) or content.get("DatasetType", "raw") != "derivative":
+        raise BidsInputError(
+            f"{path}: expected a folder for derivatives (DatasetType derivative), found a raw dataset. "
+            "Choose another output folder."
+        )
+    return content
+
+
+def _read_raw(bids_dir: Path) -> tuple[dict[str, Any], list[str]]:
+    path = bids_dir / "dataset_description.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return {}, [
+            f"{path}: cannot be read ({error}); name, license and DOI of the raw dataset are not carried "
+            f"over."
+        ]
+    return (content, []) if isinstance(content, dict) else ({}, [f"{path}: is no JSON object."])
+
+
+def _link(bids_dir: Path, output_dir: Path) -> str:
+    """Return where the raw dataset is: relative where both lie together and may be moved together."""
+    raw, derived = bids_dir.resolve(), output_dir.resolve()
+    if raw in derived.parents or derived in raw.parents or raw.parent == derived.parent:
+        return Path(os.path.relpath(raw, derived)).as_posix()
+    return raw.as_uri()
+
+
+def _generated_by() -> dict[str, Any]:
+    """Return this program, with its container if the environment names one."""
+    entry: dict[str, Any] = {"Name": NAME, "Version": __version__}
+    if tag := os.environ.get("QMRI_BIDS_DOCKER_TAG"):
+        entry["Container"] = {"Type": "docker", "Tag": f"{NAME}:{tag}"}
+    for variable, kind in (("APPTAINER_CONTAINER", "apptainer"), ("SINGULARITY_CONTAINER", "singularity")):
+        if image := os.environ.get(variable):
+            entry["Container"] = {"Type": kind, "Tag": Path(image).name}
+            break
+    return entry

@@ -1,0 +1,161 @@
+"""One participant: its runs processed, its report written."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+import shutil
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from qmri_bids import __version__
+from qmri_bids.bids.plan import PcBssfpRun, SessionPlan
+from qmri_bids.bids.refusal import Refusal
+from qmri_bids.bids.write import write_text
+from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.preprocessing.b1 import MEDIAN_SIZE
+from qmri_bids.reports.content import RunReport, SubjectReport
+from qmri_bids.reports.methods import Step, citation_bibtex, citation_markdown, methods_text
+from qmri_bids.reports.render import write_report
+from qmri_bids.units import radians_to_degrees, seconds_to_milliseconds
+from qmri_bids.workflows.base import RunOutcome, process_runs
+from qmri_bids.workflows.options import ProcessingOptions
+
+SOFTWARE = ("numpy", "scipy", "torch", "antspyx", "dipy", "nilearn", "nibabel", "pybids", "nipype")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticipantResult:
+    """How a participant ended.
+
+    Parameters
+    ----------
+    subject
+        Label without `sub-`.
+    outcomes
+        Of every run that was processed.
+    refusals
+        Of every run that was not.
+    report
+        The report.
+    """
+
+    subject: str
+    outcomes: tuple[RunOutcome, ...]
+    refusals: tuple[Refusal, ...]
+    report: Path
+
+    @property
+    def failed(self) -> bool:
+        """Whether a run that was processed has no result."""
+        return any(outcome.report is None for outcome in self.outcomes)
+
+
+def process_participant(
+    subject: str,
+    plans: tuple[SessionPlan, ...],
+    *,
+    options: argparse.Namespace,
+    decisions: tuple[str, ...],
+) -> ParticipantResult:
+    """Process the runs of a participant and write the report.
+
+    Parameters
+    ----------
+    subject
+        Label without `sub-`.
+    plans
+        What was found in each of its sessions.
+    options
+        The command line.
+    decisions
+        Sentences that hold for the whole call.
+    """
+    started = time.monotonic()
+    runs = tuple(run for plan in plans for run in plan.pcbssfp)
+    refusals = tuple(refusal for plan in plans for refusal in plan.refusals)
+    work_dir = options.work_dir / "qmri_bids" / f"sub-{subject}"
+    if options.clean_workdir:
+        shutil.rmtree(work_dir, ignore_errors=True)
+    processing = ProcessingOptions(
+        estimator=options.bssfp_estimator, ignore=tuple(options.ignore), processes=options.nprocs
+    )
+    outcomes = (
+        process_runs(
+            runs,
+            options=processing,
+            bids_dir=options.bids_dir,
+            output_dir=options.output_dir,
+            work_dir=work_dir,
+            crash_dir=options.output_dir / f"sub-{subject}" / "log",
+            stop_on_first_crash=options.stop_on_first_crash,
+        )
+        if runs
+        else ()
+    )
+    text, references = methods_text(_steps(runs, processing))
+    logs = options.output_dir / "logs"
+    write_text(logs / "CITATION.md", citation_markdown(text, references))
+    write_text(logs / "CITATION.bib", citation_bibtex(references))
+    failed = any(outcome.report is None for outcome in outcomes)
+    report = SubjectReport(
+        participant=subject,
+        version=__version__,
+        command=options.command,
+        created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        software={"Python": platform.python_version()} | {name: version(name) for name in SOFTWARE},
+        runs=tuple(_run_report(outcome) for outcome in outcomes),
+        refusals=tuple(str(refusal) for refusal in refusals),
+        decisions=(*decisions, *(note for plan in plans for note in plan.notes)),
+        methods=text,
+        references=references,
+        bids_dir=options.bids_dir.name,
+        output_dir=options.output_dir.name,
+        duration=time.monotonic() - started,
+        exit_status=1 if failed or refusals else 0,
+    )
+    path = write_report(report, options.output_dir / f"sub-{subject}.html")
+    return ParticipantResult(subject=subject, outcomes=outcomes, refusals=refusals, report=path)
+
+
+def _run_report(outcome: RunOutcome) -> RunReport:
+    if outcome.report is not None:
+        return outcome.report
+    return RunReport(
+        title="pc-bSSFP relaxometry",
+        session=outcome.run.entities.get("ses", ""),
+        entities={key: value for key, value in outcome.run.entities.items() if key not in ("sub", "ses")},
+        errors=outcome.errors,
+    )
+
+
+def _steps(runs: tuple[PcBssfpRun, ...], options: ProcessingOptions) -> list[Step]:
+    """Return the sentences of the methods for what was done."""
+    steps: list[Step] = [("app", {"version": __version__})]
+    for run in runs:
+        protocol = run.protocol
+        values = {
+            "cycles": protocol.number_of_cycles,
+            "tr_ms": f"{seconds_to_milliseconds(protocol.repetition_time):g}",
+            "te_ms": f"{seconds_to_milliseconds(protocol.echo_time):g}",
+            "flip_angle_degrees": f"{radians_to_degrees(protocol.flip_angle):g}",
+        }
+        steps.append(("acquisition", values))
+    if not runs:
+        return steps
+    steps.append("no_motion" if "motion" in options.ignore else ("motion", {"reference": "the middle cycle"}))
+    if "gibbs" not in options.ignore:
+        steps.append("gibbs")
+    steps.append("brain_mask")
+    for run in runs:
+        if run.b1 is None:
+            steps.append("b1_assumed")
+        else:
+            steps.append(f"b1_{run.b1.method.lower()}")
+            if run.b1.anatomical is not None:
+                steps.append(("b1_registration", {"size": f"{MEDIAN_SIZE:g} mm"}))
+    steps += ["signal_model", *ESTIMATORS[options.estimator].methods, "magnetization_transfer", "failed_voxels"]
+    return steps

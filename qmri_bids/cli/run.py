@@ -1,0 +1,178 @@
+"""`qmri_bids`: from the command line to derivatives and reports."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qmri_bids.cli.parser import parse
+
+if TYPE_CHECKING:
+    from qmri_bids.bids.plan import SessionPlan
+
+logger = logging.getLogger("qmri_bids")
+
+DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `qmri_bids` and return its exit code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = parse(given)
+    options.command = shlex.join(["qmri_bids", *given])
+    _start_logging(options.verbose)
+    # Read by Nipype and ITK when they are imported, which happens below.
+    os.environ.setdefault("NO_ET", "1")
+    os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", str(options.nprocs))
+    from qmri_bids.bids.layout import BidsInputError
+
+    try:
+        plans = _find(options)
+        return _act(options, plans)
+    except BidsInputError as error:
+        print(f"qmri_bids: error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("qmri_bids: interrupted; run the same command again to go on", file=sys.stderr)
+        return FAILED
+
+
+def _start_logging(verbosity: int) -> None:
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    logger.setLevel(logging.DEBUG if verbosity else logging.INFO)
+    if verbosity > 1:
+        logging.getLogger().setLevel(logging.DEBUG)
+
+
+def _quiet_engine(verbosity: int) -> None:
+    """Keep Nipype from repeating every step and its tracebacks: ours are one line a step, and the crash files."""
+    import nipype  # noqa: F401  (sets up its loggers, which are then changed)
+
+    for name in ("nipype", "nipype.workflow", "nipype.utils", "nipype.interface"):
+        engine = logging.getLogger(name)
+        engine.handlers.clear()
+        engine.setLevel(logging.DEBUG if verbosity > 1 else logging.CRITICAL)
+
+
+def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
+    """Find and check all runs, before anything is computed."""
+    from qmri_bids.bids.find import find_runs
+    from qmri_bids.bids.layout import list_sessions, open_layout, select_subjects, strip_label
+    from qmri_bids.bids.plan import FindOptions
+    from qmri_bids.units import degrees_to_radians
+
+    subjects = select_subjects(options.bids_dir, options.participant_label)
+    layout = open_layout(options.bids_dir, subjects=subjects, database_dir=options.bids_database_dir)
+    nominal = options.b1_nominal_fa
+    find_options = FindOptions(
+        no_b1=options.no_b1,
+        b1_nominal_flip_angle=None if nominal is None else degrees_to_radians(nominal),
+        b1_scale=options.b1_scale,
+        run_label=tuple(options.run_id) if options.run_id else None,
+    )
+    plans = []
+    for subject in subjects:
+        sessions: tuple[str | None, ...] = (None,)
+        if options.session_label:
+            wanted = [strip_label(each, entity="ses") for each in options.session_label]
+            there = list_sessions(layout, subject=subject)
+            sessions = tuple(each for each in there if each in wanted)
+            if not sessions:
+                logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), there)
+        plans += [
+            find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions
+        ]
+    from qmri_bids.workflows.planning import refuse_unsupported
+
+    return refuse_unsupported(plans, estimator=options.bssfp_estimator)
+
+
+def _act(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
+    from qmri_bids.bids.table import plan_table
+
+    runs = sum(len(plan.pcbssfp) for plan in plans)
+    refusals = [refusal for plan in plans for refusal in plan.refusals]
+    if options.dry_run:
+        print(plan_table(plans))
+    if not runs and not refusals:
+        print(_nothing_found(options, plans), file=sys.stderr)
+        return NOTHING
+    if options.dry_run:
+        return FAILED if refusals else DONE
+    return _process(options, plans)
+
+
+def _nothing_found(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> str:
+    from qmri_bids.bids.find import SUFFIXES
+
+    labels = ", ".join(plan.label for plan in plans) or "the sessions asked for"
+    lines = [
+        f"qmri_bids: no pc-bSSFP run found in {options.bids_dir} for {labels}.",
+        f"Looked for: anat/*_{{{','.join(SUFFIXES)}}}.nii[.gz] whose sidecar has a PulseSequenceType of balanced SSFP "
+        "(bSSFP, TrueFISP, FIESTA, bFFE, CISS) and one RFPhaseIncrement a volume, or a label acq-pcbssfp.",
+    ]
+    lines += [f"Left alone: {note}" for plan in plans for note in plan.notes]
+    return "\n".join(lines)
+
+
+def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
+    from qmri_bids.bids.description import write_bidsignore, write_dataset_description
+    from qmri_bids.cli.participant import process_participant
+    from qmri_bids.cli.summary import summary_table
+
+    _quiet_engine(options.verbose)
+    decisions = list(write_dataset_description(options.output_dir, bids_dir=options.bids_dir))
+    write_bidsignore(options.output_dir)
+    decisions += _validate(options)
+    for sentence in decisions:
+        logger.warning("%s", sentence)
+    subjects = list(dict.fromkeys(plan.subject for plan in plans))
+    results = []
+    for number, subject in enumerate(subjects, start=1):
+        own = tuple(plan for plan in plans if plan.subject == subject)
+        if not any(plan.pcbssfp or plan.refusals for plan in own):
+            logger.warning("sub-%s: no pc-bSSFP run", subject)
+            continue
+        logger.info("sub-%s (%d of %d)", subject, number, len(subjects))
+        started = time.monotonic()
+        result = process_participant(subject, own, options=options, decisions=tuple(decisions))
+        logger.info("sub-%s: report %s (%.0f s)", subject, result.report, time.monotonic() - started)
+        results.append(result)
+        if options.stop_on_first_crash and result.failed:
+            break
+    print(summary_table(results))
+    return FAILED if any(result.failed or result.refusals for result in results) else DONE
+
+
+def _validate(options: argparse.Namespace) -> list[str]:
+    """Return what bids-validator finds wrong, as one sentence; it never stops the processing."""
+    if options.skip_bids_validation:
+        return ["The dataset was not validated, as asked (--skip-bids-validation)."]
+    program = shutil.which("bids-validator-deno", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+    if program is None:
+        return ["bids-validator-deno was not found: the dataset was not validated."]
+    done = subprocess.run(
+        [program, "--ignoreWarnings", str(options.bids_dir)], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0:
+        return []
+    errors = [line.strip() for line in done.stdout.splitlines() if "[ERROR]" in line]
+    first = f": {errors[0]}" if errors else ""
+    return [
+        f"bids-validator found the dataset not valid ({len(errors) or 'some'} kinds of errors{first}). "
+        "Every run was checked by itself all the same; run bids-validator-deno on the dataset to see all."
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

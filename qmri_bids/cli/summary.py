@@ -1,0 +1,33 @@
+"""The table that ends a call: every participant and run, and why one has no result."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from qmri_bids.cli.participant import ParticipantResult
+
+WIDTH = 110
+
+
+def summary_table(results: Sequence[ParticipantResult]) -> str:
+    """Return the final table as text."""
+    lines = ["", f"{'participant':<14} {'run':<40} result"]
+    for result in results:
+        label = f"sub-{result.subject}"
+        for outcome in result.outcomes:
+            name = outcome.run.label.removeprefix(f"{label}_")
+            lines.append(f"{label:<14} {name:<40} {'done' if outcome.report else 'FAILED'}")
+            for error in outcome.errors:
+                lines += _indented(f"{error.title}: {error.message} {error.advice}")
+        for refusal in result.refusals:
+            lines.append(f"{label:<14} {'':<40} REFUSED")
+            lines += _indented(str(refusal))
+        lines.append(f"{label:<14} report: {result.report}")
+    return "\n".join(lines)
+
+
+def _indented(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, width=WIDTH, initial_indent=" " * 15, subsequent_indent=" " * 15, break_long_words=False
+    )

@@ -1,0 +1,213 @@
+"""A simulated BIDS dataset of phase-cycled bSSFP and B1 scans, with its truth."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from qmri_bids import __version__
+from qmri_bids.phantom.anatomy import build_head
+from qmri_bids.phantom.files import write_json, write_table
+from qmri_bids.phantom.raw_files import B1_KINDS, LAYOUTS, increments_in_degrees, write_b1, write_bssfp
+from qmri_bids.phantom.readme import readme
+from qmri_bids.phantom.session import simulate_session, simulated_protocol
+from qmri_bids.phantom.truth_files import write_truth
+
+DEFAULT_MATRIX = (96, 112, 96)
+"""Voxels of the default dataset: 2 mm, the whole head with scalp."""
+DEFAULT_VOXEL_SIZE = 2.0
+"""[mm]"""
+
+_BIDS_VERSION = "1.10.0"
+
+
+class OutputFolderNotEmpty(FileExistsError):
+    """The output folder holds something already: nothing is written."""
+
+
+def simulate_dataset(
+    output_dir: Path,
+    *,
+    subjects: int = 1,
+    sessions: int = 0,
+    matrix: tuple[int, int, int] = DEFAULT_MATRIX,
+    voxel_size: float = DEFAULT_VOXEL_SIZE,
+    phase_cycles: int = 12,
+    snr: float = 25.0,
+    motion: float = 0.5,
+    seed: int = 0,
+    layout: str = "mag-phase",
+    b1: str = "TB1TFL",
+    threads: int = 2,
+) -> None:
+    """Write a valid BIDS dataset of a digital head, and its truth under `derivatives/truth`.
+
+    The dataset is built beside `output_dir` (inside it, if it is there and empty) and moved when it is complete.
+
+    Parameters
+    ----------
+    output_dir
+        Folder to write: absent or empty.
+    subjects
+        Number of subjects.
+    sessions
+        Number of sessions of each; 0 for a dataset without session folders.
+    matrix
+        Number of voxels along the axes of the files.
+    voxel_size
+        Edge of a voxel in MILLIMETRES, the unit of NIfTI geometry.
+    phase_cycles
+        Number of phase cycles N, evenly spaced: (2j - 1)·180°/N.
+    snr
+        Signal to noise ratio: noise of 0.074/(√2·snr) in real and imaginary part where M0 = 1 (Birk et al. 2025).
+    motion
+        The head moves between cycles by up to so many MILLIMETRES along and DEGREES about every axis.
+    seed
+        The same seed and settings give the same files.
+    layout
+        `mag-phase`, `real-imag`, `complex` or `split` (one file a cycle).
+    b1
+        `TB1TFL`, `TB1map` or `none`.
+    threads
+        Processor threads to use; the files do not depend on it.
+
+    Raises
+    ------
+    OutputFolderNotEmpty
+        If `output_dir` holds anything.
+    FieldOfViewTooSmall
+        If the head does not fit into matrix × voxel size.
+    ValueError
+        If a setting has no meaning.
+    """
+    for name, number, least in (("subjects", subjects, 1), ("sessions", sessions, 0), ("seed", seed, 0)):
+        if number < least:
+            raise ValueError(f"{name} must be {least} or more, found {number}")
+    for name, value, allowed in (("layout", layout, LAYOUTS), ("b1", b1, B1_KINDS)):
+        if value not in allowed:
+            raise ValueError(f"{name} must be one of {', '.join(allowed)}, found {value!r}")
+    if not snr > 0.0:
+        raise ValueError(f"snr must be above 0, found {snr}")
+    if not 0.0 <= motion <= 20.0:
+        raise ValueError(f"motion must lie in [0, 20] mm and degrees, found {motion}")
+    if not 0.5 <= voxel_size <= 20.0:
+        raise ValueError(f"voxel_size must lie in [0.5, 20] mm, found {voxel_size}")
+    protocol = simulated_protocol(phase_cycles=phase_cycles)
+    increments = increments_in_degrees(protocol)
+
+    with _complete_or_absent(output_dir) as root:
+        truth_root = root / "derivatives" / "truth"
+        for subject in range(1, subjects + 1):
+            head = build_head(subject=subject, seed=seed)
+            for number in range(1, sessions + 1) if sessions else (0,):
+                session = simulate_session(
+                    head,
+                    matrix=matrix,
+                    voxel_size=voxel_size,
+                    protocol=protocol,
+                    snr=snr,
+                    motion=motion,
+                    with_b1=b1 != "none",
+                    rng=np.random.default_rng([seed, subject, 1 + number]),
+                    threads=threads,
+                )
+                parts = [f"sub-{subject:02d}"] + ([f"ses-{number}"] if number else [])
+                place, prefix = Path(*parts), "_".join(parts) + "_"
+                images = write_bssfp(root / place, prefix, session=session, protocol=protocol, layout=layout)
+                if session.b1_scan is not None:
+                    write_b1(root / place, prefix, scan=session.b1_scan, kind=b1)
+                write_truth(
+                    truth_root / place,
+                    prefix,
+                    session=session,
+                    sources=[f"bids:raw:{place.as_posix()}/{image}" for image in images],
+                    increments=increments,
+                )
+        settings = {
+            "subjects": subjects,
+            "sessions": sessions,
+            "matrix": " × ".join(str(number) for number in matrix),
+            "voxel size": f"{voxel_size:g} mm",
+            "orientation": session.decision,
+            "phase cycles": phase_cycles,
+            "signal to noise ratio": f"{snr:g}",
+            "motion": f"±{motion:g} mm and ±{motion:g}°",
+            "layout": layout,
+            "B1 scan": b1,
+            "seed": seed,
+        }
+        _write_descriptions(root, truth_root=truth_root, subjects=subjects, settings=settings)
+
+
+@contextmanager
+def _complete_or_absent(output_dir: Path) -> Iterator[Path]:
+    """Yield a folder to build in; its content appears in `output_dir` only if the block succeeds."""
+    output_dir = output_dir.absolute()
+    present = output_dir.exists()
+    if present and (not output_dir.is_dir() or any(output_dir.iterdir())):
+        raise OutputFolderNotEmpty(
+            f"{output_dir}: expected a folder that is absent or empty, found "
+            f"{'one with files' if output_dir.is_dir() else 'a file'}; choose another folder or remove it"
+        )
+    # An existing folder may be the mount point of a container: it cannot be replaced, and its parent not be written.
+    parent = output_dir if present else output_dir.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=".simulating-", dir=parent, ignore_cleanup_errors=True
+    ) as temporary:
+        build = Path(temporary) / "dataset"
+        build.mkdir()
+        yield build
+        if present:
+            for entry in sorted(build.iterdir()):
+                shutil.move(entry, output_dir / entry.name)
+        else:
+            build.rename(output_dir)
+
+
+def _write_descriptions(root: Path, *, truth_root: Path, subjects: int, settings: dict[str, object]) -> None:
+    """Write what describes the dataset as a whole."""
+    generated = [{"Name": "qmri_bids", "Version": __version__, "Description": "qmri-tools simulate"}]
+    write_json(
+        root / "dataset_description.json",
+        {
+            "Name": "Digital head: phase-cycled bSSFP, simulated",
+            "BIDSVersion": _BIDS_VERSION,
+            "DatasetType": "raw",
+            "License": "CC0",
+            "Authors": ["The qmri_bids developers"],
+            "GeneratedBy": generated,
+        },
+    )
+    write_json(
+        truth_root / "dataset_description.json",
+        {
+            "Name": "Digital head: the truth",
+            "BIDSVersion": _BIDS_VERSION,
+            "DatasetType": "derivative",
+            "GeneratedBy": generated,
+            "DatasetLinks": {"raw": "../.."},
+        },
+    )
+    (truth_root / ".bidsignore").write_text("*_timeseries.*\n", encoding="utf-8")
+    write_table(
+        root / "participants.tsv",
+        columns=("participant_id", "species"),
+        rows=[(f"sub-{subject:02d}", "phantom") for subject in range(1, subjects + 1)],
+    )
+    write_json(
+        root / "participants.json",
+        {
+            "participant_id": {"Description": "Unique participant identifier"},
+            "species": {
+                "Description": "What was scanned",
+                "Levels": {"phantom": "a digital head, no person"},
+            },
+        },
+    )
+    (root / "README.md").write_text(readme(settings), encoding="utf-8")

@@ -1,0 +1,166 @@
+"""Acquisition grids and the poses of the head: positions in RAS millimetres of the scanner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.phantom.volume import Points
+
+
+class FieldOfViewTooSmall(ValueError):
+    """The head with its scalp does not fit into the field of view; the message says by how much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The voxels of an acquisition.
+
+    Parameters
+    ----------
+    shape
+        Number of voxels along the axes of the file.
+    affine
+        From voxel index to RAS [mm], shape (4, 4).
+    """
+
+    shape: tuple[int, int, int]
+    affine: NDArray[np.float64]
+
+    @property
+    def voxel_sizes(self) -> NDArray[np.float64]:
+        """Edges of a voxel [mm], shape (3,)."""
+        return np.sqrt(np.sum(self.affine[:3, :3] ** 2, axis=0))
+
+    def finer(self, factor: int) -> Grid:
+        """Return the grid that divides every voxel into `factor`³ parts."""
+        affine = self.affine.copy()
+        affine[:3, :3] /= factor
+        affine[:3, 3] += affine[:3, :3] @ np.full(3, 0.5 * (1 - factor))
+        return Grid(
+            shape=(self.shape[0] * factor, self.shape[1] * factor, self.shape[2] * factor), affine=affine
+        )
+
+    def slab_points(self, start: int, stop: int) -> Points:
+        """Return the positions of the voxels with first index in [start, stop), in C order, shape (3, n)."""
+        axes = (np.arange(start, stop), np.arange(self.shape[1]), np.arange(self.shape[2]))
+        indices = np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1).astype(np.float64)
+        points: Points = self.affine[:3, :3] @ indices + self.affine[:3, 3:]
+        return points
+
+    def contains(self, points: Points) -> NDArray[np.bool_]:
+        """Return which positions lie in the field of view, shape (n,)."""
+        inverse = np.linalg.inv(self.affine)
+        indices = inverse[:3, :3] @ points + inverse[:3, 3:]
+        upper = np.array(self.shape)[:, None] - 0.5
+        inside: NDArray[np.bool_] = np.all((indices >= -0.5) & (indices <= upper), axis=0)
+        return inside
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pose:
+    """A rigid motion x' = Rz Ry Rx x + t of positions in RAS [mm] about the isocentre (0, 0, 0).
+
+    Parameters
+    ----------
+    translation
+        t along x, y, z [mm].
+    rotation
+        Right-handed angles about the fixed axes x, then y, then z [rad].
+    """
+
+    translation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The homogeneous matrix, shape (4, 4)."""
+        from scipy.spatial.transform import Rotation
+
+        matrix = np.eye(4)
+        matrix[:3, :3] = Rotation.from_euler("xyz", self.rotation).as_matrix()
+        matrix[:3, 3] = self.translation
+        return matrix
+
+
+def draw_poses(
+    *, number: int, motion: float, reference: int | None, rng: np.random.Generator
+) -> tuple[Pose, ...]:
+    """Return one pose for every volume.
+
+    Parameters
+    ----------
+    number
+        Number of volumes.
+    motion
+        Every translation is uniform within ±`motion` millimetres, every rotation within ±`motion` degrees.
+    reference
+        The volume in which the head rests (identity), if any.
+    rng
+        Source of randomness.
+    """
+    drawn = rng.uniform(-motion, motion, size=(number, 6))
+    if reference is not None:
+        drawn[reference] = 0.0
+    drawn[:, 3:] = np.deg2rad(drawn[:, 3:])
+    return tuple(Pose(translation=tuple(row[:3].tolist()), rotation=tuple(row[3:].tolist())) for row in drawn)
+
+
+def prescribe(
+    *,
+    matrix: tuple[int, int, int],
+    voxel_size: float,
+    centre: NDArray[np.float64],
+    head: Points,
+    motion: float,
+) -> tuple[Grid, str]:
+    """Place a field of view around the head.
+
+    The matrix is that of the file's axes. They are right, anterior, superior where the head fits so (axial slices);
+    else anterior, superior, right (sagittal slices), which suits a matrix whose last axis is the shortest.
+
+    Parameters
+    ----------
+    matrix
+        Number of voxels.
+    voxel_size
+        Edge of a voxel [mm].
+    centre
+        Centre of the field of view, RAS [mm], shape (3,).
+    head
+        Positions on the skin [mm], shape (3, n).
+    motion
+        Room for a head that moves so far [mm and degrees].
+
+    Returns
+    -------
+    grid, decision
+        The grid, and the orientation as a sentence.
+
+    Raises
+    ------
+    FieldOfViewTooSmall
+        If the head fits in neither orientation.
+    """
+    reach = np.abs(head - centre[:, None])
+    swing = np.sqrt(3.0) * np.linalg.norm(head, axis=0) * np.deg2rad(motion)
+    needed = 2.0 * np.max(reach + motion + swing * (motion > 0.0), axis=1)
+    field_of_view = np.array(matrix) * voxel_size
+    for name, order in (("axial", (0, 1, 2)), ("sagittal", (1, 2, 0))):
+        if np.all(field_of_view >= needed[list(order)]):
+            affine = np.zeros((4, 4))
+            affine[3, 3] = 1.0
+            for axis, direction in enumerate(order):
+                affine[direction, axis] = voxel_size
+            affine[:3, 3] = centre - affine[:3, :3] @ (0.5 * (np.array(matrix) - 1.0))
+            axes = " × ".join(("left-right", "posterior-anterior", "inferior-superior")[d] for d in order)
+            return Grid(shape=matrix, affine=affine), f"{name} slices: the axes of the files are {axes}"
+    found = " × ".join(f"{size:.0f}" for size in field_of_view)
+    wanted = " × ".join(f"{size:.0f}" for size in np.ceil(needed))
+    raise FieldOfViewTooSmall(
+        f"the head with scalp and a motion of ±{motion:g} mm and degrees needs a field of view of {wanted} mm "
+        f"(left-right × posterior-anterior × inferior-superior), found {found} mm in any axis order; "
+        "enlarge the matrix or the voxel size"
+    )

@@ -1,0 +1,138 @@
+"""The truth of the simulated dataset as a BIDS derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.phantom.files import write_image, write_json, write_table
+from qmri_bids.phantom.geometry import Pose
+from qmri_bids.phantom.session import Session
+from qmri_bids.phantom.tissues import BRAIN_LABELS, Label
+from qmri_bids.units import fraction_to_percent, radians_to_degrees
+
+_COLOURS = {Label.GM: "#7f7f7f", Label.WM: "#f2f2f2", Label.CSF: "#4fa3d1"}
+_NAMES = {Label.GM: "Gray Matter", Label.WM: "White Matter", Label.CSF: "Cerebrospinal Fluid"}
+_MIXED = "mean over the points of grey matter, white matter and cerebrospinal fluid in the voxel, NaN where there is none"
+_ANYWHERE = "mean over the points with a signal in the voxel, scalp included, NaN where there is none"
+
+
+def write_truth(
+    folder: Path, prefix: str, *, session: Session, sources: Sequence[str], increments: Sequence[float]
+) -> None:
+    """Write true maps and poses.
+
+    Parameters
+    ----------
+    folder
+        The folder of the subject or session in the derivative.
+    prefix
+        Start of every file name, such as `sub-01_ses-1_`.
+    session
+        What was simulated.
+    sources
+        BIDS URIs of the raw images.
+    increments
+        RF phase increments of the cycles [deg].
+    """
+    truth, stem = session.truth, f"{prefix}acq-pcbssfp"
+    maps: dict[str, tuple[NDArray, str, str]] = {
+        "anat/T1map": (truth.t1, "s", _MIXED),
+        "anat/T2map": (truth.t2, "s", _MIXED),
+        "anat/M0map": (truth.m0, "arbitrary", f"cerebrospinal fluid is about 1; {_MIXED}"),
+        "fmap/fieldmap": (truth.off_resonance, "Hz", f"of water; {_ANYWHERE}"),
+        "fmap/TB1map": (fraction_to_percent(1.0) * truth.b1, "percent", f"100 is nominal; {_ANYWHERE}"),
+        "fmap/magnitude": (
+            np.abs(session.cycles).mean(axis=3),
+            "arbitrary",
+            "mean magnitude of the measured cycles; with noise, and blurred by motion",
+        ),
+    }
+    for place, (values, units, description) in maps.items():
+        datatype, suffix = place.split("/")
+        write_image(
+            folder / datatype / f"{stem}_{suffix}",
+            values.astype(np.float32),
+            affine=session.grid.affine,
+            sidecar={
+                "Units": units,
+                "Description": description,
+                "SkullStripped": datatype == "anat",
+                "Sources": list(sources),
+            },
+        )
+    _write_masks(folder / "anat", stem, session=session, sources=sources)
+    _write_poses(folder / "anat" / f"{stem}_desc-poses_timeseries", session.poses, increments=increments)
+    if session.b1_scan is not None:
+        _write_poses(folder / "fmap" / f"{prefix}desc-poses_timeseries", (session.b1_pose,), increments=None)
+
+
+def _write_masks(folder: Path, stem: str, *, session: Session, sources: Sequence[str]) -> None:
+    """Write the brain mask, the segmentation and the fractions of the tissues."""
+    truth, affine = session.truth, session.grid.affine
+    common = {"Sources": list(sources)}
+    write_image(
+        folder / f"{stem}_desc-brain_mask",
+        truth.brain.astype(np.uint8),
+        affine=affine,
+        sidecar={
+            **common,
+            "Type": "Brain",
+            "Description": "brain tissue and fluid fill at least half the voxel",
+        },
+    )
+    write_image(
+        folder / f"{stem}_dseg",
+        truth.segmentation,
+        affine=affine,
+        sidecar={
+            **common,
+            "Manual": False,
+            "Description": "the largest tissue of the voxel inside the brain mask",
+        },
+    )
+    write_table(
+        folder / f"{stem}_dseg.tsv",
+        columns=("index", "name", "abbreviation", "color"),
+        rows=[(int(label), _NAMES[label], label.name, _COLOURS[label]) for label in BRAIN_LABELS],
+    )
+    for label in BRAIN_LABELS:
+        write_image(
+            folder / f"{stem}_label-{label.name}_probseg",
+            truth.fractions[label],
+            affine=affine,
+            sidecar={**common, "Manual": False, "Description": "share of the volume of the voxel"},
+        )
+
+
+def _write_poses(stem: Path, poses: Sequence[Pose], *, increments: Sequence[float] | None) -> None:
+    """Write where the head was: one row a volume."""
+    columns = ["translation_x", "translation_y", "translation_z", "rotation_x", "rotation_y", "rotation_z"]
+    rows: list[list[object]] = [
+        [
+            f"{value:.6f}"
+            for value in (*pose.translation, *(radians_to_degrees(angle) for angle in pose.rotation))
+        ]
+        for pose in poses
+    ]
+    convention = (
+        "Rigid motion of the head against the reference cycle: a point of the head at x (RAS, mm, of the scanner) in the "
+        "reference cycle lies at x' = Rz(rotation_z) Ry(rotation_y) Rx(rotation_x) x + translation in this volume. "
+        "Rotations are right-handed, about the isocentre (0, 0, 0) and its fixed axes, first about x."
+    )
+    columns_described = {
+        name: {"Description": convention, "Units": "mm" if name.startswith("t") else "deg"}
+        for name in columns
+    }
+    if increments is not None:
+        columns.append("rf_phase_increment")
+        columns_described["rf_phase_increment"] = {
+            "Description": "RF phase increment of the cycle",
+            "Units": "deg",
+        }
+        rows = [[*row, f"{degrees:g}"] for row, degrees in zip(rows, increments, strict=True)]
+    write_table(stem.parent / f"{stem.name}.tsv", columns=columns, rows=rows)
+    write_json(stem.parent / f"{stem.name}.json", columns_described)

@@ -1,0 +1,121 @@
+"""Pictures of anatomical images with an outline over them: the brain mask and a registration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.reports.content import Figure, Section
+from qmri_bids.reports.encode import encode_png
+from qmri_bids.reports.planes import RADIOLOGICAL, Panels, View, gray, lay_out, outline, show
+
+
+def mask_figure(
+    image: NDArray[np.floating],
+    *,
+    mask: NDArray[Any],
+    affine: NDArray[np.floating],
+    key: str = "brain-mask",
+    title: str = "Brain mask",
+) -> Figure:
+    """Return an anatomical image in three planes with the outline of the brain mask.
+
+    Parameters
+    ----------
+    image
+        Real image, shape (X, Y, Z).
+    mask
+        Brain mask, shape (X, Y, Z).
+    affine
+        Voxel to world [mm], shape (4, 4).
+    key, title
+        Name and heading of the figure.
+    """
+    cropped = View(affine=affine, mask=mask)
+    whole = View(affine=affine, mask=_foreground(image) | np.asarray(mask, dtype=bool))
+    # The cuts are those of the maps, the frame is the whole head: a mask that misses brain must be seen to.
+    panels = lay_out(whole, cropped.standard_rows(), side=0.0)
+    show(panels, whole, gray(whole.reorient(image)), cmap="gray", vmin=0, vmax=1)
+    outline(panels, whole, cropped.mask, levels=[0.5], color="#f0e442")
+    return Figure(
+        key=key,
+        title=title,
+        caption=f"Mean magnitude of the cycles; yellow: outline of the brain mask. {RADIOLOGICAL}",
+        image=encode_png(panels.canvas),
+        section=Section.CYCLES,
+        alternative="Mean magnitude with the outline of the brain mask",
+    )
+
+
+def registration_figure(
+    fixed: NDArray[np.floating],
+    moving: NDArray[np.floating],
+    *,
+    affine: NDArray[np.floating],
+    mask: NDArray[Any] | None = None,
+    fixed_name: str = "mean bSSFP magnitude",
+    moving_name: str = "anatomical image of the B1 scan",
+    key: str = "registration",
+    title: str = "Registration of the B1 map",
+    section: Section = Section.B1,
+) -> Figure:
+    """Return two registered images below each other, both with the edges of the moving one.
+
+    Parameters
+    ----------
+    fixed, moving
+        Images on the same grid, shape (X, Y, Z).
+    affine
+        Voxel to world of that grid [mm], shape (4, 4).
+    mask
+        Brain mask that fixes the cuts; the foreground of `fixed` where none is given.
+    fixed_name, moving_name
+        Names for the caption.
+    key, title, section
+        Name, heading and place of the figure.
+    """
+    whole = View(affine=affine, mask=_foreground(fixed))
+    cropped = whole if mask is None else View(affine=affine, mask=mask)
+    row = [
+        *cropped.cuts("axial", (0.35, 0.60)),
+        *cropped.cuts("coronal", (0.5,)),
+        *cropped.cuts("sagittal", (0.44,)),
+    ]
+    panels = lay_out(whole, [row, row], side=0.0)
+    half = len(panels.axes) // 2
+    upper, lower = (
+        Panels(canvas=panels.canvas, axes=axes, height=panels.height, right=panels.right)
+        for axes in (panels.axes[:half], panels.axes[half:])
+    )
+    first, second = gray(whole.reorient(fixed)), gray(whole.reorient(moving))
+    show(upper, whole, first, cmap="gray", vmin=0, vmax=1)
+    show(lower, whole, second, cmap="gray", vmin=0, vmax=1)
+    levels = _edge_levels(second)
+    for part in (upper, lower):
+        outline(part, whole, second, levels=levels, color="#ff4d4d")
+    return Figure(
+        key=key,
+        title=title,
+        caption=f"Top: {fixed_name}; bottom: {moving_name}, resampled to it. The red contours are those of "
+        "the bottom "
+        f"image: at the top they should follow the edges seen there. {RADIOLOGICAL}",
+        image=encode_png(panels.canvas),
+        section=section,
+        alternative=f"Contours of the {moving_name} over the {fixed_name}",
+    )
+
+
+def _foreground(image: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return where an image is above a tenth of its brightest part: a frame for pictures, not a head mask."""
+    scaled = gray(image)
+    return scaled > 0.1
+
+
+def _edge_levels(scaled: NDArray[np.floating]) -> list[float]:
+    """Return two contour levels: the outline of the head and one between its darker and brighter tissues."""
+    foreground = scaled[scaled > 0.1]
+    if not foreground.size:
+        return []
+    return [0.12, float(np.median(foreground))]

@@ -1,0 +1,174 @@
+"""The workflow of a participant, and running it."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nipype.pipeline import engine as pe
+
+from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.reports.content import ErrorEntry, RunReport
+from qmri_bids.workflows.bssfp import init_pcbssfp_wf
+from qmri_bids.workflows.crashes import read_crashes
+from qmri_bids.workflows.options import ProcessingOptions
+
+logger = logging.getLogger("qmri_bids")
+
+QUIET_NODES = ("inputnode", "outputnode", "collect_decisions")
+
+
+def run_name(run: PcBssfpRun) -> str:
+    """Return the name of the workflow of a run: its entities without signs that Nipype does not take."""
+    return "pcbssfp_" + run.label.replace("-", "_").replace("+", "p") + "_wf"
+
+
+def report_file(work_dir: Path, run: PcBssfpRun) -> Path:
+    """Return where the report of a run is kept until the report of the participant is written."""
+    return work_dir / "reports" / f"{run.label}.pickle"
+
+
+def init_qmri_wf(
+    *,
+    runs: Sequence[PcBssfpRun],
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    work_dir: Path,
+    name: str = "qmri_wf",
+) -> pe.Workflow:
+    """Process all runs of a participant.
+
+    Parameters
+    ----------
+    runs
+        Runs that passed the checks.
+    options
+        Estimator, steps to leave out, processes.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+    work_dir
+        Folder of intermediate results.
+    name
+        Name of the workflow.
+
+    Returns
+    -------
+    nipype.pipeline.engine.Workflow
+        One workflow a run, named by `run_name`; they do not depend on one another.
+    """
+    workflow = pe.Workflow(name=name, base_dir=str(work_dir))
+    workflow.__desc__ = "Quantitative maps were computed run by run."
+    for run in runs:
+        workflow.add_nodes(
+            [
+                init_pcbssfp_wf(
+                    run=run,
+                    options=options,
+                    bids_dir=bids_dir,
+                    output_dir=output_dir,
+                    report_file=report_file(work_dir, run),
+                    name=run_name(run),
+                )
+            ]
+        )
+    return workflow
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome:
+    """How the processing of a run ended: with a report, or with errors."""
+
+    run: PcBssfpRun
+    report: RunReport | None
+    errors: tuple[ErrorEntry, ...] = ()
+
+
+def process_runs(
+    runs: Sequence[PcBssfpRun],
+    *,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    work_dir: Path,
+    crash_dir: Path,
+    stop_on_first_crash: bool = False,
+) -> tuple[RunOutcome, ...]:
+    """Process runs one after the other; a run that fails does not stop the others.
+
+    Parameters
+    ----------
+    runs, options, bids_dir, output_dir, work_dir
+        As in `init_qmri_wf`.
+    crash_dir
+        Where the details of failures are kept.
+    stop_on_first_crash
+        Stop at the first failure.
+    """
+    workflow = init_qmri_wf(
+        runs=runs, options=options, bids_dir=bids_dir, output_dir=output_dir, work_dir=work_dir
+    )
+    started = time.time()
+    workflow.config["execution"] = {
+        "crashdump_dir": str(crash_dir),
+        "crashfile_format": "txt",
+        "poll_sleep_duration": "0.1",
+        "stop_on_first_crash": str(stop_on_first_crash).lower(),
+        "check_version": "false",
+        "remove_unnecessary_outputs": "false",
+    }
+    for run in runs:
+        report_file(work_dir, run).unlink(missing_ok=True)
+    failure: Exception | None = None
+    try:
+        workflow.run(plugin="Linear", plugin_args={"status_callback": _Progress()})
+    except Exception as error:
+        # Nipype raises when a node failed; which one, the crash files say.
+        failure = error
+    crashes = read_crashes(crash_dir, since=started)
+    outcomes = []
+    for run in runs:
+        path = report_file(work_dir, run)
+        if path.is_file():
+            outcomes.append(RunOutcome(run=run, report=pickle.loads(path.read_bytes())))
+            continue
+        errors = tuple(crash.entry for crash in crashes if run_name(run) in crash.node)
+        if not errors:
+            message = f"{type(failure).__name__}: {failure}" if failure else "the run was not processed"
+            errors = (
+                ErrorEntry(
+                    title=run.label,
+                    message=message,
+                    advice="An earlier run failed and --stop-on-first-crash was given."
+                    if stop_on_first_crash
+                    else "Run again with -vv and see the log.",
+                ),
+            )
+        outcomes.append(RunOutcome(run=run, report=None, errors=errors))
+    return tuple(outcomes)
+
+
+class _Progress:
+    """Says when a step begins and how long it took."""
+
+    def __init__(self) -> None:
+        self._starts: dict[str, float] = {}
+
+    def __call__(self, node: Any, status: str) -> None:
+        if node.name in QUIET_NODES:
+            return
+        label = f"{node.fullname.split('.')[1].removeprefix('pcbssfp_').removesuffix('_wf')}: {node.name}"
+        if status == "start":
+            self._starts[node.fullname] = time.monotonic()
+            logger.info("%s …", label)
+        else:
+            seconds = time.monotonic() - self._starts.get(node.fullname, time.monotonic())
+            level = logging.INFO if status == "end" else logging.ERROR
+            logger.log(level, "%s %s (%.1f s)", label, "done" if status == "end" else "FAILED", seconds)
+
+

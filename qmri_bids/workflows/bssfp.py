@@ -1,0 +1,151 @@
+"""The workflow of a pc-bSSFP run: from raw files to maps, derivatives and the report of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nipype.interfaces.utility import IdentityInterface, Merge
+from nipype.pipeline import engine as pe
+
+from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.workflows.b1 import init_b1_wf
+from qmri_bids.workflows.interfaces import (
+    CorrectMotion,
+    EstimateRelaxation,
+    LoadCycles,
+    MaskBrain,
+    RemoveGibbs,
+)
+from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
+
+
+def init_pcbssfp_wf(
+    *,
+    run: PcBssfpRun,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
+    name: str = "pcbssfp_wf",
+) -> pe.Workflow:
+    """Process one pc-bSSFP run.
+
+    Parameters
+    ----------
+    run
+        The run with its protocol and B1 map.
+    options
+        Estimator, steps to leave out, processes.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+    report_file
+        Where the report of the run is kept for the report of the participant.
+    name
+        Name of the workflow.
+
+    Inputs
+    ------
+    run
+        The `PcBssfpRun`; set from the argument.
+
+    Outputs
+    -------
+    cycles
+        Preprocessed complex cycles.
+    magnitude, mask
+        Mean magnitude and brain mask.
+    b1
+        B1 on the same grid; undefined where 1 is assumed.
+    estimate
+        Values, stdev, residual and status (npz).
+    report
+        The report of the run.
+    """
+    workflow = pe.Workflow(name=name)
+    inputnode = pe.Node(IdentityInterface(fields=["run"]), name="inputnode")
+    inputnode.inputs.run = run
+    outputnode = pe.Node(
+        IdentityInterface(fields=["cycles", "magnitude", "mask", "b1", "estimate", "report"]), name="outputnode"
+    )
+    load = pe.Node(LoadCycles(), name="load_cycles")
+    mask = pe.Node(MaskBrain(), name="mask_brain")
+    estimate = pe.Node(
+        EstimateRelaxation(protocol=run.protocol, estimator=options.estimator, processes=options.processes),
+        name="estimate_relaxation",
+    )
+    write = pe.Node(
+        WriteDerivatives(estimator=options.estimator, bids_dir=str(bids_dir), output_dir=str(output_dir)),
+        name="write_derivatives",
+    )
+    describe = pe.Node(
+        DescribeRun(estimator=options.estimator, output_dir=str(output_dir), report_file=str(report_file)),
+        name="describe_run",
+    )
+    results = (write, describe)
+    workflow.connect(inputnode, "run", load, "run")
+    decisions = [load]
+    sentences = ["The phase cycles were read as complex data."]
+
+    aligned = load
+    if "motion" not in options.ignore:
+        aligned = pe.Node(CorrectMotion(processes=options.processes), name="correct_motion")
+        workflow.connect(load, "cycles", aligned, "cycles")
+        for node in (estimate, *results):
+            workflow.connect(aligned, "motion", node, "motion")
+        decisions.append(aligned)
+        sentences.append("Every cycle was registered rigidly to the middle one.")
+    workflow.connect(aligned, "cycles", mask, "cycles")
+    decisions.append(mask)
+
+    final = aligned
+    if "gibbs" not in options.ignore:
+        final = pe.Node(
+            RemoveGibbs(protocol=run.protocol, processes=options.processes), name="remove_gibbs"
+        )
+        workflow.connect(aligned, "cycles", final, "cycles")
+        decisions.append(final)
+        sentences.append("Gibbs ringing was removed from the three lowest configurations.")
+    workflow.connect(final, "cycles", estimate, "cycles")
+    workflow.connect(mask, "mask", estimate, "mask")
+
+    if run.b1 is not None:
+        b1_wf = init_b1_wf()
+        b1_wf.inputs.inputnode.b1_run = run.b1
+        workflow.connect(mask, "magnitude", b1_wf, "inputnode.magnitude")
+        workflow.connect(b1_wf, "outputnode.b1", outputnode, "b1")
+        for node in (estimate, *results):
+            workflow.connect(b1_wf, "outputnode.b1", node, "b1")
+        for node in results:
+            workflow.connect(b1_wf, "outputnode.registration", node, "b1_registration")
+        sentences.append(b1_wf.__desc__)
+    decisions.append(estimate)
+
+    for node in results:
+        workflow.connect(
+            [
+                (inputnode, node, [("run", "run")]),
+                (final, node, [("cycles", "cycles")]),
+                (mask, node, [("mask", "mask"), ("magnitude", "magnitude")]),
+                (estimate, node, [("estimate", "estimate")]),
+            ]
+        )
+    said = pe.Node(Merge(len(decisions) + (run.b1 is not None)), name="collect_decisions")
+    for number, node in enumerate(decisions, start=1):
+        workflow.connect(node, "decisions", said, f"in{number}")
+    if run.b1 is not None:
+        workflow.connect(b1_wf, "outputnode.decisions", said, f"in{len(decisions) + 1}")
+    workflow.connect(
+        [
+            (estimate, write, [("model", "model")]),
+            (said, describe, [("out", "decisions")]),
+            (estimate, describe, [("warnings", "warnings")]),
+            (write, describe, [("files", "outputs")]),
+            (final, outputnode, [("cycles", "cycles")]),
+            (mask, outputnode, [("mask", "mask"), ("magnitude", "magnitude")]),
+            (estimate, outputnode, [("estimate", "estimate")]),
+            (describe, outputnode, [("report", "report")]),
+        ]
+    )
+    workflow.__desc__ = " ".join(sentences)
+    return workflow

@@ -1,0 +1,58 @@
+"""Crash files of the engine, as errors that a person can read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from qmri_bids.reports.content import ErrorEntry
+
+ADVICE = {
+    "RegistrationFailed": "Look at the two images; leave a wrong B1 scan out with a filter, or run with --no-b1.",
+    "MemoryError": "Give the job more memory, or fewer processes with --nprocs.",
+    "BrokenProcessPool": "A process was killed, mostly for lack of memory: give the job more, or fewer processes with --nprocs.",
+    "OSError": "See whether the disk is full and the folders can be written to.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crash:
+    """A node that failed."""
+
+    node: str
+    entry: ErrorEntry
+
+
+def read_crashes(folder: Path, *, since: float) -> tuple[Crash, ...]:
+    """Return the failures of which the folder has crash files newer than a time.
+
+    Parameters
+    ----------
+    folder
+        Where the engine leaves its crash files.
+    since
+        Time of the start [s since the epoch].
+    """
+    if not folder.is_dir():
+        return ()
+    paths = [path for path in sorted(folder.glob("crash-*.txt")) if path.stat().st_mtime >= since - 1.0]
+    return tuple(_read(path) for path in paths)
+
+
+def _read(path: Path) -> Crash:
+    text = path.read_text(errors="replace")
+    found = re.search(r"^Node: (\S+)", text, flags=re.MULTILINE)
+    node = found.group(1) if found else path.stem
+    step = node.rsplit(".", 1)[-1]
+    errors = re.findall(r"^[\t ]*((?:\w+\.)*(\w*(?:Error|Exception|Failed|Interrupt|Pool|Supported))\b:? ?.*)$", text, re.MULTILINE)
+    message, kind = errors[-1] if errors else ("the engine gave no reason", "")
+    return Crash(
+        node=node,
+        entry=ErrorEntry(
+            title=f"Step {step} failed",
+            message=message.strip(),
+            advice=ADVICE.get(kind, f"The details are in {path.name}, in the log folder of the participant."),
+            details=text,
+        ),
+    )

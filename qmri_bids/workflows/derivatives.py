@@ -1,0 +1,114 @@
+"""Writing the derivatives of a pc-bSSFP run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qmri_bids.bids.names import output_path, sidecar_path
+from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
+from qmri_bids.bids.write import CONFOUND_DESCRIPTIONS, write_json, write_map, write_table, write_transforms
+from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.reports.references import REFERENCES
+from qmri_bids.units import fraction_to_percent, metres_to_millimetres, radians_to_degrees
+from qmri_bids.workflows.results import RunResults
+
+MAP_OUTPUTS = {"T1": "T1map", "T2": "T2map", "M0": "M0map", "off_resonance": "fieldmap"}
+
+
+def write_derivatives(
+    results: RunResults,
+    *,
+    run: PcBssfpRun,
+    estimator: str,
+    model: Mapping[str, Any],
+    bids_dir: Path,
+    output_dir: Path,
+) -> tuple[Path, ...]:
+    """Write maps, uncertainties, masks, the preprocessed magnitude, transforms and confounds.
+
+    Parameters
+    ----------
+    results
+        What the nodes left behind.
+    run
+        The raw run.
+    estimator
+        Key of the table of estimators.
+    model
+        What identifies the model behind the estimator.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+
+    Returns
+    -------
+    tuple of Path
+        The files written, sidecars left out.
+    """
+    entry = ESTIMATORS[estimator]
+    sources = [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.files.paths]
+    b1_sources = (
+        [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.b1.paths] if run.b1 is not None else []
+    )
+    written: list[Path] = []
+
+    def path_of(output: str) -> Path:
+        return output_path(output_dir, entities=run.entities, output=output)
+
+    def add(output: str, array: Any, **metadata: Any) -> None:
+        content = map_metadata(output, **({"sources": sources, "protocol": run.protocol} | metadata))
+        written.append(write_map(path_of(output), array, affine=results.affine, metadata=content))
+
+    estimated = {
+        "sources": sources + b1_sources,
+        "algorithm": f"{estimator}: {entry.summary}",
+        "reference": "; ".join(
+            f"{REFERENCES[key].full} https://doi.org/{REFERENCES[key].doi}" for key in entry.references
+        ),
+        "model": model or None,
+        "extra": {"B1Assumed": 1.0} if results.b1 is None else None,
+    }
+    for name, output in MAP_OUTPUTS.items():
+        add(output, results.estimate.values[name], **estimated)
+        if name in results.estimate.stdev:
+            add(f"{output}_std", results.estimate.stdev[name], **estimated)
+    add("residual", results.estimate.residual, **estimated)
+    add("quality_mask", results.estimate.status, **estimated)
+    add("brain_mask", results.mask)
+    add("fieldmap_magnitude", results.magnitude)
+    add("preproc_magnitude", np.abs(results.cycles))
+    if results.b1 is not None:
+        add("TB1map", fraction_to_percent(results.b1), sources=b1_sources, protocol=None)
+    if results.motion is not None:
+        written += _write_motion(results.motion, run=run, sources=sources, path_of=path_of)
+    if results.b1_registration is not None:
+        path = write_transforms(path_of("b1_transform"), [results.b1_registration["transform"]])
+        write_json(sidecar_path(path), map_metadata("b1_transform", sources=b1_sources))
+        written.append(path)
+    return tuple(written)
+
+
+def _write_motion(
+    motion: Mapping[str, Any], *, run: PcBssfpRun, sources: list[str], path_of: Any
+) -> list[Path]:
+    transforms = write_transforms(path_of("cycle_transforms"), motion["transforms"])
+    write_json(
+        sidecar_path(transforms),
+        map_metadata("cycle_transforms", sources=sources, extra={"ReferenceCycle": int(motion["reference"])}),
+    )
+    parameters = motion["parameters"]
+    columns: dict[str, list[float]] = {
+        "rf_phase_increment": [radians_to_degrees(each) for each in run.protocol.rf_phase_increment]
+    }
+    for index, axis in enumerate("xyz"):
+        columns[f"trans_{axis}"] = [metres_to_millimetres(each) for each in parameters[:, index]]
+    for index, axis in enumerate("xyz"):
+        columns[f"rot_{axis}"] = [float(each) for each in parameters[:, 3 + index]]
+    columns["framewise_displacement"] = [
+        metres_to_millimetres(each) for each in motion["framewise_displacement"]
+    ]
+    return [transforms, write_table(path_of("confounds"), columns, descriptions=CONFOUND_DESCRIPTIONS)]

@@ -1,0 +1,117 @@
+"""The nodes that leave something for a person: derivatives and the report of a run."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    Directory,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from qmri_bids.workflows.results import RunFiles, RunResults
+
+
+class _ResultsInput(BaseInterfaceInputSpec):
+    run = traits.Any(mandatory=True, desc="PcBssfpRun")
+    estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
+    output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
+    cycles = File(exists=True, mandatory=True, desc="preprocessed complex cycles")
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+    magnitude = File(exists=True, mandatory=True, desc="mean magnitude")
+    estimate = File(exists=True, mandatory=True, desc="values, stdev, residual and status (npz)")
+    motion = File(exists=True, desc="result of the motion correction (npz)")
+    b1 = File(exists=True, desc="B1 on this grid")
+    b1_registration = File(exists=True, desc="how B1 came to this grid (npz)")
+
+
+def _results(inputs: Any) -> RunResults:
+    def given(name: str) -> Path | None:
+        value = getattr(inputs, name)
+        return Path(value) if isdefined(value) else None
+
+    return RunResults(
+        RunFiles(
+            cycles=Path(inputs.cycles),
+            mask=Path(inputs.mask),
+            magnitude=Path(inputs.magnitude),
+            estimate=Path(inputs.estimate),
+            motion=given("motion"),
+            b1=given("b1"),
+            b1_registration=given("b1_registration"),
+        )
+    )
+
+
+class _WriteDerivativesInput(_ResultsInput):
+    bids_dir = Directory(exists=True, mandatory=True, desc="root of the raw dataset")
+    model = traits.Dict(mandatory=True, desc="what identifies the model behind the estimator")
+
+
+class _WriteDerivativesOutput(TraitedSpec):
+    files = traits.List(traits.Str, desc="files written, sidecars left out")
+
+
+class WriteDerivatives(SimpleInterface):
+    """Write maps, uncertainties, masks, transforms and confounds."""
+
+    input_spec = _WriteDerivativesInput
+    output_spec = _WriteDerivativesOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.workflows.derivatives import write_derivatives
+
+        written = write_derivatives(
+            _results(self.inputs),
+            run=self.inputs.run,
+            estimator=self.inputs.estimator,
+            model=self.inputs.model,
+            bids_dir=Path(self.inputs.bids_dir),
+            output_dir=Path(self.inputs.output_dir),
+        )
+        self._results["files"] = [str(path) for path in written]
+        return runtime
+
+
+class _DescribeRunInput(_ResultsInput):
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
+    outputs = traits.List(traits.Str, mandatory=True, desc="files written")
+    report_file = traits.Str(mandatory=True, desc="where to keep the report of the run")
+
+
+class _DescribeRunOutput(TraitedSpec):
+    report = File(exists=True, desc="the report of the run, for `load_run_report`")
+
+
+class DescribeRun(SimpleInterface):
+    """Draw the figures and collect what was decided."""
+
+    input_spec = _DescribeRunInput
+    output_spec = _DescribeRunOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.bids.write import atomic_path
+        from qmri_bids.workflows.run_report import describe_run
+
+        report = describe_run(
+            _results(self.inputs),
+            run=self.inputs.run,
+            estimator=self.inputs.estimator,
+            decisions=self.inputs.decisions,
+            warnings=self.inputs.warnings,
+            outputs=[Path(each) for each in self.inputs.outputs],
+            output_dir=Path(self.inputs.output_dir),
+        )
+        path = Path(self.inputs.report_file)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(pickle.dumps(report))
+        self._results["report"] = str(path)
+        return runtime

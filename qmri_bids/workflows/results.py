@@ -1,0 +1,102 @@
+"""All that the nodes of a pc-bSSFP run left behind, read once for writing and for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.estimation.base import Estimate
+from qmri_bids.workflows.volumes import load_volume
+
+MAPS = ("T1", "T2", "M0", "off_resonance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFiles:
+    """Files of the nodes; None where a step was left out.
+
+    Parameters
+    ----------
+    cycles
+        Preprocessed complex cycles, as estimated.
+    mask, magnitude
+        Brain mask and mean magnitude.
+    estimate
+        Values, stdev, residual and status (npz).
+    motion
+        Result of the motion correction (npz).
+    b1, b1_registration
+        B1 on this grid, and how it came there (npz).
+    """
+
+    cycles: Path
+    mask: Path
+    magnitude: Path
+    estimate: Path
+    motion: Path | None = None
+    b1: Path | None = None
+    b1_registration: Path | None = None
+
+
+class RunResults:
+    """Lazy access to the arrays of `RunFiles`."""
+
+    def __init__(self, files: RunFiles) -> None:
+        self.files = files
+
+    @cached_property
+    def affine(self) -> NDArray[np.float64]:
+        """Voxel to RAS millimetres."""
+        return load_volume(self.files.magnitude)[1]
+
+    @cached_property
+    def cycles(self) -> NDArray[np.complex64]:
+        """Preprocessed complex cycles, mapped from the file."""
+        return load_volume(self.files.cycles)[0]
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """Brain mask."""
+        return load_volume(self.files.mask)[0] > 0
+
+    @cached_property
+    def magnitude(self) -> NDArray[np.float32]:
+        """Mean magnitude."""
+        return load_volume(self.files.magnitude)[0]
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """The estimate, in volumes."""
+        with np.load(self.files.estimate) as stored:
+            return Estimate(
+                values={name: stored[name] for name in MAPS},
+                stdev={name: stored[f"{name}_stdev"] for name in MAPS if f"{name}_stdev" in stored},
+                residual=stored["residual"],
+                status=stored["status"],
+            )
+
+    @cached_property
+    def motion(self) -> Mapping[str, NDArray] | None:
+        """Transforms, parameters and displacement, None if motion was not corrected."""
+        if self.files.motion is None:
+            return None
+        with np.load(self.files.motion) as stored:
+            return {key: stored[key] for key in stored.files}
+
+    @cached_property
+    def b1(self) -> NDArray[np.float32] | None:
+        """B1 on this grid, None if 1 was assumed."""
+        return None if self.files.b1 is None else load_volume(self.files.b1)[0]
+
+    @cached_property
+    def b1_registration(self) -> Mapping[str, NDArray] | None:
+        """Transform, similarity, measured voxels and aligned anatomical image of the B1 scan."""
+        if self.files.b1_registration is None:
+            return None
+        with np.load(self.files.b1_registration) as stored:
+            return {key: stored[key] for key in stored.files}

@@ -1,0 +1,165 @@
+"""The report of a pc-bSSFP run: its checks, figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, RunReport
+from qmri_bids.reports.figures import (
+    cycles_figure,
+    histogram_figure,
+    map_figure,
+    mask_figure,
+    motion_figure,
+    profile_figure,
+    quality_figure,
+    registration_figure,
+)
+from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
+from qmri_bids.units import millimetres_to_metres
+from qmri_bids.workflows.results import MAPS, RunResults
+
+
+def describe_run(
+    results: RunResults,
+    *,
+    run: PcBssfpRun,
+    estimator: str,
+    decisions: Sequence[str],
+    warnings: Sequence[str],
+    outputs: Sequence[Path],
+    output_dir: Path,
+) -> RunReport:
+    """Return the report of a run.
+
+    Parameters
+    ----------
+    results
+        What the nodes left behind.
+    run
+        The raw run with its protocol and the source of every value.
+    estimator
+        Key of the table of estimators.
+    decisions, warnings
+        Sentences collected from the steps.
+    outputs
+        Files written.
+    output_dir
+        Root of the derivatives.
+    """
+    estimate = results.estimate
+    quality = quality_rows(estimate.status)
+    sources = run.sources + (run.b1.sources if run.b1 is not None else ())
+    return RunReport(
+        title="pc-bSSFP relaxometry",
+        session=run.entities.get("ses", ""),
+        entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
+        checks=_checks(results, quality=quality),
+        protocol=tuple(
+            ProtocolRow(key=each.key, value=each.value, unit=each.unit, source=each.source) for each in sources
+        ),
+        decisions=tuple(decisions),
+        warnings=(*run.warnings, *warnings),
+        figures=_figures(results, run=run),
+        quality=quality,
+        statistics=statistics_rows(estimate.values, mask=results.mask),
+        outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
+    )
+
+
+def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
+    checks = [convergence_check(quality)]
+    if results.motion is not None:
+        smallest = float(np.linalg.norm(results.affine[:3, :3], axis=0).min())
+        checks.append(
+            motion_check(
+                results.motion["framewise_displacement"], voxel_size=millimetres_to_metres(smallest)
+            )
+        )
+    else:
+        checks.append(Check(name="Motion", value="not corrected, as asked", level=Level.CHECK))
+    if results.b1 is None:
+        checks.append(
+            Check(
+                name="B1",
+                value="none: 1 assumed",
+                level=Level.BAD,
+                explanation="T1 is wrong by about twice the error of B1.",
+            )
+        )
+    else:
+        inside = results.b1[results.mask]
+        low, high = (float(each) for each in np.nanpercentile(inside, (2, 98)))
+        plausible = 0.5 <= low and high <= 1.5
+        checks.append(
+            Check(
+                name="B1",
+                value=f"{100 * low:.0f} to {100 * high:.0f} % of nominal",
+                level=Level.GOOD if plausible else Level.CHECK,
+                explanation="2nd to 98th percentile in the brain; good within 50 to 150 %.",
+            )
+        )
+    return tuple(checks)
+
+
+def _figures(results: RunResults, *, run: PcBssfpRun) -> tuple[Figure, ...]:
+    affine, mask, estimate, protocol = results.affine, results.mask, results.estimate, run.protocol
+    reference = None if results.motion is None else int(results.motion["reference"])
+    figures: list[Figure | None] = [
+        cycles_figure(
+            np.abs(results.cycles),
+            increments=protocol.rf_phase_increment,
+            affine=affine,
+            mask=mask,
+            reference=reference,
+        ),
+        mask_figure(results.magnitude, mask=mask, affine=affine),
+    ]
+    b1 = np.ones(mask.shape, dtype=np.float32) if results.b1 is None else results.b1
+    figures.append(
+        profile_figure(results.cycles[mask], estimate=_inside(estimate, mask), b1=b1[mask], protocol=protocol)
+    )
+    if results.motion is not None:
+        figures.append(
+            motion_figure(
+                results.motion["parameters"], results.motion["framewise_displacement"], reference=reference
+            )
+        )
+    if results.b1 is not None:
+        figures.append(map_figure(results.b1, affine=affine, mask=mask, name="B1"))
+    if results.b1_registration is not None and run.b1 is not None and run.b1.anatomical is not None:
+        figures.append(
+            registration_figure(
+                results.magnitude, results.b1_registration["anatomical"], affine=affine, mask=mask
+            )
+        )
+    half_band = 1.0 / (2.0 * protocol.repetition_time)
+    for name in MAPS:
+        window = (-half_band, half_band) if name == "off_resonance" else None
+        figures.append(
+            map_figure(estimate.values[name], affine=affine, mask=mask, name=name, window=window)
+        )
+    for name in MAPS:
+        if name in estimate.stdev:
+            figures.append(
+                map_figure(estimate.stdev[name], affine=affine, mask=mask, name=f"{name}_stdev")
+            )
+    figures.append(map_figure(estimate.residual, affine=affine, mask=mask, name="residual"))
+    figures.append(histogram_figure(estimate.values, mask=mask))
+    figures.append(quality_figure(estimate.status, affine=affine))
+    return tuple(figure for figure in figures if figure is not None)
+
+
+def _inside(estimate, mask):  # type: ignore[no-untyped-def]
+    from qmri_bids.estimation.base import Estimate
+
+    return Estimate(
+        values={name: values[mask] for name, values in estimate.values.items()},
+        stdev={},
+        residual=estimate.residual[mask],
+        status=estimate.status[mask],
+    )

@@ -1,0 +1,121 @@
+"""Methods text, references, tables and traffic lights."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from qmri_bids.estimation.base import Status
+from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.reports.content import Level
+from qmri_bids.reports.methods import PARAGRAPHS, STEPS, citation_bibtex, citation_markdown, methods_text
+from qmri_bids.reports.references import REFERENCES
+from qmri_bids.reports.styles import STATUS_STYLES, STYLES
+from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
+
+if TYPE_CHECKING:
+    from conftest import Head
+
+
+def test_only_the_steps_that_ran_are_told_once_and_in_order() -> None:
+    text, references = methods_text(
+        [("motion", {"reference": "cycle 7"}), "gibbs", "signal_model", "miracle", "gibbs", "b1_assumed"]
+    )
+    assert [text.index(part) for part in ("cycle 7", "Gibbs", "nominal flip angle", "MIRACLE")] == sorted(
+        text.index(part) for part in ("cycle 7", "Gibbs", "nominal flip angle", "MIRACLE")
+    )
+    assert text.count("Gibbs") == 1
+    assert "Atropos" not in text
+    assert "(Nguyen and Bieri, 2017)" in text
+    assert {entry.key for entry in references} == {
+        "avants2011", "power2012", "birk2025", "kellner2016", "garyfallidis2014", "zur1990", "nguyen2017",
+    }  # fmt: skip
+    assert len(text.split("\n\n")) == 3
+
+
+def test_every_sentence_can_be_filled_and_cites_what_exists() -> None:
+    steps = [(key, dict.fromkeys(re.findall(r"{(\w+)}", STEPS[key].text), "[7]")) for key in STEPS]
+    text, references = methods_text(steps)
+    assert "{" not in text
+    assert set(REFERENCES) >= {entry.key for entry in references}
+    assert len({entry.short for entry in references}) == len(references)
+    assert {sentence.paragraph for sentence in STEPS.values()} == set(PARAGRAPHS)
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_every_estimator_has_a_sentence_that_cites_its_sources(name: str) -> None:
+    assert name in STEPS, f"add the sentence of the estimator {name} to qmri_bids.reports.methods.STEPS"
+    for key in ESTIMATORS[name].references:
+        assert f"[{key}]" in STEPS[name].text
+
+
+def test_unknown_steps_and_missing_values_are_named() -> None:
+    with pytest.raises(ValueError, match="the step 'magic' has no sentence; known are app"):
+        methods_text(["magic"])
+    with pytest.raises(ValueError, match=r"the step 'acquisition' needs the values .*tr_ms"):
+        methods_text([("acquisition", {"cycles": 12})])
+
+
+def test_references_are_complete_and_bibtex_is_balanced() -> None:
+    for key, entry in REFERENCES.items():
+        assert re.fullmatch(r"10\.\d{4,5}/\S+", entry.doi), key
+        assert entry.short.split(", ")[-1] in entry.full
+        assert entry.bibtex.count("{") == entry.bibtex.count("}")
+        assert "and and" not in entry.bibtex
+        assert "  " not in entry.full
+    assert len({entry.doi for entry in REFERENCES.values()}) == len(REFERENCES)
+    text, references = methods_text(["linear"])
+    assert "@article{bjork2014," in citation_bibtex(references)
+    markdown = citation_markdown(text, references)
+    assert text in markdown
+    assert "https://doi.org/10.1002/mrm.24986" in markdown
+
+
+def test_every_status_and_every_map_has_a_style() -> None:
+    assert set(STATUS_STYLES) == set(Status)
+    for name in ("T1", "T2", "M0", "off_resonance"):
+        assert STYLES[name].unit == STYLES[f"{name}_stdev"].unit
+
+
+def test_the_counts_of_the_quality_mask_are_shares_of_the_brain() -> None:
+    status = np.array([0] * 10 + [1] * 6 + [3] * 2, dtype=np.uint8)
+    rows = {row.code: row for row in quality_rows(status)}
+    assert rows[0].voxels == 10
+    assert rows[0].percent is None
+    assert rows[1].percent == pytest.approx(75.0)
+    assert rows[3].percent == pytest.approx(25.0)
+    assert convergence_check(tuple(rows.values())).level is Level.BAD
+    empty = quality_rows(np.zeros(4, dtype=np.uint8))
+    assert convergence_check(empty).level is Level.BAD
+
+
+@pytest.mark.parametrize(
+    ("displacement", "level"),
+    [(0.0, Level.GOOD), (0.6e-3, Level.GOOD), (1.0e-3, Level.CHECK), (3e-3, Level.BAD)],
+)
+def test_motion_is_judged_by_the_voxel(displacement: float, level: Level) -> None:
+    check = motion_check(np.array([np.nan, 0.0, displacement]), voxel_size=1.3e-3)
+    assert check.level is level
+    assert f"{1e3 * displacement:.2f} mm" in check.value
+
+
+def test_unknown_motion_is_not_called_good() -> None:
+    assert motion_check(np.array([np.nan]), voxel_size=1e-3).level is Level.CHECK
+
+
+def test_statistics_are_in_the_unit_of_the_reader_and_leave_failures_out(head: Head) -> None:
+    rows = statistics_rows(
+        {"T1": head.estimate.values["T1"]},
+        mask=head.mask,
+        labels=head.labels,
+        label_names={1: "white matter"},
+    )
+    table = {row.region: row for row in rows}
+    assert set(table) == {"brain mask", "white matter", "label 2"}
+    assert table["white matter"].median == pytest.approx(939.0)
+    assert table["white matter"].unit == "ms"
+    assert table["label 2"].mean == pytest.approx(3500.0)
+    assert table["brain mask"].voxels == int(np.isfinite(head.estimate.values["T1"]).sum())
