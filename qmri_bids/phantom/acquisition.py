@@ -1,9 +1,10 @@
 """The scanner: k-space of a moving head, truncated to the acquisition matrix, with noise.
 
-The head is a set of points on a grid finer than the voxels, each of one tissue. Their signals are summed into k-space up to
-the resolution of the acquisition, and the image is its inverse Fourier transform: partial volume and Gibbs ringing are
-those of a scan. Tissue, off-resonance and transmit field move with the head; the receiver phase rests with the scanner.
-Every phase cycle is a rigid head at rest in exact steady state: nothing moves within a cycle.
+The head is a set of points on a grid finer than the voxels, each of one tissue. Their signals are summed into
+k-space up to the resolution of the acquisition, and the image is its inverse Fourier transform: partial
+volume and Gibbs ringing are those of a scan. Tissue, off-resonance and transmit field move with the head; the
+receiver phase rests with the scanner. Every phase cycle is a rigid head at rest in exact steady state:
+nothing moves within a cycle.
 """
 
 from __future__ import annotations
@@ -24,29 +25,32 @@ from qmri_bids.physics import bssfp
 from qmri_bids.physics.protocol import BssfpProtocol
 
 REFERENCE_SIGNAL = 0.074
-"""Signal against which the ratio to noise is stated, in units of M0 = 1 (Birk et al., Sci Rep 15:4825, 2025)."""
+"""Signal against which the ratio to noise is stated, in units of M0 = 1 (Birk et al., Sci Rep 15:4825,
+2025)."""
 POINTS_PER_SLAB = 400_000
 """Points of the fine grid that are worked on at once: about 60 MB."""
 
 SpinSignal = Callable[[Sample, Points], NDArray[np.complex64]]
-"""From what lies at n positions [scanner's RAS mm] to their signals: complex, shape (n, number of volumes)."""
+"""From what lies at n positions [scanner's RAS mm] to their signals: complex, shape (n, number of
+volumes)."""
 
 
 def noise_stdev(snr: float) -> float:
-    """Return the standard deviation of real and imaginary part, 0.074/(√2·SNR) in units of M0 = 1 (Birk et al. 2025)."""
+    """Return the standard deviation of real and imaginary part, 0.074/(√2·SNR) where M0 = 1."""
     return REFERENCE_SIGNAL / (math.sqrt(2.0) * snr)
 
 
 def oversampling(voxel_size: float) -> int:
-    """Return into how many parts a voxel of this edge [mm] is divided: points at most 2 mm apart, two at least."""
+    """Return into how many parts the edge of a voxel [mm] is divided: two at least, of at most 2 mm."""
     return max(2, math.ceil(voxel_size / 2.0))
 
 
 def truncate(points: NDArray[np.complexfloating], *, number: int, axis: int) -> NDArray[np.complexfloating]:
     """Return the central `number` spatial frequencies -n/2 … n/2 - 1 of points along one axis.
 
-    The points divide every voxel into equal parts; the phase of the spectrum counts from the centre of the first voxel,
-    so that the inverse transform of length `number` gives the image at voxel centres. A constant keeps its value.
+    The points divide every voxel into equal parts; the phase of the spectrum counts from the centre of the
+    first voxel, so that the inverse transform of length `number` gives the image at voxel centres. A constant
+    keeps its value.
 
     Parameters
     ----------
@@ -148,7 +152,9 @@ def bssfp_signal(
     cycles: tuple[int, ...],
     receiver: NDArray[np.float64],
 ) -> NDArray[np.complex64]:
-    """Return the signal of some phase cycles: `physics.bssfp.signal` with a complex M0, shape (n, len(cycles)).
+    """Return the signal of some phase cycles: `physics.bssfp.signal` with a complex M0.
+
+    The result has shape (n, len(cycles)); cycles in which the head lies elsewhere are not computed.
 
     Parameters
     ----------
@@ -159,7 +165,7 @@ def bssfp_signal(
     protocol
         The acquisition.
     cycles
-        Indices of the cycles to compute: the head rests for these only.
+        Indices of the cycles to compute.
     receiver
         Coefficients of the receiver phase.
     """

@@ -1,11 +1,13 @@
 """The digital head: a subject's tissues, off-resonance and transmit field, from the templates inside nilearn.
 
-The brain is the ICBM 152 template (2009a, symmetric) that nilearn ships: grey and white matter where their probability is
-the largest, cerebrospinal fluid in the rest of the skull's inside. Around it lie a dark skull, muscle, a rim of fat, and
-air in sinuses and ear canals, whose susceptibility makes the off-resonance. The head is closed below: there is no neck.
+The brain is the ICBM 152 template (2009a, symmetric) that nilearn ships: grey and white matter where their
+probability is the largest, cerebrospinal fluid in the rest of the skull's inside. Around it lie a dark skull,
+muscle, a rim of fat, and air in sinuses and ear canals, whose susceptibility makes the off-resonance. The
+head is closed below: there is no neck.
 
-Templates of averaged brains are larger than a brain: a subject is the template scaled to about 0.9, with its own
-proportions, a smooth deformation of a few millimetres, and smooth variation of T1, T2 and M0 inside each tissue.
+Templates of averaged brains are larger than a brain: a subject is the template scaled to about 0.88, with its
+own proportions, a smooth deformation of a few millimetres, and smooth variation of T1, T2 and M0 inside each
+tissue.
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ from qmri_bids.units import GYROMAGNETIC_RATIO
 
 SKULL_THICKNESS = 6.5
 """Distance between the inside of the skull and the soft tissue around it, in the template [mm]."""
-HEAD_MARGIN = 14.0
+HEAD_MARGIN = 12.0
 """Distance between the convex hull of the brain and the skin, in the template [mm]."""
 FAT_THICKNESS = 5.0
 """Thickness of the rim of fat and skin, in the template [mm]."""
 FLUID_WEIGHT = 1.3
-"""Weight of cerebrospinal fluid where tissues compete: averaging brains blurs the sulci away, this opens them again."""
+"""Weight of cerebrospinal fluid where tissues compete: averaging brains blurs the sulci away, this opens them
+again."""
 
 _CAVITIES = (
     ((0.0, 24.0, -44.0), (13.0, 20.0, 12.0)),
@@ -95,9 +98,9 @@ class Head:
         return points.min(axis=1), points.max(axis=1)
 
     def surface_points(self) -> Points:
-        """Return positions just outside of the skin [mm], shape (3, n)."""
+        """Return positions on the skin, within half a grid step [mm], shape (3, n)."""
         distance = self.surface.data.ravel()
-        return self.surface.points()[:, (distance > 0.0) & (distance < 1.5 * self.surface.spacing)]
+        return self.surface.points()[:, np.abs(distance) < 0.5 * self.surface.spacing]
 
     def sample(self, points: Points) -> tuple[NDArray[np.bool_], Sample]:
         """Return which positions have a signal, shape (n,), and what is there.
@@ -171,7 +174,8 @@ def _template() -> dict[str, Volume]:
         )
         return distance
 
-    # Closing by 6 mm bridges the fissures, by 40 mm the base of the skull: the latter is what carries the scalp.
+    # Closing by 6 mm bridges the fissures, by 40 mm the base of the skull: the latter is what carries the
+    # scalp.
     from_brain = distance_to(~brain) * shell.spacing
     cranium = binary_fill_holes(distance_to(from_brain < 6.0) * shell.spacing > 5.0)
     hull = distance_to(from_brain < 40.0) * shell.spacing > 40.0
@@ -186,6 +190,7 @@ def _template() -> dict[str, Volume]:
     return template
 
 
+@lru_cache(maxsize=2)
 def build_head(*, subject: int, seed: int, field_strength: float = 3.0) -> Head:
     """Return the head of a subject.
 
@@ -200,7 +205,7 @@ def build_head(*, subject: int, seed: int, field_strength: float = 3.0) -> Head:
     """
     rng = np.random.default_rng([seed, subject, 0])
     template = _template()
-    scale = rng.uniform(0.88, 0.92) * (1.0 + rng.uniform(-0.02, 0.02, size=3))
+    scale = rng.uniform(0.86, 0.90) * (1.0 + rng.uniform(-0.02, 0.02, size=3))
     surface = template["surface"]
     skin = surface.points()[:, surface.data.ravel() < 0.0]
     middle = 0.5 * (skin.min(axis=1) + skin.max(axis=1))
@@ -219,7 +224,7 @@ def build_head(*, subject: int, seed: int, field_strength: float = 3.0) -> Head:
     def carry(target: Volume, *names: str) -> list[Volume]:
         """Bring maps of the template onto a grid of the head."""
         positions = target.points()
-        shift = np.stack([3.0 * component.sample(positions) for component in displacement])
+        shift = np.stack([2.5 * component.sample(positions) for component in displacement])
         source = (positions + shift) / scale[:, None] + middle[:, None]
         return [target.with_data(template[name].sample(source).reshape(target.data.shape)) for name in names]
 
@@ -255,8 +260,8 @@ def _off_resonance(*, skull: Volume, skin: Volume, air: Volume, field_strength: 
     """Return the shimmed field of the air in and around the head [Hz]."""
     # Voxels that the skin cuts hold some air: a field of stairs would be ragged at the skin.
     outside = np.clip(0.5 + skin.data / (2.0 * skin.spacing), 0.0, 1.0)
-    # The body goes on below: the broad section two centimetres above the end of the head is carried down to its foot,
-    # else the closed bottom would make a field that no scan of a living head has.
+    # The body goes on below: the broad section two centimetres above the end of the head is carried down to
+    # its foot, else the closed bottom would make a field that no scan of a living head has.
     lowest = int(np.flatnonzero((skin.data < 0.0).any(axis=(0, 1)))[0])
     cut = lowest + int(20.0 / skin.spacing)
     outside[:, :, :cut] = outside[:, :, cut][:, :, None]

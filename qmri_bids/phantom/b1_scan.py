@@ -22,7 +22,8 @@ READOUT_FLIP_ANGLE = math.radians(8.0)
 RECOVERY_TIME = 2.0
 """Time from readout to readout [s]."""
 SIGNAL_THRESHOLD = 8.0
-"""The scanner gives a flip angle only where the anatomical image exceeds so many standard deviations of the noise."""
+"""The scanner gives a flip angle only where the anatomical image exceeds so many standard deviations of the
+noise."""
 SLICE_TILT = math.radians(-7.0)
 """Tilt of the slices about the left-right axis against the scanner's axes [rad]."""
 
@@ -47,7 +48,7 @@ class B1Scan:
 
 
 def coarse_grid(*, head: Points, voxel_size: float, motion: float) -> Grid:
-    """Return the grid of the B1 scan: at least 5 mm and a quarter coarser than the bSSFP scan, around the head.
+    """Return the grid of the B1 scan around the head: 5 mm or more, coarser than the bSSFP scan.
 
     Parameters
     ----------
@@ -71,9 +72,10 @@ def coarse_grid(*, head: Points, voxel_size: float, motion: float) -> Grid:
 
 
 def _signals(sample: Sample, points: Points, *, receiver: NDArray[np.float64]) -> NDArray[np.complex64]:
-    """Return the signal without and with preparation, shape (n, 2): the second is cos(preparation angle) times the first.
+    """Return the signal without and with preparation, shape (n, 2).
 
-    Readout at once after the preparation (Chung et al., MRM 64:439, 2010); the first image is weighted by T1 recovery.
+    The second is the first times the cosine of the preparation angle: the readout follows the pulse at once
+    (Chung et al., MRM 64:439, 2010). The first is weighted by the recovery of T1.
     """
     weight = sample.m0 * np.sin(sample.b1 * READOUT_FLIP_ANGLE) * (1.0 - np.exp(-RECOVERY_TIME / sample.t1))
     phase = receiver_phase(points, coefficients=receiver)

@@ -47,7 +47,8 @@ def simulate_dataset(
 ) -> None:
     """Write a valid BIDS dataset of a digital head, and its truth under `derivatives/truth`.
 
-    The dataset is built beside `output_dir` (inside it, if it is there and empty) and moved when it is complete.
+    The dataset is built beside `output_dir` (inside it, if it is there and empty) and moved when it is
+    complete.
 
     Parameters
     ----------
@@ -64,7 +65,8 @@ def simulate_dataset(
     phase_cycles
         Number of phase cycles N, evenly spaced: (2j - 1)·180°/N.
     snr
-        Signal to noise ratio: noise of 0.074/(√2·snr) in real and imaginary part where M0 = 1 (Birk et al. 2025).
+        Signal to noise ratio: noise of 0.074/(√2·snr) in real and imaginary part where M0 = 1 (Birk et al.
+        2025).
     motion
         The head moves between cycles by up to so many MILLIMETRES along and DEGREES about every axis.
     seed
@@ -154,7 +156,8 @@ def _complete_or_absent(output_dir: Path) -> Iterator[Path]:
             f"{output_dir}: expected a folder that is absent or empty, found "
             f"{'one with files' if output_dir.is_dir() else 'a file'}; choose another folder or remove it"
         )
-    # An existing folder may be the mount point of a container: it cannot be replaced, and its parent not be written.
+    # An existing folder may be the mount point of a container: it cannot be replaced, and its parent not be
+    # written.
     parent = output_dir if present else output_dir.parent
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(

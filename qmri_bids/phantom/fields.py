@@ -1,4 +1,4 @@
-"""Smooth fields of the head: random variation, transmit field, off-resonance from air cavities, receiver phase."""
+"""Smooth fields of the head: random variation, transmit field, off-resonance, receiver phase."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from qmri_bids.phantom.volume import Points, Volume
 from qmri_bids.units import GYROMAGNETIC_RATIO
 
 AIR_MINUS_TISSUE = 9.4e-6
-"""Volume susceptibility of air (0.36 ppm) minus that of water-like tissue (-9.05 ppm); Schenck, Med Phys 23:815 (1996)."""
+"""Volume susceptibility of air (0.36 ppm) minus that of water-like tissue (-9.05 ppm); Schenck, Med Phys
+23:815 (1996)."""
 
 
 def smooth_variation(grid: Volume, *, length: float, rng: np.random.Generator) -> Volume:
@@ -27,7 +28,7 @@ def smooth_variation(grid: Volume, *, length: float, rng: np.random.Generator) -
     from scipy.ndimage import gaussian_filter
 
     field = gaussian_filter(
-        rng.standard_normal(grid.data.shape).astype(np.float32), length / grid.spacing, mode="reflect"
+        rng.standard_normal(grid.data.shape).astype(np.float32), length / grid.spacing, mode="wrap"
     )
     return grid.with_data(np.tanh((field - field.mean()) / field.std()))
 
@@ -37,8 +38,8 @@ def transmit_field(
 ) -> Volume:
     """Return B1+ over its nominal value, from 0.7 at the rim to 1.25 in the middle of the head.
 
-    The central brightening of a 3 T body coil: a bell over the head's ellipsoid, tilted and modulated by smooth
-    random fields. The level 0.05 + 0.88·bell ± 0.05 stays within (0, 1).
+    The central brightening of a 3 T body coil: a bell over the head's ellipsoid, tilted and modulated by
+    smooth random fields. The level 0.05 + 0.88·bell ± 0.05 stays within (0, 1).
 
     Parameters
     ----------
@@ -63,8 +64,9 @@ def susceptibility_field(
 ) -> NDArray[np.float32]:
     """Return the off-resonance of a distribution of air in tissue [Hz], main field along z.
 
-    First-order dipole field with the Lorentz sphere: ΔB(k) = (1/3 - kz²/k²) χ(k) B0 (Marques and Bowtell, Concepts
-    Magn Reson B 25:65, 2005; Salomir et al. 2003). The grid is doubled along every axis so that no copy is near.
+    First-order dipole field with the Lorentz sphere: ΔB(k) = (1/3 - kz²/k²) χ(k) B0 (Marques and Bowtell,
+    Concepts Magn Reson B 25:65, 2005; Salomir et al. 2003). The grid is doubled along every axis so that no
+    copy is near.
 
     Parameters
     ----------
@@ -78,7 +80,8 @@ def susceptibility_field(
     from scipy.fft import irfftn, next_fast_len, rfftn
 
     shape = [next_fast_len(2 * n, real=True) for n in air.shape]
-    # Outside the grid air goes on: the padding holds tissue minus air = 0, the grid tissue = -AIR_MINUS_TISSUE.
+    # Outside the grid air goes on: the padding holds tissue minus air = 0, the grid tissue =
+    # -AIR_MINUS_TISSUE.
     tissue = (-AIR_MINUS_TISSUE * (1.0 - air)).astype(np.float32)
     frequencies = [np.fft.fftfreq(n, d=spacing) for n in shape[:2]] + [np.fft.rfftfreq(shape[2], d=spacing)]
     kx, ky, kz = np.meshgrid(*[f.astype(np.float32) for f in frequencies], indexing="ij", sparse=True)
@@ -91,7 +94,7 @@ def susceptibility_field(
 
 
 def shim(field: NDArray[np.float32], *, points: Points, region: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return the field minus its best fit by polynomials of second order inside a region, as a scanner's shim does.
+    """Return the field minus its best fit of second order inside a region, as a scanner's shim does.
 
     Parameters
     ----------

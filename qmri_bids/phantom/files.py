@@ -77,6 +77,6 @@ def integers(values: NDArray[np.floating], *, largest: float) -> tuple[NDArray[n
 
 
 def phase_integers(phase: NDArray[np.floating]) -> tuple[NDArray[np.int16], float, float]:
-    """Return a phase [rad] as scanners of Siemens store it: 0..4095 with slope 2 and intercept -4096, so that ±4096 is ±π."""
+    """Return a phase [rad] as Siemens stores it: 0..4095, slope 2, intercept -4096: ±4096 is ±π."""
     stored = np.rint((phase / np.float32(math.pi) + 1.0) * (_PHASE_STEPS / 2)).astype(np.int16) % _PHASE_STEPS
     return stored.astype(np.int16), 2.0, -float(_PHASE_STEPS)

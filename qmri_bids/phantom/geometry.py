@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 from qmri_bids.phantom.volume import Points
 
 
+AXIAL_COVERAGE = 175.0
+"""Slices are axial where they cover so much [mm]: a head with scalp and room to move."""
+
+
 class FieldOfViewTooSmall(ValueError):
     """The head with its scalp does not fit into the field of view; the message says by how much."""
 
@@ -118,8 +122,9 @@ def prescribe(
 ) -> tuple[Grid, str]:
     """Place a field of view around the head.
 
-    The matrix is that of the file's axes. They are right, anterior, superior where the head fits so (axial slices);
-    else anterior, superior, right (sagittal slices), which suits a matrix whose last axis is the shortest.
+    The matrix is that of the file's axes. They are right, anterior, superior (axial slices) where the last axis
+    covers `AXIAL_COVERAGE` or more; else anterior, superior, right (sagittal slices), for which less is enough.
+    The size of a head does not enter: all subjects of a dataset get the same axes.
 
     Parameters
     ----------
@@ -142,25 +147,26 @@ def prescribe(
     Raises
     ------
     FieldOfViewTooSmall
-        If the head fits in neither orientation.
+        If the head does not fit.
     """
     reach = np.abs(head - centre[:, None])
     swing = np.sqrt(3.0) * np.linalg.norm(head, axis=0) * np.deg2rad(motion)
     needed = 2.0 * np.max(reach + motion + swing * (motion > 0.0), axis=1)
     field_of_view = np.array(matrix) * voxel_size
-    for name, order in (("axial", (0, 1, 2)), ("sagittal", (1, 2, 0))):
-        if np.all(field_of_view >= needed[list(order)]):
-            affine = np.zeros((4, 4))
-            affine[3, 3] = 1.0
-            for axis, direction in enumerate(order):
-                affine[direction, axis] = voxel_size
-            affine[:3, 3] = centre - affine[:3, :3] @ (0.5 * (np.array(matrix) - 1.0))
-            axes = " × ".join(("left-right", "posterior-anterior", "inferior-superior")[d] for d in order)
-            return Grid(shape=matrix, affine=affine), f"{name} slices: the axes of the files are {axes}"
-    found = " × ".join(f"{size:.0f}" for size in field_of_view)
-    wanted = " × ".join(f"{size:.0f}" for size in np.ceil(needed))
-    raise FieldOfViewTooSmall(
-        f"the head with scalp and a motion of ±{motion:g} mm and degrees needs a field of view of {wanted} mm "
-        f"(left-right × posterior-anterior × inferior-superior), found {found} mm in any axis order; "
-        "enlarge the matrix or the voxel size"
+    name, order = ("axial", [0, 1, 2]) if field_of_view[2] >= AXIAL_COVERAGE else ("sagittal", [1, 2, 0])
+    axes = " × ".join(
+        ("left-right", "posterior-anterior", "inferior-superior")[direction] for direction in order
     )
+    if np.any(field_of_view < needed[order]):
+        found = " × ".join(f"{size:.0f}" for size in field_of_view)
+        wanted = " × ".join(f"{size:.0f}" for size in np.ceil(needed[order]))
+        raise FieldOfViewTooSmall(
+            f"a head with scalp and a motion of ±{motion:g} mm and degrees needs a field of view of {wanted} mm "
+            f"({axes}), found {found} mm; enlarge the matrix or the voxel size"
+        )
+    affine = np.zeros((4, 4))
+    affine[3, 3] = 1.0
+    for axis, direction in enumerate(order):
+        affine[direction, axis] = voxel_size
+    affine[:3, 3] = centre - affine[:3, :3] @ (0.5 * (np.array(matrix) - 1.0))
+    return Grid(shape=matrix, affine=affine), f"{name} slices: the axes of the files are {axes}"

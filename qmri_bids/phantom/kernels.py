@@ -1,4 +1,4 @@
-"""The compiled inner loop of the phantom: ten times faster than `scipy.ndimage.map_coordinates`, free of Python's lock."""
+"""The compiled inner loop of the phantom: faster than SciPy's `map_coordinates`, free of Python's lock."""
 
 import numpy as np
 from numba import njit

@@ -37,7 +37,7 @@ def _bssfp_sidecar(protocol: BssfpProtocol, increments: list[float]) -> dict[str
         **_SCANNER,
         "MagneticFieldStrength": protocol.field_strength,
         "PulseSequenceType": "Balanced SSFP",
-        "PulseSequenceDetails": "phase-cycled balanced steady-state free precession, simulated in exact steady state",
+        "PulseSequenceDetails": "phase-cycled balanced SSFP, simulated in exact steady state",
         "ScanningSequence": "GR",
         "FlipAngle": round(radians_to_degrees(protocol.flip_angle), 6),
         "RepetitionTimeExcitation": protocol.repetition_time,

@@ -12,35 +12,40 @@ No person was scanned: every image is computed. The settings:
 
 ## What was measured
 
-- `anat/…_VFA`: balanced SSFP at 3 T, TR 4.8 ms, TE 2.4 ms, flip angle 15°, one volume for every RF phase increment
-  (`RFPhaseIncrement` in the sidecar, degrees, absolute). Magnitude, real and imaginary part are in units of M0 = 1; a phase
-  has the scale of Siemens, ±4096 for ±π. The phase grows with precession of positive off-resonance (e^{{+iθ}}).
-- `fmap/…_TB1TFL`: a turbo-FLASH image (`acq-anat`) and the flip angle of its preparation pulse (`acq-famp`, degrees × 10,
-  nominally 80°), 0 where there is too little signal; or `fmap/…_TB1map` in percent, 0 where there is too little signal.
-  It has coarser, tilted voxels, and the head lies a little differently.
+- `anat/…_VFA`: balanced SSFP at 3 T, TR 4.8 ms, TE 2.4 ms, flip angle 15°, one volume for every RF phase
+  increment (`RFPhaseIncrement` in the sidecar, degrees, absolute). Magnitude, real and imaginary part are in
+  units of M0 = 1; a phase has the scale of Siemens, ±4096 for ±π. The phase grows with precession of positive
+  off-resonance (e^{{+iθ}}).
+- `fmap/…_TB1TFL`: a turbo-FLASH image (`acq-anat`) and the flip angle of its preparation pulse (`acq-famp`,
+  degrees × 10, nominally 80°), 0 where there is too little signal; or `fmap/…_TB1map` in percent, 0 where
+  there is too little signal. It has coarser, tilted voxels, and the head lies a little differently.
 
 ## How
 
-- Brain: the ICBM 152 template (2009a, symmetric) that nilearn ships, scaled and deformed for every subject; around it skull,
-  muscle, a rim of fat, and air in sinuses and ear canals. T1, T2 and M0 vary smoothly inside every tissue.
-- Off-resonance: the dipole field of air against tissue, shimmed to second order over the brain. Tissue, off-resonance
-  and transmit field move with the head; the receiver phase rests with the scanner.
-- Each voxel is divided into points (at most 2 mm apart) of one tissue each; their signals are summed into k-space, which is
-  truncated to the matrix: partial volume and Gibbs ringing are those of a scan.
+- Brain: the ICBM 152 template (2009a, symmetric) that nilearn ships, scaled and deformed for every subject;
+  around it skull, muscle, a rim of fat, and air in sinuses and ear canals. T1, T2 and M0 vary smoothly inside
+  every tissue.
+- Off-resonance: the dipole field of air against tissue, shimmed to second order over the brain. Tissue,
+  off-resonance and transmit field move with the head; the receiver phase rests with the scanner.
+- Each voxel is divided into points (at most 2 mm apart) of one tissue each; their signals are summed into
+  k-space, which is truncated to the matrix: partial volume and Gibbs ringing are those of a scan.
 - Complex Gaussian noise with standard deviation 0.074/(√2·SNR) in real and imaginary part.
-- Not simulated: approach to the steady state, magnetisation transfer, flow, motion within a cycle, several receiver channels.
+- Not simulated: approach to the steady state, magnetisation transfer, flow, motion within a cycle, several
+  receiver channels.
 
 ## The truth
 
 `derivatives/truth` holds, in the space and on the voxels of the reference cycle (index N//2, counted from 0):
 
-- `T1map`, `T2map` [s], `M0map`: a mixed voxel has no single value; the map is the mean over its points of grey matter, white
-  matter and cerebrospinal fluid, NaN where there is none. Use `probseg` to tell pure voxels.
+- `T1map`, `T2map` [s], `M0map`: a mixed voxel has no single value; the map is the mean over its points of
+  grey matter, white matter and cerebrospinal fluid, NaN where there is none. Use `probseg` to tell pure
+  voxels.
 - `fieldmap` [Hz, of water], `TB1map` [percent]: the mean over the points with a signal, the scalp included.
-- `probseg`: the share of the voxel's volume; `dseg`: the largest share (1 GM, 2 WM, 3 CSF) inside the brain mask, in which
-  the three fill at least half the voxel.
-- `…desc-poses_timeseries.tsv`: where the head was. A point of the head at x (RAS, mm, of the scanner) in the reference cycle
-  lies at x' = Rz Ry Rx x + translation in the volume of that row; rotations are about (0, 0, 0), in degrees.
+- `probseg`: the share of the voxel's volume; `dseg`: the largest share (1 GM, 2 WM, 3 CSF) inside the brain
+  mask, in which the three fill at least half the voxel.
+- `…desc-poses_timeseries.tsv`: where the head was. A point of the head at x (RAS, mm, of the scanner) in the
+  reference cycle lies at x' = Rz Ry Rx x + translation in the volume of that row; rotations are about (0, 0,
+  0), in degrees.
 """
 
 

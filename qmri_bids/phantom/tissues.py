@@ -52,7 +52,8 @@ TISSUES: dict[Label, Tissue] = {
     Label.FAT: Tissue(t1=0.371, t2=0.133, m0=0.80, chemical_shift=FAT_SHIFT),
     Label.MUSCLE: Tissue(t1=1.412, t2=0.050, m0=0.75),
 }
-"""White matter: T1 and T2 of Birk et al., Sci Rep 15:4825 (2025). Muscle: Stanisz et al., MRM 54:507 (2005), 3 T.
-Fat: subcutaneous fat of Gold et al., AJR 183:343 (2004), 3 T. Grey matter and cerebrospinal fluid: round values within the
-spread that is reported at 3 T (grey matter 1.3-1.8 s and 75-110 ms: Wansapura et al., JMRI 9:531 (1999), Stanisz et al.
-2005). M0: water content by volume of white matter, grey matter and cerebrospinal fluid, about 0.70 : 0.80 : 1."""
+"""White matter: T1 and T2 of Birk et al., Sci Rep 15:4825 (2025). Muscle: Stanisz et al., MRM 54:507 (2005),
+3 T. Fat: subcutaneous fat of Gold et al., AJR 183:343 (2004), 3 T. Grey matter and cerebrospinal fluid: round
+values within the spread that is reported at 3 T (grey matter 1.3-1.8 s and 75-110 ms: Wansapura et al., JMRI
+9:531 (1999), Stanisz et al. 2005). M0: water content by volume of white matter, grey matter and cerebrospinal
+fluid, about 0.70 : 0.80 : 1."""

@@ -15,10 +15,11 @@ from qmri_bids.phantom.tissues import BRAIN_LABELS, Label
 
 @dataclass(frozen=True, kw_only=True)
 class Truth:
-    """What a perfect measurement would find, in the space of the reference cycle; every array of shape (x, y, z).
+    """What a perfect measurement would find in the space of the reference cycle, arrays of shape (x, y, z).
 
-    A mixed voxel has no single T1: `t1`, `t2`, `m0` are means over the points of brain tissue (GM, WM, CSF) in the voxel,
-    NaN where there is none; `off_resonance` and `b1` are means over all points with a signal, the scalp included.
+    A mixed voxel has no single T1: `t1`, `t2`, `m0` are means over the points of brain tissue (GM, WM, CSF)
+    in the voxel, NaN where there is none; `off_resonance` and `b1` are means over all points with a signal,
+    the scalp included.
 
     Parameters
     ----------

@@ -16,7 +16,10 @@ from qmri_bids.units import fraction_to_percent, radians_to_degrees
 
 _COLOURS = {Label.GM: "#7f7f7f", Label.WM: "#f2f2f2", Label.CSF: "#4fa3d1"}
 _NAMES = {Label.GM: "Gray Matter", Label.WM: "White Matter", Label.CSF: "Cerebrospinal Fluid"}
-_MIXED = "mean over the points of grey matter, white matter and cerebrospinal fluid in the voxel, NaN where there is none"
+_MIXED = (
+    "mean over the points of grey matter, white matter and cerebrospinal fluid in the voxel, "
+    "NaN where there is none"
+)
 _ANYWHERE = "mean over the points with a signal in the voxel, scalp included, NaN where there is none"
 
 
@@ -119,9 +122,10 @@ def _write_poses(stem: Path, poses: Sequence[Pose], *, increments: Sequence[floa
         for pose in poses
     ]
     convention = (
-        "Rigid motion of the head against the reference cycle: a point of the head at x (RAS, mm, of the scanner) in the "
-        "reference cycle lies at x' = Rz(rotation_z) Ry(rotation_y) Rx(rotation_x) x + translation in this volume. "
-        "Rotations are right-handed, about the isocentre (0, 0, 0) and its fixed axes, first about x."
+        "Rigid motion of the head against the reference cycle: a point of the head at x (RAS, mm, of the "
+        "scanner) in the reference cycle lies at x' = Rz(rotation_z) Ry(rotation_y) Rx(rotation_x) x + "
+        "translation in this volume. Rotations are right-handed, about the isocentre (0, 0, 0) and its fixed "
+        "axes, first about x."
     )
     columns_described = {
         name: {"Description": convention, "Units": "mm" if name.startswith("t") else "deg"}

@@ -30,7 +30,7 @@ class Volume:
     spacing: float
 
     def sample(self, points: Points) -> NDArray[np.float32]:
-        """Return the trilinearly interpolated map at `points`, shape (n,); beyond the grid the value of its rim."""
+        """Return the map at `points`, interpolated linearly, shape (n,); beyond the grid its rim goes on."""
         from qmri_bids.phantom.kernels import trilinear
 
         # One memory layout, so that one compiled version serves all.

@@ -23,10 +23,10 @@ from qmri_bids.preprocessing.resampling import grid_coverage, resample
 HEAD_RADIUS = 0.05
 """Radius of the sphere on which framewise displacement measures a rotation [m] (Power et al. 2012)."""
 
-_COARSE_VOXEL = 2.6
+_COARSE_VOXEL = 4.0
 """Voxel size of the first registration [mm]: it only has to come within `_CAPTURE_RANGE`."""
 _COARSE = Schedule(
-    iterations=(500, 200, 50), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0), sampling_rate=0.5
+    iterations=(500, 200), shrink_factors=(3, 1), smoothing=(1, 0), sampling_rate=0.5
 )
 _RIM = 8.0
 """Air around the head whose edge takes part in the joint alignment [mm]."""

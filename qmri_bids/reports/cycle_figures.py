@@ -14,7 +14,7 @@ from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
-from qmri_bids.reports.planes import GAP, RADIOLOGICAL, WIDTH, View, new_canvas, signed
+from qmri_bids.reports.planes import GAP, RADIOLOGICAL, WIDTH, View, gray, new_canvas, signed
 from qmri_bids.reports.styles import TISSUE_COLORS
 from qmri_bids.units import fraction_to_percent, radians_to_degrees, seconds_to_milliseconds
 
@@ -64,9 +64,8 @@ def cycles_figure(
     inside = View(affine=affine, mask=mask)
     cut = inside.cuts("axial", (0.5,))[0]
     mean = inside.reorient(np.nan_to_num(np.mean(magnitude, axis=-1)))
-    bright = float(np.percentile(mean[:, :, cut.index], 99.5)) or 1.0
-    head = np.nan_to_num(np.mean(magnitude, axis=-1)) > 0.1 * bright
-    view = View(affine=affine, mask=head | np.asarray(mask, dtype=bool))
+    relative = gray(np.mean(magnitude, axis=-1))
+    view = View(affine=affine, mask=(relative > 0.1) | np.asarray(mask, dtype=bool))
     width, height = view.size("axial")
 
     rows = max(1, round(math.sqrt(count / 3.0)))
@@ -99,7 +98,7 @@ def cycles_figure(
         return axes
 
     block = rows + GAP * (rows - 1) / tile_height
-    large = panel(GAP, GAP, block, view.image(mean, cut), bright)
+    large = panel(GAP, GAP, block, view.image(gray(mean, within=inside.mask), cut), 1.0)
     outline = view.image(inside.mask, cut).astype(float)
     if outline.min() < 0.5 < outline.max():
         large.contour(outline, levels=[0.5], colors="#f0e442", linewidths=1.0)
@@ -108,7 +107,8 @@ def cycles_figure(
     large.text(0.98, 0.985, "L", transform=large.transAxes, ha="right", va="top", **white)
     large.text(0.02, 0.015, "mean", transform=large.transAxes, **white)
     slices = [np.nan_to_num(view.image(view.reorient(magnitude[..., n]), cut)) for n in range(count)]
-    limit = float(np.percentile(slices, 99.8)) or 1.0
+    brain = outline > 0.5
+    limit = float(np.percentile([image[brain] if brain.any() else image for image in slices], 99.5)) or 1.0
     for number, increment in enumerate(increments):
         row, column = divmod(number, columns)
         left = 2 * GAP + block * tile + column * (tile + GAP)
@@ -123,7 +123,8 @@ def cycles_figure(
         key=key,
         title=title,
         caption=f"Magnitude of the {count} phase cycles in the axial slice at z = {signed(cut.position)} mm, "
-        "labelled with the RF phase increment; all have the same window. The dark bands move with the increment, "
+        "labelled with the RF phase increment; all have the same window. The dark bands move with the "
+        "increment, "
         "the anatomy must not. Left: the mean, with the outline of the brain mask in yellow. "
         f"{RADIOLOGICAL}",
         image=encode_png(canvas),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,7 @@ DOTS_PER_INCH = 140
 _GRAYS = 64
 
 
-def encode_png(canvas: Canvas, *, colormap: str | None = None) -> bytes:
+def encode_png(canvas: Canvas, *, colormap: str | None = None, extra: Sequence[str] = ()) -> bytes:
     """Return the canvas as PNG with a palette of 256 colours, a third of the size of true colour.
 
     Parameters
@@ -27,6 +28,8 @@ def encode_png(canvas: Canvas, *, colormap: str | None = None) -> bytes:
     colormap
         The colour map of a map: the palette then holds it in even steps, and greys. Without it the palette is
         made from the colours of the picture.
+    extra
+        Further colours that this palette must hold.
 
     Notes
     -----
@@ -42,7 +45,7 @@ def encode_png(canvas: Canvas, *, colormap: str | None = None) -> bytes:
         packed = colors.quantize(colors=256, dither=Image.Dither.NONE)
     else:
         # A palette by frequency would give rare values coarse steps, in the colour bar too.
-        palette = _map_palette(colormap)
+        palette = _map_palette(colormap, extra)
         packed = Image.fromarray(_nearest(np.asarray(colors), palette))
         packed.putpalette(palette.tobytes())
     file = io.BytesIO()
@@ -50,13 +53,15 @@ def encode_png(canvas: Canvas, *, colormap: str | None = None) -> bytes:
     return file.getvalue()
 
 
-def _map_palette(colormap: str) -> NDArray[np.uint8]:
-    """Return 256 colours: the colour map in even steps and greys from black to white, shape (256, 3)."""
+def _map_palette(colormap: str, extra: Sequence[str]) -> NDArray[np.uint8]:
+    """Return 256 colours, shape (256, 3): the extra ones, greys, and the colour map in even steps."""
     from matplotlib import colormaps
+    from matplotlib.colors import to_rgb
 
-    colors = colormaps[colormap](np.linspace(0.0, 1.0, 256 - _GRAYS))[:, :3]
     grays = np.repeat(np.linspace(0.0, 1.0, _GRAYS)[:, None], 3, axis=1)
-    palette: NDArray[np.uint8] = np.round(255 * np.concatenate([grays, colors])).astype(np.uint8)
+    fixed = np.concatenate([np.array([to_rgb(color) for color in extra]).reshape(-1, 3), grays])
+    colors = colormaps[colormap](np.linspace(0.0, 1.0, 256 - len(fixed)))[:, :3]
+    palette: NDArray[np.uint8] = np.round(255 * np.concatenate([fixed, colors])).astype(np.uint8)
     return palette
 
 

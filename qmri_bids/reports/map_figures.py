@@ -11,7 +11,7 @@ from qmri_bids.estimation.base import Status
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
 from qmri_bids.reports.planes import RADIOLOGICAL, WIDTH, Panels, View, gray, lay_out, show
-from qmri_bids.reports.styles import NO_VALUE_COLOR, STATUS_STYLES, STYLES, MapStyle
+from qmri_bids.reports.styles import STATUS_STYLES, STYLES, MapStyle, no_value_color
 
 _BAR_WIDTH = 0.16
 
@@ -62,6 +62,8 @@ def map_figure(
     from matplotlib.colors import ListedColormap
 
     style = _style(name, unit)
+    colors = colormap or style.colormap
+    absent = no_value_color(colors)
     view = View(affine=affine, mask=mask)
     shown = np.asarray(style.display(view.reorient(np.asarray(values, dtype=np.float32))))
     inside = view.mask & np.isfinite(shown)
@@ -71,13 +73,13 @@ def map_figure(
         _show_background(panels, view, background)
     missing = view.mask & ~inside
     if missing.any():
-        flat = ListedColormap([NO_VALUE_COLOR])
+        flat = ListedColormap([absent])
         show(panels, view, np.where(missing, np.float32(0), np.float32(np.nan)), cmap=flat)
     drawn = show(
         panels,
         view,
         np.where(inside, shown, np.float32(np.nan)),
-        cmap=colormap or style.colormap,
+        cmap=colors,
         vmin=low,
         vmax=high,
     )
@@ -94,9 +96,9 @@ def map_figure(
         caption.append(f"{_percent(above)} of the voxels lie above the window.")
     if missing.any():
         caption.append(
-            f"Grey: no value ({int(missing.sum()):,} voxels, {_percent(missing.sum() / count)} of the mask)."
+            f"No value: {int(missing.sum()):,} voxels ({_percent(missing.sum() / count)} of the mask)."
         )
-        _swatch(panels)
+        _swatch(panels, absent)
     if not inside.any():
         caption.append("No voxel of this map has a value.")
     caption.append(RADIOLOGICAL)
@@ -104,7 +106,7 @@ def map_figure(
         key=key or name.lower().replace("_", "-"),
         title=title or f"{style.label}",
         caption=" ".join(caption),
-        image=encode_png(panels.canvas, colormap=colormap or style.colormap),
+        image=encode_png(panels.canvas, colormap=colors, extra=(absent,)),
         section=section or style.section,
         alternative=f"{style.label} in axial, coronal and sagittal planes",
     )
@@ -238,7 +240,7 @@ def _color_bar(panels: Panels, drawn: Any, style: MapStyle, *, below: bool, abov
     )
 
 
-def _swatch(panels: Panels) -> None:
+def _swatch(panels: Panels, color: str) -> None:
     """Draw the legend of the voxels without a value below the colour bar."""
     from matplotlib.patches import Rectangle
 
@@ -249,7 +251,7 @@ def _swatch(panels: Panels) -> None:
             _BAR_WIDTH / WIDTH,
             0.13 / panels.height,
             transform=panels.canvas.transFigure,
-            facecolor=NO_VALUE_COLOR,
+            facecolor=color,
             edgecolor="black",
             linewidth=0.5,
         )

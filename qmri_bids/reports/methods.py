@@ -130,7 +130,7 @@ STEPS: dict[str, Sentence] = {
         "maximum likelihood, with the amplitude eliminated by variable projection [golub1973] and "
         "Levenberg-Marquardt iterations [marquardt1963].",
     ),
-    "pinn": Sentence(
+    "network": Sentence(
         paragraph="estimation",
         text="T1, T2 and off-resonance were inferred by the complex physics-informed neural network "
         "{model}, trained in silico [birk2025] with PyTorch [paszke2019].",

@@ -37,7 +37,7 @@ def mask_figure(
     whole = View(affine=affine, mask=_foreground(image) | np.asarray(mask, dtype=bool))
     # The cuts are those of the maps, the frame is the whole head: a mask that misses brain must be seen to.
     panels = lay_out(whole, cropped.standard_rows(), side=0.0)
-    show(panels, whole, gray(whole.reorient(image)), cmap="gray", vmin=0, vmax=1)
+    show(panels, whole, gray(whole.reorient(image), within=cropped.mask), cmap="gray", vmin=0, vmax=1)
     outline(panels, whole, cropped.mask, levels=[0.5], color="#f0e442")
     return Figure(
         key=key,
@@ -76,6 +76,8 @@ def registration_figure(
     key, title, section
         Name, heading and place of the figure.
     """
+    from scipy.ndimage import gaussian_filter
+
     whole = View(affine=affine, mask=_foreground(fixed))
     cropped = whole if mask is None else View(affine=affine, mask=mask)
     row = [
@@ -89,18 +91,19 @@ def registration_figure(
         Panels(canvas=panels.canvas, axes=axes, height=panels.height, right=panels.right)
         for axes in (panels.axes[:half], panels.axes[half:])
     )
-    first, second = gray(whole.reorient(fixed)), gray(whole.reorient(moving))
+    first, second = (gray(whole.reorient(image), within=cropped.mask) for image in (fixed, moving))
     show(upper, whole, first, cmap="gray", vmin=0, vmax=1)
     show(lower, whole, second, cmap="gray", vmin=0, vmax=1)
-    levels = _edge_levels(second)
+    smooth = gaussian_filter(second, 0.8)
+    levels = _edge_levels(smooth)
     for part in (upper, lower):
-        outline(part, whole, second, levels=levels, color="#ff4d4d")
+        outline(part, whole, smooth, levels=levels, color="#ff4d4d")
     return Figure(
         key=key,
         title=title,
-        caption=f"Top: {fixed_name}; bottom: {moving_name}, resampled to it. The red contours are those of "
-        "the bottom "
-        f"image: at the top they should follow the edges seen there. {RADIOLOGICAL}",
+        caption=f"Top: {fixed_name}; bottom: {moving_name}, resampled to it. The red contours are those "
+        "of the bottom image: at the top they should follow the edges seen there. "
+        f"{RADIOLOGICAL}",
         image=encode_png(panels.canvas),
         section=section,
         alternative=f"Contours of the {moving_name} over the {fixed_name}",
@@ -114,8 +117,7 @@ def _foreground(image: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def _edge_levels(scaled: NDArray[np.floating]) -> list[float]:
-    """Return two contour levels: the outline of the head and one between its darker and brighter tissues."""
+    """Return half of the typical brightness, where the outline of a blurred edge lies, and 0.8 of it."""
     foreground = scaled[scaled > 0.1]
-    if not foreground.size:
-        return []
-    return [0.12, float(np.median(foreground))]
+    typical = float(np.median(foreground)) if foreground.size else 0.0
+    return [0.5 * typical, 0.8 * typical] if typical else []

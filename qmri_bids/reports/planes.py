@@ -229,8 +229,13 @@ def outline(panels: Panels, view: View, values: NDArray[Any], *, levels: Sequenc
             axes.contour(image, levels=sorted(crossed), colors=color, linewidths=0.8)
 
 
-def gray(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return an image scaled to 0 to 1 between zero (or its minimum) and its 99.5th percentile, NaN as 0."""
+def gray(values: NDArray[np.floating], *, within: NDArray[np.bool_] | None = None) -> NDArray[np.floating]:
+    """Return an image scaled to 0 to 1 between zero (or its minimum) and its 99.5th percentile, NaN as 0.
+
+    The percentile is taken `within` a mask where one is given (and not empty): a bright scalp does not darken
+    the brain then.
+    """
     image = np.nan_to_num(np.asarray(values, dtype=np.float32), posinf=0.0, neginf=0.0)
-    low, high = min(0.0, float(image.min())), float(np.percentile(image, 99.5))
+    brightest = image[within] if within is not None and within.any() else image
+    low, high = min(0.0, float(image.min())), float(np.percentile(brightest, 99.5))
     return np.clip((image - low) / (high - low if high > low else 1.0), 0.0, 1.0)

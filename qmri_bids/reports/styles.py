@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from qmri_bids.estimation.base import Status
 from qmri_bids.reports.content import Section
 from qmri_bids.units import fraction_to_percent, seconds_to_milliseconds
@@ -104,7 +106,7 @@ STYLES: dict[str, MapStyle] = {
         symbol="residual",
         unit="%",
         window=(0, 20),
-        colormap="cividis",
+        colormap="plasma",
         display=fraction_to_percent,
         note="Signal minus model, relative to the signal (root mean squares over the cycles).",
         section=Section.UNCERTAINTY,
@@ -113,8 +115,8 @@ STYLES: dict[str, MapStyle] = {
         label="Standard deviation of T1",
         symbol="sd(T1)",
         unit="ms",
-        window=(0, 200),
-        colormap="cividis",
+        window=(0, 400),
+        colormap="plasma",
         display=seconds_to_milliseconds,
         note=_SECONDS,
         section=Section.UNCERTAINTY,
@@ -123,8 +125,8 @@ STYLES: dict[str, MapStyle] = {
         label="Standard deviation of T2",
         symbol="sd(T2)",
         unit="ms",
-        window=(0, 20),
-        colormap="cividis",
+        window=(0, 40),
+        colormap="plasma",
         display=seconds_to_milliseconds,
         note=_SECONDS,
         section=Section.UNCERTAINTY,
@@ -134,7 +136,7 @@ STYLES: dict[str, MapStyle] = {
         symbol="sd(M0)",
         unit="arbitrary",
         window=None,
-        colormap="cividis",
+        colormap="plasma",
         section=Section.UNCERTAINTY,
     ),
     "off_resonance_stdev": MapStyle(
@@ -142,7 +144,7 @@ STYLES: dict[str, MapStyle] = {
         symbol="sd(ΔB0)",
         unit="Hz",
         window=(0, 5),
-        colormap="cividis",
+        colormap="plasma",
         section=Section.UNCERTAINTY,
     ),
 }
@@ -180,8 +182,32 @@ STATUS_STYLES: dict[Status, StatusStyle] = {
 }
 """Name, meaning and colour (Okabe and Ito) of every code of the quality mask."""
 
-NO_VALUE_COLOR = "#8c8c8c"
-"""Neutral colour of a voxel inside the mask that has no value."""
+NO_VALUE_COLORS = ("#8c8c8c", "#2a9d8f", "#e76f9b")
+"""Colours of a voxel inside the mask that has no value: the first one that the colour map does not hold."""
+
+
+def no_value_color(colormap: str) -> str:
+    """Return a colour for missing values that cannot be taken for a value: grey, unless the map holds grey.
+
+    Parameters
+    ----------
+    colormap
+        Name of a matplotlib colour map.
+
+    Raises
+    ------
+    ValueError
+        If the colour map holds all candidates.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import to_rgb
+
+    colors = colormaps[colormap](np.linspace(0.0, 1.0, 256))[:, :3]
+    for candidate in NO_VALUE_COLORS:
+        if np.linalg.norm(colors - np.array(to_rgb(candidate)), axis=1).min() > 0.15:
+            return candidate
+    raise ValueError(f"the colour map {colormap} leaves no colour for missing values: choose another one")
+
 
 TISSUE_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 """Colours of regions and curves (Okabe and Ito)."""

@@ -115,7 +115,7 @@ def test_truth_lies_on_the_grid_of_the_scan_and_agrees_with_itself(datasets):
 
 
 def test_the_reference_cycle_is_in_the_space_of_the_truth(tmp_path):
-    simulate_dataset(tmp_path / "moved", **SMALL, motion=8.0, snr=200.0)
+    simulate_dataset(tmp_path / "moved", **{**SMALL, "matrix": (40, 44, 40)}, motion=6.0, snr=200.0)
     stem = tmp_path / "moved/derivatives/truth/sub-01/anat/sub-01_acq-pcbssfp"
     poses = pandas.read_csv(f"{stem}_desc-poses_timeseries.tsv", sep="\t")
     assert list(poses["rf_phase_increment"]) == [45, 135, 225, 315]

@@ -71,7 +71,7 @@ def test_off_resonance_is_small_in_most_of_the_brain_and_beyond_half_a_band_near
 
 
 def test_subjects_differ_and_a_seed_repeats(heads):
-    again = build_head(subject=1, seed=7)
+    again = build_head.__wrapped__(subject=1, seed=7)
     np.testing.assert_array_equal(again.gm.data, heads[1].gm.data)
     np.testing.assert_array_equal(again.off_resonance.data, heads[1].off_resonance.data)
     assert not np.allclose(heads[1].extent, heads[2].extent, atol=0.5)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
+from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -14,7 +16,7 @@ from qmri_bids.reports import figures
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import DOTS_PER_INCH
 from qmri_bids.reports.planes import WIDTH, View
-from qmri_bids.reports.styles import STYLES
+from qmri_bids.reports.styles import STYLES, no_value_color
 
 if TYPE_CHECKING:
     from conftest import Head
@@ -89,8 +91,16 @@ def test_voxels_without_a_value_are_grey_and_counted(head: Head) -> None:
     assert grey(failed) > 20_000 > 500 > grey(whole)
     figure = figures.map_figure(failed, affine=head.affine, mask=head.mask, name="T2")
     count = int((head.mask & np.isnan(failed)).sum())
-    assert f"no value ({count:,} voxels, {100 * count / head.mask.sum():.1f} % of the mask)" in figure.caption
-    assert "no value" not in figures.map_figure(whole, affine=head.affine, mask=head.mask, name="T2").caption
+    assert (
+        f"No value: {count:,} voxels ({100 * count / head.mask.sum():.1f} % of the mask)." in figure.caption
+    )
+    assert "No value" not in figures.map_figure(whole, affine=head.affine, mask=head.mask, name="T2").caption
+
+
+@pytest.mark.parametrize("name", sorted({style.colormap for style in STYLES.values()}))
+def test_a_missing_value_cannot_be_taken_for_a_value(name: str) -> None:
+    colors = colormaps[name](np.linspace(0, 1, 256))[:, :3]
+    assert np.linalg.norm(colors - np.array(to_rgb(no_value_color(name))), axis=1).min() > 0.15
 
 
 def test_the_window_of_the_off_resonance_follows_the_repetition_time(head: Head) -> None:
