@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from qmri_bids.phantom.volume import Points
 
-
 AXIAL_COVERAGE = 175.0
 """Slices are axial where they cover so much [mm]: a head with scalp and room to move."""
 
@@ -122,9 +121,9 @@ def prescribe(
 ) -> tuple[Grid, str]:
     """Place a field of view around the head.
 
-    The matrix is that of the file's axes. They are right, anterior, superior (axial slices) where the last axis
-    covers `AXIAL_COVERAGE` or more; else anterior, superior, right (sagittal slices), for which less is enough.
-    The size of a head does not enter: all subjects of a dataset get the same axes.
+    The axes of the files are right, anterior, superior (axial slices) where the last axis covers
+    `AXIAL_COVERAGE` or more; else anterior, superior, right (sagittal slices), for which less is enough. The
+    size of a head does not enter: all subjects of a dataset get the same axes.
 
     Parameters
     ----------
@@ -161,8 +160,8 @@ def prescribe(
         found = " × ".join(f"{size:.0f}" for size in field_of_view)
         wanted = " × ".join(f"{size:.0f}" for size in np.ceil(needed[order]))
         raise FieldOfViewTooSmall(
-            f"a head with scalp and a motion of ±{motion:g} mm and degrees needs a field of view of {wanted} mm "
-            f"({axes}), found {found} mm; enlarge the matrix or the voxel size"
+            f"a head with scalp that moves by ±{motion:g} mm and degrees needs a field of view of {wanted} "
+            f"mm ({axes}), found {found} mm; enlarge the matrix or the voxel size"
         )
     affine = np.zeros((4, 4))
     affine[3, 3] = 1.0

@@ -1,0 +1,71 @@
+"""Fixtures that several parts of the tests share."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# The probe is part of the test: the report itself holds no script.
+PROBE = """<script>window.addEventListener("load", () => {
+  const found = {
+    widths: [...document.images].map(image => image.naturalWidth),
+    alternatives: [...document.images].map(image => image.alt.length),
+    broken: [...document.querySelectorAll('a[href^="#"]')].map(link => link.getAttribute("href"))
+      .filter(target => !document.getElementById(target.slice(1))),
+    twice: [...document.querySelectorAll("[id]")].map(node => node.id)
+      .filter((id, index, all) => all.indexOf(id) !== index),
+    overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    wide: [...document.images].map(image => Math.round(image.getBoundingClientRect().width)),
+  };
+  document.body.innerHTML = "";
+  const result = document.createElement("pre");
+  result.id = "probe";
+  result.textContent = JSON.stringify(found);
+  document.body.append(result);
+});</script>"""
+
+
+def chromium() -> str:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.fail("no browser on PATH: install one with `apt-get install chromium`")
+    return browser
+
+
+@pytest.fixture
+def probe_page(tmp_path: Path) -> Callable[[Path], dict[str, Any]]:
+    """Open a page in a real browser and return what it found there."""
+
+    def probe(page: Path) -> dict[str, Any]:
+        copy = tmp_path / "probed.html"
+        copy.write_text(page.read_text(encoding="utf-8").replace("</body>", PROBE + "</body>"), encoding="utf-8")
+        command = [
+            chromium(),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--window-size=1280,900",
+            "--virtual-time-budget=20000",
+            "--dump-dom",
+            copy.as_uri(),
+        ]
+        dump = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        match = re.search(r'<pre id="probe">(.*?)</pre>', dump, re.DOTALL)
+        assert match, f"the browser did not run the probe: {dump[-500:]}"
+        result: dict[str, list[int]] = json.loads(match.group(1).replace("&gt;", ">").replace("&amp;", "&"))
+        return result
+
+    return probe

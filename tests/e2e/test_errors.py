@@ -1,0 +1,215 @@
+"""What a user sees when something is wrong: one clear error, before anything is computed, and honest exit codes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from qmri_bids.cli import run
+
+pytestmark = pytest.mark.xdist_group("errors")
+
+STEM = "sub-01/anat/sub-01_acq-pcbssfp_flip-1_part-"
+
+
+@pytest.fixture
+def dataset(tiny: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(tiny, tmp_path / "bids", ignore=shutil.ignore_patterns("derivatives"))
+
+
+def app(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    """Call the program and return its exit code with all that it printed, on one line."""
+    try:
+        code = run.main([str(each) for each in arguments])
+    except SystemExit as end:
+        code = end.code
+    captured = capsys.readouterr()
+    return code, " ".join((captured.out + captured.err).split())
+
+
+def check(dataset: Path, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    return app(
+        capsys, dataset, dataset.parent / "out", "participant", "-w", dataset.parent / "work", "--dry-run", *arguments
+    )
+
+
+def edit(dataset: Path, part: str, **changes: Any) -> None:
+    path = dataset / f"{STEM}{part}_VFA.json"
+    content = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+
+def no_increments(dataset: Path) -> None:
+    for part in ("mag", "phase"):
+        edit(dataset, part, RFPhaseIncrement=None)
+
+
+def too_few_increments(dataset: Path) -> None:
+    for part in ("mag", "phase"):
+        edit(dataset, part, RFPhaseIncrement=[0, 90, 180, 270])
+
+
+def empty_image(dataset: Path) -> None:
+    (dataset / f"{STEM}mag_VFA.nii.gz").write_bytes(b"")
+
+
+def unreadable_image(dataset: Path) -> None:
+    (dataset / f"{STEM}phase_VFA.nii.gz").write_bytes(b"not an image")
+
+
+def phase_without_units(dataset: Path) -> None:
+    edit(dataset, "phase", Units=None)
+
+
+def no_b1(dataset: Path) -> None:
+    shutil.rmtree(dataset / "sub-01" / "fmap")
+
+
+def readout_angle_in_b1(dataset: Path) -> None:
+    path = dataset / "sub-01" / "fmap" / "sub-01_acq-famp_TB1TFL.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"FlipAngle": 8}))
+
+
+def milliseconds(dataset: Path) -> None:
+    for part in ("mag", "phase"):
+        edit(dataset, part, RepetitionTimeExcitation=4.8)
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (no_increments, ("RFPhaseIncrement", "expected", "found")),
+        (too_few_increments, ("RFPhaseIncrement", "12", "4")),
+        (empty_image, ("part-mag_VFA.nii.gz", "empty")),
+        (unreadable_image, ("part-phase_VFA.nii.gz", "expected", "found")),
+        (phase_without_units, ("part-phase_VFA.json", "Units", "rad", "arbitrary")),
+        (no_b1, ("B1 map", "found none", "--no-b1")),
+        (readout_angle_in_b1, ("--b1-nominal-fa", "nominal 8°")),
+        (milliseconds, ("RepetitionTimeExcitation", "milliseconds")),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_a_run_is_refused_by_file_key_expected_and_found(
+    dataset: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None], words: tuple[str, ...]
+) -> None:
+    damage(dataset)
+    code, text = check(dataset, capsys)
+    assert code == 1
+    assert "0 run(s) can be computed" in text
+    for word in words:
+        assert word in text
+    assert "Traceback" not in text
+    assert not (dataset.parent / "out").exists()
+
+
+def test_a_dry_run_shows_the_protocol_and_where_it_comes_from(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = check(dataset, capsys)
+    assert code == 0
+    assert "repetition_time = 4.8 ms [sub-01_acq-pcbssfp_flip-1_part-mag_VFA.json: RepetitionTimeExcitation]" in text
+    assert "1 run(s) can be computed, 0 refusal(s)." in text
+    assert not (dataset.parent / "out").exists()
+
+
+def test_an_estimator_that_does_not_cover_the_protocol_is_said_before_computing(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("mag", "phase"):
+        edit(dataset, part, FlipAngle=40)
+    code, text = check(dataset, capsys)
+    assert code == 1
+    assert "--bssfp-estimator: expected a nominal flip angle within the 9.0-21.0°" in text
+    assert "found 40.0°. Use --bssfp-estimator linear" in text
+    assert check(dataset, capsys, "--bssfp-estimator", "linear")[0] == 0
+
+
+def test_no_b1_is_a_loud_assumption(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    no_b1(dataset)
+    code, text = check(dataset, capsys, "--no-b1")
+    assert code == 0
+    assert "NO B1 MAP IS USED: B1 = 1 is assumed everywhere" in text
+
+
+def test_nothing_eligible_is_exit_3_and_says_what_was_looked_for(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (dataset / "sub-01" / "anat").iterdir():
+        path.unlink()
+    code, text = check(dataset, capsys)
+    assert code == 3
+    assert "no pc-bSSFP run found" in text
+    assert "Looked for: anat/*_{VFA,T2w,bSSFP,SSFP}" in text
+
+
+def test_the_command_line_is_checked(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, work = dataset.parent / "out", dataset.parent / "work"
+    for arguments, expected in (
+        ((dataset, dataset, "participant", "-w", work), "output_dir is bids_dir"),
+        ((dataset, out, "participant", "-w", dataset / "work"), "lies inside bids_dir"),
+        ((dataset / "none", out, "participant", "-w", work), "is not a folder"),
+        ((dataset / "sub-01", out, "participant", "-w", work), "dataset_description.json not found"),
+        ((dataset, out, "participant", "-w", work, "--participant-label", "1"), "1 is not 01"),
+        ((dataset, out, "participant", "-w", work, "--nprocs", "0"), "--nprocs must be at least 1"),
+        ((dataset, out, "participant", "-w", work, "--bssfp-estimator", "magic"), "invalid choice"),
+    ):
+        code, text = app(capsys, *arguments)
+        assert code == 2, text
+        assert expected in text
+        assert "Traceback" not in text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("torch", "ants", "nibabel", "nilearn", "nipype", "bids", "dipy", "matplotlib", "numba", "pandas", "scipy")
+    code = (
+        "import sys; from qmri_bids.cli.parser import build_parser; from qmri_bids.cli import run, tools; "
+        "build_parser().format_help(); tools.build_parser().format_help(); "
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_one_bad_run_does_not_stop_the_others(
+    dataset: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sub-01 is good, sub-02 is refused, and sub-03 fails while it is processed: its B1 scan shows another place."""
+    for label in ("02", "03"):
+        shutil.copytree(dataset / "sub-01", dataset / f"sub-{label}")
+        for path in sorted((dataset / f"sub-{label}").rglob("sub-01*")):
+            path.rename(path.with_name(path.name.replace("sub-01", f"sub-{label}")))
+    empty = dataset / STEM.replace("sub-01", "sub-02")
+    empty.with_name(empty.name + "mag_VFA.nii.gz").write_bytes(b"")
+    for name in ("anat", "famp"):
+        path = dataset / "sub-03" / "fmap" / f"sub-03_acq-{name}_TB1TFL.nii.gz"
+        image = nib.load(path)
+        far = image.affine.copy()
+        far[:3, 3] += 500.0
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), far, image.header), path)
+    out = dataset.parent / "out"
+    code = run.main(
+        [str(dataset), str(out), "participant", "-w", str(dataset.parent / "work"), "--nprocs", "2", "--ignore", "gibbs"]
+    )
+    captured = capfd.readouterr()
+    text = " ".join((captured.out + captured.err).split())
+    assert code == 1
+    assert "sub-01 acq-pcbssfp_flip-1 done" in text
+    assert "REFUSED" in text
+    assert "sub-03 acq-pcbssfp_flip-1 FAILED" in text
+    assert "Traceback" not in text
+    assert (out / "sub-01" / "anat" / "sub-01_acq-pcbssfp_T1map.nii.gz").is_file()
+    for label in ("02", "03"):
+        report = (out / f"sub-{label}.html").read_text()
+        assert ("expected" if label == "02" else "align_b1 failed") in report
+        assert not list(out.glob(f"sub-{label}/anat/*")), "a run without a result leaves nothing under a final name"
+    assert list((out / "sub-03" / "log").glob("crash-*.txt"))
