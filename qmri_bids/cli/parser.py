@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qmri_bids import __version__
 from qmri_bids.estimation.table import DEFAULT_ESTIMATOR, ESTIMATORS
-from qmri_bids.workflows.options import IGNORABLE_STEPS
+from qmri_bids.workflows.options import DEFAULT_GIBBS_METHOD, GIBBS_BEFORE_MOTION, IGNORABLE_STEPS
 
 EXIT_CODES = """\
 exit codes:
@@ -99,6 +99,13 @@ def build_parser() -> argparse.ArgumentParser:
         choices=tuple(ESTIMATORS),
         default=DEFAULT_ESTIMATOR,
         help=f"how T1 and T2 are estimated ({estimators}); default: %(default)s",
+    )
+    steps.add_argument(
+        "--gibbs-method",
+        choices=tuple(GIBBS_BEFORE_MOTION),
+        default=DEFAULT_GIBBS_METHOD,
+        help="how Gibbs ringing is removed: apodization tapers k-space of every cycle, which costs resolution; subvoxel is "
+        "dipy's local shift on the three lowest configurations; default: %(default)s",
     )
     steps.add_argument(
         "--ignore", nargs="+", choices=IGNORABLE_STEPS, default=(), metavar="STEP", help="steps to leave out: %(choices)s"

@@ -81,7 +81,10 @@ def process_participant(
     if options.clean_workdir:
         shutil.rmtree(work_dir, ignore_errors=True)
     processing = ProcessingOptions(
-        estimator=options.bssfp_estimator, ignore=tuple(options.ignore), processes=options.nprocs
+        estimator=options.bssfp_estimator,
+        gibbs_method=options.gibbs_method,
+        ignore=tuple(options.ignore),
+        processes=options.nprocs,
     )
     outcomes = (
         process_runs(
@@ -148,7 +151,7 @@ def _steps(runs: tuple[PcBssfpRun, ...], options: ProcessingOptions) -> list[Ste
         return steps
     steps.append("no_motion" if "motion" in options.ignore else ("motion", {"reference": "the middle cycle"}))
     if "gibbs" not in options.ignore:
-        steps.append("gibbs")
+        steps.append(f"gibbs_{options.gibbs_method}")
     steps.append("brain_mask")
     for run in runs:
         if run.b1 is None:

@@ -37,9 +37,9 @@ No person was scanned: every image is computed. The settings:
 
 `derivatives/truth` holds, in the space and on the voxels of the reference cycle (index N//2, counted from 0):
 
-- `T1map`, `T2map` [s], `M0map`: a mixed voxel has no single value; the map is the mean over its points of
-  grey matter, white matter and cerebrospinal fluid, NaN where there is none. Use `probseg` to tell pure
-  voxels.
+- `T1map`, `T2map` [s]: a mixed voxel has no single value; the map is that of the mean relaxation rate, weighted
+  by M0, of its grey matter, white matter and cerebrospinal fluid. `M0map`: the mean. NaN where there is none.
+  Use `probseg` to tell pure voxels.
 - `fieldmap` [Hz, of water], `TB1map` [percent]: the mean over the points with a signal, the scalp included.
 - `probseg`: the share of the voxel's volume; `dseg`: the largest share (1 GM, 2 WM, 3 CSF) inside the brain
   mask, in which the three fill at least half the voxel.

@@ -1,4 +1,4 @@
-"""The true maps on the acquisition grid: means over the points of a voxel."""
+"""The true maps on the acquisition grid, from the points of each voxel."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from qmri_bids.phantom.tissues import BRAIN_LABELS, Label
 class Truth:
     """What a perfect measurement would find in the space of the reference cycle, arrays of shape (x, y, z).
 
-    A mixed voxel has no single T1: `t1`, `t2`, `m0` are means over the points of brain tissue (GM, WM, CSF)
-    in the voxel, NaN where there is none; `off_resonance` and `b1` are means over all points with a signal,
-    the scalp included.
+    A mixed voxel has no single T1: `t1` and `t2` are those of the mean relaxation rates, weighted by M0, of the
+    points of brain tissue (GM, WM, CSF) in the voxel (a mean of times would be that of a trace of fluid); `m0` is
+    the mean over these points. NaN where there is none. `off_resonance` and `b1` are means over all points with a
+    signal, the scalp included.
 
     Parameters
     ----------
@@ -82,10 +83,16 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
         for name in names:
             counted = inside if name in ("off_resonance", "b1") else brain
             spread = np.zeros(inside.shape, dtype=np.float32)
-            spread[inside] = getattr(sample, name)
-            number = block_sum(counted)
-            total = block_sum(np.where(counted, spread, 0.0))
-            means[name][plane] = np.divide(total, number, out=np.full(total.shape, np.nan), where=number > 0)
+            if name in ("t1", "t2"):
+                # Σ m0 / Σ (m0/T): the time of the mean rate.
+                spread[inside] = sample.m0 / getattr(sample, name)
+                weight = np.zeros(inside.shape, dtype=np.float32)
+                weight[inside] = sample.m0
+                below, above = block_sum(np.where(counted, spread, 0.0)), block_sum(np.where(counted, weight, 0.0))
+            else:
+                spread[inside] = getattr(sample, name)
+                below, above = block_sum(counted), block_sum(np.where(counted, spread, 0.0))
+            means[name][plane] = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
 
     share = np.stack([fractions[label] for label in BRAIN_LABELS])
     mask = share.sum(axis=0) >= 0.5

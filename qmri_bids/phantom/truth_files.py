@@ -20,6 +20,10 @@ _MIXED = (
     "mean over the points of grey matter, white matter and cerebrospinal fluid in the voxel, "
     "NaN where there is none"
 )
+_MEAN_RATE = (
+    "of the mean relaxation rate, weighted by M0, of the grey matter, white matter and cerebrospinal fluid in the "
+    "voxel, NaN where there is none"
+)
 _ANYWHERE = "mean over the points with a signal in the voxel, scalp included, NaN where there is none"
 
 
@@ -43,8 +47,8 @@ def write_truth(
     """
     truth, stem = session.truth, f"{prefix}acq-pcbssfp"
     maps: dict[str, tuple[NDArray, str, str]] = {
-        "anat/T1map": (truth.t1, "s", _MIXED),
-        "anat/T2map": (truth.t2, "s", _MIXED),
+        "anat/T1map": (truth.t1, "s", _MEAN_RATE),
+        "anat/T2map": (truth.t2, "s", _MEAN_RATE),
         "anat/M0map": (truth.m0, "arbitrary", f"cerebrospinal fluid is about 1; {_MIXED}"),
         "fmap/fieldmap": (truth.off_resonance, "Hz", f"of water; {_ANYWHERE}"),
         "fmap/TB1map": (fraction_to_percent(1.0) * truth.b1, "percent", f"100 is nominal; {_ANYWHERE}"),

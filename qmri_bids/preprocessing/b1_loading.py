@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,6 @@ def load_b1(
 def _read(path: Path, volume: int | None) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     import nibabel as nib
 
-    image = nib.load(path)
+    image: Any = nib.load(path)
     data = np.asarray(image.dataobj, dtype=np.float32)
     return (data if volume is None else data[..., volume]), image.affine

@@ -141,8 +141,8 @@ def load_cycles(
     Parameters
     ----------
     magnitude, phase, real, imaginary, complex_
-        Files of each part: one 4D file, or one 3D file for every cycle in the order of the cycles. The rescale
-        slope and intercept of the files are applied.
+        Files of each part: one 4D file, or one 3D file for every cycle in the order of the cycles. The
+        rescale slope and intercept of the files are applied.
     phase_units
         The BIDS key `Units` of the phase files; required with `phase`.
 

@@ -103,7 +103,8 @@ def remove_gibbs_ringing(
         volumes=cleaned,
         decisions=(
             f"Gibbs ringing was removed by local subvoxel shifts from real and imaginary parts of "
-            f"{volumes.shape[3]} volumes, across axis {slice_axis}, in a box of {size} voxels around the head.",
+            f"{volumes.shape[3]} volumes, across axis {slice_axis}, in a box of {size} voxels around the "
+            "head.",
         ),
     )
 

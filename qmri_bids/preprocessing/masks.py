@@ -8,6 +8,16 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, voxel_sizes
 from qmri_bids.preprocessing.resampling import resample
 
+_PLAUSIBLE_VOLUME = (0.5, 2.5)
+"""Of a brain with its fluid [litres], from infants to the largest: outside, the registration has failed."""
+_LEAST_OVERLAP = 0.5
+_WORKING_VOXEL = 2.0
+"""Voxel size at which the template is registered [mm]."""
+
+
+class BrainNotFound(RuntimeError):
+    """The registration of the template to the head has failed; the message says by what this was seen."""
+
 
 def head_mask(magnitude: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return the foreground of a magnitude image: the largest part above Otsu's threshold, holes filled.
@@ -64,7 +74,11 @@ def bounding_box(mask: NDArray[np.bool_], *, margin: int = 0) -> tuple[slice, ..
 def brain_mask(
     magnitude: NDArray[np.floating], *, affine: NDArray[np.floating]
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Return a brain mask of a bSSFP magnitude image.
+    """Return a brain mask of a bSSFP magnitude image with or without scalp.
+
+    A first guess by intensity (ANTs) removes most of the scalp, so that the skull-stripped MNI template that
+    comes with nilearn can be registered by an affine transform; its mask, not the guess, is the result. Bands
+    and tissue contrast therefore do not shape the mask.
 
     Parameters
     ----------
@@ -77,6 +91,11 @@ def brain_mask(
     -------
     mask, decisions
         The mask on the same grid, boolean, and what was decided, as sentences.
+
+    Raises
+    ------
+    BrainNotFound
+        If the mask has not the volume of a brain or lies where there is no signal.
     """
     with deterministic_pool(processes=1) as pool:
         return pool.submit(_brain_mask, np.asarray(magnitude, dtype=np.float32), affine).result()
@@ -92,7 +111,7 @@ def _brain_mask(
     from qmri_bids.preprocessing.ants_bridge import register, to_ants
 
     size = voxel_sizes(affine)
-    factor = np.maximum(1, np.round(2.0 / size)).astype(int)
+    factor = np.maximum(1, np.round(_WORKING_VOXEL / size)).astype(int)
     small, small_affine = shrink(magnitude, affine=affine, factor=tuple(factor))
     image = to_ants(small, affine=small_affine)
     first = ants.get_mask(image).numpy() > 0
@@ -107,15 +126,34 @@ def _brain_mask(
         initial="centre",
     )
     template_mask = load_mni152_brain_mask(resolution=2)
-    warped = resample(
-        template_mask.get_fdata().astype(np.float32),
-        affine=template_mask.affine,
-        target_shape=magnitude.shape,
-        target_affine=affine,
-        transform=np.linalg.inv(matrix),
-        order=1,
+
+    def on_grid(shape: tuple[int, ...], grid_affine: NDArray[np.floating]) -> NDArray[np.bool_]:
+        warped = resample(
+            template_mask.get_fdata().astype(np.float32),
+            affine=template_mask.affine,
+            target_shape=shape,
+            target_affine=grid_affine,
+            transform=np.linalg.inv(matrix),
+            order=1,
+        )
+        return warped > 0.5
+
+    mask = on_grid(magnitude.shape, affine)
+    volume = float(mask.sum() * np.prod(size)) * 1e-6
+    # The guess holds some scalp, so that overlap is never perfect; without overlap the registration has failed.
+    coarse = on_grid(small.shape, small_affine)
+    sizes = int(coarse.sum()) + int(first.sum())
+    overlap = 2.0 * np.count_nonzero(coarse & first) / sizes if sizes else 0.0
+    if not _PLAUSIBLE_VOLUME[0] <= volume <= _PLAUSIBLE_VOLUME[1] or overlap < _LEAST_OVERLAP:
+        raise BrainNotFound(
+            f"the brain mask holds {volume:.2f} litres, expected {_PLAUSIBLE_VOLUME[0]} to "
+            f"{_PLAUSIBLE_VOLUME[1]}, and its overlap (Dice) with the bright tissue is {overlap:.2f}, "
+            f"expected {_LEAST_OVERLAP} or more; check the orientation of the image "
+            "and that it covers the head"
+        )
+    return mask, (
+        f"The brain mask is that of the MNI template after affine registration ({volume:.2f} litres).",
     )
-    return warped > 0.5, ("The brain mask is that of the MNI template after affine registration.",)
 
 
 def shrink(

@@ -1,9 +1,9 @@
 """Rigid head motion between phase cycles.
 
-Banding moves with the RF phase increment: the cycles differ in contrast although nothing moved. Each magnitude is
-first registered to the middle cycle by mutual information (ANTs, coarse grid, safe against large motion), then
-all are aligned jointly on their edges (`groupwise`). The complex data are interpolated once, as real and imaginary
-parts.
+Banding moves with the RF phase increment: the cycles differ in contrast although nothing moved. Each
+magnitude is first registered to the middle cycle by mutual information (ANTs, coarse grid, safe against large
+motion), then all are aligned jointly on their edges (`groupwise`). The complex data are interpolated once, as
+real and imaginary parts.
 """
 
 from __future__ import annotations
@@ -25,13 +25,11 @@ HEAD_RADIUS = 0.05
 
 _COARSE_VOXEL = 4.0
 """Voxel size of the first registration [mm]: it only has to come within `_CAPTURE_RANGE`."""
-_COARSE = Schedule(
-    iterations=(500, 200), shrink_factors=(3, 1), smoothing=(1, 0), sampling_rate=0.5
-)
-_RIM = 8.0
+_COARSE = Schedule(iterations=(500, 200), shrink_factors=(3, 1), smoothing=(1, 0), sampling_rate=0.5)
+_RIM = 12.0
 """Air around the head whose edge takes part in the joint alignment [mm]."""
 _CAPTURE_RANGE = 3.0
-"""A joint alignment that moves a cycle further than this from where the first registration put it [mm] is not believed."""
+"""A joint alignment that moves a cycle further than this from the first registration [mm] is not believed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +204,7 @@ def _refine(
     head: NDArray[np.bool_],
     threads: int,
 ) -> tuple[NDArray[np.float64], str]:
-    """Return the jointly aligned transforms, or `start` where they are not believable, and the sentence that says so."""
+    """Return the jointly aligned transforms, or `start` if they are not believable, and a sentence."""
     from scipy.ndimage import binary_dilation
 
     rim = max(1, round(_RIM / float(voxel_sizes(affine).mean())))
@@ -227,12 +225,12 @@ def _refine(
     )
     if not change.max() <= _CAPTURE_RANGE:
         return start, (
-            f"The joint alignment of all cycles moved cycle {int(change.argmax()) + 1} by {change.max():.1f} mm and was "
-            "discarded: the motion is that of the registration to the reference cycle."
+            f"The joint alignment of all cycles moved cycle {int(change.argmax()) + 1} by "
+            f"{change.max():.1f} mm and was discarded: the motion is that of the first registration."
         )
     return transforms, (
-        f"All cycles were then aligned jointly on their edges, which changed the mean position of the head by at most "
-        f"{change.max():.2f} mm."
+        f"All cycles were then aligned jointly on their edges, which moved the head by "
+        f"{change.max():.2f} mm or less."
     )
 
 

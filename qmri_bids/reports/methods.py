@@ -52,7 +52,12 @@ STEPS: dict[str, Sentence] = {
         paragraph="preprocessing",
         text="Motion between the phase cycles was not corrected.",
     ),
-    "gibbs": Sentence(
+    "gibbs_apodization": Sentence(
+        paragraph="preprocessing",
+        text="Gibbs ringing was suppressed in every cycle by a Tukey window on the outer half of k-space along all "
+        "three axes, before any interpolation.",
+    ),
+    "gibbs_subvoxel": Sentence(
         paragraph="preprocessing",
         text="Gibbs ringing was removed from the low-order configurations [birk2025] by local subvoxel "
         "shifts [kellner2016], for real and imaginary parts apart, as implemented in DIPY "

@@ -126,7 +126,7 @@ def process_runs(
         report_file(work_dir, run).unlink(missing_ok=True)
     failure: Exception | None = None
     try:
-        workflow.run(plugin="Linear", plugin_args={"status_callback": _Progress()})
+        workflow.run(plugin="Linear", plugin_args={"status_callback": _Progress(runs)})
     except Exception as error:
         # Nipype raises when a node failed; which one, the crash files say.
         failure = error
@@ -156,13 +156,14 @@ def process_runs(
 class _Progress:
     """Says when a step begins and how long it took."""
 
-    def __init__(self) -> None:
+    def __init__(self, runs: Sequence[PcBssfpRun]) -> None:
+        self._labels = {run_name(run): run.label for run in runs}
         self._starts: dict[str, float] = {}
 
     def __call__(self, node: Any, status: str) -> None:
         if node.name in QUIET_NODES:
             return
-        label = f"{node.fullname.split('.')[1].removeprefix('pcbssfp_').removesuffix('_wf')}: {node.name}"
+        label = f"{self._labels[node.fullname.split('.')[1]]}: {node.name}"
         if status == "start":
             self._starts[node.fullname] = time.monotonic()
             logger.info("%s …", label)

@@ -16,7 +16,7 @@ from qmri_bids.workflows.interfaces import (
     MaskBrain,
     RemoveGibbs,
 )
-from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.options import GIBBS_BEFORE_MOTION, ProcessingOptions
 from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
 
 
@@ -87,25 +87,31 @@ def init_pcbssfp_wf(
     decisions = [load]
     sentences = ["The phase cycles were read as complex data."]
 
-    aligned = load
-    if "motion" not in options.ignore:
-        aligned = pe.Node(CorrectMotion(processes=options.processes), name="correct_motion")
-        workflow.connect(load, "cycles", aligned, "cycles")
-        for node in (estimate, *results):
-            workflow.connect(aligned, "motion", node, "motion")
-        decisions.append(aligned)
-        sentences.append("Every cycle was registered rigidly to the middle one.")
-    workflow.connect(aligned, "cycles", mask, "cycles")
-    decisions.append(mask)
-
-    final = aligned
+    final = load
+    gibbs = None
     if "gibbs" not in options.ignore:
-        final = pe.Node(
-            RemoveGibbs(protocol=run.protocol, processes=options.processes), name="remove_gibbs"
+        gibbs = pe.Node(
+            RemoveGibbs(protocol=run.protocol, method=options.gibbs_method, processes=options.processes),
+            name="remove_gibbs",
         )
-        workflow.connect(aligned, "cycles", final, "cycles")
-        decisions.append(final)
-        sentences.append("Gibbs ringing was removed from the three lowest configurations.")
+    early = gibbs is not None and GIBBS_BEFORE_MOTION[options.gibbs_method]
+    motion = None
+    if "motion" not in options.ignore:
+        motion = pe.Node(CorrectMotion(processes=options.processes), name="correct_motion")
+        for node in (estimate, *results):
+            workflow.connect(motion, "motion", node, "motion")
+    for node, sentence in (
+        (gibbs if early else None, "Gibbs ringing was removed from every cycle."),
+        (motion, "Every cycle was registered rigidly to the middle one."),
+        (None if early else gibbs, "Gibbs ringing was removed from the three lowest configurations."),
+    ):
+        if node is not None:
+            workflow.connect(final, "cycles", node, "cycles")
+            decisions.append(node)
+            sentences.append(sentence)
+            final = node
+    workflow.connect(final, "cycles", mask, "cycles")
+    decisions.append(mask)
     workflow.connect(final, "cycles", estimate, "cycles")
     workflow.connect(mask, "mask", estimate, "mask")
 

@@ -94,26 +94,22 @@ class CorrectMotion(SimpleInterface):
 class _RemoveGibbsInput(BaseInterfaceInputSpec):
     cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D")
     protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
-    slice_axis = traits.Int(2, usedefault=True, desc="axis across the planes that are cleaned")
+    method = traits.Str(mandatory=True, desc="key of the table of methods")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
 
 
 class RemoveGibbs(SimpleInterface):
-    """Remove Gibbs ringing from the three lowest configurations."""
+    """Remove Gibbs ringing."""
 
     input_spec = _RemoveGibbsInput
     output_spec = _CyclesOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.gibbs import remove_gibbs_from_modes
+        from qmri_bids.preprocessing.ringing import GIBBS_METHODS
 
         cycles, affine = load_volume(self.inputs.cycles)
-        result = remove_gibbs_from_modes(
-            cycles,
-            rf_phase_increment=self.inputs.protocol.rf_phase_increment,
-            slice_axis=self.inputs.slice_axis,
-            processes=self.inputs.processes,
-        )
+        remove = GIBBS_METHODS[self.inputs.method]
+        result = remove(cycles, self.inputs.protocol.rf_phase_increment, self.inputs.processes)
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", result.volumes, affine)
         self._results["decisions"] = list(result.decisions)
         return runtime

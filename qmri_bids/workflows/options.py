@@ -7,6 +7,11 @@ from dataclasses import dataclass
 IGNORABLE_STEPS = ("motion", "gibbs")
 """Steps that `--ignore` leaves out."""
 
+GIBBS_BEFORE_MOTION = {"apodization": True, "subvoxel": False}
+"""Ways to remove Gibbs ringing, and whether each works on the cycles as acquired or on aligned ones."""
+
+DEFAULT_GIBBS_METHOD = "apodization"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessingOptions:
@@ -16,6 +21,8 @@ class ProcessingOptions:
     ----------
     estimator
         Key of the table of estimators.
+    gibbs_method
+        Key of `GIBBS_BEFORE_MOTION`.
     ignore
         Steps left out, of `IGNORABLE_STEPS`.
     processes
@@ -23,5 +30,6 @@ class ProcessingOptions:
     """
 
     estimator: str
+    gibbs_method: str = DEFAULT_GIBBS_METHOD
     ignore: tuple[str, ...] = ()
     processes: int = 1

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_only_the_steps_that_ran_are_told_once_and_in_order() -> None:
     text, references = methods_text(
-        [("motion", {"reference": "cycle 7"}), "gibbs", "signal_model", "miracle", "gibbs", "b1_assumed"]
+        [("motion", {"reference": "cycle 7"}), "gibbs_subvoxel", "signal_model", "miracle", "gibbs_subvoxel", "b1_assumed"]
     )
     assert [text.index(part) for part in ("cycle 7", "Gibbs", "nominal flip angle", "MIRACLE")] == sorted(
         text.index(part) for part in ("cycle 7", "Gibbs", "nominal flip angle", "MIRACLE")
