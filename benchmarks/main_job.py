@@ -47,7 +47,16 @@ def truth_of(bids: Path) -> dict[str, np.ndarray]:
 
 
 def process(bids: Path, out: Path, work: Path, *arguments: str) -> None:
-    command = [BIN / "qmri_bids", bids, out, "participant", "--work-dir", work, "--skip-bids-validation", *arguments]
+    command = [
+        BIN / "qmri_bids",
+        bids,
+        out,
+        "participant",
+        "--work-dir",
+        work,
+        "--skip-bids-validation",
+        *arguments,
+    ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -92,7 +101,13 @@ def accuracy(folder: Path) -> list[Row]:
         for label in ("WM", "GM"):
             key = f"{name} median {label}"
             rows.append(
-                Row(figure=f"demo: {name} median in {label} against truth", unit="%", bar=3.0, value=default[key], baseline=beside(key))
+                Row(
+                    figure=f"demo: {name} median in {label} against truth",
+                    unit="%",
+                    bar=3.0,
+                    value=default[key],
+                    baseline=beside(key),
+                )
             )
     for name in ("T1", "T2"):
         for suffix, where, bar in (
@@ -101,7 +116,13 @@ def accuracy(folder: Path) -> list[Row]:
         ):
             key = f"{name} voxelwise{suffix}"
             rows.append(
-                Row(figure=f"demo: {name} voxelwise mean absolute error in {where}", unit="%", bar=bar, value=default[key], baseline=beside(key))
+                Row(
+                    figure=f"demo: {name} voxelwise mean absolute error in {where}",
+                    unit="%",
+                    bar=bar,
+                    value=default[key],
+                    baseline=beside(key),
+                )
             )
     return rows
 
@@ -120,7 +141,12 @@ def motion(folder: Path) -> list[Row]:
             value=no_motion["largest"],
             baseline="banding moves, the head does not",
         ),
-        Row(figure="motionless: largest false rotation, worst cycle", unit="deg", bar=0.05, value=no_motion["rotation"]),
+        Row(
+            figure="motionless: largest false rotation, worst cycle",
+            unit="deg",
+            bar=0.05,
+            value=no_motion["rotation"],
+        ),
         Row(
             figure="motion of 1 mm and 1°: mean error in the brain",
             unit="mm",
@@ -128,7 +154,12 @@ def motion(folder: Path) -> list[Row]:
             value=corrected["mean"],
             baseline=f"not corrected {corrected['uncorrected']:.3f}",
         ),
-        Row(figure="motion of 1 mm and 1°: mean error in the brain, worst cycle", unit="mm", bar=None, value=corrected["worst"]),
+        Row(
+            figure="motion of 1 mm and 1°: mean error in the brain, worst cycle",
+            unit="mm",
+            bar=None,
+            value=corrected["worst"],
+        ),
     ]
 
 
@@ -138,7 +169,9 @@ def _displacement(bids: Path) -> dict[str, float]:
 
     anat = bids / "sub-01" / "anat" / "sub-01_acq-pcbssfp_flip-1_part-"
     series = load_cycles(
-        magnitude=(Path(f"{anat}mag_VFA.nii.gz"),), phase=(Path(f"{anat}phase_VFA.nii.gz"),), phase_units="arbitrary"
+        magnitude=(Path(f"{anat}mag_VFA.nii.gz"),),
+        phase=(Path(f"{anat}phase_VFA.nii.gz"),),
+        phase_units="arbitrary",
     )
     found = correct_motion(series.cycles, affine=series.affine, processes=2).transforms
     truth_anat = bids / "derivatives" / "truth" / "sub-01" / "anat"
@@ -200,8 +233,19 @@ def full(folder: Path) -> list[Row]:
         print(f"    {name:<22} {seconds:7.1f} s")
     slowest = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in sorted(steps, key=lambda each: -each[1])[:4])
     return [
-        Row(figure="176×176×128×12, all steps, 2 processes: time", unit="min", bar=15.0, value=minutes, baseline=slowest),
-        Row(figure="176×176×128×12, all steps: peak memory of all processes", unit="GiB", bar=10.0, value=memory.stop()),
+        Row(
+            figure="176×176×128×12, all steps, 2 processes: time",
+            unit="min",
+            bar=15.0,
+            value=minutes,
+            baseline=slowest,
+        ),
+        Row(
+            figure="176×176×128×12, all steps: peak memory of all processes",
+            unit="GiB",
+            bar=10.0,
+            value=memory.stop(),
+        ),
     ]
 
 

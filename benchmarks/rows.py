@@ -44,7 +44,10 @@ def print_rows(rows: list[Row]) -> None:
     for row in rows:
         verdict = {None: "", True: "met", False: "MISSED"}[row.met]
         bar = "" if row.bar is None else f"≤ {row.bar:g}"
-        print(f"{row.figure:<{width}}  {row.value:10.4g} {row.unit:<6} {bar:<10} {verdict:<7} {row.baseline}", flush=True)
+        print(
+            f"{row.figure:<{width}}  {row.value:10.4g} {row.unit:<6} {bar:<10} {verdict:<7} {row.baseline}",
+            flush=True,
+        )
 
 
 def _rounded(value: object) -> object:

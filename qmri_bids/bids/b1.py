@@ -124,9 +124,7 @@ def _read_tfl(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
     nominal, source = _nominal_flip_angle(sidecar, options)
     median = median_of_nonzero(famp, volume=1 if volumes else None)
     sources = [
-        ValueSource(
-            key="b1_nominal_flip_angle", value=f"{radians_to_degrees(nominal):g}", unit="deg", source=source
-        )
+        ValueSource(key="b1_nominal_flip_angle", value=f"{radians_to_degrees(nominal):g}", unit="deg", source=source)
     ]
     if options.b1_scale is None:
         scale = degrees_to_radians(TFL_DEGREES_PER_VALUE) / nominal
@@ -142,8 +140,7 @@ def _read_tfl(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         raise refuse(
             file=famp.name,
             key="flip angles",
-            expected=f"a median of {low * degrees:.3g}° to {high * degrees:.3g}° for a nominal {degrees:g}° "
-            f"({source})",
+            expected=f"a median of {low * degrees:.3g}° to {high * degrees:.3g}° for a nominal {degrees:g}° ({source})",
             found=stored if math.isfinite(median) else "no value above zero",
             advice=OFFER,
         )
@@ -203,8 +200,7 @@ def _read_map(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         sources=(ValueSource(key="b1_scale", value=f"{scale:g}", unit="per stored value", source=origin),),
         warnings=(
             f"{info.name}: the B1 map is scaled by {scale:g} ({origin}).",
-            f"{info.name} has no anatomical image: the B1 map is placed by scanner coordinates, not "
-            f"registered.",
+            f"{info.name} has no anatomical image: the B1 map is placed by scanner coordinates, not registered.",
         ),
     )
 
@@ -284,8 +280,7 @@ def choose_b1(
             key="B1 map",
             expected="one B1 map for this run",
             found=", ".join(run.map.name for run in named),
-            advice="Name the run in IntendedFor of the right map, or select one with --bids-filter-file "
-            "(key b1).",
+            advice="Name the run in IntendedFor of the right map, or select one with --bids-filter-file (key b1).",
         )
     if not named:
         return None, ()
@@ -314,6 +309,5 @@ def b1_refusal(*, label: str, notes: Sequence[Refusal]) -> Refusal:
         key="B1 map",
         expected="a B1+ map in fmap/ of the same session (TB1TFL or TB1map)",
         found=found,
-        advice="Add one, or run with --no-b1 to assume B1 = 1: T1 is then off by about twice the error of "
-        "B1.",
+        advice="Add one, or run with --no-b1 to assume B1 = 1: T1 is then off by about twice the error of B1.",
     )

@@ -99,16 +99,13 @@ def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str)
                 raise refuse(
                     file=info.name,
                     key="datatype",
-                    expected="complex values"
-                    if kind == "complex"
-                    else "real values, as the name states a part",
+                    expected="complex values" if kind == "complex" else "real values, as the name states a part",
                     found="complex values" if info.is_complex else "real values",
                     advice="Convert the image again, or remove part- from the name of a complex image.",
                 )
     if not first.is_oriented:
         warnings.append(
-            f"{first.name}: neither sform nor qform is set: orientation and position in the scanner are "
-            f"unknown."
+            f"{first.name}: neither sform nor qform is set: orientation and position in the scanner are unknown."
         )
     units = _phase_units([cycle[1] for cycle in infos], root=root) if kind == "mag-phase" else None
     columns = list(zip(*chosen, strict=True))
@@ -122,9 +119,7 @@ def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str)
     )
 
 
-def _kind(
-    parts: Parts, *, root: Path, label: str, warnings: list[str]
-) -> Literal["mag-phase", "real-imag", "complex"]:
+def _kind(parts: Parts, *, root: Path, label: str, warnings: list[str]) -> Literal["mag-phase", "real-imag", "complex"]:
     """Return how the complex values of one group of files are stored."""
     for paths in parts.values():
         if len(paths) > 1:
@@ -185,9 +180,7 @@ def _cycle_files(
 def _phase_units(images: Sequence[ImageInfo], *, root: Path) -> Literal["rad", "arbitrary"]:
     """Return the unit of the phase images, checked against their values where it is said to be rad."""
     expected = "'rad' or 'arbitrary', which BIDS requires of phase images"
-    advice = (
-        "Add Units to the sidecar: 'rad' for -π to π, 'arbitrary' for a scale of the vendor (e.g. 0 to 4095)."
-    )
+    advice = "Add Units to the sidecar: 'rad' for -π to π, 'arbitrary' for a scale of the vendor (e.g. 0 to 4095)."
     units: set[str] = set()
     for info in images:
         sidecar = read_sidecar(info.path, root=root)

@@ -110,10 +110,7 @@ def _read_raw(bids_dir: Path) -> tuple[dict[str, Any], list[str]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        return {}, [
-            f"{path}: cannot be read ({error}); name, license and DOI of the raw dataset are not carried "
-            f"over."
-        ]
+        return {}, [f"{path}: cannot be read ({error}); name, license and DOI of the raw dataset are not carried over."]
     return (content, []) if isinstance(content, dict) else ({}, [f"{path}: is no JSON object."])
 
 

@@ -160,9 +160,7 @@ def _run_is_wanted(path: Path, options: FindOptions) -> bool:
     return parse_name(path).entities.get("run", "").lstrip("0") in wanted
 
 
-def _group_files(
-    paths: Sequence[Path], root: Path, refusals: list[Refusal], notes: list[str]
-) -> list[_Group]:
+def _group_files(paths: Sequence[Path], root: Path, refusals: list[Refusal], notes: list[str]) -> list[_Group]:
     collected: dict[tuple[str, ...], dict[str, list[Path]]] = {}
     for path in paths:
         name = parse_name(path)
@@ -242,11 +240,7 @@ def _why_not_ours(family: Sequence[_Group], root: Path) -> str | None:
     """
     sidecars = [sidecar for group in family for sidecar in group.sidecars]
     sequence = next(
-        (
-            sidecar.values["PulseSequenceType"]
-            for sidecar in sidecars
-            if "PulseSequenceType" in sidecar.values
-        ),
+        (sidecar.values["PulseSequenceType"] for sidecar in sidecars if "PulseSequenceType" in sidecar.values),
         None,
     )
     first = sidecars[0]
@@ -257,9 +251,7 @@ def _why_not_ours(family: Sequence[_Group], root: Path) -> str | None:
     if isinstance(sequence, str) and is_balanced(sequence):
         if named or stated or (len(family) >= MINIMUM_CYCLES and _has_scalar(sidecars)):
             return None
-        volumes = max(
-            _number_of_volumes(path) for group in family for same in group.parts.values() for path in same
-        )
+        volumes = max(_number_of_volumes(path) for group in family for same in group.parts.values() for path in same)
         if volumes >= MINIMUM_CYCLES:
             return None
         return f"{first.file}: {sequence} without phase cycles (no {INCREMENT_KEYS[0]}): left alone."
@@ -327,9 +319,7 @@ def _stating_sidecar(sidecars: Sequence[Sidecar]) -> Sidecar:
     return sidecars[0]
 
 
-def _read_all_b1(
-    paths: Sequence[Path], root: Path, options: FindOptions
-) -> tuple[list[B1Run], list[Refusal]]:
+def _read_all_b1(paths: Sequence[Path], root: Path, options: FindOptions) -> tuple[list[B1Run], list[Refusal]]:
     runs: list[B1Run] = []
     refusals: list[Refusal] = []
     for same in group_b1_files(paths).values():

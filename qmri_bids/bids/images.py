@@ -68,9 +68,7 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
         return refuse(file=name, key="file", expected="a readable NIfTI image", found=found, advice=advice)
 
     if path.is_symlink() and not path.exists():
-        raise unreadable(
-            "a link to a file that is not here", "Fetch the content first, e.g. with `datalad get`."
-        )
+        raise unreadable("a link to a file that is not here", "Fetch the content first, e.g. with `datalad get`.")
     try:
         size = path.stat().st_size
         if size == 0:
@@ -165,9 +163,7 @@ def check_same_grid(first: ImageInfo, second: ImageInfo) -> None:
     """
     advice = f"Both must come from one acquisition: compare with {first.name} and convert both again."
     if first.shape != second.shape:
-        raise refuse(
-            file=second.name, key="shape", expected=str(first.shape), found=str(second.shape), advice=advice
-        )
+        raise refuse(file=second.name, key="shape", expected=str(first.shape), found=str(second.shape), advice=advice)
     if not np.allclose(first.affine, second.affine, rtol=0.0, atol=AFFINE_TOLERANCE):
         difference = float(np.abs(first.affine - second.affine).max())
         raise refuse(

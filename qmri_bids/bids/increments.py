@@ -97,9 +97,7 @@ def read_series_increments(
             )
         if len(volumes) < number_of_volumes:
             left_out = sorted(set(range(number_of_volumes)) - set(volumes))
-            warnings.append(
-                f"{table.name} marks the volumes {left_out} (from 0) as not valid: they are left out."
-            )
+            warnings.append(f"{table.name} marks the volumes {left_out} (from 0) as not valid: they are left out.")
     elif sidecar_values is not None:
         degrees, file, key = sidecar_values
         _check_count(degrees, number_of_volumes, file=file, key=key)
@@ -118,9 +116,7 @@ def read_series_increments(
             expected=f"an array of {number_of_volumes} increments in degrees",
             advice=ADD_INCREMENTS,
         )
-    return _finish(
-        degrees, sidecars, file=file, key=key, volumes=volumes, flip_angle=flip_angle, warnings=warnings
-    )
+    return _finish(degrees, sidecars, file=file, key=key, volumes=volumes, flip_angle=flip_angle, warnings=warnings)
 
 
 def read_split_increments(sidecars: Sequence[Sidecar], *, all_sidecars: Sequence[Sidecar]) -> Increments:
@@ -232,8 +228,7 @@ def _check_labels(sidecars: Sequence[Sidecar], degrees: tuple[float, ...]) -> No
             key=_scalar(sidecars[wrong])[1],
             expected=f"{named[wrong]:g} as the file name says",
             found=f"{degrees[wrong]:g}",
-            advice="The sidecars and the names give the same increments to different files: correct one of "
-            "them.",
+            advice="The sidecars and the names give the same increments to different files: correct one of them.",
         )
 
 
@@ -285,9 +280,7 @@ def _read_table(path: Path, *, root: Path, number_of_volumes: int) -> _Table:
     if "valid" in columns:
         valid = column("valid")
         if not set(valid) <= {0.0, 1.0}:
-            raise refuse(
-                file=name, key="valid", expected="0 or 1", found=describe(valid), advice="Correct the table."
-            )
+            raise refuse(file=name, key="valid", expected="0 or 1", found=describe(valid), advice="Correct the table.")
         volumes = tuple(index for index in volumes if valid[index])
     flip_angle = None
     if "flip_angle" in columns:
@@ -349,13 +342,10 @@ def _finish(
             key=key,
             expected=f"at least {MINIMUM_CYCLES} different increments",
             found=f"{different} ({listed})",
-            advice="T1, T2 and off-resonance need three phase cycles or more, best 12: this run cannot be "
-            "used.",
+            advice="T1, T2 and off-resonance need three phase cycles or more, best 12: this run cannot be used.",
         )
     if different < len(degrees):
-        warnings.append(
-            f"{file}: {key}: some of the {len(degrees)} cycles have the same increment ({listed})."
-        )
+        warnings.append(f"{file}: {key}: some of the {len(degrees)} cycles have the same increment ({listed}).")
     sources = [ValueSource(key="rf_phase_increment", value=listed, unit="deg", source=f"{file}: {key}")]
     text = "'absolute' (0: all pulses have the same phase) or 'alternating' (0: the 0°/180° scheme)"
     stated = common_text(sidecars, REFERENCE_KEY, expected=text, advice="Correct or remove the key.")

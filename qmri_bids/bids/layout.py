@@ -62,9 +62,7 @@ def list_subjects(bids_dir: Path) -> tuple[str, ...]:
     """Return the labels of all subject folders, sorted, without indexing the dataset."""
     if not bids_dir.is_dir():
         raise BidsInputError(f"{bids_dir}: expected the folder of a BIDS dataset, found no folder")
-    return tuple(
-        sorted(entry.name.removeprefix("sub-") for entry in bids_dir.glob("sub-*") if entry.is_dir())
-    )
+    return tuple(sorted(entry.name.removeprefix("sub-") for entry in bids_dir.glob("sub-*") if entry.is_dir()))
 
 
 def select_subjects(bids_dir: Path, labels: Sequence[str] | None) -> tuple[str, ...]:
@@ -136,9 +134,7 @@ def open_layout(bids_dir: Path, *, subjects: Iterable[str], database_dir: Path |
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(bids|sqlalchemy|upath)\b")
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"bids\b")
         try:
-            layout = BIDSLayout(
-                str(bids_dir.absolute()), validate=False, indexer=indexer, database_path=database
-            )
+            layout = BIDSLayout(str(bids_dir.absolute()), validate=False, indexer=indexer, database_path=database)
         except (ValueError, OSError) as error:
             raise BidsInputError(f"{bids_dir}: cannot be indexed: {error}") from error
     if reused:
@@ -158,9 +154,7 @@ def _ignore_patterns(labels: Sequence[str]) -> list[re.Pattern[str]]:
     return [
         re.compile(r"/\."),
         re.compile(rf"^/sub-(?!(?:{subjects})(?:/|$))[^/_]*(?:/|$)"),
-        re.compile(
-            r"^/(?!sub-)[^/]+/"
-        ),  # inside derivatives, sourcedata, code and whatever else lies at the top
+        re.compile(r"^/(?!sub-)[^/]+/"),  # inside derivatives, sourcedata, code and whatever else lies at the top
         re.compile(r"^/(?!sub-)[^/.]+$"),
         re.compile(rf"^/sub-[^/]+/(?:ses-[^/]+/)?(?:{'|'.join(NOT_INDEXED)})(?:/|$)"),
     ]
@@ -201,9 +195,7 @@ def load_filter_file(path: Path) -> dict[str, dict[str, Any]]:
     return content
 
 
-def query_files(
-    layout: BIDSLayout, *, filters: Mapping[str, Any] | None = None, **entities: Any
-) -> list[Path]:
+def query_files(layout: BIDSLayout, *, filters: Mapping[str, Any] | None = None, **entities: Any) -> list[Path]:
     """Return the files that match, sorted.
 
     Parameters

@@ -125,9 +125,7 @@ def _repetition_time(sidecars: Sequence[Sidecar], sources: list[ValueSource]) ->
             advice="Correct it.",
         )
     sources.append(
-        ValueSource(
-            key="repetition_time", value=f"{seconds_to_milliseconds(value):g}", unit="ms", source=origin
-        )
+        ValueSource(key="repetition_time", value=f"{seconds_to_milliseconds(value):g}", unit="ms", source=origin)
     )
     return value
 
@@ -167,9 +165,7 @@ def _echo_time(
                 found=f"{value:g}",
                 advice="Correct EchoTime or RepetitionTimeExcitation in the sidecar.",
             )
-    sources.append(
-        ValueSource(key="echo_time", value=f"{seconds_to_milliseconds(value):g}", unit="ms", source=origin)
-    )
+    sources.append(ValueSource(key="echo_time", value=f"{seconds_to_milliseconds(value):g}", unit="ms", source=origin))
     return value
 
 

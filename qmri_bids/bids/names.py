@@ -178,9 +178,7 @@ def output_path(
     stem = "_".join([*(f"{key}-{merged[key]}" for key in ENTITY_ORDER if key in merged), suffix])
     subject = root / f"sub-{merged['sub']}"
     # figures of all sessions stand in one folder, as the report of a subject finds them
-    folder = (
-        subject / f"ses-{merged['ses']}" if "ses" in merged and row.kind not in ("figure", "log") else subject
-    )
+    folder = subject / f"ses-{merged['ses']}" if "ses" in merged and row.kind not in ("figure", "log") else subject
     return folder / row.folder / f"{stem}{extension}"
 
 

@@ -11,9 +11,7 @@ from typing import Any, Literal
 from qmri_bids.bids.refusal import Refusal, ValueSource
 from qmri_bids.physics.protocol import BssfpProtocol
 
-LayoutKind = Literal[
-    "mag-phase", "real-imag", "complex", "split-mag-phase", "split-real-imag", "split-complex"
-]
+LayoutKind = Literal["mag-phase", "real-imag", "complex", "split-mag-phase", "split-real-imag", "split-complex"]
 
 
 @dataclass(frozen=True, kw_only=True)

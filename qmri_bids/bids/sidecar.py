@@ -114,11 +114,7 @@ def applicable_files(path: Path, *, root: Path, suffix: str, extension: str) -> 
         here = []
         for candidate in folder.glob(f"*{suffix}{extension}"):
             parts = parse_name(candidate)
-            if (
-                parts.suffix == suffix
-                and parts.extension == extension
-                and parts.entities.items() <= entities.items()
-            ):
+            if parts.suffix == suffix and parts.extension == extension and parts.entities.items() <= entities.items():
                 here.append(candidate)
         found += sorted(here, key=lambda candidate: (len(parse_name(candidate).entities), candidate.name))
     return found

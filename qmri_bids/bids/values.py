@@ -53,9 +53,7 @@ def read_number(sidecar: Sidecar, key: str, *, expected: str, advice: str) -> fl
     return float(value)  # type: ignore[arg-type]
 
 
-def common_number(
-    sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str
-) -> tuple[float, str] | None:
+def common_number(sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str) -> tuple[float, str] | None:
     """Return the number that all files of a run state and where, None if no file states it.
 
     Raises
@@ -79,9 +77,7 @@ def common_number(
     return numbers[0], f"{stating[0].origin(key)}: {key}"
 
 
-def common_text(
-    sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str
-) -> tuple[str, str] | None:
+def common_text(sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str) -> tuple[str, str] | None:
     """Return the text that all files of a run state and where, None if no file states it.
 
     Raises

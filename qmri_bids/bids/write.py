@@ -74,9 +74,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def write_map(
-    path: Path, array: ArrayLike, *, affine: NDArray[np.floating], metadata: Mapping[str, Any]
-) -> Path:
+def write_map(path: Path, array: ArrayLike, *, affine: NDArray[np.floating], metadata: Mapping[str, Any]) -> Path:
     """Write a map with a header of its own, and its sidecar.
 
     The sidecar is written first: a map that is there is complete.
@@ -159,14 +157,8 @@ def write_table(
 
 CONFOUND_DESCRIPTIONS: dict[str, dict[str, str]] = {
     "rf_phase_increment": {"Description": "RF phase increment of the cycle, absolute", "Units": "deg"},
-    **{
-        f"trans_{axis}": {"Description": f"Translation of the cycle along {axis}", "Units": "mm"}
-        for axis in "xyz"
-    },
-    **{
-        f"rot_{axis}": {"Description": f"Rotation of the cycle about {axis}", "Units": "rad"}
-        for axis in "xyz"
-    },
+    **{f"trans_{axis}": {"Description": f"Translation of the cycle along {axis}", "Units": "mm"} for axis in "xyz"},
+    **{f"rot_{axis}": {"Description": f"Rotation of the cycle about {axis}", "Units": "rad"} for axis in "xyz"},
     "framewise_displacement": {
         "Description": "Sum of the absolute changes of the six parameters since the cycle before, rotations "
         "on a sphere "

@@ -30,7 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("bids_dir", type=Path, help="root of the raw BIDS dataset (dataset_description.json lies in it)")
+    parser.add_argument(
+        "bids_dir", type=Path, help="root of the raw BIDS dataset (dataset_description.json lies in it)"
+    )
     parser.add_argument("output_dir", type=Path, help="folder of the derivatives; made if it does not exist")
     parser.add_argument("analysis_level", choices=("participant",), help="processing stage")
     parser.add_argument("--version", action="version", version=f"qmri_bids {__version__}")
@@ -108,7 +110,12 @@ def build_parser() -> argparse.ArgumentParser:
         "dipy's local shift on the three lowest configurations; default: %(default)s",
     )
     steps.add_argument(
-        "--ignore", nargs="+", choices=IGNORABLE_STEPS, default=(), metavar="STEP", help="steps to leave out: %(choices)s"
+        "--ignore",
+        nargs="+",
+        choices=IGNORABLE_STEPS,
+        default=(),
+        metavar="STEP",
+        help="steps to leave out: %(choices)s",
     )
 
     resources = parser.add_argument_group("resources")
@@ -131,7 +138,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="folder of intermediate results, outside bids_dir; default: ./work",
     )
-    resources.add_argument("--clean-workdir", action="store_true", help="empty this participant's part of work_dir first")
+    resources.add_argument(
+        "--clean-workdir", action="store_true", help="empty this participant's part of work_dir first"
+    )
     resources.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first run that fails")
     resources.add_argument("--notrack", action="store_true", help="accepted for habit's sake: there is no telemetry")
     return parser

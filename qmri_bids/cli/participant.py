@@ -160,5 +160,10 @@ def _steps(runs: tuple[PcBssfpRun, ...], options: ProcessingOptions) -> list[Ste
             steps.append(f"b1_{run.b1.method.lower()}")
             if run.b1.anatomical is not None:
                 steps.append(("b1_registration", {"size": f"{MEDIAN_SIZE:g} mm"}))
-    steps += ["signal_model", *ESTIMATORS[options.estimator].methods, "magnetization_transfer", "failed_voxels"]
+    steps += [
+        "signal_model",
+        *ESTIMATORS[options.estimator].methods,
+        "magnetization_transfer",
+        "failed_voxels",
+    ]
     return steps

@@ -47,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _start_logging(verbosity: int) -> None:
     logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+        level=logging.WARNING,
+        format="%(asctime)s %(levelname)-7s %(message)s",
+        datefmt="%H:%M:%S",
+        stream=sys.stderr,
     )
     logger.setLevel(logging.DEBUG if verbosity else logging.INFO)
     if verbosity > 1:
@@ -89,9 +92,7 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
             sessions = tuple(each for each in there if each in wanted)
             if not sessions:
                 logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), there)
-        plans += [
-            find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions
-        ]
+        plans += [find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions]
     from qmri_bids.workflows.planning import refuse_unsupported
 
     return refuse_unsupported(plans, estimator=options.bssfp_estimator)
@@ -158,7 +159,10 @@ def _validate(options: argparse.Namespace) -> list[str]:
     """Return what bids-validator finds wrong, as one sentence; it never stops the processing."""
     if options.skip_bids_validation:
         return ["The dataset was not validated, as asked (--skip-bids-validation)."]
-    program = shutil.which("bids-validator-deno", path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+    program = shutil.which(
+        "bids-validator-deno",
+        path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]),
+    )
     if program is None:
         return ["bids-validator-deno was not found: the dataset was not validated."]
     done = subprocess.run(

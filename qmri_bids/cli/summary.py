@@ -28,6 +28,4 @@ def summary_table(results: Sequence[ParticipantResult]) -> str:
 
 
 def _indented(text: str) -> list[str]:
-    return textwrap.wrap(
-        text, width=WIDTH, initial_indent=" " * 15, subsequent_indent=" " * 15, break_long_words=False
-    )
+    return textwrap.wrap(text, width=WIDTH, initial_indent=" " * 15, subsequent_indent=" " * 15, break_long_words=False)

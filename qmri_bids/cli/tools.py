@@ -17,9 +17,7 @@ DEFAULT_VOXEL_SIZE = 2.0
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `qmri-tools`."""
-    parser = argparse.ArgumentParser(
-        prog="qmri-tools", description="Tools around qmri_bids.", allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser(prog="qmri-tools", description="Tools around qmri_bids.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"qmri-tools {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_simulate(commands.add_parser("simulate", help="write a simulated BIDS dataset with its truth"))
@@ -34,10 +32,19 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subjects", type=int, default=1, metavar="N", help="default: %(default)s")
     parser.add_argument("--sessions", type=int, default=0, metavar="N", help="sessions a subject; 0 for none (default)")
     parser.add_argument(
-        "--matrix", type=int, nargs=3, default=DEFAULT_MATRIX, metavar=("X", "Y", "Z"), help="default: 96 112 96"
+        "--matrix",
+        type=int,
+        nargs=3,
+        default=DEFAULT_MATRIX,
+        metavar=("X", "Y", "Z"),
+        help="default: 96 112 96",
     )
     parser.add_argument(
-        "--voxel-size", type=float, default=DEFAULT_VOXEL_SIZE, metavar="MM", help="isotropic; default: %(default)s mm"
+        "--voxel-size",
+        type=float,
+        default=DEFAULT_VOXEL_SIZE,
+        metavar="MM",
+        help="isotropic; default: %(default)s mm",
     )
     parser.add_argument(
         "--phase-cycles", type=int, default=12, metavar="N", help="evenly spaced cycles; default: %(default)s"

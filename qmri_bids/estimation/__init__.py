@@ -1,0 +1,1 @@
+"""From signals to parameters with their uncertainty."""

@@ -81,9 +81,7 @@ class Estimator(Protocol):
         """Return what a reader of the maps must know of this estimator at this protocol, one sentence each."""
         ...
 
-    def estimate(
-        self, cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol, known: KnownMaps
-    ) -> Estimate:
+    def estimate(self, cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol, known: KnownMaps) -> Estimate:
         """Estimate from complex cycles of shape (..., N); the known maps have shape (...)."""
         ...
 

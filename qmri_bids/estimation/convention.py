@@ -55,7 +55,9 @@ def precession_sense(cycles: NDArray[np.complexfloating], *, protocol: BssfpProt
     """
     if not protocol.is_evenly_spaced:
         return Sense(
-            sign=0, ratio=math.nan, sentence="Sense of precession not checked: increments are not evenly spaced."
+            sign=0,
+            ratio=math.nan,
+            sentence="Sense of precession not checked: increments are not evenly spaced.",
         )
     ernst = math.acos(math.exp(-protocol.repetition_time / SHORTEST_TISSUE_T1))
     if protocol.flip_angle <= ernst:
@@ -68,12 +70,10 @@ def precession_sense(cycles: NDArray[np.complexfloating], *, protocol: BssfpProt
             ),
         )
     modes = configurations(cycles, rf_phase_increment=protocol.rf_phase_increment, orders=(-1, 1))
-    energy = np.sum(np.abs(modes.reshape(-1, 2)) ** 2, axis=0, dtype=np.float64)
+    energy = np.square(np.abs(modes.reshape(-1, 2)), dtype=np.float64).sum(axis=0)
     ratio = float(energy[0] / energy[1]) if energy[1] > 0 else math.inf
     if ratio > 1.1:
-        return Sense(
-            sign=1, ratio=ratio, sentence=f"Sense of precession as in the model (|F-1|²/|F1|² = {ratio:.2f})."
-        )
+        return Sense(sign=1, ratio=ratio, sentence=f"Sense of precession as in the model (|F-1|²/|F1|² = {ratio:.2f}).")
     if ratio < 1 / 1.1:
         return Sense(
             sign=-1,

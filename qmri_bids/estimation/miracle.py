@@ -33,9 +33,7 @@ class Miracle(SteadyStateEstimator):
         self, cycles: torch.Tensor, b1: torch.Tensor, protocol: BssfpProtocol
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return T1 [s], T2 [s] and θ [rad]; see `SteadyStateEstimator.solve`."""
-        modes = configurations(
-            cycles, rf_phase_increment=protocol.rf_phase_increment, orders=(-1, 0, 1)
-        )
+        modes = configurations(cycles, rf_phase_increment=protocol.rf_phase_increment, orders=(-1, 0, 1))
         minus, zero, plus = modes.unbind(dim=-1)
         r_minus = minus.abs() / zero.abs()
         r_plus = plus.abs() / zero.abs()

@@ -14,6 +14,7 @@ from qmri_bids.networks.features import signal_features
 from qmri_bids.physics.bssfp import ALIASING_FREE_CYCLES
 from qmri_bids.physics.protocol import BssfpProtocol
 
+
 class Network(SteadyStateEstimator):
     """The complex network of Birk et al. 2025, trained for one number of cycles.
 
@@ -69,9 +70,7 @@ class Network(SteadyStateEstimator):
         """Return the range of the training, T1 and T2 scaled to this TR."""
         tr = protocol.repetition_time
         t1, t2 = self.card.t1_over_tr, self.card.t2_over_tr
-        return ValidRange(
-            t1=(t1[0] * tr, t1[1] * tr), t2=(t2[0] * tr, t2[1] * tr), flip_angle=self.card.flip_angle
-        )
+        return ValidRange(t1=(t1[0] * tr, t1[1] * tr), t2=(t2[0] * tr, t2[1] * tr), flip_angle=self.card.flip_angle)
 
     def solve(
         self, cycles: torch.Tensor, b1: torch.Tensor, protocol: BssfpProtocol

@@ -76,9 +76,7 @@ class SteadyStateEstimator(ABC):
         """Return the range outside which a voxel is flagged OUT_OF_RANGE."""
         return ValidRange()
 
-    def estimate(
-        self, cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol, known: KnownMaps
-    ) -> Estimate:
+    def estimate(self, cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol, known: KnownMaps) -> Estimate:
         """Estimate T1, T2, M0 and off-resonance with their standard deviations.
 
         Parameters
@@ -170,9 +168,7 @@ class SteadyStateEstimator(ABC):
         flip_angle = b1 * protocol.flip_angle
         status = np.full(len(usable), Status.CONVERGED, dtype=np.uint8)
         outside = ~(
-            _within(result["T1"], bounds.t1)
-            & _within(result["T2"], bounds.t2)
-            & _within(flip_angle, bounds.flip_angle)
+            _within(result["T1"], bounds.t1) & _within(result["T2"], bounds.t2) & _within(flip_angle, bounds.flip_angle)
         )
         status[outside] = Status.OUT_OF_RANGE
         solved = np.isfinite(result["T1"]) & np.isfinite(result["T2"]) & np.isfinite(result["T1_stdev"])

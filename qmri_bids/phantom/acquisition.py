@@ -68,9 +68,7 @@ def truncate(points: NDArray[np.complexfloating], *, number: int, axis: int) -> 
     ramp = np.exp(-2j * np.pi * frequencies * (0.5 / factor - 0.5) / number) / factor
     shape = [1] * points.ndim
     shape[axis] = number
-    spectrum: NDArray[np.complexfloating] = np.take(
-        fft(points, axis=axis), frequencies.astype(int), axis=axis
-    )
+    spectrum: NDArray[np.complexfloating] = np.take(fft(points, axis=axis), frequencies.astype(int), axis=axis)
     spectrum *= ramp.reshape(shape).astype(spectrum.dtype)
     return spectrum
 

@@ -169,9 +169,7 @@ def _template() -> dict[str, Volume]:
 
     def signed(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         outside, inside = distance_to(~mask), distance_to(mask)
-        distance: NDArray[np.float32] = gaussian_filter(
-            (outside - inside).astype(np.float32) * shell.spacing, 0.7
-        )
+        distance: NDArray[np.float32] = gaussian_filter((outside - inside).astype(np.float32) * shell.spacing, 0.7)
         return distance
 
     # Closing by 6 mm bridges the fissures, by 40 mm the base of the skull: the latter is what carries the

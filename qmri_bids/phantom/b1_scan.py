@@ -127,9 +127,7 @@ def scan_b1(
     first, second = images[..., 0], images[..., 1]
     anatomical = np.abs(first)
     seen = anatomical > max(SIGNAL_THRESHOLD * stdev, 0.02 * float(anatomical.max()))
-    ratio = np.divide(
-        (second * first.conj()).real, anatomical**2, out=np.full_like(anatomical, 2.0), where=seen
-    )
+    ratio = np.divide((second * first.conj()).real, anatomical**2, out=np.full_like(anatomical, 2.0), where=seen)
     seen &= np.abs(ratio) <= 1.0
     flip_angle = np.where(seen, np.arccos(np.where(seen, ratio, 1.0)), 0.0).astype(np.float32)
     return B1Scan(grid=grid, anatomical=anatomical, flip_angle=flip_angle)

@@ -160,9 +160,7 @@ def _complete_or_absent(output_dir: Path) -> Iterator[Path]:
     # written.
     parent = output_dir if present else output_dir.parent
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=".simulating-", dir=parent, ignore_cleanup_errors=True
-    ) as temporary:
+    with tempfile.TemporaryDirectory(prefix=".simulating-", dir=parent, ignore_cleanup_errors=True) as temporary:
         build = Path(temporary) / "dataset"
         build.mkdir()
         yield build

@@ -27,15 +27,11 @@ def smooth_variation(grid: Volume, *, length: float, rng: np.random.Generator) -
     """
     from scipy.ndimage import gaussian_filter
 
-    field = gaussian_filter(
-        rng.standard_normal(grid.data.shape).astype(np.float32), length / grid.spacing, mode="wrap"
-    )
+    field = gaussian_filter(rng.standard_normal(grid.data.shape).astype(np.float32), length / grid.spacing, mode="wrap")
     return grid.with_data(np.tanh((field - field.mean()) / field.std()))
 
 
-def transmit_field(
-    grid: Volume, *, semi_axes: tuple[float, float, float], rng: np.random.Generator
-) -> Volume:
+def transmit_field(grid: Volume, *, semi_axes: tuple[float, float, float], rng: np.random.Generator) -> Volume:
     """Return B1+ over its nominal value, from 0.7 at the rim to 1.25 in the middle of the head.
 
     The central brightening of a 3 T body coil: a bell over the head's ellipsoid, tilted and modulated by
@@ -59,9 +55,7 @@ def transmit_field(
     return grid.with_data(0.70 + 0.55 * level)
 
 
-def susceptibility_field(
-    air: NDArray[np.floating], *, spacing: float, field_strength: float
-) -> NDArray[np.float32]:
+def susceptibility_field(air: NDArray[np.floating], *, spacing: float, field_strength: float) -> NDArray[np.float32]:
     """Return the off-resonance of a distribution of air in tissue [Hz], main field along z.
 
     First-order dipole field with the Lorentz sphere: ΔB(k) = (1/3 - kz²/k²) χ(k) B0 (Marques and Bowtell,
@@ -106,9 +100,7 @@ def shim(field: NDArray[np.float32], *, points: Points, region: NDArray[np.bool_
         Where the fit counts, shape (x, y, z).
     """
     x, y, z = points / 100.0
-    terms = np.stack(
-        [np.ones_like(x), x, y, z, x * y, y * z, x * z, x**2 - y**2, 2.0 * z**2 - x**2 - y**2], axis=1
-    )
+    terms = np.stack([np.ones_like(x), x, y, z, x * y, y * z, x * z, x**2 - y**2, 2.0 * z**2 - x**2 - y**2], axis=1)
     inside = region.ravel()
     coefficients, *_ = np.linalg.lstsq(terms[inside], field.ravel()[inside], rcond=None)
     return (field.ravel() - terms @ coefficients).reshape(field.shape).astype(np.float32)

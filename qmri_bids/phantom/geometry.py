@@ -42,9 +42,7 @@ class Grid:
         affine = self.affine.copy()
         affine[:3, :3] /= factor
         affine[:3, 3] += affine[:3, :3] @ np.full(3, 0.5 * (1 - factor))
-        return Grid(
-            shape=(self.shape[0] * factor, self.shape[1] * factor, self.shape[2] * factor), affine=affine
-        )
+        return Grid(shape=(self.shape[0] * factor, self.shape[1] * factor, self.shape[2] * factor), affine=affine)
 
     def slab_points(self, start: int, stop: int) -> Points:
         """Return the positions of the voxels with first index in [start, stop), in C order, shape (3, n)."""
@@ -88,9 +86,7 @@ class Pose:
         return matrix
 
 
-def draw_poses(
-    *, number: int, motion: float, reference: int | None, rng: np.random.Generator
-) -> tuple[Pose, ...]:
+def draw_poses(*, number: int, motion: float, reference: int | None, rng: np.random.Generator) -> tuple[Pose, ...]:
     """Return one pose for every volume.
 
     Parameters
@@ -153,9 +149,7 @@ def prescribe(
     needed = 2.0 * np.max(reach + motion + swing * (motion > 0.0), axis=1)
     field_of_view = np.array(matrix) * voxel_size
     name, order = ("axial", [0, 1, 2]) if field_of_view[2] >= AXIAL_COVERAGE else ("sagittal", [1, 2, 0])
-    axes = " × ".join(
-        ("left-right", "posterior-anterior", "inferior-superior")[direction] for direction in order
-    )
+    axes = " × ".join(("left-right", "posterior-anterior", "inferior-superior")[direction] for direction in order)
     if np.any(field_of_view < needed[order]):
         found = " × ".join(f"{size:.0f}" for size in field_of_view)
         wanted = " × ".join(f"{size:.0f}" for size in np.ceil(needed[order]))

@@ -88,7 +88,10 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
                 spread[inside] = sample.m0 / getattr(sample, name)
                 weight = np.zeros(inside.shape, dtype=np.float32)
                 weight[inside] = sample.m0
-                below, above = block_sum(np.where(counted, spread, 0.0)), block_sum(np.where(counted, weight, 0.0))
+                below, above = (
+                    block_sum(np.where(counted, spread, 0.0)),
+                    block_sum(np.where(counted, weight, 0.0)),
+                )
             else:
                 spread[inside] = getattr(sample, name)
                 below, above = block_sum(counted), block_sum(np.where(counted, spread, 0.0))
@@ -97,6 +100,4 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
     share = np.stack([fractions[label] for label in BRAIN_LABELS])
     mask = share.sum(axis=0) >= 0.5
     winner = np.array(BRAIN_LABELS, dtype=np.uint8)[np.argmax(share, axis=0)]
-    return Truth(
-        fractions=fractions, segmentation=np.where(mask, winner, 0).astype(np.uint8), brain=mask, **means
-    )
+    return Truth(fractions=fractions, segmentation=np.where(mask, winner, 0).astype(np.uint8), brain=mask, **means)

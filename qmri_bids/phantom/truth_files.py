@@ -17,8 +17,7 @@ from qmri_bids.units import fraction_to_percent, radians_to_degrees
 _COLOURS = {Label.GM: "#7f7f7f", Label.WM: "#f2f2f2", Label.CSF: "#4fa3d1"}
 _NAMES = {Label.GM: "Gray Matter", Label.WM: "White Matter", Label.CSF: "Cerebrospinal Fluid"}
 _MIXED = (
-    "mean over the points of grey matter, white matter and cerebrospinal fluid in the voxel, "
-    "NaN where there is none"
+    "mean over the points of grey matter, white matter and cerebrospinal fluid in the voxel, NaN where there is none"
 )
 _MEAN_RATE = (
     "of the mean relaxation rate, weighted by M0, of the grey matter, white matter and cerebrospinal fluid in the "
@@ -119,10 +118,7 @@ def _write_poses(stem: Path, poses: Sequence[Pose], *, increments: Sequence[floa
     """Write where the head was: one row a volume."""
     columns = ["translation_x", "translation_y", "translation_z", "rotation_x", "rotation_y", "rotation_z"]
     rows: list[list[object]] = [
-        [
-            f"{value:.6f}"
-            for value in (*pose.translation, *(radians_to_degrees(angle) for angle in pose.rotation))
-        ]
+        [f"{value:.6f}" for value in (*pose.translation, *(radians_to_degrees(angle) for angle in pose.rotation))]
         for pose in poses
     ]
     convention = (
@@ -132,8 +128,7 @@ def _write_poses(stem: Path, poses: Sequence[Pose], *, increments: Sequence[floa
         "axes, first about x."
     )
     columns_described = {
-        name: {"Description": convention, "Units": "mm" if name.startswith("t") else "deg"}
-        for name in columns
+        name: {"Description": convention, "Units": "mm" if name.startswith("t") else "deg"} for name in columns
     }
     if increments is not None:
         columns.append("rf_phase_increment")

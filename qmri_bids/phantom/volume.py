@@ -45,15 +45,11 @@ class Volume:
 
     def points(self) -> Points:
         """Return the positions of all voxel centres [mm], shape (3, n), in C order."""
-        axes = [
-            start + self.spacing * np.arange(n) for start, n in zip(self.origin, self.data.shape, strict=True)
-        ]
+        axes = [start + self.spacing * np.arange(n) for start, n in zip(self.origin, self.data.shape, strict=True)]
         return np.stack(np.meshgrid(*axes, indexing="ij")).reshape(3, -1)
 
 
-def empty_volume(
-    *, lower: tuple[float, float, float], upper: tuple[float, float, float], spacing: float
-) -> Volume:
+def empty_volume(*, lower: tuple[float, float, float], upper: tuple[float, float, float], spacing: float) -> Volume:
     """Return a volume of zeros whose grid covers the box from `lower` to `upper` [mm]."""
     shape = tuple(int(np.ceil((high - low) / spacing)) + 1 for low, high in zip(lower, upper, strict=True))
     return Volume(data=np.zeros(shape, dtype=np.float32), origin=lower, spacing=spacing)

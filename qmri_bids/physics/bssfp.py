@@ -150,8 +150,10 @@ def amplitude(
     e2 = xp.exp(-protocol.repetition_time / t2)
     p, _ = _denominator(e1, e2, xp.cos(flip_angle))
     decay = xp.exp(-protocol.echo_time / t2)
-    return m0 * ((1.0 - e1) * xp.sin(flip_angle) / p * decay) * _complex_phase(
-        2.0 * math.pi * protocol.echo_time * off_resonance
+    return (
+        m0
+        * ((1.0 - e1) * xp.sin(flip_angle) / p * decay)
+        * _complex_phase(2.0 * math.pi * protocol.echo_time * off_resonance)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,6 @@ class BssfpProtocol:
         """Whether the increments sample the circle evenly, in any order: the condition for a discrete Fourier transform."""
         turn = 2.0 * math.pi
         ordered = sorted(increment % turn for increment in self.rf_phase_increment)
-        gaps = [after - before for before, after in zip(ordered, ordered[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(ordered)]
         gaps.append(ordered[0] + turn - ordered[-1])
         return all(abs(gap - turn / self.number_of_cycles) < 1e-3 for gap in gaps)

@@ -17,9 +17,7 @@ MEDIAN_SIZE = 13.0
 PLAUSIBLE_RANGE = (0.3, 1.7)
 """Ratios outside are counted and named: no transmit coil reaches them in a head."""
 _COARSE_VOXEL = 2.6
-_SCHEDULE = Schedule(
-    iterations=(1000, 500, 200), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0), sampling_rate=0.5
-)
+_SCHEDULE = Schedule(iterations=(1000, 500, 200), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0), sampling_rate=0.5)
 """For a bSSFP image of `_COARSE_VOXEL` [mm], finer than any B1 scan."""
 LARGEST_TRANSLATION = 50.0
 """A registration of two scans of one session that moves the head further [mm] has failed."""
@@ -54,9 +52,7 @@ class RegistrationFailed(RuntimeError):
     """Two scans of a session could not be aligned; the message says by what this was seen."""
 
 
-def b1_from_tb1tfl(
-    famp: NDArray[np.floating], *, nominal_flip_angle: float
-) -> tuple[NDArray[np.float32], str]:
+def b1_from_tb1tfl(famp: NDArray[np.floating], *, nominal_flip_angle: float) -> tuple[NDArray[np.float32], str]:
     """Return the B1 ratio of a turbo-FLASH flip angle image (TB1TFL): degrees × 10.
 
     Parameters
@@ -106,8 +102,7 @@ def b1_from_tb1map(values: NDArray[np.floating]) -> tuple[NDArray[np.float32], s
     if 50.0 <= median <= 150.0:
         return clean / np.float32(100.0), f"TB1map was read as percent (median {median:.1f})."
     raise ValueError(
-        f"the median of TB1map is {median:g}; expected about 1 (ratio) or about 100 (percent of the nominal "
-        "flip angle)"
+        f"the median of TB1map is {median:g}; expected about 1 (ratio) or about 100 (percent of the nominal flip angle)"
     )
 
 
@@ -157,9 +152,7 @@ def register_b1(
     valid = np.isfinite(b1) & (b1 > 0)
     if anatomical is None:
         transform, similarity = np.eye(4), (math.nan, math.nan)
-        sentence = (
-            "The B1 scan has no anatomical image: it was aligned to the bSSFP scan by its header alone."
-        )
+        sentence = "The B1 scan has no anatomical image: it was aligned to the bSSFP scan by its header alone."
     else:
         valid &= head_mask(anatomical)
         transform, similarity = _register_anatomical(

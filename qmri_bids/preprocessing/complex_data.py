@@ -47,12 +47,8 @@ class _PhaseScale:
 _TURN = 2.0 * math.pi
 _ROUNDING = 1e-3
 _SCALES = (
-    _PhaseScale(
-        name="radians", low=(-_TURN - _ROUNDING, 0.0), high=(0.0, _TURN + _ROUNDING), zero=0.0, factor=1.0
-    ),
-    _PhaseScale(
-        name="Siemens 0..4095", low=(0.0, 200.0), high=(3900.0, 4096.0), zero=2048.0, factor=math.pi / 2048.0
-    ),
+    _PhaseScale(name="radians", low=(-_TURN - _ROUNDING, 0.0), high=(0.0, _TURN + _ROUNDING), zero=0.0, factor=1.0),
+    _PhaseScale(name="Siemens 0..4095", low=(0.0, 200.0), high=(3900.0, 4096.0), zero=2048.0, factor=math.pi / 2048.0),
     _PhaseScale(
         name="Siemens -4096..4095",
         low=(-4096.0, -3900.0),
@@ -103,9 +99,7 @@ def phase_to_radians(phase: NDArray[Any], *, units: str) -> tuple[NDArray[np.flo
             f"Units of the phase images must be 'rad' or 'arbitrary', found {units!r}; correct the sidecar"
         )
     if phase.size == 0 or not np.all(np.isfinite(phase)):
-        raise ValueError(
-            "the phase images hold values that are not finite (NaN or infinite); export them again"
-        )
+        raise ValueError("the phase images hold values that are not finite (NaN or infinite); export them again")
     low, high = float(phase.min()), float(phase.max())
     if low == high:
         raise ValueError(f"the phase images are constant ({low:g}): no phase was stored in them")
@@ -197,9 +191,7 @@ def load_cycles(
         decisions = ("Complex cycles were read from complex images.",)
     else:
         cycles = arrays["magnitude"]
-        decisions = (
-            "Only magnitude images were found: the phase is not known, and no method that needs it can run.",
-        )
+        decisions = ("Only magnitude images were found: the phase is not known, and no method that needs it can run.",)
     return CycleSeries(
         cycles=cycles.astype(np.complex64, copy=False),
         affine=affine,
@@ -223,9 +215,7 @@ def _read_part(paths: tuple[Path, ...], *, dtype: type) -> tuple[NDArray[Any], N
         if volume.ndim == 4 and volume.shape[3] == 1:
             volume = volume[..., 0]
         if volume.ndim != 3:
-            raise ValueError(
-                f"{path}: one file for each cycle needs 3 dimensions, found the shape {volume.shape}"
-            )
+            raise ValueError(f"{path}: one file for each cycle needs 3 dimensions, found the shape {volume.shape}")
         if volumes:
             _check_same_grid(path, volume.shape, volume_affine, paths[0], volumes[0].shape, affine)
         volumes.append(volume)

@@ -50,9 +50,7 @@ def _remove_from_real(slab: NDArray[np.float32], slice_axis: int) -> NDArray[np.
     return gibbs_removal(slab + offset, slice_axis=slice_axis, inplace=False, num_processes=1) - offset
 
 
-def remove_gibbs_ringing(
-    volumes: NDArray[np.complexfloating], *, slice_axis: int, processes: int = 1
-) -> GibbsResult:
+def remove_gibbs_ringing(volumes: NDArray[np.complexfloating], *, slice_axis: int, processes: int = 1) -> GibbsResult:
     """Remove Gibbs ringing in the two axes across `slice_axis`.
 
     Parameters
@@ -152,9 +150,7 @@ def remove_gibbs_from_modes(
     if not _evenly_spaced(increments) or len(orders) >= number:
         result = remove_gibbs_ringing(cycles, slice_axis=slice_axis, processes=processes)
         reason = f"the {number} phase increments are not evenly spaced: every cycle was cleaned by itself."
-        return GibbsResult(
-            volumes=result.volumes, decisions=(*result.decisions, reason[0].upper() + reason[1:])
-        )
+        return GibbsResult(volumes=result.volumes, decisions=(*result.decisions, reason[0].upper() + reason[1:]))
     # Only the change of the cleaned configurations returns to the cycles: the others pass without rounding.
     transform = np.exp(1j * np.outer(increments, orders)).astype(np.complex64) / np.float32(number)
     modes = cycles.astype(np.complex64) @ transform

@@ -137,9 +137,7 @@ def _prepare(magnitude: NDArray[np.float32], *, level: Level, pool: ThreadPoolEx
 
     def one(cycle: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         image = np.ascontiguousarray(magnitude[..., cycle])
-        band = ndimage.gaussian_filter(image, level.smoothing) - ndimage.gaussian_filter(
-            image, level.high_pass
-        )
+        band = ndimage.gaussian_filter(image, level.smoothing) - ndimage.gaussian_filter(image, level.high_pass)
         gradient = np.stack(np.gradient(band)).astype(np.float32, copy=False)
         return ndimage.spline_filter(band, order=3, output=np.float32), gradient
 

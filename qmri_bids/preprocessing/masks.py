@@ -34,13 +34,13 @@ def head_mask(magnitude: NDArray[np.floating]) -> NDArray[np.bool_]:
     """
     from scipy import ndimage
 
+    if not np.ptp(magnitude) > 0.0:
+        raise ValueError("the magnitude image is constant: no head in it")
     smooth = ndimage.gaussian_filter(np.asarray(magnitude, dtype=np.float32), 1.0)
     # The threshold between noise and tissue lies low: on the square root all tissue is one class.
     bright = np.sqrt(smooth)
     above = bright > _otsu(bright)
-    labels, count = ndimage.label(above)
-    if count == 0:
-        raise ValueError("the magnitude image is constant: no head in it")
+    labels, _ = ndimage.label(above)
     largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
     return ndimage.binary_fill_holes(largest)
 
@@ -65,9 +65,7 @@ def bounding_box(mask: NDArray[np.bool_], *, margin: int = 0) -> tuple[slice, ..
         occupied = np.flatnonzero(mask.any(axis=others))
         if occupied.size == 0:
             raise ValueError("the mask is empty")
-        box.append(
-            slice(max(0, int(occupied[0]) - margin), min(mask.shape[axis], int(occupied[-1]) + 1 + margin))
-        )
+        box.append(slice(max(0, int(occupied[0]) - margin), min(mask.shape[axis], int(occupied[-1]) + 1 + margin)))
     return tuple(box)
 
 
@@ -121,7 +119,7 @@ def _brain_mask(
         fixed_affine=template.affine,
         moving=small * first,
         moving_affine=small_affine,
-        schedule=Schedule(iterations=(1000, 500, 200), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0)),
+        schedule=Schedule(iterations=(1000, 500), shrink_factors=(4, 2), smoothing=(2, 1)),
         transform="Affine",
         initial="centre",
     )
@@ -140,7 +138,7 @@ def _brain_mask(
 
     mask = on_grid(magnitude.shape, affine)
     volume = float(mask.sum() * np.prod(size)) * 1e-6
-    # The guess holds some scalp, so that overlap is never perfect; without overlap the registration has failed.
+    # The guess holds some scalp, so that overlap is never perfect; without any the registration has failed.
     coarse = on_grid(small.shape, small_affine)
     sizes = int(coarse.sum()) + int(first.sum())
     overlap = 2.0 * np.count_nonzero(coarse & first) / sizes if sizes else 0.0
@@ -151,9 +149,7 @@ def _brain_mask(
             f"expected {_LEAST_OVERLAP} or more; check the orientation of the image "
             "and that it covers the head"
         )
-    return mask, (
-        f"The brain mask is that of the MNI template after affine registration ({volume:.2f} litres).",
-    )
+    return mask, (f"The brain mask is that of the MNI template after affine registration ({volume:.2f} litres).",)
 
 
 def shrink(
@@ -162,9 +158,7 @@ def shrink(
     """Return the image averaged over blocks of voxels, and its affine; the rest at the end is left out."""
     shape = [size // step for size, step in zip(image.shape, factor, strict=True)]
     cut = image[tuple(slice(0, size * step) for size, step in zip(shape, factor, strict=True))]
-    blocks = cut.reshape(
-        [length for size, step in zip(shape, factor, strict=True) for length in (size, step)]
-    )
+    blocks = cut.reshape([length for size, step in zip(shape, factor, strict=True) for length in (size, step)])
     coarse = np.asarray(affine, dtype=float).copy()
     coarse[:3, 3] += coarse[:3, :3] @ ((np.asarray(factor) - 1) / 2.0)
     coarse[:3, :3] *= np.asarray(factor)

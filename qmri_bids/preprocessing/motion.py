@@ -128,9 +128,7 @@ def correct_motion(
     )
 
 
-def motion_parameters(
-    transforms: NDArray[np.floating], *, centre: NDArray[np.floating]
-) -> NDArray[np.float64]:
+def motion_parameters(transforms: NDArray[np.floating], *, centre: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return translation [m] and rotation [rad] of rigid transforms.
 
     Parameters
@@ -220,17 +218,14 @@ def _refine(
     )
     corners = np.argwhere(head)[:: max(1, int(head.sum()) // 1000)]
     points = np.column_stack([corners, np.ones(len(corners))]) @ np.asarray(affine).T
-    change = np.linalg.norm(np.einsum("nij,pj->npi", transforms - start, points)[..., :3], axis=2).mean(
-        axis=1
-    )
+    change = np.linalg.norm(np.einsum("nij,pj->npi", transforms - start, points)[..., :3], axis=2).mean(axis=1)
     if not change.max() <= _CAPTURE_RANGE:
         return start, (
             f"The joint alignment of all cycles moved cycle {int(change.argmax()) + 1} by "
             f"{change.max():.1f} mm and was discarded: the motion is that of the first registration."
         )
     return transforms, (
-        f"All cycles were then aligned jointly on their edges, which moved the head by "
-        f"{change.max():.2f} mm or less."
+        f"All cycles were then aligned jointly on their edges, which moved the head by {change.max():.2f} mm or less."
     )
 
 

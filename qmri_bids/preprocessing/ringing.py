@@ -23,9 +23,7 @@ def _apodization(
     return apodize(cycles, processes=processes)
 
 
-def _subvoxel(
-    cycles: NDArray[np.complexfloating], rf_phase_increment: Sequence[float], processes: int
-) -> GibbsResult:
+def _subvoxel(cycles: NDArray[np.complexfloating], rf_phase_increment: Sequence[float], processes: int) -> GibbsResult:
     decisions: tuple[str, ...] = ()
     for axis in IN_PLANE_PASSES:
         result = remove_gibbs_from_modes(

@@ -116,9 +116,7 @@ def cycles_figure(
         axes = panel(left, GAP + row * (tile_height + GAP), 1.0, slices[number], limit)
         axes.text(0.03, 0.97, text, transform=axes.transAxes, va="top", **white)
         if number == reference:
-            axes.text(
-                0.02, 0.02, "reference", color="#f0e442", fontsize=7, transform=axes.transAxes, va="bottom"
-            )
+            axes.text(0.02, 0.02, "reference", color="#f0e442", fontsize=7, transform=axes.transAxes, va="bottom")
     return Figure(
         key=key,
         title=title,
@@ -185,9 +183,7 @@ def motion_figure(
             )
         axes.axhline(0.0, color="#999999", linewidth=0.6, zorder=0)
         _widen(axes, values, least=0.1)
-        axes.legend(
-            loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False, fontsize=9, handlelength=1.4
-        )
+        axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False, fontsize=9, handlelength=1.4)
     bottom.bar(cycles, np.nan_to_num(displacement), color="#5b6f7d", width=0.6)
     finite = displacement[np.isfinite(displacement)]
     bottom.set_ylim(0.0, 1.15 * max(float(finite.max(initial=0.0)), 0.1))
@@ -201,9 +197,7 @@ def motion_figure(
     for axes in (top, middle, bottom):
         _plain(axes)
         if reference is not None:
-            axes.axvspan(
-                reference + 0.5, reference + 1.5, color="#f0e442", alpha=0.35, zorder=-1, linewidth=0
-            )
+            axes.axvspan(reference + 0.5, reference + 1.5, color="#f0e442", alpha=0.35, zorder=-1, linewidth=0)
     canvas.align_ylabels([top, middle, bottom])
     if reference is not None:
         top.annotate(
@@ -283,9 +277,7 @@ def profile_figure(
         )
         values = (np.asarray(float(values[voxel])) for values in (t1, t2, b1, offset))
         first, second, field, shift = values
-        result: NDArray[np.complexfloating] = signal(
-            first, second, b1=field, off_resonance=shift, protocol=sampled
-        )
+        result: NDArray[np.complexfloating] = signal(first, second, b1=field, off_resonance=shift, protocol=sampled)
         return result
 
     at_cycles = model(protocol.rf_phase_increment)

@@ -69,9 +69,7 @@ def _nearest(picture: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[
     """Return for every pixel the index of the nearest colour of the palette, shape (rows, columns)."""
     from scipy.spatial import KDTree
 
-    packed = (picture.astype(np.uint32) * np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)).sum(
-        axis=-1, dtype=np.uint32
-    )
+    packed = (picture.astype(np.uint32) * np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)).sum(axis=-1, dtype=np.uint32)
     codes, inverse = np.unique(packed, return_inverse=True)
     colors = np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=-1)
     _, index = KDTree(palette.astype(float)).query(colors.astype(float))

@@ -94,9 +94,7 @@ def histogram_figure(
     )
 
 
-def _range(
-    style: MapStyle, values: NDArray[np.floating], window: tuple[float, float] | None
-) -> tuple[float, float]:
+def _range(style: MapStyle, values: NDArray[np.floating], window: tuple[float, float] | None) -> tuple[float, float]:
     """Return the range of a histogram [unit on display]."""
     if window is not None:
         return float(style.display(window[0])), float(style.display(window[1]))

@@ -95,9 +95,7 @@ def map_figure(
     if above:
         caption.append(f"{_percent(above)} of the voxels lie above the window.")
     if missing.any():
-        caption.append(
-            f"No value: {int(missing.sum()):,} voxels ({_percent(missing.sum() / count)} of the mask)."
-        )
+        caption.append(f"No value: {int(missing.sum()):,} voxels ({_percent(missing.sum() / count)} of the mask).")
         _swatch(panels, absent)
     if not inside.any():
         caption.append("No voxel of this map has a value.")
@@ -151,9 +149,7 @@ def quality_figure(
     for code, style in STATUS_STYLES.items():
         if code is not Status.OUTSIDE:
             share = float((status == code).sum()) / count
-            handles.append(
-                Patch(color=style.color, label=f"{int(code)}  {style.name}\n    {_percent(share)}")
-            )
+            handles.append(Patch(color=style.color, label=f"{int(code)}  {style.name}\n    {_percent(share)}"))
     panels.canvas.legend(
         handles=handles,
         loc="center left",
@@ -177,9 +173,7 @@ def _style(name: str, unit: str | None) -> MapStyle:
     """Return the style of a map, or one made for a map that has none."""
     if name in STYLES:
         if unit is not None and unit != STYLES[name].unit:
-            raise ValueError(
-                f"the map {name} is shown in {STYLES[name].unit}, found unit={unit!r}: leave unit out"
-            )
+            raise ValueError(f"the map {name} is shown in {STYLES[name].unit}, found unit={unit!r}: leave unit out")
         return STYLES[name]
     if unit is None:
         raise ValueError(f"the map {name!r} has no style (known: {', '.join(STYLES)}): give unit=")
@@ -235,9 +229,7 @@ def _color_bar(panels: Panels, drawn: Any, style: MapStyle, *, below: bool, abov
     bar.ax.tick_params(labelsize=8, width=0.6, length=3)
     unit = "a.u." if style.unit == "arbitrary" else style.unit
     text = f"{style.symbol} [{unit}]"
-    panels.canvas.text(
-        panels.right + 0.10 / WIDTH, 1.0 - 0.06 / panels.height, text, fontsize=9, ha="left", va="top"
-    )
+    panels.canvas.text(panels.right + 0.10 / WIDTH, 1.0 - 0.06 / panels.height, text, fontsize=9, ha="left", va="top")
 
 
 def _swatch(panels: Panels, color: str) -> None:
@@ -256,6 +248,4 @@ def _swatch(panels: Panels, color: str) -> None:
             linewidth=0.5,
         )
     )
-    panels.canvas.text(
-        left + 0.22 / WIDTH, bottom + 0.06 / panels.height, "no value", fontsize=8, va="center"
-    )
+    panels.canvas.text(left + 0.22 / WIDTH, bottom + 0.06 / panels.height, "no value", fontsize=8, va="center")

@@ -39,8 +39,7 @@ STEPS: dict[str, Sentence] = {
     ),
     "phase_scaling": Sentence(
         paragraph="preprocessing",
-        text="Complex data were formed from magnitude and phase; the phase was scaled from {found} to "
-        "radians.",
+        text="Complex data were formed from magnitude and phase; the phase was scaled from {found} to radians.",
     ),
     "motion": Sentence(
         paragraph="preprocessing",
@@ -82,8 +81,7 @@ STEPS: dict[str, Sentence] = {
     ),
     "b1_tb1tfl": Sentence(
         paragraph="b1",
-        text="The transmit field B1+ was measured with a preconditioning pulse and a TurboFLASH readout "
-        "[chung2010].",
+        text="The transmit field B1+ was measured with a preconditioning pulse and a TurboFLASH readout [chung2010].",
     ),
     "b1_tb1rfm": Sentence(
         paragraph="b1",
@@ -152,8 +150,7 @@ STEPS: dict[str, Sentence] = {
     ),
     "failed_voxels": Sentence(
         paragraph="outputs",
-        text="Voxels without a valid estimate hold no number (NaN) in every map; the quality mask "
-        "states the reason.",
+        text="Voxels without a valid estimate hold no number (NaN) in every map; the quality mask states the reason.",
     ),
 }
 """What every step says, by its key."""
@@ -205,9 +202,7 @@ def _filled(key: str, template: str, values: Mapping[str, object]) -> tuple[str,
     """Return the text of a step with its values and citations, and what it cites."""
     needed = {name for _, name, _, _ in string.Formatter().parse(template) if name}
     if missing := sorted(needed - set(values)):
-        raise ValueError(
-            f"the step {key!r} needs the values {', '.join(missing)}, found {sorted(values) or 'none'}"
-        )
+        raise ValueError(f"the step {key!r} needs the values {', '.join(missing)}, found {sorted(values) or 'none'}")
     references = []
     # Citations before values: a value with brackets is not a citation.
     pieces = template.split("[")
@@ -222,9 +217,7 @@ def _filled(key: str, template: str, values: Mapping[str, object]) -> tuple[str,
 def citation_markdown(text: str, references: Sequence[Reference]) -> str:
     """Return the methods text and its list of references as Markdown, for `logs/CITATION.md`."""
     lines = ["# Methods", "", text, "", "# References", ""]
-    lines += [
-        f"- {entry.full}" + (f" https://doi.org/{entry.doi}" if entry.doi else "") for entry in references
-    ]
+    lines += [f"- {entry.full}" + (f" https://doi.org/{entry.doi}" if entry.doi else "") for entry in references]
     return "\n".join(lines) + "\n"
 
 

@@ -73,9 +73,7 @@ class View:
         from nibabel.orientations import apply_orientation
 
         if np.shape(values)[:3] != self._shape:
-            raise ValueError(
-                f"values must have the shape of the mask {self._shape}, found {np.shape(values)}"
-            )
+            raise ValueError(f"values must have the shape of the mask {self._shape}, found {np.shape(values)}")
         oriented: NDArray[Any] = apply_orientation(np.asarray(values), self._orientation)
         return oriented
 
@@ -158,9 +156,7 @@ def lay_out(view: View, rows: Sequence[Sequence[Cut]], *, side: float = SIDE) ->
     heights = [scale * max(h for _, h in row) for row in sizes]
     height = sum(heights) + GAP * (len(rows) + 1)
     canvas = new_canvas(height=height)
-    canvas.add_artist(
-        Rectangle((0, 0), area / WIDTH, 1, transform=canvas.transFigure, color="black", zorder=-1)
-    )
+    canvas.add_artist(Rectangle((0, 0), area / WIDTH, 1, transform=canvas.transFigure, color="black", zorder=-1))
     axes = []
     top = height - GAP
     for row, row_sizes, row_height in zip(rows, sizes, heights, strict=True):
@@ -214,9 +210,7 @@ def show(panels: Panels, view: View, values: NDArray[Any], **options: Any) -> An
     """Draw a reoriented volume (or RGBA volume) into every panel and return the last image drawn."""
     drawn = None
     for axes, cut in panels.axes:
-        drawn = axes.imshow(
-            view.image(values, cut), origin="lower", aspect="auto", interpolation="nearest", **options
-        )
+        drawn = axes.imshow(view.image(values, cut), origin="lower", aspect="auto", interpolation="nearest", **options)
     return drawn
 
 

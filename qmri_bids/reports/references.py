@@ -79,8 +79,7 @@ REFERENCES: dict[str, Reference] = {
             "Björk et al., 2014",
             "Björk, M.; Ingle, R. R.; Gudmundson, E.; Stoica, P.; Nishimura, D. G.; Barral, J. K.",
             2014,
-            "Parameter estimation approach to banding artifact reduction in balanced steady-state free "
-            "precession",
+            "Parameter estimation approach to banding artifact reduction in balanced steady-state free precession",
             _MRM,
             "72:880-892",
             "10.1002/mrm.24986",
@@ -90,8 +89,7 @@ REFERENCES: dict[str, Reference] = {
             "Golub and Pereyra, 1973",
             "Golub, G. H.; Pereyra, V.",
             1973,
-            "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables "
-            "separate",
+            "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate",
             "SIAM Journal on Numerical Analysis",
             "10:413-432",
             "10.1137/0710036",
@@ -141,8 +139,7 @@ REFERENCES: dict[str, Reference] = {
             "Power et al., 2012",
             "Power, J. D.; Barnes, K. A.; Snyder, A. Z.; Schlaggar, B. L.; Petersen, S. E.",
             2012,
-            "Spurious but systematic correlations in functional connectivity MRI networks arise from subject "
-            "motion",
+            "Spurious but systematic correlations in functional connectivity MRI networks arise from subject motion",
             "NeuroImage",
             "59:2142-2154",
             "10.1016/j.neuroimage.2011.10.018",
@@ -160,8 +157,7 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "garyfallidis2014",
             "Garyfallidis et al., 2014",
-            "Garyfallidis, E.; Brett, M.; Amirbekian, B.; Rokem, A.; van der Walt, S.; Descoteaux, M.; "
-            "Nimmo-Smith, I.",
+            "Garyfallidis, E.; Brett, M.; Amirbekian, B.; Rokem, A.; van der Walt, S.; Descoteaux, M.; Nimmo-Smith, I.",
             2014,
             "Dipy, a library for the analysis of diffusion MRI data",
             _FRONTIERS,
@@ -202,8 +198,7 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "yarkoni2019",
             "Yarkoni et al., 2019",
-            "Yarkoni, T.; Markiewicz, C. J.; de la Vega, A.; Gorgolewski, K. J.; Salo, T.; Halchenko, Y. O.; "
-            "others",
+            "Yarkoni, T.; Markiewicz, C. J.; de la Vega, A.; Gorgolewski, K. J.; Salo, T.; Halchenko, Y. O.; others",
             2019,
             "PyBIDS: Python tools for BIDS datasets",
             "Journal of Open Source Software",
@@ -224,8 +219,7 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "gorgolewski2017",
             "Gorgolewski et al., 2017",
-            "Gorgolewski, K. J.; Alfaro-Almagro, F.; Auer, T.; Bellec, P.; Capotă, M.; Chakravarty, M. M.; "
-            "others",
+            "Gorgolewski, K. J.; Alfaro-Almagro, F.; Auer, T.; Bellec, P.; Capotă, M.; Chakravarty, M. M.; others",
             2017,
             "BIDS apps: improving ease of use, accessibility, and reproducibility of neuroimaging data "
             "analysis methods",
@@ -247,8 +241,7 @@ REFERENCES: dict[str, Reference] = {
         _article(
             "gorgolewski2011",
             "Gorgolewski et al., 2011",
-            "Gorgolewski, K.; Burns, C. D.; Madison, C.; Clark, D.; Halchenko, Y. O.; Waskom, M. L.; Ghosh, "
-            "S. S.",
+            "Gorgolewski, K.; Burns, C. D.; Madison, C.; Clark, D.; Halchenko, Y. O.; Waskom, M. L.; Ghosh, S. S.",
             2011,
             "Nipype: a flexible, lightweight and extensible neuroimaging data processing framework in Python",
             _FRONTIERS,

@@ -104,9 +104,7 @@ def _parts(run: RunReport) -> list[_Part]:
     parts = []
     for section, title in SECTION_TITLES.items():
         figures = tuple(figure for figure in run.figures if figure.section is section)
-        has_table = (section is Section.QUALITY and run.quality) or (
-            section is Section.HISTOGRAMS and run.statistics
-        )
+        has_table = (section is Section.QUALITY and run.quality) or (section is Section.HISTOGRAMS and run.statistics)
         if figures or has_table:
             parts.append(_Part(key=section, title=title, figures=figures))
     return parts

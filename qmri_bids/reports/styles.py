@@ -88,9 +88,7 @@ STYLES: dict[str, MapStyle] = {
         colormap="gray",
         note="The scale is that of the receiver.",
     ),
-    "off_resonance": MapStyle(
-        label="Off-resonance", symbol="ΔB0", unit="Hz", window=(-150, 150), colormap="RdBu_r"
-    ),
+    "off_resonance": MapStyle(label="Off-resonance", symbol="ΔB0", unit="Hz", window=(-150, 150), colormap="RdBu_r"),
     "B1": MapStyle(
         label="B1",
         symbol="B1",
@@ -161,12 +159,8 @@ class StatusStyle:
 
 
 STATUS_STYLES: dict[Status, StatusStyle] = {
-    Status.OUTSIDE: StatusStyle(
-        name="outside", meaning="Outside the brain mask, not estimated", color="#000000"
-    ),
-    Status.CONVERGED: StatusStyle(
-        name="converged", meaning="Estimated, the maps have a value", color="#3d5a6c"
-    ),
+    Status.OUTSIDE: StatusStyle(name="outside", meaning="Outside the brain mask, not estimated", color="#000000"),
+    Status.CONVERGED: StatusStyle(name="converged", meaning="Estimated, the maps have a value", color="#3d5a6c"),
     Status.OUT_OF_RANGE: StatusStyle(
         name="out of range", meaning="The estimate lies outside the range of the estimator", color="#e69f00"
     ),

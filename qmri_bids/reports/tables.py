@@ -30,9 +30,7 @@ def quality_rows(status: NDArray[np.uint8]) -> tuple[QualityRow, ...]:
     for code, style in STATUS_STYLES.items():
         voxels = int((status == code).sum())
         percent = None if code is Status.OUTSIDE or not inside else 100.0 * voxels / inside
-        rows.append(
-            QualityRow(code=int(code), name=style.name, meaning=style.meaning, voxels=voxels, percent=percent)
-        )
+        rows.append(QualityRow(code=int(code), name=style.name, meaning=style.meaning, voxels=voxels, percent=percent))
     return tuple(rows)
 
 
@@ -89,8 +87,7 @@ def convergence_check(rows: tuple[QualityRow, ...]) -> Check:
         name="Voxels with a value",
         value=f"{100 * share:.1f} % of {inside:,}",
         level=level,
-        explanation=f"Good from {100 * GOOD_SHARE:.0f} %, bad below {100 * USABLE_SHARE:.0f} % of the "
-        "brain mask.",
+        explanation=f"Good from {100 * GOOD_SHARE:.0f} %, bad below {100 * USABLE_SHARE:.0f} % of the brain mask.",
     )
 
 
@@ -107,13 +104,9 @@ def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: fl
     displacement = np.asarray(framewise_displacement, dtype=float)
     finite = displacement[np.isfinite(displacement)]
     if not finite.size:
-        return Check(
-            name="Motion", value="not estimated", level=Level.CHECK, explanation="No displacement is known."
-        )
+        return Check(name="Motion", value="not estimated", level=Level.CHECK, explanation="No displacement is known.")
     largest = float(finite.max())
-    level = (
-        Level.GOOD if largest < 0.5 * voxel_size else Level.CHECK if largest < 2.0 * voxel_size else Level.BAD
-    )
+    level = Level.GOOD if largest < 0.5 * voxel_size else Level.CHECK if largest < 2.0 * voxel_size else Level.BAD
     return Check(
         name="Motion",
         value=f"at most {1e3 * largest:.2f} mm between cycles",
@@ -125,9 +118,7 @@ def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: fl
 
 def style_of(name: str) -> MapStyle:
     """Return the style of a map, or the bare values under its own name."""
-    return STYLES.get(name) or MapStyle(
-        label=name, symbol=name, unit="arbitrary", window=None, colormap="viridis"
-    )
+    return STYLES.get(name) or MapStyle(label=name, symbol=name, unit="arbitrary", window=None, colormap="viridis")
 
 
 def regions(

@@ -161,9 +161,7 @@ def train(
     network.normalise_by(simulate(spec, 100_000, generator=torch.Generator().manual_seed(spec.seed + 2)).features)
     optimiser = torch.optim.Adam(network.parameters(), lr=spec.learning_rate, fused=True)
     steps = spec.epochs * math.ceil(spec.samples / spec.batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, T_max=steps, eta_min=spec.learning_rate / 100.0
-    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps, eta_min=spec.learning_rate / 100.0)
     losses: list[float] = []
     durations: list[float] = []
     for epoch in range(spec.epochs):

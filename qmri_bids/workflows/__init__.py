@@ -1,0 +1,1 @@
+"""Nipype workflows that carry BIDS files through preprocessing and estimation."""

@@ -110,9 +110,7 @@ def process_runs(
     stop_on_first_crash
         Stop at the first failure.
     """
-    workflow = init_qmri_wf(
-        runs=runs, options=options, bids_dir=bids_dir, output_dir=output_dir, work_dir=work_dir
-    )
+    workflow = init_qmri_wf(runs=runs, options=options, bids_dir=bids_dir, output_dir=output_dir, work_dir=work_dir)
     started = time.time()
     workflow.config["execution"] = {
         "crashdump_dir": str(crash_dir),
@@ -171,5 +169,3 @@ class _Progress:
             seconds = time.monotonic() - self._starts.get(node.fullname, time.monotonic())
             level = logging.INFO if status == "end" else logging.ERROR
             logger.log(level, "%s %s (%.1f s)", label, "done" if status == "end" else "FAILED", seconds)
-
-

@@ -66,7 +66,8 @@ def init_pcbssfp_wf(
     inputnode = pe.Node(IdentityInterface(fields=["run"]), name="inputnode")
     inputnode.inputs.run = run
     outputnode = pe.Node(
-        IdentityInterface(fields=["cycles", "magnitude", "mask", "b1", "estimate", "report"]), name="outputnode"
+        IdentityInterface(fields=["cycles", "magnitude", "mask", "b1", "estimate", "report"]),
+        name="outputnode",
     )
     load = pe.Node(LoadCycles(), name="load_cycles")
     mask = pe.Node(MaskBrain(), name="mask_brain")

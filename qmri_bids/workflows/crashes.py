@@ -45,7 +45,11 @@ def _read(path: Path) -> Crash:
     found = re.search(r"^Node: (\S+)", text, flags=re.MULTILINE)
     node = found.group(1) if found else path.stem
     step = node.rsplit(".", 1)[-1]
-    errors = re.findall(r"^[\t ]*((?:\w+\.)*(\w*(?:Error|Exception|Failed|Interrupt|Pool|Supported))\b:? ?.*)$", text, re.MULTILINE)
+    errors = re.findall(
+        r"^[\t ]*((?:\w+\.)*(\w*(?:Error|Exception|Failed|Interrupt|Pool|Supported))\b:? ?.*)$",
+        text,
+        re.MULTILINE,
+    )
     message, kind = errors[-1] if errors else ("the engine gave no reason", "")
     return Crash(
         node=node,

@@ -60,7 +60,8 @@ def write_derivatives(
         return output_path(output_dir, entities=run.entities, output=output)
 
     def add(output: str, array: Any, **metadata: Any) -> None:
-        content = map_metadata(output, **({"sources": sources, "protocol": run.protocol} | metadata))
+        known: dict[str, Any] = {"sources": sources, "protocol": run.protocol}
+        content = map_metadata(output, **known | metadata)
         written.append(write_map(path_of(output), array, affine=results.affine, metadata=content))
 
     estimated = {
@@ -82,7 +83,7 @@ def write_derivatives(
     add("fieldmap_magnitude", results.magnitude)
     add("preproc_magnitude", np.abs(results.cycles))
     if results.b1 is not None:
-        add("TB1map", fraction_to_percent(results.b1), sources=b1_sources, protocol=None)
+        add("TB1map", fraction_to_percent(1.0) * results.b1, sources=b1_sources, protocol=None)
     if results.motion is not None:
         written += _write_motion(results.motion, run=run, sources=sources, path_of=path_of)
     if results.b1_registration is not None:
@@ -92,9 +93,7 @@ def write_derivatives(
     return tuple(written)
 
 
-def _write_motion(
-    motion: Mapping[str, Any], *, run: PcBssfpRun, sources: list[str], path_of: Any
-) -> list[Path]:
+def _write_motion(motion: Mapping[str, Any], *, run: PcBssfpRun, sources: list[str], path_of: Any) -> list[Path]:
     transforms = write_transforms(path_of("cycle_transforms"), motion["transforms"])
     write_json(
         sidecar_path(transforms),
@@ -108,7 +107,5 @@ def _write_motion(
         columns[f"trans_{axis}"] = [metres_to_millimetres(each) for each in parameters[:, index]]
     for index, axis in enumerate("xyz"):
         columns[f"rot_{axis}"] = [float(each) for each in parameters[:, 3 + index]]
-    columns["framewise_displacement"] = [
-        metres_to_millimetres(each) for each in motion["framewise_displacement"]
-    ]
+    columns["framewise_displacement"] = [metres_to_millimetres(each) for each in motion["framewise_displacement"]]
     return [transforms, write_table(path_of("confounds"), columns, descriptions=CONFOUND_DESCRIPTIONS)]

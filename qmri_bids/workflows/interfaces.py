@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
 
 from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
 
@@ -151,7 +158,9 @@ class _AlignB1Input(BaseInterfaceInputSpec):
 
 class _AlignB1Output(TraitedSpec):
     b1 = File(exists=True, desc="actual over nominal flip angle on the grid of the target")
-    registration = File(exists=True, desc="transform, similarity, measured voxels and the aligned anatomical image (npz)")
+    registration = File(
+        exists=True, desc="transform, similarity, measured voxels and the aligned anatomical image (npz)"
+    )
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
 
 
@@ -246,10 +255,9 @@ class EstimateRelaxation(SimpleInterface):
                     f"{lost} voxels of the brain mask left the field of view in some cycle and were not estimated."
                 )
             inside &= covered
+        b1 = np.ones(int(inside.sum()), dtype=np.float32)
         if isdefined(self.inputs.b1):
             b1 = load_volume(self.inputs.b1)[0][inside]
-        else:
-            b1 = np.ones(int(inside.sum()), dtype=np.float32)
         protocol = self.inputs.protocol
         torch.set_num_threads(self.inputs.processes)
         estimator = ESTIMATORS[self.inputs.estimator].create()

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.estimation.base import Estimate
 from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, RunReport
 from qmri_bids.reports.figures import (
     cycles_figure,
@@ -76,9 +78,7 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
     if results.motion is not None:
         smallest = float(np.linalg.norm(results.affine[:3, :3], axis=0).min())
         checks.append(
-            motion_check(
-                results.motion["framewise_displacement"], voxel_size=millimetres_to_metres(smallest)
-            )
+            motion_check(results.motion["framewise_displacement"], voxel_size=millimetres_to_metres(smallest))
         )
     else:
         checks.append(Check(name="Motion", value="not corrected, as asked", level=Level.CHECK))
@@ -94,7 +94,7 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
     else:
         inside = results.b1[results.mask]
         low, high = (float(each) for each in np.nanpercentile(inside, (2, 98)))
-        plausible = 0.5 <= low and high <= 1.5
+        plausible = low >= 0.5 and high <= 1.5
         checks.append(
             Check(
                 name="B1",
@@ -125,41 +125,31 @@ def _figures(results: RunResults, *, run: PcBssfpRun) -> tuple[Figure, ...]:
     )
     if results.motion is not None:
         figures.append(
-            motion_figure(
-                results.motion["parameters"], results.motion["framewise_displacement"], reference=reference
-            )
+            motion_figure(results.motion["parameters"], results.motion["framewise_displacement"], reference=reference)
         )
     if results.b1 is not None:
         figures.append(map_figure(results.b1, affine=affine, mask=mask, name="B1"))
     if results.b1_registration is not None and run.b1 is not None and run.b1.anatomical is not None:
         figures.append(
-            registration_figure(
-                results.magnitude, results.b1_registration["anatomical"], affine=affine, mask=mask
-            )
+            registration_figure(results.magnitude, results.b1_registration["anatomical"], affine=affine, mask=mask)
         )
     half_band = 1.0 / (2.0 * protocol.repetition_time)
     for name in MAPS:
         window = (-half_band, half_band) if name == "off_resonance" else None
-        figures.append(
-            map_figure(estimate.values[name], affine=affine, mask=mask, name=name, window=window)
-        )
+        figures.append(map_figure(estimate.values[name], affine=affine, mask=mask, name=name, window=window))
     for name in MAPS:
         if name in estimate.stdev:
-            figures.append(
-                map_figure(estimate.stdev[name], affine=affine, mask=mask, name=f"{name}_stdev")
-            )
+            figures.append(map_figure(estimate.stdev[name], affine=affine, mask=mask, name=f"{name}_stdev"))
     figures.append(map_figure(estimate.residual, affine=affine, mask=mask, name="residual"))
-    figures.append(histogram_figure(estimate.values, mask=mask))
+    figures.append(histogram_figure(estimate.values, mask=mask, windows={"off_resonance": (-half_band, half_band)}))
     figures.append(quality_figure(estimate.status, affine=affine))
     return tuple(figure for figure in figures if figure is not None)
 
 
-def _inside(estimate, mask):  # type: ignore[no-untyped-def]
-    from qmri_bids.estimation.base import Estimate
-
+def _inside(estimate: Estimate, mask: NDArray[np.bool_]) -> Estimate:
+    """Return the estimate of the voxels of a mask."""
     return Estimate(
         values={name: values[mask] for name, values in estimate.values.items()},
-        stdev={},
         residual=estimate.residual[mask],
         status=estimate.status[mask],
     )

@@ -19,7 +19,7 @@ def save_volume(path: Path, data: NDArray[Any], affine: NDArray[np.floating]) ->
 
 def load_volume(path: str | Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return the array, mapped from the file where it can be, and the affine."""
-    image = nib.load(path)
+    image: Any = nib.load(path)
     return np.asanyarray(image.dataobj), image.affine
 
 

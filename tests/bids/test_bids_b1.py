@@ -175,18 +175,14 @@ def test_several_maps_need_a_choice(bare: Any) -> None:
 def test_choice_by_identifier(bare: Any) -> None:
     for run in ("run-1_", "run-2_"):
         bare.tfl(run=run)
-    bare.json(
-        bare.fmap / "sub-01_acq-famp_run-1_TB1TFL.json", {"FlipAngle": 80, "B0FieldIdentifier": "b1first"}
-    )
+    bare.json(bare.fmap / "sub-01_acq-famp_run-1_TB1TFL.json", {"FlipAngle": 80, "B0FieldIdentifier": "b1first"})
     bare.pcbssfp(change={"B0FieldSource": "b1first"})
     assert b1_of(bare).entities["run"] == "1"
 
 
 def test_only_map_is_used_though_intended_for_something_else(bare: Any) -> None:
     bare.tfl()
-    bare.json(
-        bare.fmap / "sub-01_acq-famp_TB1TFL.json", {"FlipAngle": 80, "IntendedFor": "anat/sub-01_T1w.nii.gz"}
-    )
+    bare.json(bare.fmap / "sub-01_acq-famp_TB1TFL.json", {"FlipAngle": 80, "IntendedFor": "anat/sub-01_T1w.nii.gz"})
     (run,) = bare.plan().pcbssfp
     assert run.b1 is not None
     assert "IntendedFor names other files only" in run.warnings[-1]

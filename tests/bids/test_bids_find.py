@@ -122,9 +122,7 @@ def test_a_4d_series_may_have_a_label_like_that_of_a_cycle(empty: Any) -> None:
 @pytest.mark.parametrize("alias", ["RfPhaseIncrement", "PhaseInc", "PhaseIncrements", "PhaseCycles"])
 def test_aliases_of_the_increment(empty: Any, alias: str) -> None:
     empty.pcbssfp(change={alias: empty.degrees}, without=("RFPhaseIncrement",))
-    np.testing.assert_allclose(
-        np.degrees(only_run(empty, no_b1=True).protocol.rf_phase_increment), empty.degrees
-    )
+    np.testing.assert_allclose(np.degrees(only_run(empty, no_b1=True).protocol.rf_phase_increment), empty.degrees)
 
 
 def test_alternating_reference_is_converted_to_absolute(empty: Any) -> None:
@@ -173,9 +171,7 @@ def test_runs_flip_angles_and_sessions_are_runs_of_their_own(empty: Any) -> None
         change={"FlipAngle": 30},
     )
     assert len(empty.plan(no_b1=True).pcbssfp) == 4
-    assert [run.label for run in empty.plan(no_b1=True, session="ses-b").pcbssfp] == [
-        "sub-01_ses-b_acq-pcbssfp_flip-1"
-    ]
+    assert [run.label for run in empty.plan(no_b1=True, session="ses-b").pcbssfp] == ["sub-01_ses-b_acq-pcbssfp_flip-1"]
     second = empty.plan(no_b1=True, run_label="run-02").pcbssfp
     assert [run.entities["flip"] for run in second] == ["1", "2"]
     filtered = empty.plan(no_b1=True, filters={"pcbssfp": {"run": 2, "flip": "2"}}).pcbssfp
@@ -206,16 +202,12 @@ def test_ordinary_balanced_ssfp_is_left_alone(raw: Any) -> None:
     assert any("CISS without phase cycles" in note for note in plan.notes)
 
 
-@pytest.mark.parametrize(
-    "name", ["bSSFP", "SSFP", "TRUFI", "TrueFISP", "FIESTA", "bFFE", "CISS", "Balanced FFE"]
-)
+@pytest.mark.parametrize("name", ["bSSFP", "SSFP", "TRUFI", "TrueFISP", "FIESTA", "bFFE", "CISS", "Balanced FFE"])
 def test_names_of_balanced_ssfp(name: str) -> None:
     assert is_balanced(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["SPGR", "FLASH", "spoiled SSFP", "SSFP-Echo", "PSIF", "DESS", "T1-FFE", "MPRAGE"]
-)
+@pytest.mark.parametrize("name", ["SPGR", "FLASH", "spoiled SSFP", "SSFP-Echo", "PSIF", "DESS", "T1-FFE", "MPRAGE"])
 def test_names_of_other_sequences(name: str) -> None:
     assert not is_balanced(name)
 

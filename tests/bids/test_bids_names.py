@@ -59,9 +59,7 @@ def write_everything(root: Path, entities: dict[str, str]) -> None:
             )
             write_map(path, array, affine=AFFINE, metadata=metadata)
         elif row.kind == "table":
-            write_table(
-                path, {name: [0.0] * 4 for name in CONFOUND_DESCRIPTIONS}, descriptions=CONFOUND_DESCRIPTIONS
-            )
+            write_table(path, {name: [0.0] * 4 for name in CONFOUND_DESCRIPTIONS}, descriptions=CONFOUND_DESCRIPTIONS)
         elif row.kind == "transform":
             write_transforms(path, [np.eye(4)])
         else:
@@ -69,12 +67,8 @@ def write_everything(root: Path, entities: dict[str, str]) -> None:
 
 
 def validate(folder: Path) -> subprocess.CompletedProcess[str]:
-    program = shutil.which("bids-validator-deno") or str(
-        Path(os.sys.executable).parent / "bids-validator-deno"
-    )  # type: ignore[attr-defined]
-    return subprocess.run(
-        [program, "--ignoreWarnings", str(folder)], capture_output=True, text=True, check=False
-    )
+    program = shutil.which("bids-validator-deno") or str(Path(os.sys.executable).parent / "bids-validator-deno")  # type: ignore[attr-defined]
+    return subprocess.run([program, "--ignoreWarnings", str(folder)], capture_output=True, text=True, check=False)
 
 
 def test_whole_tree_is_valid(raw: Any) -> None:
@@ -102,9 +96,7 @@ def test_raw_fixture_is_valid(raw: Any) -> None:
 def test_names_of_all_outputs() -> None:
     root = Path("out")
     names = {
-        key: output_path(
-            root, entities=RUNS[1], output=key, suffix=None if row.suffix or row.kind == "report" else "x"
-        )
+        key: output_path(root, entities=RUNS[1], output=key, suffix=None if row.suffix or row.kind == "report" else "x")
         for key, row in outputs().items()
     }
     assert len(set(names.values())) == len(names)
@@ -320,9 +312,7 @@ def test_labels_and_filter_files(tmp_path: Path) -> None:
     path.write_text('{"pcbssfp": {"run": 1}}')
     assert load_filter_file(path) == {"pcbssfp": {"run": 1}}
     path.write_text('{"t1w": {"run": 1}}')
-    with pytest.raises(
-        BidsInputError, match=r"expected an object with some of the keys pcbssfp, b1.*found t1w"
-    ):
+    with pytest.raises(BidsInputError, match=r"expected an object with some of the keys pcbssfp, b1.*found t1w"):
         load_filter_file(path)
     path.write_text("{")
     with pytest.raises(BidsInputError, match="expected a BIDS filter file in JSON"):

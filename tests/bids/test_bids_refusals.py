@@ -87,9 +87,7 @@ def test_parts_that_disagree(raw: Any, refusal: Callable[..., str]) -> None:
         raw.anat / f"{raw.stem}_part-phase_VFA.json",
         raw.metadata | {"Units": "rad", "RepetitionTimeExcitation": 0.0052},
     )
-    assert contains(
-        refusal(), "part-phase_VFA.json", "RepetitionTimeExcitation", "expected 0.0048", "found 0.0052"
-    )
+    assert contains(refusal(), "part-phase_VFA.json", "RepetitionTimeExcitation", "expected 0.0048", "found 0.0052")
 
 
 @pytest.mark.parametrize(("content", "found"), [("{,}", "Expecting property name"), ("[1]", "found a list")])
@@ -161,9 +159,7 @@ def test_three_axes_where_four_are_needed(raw: Any, refusal: Callable[..., str])
 @pytest.mark.parametrize(("left", "missing"), [("mag", "part-phase"), ("phase", "part-mag")])
 def test_a_part_is_missing(raw: Any, refusal: Callable[..., str], left: str, missing: str) -> None:
     (raw.anat / f"{raw.stem}_{missing}_VFA.nii.gz").unlink()
-    assert contains(
-        refusal(), f"found part-{left} ({missing} is missing)", "Magnitude alone is not supported (yet)"
-    )
+    assert contains(refusal(), f"found part-{left} ({missing} is missing)", "Magnitude alone is not supported (yet)")
 
 
 def test_magnitude_without_part(empty: Any) -> None:
@@ -183,9 +179,7 @@ def test_phase_beside_magnitude_without_part_is_used_with_a_warning(empty: Any) 
 
 def test_complex_values_under_a_part(raw: Any, refusal: Callable[..., str]) -> None:
     raw.image(raw.anat / f"{raw.stem}_part-mag_VFA.nii.gz", 1j, dtype=np.complex64)
-    assert contains(
-        refusal(), "datatype: expected real values, as the name states a part, found complex values"
-    )
+    assert contains(refusal(), "datatype: expected real values, as the name states a part, found complex values")
 
 
 def test_compressed_and_uncompressed_twice(raw: Any, refusal: Callable[..., str]) -> None:

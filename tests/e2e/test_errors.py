@@ -38,7 +38,14 @@ def app(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 
 def check(dataset: Path, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
     return app(
-        capsys, dataset, dataset.parent / "out", "participant", "-w", dataset.parent / "work", "--dry-run", *arguments
+        capsys,
+        dataset,
+        dataset.parent / "out",
+        "participant",
+        "-w",
+        dataset.parent / "work",
+        "--dry-run",
+        *arguments,
     )
 
 
@@ -169,7 +176,19 @@ def test_the_command_line_is_checked(dataset: Path, capsys: pytest.CaptureFixtur
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = ("torch", "ants", "nibabel", "nilearn", "nipype", "bids", "dipy", "matplotlib", "numba", "pandas", "scipy")
+    heavy = (
+        "torch",
+        "ants",
+        "nibabel",
+        "nilearn",
+        "nipype",
+        "bids",
+        "dipy",
+        "matplotlib",
+        "numba",
+        "pandas",
+        "scipy",
+    )
     code = (
         "import sys; from qmri_bids.cli.parser import build_parser; from qmri_bids.cli import run, tools; "
         "build_parser().format_help(); tools.build_parser().format_help(); "
@@ -198,7 +217,17 @@ def test_one_bad_run_does_not_stop_the_others(
         nib.save(nib.Nifti1Image(np.asarray(image.dataobj), far, image.header), path)
     out = dataset.parent / "out"
     code = run.main(
-        [str(dataset), str(out), "participant", "-w", str(dataset.parent / "work"), "--nprocs", "2", "--ignore", "gibbs"]
+        [
+            str(dataset),
+            str(out),
+            "participant",
+            "-w",
+            str(dataset.parent / "work"),
+            "--nprocs",
+            "2",
+            "--ignore",
+            "gibbs",
+        ]
     )
     captured = capfd.readouterr()
     text = " ".join((captured.out + captured.err).split())

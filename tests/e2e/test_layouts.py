@@ -34,9 +34,7 @@ def expected(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> np.ndarray
 @pytest.mark.parametrize("b1", ["TB1TFL", "TB1map"])
 def test_layouts_agree(expected: np.ndarray, tmp_path: Path, layout: str, b1: str) -> None:
     bids = tmp_path / "bids"
-    simulate_dataset(
-        bids, subjects=1, matrix=(32, 36, 32), voxel_size=6.0, motion=0.0, seed=1, layout=layout, b1=b1
-    )
+    simulate_dataset(bids, subjects=1, matrix=(32, 36, 32), voxel_size=6.0, motion=0.0, seed=1, layout=layout, b1=b1)
     found = read(bids, tmp_path / "node")
     # Magnitude and phase are stored as 12-bit integers of the phase and 16-bit integers of the magnitude.
     scale = np.vdot(found, expected) / np.vdot(found, found)

@@ -43,9 +43,7 @@ def truth(processed: Any, datatype: str, suffix: str) -> np.ndarray:
 
 
 def test_the_outputs_are_those_expected(processed: Any) -> None:
-    found = sorted(
-        path.relative_to(processed.out).as_posix() for path in processed.out.rglob("*") if path.is_file()
-    )
+    found = sorted(path.relative_to(processed.out).as_posix() for path in processed.out.rglob("*") if path.is_file())
     assert found == EXPECTED.read_text().split()
 
 
@@ -95,9 +93,7 @@ def test_every_voxel_has_a_value_or_a_reason(processed: Any) -> None:
         values = output(processed, "anat", name)
         assert (np.isfinite(values) == (status == Status.CONVERGED)).all()
         assert (values[status == Status.CONVERGED] > 0).all()
-    sidecar = json.loads(
-        (processed.out / "sub-01" / "anat" / "sub-01_acq-pcbssfp_desc-quality_mask.json").read_text()
-    )
+    sidecar = json.loads((processed.out / "sub-01" / "anat" / "sub-01_acq-pcbssfp_desc-quality_mask.json").read_text())
     assert {int(code) for code in sidecar["Levels"]} == {int(code) for code in Status}
 
 
@@ -124,7 +120,12 @@ def test_the_report_opens_in_a_browser_with_every_figure(
     assert all(width > 1000 for width in found["widths"])
     assert found["broken"] == []
     text = page.read_text()
-    for expected in ("RepetitionTimeExcitation", "Siemens -4096..4095", "Sense of precession", "No errors to report"):
+    for expected in (
+        "RepetitionTimeExcitation",
+        "Siemens -4096..4095",
+        "Sense of precession",
+        "No errors to report",
+    ):
         assert expected in text
 
 
@@ -132,7 +133,15 @@ def test_the_same_command_again_computes_nothing_and_changes_nothing(processed: 
     path = processed.out / "sub-01" / "anat" / "sub-01_acq-pcbssfp_T1map.nii.gz"
     before = path.read_bytes(), path.stat().st_mtime_ns
     done = run_app(
-        processed.bids, processed.out, "participant", "--participant-label", "sub-01", "--work-dir", processed.work, "--nprocs", 2
+        processed.bids,
+        processed.out,
+        "participant",
+        "--participant-label",
+        "sub-01",
+        "--work-dir",
+        processed.work,
+        "--nprocs",
+        2,
     )
     assert done.returncode == 0
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before

@@ -39,9 +39,7 @@ def test_sense_of_precession_is_told_from_the_configurations(degrees, cycles):
 
 
 def test_a_field_centred_on_half_a_turn_is_warned_about():
-    protocol = BssfpProtocol.evenly_spaced(
-        number_of_cycles=12, repetition_time=5e-3, echo_time=2.5e-3, flip_angle=0.26
-    )
+    protocol = BssfpProtocol.evenly_spaced(number_of_cycles=12, repetition_time=5e-3, echo_time=2.5e-3, flip_angle=0.26)
     _, off_resonance = head(protocol)
     assert increment_reference_warning(off_resonance, protocol=protocol) is None
     warning = increment_reference_warning(off_resonance + 100.0, protocol=protocol)

@@ -26,7 +26,12 @@ def draw(number, protocol, *, snr=math.inf, seed=0, m0=2.0):
     theta = rng.uniform(-math.pi, math.pi, number)
     off_resonance = theta / (2 * math.pi * protocol.repetition_time)
     cycles = signal(
-        t1, t2, b1=b1, off_resonance=off_resonance, protocol=protocol, m0=m0 * np.exp(1j * rng.uniform(-3, 3, number))
+        t1,
+        t2,
+        b1=b1,
+        off_resonance=off_resonance,
+        protocol=protocol,
+        m0=m0 * np.exp(1j * rng.uniform(-3, 3, number)),
     )
     noise = rng.normal(size=(*cycles.shape, 2)).view(complex)[..., 0]
     cycles = cycles + m0 * NOISE_REFERENCE / (math.sqrt(2) * snr) * noise
@@ -94,9 +99,7 @@ def test_shape_of_the_volume_is_kept(estimator):
     protocol = make_protocol()
     _, cycles, b1 = draw(24, protocol, snr=30)
     flat = estimator.estimate(cycles, protocol=protocol, known=KnownMaps(b1=b1))
-    volume = estimator.estimate(
-        cycles.reshape(2, 3, 4, 12), protocol=protocol, known=KnownMaps(b1=b1.reshape(2, 3, 4))
-    )
+    volume = estimator.estimate(cycles.reshape(2, 3, 4, 12), protocol=protocol, known=KnownMaps(b1=b1.reshape(2, 3, 4)))
     for name in flat.values:
         np.testing.assert_allclose(volume.values[name].ravel(), flat.values[name], rtol=1e-5)
         assert volume.stdev[name].shape == (2, 3, 4)
@@ -128,9 +131,7 @@ def test_failed_voxels_are_nan_with_a_status(estimator):
 def test_fluid_is_estimated_or_flagged_never_squeezed(estimator):
     protocol = make_protocol()
     ones = np.ones(50)
-    cycles = signal(
-        4.0 * ones, 1.5 * ones, b1=ones, off_resonance=np.linspace(-100, 100, 50), protocol=protocol
-    )
+    cycles = signal(4.0 * ones, 1.5 * ones, b1=ones, off_resonance=np.linspace(-100, 100, 50), protocol=protocol)
     found = estimator.estimate(cycles, protocol=protocol, known=KnownMaps(b1=ones))
     converged = found.status == Status.CONVERGED
     assert converged.any() or (found.status == Status.OUT_OF_RANGE).all()

@@ -58,9 +58,7 @@ def test_truncation_keeps_what_the_matrix_resolves(factor):
     for frequency in (0, 3, -7):
         wave = np.exp(2j * np.pi * frequency * points / number)
         image = np.fft.ifft(truncate(wave, number=number, axis=0))
-        np.testing.assert_allclose(
-            image, np.exp(2j * np.pi * frequency * np.arange(number) / number), atol=1e-12
-        )
+        np.testing.assert_allclose(image, np.exp(2j * np.pi * frequency * np.arange(number) / number), atol=1e-12)
     finer = np.exp(2j * np.pi * (number // 2 + 1) * points / number)
     assert np.abs(truncate(finer, number=number, axis=0)).max() < 1e-12
 
@@ -186,9 +184,7 @@ def test_threads_do_not_change_the_image(head, grid):
 
 def test_b1_scan_measures_the_transmit_field(head):
     coarse = coarse_grid(head=head.surface_points(), voxel_size=2.0, motion=1.0)
-    scan = scan_b1(
-        head, grid=coarse, placement=np.eye(4), receiver=NO_RECEIVER, snr=25.0, rng=np.random.default_rng(0)
-    )
+    scan = scan_b1(head, grid=coarse, placement=np.eye(4), receiver=NO_RECEIVER, snr=25.0, rng=np.random.default_rng(0))
     truth = true_maps(head, grid=coarse, placement=np.eye(4))
     brain = truth.brain & (scan.flip_angle > 0.0)
     assert np.count_nonzero(brain) > 0.99 * np.count_nonzero(truth.brain)
@@ -203,9 +199,7 @@ def test_the_long_axis_of_a_sagittal_matrix_holds_the_head(head):
     axial, said = prescribe(matrix=(96, 112, 96), voxel_size=2.0, centre=np.zeros(3), head=skin, motion=1.0)
     assert said.startswith("axial")
     assert np.all(axial.contains(skin))
-    sagittal, said = prescribe(
-        matrix=(176, 176, 128), voxel_size=1.3, centre=np.zeros(3), head=skin, motion=0.5
-    )
+    sagittal, said = prescribe(matrix=(176, 176, 128), voxel_size=1.3, centre=np.zeros(3), head=skin, motion=0.5)
     assert said.startswith("sagittal")
     assert np.all(sagittal.contains(skin))
     np.testing.assert_allclose(np.linalg.det(sagittal.affine[:3, :3]), 1.3**3)
@@ -215,6 +209,4 @@ def test_a_field_of_view_that_cuts_the_head_is_refused(head):
     with pytest.raises(
         FieldOfViewTooSmall, match=r"needs a field of view of .* mm .left-right.*, found 192 × 128 × 192 mm"
     ):
-        prescribe(
-            matrix=(96, 64, 96), voxel_size=2.0, centre=np.zeros(3), head=head.surface_points(), motion=0.0
-        )
+        prescribe(matrix=(96, 64, 96), voxel_size=2.0, centre=np.zeros(3), head=head.surface_points(), motion=0.0)

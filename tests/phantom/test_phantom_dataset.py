@@ -122,9 +122,7 @@ def test_the_reference_cycle_is_in_the_space_of_the_truth(tmp_path):
     assert np.all(poses.iloc[2, :6] == 0.0)
     assert np.all(np.abs(poses.iloc[[0, 1, 3], :6]).max(axis=1) > 1.0)
     magnitude = _values(tmp_path / "moved/sub-01/anat/sub-01_acq-pcbssfp_flip-1_part-mag_VFA.nii.gz")
-    head = np.isfinite(
-        _values(Path(f"{stem}_T1map.nii.gz").parents[1] / "fmap/sub-01_acq-pcbssfp_fieldmap.nii.gz")
-    )
+    head = np.isfinite(_values(Path(f"{stem}_T1map.nii.gz").parents[1] / "fmap/sub-01_acq-pcbssfp_fieldmap.nii.gz"))
 
     def overlap(cycle: int) -> float:
         bright = magnitude[..., cycle] > 0.02
@@ -136,16 +134,10 @@ def test_the_reference_cycle_is_in_the_space_of_the_truth(tmp_path):
 
 def test_sessions_share_the_head_but_not_the_noise(datasets):
     truth = datasets["real-imag"] / "derivatives/truth/sub-01"
-    values = [
-        _values(truth / f"ses-{n}/anat/sub-01_ses-{n}_acq-pcbssfp_label-WM_probseg.nii.gz").sum()
-        for n in (1, 2)
-    ]
+    values = [_values(truth / f"ses-{n}/anat/sub-01_ses-{n}_acq-pcbssfp_label-WM_probseg.nii.gz").sum() for n in (1, 2)]
     assert values[0] == pytest.approx(values[1], rel=0.02)
     scans = [
-        _values(
-            datasets["real-imag"]
-            / f"sub-01/ses-{n}/anat/sub-01_ses-{n}_acq-pcbssfp_flip-1_part-real_VFA.nii.gz"
-        )
+        _values(datasets["real-imag"] / f"sub-01/ses-{n}/anat/sub-01_ses-{n}_acq-pcbssfp_flip-1_part-real_VFA.nii.gz")
         for n in (1, 2)
     ]
     assert not np.allclose(*scans)
@@ -161,9 +153,7 @@ def test_a_seed_repeats_every_byte(datasets, tmp_path):
 
 def test_a_folder_with_files_is_refused_and_kept(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(
-        OutputFolderNotEmpty, match=r"expected a folder that is absent or empty, found one with files"
-    ):
+    with pytest.raises(OutputFolderNotEmpty, match=r"expected a folder that is absent or empty, found one with files"):
         simulate_dataset(tmp_path, **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 

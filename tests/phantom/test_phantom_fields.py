@@ -24,9 +24,7 @@ def test_field_of_a_sphere_is_that_of_a_dipole():
     field = susceptibility_field(air, spacing=spacing, field_strength=3.0).ravel()
     outside = (distance > radius + 3.0) & (distance < 38.0)
     scale = -AIR_MINUS_TISSUE / 3.0 * GYROMAGNETIC_RATIO * 3.0
-    expected = (
-        scale * (radius / distance[outside]) ** 3 * (3.0 * z[outside] ** 2 / distance[outside] ** 2 - 1.0)
-    )
+    expected = scale * (radius / distance[outside]) ** 3 * (3.0 * z[outside] ** 2 / distance[outside] ** 2 - 1.0)
     assert np.abs(field[outside] - expected).max() < 0.02 * abs(scale)
     # Inside a sphere the field is homogeneous and, with the sphere of Lorentz, zero.
     assert np.abs(field[distance < radius - 3.0]).max() < 0.02 * abs(scale)

@@ -49,7 +49,7 @@ def bloch_steady_state(t1, t2, off_resonance, flip_angle, protocol, increment):
     return complex(at_echo[0], at_echo[1])
 
 
-@pytest.mark.parametrize("t1, t2", [(0.939, 0.062), (1.4, 0.085), (4.0, 1.5), (0.36, 0.36)])
+@pytest.mark.parametrize(("t1", "t2"), [(0.939, 0.062), (1.4, 0.085), (4.0, 1.5), (0.36, 0.36)])
 @pytest.mark.parametrize("off_resonance", [0.0, 31.0, -97.0])
 def test_signal_is_the_bloch_steady_state(t1, t2, off_resonance):
     protocol = make_protocol()
@@ -167,7 +167,9 @@ def test_torch_and_numpy_agree_and_torch_differentiates():
     by_torch = signal(t1, t2, b1=b1, off_resonance=off, protocol=protocol)
     np.testing.assert_allclose(by_torch.detach().numpy(), by_numpy, rtol=1e-13)
     assert torch.autograd.gradcheck(
-        lambda *each: torch.view_as_real(signal(each[0], each[1], b1=each[2], off_resonance=each[3], protocol=protocol)),
+        lambda *each: torch.view_as_real(
+            signal(each[0], each[1], b1=each[2], off_resonance=each[3], protocol=protocol)
+        ),
         (t1, t2, b1, off),
     )
 

@@ -43,9 +43,7 @@ def test_an_image_without_a_brain_is_refused():
 
 
 def test_shrinking_keeps_positions():
-    affine = np.array(
-        [[0.0, 1.0, 0.0, 3.0], [2.0, 0.0, 0.0, -4.0], [0.0, 0.0, 1.5, 7.0], [0.0, 0.0, 0.0, 1.0]]
-    )
+    affine = np.array([[0.0, 1.0, 0.0, 3.0], [2.0, 0.0, 0.0, -4.0], [0.0, 0.0, 1.5, 7.0], [0.0, 0.0, 0.0, 1.0]])
     axes = np.indices((8, 6, 4)).reshape(3, -1)
     for row in range(3):
         position = (affine[:3, :3] @ axes + affine[:3, 3:])[row].reshape(8, 6, 4)

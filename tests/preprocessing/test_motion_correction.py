@@ -48,9 +48,7 @@ def test_parameters_and_displacement_describe_the_transforms(moved_scan, correct
     truth = motion_parameters(moved_scan.poses, centre=corrected.centre)
     assert np.abs(corrected.parameters[:, :3] - truth[:, :3]).max() < 0.4e-3
     assert np.abs(corrected.parameters[:, 3:] - truth[:, 3:]).max() < np.deg2rad(0.4)
-    np.testing.assert_allclose(
-        corrected.framewise_displacement, framewise_displacement(truth), atol=2e-3, rtol=0.1
-    )
+    np.testing.assert_allclose(corrected.framewise_displacement, framewise_displacement(truth), atol=2e-3, rtol=0.1)
 
 
 def test_corrected_cycles_are_those_of_the_true_motion(moved_scan, corrected):

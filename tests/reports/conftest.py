@@ -70,9 +70,7 @@ def head() -> Head:
         residual=np.where(status == Status.CONVERGED, 0.02, np.nan),
         status=status,
     )
-    return Head(
-        affine=affine, mask=mask, labels=labels, b1=b1, cycles=clean, protocol=protocol, estimate=estimate
-    )
+    return Head(affine=affine, mask=mask, labels=labels, b1=b1, cycles=clean, protocol=protocol, estimate=estimate)
 
 
 @pytest.fixture(scope="session")
@@ -83,21 +81,16 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
     motion[3:, 0] = 0.4e-3
     limit = 1.0 / (2.0 * head.protocol.repetition_time)
     maps = [
-        figures.map_figure(
-            values, name=name, window=(-limit, limit) if name == "off_resonance" else None, **geometry
-        )
+        figures.map_figure(values, name=name, window=(-limit, limit) if name == "off_resonance" else None, **geometry)
         for name, values in head.estimate.values.items()
     ]
     maps += [
-        figures.map_figure(values, name=f"{name}_stdev", **geometry)
-        for name, values in head.estimate.stdev.items()
+        figures.map_figure(values, name=f"{name}_stdev", **geometry) for name, values in head.estimate.stdev.items()
     ]
     profile = figures.profile_figure(head.cycles, estimate=head.estimate, b1=head.b1, protocol=head.protocol)
     assert profile is not None
     return (
-        figures.cycles_figure(
-            magnitude, increments=head.protocol.rf_phase_increment, reference=3, **geometry
-        ),
+        figures.cycles_figure(magnitude, increments=head.protocol.rf_phase_increment, reference=3, **geometry),
         figures.mask_figure(magnitude.mean(axis=-1), **geometry),
         figures.motion_figure(motion, np.array([np.nan, 0, 0, 0.4e-3, 0, 0]), reference=3),
         figures.registration_figure(magnitude.mean(axis=-1), magnitude[..., 0], **geometry),
@@ -118,9 +111,7 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
 @pytest.fixture(scope="session")
 def report(head: Head, all_figures: tuple[Figure, ...]) -> SubjectReport:
     quality = quality_rows(head.estimate.status)
-    text, references = methods_text(
-        [("app", {"version": "0.1.0"}), "signal_model", "linear", "failed_voxels"]
-    )
+    text, references = methods_text([("app", {"version": "0.1.0"}), "signal_model", "linear", "failed_voxels"])
     run = RunReport(
         title="pc-bSSFP relaxometry",
         session="1",

@@ -13,9 +13,7 @@ from qmri_bids.reports.render import write_report
 
 
 @pytest.fixture
-def probe(
-    report: SubjectReport, probe_page: Callable[[Path], dict[str, Any]], tmp_path: Path
-) -> dict[str, Any]:
+def probe(report: SubjectReport, probe_page: Callable[[Path], dict[str, Any]], tmp_path: Path) -> dict[str, Any]:
     return probe_page(write_report(report, tmp_path / "sub-01.html"))
 
 

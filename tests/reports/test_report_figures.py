@@ -91,9 +91,7 @@ def test_voxels_without_a_value_are_grey_and_counted(head: Head) -> None:
     assert grey(failed) > 20_000 > 500 > grey(whole)
     figure = figures.map_figure(failed, affine=head.affine, mask=head.mask, name="T2")
     count = int((head.mask & np.isnan(failed)).sum())
-    assert (
-        f"No value: {count:,} voxels ({100 * count / head.mask.sum():.1f} % of the mask)." in figure.caption
-    )
+    assert f"No value: {count:,} voxels ({100 * count / head.mask.sum():.1f} % of the mask)." in figure.caption
     assert "No value" not in figures.map_figure(whole, affine=head.affine, mask=head.mask, name="T2").caption
 
 

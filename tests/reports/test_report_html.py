@@ -135,9 +135,7 @@ def test_the_worst_finding_sets_the_light(run: RunReport, level: Level) -> None:
     assert run.level is level
 
 
-def test_the_same_content_gives_the_same_bytes_and_replaces_the_old_file(
-    report: SubjectReport, tmp_path: Path
-) -> None:
+def test_the_same_content_gives_the_same_bytes_and_replaces_the_old_file(report: SubjectReport, tmp_path: Path) -> None:
     path = tmp_path / "new" / "sub-01.html"
     first = write_report(report, path).read_bytes()
     path.write_text("old", encoding="utf-8")

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 def test_only_the_steps_that_ran_are_told_once_and_in_order() -> None:
     text, references = methods_text(
-        [("motion", {"reference": "cycle 7"}), "gibbs_subvoxel", "signal_model", "miracle", "gibbs_subvoxel", "b1_assumed"]
+        [
+            ("motion", {"reference": "cycle 7"}),
+            "gibbs_subvoxel",
+            "signal_model",
+            "miracle",
+            "gibbs_subvoxel",
+            "b1_assumed",
+        ]
     )
     assert [text.index(part) for part in ("cycle 7", "Gibbs", "nominal flip angle", "MIRACLE")] == sorted(
         text.index(part) for part in ("cycle 7", "Gibbs", "nominal flip angle", "MIRACLE")
@@ -50,9 +57,7 @@ def test_every_estimator_has_sentences_that_cite_its_sources(name: str) -> None:
     steps = [step if isinstance(step, str) else step[0] for step in ESTIMATORS[name].methods]
     assert steps
     missing = set(steps) - set(STEPS)
-    assert not missing, (
-        f"add the sentences {missing} of the estimator {name} to qmri_bids.reports.methods.STEPS"
-    )
+    assert not missing, f"add the sentences {missing} of the estimator {name} to qmri_bids.reports.methods.STEPS"
     told = " ".join(STEPS[step].text for step in steps)
     for key in ESTIMATORS[name].references:
         assert f"[{key}]" in told

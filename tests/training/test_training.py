@@ -21,7 +21,9 @@ PROTOCOL = BssfpProtocol.evenly_spaced(
 
 
 def spec(**changes):
-    return TrainingSpec(**{"name": "small", "protocol": PROTOCOL, "epochs": 3, "samples": 20_000, "warm_up": 0} | changes)
+    return TrainingSpec(
+        **{"name": "small", "protocol": PROTOCOL, "epochs": 3, "samples": 20_000, "warm_up": 0} | changes
+    )
 
 
 def test_the_command_line_offers_the_tables():
@@ -100,7 +102,7 @@ def test_checkpoint_round_trip_and_a_card_that_does_not_match(tmp_path):
         torch.testing.assert_close(mine, theirs)
     assert card.training == json.loads(json.dumps(result.card.training))
     path.write_bytes(path.read_bytes()[:-1] + b"\x01")
-    with pytest.raises(ValueError, match="the weights .* are not those of the model card"):
+    with pytest.raises(ValueError, match=r"the weights .* are not those of the model card"):
         load_checkpoint(path)
 
 
@@ -111,12 +113,22 @@ def test_shipped_weights_are_within_their_card_and_small():
     assert card.metrics["T2_mean_absolute_error_percent"] < 1.2
     assert card.training["command"].startswith("qmri-tools train")
     assert sum(each.stat().st_size for each in path.parent.iterdir()) < 5e6
-    with pytest.raises(FileNotFoundError, match="shipped: .*pinn_complex_n12"):
+    with pytest.raises(FileNotFoundError, match=r"shipped: .*pinn_complex_n12"):
         shipped_weights("none")
 
 
 def test_train_from_the_command_line(tmp_path, capsys):
-    arguments = ["train", "--output", str(tmp_path), "--epochs", "1", "--samples", "4000", "--phase-cycles", "6"]
+    arguments = [
+        "train",
+        "--output",
+        str(tmp_path),
+        "--epochs",
+        "1",
+        "--samples",
+        "4000",
+        "--phase-cycles",
+        "6",
+    ]
     assert main(arguments) == 0
     _, card = load_checkpoint(tmp_path / "pinn_complex_n6.safetensors")
     assert card.number_of_cycles == 6
