@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import logging
 import platform
 import shutil
 import time
@@ -23,6 +24,8 @@ from qmri_bids.reports.render import write_report
 from qmri_bids.units import radians_to_degrees, seconds_to_milliseconds
 from qmri_bids.workflows.base import RunOutcome, process_runs
 from qmri_bids.workflows.options import ProcessingOptions
+
+logger = logging.getLogger("qmri_bids")
 
 SOFTWARE = ("numpy", "scipy", "torch", "antspyx", "dipy", "nilearn", "nibabel", "pybids", "nipype")
 
@@ -99,6 +102,7 @@ def process_participant(
         if runs
         else ()
     )
+    _log_decisions(outcomes)
     text, references = methods_text(_steps(runs, processing))
     logs = options.output_dir / "logs"
     write_text(logs / "CITATION.md", citation_markdown(text, references))
@@ -122,6 +126,16 @@ def process_participant(
     )
     path = write_report(report, options.output_dir / f"sub-{subject}.html")
     return ParticipantResult(subject=subject, outcomes=outcomes, refusals=refusals, report=path)
+
+
+def _log_decisions(outcomes: tuple[RunOutcome, ...]) -> None:
+    for outcome in outcomes:
+        if outcome.report is None:
+            continue
+        for sentence in outcome.report.decisions:
+            logger.info("%s: %s", outcome.run.label, sentence)
+        for sentence in outcome.report.warnings:
+            logger.warning("%s: %s", outcome.run.label, sentence)
 
 
 def _run_report(outcome: RunOutcome) -> RunReport:
