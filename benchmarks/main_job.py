@@ -20,6 +20,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from rows import Row, save
+from scipy.ndimage import distance_transform_edt
 
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
@@ -42,7 +43,7 @@ def load(path: Path) -> np.ndarray:
 
 def truth_of(bids: Path) -> dict[str, np.ndarray]:
     anat = bids / "derivatives" / "truth" / "sub-01" / "anat"
-    names = {"T1": "T1map", "T2": "T2map", "dseg": "dseg", "GM": "label-GM_probseg", "WM": "label-WM_probseg"}
+    names = {"T1": "T1map", "T2": "T2map", "dseg": "dseg", "CSF": "label-CSF_probseg"}
     return {key: load(anat / f"sub-01_acq-pcbssfp_{name}.nii.gz") for key, name in names.items()}
 
 
@@ -64,7 +65,8 @@ def errors_of(out: Path, truth: dict[str, np.ndarray]) -> dict[str, float]:
     """Return errors in percent of the medians by tissue and voxel by voxel; a voxel without a value counts as 100 %."""
     found = {}
     tissue = np.isin(truth["dseg"], (GREY, WHITE))
-    pure = (truth["GM"] > 0.95) | (truth["WM"] > 0.95)
+    # A voxel beside fluid holds fluid too: a seventh of a voxel's signal lies in its neighbours (sinc-like point spread).
+    inner = tissue & (distance_transform_edt(truth["CSF"] == 0.0) >= 2.0)
     for name in ("T1", "T2"):
         values = load(out / "sub-01" / "anat" / f"sub-01_acq-pcbssfp_{name}map.nii.gz")
         for label, code in (("WM", WHITE), ("GM", GREY)):
@@ -73,7 +75,7 @@ def errors_of(out: Path, truth: dict[str, np.ndarray]) -> dict[str, float]:
             found[f"{name} median {label}"] = 100.0 * abs(float(ratio) - 1.0)
         relative = np.nan_to_num(np.abs(values / np.maximum(truth[name], 1e-6) - 1.0), nan=1.0)
         found[f"{name} voxelwise"] = 100.0 * float(relative[tissue].mean())
-        found[f"{name} voxelwise pure"] = 100.0 * float(relative[tissue & pure].mean())
+        found[f"{name} voxelwise inner"] = 100.0 * float(relative[inner].mean())
     return found
 
 
@@ -85,7 +87,9 @@ def accuracy(folder: Path) -> list[Row]:
         "pinn": (),
         "miracle": ("--bssfp-estimator", "miracle"),
         "linear": ("--bssfp-estimator", "linear"),
-        "pinn, no motion or Gibbs correction": ("--ignore", "motion", "gibbs"),
+        "pinn with subvoxel Gibbs removal": ("--gibbs-method", "subvoxel"),
+        "pinn without phase drift": ("--ignore", "phase-drift"),
+        "pinn without any correction": ("--ignore", "motion", "gibbs", "phase-drift"),
     }
     errors = {}
     for number, (name, arguments) in enumerate(runs.items()):
@@ -112,7 +116,7 @@ def accuracy(folder: Path) -> list[Row]:
     for name in ("T1", "T2"):
         for suffix, where, bar in (
             ("", "WM+GM", PUBLISHED[name] + ALLOWANCE),
-            (" pure", "WM+GM, voxels of one tissue", None),
+            (" inner", "WM+GM, voxels without CSF in them or beside them", PUBLISHED[name] + ALLOWANCE),
         ):
             key = f"{name} voxelwise{suffix}"
             rows.append(

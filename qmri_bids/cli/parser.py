@@ -115,7 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=IGNORABLE_STEPS,
         default=(),
         metavar="STEP",
-        help="steps to leave out: %(choices)s",
+        help="steps to leave out: motion, gibbs, phase-drift",
     )
 
     resources = parser.add_argument_group("resources")

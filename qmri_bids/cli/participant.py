@@ -174,6 +174,8 @@ def _steps(runs: tuple[PcBssfpRun, ...], options: ProcessingOptions) -> list[Ste
             steps.append(f"b1_{run.b1.method.lower()}")
             if run.b1.anatomical is not None:
                 steps.append(("b1_registration", {"size": f"{MEDIAN_SIZE:g} mm"}))
+    if "phase-drift" not in options.ignore:
+        steps.append("phase_drift")
     steps += [
         "signal_model",
         *ESTIMATORS[options.estimator].methods,

@@ -137,7 +137,7 @@ class SteadyStateEstimator(ABC):
         signal = torch.as_tensor(safe, dtype=complex_dtype).requires_grad_()
         b1_tensor = torch.as_tensor(np.where(usable, b1, 1.0), dtype=self.dtype)
         t1, t2, theta = self.solve(signal, b1_tensor, protocol)
-        m0, fit = _fit_amplitude(signal, t1, t2, theta, b1_tensor, protocol)
+        m0, fit = fit_amplitude(signal, t1, t2, theta, b1_tensor, protocol)
         off_resonance = theta / (2.0 * math.pi * protocol.repetition_time)
         outputs = dict(zip(MAPS, (t1, t2, m0, off_resonance), strict=True))
         noise = noise_from_residual(signal.detach(), *(each.detach() for each in fit), protocol=protocol)
@@ -185,7 +185,7 @@ def _within(values: NDArray, bounds: tuple[float, float]) -> NDArray[np.bool_]:
         return (values >= bounds[0]) & (values <= bounds[1])
 
 
-def _fit_amplitude(
+def fit_amplitude(
     signal: torch.Tensor,
     t1: torch.Tensor,
     t2: torch.Tensor,
@@ -193,7 +193,22 @@ def _fit_amplitude(
     b1: torch.Tensor,
     protocol: BssfpProtocol,
 ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Fit the complex amplitude; return M0 and the fit as (amplitude, E2, b, θ)."""
+    """Fit the complex amplitude by linear least squares.
+
+    Parameters
+    ----------
+    signal
+        Complex cycles, shape (V, N).
+    t1, t2, theta, b1
+        Parameters [s], [s], [rad] and actual over nominal flip angle, shape (V,).
+    protocol
+        The acquisition.
+
+    Returns
+    -------
+    m0, fit
+        M0, and the fit as (complex amplitude, E2, b, θ), shape (V,) each.
+    """
     e2, b = natural_coordinates(t1, t2, b1=b1, protocol=protocol)
     shape = profile(e2, b, theta, rf_phase_increment=protocol.rf_phase_increment)
     fitted = (shape.conj() * signal).sum(dim=-1) / shape.abs().square().sum(dim=-1)

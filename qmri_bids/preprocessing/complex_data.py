@@ -91,8 +91,8 @@ def phase_to_radians(phase: NDArray[Any], *, units: str) -> tuple[NDArray[np.flo
     Examples
     --------
     >>> radians, decision = phase_to_radians(np.array([-4096.0, 0.0, 2048.0, 4094.0]), units="arbitrary")
-    >>> np.round(radians, 3).tolist()
-    [-3.1419999599456787, 0.0, 1.5709999799728394, 3.139999866485596]
+    >>> [round(float(angle), 3) for angle in radians]
+    [-3.142, 0.0, 1.571, 3.14]
     """
     if units not in ("rad", "arbitrary"):
         raise ValueError(

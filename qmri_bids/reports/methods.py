@@ -62,6 +62,11 @@ STEPS: dict[str, Sentence] = {
         "shifts [kellner2016], for real and imaginary parts apart, as implemented in DIPY "
         "[garyfallidis2014].",
     ),
+    "phase_drift": Sentence(
+        paragraph="estimation",
+        text="Receive phase that differs between cycles was estimated from the residuals of the signal model in the brain, as "
+        "a second-order polynomial in space for every cycle, and removed.",
+    ),
     "brain_mask": Sentence(
         paragraph="preprocessing",
         text="The brain mask is that of the ICBM 2009a template [fonov2011] distributed with nilearn "

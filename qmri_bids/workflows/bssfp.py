@@ -15,6 +15,7 @@ from qmri_bids.workflows.interfaces import (
     LoadCycles,
     MaskBrain,
     RemoveGibbs,
+    RemovePhaseDrift,
 )
 from qmri_bids.workflows.options import GIBBS_BEFORE_MOTION, ProcessingOptions
 from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
@@ -113,6 +114,12 @@ def init_pcbssfp_wf(
             final = node
     workflow.connect(final, "cycles", mask, "cycles")
     decisions.append(mask)
+    drift = None
+    if "phase-drift" not in options.ignore:
+        drift = pe.Node(RemovePhaseDrift(protocol=run.protocol, processes=options.processes), name="remove_phase_drift")
+        workflow.connect([(final, drift, [("cycles", "cycles")]), (mask, drift, [("mask", "mask")])])
+        sentences.append("Receive phase that differs between cycles was removed.")
+        final = drift
     workflow.connect(final, "cycles", estimate, "cycles")
     workflow.connect(mask, "mask", estimate, "mask")
 
@@ -121,12 +128,12 @@ def init_pcbssfp_wf(
         b1_wf.inputs.inputnode.b1_run = run.b1
         workflow.connect(mask, "magnitude", b1_wf, "inputnode.magnitude")
         workflow.connect(b1_wf, "outputnode.b1", outputnode, "b1")
-        for node in (estimate, *results):
+        for node in (estimate, *results, *([drift] if drift is not None else [])):
             workflow.connect(b1_wf, "outputnode.b1", node, "b1")
         for node in results:
             workflow.connect(b1_wf, "outputnode.registration", node, "b1_registration")
         sentences.append(b1_wf.__desc__)
-    decisions.append(estimate)
+    decisions += [node for node in (drift, estimate) if node is not None]
 
     for node in results:
         workflow.connect(

@@ -213,6 +213,37 @@ class AlignB1(SimpleInterface):
         return runtime
 
 
+class _RemovePhaseDriftInput(BaseInterfaceInputSpec):
+    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D, aligned")
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+    b1 = File(exists=True, desc="actual over nominal flip angle; 1 is assumed where none is given")
+    protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
+    processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
+
+
+class RemovePhaseDrift(SimpleInterface):
+    """Remove receive phase that differs between cycles."""
+
+    input_spec = _RemovePhaseDriftInput
+    output_spec = _CyclesOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        import torch
+
+        from qmri_bids.preprocessing.phase_drift import remove_phase_drift
+
+        torch.set_num_threads(self.inputs.processes)
+        cycles, affine = load_volume(self.inputs.cycles)
+        mask = load_volume(self.inputs.mask)[0] > 0
+        b1 = np.ones(mask.shape, dtype=np.float32)
+        if isdefined(self.inputs.b1):
+            b1 = load_volume(self.inputs.b1)[0]
+        result = remove_phase_drift(cycles, mask=mask, b1=b1, protocol=self.inputs.protocol)
+        self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", result.cycles, affine)
+        self._results["decisions"] = list(result.decisions)
+        return runtime
+
+
 class _EstimateRelaxationInput(BaseInterfaceInputSpec):
     cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D, preprocessed")
     mask = File(exists=True, mandatory=True, desc="where to estimate")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-IGNORABLE_STEPS = ("motion", "gibbs")
+IGNORABLE_STEPS = ("motion", "gibbs", "phase-drift")
 """Steps that `--ignore` leaves out."""
 
 GIBBS_BEFORE_MOTION = {"apodization": True, "subvoxel": False}
