@@ -25,7 +25,7 @@ _DEGREES_OF_FREEDOM = 1.0
 """Of the t distribution: small enough to leave bands at air out, large enough to use most of the head."""
 _RIDGE = 1e-3
 """Relative to the mean variance, added to the covariance: noise-free images make it singular."""
-_SAMPLES = 400_000
+_SAMPLES = 200_000
 _SMALLEST_STEP = 2e-3
 """Translation [mm] below which a level has converged."""
 
@@ -47,7 +47,7 @@ class Level:
     steps: int
 
 
-LEVELS = (Level(smoothing=1.0, high_pass=2.0, steps=3), Level(smoothing=0.7, high_pass=1.5, steps=8))
+LEVELS = (Level(smoothing=1.0, high_pass=2.0, steps=3), Level(smoothing=0.7, high_pass=1.5, steps=5))
 """Coarse to fine: the first catches a voxel or two; of the bands tried for the second this one has the
 least error. A wider one follows the bands of bSSFP, a narrower one the ringing and noise of moved images."""
 

@@ -167,7 +167,7 @@ def _solve(
     outside = added - tangent @ (tangent.mT @ added)
     # A voxel that the model does not describe, mixed or at the edge of a band, has a large residual and little weight.
     power = (point.residual - (tangent @ (tangent.mT @ point.residual[..., None]))[..., 0]).square().mean(dim=1)
-    weight = 1.0 / (power + power.median())
+    weight = 1.0 / (power + power.median()).square()
     terms = torch.as_tensor(basis)[usable]
     gram = torch.einsum("v,vij,vik->vjk", weight, outside, outside)
     right = torch.einsum("v,vij,vi->vj", weight, outside, point.residual)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,19 +122,20 @@ def process_runs(
         "remove_unnecessary_outputs": "false",
     }
     for run in runs:
-        report_file(work_dir, run).unlink(missing_ok=True)
+        _forget_if_outputs_are_gone(workflow.name, run, work_dir=work_dir, output_dir=output_dir)
+    progress = _Progress(runs)
     failure: Exception | None = None
     try:
-        workflow.run(plugin="Linear", plugin_args={"status_callback": _Progress(runs)})
+        workflow.run(plugin="Linear", plugin_args={"status_callback": progress})
     except Exception as error:
         # Nipype raises when a node failed; which one, the crash files say.
         failure = error
     crashes = read_crashes(crash_dir, since=started)
     outcomes = []
     for run in runs:
-        path = report_file(work_dir, run)
-        if path.is_file():
-            outcomes.append(RunOutcome(run=run, report=pickle.loads(path.read_bytes())))
+        if run_name(run) in progress.described:
+            report = pickle.loads(report_file(work_dir, run).read_bytes())
+            outcomes.append(RunOutcome(run=run, report=report))
             continue
         errors = tuple(crash.entry for crash in crashes if run_name(run) in crash.node)
         if not errors:
@@ -151,21 +153,38 @@ def process_runs(
     return tuple(outcomes)
 
 
+def _forget_if_outputs_are_gone(name: str, run: PcBssfpRun, *, work_dir: Path, output_dir: Path) -> None:
+    """Let a run write its outputs again if some are missing: the engine knows of its own folders only."""
+    path = report_file(work_dir, run)
+    if path.is_file():
+        report: RunReport = pickle.loads(path.read_bytes())
+        if all((output_dir / each).is_file() for each in report.outputs):
+            return
+    for node in ("write_derivatives", "describe_run"):
+        shutil.rmtree(work_dir / name / run_name(run) / node, ignore_errors=True)
+
+
 class _Progress:
-    """Says when a step begins and how long it took."""
+    """Says when a step begins and how long it took, and remembers which runs came to their end."""
 
     def __init__(self, runs: Sequence[PcBssfpRun]) -> None:
         self._labels = {run_name(run): run.label for run in runs}
         self._starts: dict[str, float] = {}
+        self.described: set[str] = set()
 
     def __call__(self, node: Any, status: str) -> None:
         if node.name in QUIET_NODES:
             return
-        label = f"{self._labels[node.fullname.split('.')[1]]}: {node.name}"
+        workflow = node.fullname.split(".")[1]
+        label = f"{self._labels[workflow]}: {node.name}"
         if status == "start":
             self._starts[node.fullname] = time.monotonic()
             logger.info("%s …", label)
-        else:
-            seconds = time.monotonic() - self._starts.get(node.fullname, time.monotonic())
-            level = logging.INFO if status == "end" else logging.ERROR
-            logger.log(level, "%s %s (%.1f s)", label, "done" if status == "end" else "FAILED", seconds)
+        elif node.fullname in self._starts:  # the engine also ends nodes that it never began: what they need has failed
+            seconds = time.monotonic() - self._starts[node.fullname]
+            if status == "end":
+                logger.info("%s done (%.1f s)", label, seconds)
+                if node.name == "describe_run":
+                    self.described.add(workflow)
+            else:
+                logger.error("%s FAILED (%.1f s)", label, seconds)

@@ -36,9 +36,9 @@ def run_app() -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture(scope="session")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One participant at 4 mm, moving by a millimetre and a degree."""
+    """One participant at 2 mm, as in the demo, moving by a millimetre and a degree."""
     folder = tmp_path_factory.mktemp("head") / "bids"
-    simulate_dataset(folder, subjects=1, matrix=(48, 56, 48), voxel_size=4.0, motion=1.0, seed=3)
+    simulate_dataset(folder, subjects=1, motion=1.0, seed=3)
     return folder
 
 

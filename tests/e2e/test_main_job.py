@@ -13,6 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from qmri_bids.estimation.base import Status
 
@@ -56,13 +57,15 @@ def test_raw_data_and_derivatives_are_valid_bids(processed: Any) -> None:
 def test_tissue_medians_are_right(processed: Any, name: str) -> None:
     found, true = output(processed, "anat", f"{name}map"), truth(processed, "anat", f"{name}map")
     labels = truth(processed, "anat", "dseg")
-    for code, tissue in ((WHITE, "WM"), (GREY, "GM")):
-        # At 4 mm most voxels hold two tissues, for which no single T1 is true: the bar is for those that do not.
-        pure = (labels == code) & (truth(processed, "anat", f"label-{tissue}_probseg") > 0.95)
-        assert pure.sum() > 200
-        assert abs(np.nanmedian(found[pure]) / np.median(true[pure]) - 1) < 0.03
-        error = np.nan_to_num(np.abs(found[pure] / true[pure] - 1), nan=1.0)
-        assert error.mean() < {"T1": 0.088, "T2": 0.093}[name]
+    for code in (WHITE, GREY):
+        here = labels == code
+        assert abs(np.nanmedian(found[here]) / np.median(true[here]) - 1) < 0.03
+    # By the point spread function a voxel beside fluid holds fluid too: no single T1 is true there.
+    inner = distance_transform_edt(truth(processed, "anat", "label-CSF_probseg") == 0.0) >= 2.0
+    here = inner & np.isin(labels, (GREY, WHITE))
+    assert here.sum() > 50_000
+    error = np.nan_to_num(np.abs(found[here] / true[here] - 1), nan=1.0)
+    assert error.mean() < {"T1": 0.088, "T2": 0.093}[name]
 
 
 def test_the_stated_uncertainty_is_that_of_the_error(processed: Any) -> None:
@@ -145,6 +148,18 @@ def test_the_same_command_again_computes_nothing_and_changes_nothing(processed: 
     )
     assert done.returncode == 0
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+def test_outputs_that_were_deleted_are_written_again(processed: Any, run_app: RunApp, tmp_path: Path) -> None:
+    work, out = tmp_path / "work", tmp_path / "out"
+    shutil.copytree(processed.work, work)
+    arguments = (processed.bids, out, "participant", "--work-dir", work, "--nprocs", 2)
+    assert run_app(*arguments).returncode == 0
+    path = out / "sub-01" / "anat" / "sub-01_acq-pcbssfp_T2map.nii.gz"
+    before = path.read_bytes()
+    path.unlink()
+    assert run_app(*arguments).returncode == 0
+    assert path.read_bytes() == before
 
 
 def test_another_estimator_takes_up_what_is_done(processed: Any, run_app: RunApp, tmp_path: Path) -> None:
