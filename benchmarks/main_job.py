@@ -134,7 +134,7 @@ def accuracy(folder: Path) -> list[Row]:
 def motion(folder: Path) -> list[Row]:
     """False motion of a motionless head, and motion recovered, at the size of the demo."""
     still = simulate(folder / "still", "--motion", "0")
-    moved = simulate(folder / "demo")
+    moved = simulate(folder / "moved", "--motion", "1")
     no_motion = _displacement(still)
     corrected = _displacement(moved)
     return [

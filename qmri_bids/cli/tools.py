@@ -53,7 +53,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--motion",
         type=float,
-        default=1.0,
+        default=0.5,
         metavar="MM",
         help="scale of the motion between cycles, in mm and in degrees; default: %(default)s",
     )
