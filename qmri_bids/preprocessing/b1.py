@@ -1,4 +1,4 @@
-"""B1+ maps: from what scanners store to a ratio on the grid of the bSSFP scan."""
+"""B1+ maps on the grid of the bSSFP scan: registered, extrapolated, smoothed."""
 
 from __future__ import annotations
 
@@ -50,60 +50,6 @@ class B1Result:
 
 class RegistrationFailed(RuntimeError):
     """Two scans of a session could not be aligned; the message says by what this was seen."""
-
-
-def b1_from_tb1tfl(famp: NDArray[np.floating], *, nominal_flip_angle: float) -> tuple[NDArray[np.float32], str]:
-    """Return the B1 ratio of a turbo-FLASH flip angle image (TB1TFL): degrees × 10.
-
-    Parameters
-    ----------
-    famp
-        The image `acq-famp`: degrees × 10, 0 where there is no signal; any shape.
-    nominal_flip_angle
-        Flip angle of the preparation pulse [rad], not of the readout.
-
-    Returns
-    -------
-    ratio, decision
-        Actual over nominal flip angle (0 without signal), and the sentence for the report.
-
-    Raises
-    ------
-    ValueError
-        If the median of the image is not within 0.6 to 1.4 times the nominal flip angle.
-    """
-    measured = famp[famp > 0]
-    nominal = np.rad2deg(nominal_flip_angle)
-    median = float(np.median(measured)) / 10.0 if measured.size else 0.0
-    if not 0.6 * nominal <= median <= 1.4 * nominal:
-        raise ValueError(
-            f"the median of the famp image is {median:.1f}° (values are degrees × 10), expected 0.6 to 1.4 "
-            f"times the nominal flip angle of {nominal:.1f}°; FlipAngle may be that of the readout: state "
-            "the flip angle of the preparation pulse"
-        )
-    return (np.asarray(famp, dtype=np.float32) / np.float32(10.0 * nominal)), (
-        f"famp was read as degrees × 10 of a nominal {nominal:.1f}°; its median is {median:.1f}°."
-    )
-
-
-def b1_from_tb1map(values: NDArray[np.floating]) -> tuple[NDArray[np.float32], str]:
-    """Return the B1 ratio of a TB1map, stored as ratio (median about 1) or percent (about 100).
-
-    Raises
-    ------
-    ValueError
-        If the median of the values above 0 fits neither.
-    """
-    measured = values[np.isfinite(values) & (values > 0)]
-    median = float(np.median(measured)) if measured.size else 0.0
-    clean = np.nan_to_num(np.asarray(values, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    if 0.5 <= median <= 1.5:
-        return clean, f"TB1map was read as a ratio (median {median:.3f})."
-    if 50.0 <= median <= 150.0:
-        return clean / np.float32(100.0), f"TB1map was read as percent (median {median:.1f})."
-    raise ValueError(
-        f"the median of TB1map is {median:g}; expected about 1 (ratio) or about 100 (percent of the nominal flip angle)"
-    )
 
 
 def register_b1(

@@ -1,34 +1,21 @@
+import nibabel as nib
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.b1 import (
-    RegistrationFailed,
-    b1_from_tb1map,
-    b1_from_tb1tfl,
-    register_b1,
-)
+from qmri_bids.preprocessing.b1 import RegistrationFailed, register_b1
+from qmri_bids.preprocessing.b1_loading import load_b1
 
 
-def test_tb1tfl_is_ten_times_degrees():
-    famp = np.array([0.0, 640.0, 800.0, 960.0])
-    ratio, decision = b1_from_tb1tfl(famp, nominal_flip_angle=np.deg2rad(80.0))
-    np.testing.assert_allclose(ratio, [0.0, 0.8, 1.0, 1.2], rtol=1e-6)
-    assert "80.0°" in decision
-    with pytest.raises(ValueError, match=r"median of the famp image is 80.0°.*nominal flip angle of 8.0°"):
-        b1_from_tb1tfl(famp, nominal_flip_angle=np.deg2rad(8.0))
-
-
-@pytest.mark.parametrize(("scale", "name"), [(1.0, "ratio"), (100.0, "percent")])
-def test_tb1map_is_ratio_or_percent(scale, name):
-    values = scale * np.array([0.0, np.nan, 0.8, 1.0, 1.2])
-    ratio, decision = b1_from_tb1map(values)
-    np.testing.assert_allclose(ratio, [0.0, 0.0, 0.8, 1.0, 1.2], rtol=1e-6)
-    assert name in decision
-
-
-def test_a_map_of_unknown_scale_is_refused():
-    with pytest.raises(ValueError, match="median of TB1map is 900"):
-        b1_from_tb1map(np.full(5, 900.0))
+def test_a_map_is_read_with_its_scale_and_volume(tmp_path):
+    both = np.stack([np.full((4, 5, 6), 300.0), np.full((4, 5, 6), 640.0)], axis=-1)
+    both[0, 0, 0, 1] = np.nan
+    path = tmp_path / "both.nii.gz"
+    nib.save(nib.Nifti1Image(both.astype(np.float32), np.diag([5.0, 5.0, 5.0, 1.0])), path)
+    loaded = load_b1(map_path=path, scale=0.00125, anatomical_path=path, map_volume=1, anatomical_volume=0)
+    np.testing.assert_allclose(loaded.ratio[1:], 0.8, rtol=1e-6)
+    assert loaded.ratio[0, 0, 0] == 0.0
+    assert (loaded.anatomical == 300.0).all()
+    assert load_b1(map_path=path, scale=1.0, map_volume=1).anatomical is None
 
 
 def prepared(scan):
