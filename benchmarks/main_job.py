@@ -317,7 +317,8 @@ def training(folder: Path) -> list[Row]:
     import torch
 
     from qmri_bids.physics.protocol import BssfpProtocol
-    from qmri_bids.training.loop import TrainingSpec, train
+    from qmri_bids.training.loop import train
+    from qmri_bids.training.simulation import TrainingSpec
 
     torch.set_num_threads(1)
     protocol = BssfpProtocol.evenly_spaced(

@@ -119,7 +119,8 @@ def _train(options: argparse.Namespace) -> int:
 
     from qmri_bids.networks.checkpoint import save_checkpoint
     from qmri_bids.physics.protocol import BssfpProtocol
-    from qmri_bids.training.loop import TrainingSpec, train
+    from qmri_bids.training.loop import train
+    from qmri_bids.training.simulation import TrainingSpec
     from qmri_bids.units import degrees_to_radians, milliseconds_to_seconds
 
     torch.set_num_threads(options.threads)

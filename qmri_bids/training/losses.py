@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 
@@ -12,9 +11,7 @@ from qmri_bids.networks.architecture import ComplexNetwork
 from qmri_bids.networks.features import signal_features
 from qmri_bids.physics.bssfp import natural_coordinates, profile
 from qmri_bids.physics.protocol import BssfpProtocol
-
-if TYPE_CHECKING:
-    from qmri_bids.training.loop import Batch
+from qmri_bids.training.simulation import Batch
 
 
 def physics_loss(network: ComplexNetwork, batch: Batch, protocol: BssfpProtocol) -> torch.Tensor:
@@ -42,6 +39,6 @@ def supervised_loss(network: ComplexNetwork, batch: Batch, protocol: BssfpProtoc
     return (batch.weight * (error_t1.square() + error_t2.square() + error_theta)).mean()
 
 
-Loss = Callable[[ComplexNetwork, "Batch", BssfpProtocol], torch.Tensor]
+Loss = Callable[[ComplexNetwork, Batch, BssfpProtocol], torch.Tensor]
 
 LOSSES: dict[str, Loss] = {"physics": physics_loss, "supervised": supervised_loss}

@@ -11,9 +11,10 @@ from qmri_bids.networks.features import signal_features
 from qmri_bids.networks.names import LOSS_NAMES, PRIOR_NAMES
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.training.loop import TrainingSpec, network_config, simulate, train
+from qmri_bids.training.loop import network_config, train
 from qmri_bids.training.losses import LOSSES, physics_loss
 from qmri_bids.training.priors import PRIORS
+from qmri_bids.training.simulation import TrainingSpec, simulate
 
 PROTOCOL = BssfpProtocol.evenly_spaced(
     number_of_cycles=12, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=math.radians(15)
