@@ -183,6 +183,18 @@ def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace)
             f"output_dir is bids_dir ({options.bids_dir}); give another folder, for instance "
             f"{options.bids_dir / 'derivatives' / 'qmri_bids'}"
         )
+    inside = options.bids_dir in options.output_dir.parents
+    if inside and options.output_dir.relative_to(options.bids_dir).parts[0] != "derivatives":
+        parser.error(
+            f"output_dir {options.output_dir} lies inside the raw dataset; inside it only derivatives/… may be written, for "
+            f"instance {options.bids_dir / 'derivatives' / 'qmri_bids'}"
+        )
+    if options.work_dir == options.output_dir:
+        parser.error(f"work_dir is output_dir ({options.work_dir}); give another with --work-dir")
+    for name, folder in (("output_dir", options.output_dir), ("work_dir", options.work_dir)):
+        nearest = next(each for each in (folder, *folder.parents) if each.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            parser.error(f"{name} {folder} cannot be written: {nearest} is not a folder that this user may write to")
     if options.work_dir == options.bids_dir or options.bids_dir in options.work_dir.parents:
         parser.error(
             f"work_dir {options.work_dir} lies inside bids_dir {options.bids_dir}; give another with --work-dir"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import multiprocessing
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -29,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(given)
     options.command = shlex.join(["qmri_bids", *given])
     _start_logging(options.verbose)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _stop_at_once)
+        signal.signal(signal.SIGTERM, _stop_at_once)
     # Read by Nipype and ITK when they are imported, which happens below.
     os.environ.setdefault("NO_ET", "1")
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", str(options.nprocs))
@@ -40,9 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BidsInputError as error:
         print(f"qmri_bids: error: {error}", file=sys.stderr)
         return USAGE
-    except KeyboardInterrupt:
-        print("qmri_bids: interrupted; run the same command again to go on", file=sys.stderr)
-        return FAILED
+
+
+def _stop_at_once(number: int, frame: object) -> None:
+    """End the program and its workers: the engine would take an interrupt for the failure of one step and go on."""
+    print("qmri_bids: interrupted; run the same command again to go on", file=sys.stderr, flush=True)
+    for child in multiprocessing.active_children():
+        child.terminate()
+    os._exit(128 + number)
 
 
 def _start_logging(verbosity: int) -> None:
@@ -91,7 +102,8 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
             there = list_sessions(layout, subject=subject)
             sessions = tuple(each for each in there if each in wanted)
             if not sessions:
-                logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), there)
+                shown = ", ".join(each for each in there if each) or "no sessions"
+                logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), shown)
         plans += [find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions]
     from qmri_bids.workflows.planning import refuse_unsupported
 
@@ -131,6 +143,12 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     from qmri_bids.cli.participant import process_participant
     from qmri_bids.cli.summary import summary_table
 
+    for folder in (options.output_dir, options.work_dir):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            print(f"qmri_bids: error: the folder {folder} cannot be made: {error}", file=sys.stderr)
+            return USAGE
     _quiet_engine(options.verbose)
     decisions = list(write_dataset_description(options.output_dir, bids_dir=options.bids_dir))
     write_bidsignore(options.output_dir)

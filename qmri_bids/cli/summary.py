@@ -6,8 +6,10 @@ import textwrap
 from collections.abc import Sequence
 
 from qmri_bids.cli.participant import ParticipantResult
+from qmri_bids.reports.content import Level
 
 WIDTH = 110
+STATES = {Level.GOOD: "good", Level.INFO: "good", Level.CHECK: "please check", Level.BAD: "problem, see there"}
 
 
 def summary_table(results: Sequence[ParticipantResult]) -> str:
@@ -17,7 +19,8 @@ def summary_table(results: Sequence[ParticipantResult]) -> str:
         label = f"sub-{result.subject}"
         for outcome in result.outcomes:
             name = outcome.run.label.removeprefix(f"{label}_")
-            lines.append(f"{label:<14} {name:<40} {'done' if outcome.report else 'FAILED'}")
+            state = "FAILED" if outcome.report is None else f"done, report: {STATES[outcome.report.level]}"
+            lines.append(f"{label:<14} {name:<40} {state}")
             for error in outcome.errors:
                 lines += _indented(f"{error.title}: {error.message} {error.advice}")
         for refusal in result.refusals:

@@ -85,7 +85,7 @@ def _simulate(options: argparse.Namespace) -> int:
             layout=options.layout,
             b1=options.b1,
         )
-    except (ValueError, FileExistsError) as error:
+    except (ValueError, OSError) as error:
         print(f"qmri-tools simulate: {error}", file=sys.stderr)
         return 2
     print(f"Simulated dataset: {options.output}")
@@ -123,6 +123,9 @@ def _train(options: argparse.Namespace) -> int:
     from qmri_bids.training.simulation import TrainingSpec
     from qmri_bids.units import degrees_to_radians, milliseconds_to_seconds
 
+    if options.threads < 1:
+        print(f"qmri-tools train: --threads must be at least 1, found {options.threads}", file=sys.stderr)
+        return 2
     torch.set_num_threads(options.threads)
     kind = {"physics": "pinn", "supervised": "svnn"}[options.loss]
     tr = milliseconds_to_seconds(options.tr)
@@ -143,7 +146,8 @@ def _train(options: argparse.Namespace) -> int:
             batch_size=options.batch_size,
             seed=options.seed,
         )
-    except ValueError as error:
+        options.output.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
         print(f"qmri-tools train: {error}", file=sys.stderr)
         return 2
 

@@ -40,7 +40,7 @@ class Network(SteadyStateEstimator):
         """Raise `ProtocolNotSupported` if number, spacing or offset of the increments or the flip angle is not covered."""
         super().check(protocol)
         estimator = f"(estimator {self.name}, weights {self.card.name})"
-        advice = "Use --bssfp-estimator linear, or train a network for this protocol with qmri-tools train."
+        advice = "Use --bssfp-estimator linear."
         if protocol.number_of_cycles != self.card.number_of_cycles:
             raise ProtocolNotSupported(
                 expected=f"{self.card.number_of_cycles} phase cycles {estimator}",

@@ -19,6 +19,8 @@ PLAUSIBLE_RANGE = (0.3, 1.7)
 _COARSE_VOXEL = 2.6
 _SCHEDULE = Schedule(iterations=(1000, 500, 200), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0), sampling_rate=0.5)
 """For a bSSFP image of `_COARSE_VOXEL` [mm], finer than any B1 scan."""
+LARGEST_EXTRAPOLATION = 50.0
+"""A map that is extrapolated in more than this share of the head [%] says nothing of it."""
 LARGEST_TRANSLATION = 50.0
 """A registration of two scans of one session that moves the head further [mm] has failed."""
 
@@ -91,7 +93,8 @@ def register_b1(
     ValueError
         If the shapes of map and anatomical image differ or the map has no value above 0.
     RegistrationFailed
-        If the registration moves the head by more than `LARGEST_TRANSLATION` or the mutual information falls.
+        If the registration moves the head by more than `LARGEST_TRANSLATION`, the mutual information falls, or the map covers
+        less than half of the head.
     """
     if anatomical is not None and anatomical.shape != b1.shape:
         raise ValueError(f"the B1 map has the shape {b1.shape}, its anatomical image {anatomical.shape}")
@@ -128,6 +131,11 @@ def register_b1(
     head = head_mask(target_magnitude)
     beyond = head & ((ratio < PLAUSIBLE_RANGE[0]) | (ratio > PLAUSIBLE_RANGE[1]))
     extrapolated = 100.0 * float(np.mean(~measured[head]))
+    if extrapolated > LARGEST_EXTRAPOLATION:
+        raise RegistrationFailed(
+            f"the B1 scan covers only {100.0 - extrapolated:.0f} % of the head in the bSSFP scan (at least "
+            f"{100.0 - LARGEST_EXTRAPOLATION:.0f} % expected): it shows another place, or its orientation in the header is wrong"
+        )
     size = "×".join(str(width) for width in window)
     return B1Result(
         map=ratio,

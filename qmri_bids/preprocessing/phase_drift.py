@@ -25,8 +25,12 @@ ITERATIONS = 2
 """The first corrects all but a few percent of the phase, the second what its linearisation missed."""
 VOXELS_PER_COEFFICIENT = 20
 """Fewer voxels than this for each coefficient do not determine them well enough."""
+SUSPICIOUS_PHASE = 0.05
+"""Root mean square [rad] that a moving head does not reach: most often the increments are in another order than the volumes."""
 LARGEST_PHASE = 0.5
 """A correction beyond this [rad] is no drift: it is not applied."""
+
+ADVICE = "See whether RFPhaseIncrement is in the order of the volumes, and look at the phase images."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +46,15 @@ class PhaseDrift:
         -1 to 1 over the volume, shape (N, 7).
     root_mean_square
         Of the phase removed from each cycle, over the mask [rad], shape (N,).
-    decisions
-        What was decided, as sentences.
+    decisions, warnings
+        What was decided, and what a reader must know, as sentences.
     """
 
     cycles: NDArray[np.complex64]
     coefficients: NDArray[np.float64]
     root_mean_square: NDArray[np.float64]
     decisions: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def remove_phase_drift(
@@ -109,11 +114,20 @@ def remove_phase_drift(
     phase = basis @ total.T
     rms = np.sqrt(np.mean(phase**2, axis=0))
     if np.abs(phase).max() > LARGEST_PHASE:
-        sentence = (
-            f"Phase differs between cycles by up to {np.abs(phase).max():.2f} rad, which is no drift: it was not corrected. "
-            "Look at the phase images."
+        return replace(
+            unchanged,
+            decisions=("Phase drift between cycles was not corrected, see the warning.",),
+            warnings=(
+                f"The phase of the cycles differs from the model by up to {np.abs(phase).max():.2f} rad, which is no drift and was "
+                f"not corrected. {ADVICE}",
+            ),
         )
-        return replace(unchanged, decisions=(sentence,))
+    warnings: tuple[str, ...] = ()
+    if rms.max() > SUSPICIOUS_PHASE:
+        warnings = (
+            f"The phase of the cycles differs from the model by {1e3 * rms.max():.0f} mrad (root mean square) in the worst "
+            f"cycle, far more than motion or drift explain: T1 and T2 may be wrong. {ADVICE}",
+        )
     return PhaseDrift(
         cycles=_apply(cycles, total, mask.shape),
         coefficients=total,
@@ -122,6 +136,7 @@ def remove_phase_drift(
             f"Receive phase that differs between cycles was removed: {1e3 * rms.max():.1f} mrad (root mean square in the "
             "brain) in the worst cycle.",
         ),
+        warnings=warnings,
     )
 
 

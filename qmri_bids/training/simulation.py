@@ -64,6 +64,13 @@ class TrainingSpec:
     hidden: int = 256
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("samples", "epochs", "batch_size", "hidden", "learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be positive, found {getattr(self, name)}")
+        if self.snr is not None and not 0.0 < self.snr[0] <= self.snr[1]:
+            raise ValueError(f"snr must be a range (low, high) with 0 < low ≤ high, found {self.snr}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:

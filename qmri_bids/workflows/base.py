@@ -17,11 +17,12 @@ from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.reports.content import ErrorEntry, RunReport
 from qmri_bids.workflows.bssfp import init_pcbssfp_wf
 from qmri_bids.workflows.crashes import read_crashes
+from qmri_bids.workflows.derivatives import remove_derivatives
 from qmri_bids.workflows.options import ProcessingOptions
 
 logger = logging.getLogger("qmri_bids")
 
-QUIET_NODES = ("inputnode", "outputnode", "collect_decisions")
+QUIET_NODES = ("inputnode", "outputnode", "collect_decisions", "collect_warnings")
 
 
 def run_name(run: PcBssfpRun) -> str:
@@ -148,6 +149,11 @@ def process_runs(
                     if stop_on_first_crash
                     else "Run again with -vv and see the log.",
                 ),
+            )
+        removed = remove_derivatives(run, output_dir=output_dir)
+        if removed:
+            logger.warning(
+                "%s: %d files of an earlier call were removed, since the run has failed", run.label, len(removed)
             )
         outcomes.append(RunOutcome(run=run, report=None, errors=errors))
     return tuple(outcomes)

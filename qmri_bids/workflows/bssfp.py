@@ -149,11 +149,15 @@ def init_pcbssfp_wf(
         workflow.connect(node, "decisions", said, f"in{number}")
     if run.b1 is not None:
         workflow.connect(b1_wf, "outputnode.decisions", said, f"in{len(decisions) + 1}")
+    warned = pe.Node(Merge(2), name="collect_warnings")
+    if drift is not None:
+        workflow.connect(drift, "warnings", warned, "in2")
     workflow.connect(
         [
             (estimate, write, [("model", "model")]),
             (said, describe, [("out", "decisions")]),
-            (estimate, describe, [("warnings", "warnings")]),
+            (estimate, warned, [("warnings", "in1")]),
+            (warned, describe, [("out", "warnings")]),
             (write, describe, [("files", "outputs")]),
             (final, outputnode, [("cycles", "cycles")]),
             (mask, outputnode, [("mask", "mask"), ("magnitude", "magnitude")]),

@@ -55,7 +55,7 @@ def _read(path: Path) -> Crash:
         node=node,
         entry=ErrorEntry(
             title=f"Step {step} failed",
-            message=message.strip(),
+            message=message.strip().rstrip(".") + ".",
             advice=ADVICE.get(kind, f"The details are in {path.name}, in the log folder of the participant."),
             details=text,
         ),

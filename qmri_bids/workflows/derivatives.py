@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.bids.names import output_path, sidecar_path
+from qmri_bids.bids.names import output_path, outputs, sidecar_path
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
 from qmri_bids.bids.write import CONFOUND_DESCRIPTIONS, write_json, write_map, write_table, write_transforms
@@ -109,3 +109,22 @@ def _write_motion(motion: Mapping[str, Any], *, run: PcBssfpRun, sources: list[s
         columns[f"rot_{axis}"] = [float(each) for each in parameters[:, 3 + index]]
     columns["framewise_displacement"] = [metres_to_millimetres(each) for each in motion["framewise_displacement"]]
     return [transforms, write_table(path_of("confounds"), columns, descriptions=CONFOUND_DESCRIPTIONS)]
+
+
+def remove_derivatives(run: PcBssfpRun, *, output_dir: Path) -> tuple[Path, ...]:
+    """Remove what an earlier call wrote for a run that has now failed: maps beside a report of failure would be taken for its.
+
+    Returns
+    -------
+    tuple of Path
+        The files removed, sidecars left out.
+    """
+    removed = []
+    for key, output in outputs().items():
+        if output.kind in ("map", "mask", "table", "transform"):
+            path = output_path(output_dir, entities=run.entities, output=key)
+            if path.is_file():
+                removed.append(path)
+                path.unlink()
+                sidecar_path(path).unlink(missing_ok=True)
+    return tuple(removed)

@@ -221,11 +221,15 @@ class _RemovePhaseDriftInput(BaseInterfaceInputSpec):
     processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
 
 
+class _RemovePhaseDriftOutput(_CyclesOutput):
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
+
+
 class RemovePhaseDrift(SimpleInterface):
     """Remove receive phase that differs between cycles."""
 
     input_spec = _RemovePhaseDriftInput
-    output_spec = _CyclesOutput
+    output_spec = _RemovePhaseDriftOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         import torch
@@ -241,6 +245,7 @@ class RemovePhaseDrift(SimpleInterface):
         result = remove_phase_drift(cycles, mask=mask, b1=b1, protocol=self.inputs.protocol)
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", result.cycles, affine)
         self._results["decisions"] = list(result.decisions)
+        self._results["warnings"] = list(result.warnings)
         return runtime
 
 

@@ -95,6 +95,16 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
         inside = results.b1[results.mask]
         low, high = (float(each) for each in np.nanpercentile(inside, (2, 98)))
         plausible = low >= 0.5 and high <= 1.5
+        if results.b1_registration is not None:
+            missing = 100.0 * float(np.mean(~results.b1_registration["measured"][results.mask]))
+            checks.append(
+                Check(
+                    name="B1 coverage",
+                    value=f"{100.0 - missing:.0f} % of the brain",
+                    level=Level.GOOD if missing < 10.0 else Level.CHECK,
+                    explanation="Elsewhere B1 is extrapolated; good from 90 %. Look at the registration below.",
+                )
+            )
         checks.append(
             Check(
                 name="B1",

@@ -160,9 +160,14 @@ def test_nothing_eligible_is_exit_3_and_says_what_was_looked_for(
 
 def test_the_command_line_is_checked(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, work = dataset.parent / "out", dataset.parent / "work"
+    (dataset.parent / "file").touch()
     for arguments, expected in (
         ((dataset, dataset, "participant", "-w", work), "output_dir is bids_dir"),
         ((dataset, out, "participant", "-w", dataset / "work"), "lies inside bids_dir"),
+        ((dataset, dataset / "sub-01", "participant", "-w", work), "only derivatives/… may be written"),
+        ((dataset, out, "participant", "-w", out), "work_dir is output_dir"),
+        ((dataset, dataset / "README.md" / "out", "participant", "-w", work), "only derivatives/"),
+        ((dataset, dataset.parent / "file", "participant", "-w", work), "is not a folder"),
         ((dataset / "none", out, "participant", "-w", work), "is not a folder"),
         ((dataset / "sub-01", out, "participant", "-w", work), "dataset_description.json not found"),
         ((dataset, out, "participant", "-w", work, "--participant-label", "1"), "1 is not 01"),
@@ -232,7 +237,7 @@ def test_one_bad_run_does_not_stop_the_others(
     captured = capfd.readouterr()
     text = " ".join((captured.out + captured.err).split())
     assert code == 1
-    assert "sub-01 acq-pcbssfp_flip-1 done" in text
+    assert "sub-01 acq-pcbssfp_flip-1 done, report: " in text
     assert "REFUSED" in text
     assert "sub-03 acq-pcbssfp_flip-1 FAILED" in text
     assert "Traceback" not in text

@@ -61,6 +61,7 @@ def test_nothing_is_found_where_there_is_none() -> None:
     protocol, data, mask, b1, _ = brain(12)
     result = remove_phase_drift(data, mask=mask, b1=b1, protocol=protocol)
     assert result.root_mean_square.max() < 1.5e-3
+    assert result.warnings == ()
 
 
 def test_large_phase_differences_are_said_and_left_alone() -> None:
@@ -68,6 +69,7 @@ def test_large_phase_differences_are_said_and_left_alone() -> None:
     wild = data * np.exp(1j * drift(12, 0.4))
     result = remove_phase_drift(wild, mask=mask, b1=b1, protocol=protocol)
     assert "was not corrected" in result.decisions[0]
+    assert "RFPhaseIncrement is in the order of the volumes" in result.warnings[0]
     np.testing.assert_allclose(result.cycles, wild.astype(np.complex64))
 
 
