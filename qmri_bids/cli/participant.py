@@ -80,7 +80,8 @@ def process_participant(
     started = time.monotonic()
     runs = tuple(run for plan in plans for run in plan.pcbssfp)
     refusals = tuple(refusal for plan in plans for refusal in plan.refusals)
-    work_dir = options.work_dir / "qmri_bids" / f"sub-{subject}"
+    # Results of another version are not taken up.
+    work_dir = options.work_dir / f"qmri_bids-{__version__}" / f"sub-{subject}"
     if options.clean_workdir:
         shutil.rmtree(work_dir, ignore_errors=True)
     processing = ProcessingOptions(
