@@ -62,7 +62,7 @@ def probe_page(tmp_path: Path) -> Callable[[Path], dict[str, Any]]:
             "--dump-dom",
             copy.as_uri(),
         ]
-        dump = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        dump = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
         match = re.search(r'<pre id="probe">(.*?)</pre>', dump, re.DOTALL)
         assert match, f"the browser did not run the probe: {dump[-500:]}"
         result: dict[str, list[int]] = json.loads(match.group(1).replace("&gt;", ">").replace("&amp;", "&"))
