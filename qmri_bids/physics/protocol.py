@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -90,8 +91,13 @@ class BssfpProtocol:
     @property
     def is_evenly_spaced(self) -> bool:
         """Whether the increments sample the circle evenly, in any order: the condition for a discrete Fourier transform."""
-        turn = 2.0 * math.pi
-        ordered = sorted(increment % turn for increment in self.rf_phase_increment)
-        gaps = [after - before for before, after in pairwise(ordered)]
-        gaps.append(ordered[0] + turn - ordered[-1])
-        return all(abs(gap - turn / self.number_of_cycles) < 1e-3 for gap in gaps)
+        return evenly_spaced_increments(self.rf_phase_increment)
+
+
+def evenly_spaced_increments(increments: Sequence[float]) -> bool:
+    """Return whether increments [rad] sample the circle evenly, in any order."""
+    turn = 2.0 * math.pi
+    ordered = sorted(increment % turn for increment in increments)
+    gaps = [after - before for before, after in pairwise(ordered)]
+    gaps.append(ordered[0] + turn - ordered[-1])
+    return all(abs(gap - turn / len(ordered)) < 1e-3 for gap in gaps)

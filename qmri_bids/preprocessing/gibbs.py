@@ -6,7 +6,6 @@ pass through it apart, each lifted above zero by an offset that is subtracted ag
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.physics.protocol import evenly_spaced_increments
 from qmri_bids.preprocessing.masks import bounding_box, head_mask
 
 _MARGIN = 6
@@ -147,7 +147,7 @@ def remove_gibbs_from_modes(
     increments = np.asarray(rf_phase_increment, dtype=float)
     if increments.shape != (number,):
         raise ValueError(f"cycles has {number} volumes, rf_phase_increment {increments.size}")
-    if not _evenly_spaced(increments) or len(orders) >= number:
+    if not evenly_spaced_increments(rf_phase_increment) or len(orders) >= number:
         result = remove_gibbs_ringing(cycles, slice_axis=slice_axis, processes=processes)
         reason = f"the {number} phase increments are not evenly spaced: every cycle was cleaned by itself."
         return GibbsResult(volumes=result.volumes, decisions=(*result.decisions, reason[0].upper() + reason[1:]))
@@ -165,11 +165,3 @@ def remove_gibbs_from_modes(
             f"The volumes were the configurations of order {names}; the others passed unchanged.",
         ),
     )
-
-
-def _evenly_spaced(increments: NDArray[np.floating]) -> bool:
-    """Return whether increments sample the circle evenly, in any order."""
-    turn = 2.0 * math.pi
-    ordered = np.sort(increments % turn)
-    gaps = np.diff(ordered, append=ordered[0] + turn)
-    return bool(np.all(np.abs(gaps - turn / increments.size) < 1e-3))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Status
 from qmri_bids.reports.content import Check, Level, QualityRow, StatisticsRow
 from qmri_bids.reports.styles import STATUS_STYLES, STYLES, MapStyle
+from qmri_bids.units import metres_to_millimetres
 
 GOOD_SHARE, USABLE_SHARE = 0.95, 0.80
 """Share of voxels with a value from which a run is good, and below which it is bad."""
@@ -109,7 +110,7 @@ def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: fl
     level = Level.GOOD if largest < 0.5 * voxel_size else Level.CHECK if largest < 2.0 * voxel_size else Level.BAD
     return Check(
         name="Motion",
-        value=f"at most {1e3 * largest:.2f} mm between cycles",
+        value=f"at most {metres_to_millimetres(largest):.2f} mm between cycles",
         level=level,
         explanation=f"Good below half a voxel ({500 * voxel_size:.2f} mm), bad from two voxels "
         f"({2000 * voxel_size:.2f} mm); the motion shown is corrected.",
