@@ -9,7 +9,13 @@ from pathlib import Path
 
 from qmri_bids import __version__
 from qmri_bids.estimation.table import DEFAULT_ESTIMATOR, ESTIMATORS
-from qmri_bids.workflows.options import DEFAULT_GIBBS_METHOD, GIBBS_BEFORE_MOTION, IGNORABLE_STEPS
+from qmri_bids.networks.names import NETWORK_SYSTEMS, PAPER_PRIORS
+from qmri_bids.workflows.options import (
+    DEFAULT_GIBBS_METHOD,
+    GIBBS_BEFORE_MOTION,
+    IGNORABLE_STEPS,
+    POSTERIOR_PRIORS,
+)
 
 EXIT_CODES = """\
 exit codes:
@@ -22,7 +28,12 @@ exit codes:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `qmri_bids`."""
-    estimators = "; ".join(f"{name}: {entry.summary}" for name, entry in ESTIMATORS.items())
+    own = {name: entry for name, entry in ESTIMATORS.items() if name not in NETWORK_SYSTEMS}
+    estimators = "; ".join(f"{name}: {entry.summary}" for name, entry in own.items())
+    estimators += (
+        f"; {{svnn,pinn}}-{{magnitude,complex}}-{{{','.join(PAPER_PRIORS)}}}: the networks of Birk et al. 2025 by the prior "
+        "they were trained on"
+    )
     parser = argparse.ArgumentParser(
         prog="qmri_bids",
         description="Quantitative maps with uncertainty and a report from phase-cycled bSSFP and B1 scans in BIDS.",
@@ -100,7 +111,31 @@ def build_parser() -> argparse.ArgumentParser:
         "--bssfp-estimator",
         choices=tuple(ESTIMATORS),
         default=DEFAULT_ESTIMATOR,
+        metavar="NAME",
         help=f"how T1 and T2 are estimated ({estimators}); default: %(default)s",
+    )
+    steps.add_argument(
+        "--no-refine",
+        action="store_true",
+        help="the network alone, without the refinement by maximum likelihood that follows it by default",
+    )
+    steps.add_argument(
+        "--posterior",
+        choices=POSTERIOR_PRIORS,
+        help="write posterior maps of T1 and T2 under this prior too (desc-posterior…), beside those of the estimator; a prior "
+        "pulls values towards itself and hides rare tissue",
+    )
+    steps.add_argument(
+        "--bssfp-weights",
+        type=Path,
+        metavar="DIR",
+        help="folder of network weights made by qmri-tools train, searched before those that ship",
+    )
+    steps.add_argument(
+        "--train-missing",
+        action="store_true",
+        help="train a network of Birk et al. 2025 for a protocol that no weights cover (a few minutes, no data needed) and keep "
+        "it in --bssfp-weights, or in work_dir/weights",
     )
     steps.add_argument(
         "--gibbs-method",
@@ -165,9 +200,34 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         value = getattr(options, name)
         if value is not None and not value > 0:
             parser.error(f"--{name.replace('_', '-')} must be positive, found {value}")
+    _check_estimator(parser, options)
     options.participant_label = _labels(options.participant_label, "sub-")
     options.session_label = _labels(options.session_label, "ses-")
     return options
+
+
+def _check_estimator(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Resolve --no-refine, and refuse options that the estimator has no use for."""
+    name = options.bssfp_estimator
+    entry = ESTIMATORS[name]
+    if options.no_refine:
+        if entry.bare is None:
+            refined = ", ".join(key for key, each in ESTIMATORS.items() if each.bare is not None)
+            parser.error(f"--no-refine goes with --bssfp-estimator {refined}, found {name}, which has no refinement")
+        options.bssfp_estimator = entry.bare
+    if options.train_missing and not entry.trainable:
+        parser.error(
+            "--train-missing goes with a network of Birk et al. 2025, for instance --bssfp-estimator "
+            f"pinn-complex-uniform-extended; found {name}, which needs no training"
+        )
+    if options.bssfp_weights is not None:
+        options.bssfp_weights = options.bssfp_weights.resolve()
+        if not options.bssfp_weights.is_dir() and not options.train_missing:
+            parser.error(
+                f"--bssfp-weights {options.bssfp_weights} is not a folder; give one that qmri-tools train --output made"
+            )
+    elif options.train_missing:
+        options.bssfp_weights = options.work_dir / "weights"
 
 
 def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

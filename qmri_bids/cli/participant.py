@@ -86,6 +86,8 @@ def process_participant(
         shutil.rmtree(work_dir, ignore_errors=True)
     processing = ProcessingOptions(
         estimator=options.bssfp_estimator,
+        posterior=options.posterior,
+        weights_folder=options.bssfp_weights,
         gibbs_method=options.gibbs_method,
         ignore=tuple(options.ignore),
         processes=options.nprocs,
@@ -180,6 +182,7 @@ def _steps(runs: tuple[PcBssfpRun, ...], options: ProcessingOptions) -> list[Ste
     steps += [
         "signal_model",
         *ESTIMATORS[options.estimator].methods,
+        *([("posterior", {"prior": options.posterior})] if options.posterior is not None else []),
         "magnetization_transfer",
         "failed_voxels",
     ]

@@ -105,9 +105,25 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
                 shown = ", ".join(each for each in there if each) or "no sessions"
                 logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), shown)
         plans += [find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions]
-    from qmri_bids.workflows.planning import refuse_unsupported
+    return _served(options, plans)
 
-    return refuse_unsupported(plans, estimator=options.bssfp_estimator)
+
+def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
+    """Refuse what the estimator does not cover, or train what it lacks."""
+    from qmri_bids.estimation.base import EstimatorOptions
+    from qmri_bids.workflows.planning import missing_trainings, refuse_unsupported, train_missing
+
+    name, how = options.bssfp_estimator, EstimatorOptions(weights_folder=options.bssfp_weights)
+    if options.train_missing:
+        missing = missing_trainings(plans, estimator=name, options=how)
+        if options.dry_run:
+            for protocol in missing:
+                print(f"A network would be trained for {protocol.number_of_cycles} cycles ({name}).")
+            if missing:
+                return tuple(plans)
+        else:
+            train_missing(missing, estimator=name, cache=options.bssfp_weights, processes=options.nprocs)
+    return refuse_unsupported(plans, estimator=name, options=how)
 
 
 def _act(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:

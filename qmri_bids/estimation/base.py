@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +29,10 @@ class Status(IntEnum):
     """Signal too low against the noise for an estimate."""
     INVALID_INPUT = 5
     """A cycle or a known map has no finite value here."""
+    NOT_CONVERGED = 6
+    """The fit had not settled after its last iteration."""
+    AT_BOUND = 7
+    """The likelihood is highest at the edge of the bounds that were asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +43,28 @@ class KnownMaps:
     ----------
     b1
         Actual over nominal flip angle, shape (...).
+    b1_stdev
+        Standard deviation of `b1`, same shape; None where it is not known, and then B1 counts as exact.
     """
 
     b1: NDArray[np.floating]
+    b1_stdev: NDArray[np.floating] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatorOptions:
+    """How an estimator is made; each uses what concerns it.
+
+    Parameters
+    ----------
+    threads
+        Threads of compiled kernels.
+    weights_folder
+        Folder of further network weights, searched before those of the package; None for the package alone.
+    """
+
+    threads: int = 1
+    weights_folder: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +90,23 @@ class Estimate:
     status: NDArray[np.uint8]
 
 
+@dataclass(frozen=True, kw_only=True)
+class NaturalPoint:
+    """Natural coordinates of the profile of every voxel (`physics.bssfp.profile`).
+
+    Parameters
+    ----------
+    e2, b
+        Shape parameters, shape (V,); NaN where an estimator has no solution, not restricted to (0, 1).
+    theta
+        Precession between pulses [rad], shape (V,).
+    """
+
+    e2: NDArray[np.floating]
+    b: NDArray[np.floating]
+    theta: NDArray[np.floating]
+
+
 class Estimator(Protocol):
     """Turns the complex signal of phase cycles into relaxation times."""
 
@@ -83,6 +124,12 @@ class Estimator(Protocol):
 
     def estimate(self, cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol, known: KnownMaps) -> Estimate:
         """Estimate from complex cycles of shape (..., N); the known maps have shape (...)."""
+        ...
+
+    def natural(
+        self, cycles: NDArray[np.complexfloating], *, b1: NDArray[np.floating], protocol: BssfpProtocol
+    ) -> NaturalPoint:
+        """Return the point estimate of cycles (V, N) with nothing flagged and nothing clamped: what an evaluation scores."""
         ...
 
 

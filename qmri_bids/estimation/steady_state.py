@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import Estimate, KnownMaps, ProtocolNotSupported, Status
+from qmri_bids.estimation.base import Estimate, KnownMaps, NaturalPoint, ProtocolNotSupported, Status
 from qmri_bids.estimation.noise import noise_from_residual
 from qmri_bids.physics.bssfp import amplitude, natural_coordinates, profile
 from qmri_bids.physics.protocol import BssfpProtocol
@@ -51,7 +51,6 @@ class SteadyStateEstimator(ABC):
     name: str
     model: Mapping[str, str] = MappingProxyType({})
     dtype = torch.float64
-
     @abstractmethod
     def solve(
         self, cycles: torch.Tensor, b1: torch.Tensor, protocol: BssfpProtocol
@@ -76,6 +75,26 @@ class SteadyStateEstimator(ABC):
         """Return the range outside which a voxel is flagged OUT_OF_RANGE."""
         return ValidRange()
 
+    def largest_misfit(self, protocol: BssfpProtocol) -> float:
+        """Return the residual relative to the signal, beyond noise, from which on an estimate counts as out of range."""
+        return math.inf
+
+    def natural(
+        self, cycles: NDArray[np.complexfloating], *, b1: NDArray[np.floating], protocol: BssfpProtocol
+    ) -> NaturalPoint:
+        """Return the point estimate in natural coordinates; see `Estimator.natural`."""
+        self.check(protocol)
+        complex_dtype = torch.complex128 if self.dtype is torch.float64 else torch.complex64
+        parts = []
+        for begin in range(0, max(len(cycles), 1), CHUNK):
+            part = torch.as_tensor(cycles[begin : begin + CHUNK], dtype=complex_dtype)
+            scale = torch.as_tensor(b1[begin : begin + CHUNK], dtype=self.dtype)
+            with torch.no_grad():
+                t1, t2, theta = self.solve(part, scale, protocol)
+                parts.append((*natural_coordinates(t1, t2, b1=scale, protocol=protocol), theta))
+        found = [torch.cat(each).numpy() for each in zip(*parts, strict=True)]
+        return NaturalPoint(e2=found[0], b=found[1], theta=found[2])
+
     def estimate(self, cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol, known: KnownMaps) -> Estimate:
         """Estimate T1, T2, M0 and off-resonance with their standard deviations.
 
@@ -86,7 +105,7 @@ class SteadyStateEstimator(ABC):
         protocol
             The acquisition.
         known
-            The B1 map, shape (...).
+            The B1 map and, where known, its standard deviation, shape (...).
 
         Returns
         -------
@@ -106,14 +125,16 @@ class SteadyStateEstimator(ABC):
             raise ValueError(
                 f"cycles has {cycles.shape[-1]} volumes, the protocol {protocol.number_of_cycles} increments"
             )
-        if known.b1.shape != shape:
-            raise ValueError(f"the B1 map has shape {known.b1.shape}, the cycles {shape}")
+        for name, values in (("B1 map", known.b1), ("B1 standard deviation", known.b1_stdev)):
+            if values is not None and values.shape != shape:
+                raise ValueError(f"the {name} has shape {values.shape}, the cycles {shape}")
         flat = cycles.reshape(-1, cycles.shape[-1])
         b1 = known.b1.reshape(-1)
-        parts = [
-            self._estimate_chunk(flat[begin : begin + CHUNK], b1[begin : begin + CHUNK], protocol)
-            for begin in range(0, max(len(flat), 1), CHUNK)
-        ]
+        b1_stdev = np.zeros_like(b1) if known.b1_stdev is None else known.b1_stdev.reshape(-1)
+        parts = []
+        for begin in range(0, max(len(flat), 1), CHUNK):
+            part = slice(begin, begin + CHUNK)
+            parts.append(self._estimate_chunk(flat[part], b1[part], b1_stdev[part], protocol))
         stdev_names = [f"{name}_stdev" for name in MAPS]
         maps = {
             key: np.concatenate([part[key] for part in parts]).reshape(shape)
@@ -127,7 +148,11 @@ class SteadyStateEstimator(ABC):
         )
 
     def _estimate_chunk(
-        self, cycles: NDArray[np.complexfloating], b1: NDArray[np.floating], protocol: BssfpProtocol
+        self,
+        cycles: NDArray[np.complexfloating],
+        b1: NDArray[np.floating],
+        b1_stdev: NDArray[np.floating],
+        protocol: BssfpProtocol,
     ) -> dict[str, NDArray]:
         scale = np.sqrt(np.mean(np.abs(cycles) ** 2, axis=-1))
         usable = np.isfinite(scale) & (scale > 0.0) & np.isfinite(b1) & (b1 > 0.0)
@@ -135,7 +160,7 @@ class SteadyStateEstimator(ABC):
         safe = np.where(usable[:, None], cycles / np.where(usable, scale, 1.0)[:, None], 1.0)
         complex_dtype = torch.complex128 if self.dtype is torch.float64 else torch.complex64
         signal = torch.as_tensor(safe, dtype=complex_dtype).requires_grad_()
-        b1_tensor = torch.as_tensor(np.where(usable, b1, 1.0), dtype=self.dtype)
+        b1_tensor = torch.as_tensor(np.where(usable, b1, 1.0), dtype=self.dtype).requires_grad_()
         t1, t2, theta = self.solve(signal, b1_tensor, protocol)
         m0, fit = fit_amplitude(signal, t1, t2, theta, b1_tensor, protocol)
         off_resonance = theta / (2.0 * math.pi * protocol.repetition_time)
@@ -143,16 +168,19 @@ class SteadyStateEstimator(ABC):
         noise = noise_from_residual(signal.detach(), *(each.detach() for each in fit), protocol=protocol)
         result = {}
         for name, output in outputs.items():
-            gradient = torch.autograd.grad(output.sum(), signal, retain_graph=True)[0]
-            result[f"{name}_stdev"] = (torch.linalg.vector_norm(gradient, dim=-1) * noise).numpy()
+            by_signal, by_b1 = torch.autograd.grad(
+                output.sum(), (signal, b1_tensor), retain_graph=True, materialize_grads=True
+            )
+            from_noise = (torch.linalg.vector_norm(by_signal, dim=-1) * noise).numpy()
+            result[f"{name}_stdev"] = np.hypot(from_noise, by_b1.numpy() * b1_stdev)
             result[name] = output.detach().numpy()
         for key in ("M0", "M0_stdev"):
             result[key] = result[key] * scale
-        status = self._status(result, noise.numpy(), usable, b1, protocol)
+        residual = _relative_residual(signal.detach(), *(each.detach() for each in fit), protocol=protocol).numpy()
+        status = self._status(result, noise.numpy(), residual, usable, b1, protocol)
         failed = status != Status.CONVERGED
         result = {key: np.where(failed, np.nan, value).astype(np.float32) for key, value in result.items()}
-        residual = _relative_residual(signal.detach(), *(each.detach() for each in fit), protocol=protocol)
-        result["residual"] = np.where(usable, residual.numpy(), np.nan).astype(np.float32)
+        result["residual"] = np.where(usable, residual, np.nan).astype(np.float32)
         result["status"] = status
         return result
 
@@ -160,6 +188,7 @@ class SteadyStateEstimator(ABC):
         self,
         result: dict[str, NDArray],
         noise: NDArray,
+        residual: NDArray,
         usable: NDArray[np.bool_],
         b1: NDArray,
         protocol: BssfpProtocol,
@@ -170,6 +199,9 @@ class SteadyStateEstimator(ABC):
         outside = ~(
             _within(result["T1"], bounds.t1) & _within(result["T2"], bounds.t2) & _within(flip_angle, bounds.flip_angle)
         )
+        with np.errstate(invalid="ignore"):
+            # A point that is not the best one leaves signal in the residual; twice the noise is what an inefficient one may leave.
+            outside |= residual**2 > self.largest_misfit(protocol) ** 2 + 8.0 * noise**2
         status[outside] = Status.OUT_OF_RANGE
         solved = np.isfinite(result["T1"]) & np.isfinite(result["T2"]) & np.isfinite(result["T1_stdev"])
         status[~solved] = Status.NO_ROOT

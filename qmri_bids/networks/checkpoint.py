@@ -5,14 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from qmri_bids.networks.architecture import ComplexNetwork, ComplexNetworkConfig
+from torch import nn
 
-CARD_VERSION = 1
+from qmri_bids.networks.architecture import PaperNetwork, PaperNetworkConfig
+from qmri_bids.networks.natural import NaturalNetwork, NaturalNetworkConfig
+
+CARD_VERSION = 2
+
+ARCHITECTURES: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
+    "paper": lambda values: PaperNetwork(PaperNetworkConfig.from_dict(values)),
+    "natural": lambda values: NaturalNetwork(NaturalNetworkConfig.from_dict(values)),
+}
+"""How the network of a card is built from `ModelCard.architecture`, by the card's kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,18 +33,14 @@ class ModelCard:
     ----------
     name
         File stem of weights and card.
+    kind
+        Key of `ARCHITECTURES`.
     description
         One sentence.
     architecture
-        `ComplexNetworkConfig` as a dictionary.
-    number_of_cycles
-        Number of phase cycles N.
-    rf_phase_increment
-        Increments used in training [rad].
-    flip_angle
-        Range of the actual flip angle B1·FA covered [rad].
-    t1_over_tr, t2_over_tr
-        Ranges of the relaxation times covered, in units of TR.
+        The network's config as a dictionary.
+    coverage
+        What the network serves, in terms of its kind: numbers of cycles, flip angles [rad], ranges of the relaxation times.
     training
         Prior, loss, noise, seed, epochs, command: how it was made.
     metrics
@@ -44,26 +50,29 @@ class ModelCard:
     """
 
     name: str
+    kind: str
     description: str
     architecture: dict[str, Any]
-    number_of_cycles: int
-    rf_phase_increment: tuple[float, ...]
-    flip_angle: tuple[float, float]
-    t1_over_tr: tuple[float, float]
-    t2_over_tr: tuple[float, float]
+    coverage: dict[str, Any]
     training: dict[str, Any]
     metrics: dict[str, Any]
     sha256: str = ""
     card_version: int = CARD_VERSION
 
 
-def save_checkpoint(network: ComplexNetwork, card: ModelCard, folder: Path) -> Path:
+def save_checkpoint(network: nn.Module, card: ModelCard, folder: Path) -> Path:
     """Write weights and card; return the path of the weights.
 
-    Both files appear under their names only when complete.
+    Both files appear under their names only when complete, the card last: weights that have a card are whole.
+
+    Raises
+    ------
+    ValueError
+        If the card's kind is not in the table.
     """
     from safetensors.torch import save
 
+    _builder(card.kind, card.name)
     folder.mkdir(parents=True, exist_ok=True)
     weights = save({key: value.contiguous() for key, value in network.state_dict().items()})
     content = asdict(card) | {"sha256": hashlib.sha256(weights).hexdigest()}
@@ -79,7 +88,36 @@ def _as_json(content: dict[str, Any]) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
 
 
-def load_checkpoint(path: Path) -> tuple[ComplexNetwork, ModelCard]:
+def _builder(kind: str, where: object) -> Callable[[dict[str, Any]], nn.Module]:
+    if kind not in ARCHITECTURES:
+        raise ValueError(f"{where}: kind must be one of {', '.join(ARCHITECTURES)}, found {kind!r}")
+    return ARCHITECTURES[kind]
+
+
+def load_card(path: Path) -> ModelCard:
+    """Read a model card.
+
+    Parameters
+    ----------
+    path
+        The `.json` file or the weights beside it.
+
+    Raises
+    ------
+    ValueError
+        If the card is of another version.
+    """
+    path = path.with_suffix(".json")
+    content = json.loads(path.read_text())
+    if content.get("card_version") != CARD_VERSION:
+        raise ValueError(
+            f"{path}: card_version must be {CARD_VERSION}, found {content.get('card_version')}; "
+            "train the network again, or delete it with its weights"
+        )
+    return ModelCard(**content)
+
+
+def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
     """Read weights and card, and hold them against each other.
 
     Parameters
@@ -90,30 +128,69 @@ def load_checkpoint(path: Path) -> tuple[ComplexNetwork, ModelCard]:
     Raises
     ------
     ValueError
-        If the card is of another version, or the weights are not those that the card describes.
+        If the card is of another version or kind, or the weights are not those that the card describes.
     """
     from safetensors.torch import load
 
-    content = json.loads(path.with_suffix(".json").read_text())
-    if content.get("card_version") != CARD_VERSION:
-        raise ValueError(
-            f"{path.with_suffix('.json')}: card_version must be {CARD_VERSION}, "
-            f"found {content.get('card_version')}; train the network again"
-        )
+    card = load_card(path)
     weights = path.read_bytes()
     found = hashlib.sha256(weights).hexdigest()
-    if found != content["sha256"]:
+    if found != card.sha256:
         raise ValueError(
             f"{path}: the weights (sha256 {found[:12]}…) are not those of the model card "
-            f"({content['sha256'][:12]}…); install the package again or train the network again"
+            f"({card.sha256[:12]}…); install the package again or train the network again"
         )
-    for key in ("rf_phase_increment", "flip_angle", "t1_over_tr", "t2_over_tr"):
-        content[key] = tuple(content[key])
-    card = ModelCard(**content)
-    network = ComplexNetwork(ComplexNetworkConfig.from_dict(card.architecture))
+    network = _builder(card.kind, path)(card.architecture)
     network.load_state_dict(load(weights))
     network.eval()
     return network, card
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A weights file and its card."""
+
+    path: Path
+    card: ModelCard
+
+
+def package_weights() -> Path:
+    """Return the folder of the weights that ship inside the package."""
+    return Path(str(files("qmri_bids"))) / "data" / "weights"
+
+
+def available_weights(folder: Path | None = None) -> Iterator[Weights]:
+    """Return the weights of a folder and then those of the package, each in the order of their names.
+
+    Parameters
+    ----------
+    folder
+        Searched before the package; None for the package alone. A folder that does not exist holds none. Weights of another card
+        version are left out: a folder may outlive a release.
+    """
+    for place in (folder, package_weights()):
+        for card in sorted(place.glob("[!.]*.json")) if place is not None else ():
+            if json.loads(card.read_text()).get("card_version") == CARD_VERSION:
+                yield Weights(path=card.with_suffix(".safetensors"), card=load_card(card))
+
+
+def find_weights(*, kind: str, folder: Path | None = None, **training: Any) -> list[Weights]:
+    """Return the weights of a kind whose training had the values asked for.
+
+    Parameters
+    ----------
+    kind
+        Key of `ARCHITECTURES`.
+    folder
+        Searched before the package.
+    **training
+        Values of `ModelCard.training`, such as `system` and `prior`.
+    """
+    return [
+        each
+        for each in available_weights(folder)
+        if each.card.kind == kind and all(each.card.training.get(key) == value for key, value in training.items())
+    ]
 
 
 def shipped_weights(name: str) -> Path:
@@ -124,7 +201,7 @@ def shipped_weights(name: str) -> Path:
     FileNotFoundError
         If there are none of that name; the message lists those that exist.
     """
-    folder = Path(str(files("qmri_bids"))) / "data" / "weights"
+    folder = package_weights()
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         names = ", ".join(sorted(each.stem for each in folder.glob("*.safetensors"))) or "none"

@@ -31,6 +31,7 @@ class Section(StrEnum):
     B1 = "b1"
     MAPS = "maps"
     UNCERTAINTY = "uncertainty"
+    POSTERIOR = "posterior"
     HISTOGRAMS = "histograms"
     QUALITY = "quality"
 

@@ -29,6 +29,7 @@ def map_figure(
     key: str | None = None,
     title: str | None = None,
     section: Section | None = None,
+    remark: str = "",
 ) -> Figure:
     """Return a map in three planes with its colour bar.
 
@@ -53,6 +54,8 @@ def map_figure(
         Anatomical image shown outside the mask, shape (X, Y, Z).
     key, title, section
         In place of those that follow from the name.
+    remark
+        A sentence more for the caption.
 
     Raises
     ------
@@ -90,6 +93,8 @@ def map_figure(
     caption = [f"{style.label} [{style.unit}], {how} {low:.4g} to {high:.4g}{unit_name}."]
     if style.note:
         caption.append(style.note)
+    if remark:
+        caption.append(remark)
     if below:
         caption.append(f"{_percent(below)} of the voxels lie below the window.")
     if above:

@@ -143,6 +143,31 @@ STEPS: dict[str, Sentence] = {
         text="T1, T2 and off-resonance were inferred by the complex physics-informed neural network "
         "{model}, trained in silico [birk2025] with PyTorch [paszke2019].",
     ),
+    "natural_network": Sentence(
+        paragraph="estimation",
+        text="A physics-informed neural network [birk2025], trained in silico with PyTorch [paszke2019] on the profile of balanced "
+        "SSFP in its natural coordinates, inferred these from the low-order configurations; T1 and T2 follow from them, TR, flip "
+        "angle and B1 in closed form.",
+    ),
+    "refinement": Sentence(
+        paragraph="estimation",
+        text="From there T1, T2, off-resonance and the complex amplitude were fitted to all complex cycles by maximum likelihood, "
+        "with the amplitude eliminated by variable projection [golub1973] and Levenberg-Marquardt iterations [marquardt1963].",
+    ),
+    "planet": Sentence(
+        paragraph="estimation",
+        text="T1, T2 and off-resonance were computed from an ellipse fitted to the complex cycles (PLANET) [shcherbakova2018].",
+    ),
+    "posterior": Sentence(
+        paragraph="estimation",
+        text="Posterior means and standard deviations of T1 and T2 under the prior {prior} were computed beside these maps by "
+        "quadrature around the maximum-likelihood point; they are pulled towards that prior.",
+    ),
+    "stdev_information": Sentence(
+        paragraph="estimation",
+        text="Standard deviations follow from the Fisher information of all cycles and the noise, which was estimated from the "
+        "residuals and moderated over the scan [smyth2004].",
+    ),
     "stdev_propagation": Sentence(
         paragraph="estimation",
         text="Standard deviations were propagated to first order from the noise of the complex cycles "

@@ -105,6 +105,16 @@ REFERENCES: dict[str, Reference] = {
             "10.1137/0111030",
         ),
         _article(
+            "smyth2004",
+            "Smyth, 2004",
+            "Smyth, G. K.",
+            2004,
+            "Linear models and empirical Bayes methods for assessing differential expression in microarray experiments",
+            "Statistical Applications in Genetics and Molecular Biology",
+            "3:3",
+            "10.2202/1544-6115.1027",
+        ),
+        _article(
             "avants2011",
             "Avants et al., 2011a",
             "Avants, B. B.; Tustison, N. J.; Song, G.; Cook, P. A.; Klein, A.; Gee, J. C.",

@@ -18,6 +18,7 @@ SECTION_TITLES: dict[Section, str] = {
     Section.B1: "Transmit field (B1)",
     Section.MAPS: "Maps",
     Section.UNCERTAINTY: "Uncertainty",
+    Section.POSTERIOR: "Posterior under a prior",
     Section.HISTOGRAMS: "Distributions",
     Section.QUALITY: "Quality",
 }

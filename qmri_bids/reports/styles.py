@@ -173,6 +173,14 @@ STATUS_STYLES: dict[Status, StatusStyle] = {
     Status.INVALID_INPUT: StatusStyle(
         name="invalid input", meaning="A cycle or a known map has no finite value", color="#f0e442"
     ),
+    Status.NOT_CONVERGED: StatusStyle(
+        name="not converged", meaning="The fit had not settled after its last iteration", color="#cc79a7"
+    ),
+    Status.AT_BOUND: StatusStyle(
+        name="at a bound",
+        meaning="The likelihood is highest at the edge of the bounds that were asked for",
+        color="#009e73",
+    ),
 }
 """Name, meaning and colour (Okabe and Ito) of every code of the quality mask."""
 

@@ -76,15 +76,17 @@ def init_pcbssfp_wf(
         EstimateRelaxation(protocol=run.protocol, estimator=options.estimator, processes=options.processes),
         name="estimate_relaxation",
     )
+    if options.weights_folder is not None:
+        estimate.inputs.weights_folder = str(options.weights_folder)
     write = pe.Node(
         WriteDerivatives(estimator=options.estimator, bids_dir=str(bids_dir), output_dir=str(output_dir)),
         name="write_derivatives",
     )
-    describe = pe.Node(
-        DescribeRun(estimator=options.estimator, output_dir=str(output_dir), report_file=str(report_file)),
-        name="describe_run",
-    )
+    describe = pe.Node(DescribeRun(output_dir=str(output_dir), report_file=str(report_file)), name="describe_run")
     results = (write, describe)
+    if options.posterior is not None:
+        for node in (estimate, *results):
+            node.inputs.posterior = options.posterior
     workflow.connect(inputnode, "run", load, "run")
     decisions = [load]
     sentences = ["The phase cycles were read as complex data."]

@@ -13,6 +13,7 @@ from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
 from qmri_bids.bids.write import CONFOUND_DESCRIPTIONS, write_json, write_map, write_table, write_transforms
 from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.priors import PRIORS
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.units import fraction_to_percent, metres_to_millimetres, radians_to_degrees
 from qmri_bids.workflows.results import RunResults
@@ -25,6 +26,7 @@ def write_derivatives(
     *,
     run: PcBssfpRun,
     estimator: str,
+    posterior: str | None,
     model: Mapping[str, Any],
     bids_dir: Path,
     output_dir: Path,
@@ -39,6 +41,8 @@ def write_derivatives(
         The raw run.
     estimator
         Key of the table of estimators.
+    posterior
+        Prior of the posterior maps, None where there are none.
     model
         What identifies the model behind the estimator.
     bids_dir, output_dir
@@ -77,6 +81,13 @@ def write_derivatives(
         add(output, results.estimate.values[name], **estimated)
         if name in results.estimate.stdev:
             add(f"{output}_std", results.estimate.stdev[name], **estimated)
+    if posterior is not None:
+        for name, values in results.posterior.items():
+            of, _, stdev = name.partition("_")
+            output = f"{of}map_posterior_{posterior}" + ("_std" if stdev else "")
+            known = posterior_metadata(posterior)
+            known["extra"] |= estimated["extra"] or {}
+            add(output, values, **estimated | known)
     add("residual", results.estimate.residual, **estimated)
     add("quality_mask", results.estimate.status, **estimated)
     add("brain_mask", results.mask)
@@ -91,6 +102,25 @@ def write_derivatives(
         write_json(sidecar_path(path), map_metadata("b1_transform", sources=b1_sources))
         written.append(path)
     return tuple(written)
+
+
+def posterior_metadata(prior: str) -> dict[str, Any]:
+    """Return what the sidecar of a posterior map says in place of that of the estimator."""
+    box = PRIORS[prior]
+    return {
+        "algorithm": "Posterior by quadrature around the maximum-likelihood point, under the prior in the key Prior",
+        "reference": None,
+        "model": None,
+        "extra": {
+            "Prior": {
+                "Name": prior,
+                "Source": box.source,
+                "T1Range": [round(bound, 9) for bound in box.t1],
+                "T2Range": [round(bound, 9) for bound in box.t2],
+                "Units": "s",
+            }
+        },
+    }
 
 
 def _write_motion(motion: Mapping[str, Any], *, run: PcBssfpRun, sources: list[str], path_of: Any) -> list[Path]:

@@ -256,11 +256,13 @@ class _EstimateRelaxationInput(BaseInterfaceInputSpec):
     motion = File(exists=True, desc="result of the motion correction: where every cycle has data")
     protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
+    weights_folder = traits.Str(desc="folder searched for weights before those of the package")
+    posterior = traits.Str(desc="prior under which posterior maps are computed too")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
 
 
 class _EstimateRelaxationOutput(TraitedSpec):
-    estimate = File(exists=True, desc="values, stdev, residual and status (npz)")
+    estimate = File(exists=True, desc="values, stdev, residual, status and posterior (npz)")
     model = traits.Dict(desc="what identifies the model behind the estimator")
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
     warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
@@ -275,7 +277,7 @@ class EstimateRelaxation(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         import torch
 
-        from qmri_bids.estimation.base import KnownMaps, Status
+        from qmri_bids.estimation.base import EstimatorOptions, KnownMaps, Status
         from qmri_bids.estimation.convention import increment_reference_warning
         from qmri_bids.estimation.table import ESTIMATORS
 
@@ -296,8 +298,12 @@ class EstimateRelaxation(SimpleInterface):
             b1 = load_volume(self.inputs.b1)[0][inside]
         protocol = self.inputs.protocol
         torch.set_num_threads(self.inputs.processes)
-        estimator = ESTIMATORS[self.inputs.estimator].create()
-        found = estimator.estimate(np.ascontiguousarray(cycles[inside]), protocol=protocol, known=KnownMaps(b1=b1))
+        folder = Path(self.inputs.weights_folder) if isdefined(self.inputs.weights_folder) else None
+        estimator = ESTIMATORS[self.inputs.estimator].create(
+            EstimatorOptions(threads=self.inputs.processes, weights_folder=folder)
+        )
+        signal = np.ascontiguousarray(cycles[inside])
+        found = estimator.estimate(signal, protocol=protocol, known=KnownMaps(b1=b1))
 
         def volume(values: Any, fill: float) -> Any:
             full = np.full(mask.shape, fill, dtype=values.dtype)
@@ -308,6 +314,16 @@ class EstimateRelaxation(SimpleInterface):
         status[mask & ~inside] = Status.INVALID_INPUT
         maps = {name: volume(values, np.nan) for name, values in found.values.items()}
         maps |= {f"{name}_stdev": volume(values, np.nan) for name, values in found.stdev.items()}
+        if isdefined(self.inputs.posterior):
+            from qmri_bids.estimation.posterior_maps import posterior_maps
+            from qmri_bids.workflows.results import POSTERIOR
+
+            extra = posterior_maps(
+                signal, b1=b1, protocol=protocol, prior=self.inputs.posterior, threads=self.inputs.processes
+            )
+            maps |= {f"{POSTERIOR}{name}": volume(values, np.nan) for name, values in extra.mean.items()}
+            maps |= {f"{POSTERIOR}{name}_stdev": volume(values, np.nan) for name, values in extra.stdev.items()}
+            decisions.append(extra.sentence())
         path = Path(runtime.cwd) / "estimate.npz"
         np.savez(path, **maps, residual=volume(found.residual, np.nan), status=status)
         warning = increment_reference_warning(found.values["off_resonance"], protocol=protocol)

@@ -21,7 +21,7 @@ from qmri_bids.workflows.results import RunFiles, RunResults
 
 class _ResultsInput(BaseInterfaceInputSpec):
     run = traits.Any(mandatory=True, desc="PcBssfpRun")
-    estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
+    posterior = traits.Str(desc="prior of the posterior maps")
     output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
     cycles = File(exists=True, mandatory=True, desc="preprocessed complex cycles")
     mask = File(exists=True, mandatory=True, desc="brain mask")
@@ -51,6 +51,7 @@ def _results(inputs: Any) -> RunResults:
 
 
 class _WriteDerivativesInput(_ResultsInput):
+    estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
     bids_dir = Directory(exists=True, mandatory=True, desc="root of the raw dataset")
     model = traits.Dict(mandatory=True, desc="what identifies the model behind the estimator")
 
@@ -72,6 +73,7 @@ class WriteDerivatives(SimpleInterface):
             _results(self.inputs),
             run=self.inputs.run,
             estimator=self.inputs.estimator,
+            posterior=self.inputs.posterior if isdefined(self.inputs.posterior) else None,
             model=self.inputs.model,
             bids_dir=Path(self.inputs.bids_dir),
             output_dir=Path(self.inputs.output_dir),
@@ -104,7 +106,7 @@ class DescribeRun(SimpleInterface):
         report = describe_run(
             _results(self.inputs),
             run=self.inputs.run,
-            estimator=self.inputs.estimator,
+            posterior=self.inputs.posterior if isdefined(self.inputs.posterior) else None,
             decisions=self.inputs.decisions,
             warnings=self.inputs.warnings,
             outputs=[Path(each) for each in self.inputs.outputs],

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
-from qmri_bids.estimation.base import ProtocolNotSupported
+from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
 from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.physics.protocol import BssfpProtocol
+
+logger = logging.getLogger("qmri_bids")
 
 
-def refuse_unsupported(plans: Sequence[SessionPlan], *, estimator: str) -> tuple[SessionPlan, ...]:
+def refuse_unsupported(
+    plans: Sequence[SessionPlan], *, estimator: str, options: EstimatorOptions
+) -> tuple[SessionPlan, ...]:
     """Move runs whose protocol the estimator does not cover to the refusals.
 
     Parameters
@@ -20,10 +27,12 @@ def refuse_unsupported(plans: Sequence[SessionPlan], *, estimator: str) -> tuple
         What was found.
     estimator
         Key of the table of estimators.
+    options
+        How the estimator is made.
     """
     if not any(plan.pcbssfp for plan in plans):
         return tuple(plans)
-    made = ESTIMATORS[estimator].create()
+    made = ESTIMATORS[estimator].create(options)
     checked = []
     for plan in plans:
         kept, refused = [], []
@@ -43,3 +52,47 @@ def refuse_unsupported(plans: Sequence[SessionPlan], *, estimator: str) -> tuple
                 )
         checked.append(replace(plan, pcbssfp=tuple(kept), refusals=(*plan.refusals, *refused)))
     return tuple(checked)
+
+
+def missing_trainings(
+    plans: Sequence[SessionPlan], *, estimator: str, options: EstimatorOptions
+) -> tuple[BssfpProtocol, ...]:
+    """Return the protocols for which a network would have to be trained, each once.
+
+    Parameters
+    ----------
+    plans, estimator, options
+        As in `refuse_unsupported`.
+    """
+    made = ESTIMATORS[estimator].create(options)
+    missing = []
+    for run in (run for plan in plans for run in plan.pcbssfp):
+        try:
+            made.check(run.protocol)
+        except ProtocolNotSupported:
+            if run.protocol.is_evenly_spaced and run.protocol not in missing:
+                missing.append(run.protocol)
+    return tuple(missing)
+
+
+def train_missing(protocols: Sequence[BssfpProtocol], *, estimator: str, cache: Path, processes: int) -> None:
+    """Train the networks that are missing and keep them in a folder.
+
+    Parameters
+    ----------
+    protocols
+        From `missing_trainings`.
+    estimator
+        A trainable key of the table of estimators.
+    cache
+        Folder of weights.
+    processes
+        Threads of the training.
+    """
+    import torch
+
+    from qmri_bids.training.missing import ensure_weights, spec_for
+
+    torch.set_num_threads(processes)
+    for protocol in protocols:
+        ensure_weights(spec_for(protocol, estimator), cache=cache, progress=logger.info)

@@ -15,6 +15,9 @@ from qmri_bids.workflows.volumes import load_volume
 
 MAPS = ("T1", "T2", "M0", "off_resonance")
 
+POSTERIOR = "posterior_"
+"""Prefix of the posterior maps in the file of the estimate."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunFiles:
@@ -79,6 +82,12 @@ class RunResults:
                 residual=stored["residual"],
                 status=stored["status"],
             )
+
+    @cached_property
+    def posterior(self) -> Mapping[str, NDArray[np.float32]]:
+        """Posterior means and standard deviations by name (`T1`, `T1_stdev` …), empty where none was asked for."""
+        with np.load(self.files.estimate) as stored:
+            return {key.removeprefix(POSTERIOR): stored[key] for key in stored.files if key.startswith(POSTERIOR)}
 
     @cached_property
     def motion(self) -> Mapping[str, NDArray] | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.estimation.base import Estimate
-from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, RunReport
+from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, RunReport, Section
 from qmri_bids.reports.figures import (
     cycles_figure,
     histogram_figure,
@@ -21,6 +21,7 @@ from qmri_bids.reports.figures import (
     quality_figure,
     registration_figure,
 )
+from qmri_bids.reports.styles import STYLES
 from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
 from qmri_bids.units import millimetres_to_metres
 from qmri_bids.workflows.results import MAPS, RunResults
@@ -30,7 +31,7 @@ def describe_run(
     results: RunResults,
     *,
     run: PcBssfpRun,
-    estimator: str,
+    posterior: str | None,
     decisions: Sequence[str],
     warnings: Sequence[str],
     outputs: Sequence[Path],
@@ -44,8 +45,8 @@ def describe_run(
         What the nodes left behind.
     run
         The raw run with its protocol and the source of every value.
-    estimator
-        Key of the table of estimators.
+    posterior
+        Prior of the posterior maps, None where there are none.
     decisions, warnings
         Sentences collected from the steps.
     outputs
@@ -66,7 +67,7 @@ def describe_run(
         ),
         decisions=tuple(decisions),
         warnings=(*run.warnings, *warnings),
-        figures=_figures(results, run=run),
+        figures=_figures(results, run=run, posterior=posterior),
         quality=quality,
         statistics=statistics_rows(estimate.values, mask=results.mask),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
@@ -116,7 +117,7 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def _figures(results: RunResults, *, run: PcBssfpRun) -> tuple[Figure, ...]:
+def _figures(results: RunResults, *, run: PcBssfpRun, posterior: str | None) -> tuple[Figure, ...]:
     affine, mask, estimate, protocol = results.affine, results.mask, results.estimate, run.protocol
     reference = None if results.motion is None else int(results.motion["reference"])
     figures: list[Figure | None] = [
@@ -151,6 +152,19 @@ def _figures(results: RunResults, *, run: PcBssfpRun) -> tuple[Figure, ...]:
         if name in estimate.stdev:
             figures.append(map_figure(estimate.stdev[name], affine=affine, mask=mask, name=f"{name}_stdev"))
     figures.append(map_figure(estimate.residual, affine=affine, mask=mask, name="residual"))
+    for name, values in results.posterior.items():
+        figures.append(
+            map_figure(
+                values,
+                affine=affine,
+                mask=mask,
+                name=name,
+                key=f"posterior-{name.lower().replace('_', '-')}",
+                title=f"Posterior: {STYLES[name].label}",
+                section=Section.POSTERIOR,
+                remark=f"Prior: {posterior}. A prior pulls values towards itself; a rare lesion most of all.",
+            )
+        )
     figures.append(histogram_figure(estimate.values, mask=mask, windows={"off_resonance": (-half_band, half_band)}))
     figures.append(quality_figure(estimate.status, affine=affine))
     return tuple(figure for figure in figures if figure is not None)

@@ -1,0 +1,128 @@
+"""Posteriors under a prior, and whether stated intervals hold what they state."""
+
+from __future__ import annotations
+
+import numpy as np
+from relaxometry_common import SAMPLES, SEED, TIMES, baselines, create, error_rows, percent_errors
+from rows import AtLeast, Row, Within
+
+from qmri_bids.estimation.base import KnownMaps
+from qmri_bids.estimation.natural_fit import fit_natural
+from qmri_bids.estimation.posterior import posterior
+from qmri_bids.estimation.variance import moderated_variance
+from qmri_bids.evaluation.experiments import clamped_estimate
+from qmri_bids.evaluation.scores import coverage, normal_interval, rank_histogram, score
+from qmri_bids.evaluation.sets import SimulatedSet, brain_set, paper_protocol, uniform_set
+from qmri_bids.priors import PRIORS
+
+
+def posterior_of(truth: SimulatedSet, *, snr: float, prior):
+    """Return the posterior as a user gets it: noise from the scan itself."""
+    cycles = truth.cycles(snr=snr, seed=SEED + 1)
+    fit = fit_natural(cycles, rf_phase_increment=truth.protocol.rf_phase_increment)
+    noise = moderated_variance(fit.residual_sum, fit.freedom)
+    return posterior(
+        fit, variance=noise.variance, b1=truth.b1, protocol=truth.protocol, prior=prior, freedom=noise.freedom
+    )
+
+
+def posterior_error() -> list[Row]:
+    """Posterior mean under the uniform prior."""
+    rows = []
+    for number, snr, bars in ((12, 25.0, (5.9, 5.8)), (12, 10.0, (12.0, 12.3)), (4, 25.0, (10.0, 11.0))):
+        truth = uniform_set(SAMPLES // 2, protocol=paper_protocol(number), seed=SEED)
+        found = posterior_of(truth, snr=snr, prior=PRIORS["uniform"])
+        missing = 100.0 * float(np.mean(~np.isfinite(found.t1.mean)))
+        beside = f"{missing:.2f} % without one; {baselines(truth, snr=snr)}"
+        rows += error_rows(
+            f"posterior, uniform prior, SNR {snr:g}, N={number}",
+            percent_errors(found.t1.mean, found.t2.mean, truth),
+            bars,
+            beside,
+        )
+    return rows
+
+
+def scan_prior_error() -> list[Row]:
+    """Posterior under a prior learned from the scan, against clamped maximum likelihood."""
+    from qmri_bids.estimation.scan_prior import scan_prior
+
+    truth = brain_set(SAMPLES, protocol=paper_protocol(), seed=SEED)
+    cycles = truth.cycles(snr=25.0, seed=SEED + 1)
+    fit = fit_natural(cycles, rf_phase_increment=truth.protocol.rf_phase_increment)
+    noise = moderated_variance(fit.residual_sum, fit.freedom)
+    prior = scan_prior(fit, variance=noise.variance, b1=truth.b1, protocol=truth.protocol)
+    found = posterior(
+        fit, variance=noise.variance, b1=truth.b1, protocol=truth.protocol, prior=prior, freedom=noise.freedom
+    ).t1.mean
+    clamped = clamped_estimate(create("ml"), truth, snr=25.0, seed=SEED + 1)[0]
+    rows = []
+    for tissue in ("WM", "GM"):
+        inside = truth.groups[tissue]
+        new, old = (score(each[inside], truth.t1[inside]).mean_absolute_error for each in (found, clamped))
+        rows.append(
+            Row(
+                figure=f"scan prior, SNR 25, N=12: T1 error below clamped ML in {tissue}",
+                unit="%",
+                bar=AtLeast(25.0),
+                value=100.0 * (1.0 - new / old),
+                baseline=f"{100 * new:.1f} against {100 * old:.1f}",
+            )
+        )
+    inside = truth.groups["lesion"]
+    new, old = (100.0 * score(each[inside], truth.t1[inside]).bias for each in (found, clamped))
+    rows.append(
+        Row(
+            figure="scan prior, SNR 25, N=12: |bias| of T1 in the lesion",
+            unit="%",
+            bar=5.0,
+            value=abs(new),
+            baseline=f"signed {new:+.1f}, clamped ML {old:+.1f}",
+        )
+    )
+    return rows
+
+
+LEVELS = ((0.68, Within(66.0, 70.0)), (0.95, Within(94.0, 96.0)))
+
+
+def calibration() -> list[Row]:
+    """Coverage of the stated intervals: sd of maximum likelihood, and posterior."""
+    rows = []
+    for number in (12, 6, 4):
+        truth = uniform_set(SAMPLES // 2, protocol=paper_protocol(number), seed=SEED)
+        cycles = truth.cycles(snr=25.0, seed=SEED + 1)
+        found = create("ml").estimate(cycles, protocol=truth.protocol, known=KnownMaps(b1=truth.b1))
+        other = create("linear").estimate(cycles, protocol=truth.protocol, known=KnownMaps(b1=truth.b1))
+        for name, key in TIMES:
+            value, stdev = (np.asarray(each[name], dtype=float) for each in (found.values, found.stdev))
+            ranks = rank_histogram(value, stdev, getattr(truth, key))
+            for level, bar in LEVELS:
+                beside = 100.0 * coverage(
+                    *normal_interval(other.values[name], other.stdev[name], probability=level), getattr(truth, key)
+                )
+                rows.append(
+                    Row(
+                        figure=f"ML sd, SNR 25, N={number}: coverage of the {100 * level:g} % interval of {name}",
+                        unit="%",
+                        bar=bar,
+                        value=100.0 * coverage(*normal_interval(value, stdev, probability=level), getattr(truth, key)),
+                        baseline=f"linear {beside:.1f}; largest deviation of a rank bin {ranks.largest_deviation:.2f}",
+                    )
+                )
+    for number, snr in ((12, 25.0), (12, 10.0), (6, 25.0), (4, 25.0)):
+        truth = uniform_set(SAMPLES // 2, protocol=paper_protocol(number), seed=SEED)
+        found = posterior_of(truth, snr=snr, prior=PRIORS["uniform"])
+        for name, key in TIMES:
+            marginal = getattr(found, key)
+            intervals = (marginal.interval_68, marginal.interval_95)
+            for (level, bar), interval in zip(LEVELS, intervals, strict=True):
+                rows.append(
+                    Row(
+                        figure=f"posterior, SNR {snr:g}, N={number}: coverage of the {100 * level:g} % interval of {name}",
+                        unit="%",
+                        bar=bar,
+                        value=100.0 * coverage(interval[:, 0], interval[:, 1], getattr(truth, key)),
+                    )
+                )
+    return rows

@@ -1,0 +1,75 @@
+"""`qmri-tools benchmark relaxometry`: estimators against each other and against the bound, in silico."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+FIGURE_NUMBERS = (2, 3, 5, 8)
+"""Keys of `evaluation.benchmark.FIGURES`, here so that `--help` imports no torch."""
+
+
+def add_benchmark(subparsers: Any) -> None:
+    """Add the command `benchmark` to the subparsers of `qmri-tools`."""
+    parser = subparsers.add_parser("benchmark", help="compare estimators on simulated signals")
+    subjects = parser.add_subparsers(dest="subject", required=True, metavar="WHAT")
+    relaxometry = subjects.add_parser(
+        "relaxometry",
+        help="T1 and T2 from phase-cycled bSSFP",
+        description=(
+            "Error, bias and calibration of the estimators on simulated signals, as tables (JSON), and the in-silico figures of "
+            "Birk et al. 2025 (SVG). MIRACLE and maximum likelihood always run beside."
+        ),
+    )
+    relaxometry.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of tables and figures")
+    relaxometry.add_argument(
+        "--figures",
+        type=int,
+        nargs="*",
+        choices=FIGURE_NUMBERS,
+        default=list(FIGURE_NUMBERS),
+        metavar="NUMBER",
+        help="figures of Birk et al. 2025 to reproduce, of 2, 3, 5 and 8; default: all. Figure 8 trains two networks",
+    )
+    relaxometry.add_argument(
+        "--estimators", nargs="+", default=None, metavar="NAME", help="default: the flagship and the paper's networks"
+    )
+    relaxometry.add_argument(
+        "--samples", type=int, default=20_000, metavar="N", help="voxels of a table; default: %(default)s"
+    )
+    relaxometry.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    relaxometry.add_argument("--threads", type=int, default=1, metavar="N", help="default: %(default)s")
+    relaxometry.set_defaults(run=_relaxometry)
+
+
+def _relaxometry(options: argparse.Namespace) -> int:
+    if options.threads < 1:
+        print(f"qmri-tools benchmark: --threads must be at least 1, found {options.threads}", file=sys.stderr)
+        return 2
+    import torch
+
+    from qmri_bids.estimation.base import EstimatorOptions
+    from qmri_bids.estimation.table import ESTIMATORS
+    from qmri_bids.evaluation.benchmark import (
+        DEFAULT_ESTIMATORS,
+        BenchmarkSettings,
+        create_estimators,
+        run_benchmark,
+    )
+
+    torch.set_num_threads(options.threads)
+    names = options.estimators or [name for name in DEFAULT_ESTIMATORS if name in ESTIMATORS]
+    try:
+        run_benchmark(
+            options.output,
+            estimators=create_estimators(names, options=EstimatorOptions(threads=options.threads)),
+            figures=options.figures,
+            settings=BenchmarkSettings(samples=options.samples, seed=options.seed),
+            progress=lambda line: print(line, flush=True),
+        )
+    except (ValueError, OSError) as error:
+        print(f"qmri-tools benchmark: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,99 @@
+"""Posterior maps of a scan under a named prior: fit, noise and quadrature in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.estimation.base import Status
+from qmri_bids.estimation.natural_fit import fit_natural
+from qmri_bids.estimation.posterior import posterior
+from qmri_bids.estimation.variance import moderated_variance
+from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.priors import PRIORS
+
+POSTERIOR_MAPS = ("T1", "T2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosteriorMaps:
+    """Posterior mean and standard deviation of T1 and T2 [s], V voxels.
+
+    Parameters
+    ----------
+    prior
+        Key of `priors.PRIORS`.
+    mean, stdev
+        By name of the map, float32, shape (V,); NaN where there is none.
+    status
+        `Status` codes, uint8, shape (V,): OUT_OF_RANGE where the data contradict the support of the prior.
+    """
+
+    prior: str
+    mean: Mapping[str, NDArray[np.float32]]
+    stdev: Mapping[str, NDArray[np.float32]]
+    status: NDArray[np.uint8]
+
+    def sentence(self) -> str:
+        """Return what a reader must know of these maps, in one sentence."""
+        estimated = int(np.count_nonzero(self.status != Status.INVALID_INPUT))
+        outside = int(np.count_nonzero(self.status == Status.OUT_OF_RANGE))
+        box = PRIORS[self.prior]
+        t1, t2 = (" to ".join(f"{1e3 * bound:.0f}" for bound in bounds) for bounds in (box.t1, box.t2))
+        return (
+            f"Posterior maps under the prior '{self.prior}' (T1 {t1} ms, T2 {t2} ms) were computed beside the maps of the "
+            f"estimator: a prior pulls values towards itself; {outside} of {estimated} voxels contradict its range and have "
+            "no posterior."
+        )
+
+
+def posterior_maps(
+    cycles: NDArray[np.complexfloating],
+    *,
+    b1: NDArray[np.floating],
+    protocol: BssfpProtocol,
+    prior: str,
+    threads: int = 1,
+) -> PosteriorMaps:
+    """Compute the posterior of every voxel of a scan.
+
+    Parameters
+    ----------
+    cycles
+        Complex signal of all voxels, shape (V, N): the level of the noise is that of the whole scan.
+    b1
+        Actual over nominal flip angle, shape (V,).
+    protocol
+        The acquisition.
+    prior
+        Key of `priors.PRIORS`.
+    threads
+        Threads of the compiled kernels; the result does not depend on it.
+    """
+    fit = fit_natural(cycles, rf_phase_increment=protocol.rf_phase_increment, threads=threads)
+    usable = fit.converged & np.isfinite(fit.signal_sum) & (fit.signal_sum > 0.0)
+    noise = moderated_variance(np.where(usable, fit.residual_sum, np.nan), fit.freedom)
+    found = posterior(
+        fit,
+        variance=np.where(usable, noise.variance, np.nan),
+        b1=b1,
+        protocol=protocol,
+        prior=PRIORS[prior],
+        freedom=noise.freedom,
+        threads=threads,
+    )
+    marginals = dict(zip(POSTERIOR_MAPS, (found.t1, found.t2), strict=True))
+    good = found.status == Status.CONVERGED
+
+    def masked(values: NDArray[np.float64]) -> NDArray[np.float32]:
+        return np.where(good, values, np.nan).astype(np.float32)
+
+    return PosteriorMaps(
+        prior=prior,
+        mean={name: masked(each.mean) for name, each in marginals.items()},
+        stdev={name: masked(each.stdev) for name, each in marginals.items()},
+        status=found.status,
+    )

@@ -1,0 +1,1 @@
+"""In-silico evaluation of relaxometry: test sets, scores, experiments and their figures."""
