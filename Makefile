@@ -41,9 +41,11 @@ check: lint types layers test
 
 benchmark: $(STAMP)
 	$(BIN)/python benchmarks/main_job.py
+	$(BIN)/python benchmarks/relaxometry.py
 
-weights: $(STAMP)  ## train the shipped network again
-	$(BIN)/qmri-tools train --output qmri_bids/data/weights
+weights: $(STAMP)  ## train the shipped networks again
+	$(BIN)/qmri-tools train-natural --output qmri_bids/data/weights
+	$(BIN)/qmri-tools train --shipped --output qmri_bids/data/weights
 
 clean:
 	rm -rf demo build dist *.egg-info

@@ -28,7 +28,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "bare-network": accuracy.bare_network,
     "tissue-bias": accuracy.tissue_bias,
     "posterior": posteriors.posterior_error,
-    "scan-prior": posteriors.scan_prior_error,
+    "posterior-by-tissue": posteriors.posterior_by_tissue,
     "calibration": posteriors.calibration,
     "throughput": speed.throughput,
     "miracle": speed.miracle,

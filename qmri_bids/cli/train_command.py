@@ -48,7 +48,12 @@ def add_train(commands: Any) -> None:
     noise = parser.add_mutually_exclusive_group()
     noise.add_argument("--snr", type=float, nargs=2, default=None, metavar=("LOW", "HIGH"), help="default: 5 300")
     noise.add_argument("--noise-free", action="store_true", help="train without noise")
-    parser.add_argument("--epochs", type=int, default=None, help="default: 10 for magnitudes, 18 for complex input; three times that for a prior with fluid")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        default=None,
+        help="default: 10 for magnitudes, 18 for complex input; three times that for a prior with fluid",
+    )
     parser.add_argument("--samples", type=int, default=400_000, help="samples an epoch; default: %(default)s")
     parser.add_argument("--batch-size", type=int, default=512, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")

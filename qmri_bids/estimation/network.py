@@ -41,6 +41,7 @@ class Network(SteadyStateEstimator):
     """
 
     dtype = torch.float32
+
     def __init__(self, name: str, *, weights_folder: Path | None = None) -> None:
         row = NETWORK_SYSTEMS[name]
         self.name = name

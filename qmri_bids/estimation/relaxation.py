@@ -199,7 +199,8 @@ def finished_estimate(
         stdev = maps.noise_gain * np.sqrt(noise)
         maximum = maps.values
         values = np.concatenate([without_skew(maximum[:2], stdev[:2]), maximum[2:]])
-        stdev[:2] *= values[:2] / maximum[:2]  # the relative ones stay
+        # The correction contracts the distribution as well: by its slope, for a relative sd that grows as the root of the time.
+        stdev[:2] *= (values[:2] / maximum[:2]) ** 2
         if b1_stdev is not None:
             usable &= np.isfinite(b1_stdev)
             for row, gain in zip((0, 2), maps.b1_gain, strict=True):

@@ -51,6 +51,7 @@ class SteadyStateEstimator(ABC):
     name: str
     model: Mapping[str, str] = MappingProxyType({})
     dtype = torch.float64
+
     @abstractmethod
     def solve(
         self, cycles: torch.Tensor, b1: torch.Tensor, protocol: BssfpProtocol

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from qmri_bids.cli import run
+from qmri_bids.cli.tools import main as tools_main
 
 pytestmark = pytest.mark.xdist_group("errors")
 
@@ -133,11 +134,32 @@ def test_an_estimator_that_does_not_cover_the_protocol_is_said_before_computing(
 ) -> None:
     for part in ("mag", "phase"):
         edit(dataset, part, FlipAngle=40)
-    code, text = check(dataset, capsys)
+    assert check(dataset, capsys)[0] == 0, "the default serves any protocol"
+    code, text = check(dataset, capsys, "--bssfp-estimator", "pinn-complex-uniform")
     assert code == 1
-    assert "--bssfp-estimator: expected a nominal flip angle within the 9.0-21.0°" in text
-    assert "found 40.0°. Use --bssfp-estimator linear" in text
-    assert check(dataset, capsys, "--bssfp-estimator", "linear")[0] == 0
+    assert "--bssfp-estimator: expected N = 4, 6, 12 at a nominal flip angle within 9.0-21.0°" in text
+    assert "Add --train-missing to train one for this protocol, or use --bssfp-estimator ml" in text
+
+
+def test_a_network_that_is_missing_is_announced_and_own_weights_are_taken(
+    dataset: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for part in ("mag", "phase"):
+        edit(dataset, part, FlipAngle=40)
+    cycles = nib.load(dataset / f"{STEM}mag_VFA.nii.gz").shape[3]
+    network = ("--bssfp-estimator", "pinn-magnitude-uniform")
+    code, text = check(dataset, capsys, *network, "--train-missing")
+    assert code == 0
+    assert "A network would be trained for" in text
+    assert not (dataset.parent / "work").exists(), "a dry run trains nothing"
+    trained = tools_main(
+        (
+            f"train --output {tmp_path / 'own'} --network pinn-magnitude --prior uniform --phase-cycles {cycles} "
+            "--flip-angle 40 --epochs 1 --samples 2000"
+        ).split()
+    )
+    assert trained == 0
+    assert check(dataset, capsys, *network, "--bssfp-weights", tmp_path / "own")[0] == 0
 
 
 def test_no_b1_is_a_loud_assumption(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,6 +195,16 @@ def test_the_command_line_is_checked(dataset: Path, capsys: pytest.CaptureFixtur
         ((dataset, out, "participant", "-w", work, "--participant-label", "1"), "1 is not 01"),
         ((dataset, out, "participant", "-w", work, "--nprocs", "0"), "--nprocs must be at least 1"),
         ((dataset, out, "participant", "-w", work, "--bssfp-estimator", "magic"), "invalid choice"),
+        ((dataset, out, "participant", "-w", work, "--posterior", "scan"), "invalid choice"),
+        (
+            (dataset, out, "participant", "-w", work, "--bssfp-estimator", "linear", "--no-refine"),
+            "--no-refine goes with --bssfp-estimator pinn, found linear",
+        ),
+        ((dataset, out, "participant", "-w", work, "--train-missing"), "found pinn, which needs no training"),
+        (
+            (dataset, out, "participant", "-w", work, "--bssfp-weights", out),
+            "is not a folder; give one that qmri-tools train",
+        ),
     ):
         code, text = app(capsys, *arguments)
         assert code == 2, text

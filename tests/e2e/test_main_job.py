@@ -173,3 +173,31 @@ def test_another_estimator_takes_up_what_is_done(processed: Any, run_app: RunApp
     both = np.isfinite(found) & np.isfinite(default)
     assert not np.array_equal(found[both], default[both])
     assert np.median(np.abs(found[both] / default[both] - 1)) < 0.03
+
+
+def test_posterior_maps_stand_beside_those_of_the_estimator_and_name_their_prior(
+    processed: Any, run_app: RunApp, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    shutil.copytree(processed.work, work)
+    arguments = ("participant", "--work-dir", work, "--nprocs", 2, "--posterior", "in-vivo")
+    done = run_app(processed.bids, tmp_path / "out", *arguments)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "out" / "sub-01" / "anat"
+    for name in ("T1map", "T2map"):
+        default = load(folder / f"sub-01_acq-pcbssfp_{name}.nii.gz")
+        np.testing.assert_array_equal(default, output(processed, "anat", name))
+        mean = load(folder / f"sub-01_acq-pcbssfp_desc-posteriorInVivo_{name}.nii.gz")
+        stdev = load(folder / f"sub-01_acq-pcbssfp_desc-posteriorInVivoStd_{name}.nii.gz")
+        both = np.isfinite(mean) & np.isfinite(default)
+        assert both.sum() > 0.9 * np.isfinite(default).sum()
+        assert 0.001 < np.median(np.abs(mean[both] / default[both] - 1)) < 0.10
+        assert (stdev[np.isfinite(mean)] > 0).all()
+        content = json.loads((folder / f"sub-01_acq-pcbssfp_desc-posteriorInVivo_{name}.json").read_text())
+        assert content["Prior"]["Name"] == "in-vivo"
+        assert content["Prior"]["Source"]
+        assert "EstimationModel" not in content
+    text = (tmp_path / "out" / "sub-01.html").read_text()
+    assert "Posterior under a prior" in text
+    assert "Prior: in-vivo" in text
+    validate(tmp_path / "out")

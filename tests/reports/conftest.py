@@ -19,6 +19,7 @@ from qmri_bids.reports.content import (
     Level,
     ProtocolRow,
     RunReport,
+    Section,
     SubjectReport,
 )
 from qmri_bids.reports.methods import methods_text
@@ -87,6 +88,16 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
     maps += [
         figures.map_figure(values, name=f"{name}_stdev", **geometry) for name, values in head.estimate.stdev.items()
     ]
+    maps.append(
+        figures.map_figure(
+            head.estimate.values["T1"],
+            name="T1",
+            key="posterior-t1",
+            section=Section.POSTERIOR,
+            remark="Prior: uniform.",
+            **geometry,
+        )
+    )
     profile = figures.profile_figure(head.cycles, estimate=head.estimate, b1=head.b1, protocol=head.protocol)
     assert profile is not None
     return (
