@@ -140,7 +140,8 @@ def _train(spec: TrainingSpec, options: argparse.Namespace) -> None:
         print(f"epoch {epoch:3d}/{spec.epochs}  loss {loss:.3e}  {seconds:.1f} s", flush=True)
 
     print(f"Training {spec.name}", flush=True)
-    result = train(spec, command=options.command_line, progress=progress)
+    command = options.command_line if options.shipped is None else f"qmri-tools train --shipped {spec.name}"
+    result = train(spec, command=command, progress=progress)
     path = save_checkpoint(result.network, result.card, options.output)
     for condition in VALIDATION_SNR:
         for name, value in result.card.metrics[condition].items():

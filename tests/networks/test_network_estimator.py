@@ -147,11 +147,16 @@ def test_another_repetition_time_or_an_extreme_flip_angle_is_remarked():
 
 
 def test_limits_of_few_cycles_are_remarked():
-    (remark,) = Network("pinn-complex-uniform").remarks(make_protocol(4))
-    assert "may give voxels somewhat beyond its trained range a value within it" in remark
-    (remark,) = Network("pinn-magnitude-uniform").remarks(make_protocol(6))
-    assert "biased as a function of off-resonance" in remark
-    assert len(Network("svnn-magnitude-uniform").remarks(make_protocol(4))) == 2
+    remarks = Network("pinn-complex-uniform").remarks(make_protocol(4))
+    assert "may give voxels somewhat beyond its trained range a value within it" in remarks[0]
+    assert "one standard deviation covers 45-66 %" in remarks[1]
+    remarks = Network("pinn-magnitude-uniform").remarks(make_protocol(6))
+    assert "biased as a function of off-resonance" in remarks[0]
+    assert len(Network("svnn-magnitude-uniform").remarks(make_protocol(4))) == 3
+
+
+def test_a_network_trained_on_little_fluid_says_so():
+    assert "T1 of fluid is about a third too low" in Network("pinn-complex-in-vivo").remarks(make_protocol())[-1]
 
 
 def test_names_are_those_of_the_table_and_the_model_is_that_of_the_card():
