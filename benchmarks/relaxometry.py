@@ -17,6 +17,7 @@ import relaxometry_posterior as posteriors
 import relaxometry_speed as speed
 import torch
 from rows import Row, save
+from threadpoolctl import threadpool_limits
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "clamped-miracle": accuracy.clamped_miracle,
@@ -41,8 +42,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    for name in options.only:
-        save("relaxometry", PARTS[name]())
+    with threadpool_limits(1):
+        for name in options.only:
+            save("relaxometry", PARTS[name]())
 
 
 if __name__ == "__main__":

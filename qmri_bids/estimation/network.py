@@ -104,8 +104,8 @@ class Network(SteadyStateEstimator):
             )
         if NETWORK_SYSTEMS[self.name].prior != "uniform" or protocol.number_of_cycles < ALIASING_FREE_CYCLES:
             remarks.append(
-                f"Standard deviations of network {weights.card.name} hold the noise that passes through it, not its own errors nor the "
-                "pull of its prior: one standard deviation covers 45-66 %, not 68 % (SNR 25)."
+                f"Standard deviations of network {weights.card.name} hold the noise that passes through it, not its own "
+                "errors nor the pull of its prior: one standard deviation covers 45-66 %, not 68 % (SNR 25)."
             )
         if NETWORK_SYSTEMS[self.name].prior == "in-vivo":
             remarks.append(
