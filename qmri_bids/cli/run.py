@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmri_bids.cli.parser import parse
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Read by Nipype and ITK when they are imported, which happens below.
     os.environ.setdefault("NO_ET", "1")
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", str(options.nprocs))
+    _keep_compiled_code(options)
     from qmri_bids.bids.layout import BidsInputError
 
     try:
@@ -46,6 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BidsInputError as error:
         print(f"qmri_bids: error: {error}", file=sys.stderr)
         return USAGE
+
+
+def _keep_compiled_code(options: argparse.Namespace) -> None:
+    """Give numba a folder for compiled kernels where neither package nor home can be written: it fails without one."""
+    package = Path(__file__).parent.parent
+    if not any(os.access(folder, os.W_OK) for folder in (package, Path(os.environ.get("HOME", "/nonexistent")))):
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(options.work_dir / "numba"))
 
 
 def _stop_at_once(number: int, frame: object) -> None:
