@@ -23,6 +23,7 @@ exit codes:
   1  a run was refused or failed; the others are done and the reports say which and why
   2  the command line or a folder is wrong; nothing was computed
   3  no pc-bSSFP run was found
+  130, 143  interrupted
 """
 
 
@@ -200,6 +201,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         value = getattr(options, name)
         if value is not None and not value > 0:
             parser.error(f"--{name.replace('_', '-')} must be positive, found {value}")
+    if options.no_b1 and (options.b1_scale is not None or options.b1_nominal_fa is not None):
+        parser.error("--no-b1 uses no B1 map: leave out --b1-scale and --b1-nominal-fa, or --no-b1")
     _check_estimator(parser, options)
     options.participant_label = _labels(options.participant_label, "sub-")
     options.session_label = _labels(options.session_label, "ses-")
@@ -222,7 +225,8 @@ def _check_estimator(parser: argparse.ArgumentParser, options: argparse.Namespac
         )
     if options.bssfp_weights is not None:
         options.bssfp_weights = options.bssfp_weights.resolve()
-        if not options.bssfp_weights.is_dir() and not options.train_missing:
+        exists = options.bssfp_weights.exists()
+        if not options.bssfp_weights.is_dir() and (exists or not options.train_missing):
             parser.error(
                 f"--bssfp-weights {options.bssfp_weights} is not a folder; give one that qmri-tools train --output made"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import fcntl
 import logging
 import platform
 import shutil
@@ -11,8 +12,10 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import IO
 
 from qmri_bids import __version__
+from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.plan import PcBssfpRun, SessionPlan
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.write import write_text
@@ -82,6 +85,7 @@ def process_participant(
     refusals = tuple(refusal for plan in plans for refusal in plan.refusals)
     # Results of another version are not taken up.
     work_dir = options.work_dir / f"qmri_bids-{__version__}" / f"sub-{subject}"
+    lock = _lock(work_dir)
     if options.clean_workdir:
         shutil.rmtree(work_dir, ignore_errors=True)
     processing = ProcessingOptions(
@@ -119,7 +123,11 @@ def process_participant(
         software={"Python": platform.python_version()} | {name: version(name) for name in SOFTWARE},
         runs=tuple(_run_report(outcome) for outcome in outcomes),
         refusals=tuple(str(refusal) for refusal in refusals),
-        decisions=(*decisions, *(note for plan in plans for note in plan.notes)),
+        decisions=(
+            *decisions,
+            *_earlier_maps(subject, runs, refusals, options),
+            *(note for plan in plans for note in plan.notes),
+        ),
         methods=text,
         references=references,
         bids_dir=options.bids_dir.name,
@@ -127,8 +135,40 @@ def process_participant(
         duration=time.monotonic() - started,
         exit_status=1 if failed or refusals else 0,
     )
+    lock.close()
     path = write_report(report, options.output_dir / f"sub-{subject}.html")
     return ParticipantResult(subject=subject, outcomes=outcomes, refusals=refusals, report=path)
+
+
+def _lock(work_dir: Path) -> IO[str]:
+    """Keep other calls out of the work folder of a participant until the file is closed.
+
+    Raises
+    ------
+    BidsInputError
+        If another call is at work in it.
+    """
+    work_dir.parent.mkdir(parents=True, exist_ok=True)
+    lock = work_dir.with_name(f".{work_dir.name}.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise BidsInputError(
+            f"another call of qmri_bids is at work in {work_dir}; wait for it, or give this one another --work-dir"
+        ) from None
+    except OSError as error:
+        logger.warning("The work folder %s cannot be locked (%s): do not start a second call on it", work_dir, error)
+    return lock
+
+
+def _earlier_maps(
+    subject: str, runs: tuple[PcBssfpRun, ...], refusals: tuple[Refusal, ...], options: argparse.Namespace
+) -> tuple[str, ...]:
+    """Say that maps of an earlier call are still there where no run of this call wrote any."""
+    if runs or not refusals or not any((options.output_dir / f"sub-{subject}").rglob("*map.nii.gz")):
+        return ()
+    return (f"Maps in sub-{subject} are those of an earlier call: this one processed no run of this participant.",)
 
 
 def _log_decisions(outcomes: tuple[RunOutcome, ...]) -> None:

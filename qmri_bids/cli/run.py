@@ -119,20 +119,25 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
 
 def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
     """Refuse what the estimator does not cover, or train what it lacks."""
+    from qmri_bids.bids.layout import BidsInputError
     from qmri_bids.estimation.base import EstimatorOptions
     from qmri_bids.workflows.planning import missing_trainings, refuse_unsupported, train_missing
 
     name, how = options.bssfp_estimator, EstimatorOptions(weights_folder=options.bssfp_weights)
-    if options.train_missing:
-        missing = missing_trainings(plans, estimator=name, options=how)
-        if options.dry_run:
-            for protocol in missing:
-                print(f"A network would be trained for {protocol.number_of_cycles} cycles ({name}).")
-            if missing:
-                return tuple(plans)
-        else:
-            train_missing(missing, estimator=name, cache=options.bssfp_weights, processes=options.nprocs)
-    return refuse_unsupported(plans, estimator=name, options=how)
+    try:
+        if options.train_missing:
+            missing = missing_trainings(plans, estimator=name, options=how)
+            if options.dry_run:
+                for protocol in missing:
+                    print(f"A network would be trained for {protocol.number_of_cycles} cycles ({name}).")
+                if missing:
+                    return tuple(plans)
+            else:
+                train_missing(missing, estimator=name, cache=options.bssfp_weights, processes=options.nprocs)
+        return refuse_unsupported(plans, estimator=name, options=how)
+    except (OSError, ValueError) as error:
+        # Weights of the user: a folder that cannot be written, a card or a file that is damaged.
+        raise BidsInputError(f"--bssfp-weights {options.bssfp_weights}: {error}") from error
 
 
 def _act(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Estimate, KnownMaps, NaturalPoint
 from qmri_bids.estimation.bounded_fit import RelaxationBounds, bounded_fit
 from qmri_bids.estimation.natural_fit import NaturalFit, fit_natural
-from qmri_bids.estimation.natural_start import check_increments
+from qmri_bids.estimation.natural_start import check_increments, different_increments
 from qmri_bids.estimation.relaxation import CHUNK, estimate_by_fit
 from qmri_bids.estimation.steady_state import ValidRange
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.units import seconds_to_milliseconds
 
 _THREE_CYCLES = (
-    "Maximum likelihood with 3 phase cycles: one degree of freedom is left, and with noise a second solution fits some "
+    "Maximum likelihood with 3 different phase cycles: one degree of freedom is left, and with noise a second solution fits some "
     "voxels as well as the true one, so that the standard deviations are too small (at SNR 25 they cover 60 %, not 68 %); "
     "four or more cycles do not have this."
 )
@@ -62,7 +62,7 @@ class MaximumLikelihood:
 
     def remarks(self, protocol: BssfpProtocol) -> tuple[str, ...]:
         """Warn of three cycles, where several solutions fit the data equally well, and of bounds."""
-        found = [_THREE_CYCLES] if protocol.number_of_cycles == 3 else []
+        found = [_THREE_CYCLES] if different_increments(protocol) == 3 else []
         if self.bounds is not None:
             found.append(_BOUNDS.format(t1=_in_milliseconds(self.bounds.t1), t2=_in_milliseconds(self.bounds.t2)))
         return tuple(found)

@@ -30,6 +30,7 @@ class Miracle(SteadyStateEstimator):
         if protocol.number_of_cycles >= ALIASING_FREE_CYCLES:
             return ()
         return (
+            *super().remarks(protocol),
             f"MIRACLE with {protocol.number_of_cycles} phase cycles: aliasing of the configurations biases T1 and T2 as a "
             "function of off-resonance (mean error without noise 2 % and 4 % at 6 cycles, 14 % and 18 % at 4); "
             "--bssfp-estimator linear has no such bias.",

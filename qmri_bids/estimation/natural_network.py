@@ -32,13 +32,14 @@ COVERED = f"{FEWEST_CYCLES} to {MOST_CYCLES} evenly spaced RF phase increments"
 
 UNEVEN = (
     f"The network knows {COVERED} only: maximum likelihood began at the linear solution instead of the network's point. "
-    "The maps do not depend on where it begins."
+    "Four or more different increments lead to the same maps from either."
 )
 
 
-def _load(weights_folder: Path | None) -> tuple[NaturalNetwork, ModelCard]:
-    network, card = load_checkpoint(find_weights(kind="natural", folder=weights_folder)[0].path)
-    return cast(NaturalNetwork, network), card
+def _load(weights_folder: Path | None) -> tuple[NaturalNetwork, ModelCard, Path]:
+    path = find_weights(kind="natural", folder=weights_folder)[0].path
+    network, card = load_checkpoint(path)
+    return cast(NaturalNetwork, network), card, path
 
 
 def _serves(protocol: BssfpProtocol) -> bool:
@@ -80,7 +81,7 @@ class BareNaturalNetwork(SteadyStateEstimator):
     dtype = torch.float32
 
     def __init__(self, *, weights_folder: Path | None = None) -> None:
-        self.network, self.card = _load(weights_folder)
+        self.network, self.card, self.weights_path = _load(weights_folder)
         self.model: Mapping[str, str] = {"name": self.card.name, "sha256": self.card.sha256}
 
     def check(self, protocol: BssfpProtocol) -> None:
@@ -129,7 +130,7 @@ class RefinedNaturalNetwork(MaximumLikelihood):
 
     def __init__(self, *, threads: int = 1, weights_folder: Path | None = None) -> None:
         super().__init__(threads=threads)
-        self.network, self.card = _load(weights_folder)
+        self.network, self.card, self.weights_path = _load(weights_folder)
         self.model = {"name": self.card.name, "sha256": self.card.sha256}
 
     def check(self, protocol: BssfpProtocol) -> None:

@@ -36,6 +36,14 @@ MIDDLE = (0.9, 0.7, 0.0)
 """E2, b and θ of a start where the equations are singular."""
 
 
+def different_increments(protocol: BssfpProtocol) -> int:
+    """Return how many increments differ modulo 2π."""
+    turn = 2.0 * math.pi
+    ordered = sorted(increment % turn for increment in protocol.rf_phase_increment)
+    following = [*ordered[1:], ordered[0] + turn]
+    return sum(after - before > 1e-3 for before, after in zip(ordered, following, strict=True))
+
+
 def check_increments(protocol: BssfpProtocol, *, name: str) -> None:
     """Raise `ProtocolNotSupported` if fewer than three increments differ modulo 2π.
 
@@ -46,10 +54,7 @@ def check_increments(protocol: BssfpProtocol, *, name: str) -> None:
     name
         The estimator, for the message.
     """
-    turn = 2.0 * math.pi
-    ordered = sorted(increment % turn for increment in protocol.rf_phase_increment)
-    following = [*ordered[1:], ordered[0] + turn]
-    different = sum(after - before > 1e-3 for before, after in zip(ordered, following, strict=True))
+    different = different_increments(protocol)
     if different < 3:
         degrees = ", ".join(f"{math.degrees(each):.1f}" for each in protocol.rf_phase_increment)
         raise ProtocolNotSupported(

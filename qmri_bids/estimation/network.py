@@ -67,6 +67,7 @@ class Network(SteadyStateEstimator):
             network, card = load_checkpoint(weights.path)
             self._chosen, self._network = weights, cast(PaperNetwork, network)
             self.model = {"name": card.name, "sha256": card.sha256}
+            self.weights_path: Path | None = weights.path
 
     def weights_for(self, protocol: BssfpProtocol) -> tuple[PaperNetwork, Weights]:
         """Return the network that serves a protocol, and its file and card; raises like `check`."""
@@ -105,7 +106,8 @@ class Network(SteadyStateEstimator):
         if NETWORK_SYSTEMS[self.name].prior != "uniform" or protocol.number_of_cycles < ALIASING_FREE_CYCLES:
             remarks.append(
                 f"Standard deviations of network {weights.card.name} hold the noise that passes through it, not its own "
-                "errors nor the pull of its prior: one standard deviation covers 45-66 %, not 68 % (SNR 25)."
+                "errors nor the pull of its prior: they are too small (of the shipped networks one covers 45-66 % in tissue "
+                "at SNR 25, far less in fluid)."
             )
         if NETWORK_SYSTEMS[self.name].prior == "in-vivo":
             remarks.append(

@@ -11,11 +11,19 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.natural_fit import fit_natural
 from qmri_bids.estimation.posterior import posterior
+from qmri_bids.estimation.relaxation import RelaxationMaps, relaxation_maps
 from qmri_bids.estimation.variance import moderated_variance
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.priors import PRIORS
+from qmri_bids.priors import PRIORS, Prior
 
 POSTERIOR_MAPS = ("T1", "T2")
+
+FARTHEST = 2.0
+"""Standard deviations by which T1 or T2 of maximum likelihood may lie beyond the range of the prior.
+
+Mixed with fluid, a voxel of tissue can be explained within a tissue prior, if badly, by a T1 that is far too short: the data do not
+contradict the range as a pair, but each time by itself does.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,15 +47,26 @@ class PosteriorMaps:
 
     def sentence(self) -> str:
         """Return what a reader must know of these maps, in one sentence."""
-        estimated = int(np.count_nonzero(self.status != Status.INVALID_INPUT))
+        estimated, missing = self.status.size, int(np.count_nonzero(self.status != Status.CONVERGED))
         outside = int(np.count_nonzero(self.status == Status.OUT_OF_RANGE))
         box = PRIORS[self.prior]
         t1, t2 = (" to ".join(f"{1e3 * bound:.0f}" for bound in bounds) for bounds in (box.t1, box.t2))
         return (
             f"Posterior maps under the prior '{self.prior}' (T1 {t1} ms, T2 {t2} ms) were computed beside the maps of the "
-            f"estimator: a prior pulls values towards itself; {outside} of {estimated} voxels contradict its range and have "
-            "no posterior."
+            f"estimator: a prior pulls values towards itself; {missing} of {estimated} voxels have no "
+            f"posterior, {outside} of them because their T1 or T2 lies beyond the range of the prior."
         )
+
+
+def beyond(maps: RelaxationMaps, variance: NDArray[np.floating], prior: Prior) -> NDArray[np.bool_]:
+    """Return where T1 or T2 of maximum likelihood lies more than `FARTHEST` sd beyond the support of a prior, shape (V,)."""
+    result = np.zeros(len(variance), dtype=np.bool_)
+    with np.errstate(all="ignore"):
+        for row, (low, high) in enumerate((prior.t1, prior.t2)):
+            spread = maps.noise_gain[row] * np.sqrt(variance) / maps.values[row]
+            distance = np.maximum(np.log(low / maps.values[row]), np.log(maps.values[row] / high))
+            result |= distance > FARTHEST * spread
+    return result
 
 
 def posterior_maps(
@@ -85,6 +104,8 @@ def posterior_maps(
         freedom=noise.freedom,
         threads=threads,
     )
+    maps = relaxation_maps(fit, b1=b1, protocol=protocol)
+    found.status[beyond(maps, noise.variance, PRIORS[prior]) & (found.status == Status.CONVERGED)] = Status.OUT_OF_RANGE
     marginals = dict(zip(POSTERIOR_MAPS, (found.t1, found.t2), strict=True))
     good = found.status == Status.CONVERGED
 

@@ -24,6 +24,9 @@ from qmri_bids.physics.protocol import BssfpProtocol
 
 MAPS = ("T1", "T2", "M0", "off_resonance")
 CHUNK = 65_536
+FEW_CYCLES = 4
+"""Number of cycles up to which first-order propagation of the noise falls short (measured)."""
+
 MINIMUM_SIGNAL_TO_NOISE = 3.0
 """Root mean square of the cycles over the noise sd below which no estimate is given."""
 
@@ -65,12 +68,17 @@ class SteadyStateEstimator(ABC):
             raise ProtocolNotSupported(
                 expected=f"evenly spaced RF phase increments (estimator {self.name})",
                 found=f"{degrees}°",
-                advice="No estimator of this version serves uneven increments.",
+                advice="Use --bssfp-estimator pinn or ml, which serve any increments.",
             )
 
     def remarks(self, protocol: BssfpProtocol) -> tuple[str, ...]:
-        """Return what a reader of the maps must know; nothing by default."""
-        return ()
+        """Return what a reader of the maps must know: by default, that few cycles are noisy beyond first order."""
+        if protocol.number_of_cycles > FEW_CYCLES:
+            return ()
+        return (
+            f"Standard deviations of {self.name} are propagated to first order, which is too little at "
+            f"{protocol.number_of_cycles} phase cycles: one standard deviation holds 45-62 %, not 68 % (SNR 25).",
+        )
 
     def valid_range(self, protocol: BssfpProtocol) -> ValidRange:
         """Return the range outside which a voxel is flagged OUT_OF_RANGE."""

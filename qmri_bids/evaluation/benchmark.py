@@ -25,6 +25,8 @@ from qmri_bids.evaluation.experiments import (
 )
 from qmri_bids.evaluation.figures import convergence_figure, noise_figure, off_resonance_figure, plane_figure
 from qmri_bids.evaluation.sets import drawn_set, grid_set, paper_protocol, tissue_set
+from qmri_bids.networks.checkpoint import find_weights
+from qmri_bids.networks.names import NETWORK_SYSTEMS
 from qmri_bids.priors import PRIORS
 from qmri_bids.training.simulation import TrainingSpec
 
@@ -85,11 +87,16 @@ def create_estimators(names: Sequence[str], *, options: EstimatorOptions) -> dic
     Raises
     ------
     ValueError
-        If a name is not in the table of estimators.
+        If a name is not in the table of estimators, or is a network without weights.
     """
     unknown = [name for name in names if name not in ESTIMATORS]
     if unknown:
         raise ValueError(f"unknown estimators {', '.join(unknown)}; there are {', '.join(ESTIMATORS)}")
+    for name in names:
+        if name in NETWORK_SYSTEMS:
+            row = NETWORK_SYSTEMS[name]
+            if not find_weights(kind="paper", folder=options.weights_folder, system=row.system, prior=row.prior):
+                raise ValueError(f"there are no weights for {name}; train some with qmri-tools train, or leave it out")
     beside = [name for name in ALWAYS_BESIDE if name in ESTIMATORS]
     return {name: ESTIMATORS[name].create(options) for name in dict.fromkeys((*beside, *names))}
 

@@ -94,6 +94,18 @@ def _builder(kind: str, where: object) -> Callable[[dict[str, Any]], nn.Module]:
     return ARCHITECTURES[kind]
 
 
+def _content(card: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(card.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{card}: expected a model card in JSON, found what is none ({error}); delete it or train again"
+        ) from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{card}: expected a model card, found {type(content).__name__}; delete it or train again")
+    return content
+
+
 def load_card(path: Path) -> ModelCard:
     """Read a model card.
 
@@ -108,7 +120,7 @@ def load_card(path: Path) -> ModelCard:
         If the card is of another version.
     """
     path = path.with_suffix(".json")
-    content = json.loads(path.read_text())
+    content = _content(path)
     if content.get("card_version") != CARD_VERSION:
         raise ValueError(
             f"{path}: card_version must be {CARD_VERSION}, found {content.get('card_version')}; "
@@ -170,7 +182,7 @@ def available_weights(folder: Path | None = None) -> Iterator[Weights]:
     """
     for place in (folder, package_weights()):
         for card in sorted(place.glob("[!.]*.json")) if place is not None else ():
-            if json.loads(card.read_text()).get("card_version") == CARD_VERSION:
+            if _content(card).get("card_version") == CARD_VERSION:
                 yield Weights(path=card.with_suffix(".safetensors"), card=load_card(card))
 
 

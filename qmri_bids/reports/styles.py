@@ -7,7 +7,7 @@ uniform and safe for colour-blind readers; a map with a sign or a nominal value 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -146,7 +146,17 @@ STYLES: dict[str, MapStyle] = {
         section=Section.UNCERTAINTY,
     ),
 }
-"""Display of each map by its name inside the package; `<name>_stdev` is the standard deviation of it."""
+STYLES |= {
+    f"posterior_{name}": replace(
+        STYLES[name],
+        label=f"Posterior: {STYLES[name].label}",
+        symbol=f"posterior {STYLES[name].symbol}",
+        section=Section.POSTERIOR,
+    )
+    for name in ("T1", "T2", "T1_stdev", "T2_stdev")
+}
+"""Display of each map by its name inside the package; `<name>_stdev` is the standard deviation of it, `posterior_<name>` its
+posterior."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -113,7 +113,11 @@ def ensure_weights(spec: TrainingSpec, *, cache: Path, progress: Callable[[str],
     name = f"{spec.name}_{digest[:12]}"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f".{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Waiting for another process that trains network {name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if (cache / f"{name}.json").is_file():
             return cache
         say(

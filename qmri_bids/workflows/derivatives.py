@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from qmri_bids.priors import PRIORS
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.units import fraction_to_percent, metres_to_millimetres, radians_to_degrees
 from qmri_bids.workflows.results import RunResults
+
+logger = logging.getLogger("qmri_bids")
 
 MAP_OUTPUTS = {"T1": "T1map", "T2": "T2map", "M0": "M0map", "off_resonance": "fieldmap"}
 
@@ -101,7 +104,17 @@ def write_derivatives(
         path = write_transforms(path_of("b1_transform"), [results.b1_registration["transform"]])
         write_json(sidecar_path(path), map_metadata("b1_transform", sources=b1_sources))
         written.append(path)
+    _remove_others(run, written, output_dir=output_dir)
     return tuple(written)
+
+
+def _remove_others(run: PcBssfpRun, written: Collection[Path], *, output_dir: Path) -> None:
+    """Remove what an earlier call with other options wrote for the run: a posterior beside maps that it does not belong to."""
+    for path in _paths(run, output_dir=output_dir):
+        if path not in written and path.is_file():
+            logger.warning("%s of an earlier call with other options was removed", path)
+            path.unlink()
+            sidecar_path(path).unlink(missing_ok=True)
 
 
 def posterior_metadata(prior: str) -> dict[str, Any]:
@@ -150,11 +163,18 @@ def remove_derivatives(run: PcBssfpRun, *, output_dir: Path) -> tuple[Path, ...]
         The files removed, sidecars left out.
     """
     removed = []
-    for key, output in outputs().items():
-        if output.kind in ("map", "mask", "table", "transform"):
-            path = output_path(output_dir, entities=run.entities, output=key)
-            if path.is_file():
-                removed.append(path)
-                path.unlink()
-                sidecar_path(path).unlink(missing_ok=True)
+    for path in _paths(run, output_dir=output_dir):
+        if path.is_file():
+            removed.append(path)
+            path.unlink()
+            sidecar_path(path).unlink(missing_ok=True)
     return tuple(removed)
+
+
+def _paths(run: PcBssfpRun, *, output_dir: Path) -> list[Path]:
+    """Return every file that a run can have."""
+    return [
+        output_path(output_dir, entities=run.entities, output=key)
+        for key, output in outputs().items()
+        if output.kind in ("map", "mask", "table", "transform")
+    ]

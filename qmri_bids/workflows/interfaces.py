@@ -305,6 +305,14 @@ class EstimateRelaxation(SimpleInterface):
         signal = np.ascontiguousarray(cycles[inside])
         found = estimator.estimate(signal, protocol=protocol, known=KnownMaps(b1=b1))
 
+        if estimator.model:
+            weights = Path(getattr(estimator, "weights_path", ""))
+            place = weights.parent if folder is not None and weights.parent == folder else "the package"
+            sentence = f"Network {estimator.model['name']} (sha256 {estimator.model['sha256'][:12]}) from {place}."
+            if folder is not None and place == "the package":
+                sentence += f" {folder} holds no weights for this estimator and protocol."
+            decisions.append(sentence)
+
         def volume(values: Any, fill: float) -> Any:
             full = np.full(mask.shape, fill, dtype=values.dtype)
             full[inside] = values

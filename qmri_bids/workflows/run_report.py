@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.estimation.base import Estimate
-from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, RunReport, Section
+from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, RunReport
 from qmri_bids.reports.figures import (
     cycles_figure,
     histogram_figure,
@@ -21,10 +21,9 @@ from qmri_bids.reports.figures import (
     quality_figure,
     registration_figure,
 )
-from qmri_bids.reports.styles import STYLES
 from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
 from qmri_bids.units import millimetres_to_metres
-from qmri_bids.workflows.results import MAPS, RunResults
+from qmri_bids.workflows.results import MAPS, POSTERIOR, RunResults
 
 
 def describe_run(
@@ -158,10 +157,7 @@ def _figures(results: RunResults, *, run: PcBssfpRun, posterior: str | None) -> 
                 values,
                 affine=affine,
                 mask=mask,
-                name=name,
-                key=f"posterior-{name.lower().replace('_', '-')}",
-                title=f"Posterior: {STYLES[name].label}",
-                section=Section.POSTERIOR,
+                name=f"{POSTERIOR}{name}",
                 remark=f"Prior: {posterior}. A prior pulls values towards itself; a rare lesion most of all.",
             )
         )

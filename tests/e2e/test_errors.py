@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from qmri_bids import __version__
 from qmri_bids.cli import run
 from qmri_bids.cli.tools import main as tools_main
 
@@ -279,3 +281,25 @@ def test_one_bad_run_does_not_stop_the_others(
         assert ("expected" if label == "02" else "align_b1 failed") in report
         assert not list(out.glob(f"sub-{label}/anat/*")), "a run without a result leaves nothing under a final name"
     assert list((out / "sub-03" / "log").glob("crash-*.txt"))
+
+
+def test_damaged_weights_are_one_clear_error(dataset: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    (folder / "mine.json").write_text("{ not a card")
+    code, text = check(dataset, capsys, "--bssfp-weights", folder)
+    assert code == 2
+    assert f"{folder}/mine.json: expected a model card in JSON" in text
+    assert "Traceback" not in text
+
+
+def test_a_second_call_on_the_same_work_folder_is_refused(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    work = dataset.parent / "work"
+    folder = work / f"qmri_bids-{__version__}"
+    folder.mkdir(parents=True)
+    with (folder / ".sub-01.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, text = app(capsys, dataset, dataset.parent / "out", "participant", "-w", work, "--skip-bids-validation")
+    assert code == 2
+    assert "another call of qmri_bids is at work in" in text
+    assert not list((dataset.parent / "out").rglob("*map.nii.gz"))

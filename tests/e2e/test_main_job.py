@@ -201,3 +201,7 @@ def test_posterior_maps_stand_beside_those_of_the_estimator_and_name_their_prior
     assert "Posterior under a prior" in text
     assert "Prior: in-vivo" in text
     validate(tmp_path / "out")
+    # Without a posterior asked for, none of an earlier call may stay beside the maps.
+    done = run_app(processed.bids, tmp_path / "out", *arguments[:-2])
+    assert done.returncode == 0, done.stderr
+    assert not list((tmp_path / "out").rglob("*posterior*"))

@@ -149,7 +149,7 @@ def test_another_repetition_time_or_an_extreme_flip_angle_is_remarked():
 def test_limits_of_few_cycles_are_remarked():
     remarks = Network("pinn-complex-uniform").remarks(make_protocol(4))
     assert "may give voxels somewhat beyond its trained range a value within it" in remarks[0]
-    assert "one standard deviation covers 45-66 %" in remarks[1]
+    assert "of the shipped networks one covers 45-66 % in tissue" in remarks[1]
     remarks = Network("pinn-magnitude-uniform").remarks(make_protocol(6))
     assert "biased as a function of off-resonance" in remarks[0]
     assert len(Network("svnn-magnitude-uniform").remarks(make_protocol(4))) == 3

@@ -19,7 +19,6 @@ from qmri_bids.reports.content import (
     Level,
     ProtocolRow,
     RunReport,
-    Section,
     SubjectReport,
 )
 from qmri_bids.reports.methods import methods_text
@@ -91,9 +90,7 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
     maps.append(
         figures.map_figure(
             head.estimate.values["T1"],
-            name="T1",
-            key="posterior-t1",
-            section=Section.POSTERIOR,
+            name="posterior_T1",
             remark="Prior: uniform.",
             **geometry,
         )

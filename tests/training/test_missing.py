@@ -93,7 +93,10 @@ def test_two_processes_train_once(tmp_path):
     for process in processes:
         process.join(timeout=60)
         assert process.exitcode == 0
-    assert sorted(queue.get(timeout=5) for _ in processes) == [0, 3]
+    # Lines said by each: one trained, the other waited, and said so if it came while the first was at it.
+    waited, trained = sorted(queue.get(timeout=5) for _ in processes)
+    assert trained == 3
+    assert waited in (0, 1)
 
 
 def test_the_shipped_table_has_one_row_a_name_and_fixed_seeds():
