@@ -42,6 +42,7 @@ check: lint types layers test
 benchmark: $(STAMP)
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/relaxometry.py
+	$(BIN)/python benchmarks/cest_physics.py
 
 weights: $(STAMP)  ## train the shipped networks again
 	$(BIN)/qmri-tools train-natural --output qmri_bids/data/weights
