@@ -7,7 +7,6 @@ Every part prints its rows and saves them in `results/cest_physics.json`. The en
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import math
 import sys
@@ -18,8 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rows import AtLeast, Row, save
-from threadpoolctl import threadpool_limits
+from rows import AtLeast, Row, run_parts
 
 from qmri_bids.physics.bloch_mcconnell import VoxelParameters, signal
 from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
@@ -262,15 +260,5 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        for name in options.only:
-            save("cest_physics", PARTS[name]())
-
-
 if __name__ == "__main__":
-    main()
+    run_parts("cest_physics", PARTS, description=__doc__.splitlines()[0])

@@ -9,15 +9,12 @@ that are published to a tenth of a percent are held against the figure rounded l
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 
 import relaxometry_accuracy as accuracy
 import relaxometry_posterior as posteriors
 import relaxometry_speed as speed
-import torch
-from rows import Row, save
-from threadpoolctl import threadpool_limits
+from rows import Row, run_parts
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "clamped-miracle": accuracy.clamped_miracle,
@@ -37,15 +34,5 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=tuple(PARTS))
-    options = parser.parse_args()
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        for name in options.only:
-            save("relaxometry", PARTS[name]())
-
-
 if __name__ == "__main__":
-    main()
+    run_parts("relaxometry", PARTS, description=__doc__.splitlines()[0])

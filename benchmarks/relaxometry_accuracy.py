@@ -23,9 +23,10 @@ from qmri_bids.estimation.base import KnownMaps
 from qmri_bids.estimation.miracle import Miracle
 from qmri_bids.evaluation.clamping import clamped_times
 from qmri_bids.evaluation.scores import score
-from qmri_bids.evaluation.sets import paper_protocol, single_tissue_set, uniform_set
+from qmri_bids.evaluation.sets import single_tissue_set, uniform_set
 from qmri_bids.physics.bssfp import relaxation_times
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.training.simulation import paper_protocol
 
 
 def clamped_miracle() -> list[Row]:

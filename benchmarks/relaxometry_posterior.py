@@ -12,8 +12,9 @@ from qmri_bids.estimation.posterior import posterior
 from qmri_bids.estimation.variance import moderated_variance
 from qmri_bids.evaluation.experiments import clamped_estimate
 from qmri_bids.evaluation.scores import coverage, normal_interval, rank_histogram, score
-from qmri_bids.evaluation.sets import SimulatedSet, brain_set, paper_protocol, uniform_set
+from qmri_bids.evaluation.sets import SimulatedSet, brain_set, uniform_set
 from qmri_bids.priors import PRIORS
+from qmri_bids.training.simulation import paper_protocol
 
 
 def posterior_of(truth: SimulatedSet, *, snr: float, prior):

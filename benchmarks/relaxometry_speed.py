@@ -17,9 +17,10 @@ from qmri_bids.estimation.miracle import Miracle
 from qmri_bids.estimation.natural_fit import fit_natural
 from qmri_bids.estimation.posterior import posterior
 from qmri_bids.estimation.variance import moderated_variance
-from qmri_bids.evaluation.sets import paper_protocol, uniform_set
+from qmri_bids.evaluation.sets import uniform_set
 from qmri_bids.physics.bssfp import relaxation_times
 from qmri_bids.priors import PRIORS
+from qmri_bids.training.simulation import paper_protocol
 
 
 def seconds(action: Callable[[], object], *, clock: Callable[[], float], repeats: int = 5) -> float:

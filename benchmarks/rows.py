@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+from threadpoolctl import threadpool_limits
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -81,6 +86,17 @@ def save(name: str, rows: list[Row]) -> Path:
     path.write_text(json.dumps(merged, indent=1, ensure_ascii=False) + "\n")
     print_rows(rows)
     return path
+
+
+def run_parts(name: str, parts: Mapping[str, Callable[[], list[Row]]], *, description: str) -> None:
+    """Run the parts named on the command line on one thread, all by default, and save the rows of each."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--only", nargs="+", choices=tuple(parts), default=tuple(parts))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        for part in options.only:
+            save(name, parts[part]())
 
 
 def print_rows(rows: list[Row]) -> None:

@@ -133,6 +133,15 @@ class Estimator(Protocol):
         ...
 
 
+def check_shapes(cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol, known: KnownMaps) -> None:
+    """Raise `ValueError` unless cycles (..., N), protocol and known maps (...) belong together."""
+    if cycles.shape[-1] != protocol.number_of_cycles:
+        raise ValueError(f"cycles has {cycles.shape[-1]} volumes, the protocol {protocol.number_of_cycles} increments")
+    for name, values in (("B1 map", known.b1), ("B1 standard deviation", known.b1_stdev)):
+        if values is not None and values.shape != cycles.shape[:-1]:
+            raise ValueError(f"the {name} has shape {values.shape}, the cycles {cycles.shape[:-1]}")
+
+
 class ProtocolNotSupported(ValueError):
     """An estimator cannot serve a protocol.
 

@@ -13,13 +13,13 @@ active set (Bertsekas, SIAM J Control Optim 20:221, 1982) climbs to a stationary
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from qmri_bids.blocks import run_blocks
 from qmri_bids.estimation.natural_fit import BLOCK, NaturalFit
 from qmri_bids.estimation.natural_kernels import gram, normal_equations, profile_covariance, solve_normal
 from qmri_bids.physics.bssfp import natural_coordinates, relaxation_times
@@ -152,8 +152,7 @@ def bounded_fit(
             settled[part],
         )
 
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        list(pool.map(fill, range(0, len(moved), BLOCK)))
+    run_blocks(fill, len(moved), block=BLOCK, threads=threads)
     e2, b = natural_coordinates(np.exp(points[:, 0]), np.exp(points[:, 1]), b1=b1[moved], protocol=protocol)
     changed = {
         "e2": e2,

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.blocks import run_blocks
 from qmri_bids.estimation.lorentzian_kernels import RELATIVE_GAIN, fit_voxels
 
 ITERATIONS = 200
@@ -252,11 +252,5 @@ def fit_lorentzian(
         for each, other in zip(outputs, second, strict=True):
             each[held[better]] = other[better]
 
-    begins = range(0, voxels, BLOCK)
-    if threads == 1:
-        for begin in begins:
-            fit_block(begin)
-    else:
-        with ThreadPoolExecutor(max_workers=threads) as pool:
-            list(pool.map(fit_block, begins))
+    run_blocks(fit_block, voxels, block=BLOCK, threads=threads)
     return fit

@@ -8,12 +8,12 @@ form (`relaxation`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.blocks import run_blocks
 from qmri_bids.estimation.base import NaturalPoint
 from qmri_bids.estimation.natural_kernels import fit_voxels
 from qmri_bids.estimation.natural_start import admissible, linear_start
@@ -148,11 +148,5 @@ def fit_natural(
             fit.converged[part],
         )
 
-    begins = range(0, voxels, BLOCK)
-    if threads == 1:
-        for begin in begins:
-            fit_block(begin)
-    else:
-        with ThreadPoolExecutor(max_workers=threads) as pool:
-            list(pool.map(fit_block, begins))
+    run_blocks(fit_block, voxels, block=BLOCK, threads=threads)
     return fit

@@ -10,13 +10,13 @@ A prior pulls. What comes out is to be named after its prior and is no replaceme
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.blocks import run_blocks
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.natural_fit import NaturalFit
 from qmri_bids.estimation.posterior_kernel import MEAN, QUANTILES, STDEV, integrate
@@ -172,8 +172,7 @@ def posterior(
             distance[part],
         )
 
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        list(pool.map(integrate_block, range(0, voxels, BLOCK)))
+    run_blocks(integrate_block, voxels, block=BLOCK, threads=threads)
     status = np.full(voxels, Status.CONVERGED, dtype=np.uint8)
     status[distance > farthest] = Status.OUT_OF_RANGE
     status[~fitted] = Status.NOT_CONVERGED

@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import Estimate, KnownMaps, Status
+from qmri_bids.estimation.base import Estimate, KnownMaps, Status, check_shapes
 from qmri_bids.estimation.bounded_fit import RelaxationBounds, bounded_fit
 from qmri_bids.estimation.natural_fit import BLOCK, NaturalFit
 from qmri_bids.estimation.steady_state import MAPS, MINIMUM_SIGNAL_TO_NOISE, ValidRange
@@ -293,11 +293,7 @@ def estimate_by_fit(
         If the shapes do not belong together.
     """
     shape = cycles.shape[:-1]
-    if cycles.shape[-1] != protocol.number_of_cycles:
-        raise ValueError(f"cycles has {cycles.shape[-1]} volumes, the protocol {protocol.number_of_cycles} increments")
-    for name, values in (("B1 map", known.b1), ("B1 standard deviation", known.b1_stdev)):
-        if values is not None and values.shape != shape:
-            raise ValueError(f"the {name} has shape {values.shape}, the cycles {shape}")
+    check_shapes(cycles, protocol=protocol, known=known)
     flat = cycles.reshape(-1, cycles.shape[-1])
     b1 = known.b1.reshape(-1)
 

@@ -17,7 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import Estimate, KnownMaps, NaturalPoint, ProtocolNotSupported, Status
+from qmri_bids.estimation.base import (
+    Estimate,
+    KnownMaps,
+    NaturalPoint,
+    ProtocolNotSupported,
+    Status,
+    check_shapes,
+)
 from qmri_bids.estimation.noise import noise_from_residual
 from qmri_bids.physics.bssfp import amplitude, natural_coordinates, profile
 from qmri_bids.physics.protocol import BssfpProtocol
@@ -130,13 +137,7 @@ class SteadyStateEstimator(ABC):
         """
         self.check(protocol)
         shape = cycles.shape[:-1]
-        if cycles.shape[-1] != protocol.number_of_cycles:
-            raise ValueError(
-                f"cycles has {cycles.shape[-1]} volumes, the protocol {protocol.number_of_cycles} increments"
-            )
-        for name, values in (("B1 map", known.b1), ("B1 standard deviation", known.b1_stdev)):
-            if values is not None and values.shape != shape:
-                raise ValueError(f"the {name} has shape {values.shape}, the cycles {shape}")
+        check_shapes(cycles, protocol=protocol, known=known)
         flat = cycles.reshape(-1, cycles.shape[-1])
         b1 = known.b1.reshape(-1)
         b1_stdev = np.zeros_like(b1) if known.b1_stdev is None else known.b1_stdev.reshape(-1)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.blocks import run_blocks
 from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.estimation.lorentzian_maps import masked
 from qmri_bids.estimation.variance import moderated_variance
@@ -170,8 +170,7 @@ def fit_wasabi(
             converged[part],
         )
 
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        list(pool.map(fit_block, range(0, voxels, BLOCK)))
+    run_blocks(fit_block, voxels, block=BLOCK, threads=threads)
     usable = np.isfinite(residual_sum)
     if noise is None:
         variance = moderated_variance(np.where(converged, residual_sum, math.nan), number - 4).variance

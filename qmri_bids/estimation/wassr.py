@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.blocks import run_blocks
 from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.estimation.lorentzian_maps import masked
 from qmri_bids.estimation.variance import moderated_variance
@@ -108,9 +108,8 @@ def fit_wassr(
         )
         gain[part], local[part], share[part], asymmetry[part] = _spread(data, operator, nodes, centre[part])
 
-    with np.errstate(all="ignore"), ThreadPoolExecutor(max_workers=threads) as pool:
-        list(pool.map(fit_block, range(0, voxels, BLOCK)))
     with np.errstate(all="ignore"):
+        run_blocks(fit_block, voxels, block=BLOCK, threads=threads)
         status = np.full(voxels, Status.CONVERGED, dtype=np.uint8)
         status[~(share >= FEWEST_IMAGES)] = Status.OUT_OF_RANGE
         status[~inside | ~np.isfinite(gain)] = Status.NOT_CONVERGED

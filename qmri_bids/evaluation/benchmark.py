@@ -24,11 +24,11 @@ from qmri_bids.evaluation.experiments import (
     tissue_table,
 )
 from qmri_bids.evaluation.figures import convergence_figure, noise_figure, off_resonance_figure, plane_figure
-from qmri_bids.evaluation.sets import drawn_set, grid_set, paper_protocol, tissue_set
+from qmri_bids.evaluation.sets import drawn_set, grid_set, tissue_set
 from qmri_bids.networks.checkpoint import find_weights
 from qmri_bids.networks.names import NETWORK_SYSTEMS
 from qmri_bids.priors import PRIORS
-from qmri_bids.training.simulation import TrainingSpec
+from qmri_bids.training.simulation import TrainingSpec, paper_protocol
 
 ALWAYS_BESIDE = ("miracle", "ml")
 """Compared in every run, whatever is asked for: the published baseline and the efficient estimator."""

@@ -23,8 +23,9 @@ from qmri_bids.evaluation.scores import (
     rank_histogram,
     score,
 )
-from qmri_bids.evaluation.sets import SimulatedSet, circle_set, paper_protocol, tissue_set, uniform_set
+from qmri_bids.evaluation.sets import SimulatedSet, circle_set, tissue_set, uniform_set
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.training.simulation import paper_protocol
 
 Estimators = Mapping[str, Estimator]
 

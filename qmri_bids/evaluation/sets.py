@@ -27,13 +27,6 @@ TISSUES: Mapping[str, tuple[float, float]] = {
 """T1 and T2 [s]: white matter of Birk et al. 2025, typical grey matter, a fluid, and a lesion that fills 1 % of the voxels."""
 
 
-def paper_protocol(number_of_cycles: int = 12) -> BssfpProtocol:
-    """Return the protocol of Birk et al. 2025: TR 4.8 ms, TE 2.4 ms, 15°, half-bin increments."""
-    return BssfpProtocol.evenly_spaced(
-        number_of_cycles=number_of_cycles, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=math.radians(15.0)
-    )
-
-
 @dataclass(frozen=True, kw_only=True)
 class SimulatedSet:
     """Voxels of known parameters under one protocol, M0 = 1.

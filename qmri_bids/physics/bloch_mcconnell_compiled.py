@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.blocks import run_blocks
 from qmri_bids.physics.bloch_mcconnell import (
     VoxelParameters,
     as_columns,
@@ -176,8 +176,7 @@ def signal_and_jacobian(
             chosen, signal[part], jacobian[part],
         )  # fmt: skip
 
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        list(pool.map(run, range(0, number, BLOCK)))
+    run_blocks(run, number, block=BLOCK, threads=threads)
     # From rates to times and from rad/s to hertz.
     units = {"t1": -(r1_water**2), "t2": -1.0 / values["t2"] ** 2, "off_resonance": 2.0 * math.pi * one}
     for column, name in enumerate(parameters):

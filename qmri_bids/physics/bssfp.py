@@ -57,11 +57,11 @@ def natural_coordinates(t1: Array, t2: Array, *, b1: Array, protocol: BssfpProto
     xp = array_namespace(t1, t2, b1)
     e1 = xp.exp(-protocol.repetition_time / t1)
     e2 = xp.exp(-protocol.repetition_time / t2)
-    p, q = _denominator(e1, e2, xp.cos(b1 * protocol.flip_angle))
+    p, q = denominator(e1, e2, xp.cos(b1 * protocol.flip_angle))
     return e2, q / p
 
 
-def _denominator(e1: Array, e2: Array, cosine: Array) -> tuple[Array, Array]:
+def denominator(e1: Array, e2: Array, cosine: Array) -> tuple[Array, Array]:
     """Return p and q of the denominator p - q cos ψ."""
     p = 1.0 - e1 * cosine - e2**2 * (e1 - cosine)
     q = e2 * (1.0 - e1) * (1.0 + cosine)
@@ -148,7 +148,7 @@ def amplitude(
     flip_angle = b1 * protocol.flip_angle
     e1 = xp.exp(-protocol.repetition_time / t1)
     e2 = xp.exp(-protocol.repetition_time / t2)
-    p, _ = _denominator(e1, e2, xp.cos(flip_angle))
+    p, _ = denominator(e1, e2, xp.cos(flip_angle))
     decay = xp.exp(-protocol.echo_time / t2)
     return (
         m0
@@ -271,7 +271,7 @@ def configuration_amplitudes(
     e1 = xp.exp(-protocol.repetition_time / t1)
     e2 = xp.exp(-protocol.repetition_time / t2)
     flip_angle = b1 * protocol.flip_angle
-    p, q = _denominator(e1, e2, xp.cos(flip_angle))
+    p, q = denominator(e1, e2, xp.cos(flip_angle))
     s = xp.sqrt(p**2 - q**2)
     beta = (p - s) / q
     scale = (1.0 - e1) * xp.sin(flip_angle) / s * xp.exp(-protocol.echo_time / t2)

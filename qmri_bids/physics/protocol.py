@@ -74,7 +74,7 @@ class BssfpProtocol:
         field_strength: float | None = None,
     ) -> BssfpProtocol:
         """Return a protocol with the increments φ_j = π(2j - 1)/N (Birk et al. 2025, Data acquisition)."""
-        increments = tuple(math.pi * (2 * j - 1) / number_of_cycles for j in range(1, number_of_cycles + 1))
+        increments = half_bin_increments(number_of_cycles)
         return cls(
             repetition_time=repetition_time,
             echo_time=echo_time,
@@ -92,6 +92,11 @@ class BssfpProtocol:
     def is_evenly_spaced(self) -> bool:
         """Whether the increments sample the circle evenly, in any order: the condition for a discrete Fourier transform."""
         return evenly_spaced_increments(self.rf_phase_increment)
+
+
+def half_bin_increments(number: int) -> tuple[float, ...]:
+    """Return the increments π(2j - 1)/N [rad] (Birk et al. 2025, Data acquisition)."""
+    return tuple(math.pi * (2 * j - 1) / number for j in range(1, number + 1))
 
 
 def evenly_spaced_increments(increments: Sequence[float]) -> bool:

@@ -21,7 +21,8 @@ from qmri_bids.networks.natural import (
     canonical_features,
     log_rate,
 )
-from qmri_bids.physics.bssfp import profile
+from qmri_bids.physics.bssfp import denominator, profile
+from qmri_bids.physics.protocol import half_bin_increments
 
 DENSE_CYCLES = 16
 """Cycles at which the physics loss compares profiles, whatever N the network saw."""
@@ -103,11 +104,6 @@ class NaturalTrainingResult:
     seconds: float = 0.0
 
 
-def half_bin_increments(number: int) -> tuple[float, ...]:
-    """Return the increments π(2j - 1)/N [rad]."""
-    return tuple(math.pi * (2 * j - 1) / number for j in range(1, number + 1))
-
-
 def draw_natural(
     spec: NaturalTrainingSpec, number: int, *, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -124,8 +120,7 @@ def draw_natural(
     t1 = torch.where(tissue, uniform(spec.tissue_t1), log_uniform(spec.t1))
     t2 = torch.where(tissue, uniform(spec.tissue_t2), log_uniform(spec.t2))
     e1, e2 = torch.exp(-tr / t1), torch.exp(-tr / torch.minimum(t1, t2))
-    p = 1.0 - e1 * cosine - e2**2 * (e1 - cosine)
-    q = e2 * (1.0 - e1) * (1.0 + cosine)
+    p, q = denominator(e1, e2, cosine)
     return e2.float(), (q / p).float()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 
 import torch
@@ -10,9 +9,9 @@ import torch
 from qmri_bids.networks.checkpoint import ModelCard
 from qmri_bids.networks.natural import FEWEST_CYCLES, MOST_CYCLES, NaturalNetwork, canonical_features
 from qmri_bids.physics.bssfp import relaxation_times, signal
-from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.priors import PRIORS
 from qmri_bids.training.natural import NaturalTrainingSpec
+from qmri_bids.training.simulation import paper_protocol
 
 VALIDATION_CYCLES = (3, 4, 6, 8, 12, 18)
 VALIDATION_SAMPLES = 50_000
@@ -25,9 +24,7 @@ def validate_natural(network: NaturalNetwork, *, seed: int = 1) -> dict[str, dic
     """
     metrics = {}
     for number in VALIDATION_CYCLES:
-        protocol = BssfpProtocol.evenly_spaced(
-            number_of_cycles=number, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=math.radians(15.0)
-        )
+        protocol = paper_protocol(number)
         generator = torch.Generator().manual_seed(seed)
         t1, t2 = (each.double() for each in PRIORS["uniform"].draw(VALIDATION_SAMPLES, generator=generator))
         b1 = 0.7 + 0.6 * torch.rand(len(t1), generator=generator, dtype=torch.float64)

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
-from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.training.missing import spec_for
-from qmri_bids.training.simulation import TrainingSpec
-
-
-def paper_protocol(number_of_cycles: int) -> BssfpProtocol:
-    """Return the acquisition of Birk et al. 2025 with N cycles."""
-    return BssfpProtocol.evenly_spaced(
-        number_of_cycles=number_of_cycles, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=math.radians(15.0)
-    )
-
+from qmri_bids.training.simulation import TrainingSpec, paper_protocol
 
 _SHIPPED = {
     "pinn-complex-uniform": (12, 6, 4),

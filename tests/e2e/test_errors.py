@@ -141,6 +141,8 @@ def test_an_estimator_that_does_not_cover_the_protocol_is_said_before_computing(
     assert code == 1
     assert "--bssfp-estimator: expected N = 4, 6, 12 at a nominal flip angle within 9.0-21.0°" in text
     assert "Add --train-missing to train one for this protocol, or use --bssfp-estimator ml" in text
+    for name in ("linear", "ml"):
+        assert check(dataset, capsys, "--bssfp-estimator", name)[0] == 0
 
 
 def test_a_network_that_is_missing_is_announced_and_own_weights_are_taken(

@@ -5,8 +5,9 @@ from qmri_bids.estimation.base import NaturalPoint
 from qmri_bids.estimation.miracle import Miracle
 from qmri_bids.evaluation.clamping import clamped_times
 from qmri_bids.evaluation.scores import score
-from qmri_bids.evaluation.sets import PAPER_T1, PAPER_T2, paper_protocol, uniform_set
+from qmri_bids.evaluation.sets import PAPER_T1, PAPER_T2, uniform_set
 from qmri_bids.physics.bssfp import natural_coordinates
+from qmri_bids.training.simulation import paper_protocol
 
 
 def test_inside_the_range_nothing_changes():

@@ -25,9 +25,9 @@ from qmri_bids.evaluation.experiments import (
     serving,
     tissue_table,
 )
-from qmri_bids.evaluation.sets import grid_set, paper_protocol, uniform_set
+from qmri_bids.evaluation.sets import grid_set, uniform_set
 from qmri_bids.physics.bssfp import natural_coordinates
-from qmri_bids.training.simulation import TrainingSpec
+from qmri_bids.training.simulation import TrainingSpec, paper_protocol
 
 
 class Oracle(Miracle):

@@ -10,11 +10,11 @@ from qmri_bids.evaluation.sets import (
     brain_set,
     circle_set,
     grid_set,
-    paper_protocol,
     tissue_set,
     uniform_set,
 )
 from qmri_bids.physics.bssfp import configurations
+from qmri_bids.training.simulation import paper_protocol
 
 
 def test_noise_has_the_deviation_of_the_paper_in_each_channel():

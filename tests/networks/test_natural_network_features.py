@@ -14,7 +14,7 @@ from qmri_bids.networks.natural import (
     canonical_features,
 )
 from qmri_bids.physics.bssfp import profile
-from qmri_bids.training.natural import half_bin_increments
+from qmri_bids.physics.protocol import half_bin_increments
 
 E2, B = 0.93, 0.81
 
