@@ -6,10 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from qmri_bids.bids.refusal import Refusal, ValueSource
 from qmri_bids.physics.protocol import BssfpProtocol
+
+if TYPE_CHECKING:
+    from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 
 LayoutKind = Literal["mag-phase", "real-imag", "complex", "split-mag-phase", "split-real-imag", "split-complex"]
 
@@ -28,6 +31,8 @@ class FindOptions:
         Relative B1 per stored value, instead of the scale of the method: B1 = stored value × b1_scale.
     run_label
         Runs to use, with or without `run-`; empty for all.
+    cest_b0
+        Where the shift of water of Z-spectra comes from; `auto` for the best that there is.
     filters
         Content of a BIDS filter file, from `load_filter_file`.
     """
@@ -35,6 +40,7 @@ class FindOptions:
     no_b1: bool = False
     b1_nominal_flip_angle: float | None = None
     b1_scale: float | None = None
+    cest_b0: Literal["auto", "wasabi", "wassr", "fieldmap", "spectrum"] = "auto"
     run_label: str | tuple[str, ...] | None = None
     filters: Mapping[str, Mapping[str, Any]] | None = None
 
@@ -170,7 +176,7 @@ class SessionPlan:
     ----------
     subject, session
         Bare labels; session None for all sessions of the subject.
-    pcbssfp
+    pcbssfp, cest, mtr, mts
         Runs that can be computed.
     b1
         B1 maps that can be used.
@@ -183,9 +189,17 @@ class SessionPlan:
     subject: str
     session: str | None
     pcbssfp: tuple[PcBssfpRun, ...] = ()
+    cest: tuple[CestRun, ...] = ()
+    mtr: tuple[MtrRun, ...] = ()
+    mts: tuple[MtsRun, ...] = ()
     b1: tuple[B1Run, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def runs(self) -> tuple[PcBssfpRun | CestRun | MtrRun | MtsRun, ...]:
+        """All runs that can be computed."""
+        return (*self.pcbssfp, *self.mtr, *self.mts, *self.cest)
 
     @property
     def label(self) -> str:

@@ -1,0 +1,186 @@
+"""CEST and MT runs that passed the checks, as frozen data that can be pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from qmri_bids.bids.plan import B1Run
+from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.estimation.mt_maps import SpoiledProtocol
+from qmri_bids.physics.saturation import SaturationProtocol
+
+CestKind = Literal["z-spectrum", "wasabi", "wassr", "fingerprint"]
+"""What a `_cest` run is good for: a spectrum at one power, a map of B0 and B1, a map of B0, or several powers at few offsets."""
+
+VolumeRole = Literal["m0", "cest", "wassr"]
+"""What a volume is for: normalisation, the spectrum, or B0 alone."""
+
+B0Method = Literal["wasabi", "wassr", "fieldmap", "spectrum"]
+"""Where the shift of water comes from: another run, WASSR volumes of another run or this one, a map in Hz, or the dip itself."""
+
+
+def _label(entities: Mapping[str, str], suffix: str) -> str:
+    return "_".join([*(f"{key}-{value}" for key, value in entities.items()), suffix])
+
+
+@dataclass(frozen=True, kw_only=True)
+class B0Source:
+    """Where the shift of water of a Z-spectrum comes from.
+
+    Parameters
+    ----------
+    method
+        One of `B0Method`.
+    run
+        Label of the WASABI or WASSR run (`CestRun.label`); None for volumes of the run itself, a field map or the spectrum.
+    fieldmap, magnitude
+        Field map [Hz] and its magnitude image, None where there is none.
+    sentence
+        Why this one, for the log and the report.
+    """
+
+    method: B0Method
+    run: str | None = None
+    fieldmap: Path | None = None
+    magnitude: Path | None = None
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CestRun:
+    """A series of saturated images.
+
+    Parameters
+    ----------
+    entities
+        Short names and labels in the order of the file name; `acq` is always there, `cest` or `wassr` where the file has none.
+    suffix
+        `cest`, `wassr` or `MTR`.
+    image
+        4D magnitude image.
+    grid
+        Shape of one volume.
+    volumes
+        Index in the file of every image of the protocol; dummies and volumes marked as not valid are left out.
+    roles
+        What each image of the protocol is for, as long as `volumes`.
+    protocol
+        One image a volume, in the same order, SI units and ppm.
+    kind
+        What the run is good for.
+    b0
+        Where the shift of water comes from; None for runs that measure it themselves and for fingerprints.
+    t1_run
+        Label of the pc-bSSFP run whose T1 is used (`PcBssfpRun.label`); None without one.
+    sources, warnings
+        Where values came from; decisions and doubts as sentences for the log and the report.
+    """
+
+    entities: Mapping[str, str]
+    suffix: str
+    image: Path
+    grid: tuple[int, int, int]
+    volumes: tuple[int, ...]
+    roles: tuple[VolumeRole, ...]
+    protocol: SaturationProtocol
+    kind: CestKind
+    b0: B0Source | None = None
+    t1_run: str | None = None
+    sources: tuple[ValueSource, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.volumes), len(self.roles), self.protocol.number_of_images}
+        if len(lengths) != 1:
+            raise ValueError(f"volumes, roles and images of the protocol must be as many, found {sorted(lengths)}")
+
+    @property
+    def label(self) -> str:
+        """Name of the run, e.g. `sub-01_acq-APTw_cest`."""
+        return _label(self.entities, self.suffix)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The image files."""
+        return (self.image,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MtrRun:
+    """Images with and without an MT pulse.
+
+    Parameters
+    ----------
+    entities
+        Short names and labels without `mt`; `acq` is always there, `MTR` where the files have none.
+    saturated, unsaturated
+        Images of `mt-on` and `mt-off`: one path each, 3D, or 4D with repetitions.
+    grid
+        Shape of one volume.
+    sources, warnings
+        As in `CestRun`.
+    """
+
+    entities: Mapping[str, str]
+    saturated: Path
+    unsaturated: Path
+    grid: tuple[int, int, int]
+    sources: tuple[ValueSource, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name of the run, e.g. `sub-01_acq-MTR_MTR`."""
+        return _label(self.entities, "MTR")
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The image files."""
+        return (self.unsaturated, self.saturated)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MtsRun:
+    """Three spoiled gradient echoes from which MT saturation is computed.
+
+    Parameters
+    ----------
+    entities
+        Short names and labels without `flip` and `mt`; `acq` is always there, `MTS` where the files have none.
+    pd_weighted, t1_weighted, mt_weighted
+        Small flip angle, large flip angle, small flip angle with MT pulse; 3D images.
+    protocols
+        Of the three, in this order.
+    grid
+        Shape of one volume.
+    b1
+        The B1 map to use; None if the user chose to work without.
+    sources, warnings
+        As in `CestRun`.
+    """
+
+    entities: Mapping[str, str]
+    pd_weighted: Path
+    t1_weighted: Path
+    mt_weighted: Path
+    protocols: tuple[SpoiledProtocol, SpoiledProtocol, SpoiledProtocol]
+    grid: tuple[int, int, int]
+    b1: B1Run | None = None
+    sources: tuple[ValueSource, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name of the run, e.g. `sub-01_acq-MTS_MTS`."""
+        return _label(self.entities, "MTS")
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The image files."""
+        return (self.pd_weighted, self.t1_weighted, self.mt_weighted)
+
+
+SaturationRun = CestRun | MtrRun | MtsRun
