@@ -59,3 +59,13 @@ def metres_to_millimetres(length: float) -> float:
 def millimetres_to_metres(length: float) -> float:
     """Convert a length in millimetres to metres."""
     return length * 1e-3
+
+
+def tesla_to_microtesla(field: float) -> float:
+    """Return a field in microtesla."""
+    return field * 1e6
+
+
+def microtesla_to_tesla(field: float) -> float:
+    """Return a field in tesla."""
+    return field * 1e-6

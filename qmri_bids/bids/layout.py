@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FILTER_KEYS = ("pcbssfp", "b1")
+FILTER_KEYS = ("pcbssfp", "b1", "cest", "mt", "fieldmap")
 """Kinds of scans that a filter file may select."""
 
 NOT_INDEXED = ("func", "dwi", "eeg", "ieeg", "meg", "beh", "pet", "micr", "nirs", "motion", "mrs")

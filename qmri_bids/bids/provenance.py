@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.names import outputs
 from qmri_bids.bids.refusal import relative_name
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.units import radians_to_degrees
+from qmri_bids.physics.saturation import SaturationProtocol, SpinLock
+from qmri_bids.units import radians_to_degrees, tesla_to_microtesla
 
 RAW_NAME = "raw"
 """Name of the raw dataset in BIDS URIs; DatasetLinks says where it is."""
@@ -38,8 +40,20 @@ def bids_uri(path: Path, *, root: Path, dataset: str = "") -> str:
     return f"bids:{dataset}:{name}"
 
 
-def protocol_metadata(protocol: BssfpProtocol) -> dict[str, Any]:
-    """Return the acquisition parameters in the keys and units of BIDS."""
+@singledispatch
+def protocol_metadata(protocol: Any) -> dict[str, Any]:
+    """Return the acquisition parameters in the keys and units of BIDS.
+
+    Raises
+    ------
+    TypeError
+        If a protocol of this kind has no keys.
+    """
+    raise TypeError(f"a protocol of the kind {type(protocol).__name__} has no keys in a sidecar")
+
+
+@protocol_metadata.register
+def _(protocol: BssfpProtocol) -> dict[str, Any]:
     content: dict[str, Any] = {
         "RepetitionTimeExcitation": round(protocol.repetition_time, 9),
         "EchoTime": round(protocol.echo_time, 9),
@@ -53,11 +67,35 @@ def protocol_metadata(protocol: BssfpProtocol) -> dict[str, Any]:
     return content
 
 
+@protocol_metadata.register
+def _(protocol: SaturationProtocol) -> dict[str, Any]:
+    trains = [image.saturation for image in protocol.images]
+    played = [train for train in trains if train is not None]
+    content: dict[str, Any] = {
+        "MagneticFieldStrength": protocol.field_strength,
+        "SaturationOffset": [None if offset is None else round(offset, 6) for offset in protocol.offsets],
+        "SaturationB1RMS": [0.0 if train is None else round(tesla_to_microtesla(train.b1_rms), 6) for train in trains],
+        "RecoveryTime": [round(image.recovery, 6) for image in protocol.images],
+        "PulseSequenceType": "CEST",
+    }
+    if played and all(train == played[0] for train in played):
+        first = played[0]
+        content |= {
+            "SaturationDuration": round(first.duration, 9),
+            "MTNumberOfPulses": first.number,
+            "MTPulseDuration": round(first.pulse.duration, 9),
+            "SaturationInterpulseDelay": round(first.gap, 9),
+            "SaturationDutyCycle": round(first.duty_cycle, 6),
+            "SpinLock": first.spin_lock is not SpinLock.NONE,
+        }
+    return content
+
+
 def map_metadata(
     output: str,
     *,
     sources: Sequence[str],
-    protocol: BssfpProtocol | None = None,
+    protocol: BssfpProtocol | SaturationProtocol | None = None,
     algorithm: str | None = None,
     reference: str | None = None,
     model: Mapping[str, Any] | None = None,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import singledispatch
 
-from qmri_bids.bids.plan import PcBssfpRun, SessionPlan
+from qmri_bids.bids.plan import B1Run, PcBssfpRun, SessionPlan
+from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 
 WIDTH = 110
 
@@ -16,13 +19,17 @@ def plan_table(plans: Iterable[SessionPlan]) -> str:
     lines: list[str] = []
     usable = refused = 0
     for plan in plans:
-        usable += len(plan.pcbssfp)
+        usable += len(plan.runs)
         refused += len(plan.refusals)
         lines += [plan.label, "=" * len(plan.label)]
-        if not plan.pcbssfp and not plan.refusals:
-            lines.append("  no pc-bSSFP run")
-        for run in plan.pcbssfp:
-            lines += _run_lines(run)
+        if not plan.runs and not plan.refusals:
+            lines.append("  no pc-bSSFP, CEST or MT run")
+        for run in plan.runs:
+            lines.append(f"  run      {run.label}")
+            lines += [f"{'':11}{line}" for line in _describe(run)]
+            lines += _source_lines(_sources(run))
+            for warning in run.warnings:
+                lines += _paragraph("warning", warning)
         for refusal in plan.refusals:
             lines += _paragraph("refused", str(refusal))
         for note in plan.notes:
@@ -32,17 +39,61 @@ def plan_table(plans: Iterable[SessionPlan]) -> str:
     return "\n".join(lines)
 
 
-def _run_lines(run: PcBssfpRun) -> list[str]:
-    size = " × ".join(str(length) for length in run.grid)
-    b1 = "none (B1 = 1 is assumed)" if run.b1 is None else f"{run.b1.map.name} ({run.b1.method})"
-    lines = [
-        f"  run      {run.label}",
-        f"           {run.protocol.number_of_cycles} cycles of {size} voxels, {run.layout_kind}, "
+@singledispatch
+def _describe(run: object) -> list[str]:
+    """Return what a run is, in short lines."""
+    raise TypeError(f"no description of a {type(run).__name__}")
+
+
+@_describe.register
+def _(run: PcBssfpRun) -> list[str]:
+    return [
+        f"{run.protocol.number_of_cycles} cycles of {_size(run.grid)}, {run.layout_kind}, "
         f"{len(run.files.paths)} file(s)",
-        f"           B1: {b1}",
+        _b1_line(run.b1),
     ]
-    sources = run.sources + (run.b1.sources if run.b1 else ())
-    width = max(len(source.key) for source in sources)
+
+
+@_describe.register
+def _(run: CestRun) -> list[str]:
+    counts = (f"{run.roles.count(role)} {role}" for role in ("m0", "cest", "wassr") if role in run.roles)
+    lines = [f"{run.kind}: {len(run.volumes)} images of {_size(run.grid)} ({', '.join(counts)})"]
+    if run.b0 is not None:
+        lines += textwrap.wrap(f"B0: {run.b0.sentence}", width=WIDTH - 11, break_on_hyphens=False)
+    return lines
+
+
+@_describe.register
+def _(run: MtrRun) -> list[str]:
+    return [f"MT ratio of images of {_size(run.grid)}: {run.saturated.name} over {run.unsaturated.name}"]
+
+
+@_describe.register
+def _(run: MtsRun) -> list[str]:
+    names = zip(("PD weighted", "T1 weighted", "MT weighted"), run.paths, strict=True)
+    return [
+        f"MT saturation of images of {_size(run.grid)}",
+        *(f"{name}: {path.name}" for name, path in names),
+        _b1_line(run.b1),
+    ]
+
+
+def _size(grid: Sequence[int]) -> str:
+    return " × ".join(str(length) for length in grid) + " voxels"
+
+
+def _b1_line(b1: B1Run | None) -> str:
+    return "B1: " + ("none (B1 = 1 is assumed)" if b1 is None else f"{b1.map.name} ({b1.method})")
+
+
+def _sources(run: PcBssfpRun | CestRun | MtrRun | MtsRun) -> tuple[ValueSource, ...]:
+    b1 = run.b1 if isinstance(run, PcBssfpRun | MtsRun) else None
+    return run.sources + (b1.sources if b1 is not None else ())
+
+
+def _source_lines(sources: Sequence[ValueSource]) -> list[str]:
+    lines = []
+    width = max((len(source.key) for source in sources), default=0)
     for source in sources:
         value = f"{source.value} {source.unit}".strip()
         origin = re.sub(r"[^ :]*/", "", source.source)  # the folder is that of the run
@@ -54,8 +105,6 @@ def _run_lines(run: PcBssfpRun) -> list[str]:
             break_long_words=False,
             break_on_hyphens=False,
         )
-    for warning in run.warnings:
-        lines += _paragraph("warning", warning)
     return lines
 
 

@@ -151,22 +151,28 @@ def write_table(
         return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
 
     rows = ["\t".join(columns), *("\t".join(map(cell, row)) for row in zip(*columns.values(), strict=True))]
-    write_json(sidecar_path(path), descriptions)
+    write_json(sidecar_path(path), {name: descriptions[name] for name in columns})
     return write_text(path, "\n".join(rows) + "\n")
 
 
 CONFOUND_DESCRIPTIONS: dict[str, dict[str, str]] = {
     "rf_phase_increment": {"Description": "RF phase increment of the cycle, absolute", "Units": "deg"},
-    **{f"trans_{axis}": {"Description": f"Translation of the cycle along {axis}", "Units": "mm"} for axis in "xyz"},
-    **{f"rot_{axis}": {"Description": f"Rotation of the cycle about {axis}", "Units": "rad"} for axis in "xyz"},
+    "offset_ppm": {
+        "Description": "Offset of the saturation from water, positive downfield; n/a without",
+        "Units": "ppm",
+    },
+    "registered": {
+        "Description": "1 where the volume was registered by itself, 0 where its motion is that of its neighbours"
+    },
+    **{f"trans_{axis}": {"Description": f"Translation of the volume along {axis}", "Units": "mm"} for axis in "xyz"},
+    **{f"rot_{axis}": {"Description": f"Rotation of the volume about {axis}", "Units": "rad"} for axis in "xyz"},
     "framewise_displacement": {
-        "Description": "Sum of the absolute changes of the six parameters since the cycle before, rotations "
-        "on a sphere "
-        "of 50 mm (Power et al., NeuroImage 59:2142, 2012)",
+        "Description": "Sum of the absolute changes of the six parameters since the volume before, rotations "
+        "on a sphere of 50 mm (Power et al., NeuroImage 59:2142, 2012)",
         "Units": "mm",
     },
 }
-"""Columns of `desc-confounds_timeseries.tsv`, one row per cycle."""
+"""Columns of `desc-confounds_timeseries.tsv`, one row per volume (phase cycle, saturated image)."""
 
 
 def write_transforms(path: Path, matrices: Sequence[NDArray[np.floating]]) -> Path:

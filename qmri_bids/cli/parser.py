@@ -11,9 +11,13 @@ from qmri_bids import __version__
 from qmri_bids.estimation.table import DEFAULT_ESTIMATOR, ESTIMATORS
 from qmri_bids.networks.names import NETWORK_SYSTEMS, PAPER_PRIORS
 from qmri_bids.workflows.options import (
+    B0_CHOICES,
+    DEFAULT_ASYMMETRY,
     DEFAULT_GIBBS_METHOD,
     GIBBS_BEFORE_MOTION,
     IGNORABLE_STEPS,
+    MTSAT_CORRECTIONS,
+    POOLS,
     POSTERIOR_PRIORS,
 )
 
@@ -22,7 +26,7 @@ exit codes:
   0  every eligible run was processed
   1  a run was refused or failed; the others are done and the reports say which and why
   2  the command line or a folder is wrong; nothing was computed
-  3  no pc-bSSFP run was found
+  3  no pc-bSSFP, CEST or MT run was found
   130, 143  interrupted
 """
 
@@ -37,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(
         prog="qmri_bids",
-        description="Quantitative maps with uncertainty and a report from phase-cycled bSSFP and B1 scans in BIDS.",
+        description="Quantitative maps with uncertainty and a report from phase-cycled bSSFP, B1, CEST and MT scans in BIDS.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -154,6 +158,36 @@ def build_parser() -> argparse.ArgumentParser:
         help="steps to leave out: motion, gibbs, phase-drift",
     )
 
+    cest = parser.add_argument_group("CEST and MT")
+    cest.add_argument(
+        "--cest-b0",
+        choices=B0_CHOICES,
+        default=B0_CHOICES[0],
+        help="where the shift of water of Z-spectra comes from: a WASABI or WASSR run, a field map, or the dip of the spectrum "
+        "itself; auto takes the first of these that the session has; default: %(default)s",
+    )
+    cest.add_argument(
+        "--mtrasym-offsets",
+        type=float,
+        nargs="+",
+        default=DEFAULT_ASYMMETRY,
+        metavar="PPM",
+        help="offsets at which MTR asymmetry is mapped; default: 3.5, amide protons",
+    )
+    cest.add_argument(
+        "--lorentzian-pools",
+        nargs="+",
+        choices=POOLS,
+        metavar="POOL",
+        help=f"pools of the Lorentzian fit ({', '.join(POOLS)}); by default all where offsets reach beyond ±10 ppm, else none",
+    )
+    cest.add_argument(
+        "--mtsat-correction",
+        choices=MTSAT_CORRECTIONS,
+        default=MTSAT_CORRECTIONS[0],
+        help="how MT saturation is taken to the nominal B1 of its pulse; default: %(default)s",
+    )
+
     resources = parser.add_argument_group("resources")
     resources.add_argument(
         "--nprocs",
@@ -204,6 +238,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if options.no_b1 and (options.b1_scale is not None or options.b1_nominal_fa is not None):
         parser.error("--no-b1 uses no B1 map: leave out --b1-scale and --b1-nominal-fa, or --no-b1")
     _check_estimator(parser, options)
+    _check_saturation(parser, options)
     options.participant_label = _labels(options.participant_label, "sub-")
     options.session_label = _labels(options.session_label, "ses-")
     return options
@@ -232,6 +267,17 @@ def _check_estimator(parser: argparse.ArgumentParser, options: argparse.Namespac
             )
     elif options.train_missing:
         options.bssfp_weights = options.work_dir / "weights"
+
+
+def _check_saturation(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse offsets and pools that make no map."""
+    for offset in options.mtrasym_offsets:
+        if not 0.0 < offset < 1000.0:
+            parser.error(f"--mtrasym-offsets must be positive, in ppm (both sides are meant), found {offset:g}")
+    if options.lorentzian_pools is not None and "water" not in options.lorentzian_pools:
+        parser.error(
+            f"--lorentzian-pools must hold water, whose line all others stand on, found {' '.join(options.lorentzian_pools)}"
+        )
 
 
 def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

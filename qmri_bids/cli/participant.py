@@ -16,16 +16,14 @@ from typing import IO
 
 from qmri_bids import __version__
 from qmri_bids.bids.layout import BidsInputError
-from qmri_bids.bids.plan import PcBssfpRun, SessionPlan
+from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.write import write_text
-from qmri_bids.estimation.table import ESTIMATORS
-from qmri_bids.preprocessing.b1 import MEDIAN_SIZE
 from qmri_bids.reports.content import RunReport, SubjectReport
-from qmri_bids.reports.methods import Step, citation_bibtex, citation_markdown, methods_text
+from qmri_bids.reports.methods import citation_bibtex, citation_markdown, methods_text
 from qmri_bids.reports.render import write_report
-from qmri_bids.units import radians_to_degrees, seconds_to_milliseconds
-from qmri_bids.workflows.base import RunOutcome, process_runs
+from qmri_bids.workflows.base import RUN_KINDS, Run, RunOutcome, process_runs
+from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
 
 logger = logging.getLogger("qmri_bids")
@@ -81,7 +79,7 @@ def process_participant(
         Sentences that hold for the whole call.
     """
     started = time.monotonic()
-    runs = tuple(run for plan in plans for run in plan.pcbssfp)
+    runs = tuple(run for plan in plans for run in plan.runs)
     refusals = tuple(refusal for plan in plans for refusal in plan.refusals)
     # Results of another version are not taken up.
     work_dir = options.work_dir / f"qmri_bids-{__version__}" / f"sub-{subject}"
@@ -94,6 +92,9 @@ def process_participant(
         weights_folder=options.bssfp_weights,
         gibbs_method=options.gibbs_method,
         ignore=tuple(options.ignore),
+        asymmetry=tuple(options.mtrasym_offsets),
+        pools=None if options.lorentzian_pools is None else tuple(options.lorentzian_pools),
+        mtsat_correction=options.mtsat_correction,
         processes=options.nprocs,
     )
     outcomes = (
@@ -110,7 +111,7 @@ def process_participant(
         else ()
     )
     _log_decisions(outcomes)
-    text, references = methods_text(_steps(runs, processing))
+    text, references = methods_text(method_steps(runs, processing))
     logs = options.output_dir / "logs"
     write_text(logs / "CITATION.md", citation_markdown(text, references))
     write_text(logs / "CITATION.bib", citation_bibtex(references))
@@ -163,7 +164,7 @@ def _lock(work_dir: Path) -> IO[str]:
 
 
 def _earlier_maps(
-    subject: str, runs: tuple[PcBssfpRun, ...], refusals: tuple[Refusal, ...], options: argparse.Namespace
+    subject: str, runs: tuple[Run, ...], refusals: tuple[Refusal, ...], options: argparse.Namespace
 ) -> tuple[str, ...]:
     """Say that maps of an earlier call are still there where no run of this call wrote any."""
     if runs or not refusals or not any((options.output_dir / f"sub-{subject}").rglob("*map.nii.gz")):
@@ -185,45 +186,8 @@ def _run_report(outcome: RunOutcome) -> RunReport:
     if outcome.report is not None:
         return outcome.report
     return RunReport(
-        title="pc-bSSFP relaxometry",
+        title=RUN_KINDS[type(outcome.run)].title,
         session=outcome.run.entities.get("ses", ""),
         entities={key: value for key, value in outcome.run.entities.items() if key not in ("sub", "ses")},
         errors=outcome.errors,
     )
-
-
-def _steps(runs: tuple[PcBssfpRun, ...], options: ProcessingOptions) -> list[Step]:
-    """Return the sentences of the methods for what was done."""
-    steps: list[Step] = [("app", {"version": __version__})]
-    for run in runs:
-        protocol = run.protocol
-        values = {
-            "cycles": protocol.number_of_cycles,
-            "tr_ms": f"{seconds_to_milliseconds(protocol.repetition_time):g}",
-            "te_ms": f"{seconds_to_milliseconds(protocol.echo_time):g}",
-            "flip_angle_degrees": f"{radians_to_degrees(protocol.flip_angle):g}",
-        }
-        steps.append(("acquisition", values))
-    if not runs:
-        return steps
-    steps.append("no_motion" if "motion" in options.ignore else ("motion", {"reference": "the middle cycle"}))
-    if "gibbs" not in options.ignore:
-        steps.append(f"gibbs_{options.gibbs_method}")
-    steps.append("brain_mask")
-    for run in runs:
-        if run.b1 is None:
-            steps.append("b1_assumed")
-        else:
-            steps.append(f"b1_{run.b1.method.lower()}")
-            if run.b1.anatomical is not None:
-                steps.append(("b1_registration", {"size": f"{MEDIAN_SIZE:g} mm"}))
-    if "phase-drift" not in options.ignore:
-        steps.append("phase_drift")
-    steps += [
-        "signal_model",
-        *ESTIMATORS[options.estimator].methods,
-        *([("posterior", {"prior": options.posterior})] if options.posterior is not None else []),
-        "magnetization_transfer",
-        "failed_voxels",
-    ]
-    return steps

@@ -93,6 +93,7 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     from qmri_bids.bids.layout import list_sessions, open_layout, select_subjects, strip_label
     from qmri_bids.bids.plan import FindOptions
     from qmri_bids.units import degrees_to_radians
+    from qmri_bids.workflows.planning import link_runs
 
     subjects = select_subjects(options.bids_dir, options.participant_label)
     layout = open_layout(options.bids_dir, subjects=subjects, database_dir=options.bids_database_dir)
@@ -101,6 +102,7 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
         no_b1=options.no_b1,
         b1_nominal_flip_angle=None if nominal is None else degrees_to_radians(nominal),
         b1_scale=options.b1_scale,
+        cest_b0=options.cest_b0,
         run_label=tuple(options.run_id) if options.run_id else None,
     )
     plans = []
@@ -114,7 +116,7 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
                 shown = ", ".join(each for each in there if each) or "no sessions"
                 logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), shown)
         plans += [find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions]
-    return _served(options, plans)
+    return link_runs(_served(options, plans))
 
 
 def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
@@ -143,7 +145,7 @@ def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[
 def _act(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
     from qmri_bids.bids.table import plan_table
 
-    runs = sum(len(plan.pcbssfp) for plan in plans)
+    runs = sum(len(plan.runs) for plan in plans)
     refusals = [refusal for plan in plans for refusal in plan.refusals]
     if options.dry_run:
         print(plan_table(plans))
@@ -160,9 +162,10 @@ def _nothing_found(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) 
 
     labels = ", ".join(plan.label for plan in plans) or "the sessions asked for"
     lines = [
-        f"qmri_bids: no pc-bSSFP run found in {options.bids_dir} for {labels}.",
+        f"qmri_bids: no pc-bSSFP, CEST or MT run found in {options.bids_dir} for {labels}.",
         f"Looked for: anat/*_{{{','.join(SUFFIXES)}}}.nii[.gz] whose sidecar has a PulseSequenceType of balanced SSFP "
-        "(bSSFP, TrueFISP, FIESTA, bFFE, CISS) and one RFPhaseIncrement a volume, or a label acq-pcbssfp.",
+        "(bSSFP, TrueFISP, FIESTA, bFFE, CISS) and one RFPhaseIncrement a volume, or a label acq-pcbssfp;",
+        "*_cest or *_wassr series with saturation offsets; mt-on and mt-off _MTR; flip-1, flip-2, mt-on and mt-off _MTS.",
     ]
     lines += [f"Left alone: {note}" for plan in plans for note in plan.notes]
     return "\n".join(lines)
@@ -189,8 +192,8 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     results = []
     for number, subject in enumerate(subjects, start=1):
         own = tuple(plan for plan in plans if plan.subject == subject)
-        if not any(plan.pcbssfp or plan.refusals for plan in own):
-            logger.warning("sub-%s: no pc-bSSFP run", subject)
+        if not any(plan.runs or plan.refusals for plan in own):
+            logger.warning("sub-%s: no pc-bSSFP, CEST or MT run", subject)
             continue
         logger.info("sub-%s (%d of %d)", subject, number, len(subjects))
         started = time.monotonic()

@@ -70,6 +70,18 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
         default="mag-phase",
         help="how the complex cycles are stored; default: %(default)s",
     )
+    parser.add_argument(
+        "--cest", nargs="+", choices=("mrf", "aptw", "zspectrum"), default=(), help="CEST scans to add; default: none"
+    )
+    parser.add_argument("--mt", nargs="+", choices=("mtr", "mts"), default=(), help="MT scans to add; default: none")
+    parser.add_argument("--wasabi", action="store_true", help="add a WASABI scan of B0 and B1")
+    parser.add_argument(
+        "--cest-snr",
+        type=float,
+        default=100.0,
+        metavar="SNR",
+        help="M0 signal of grey matter over noise in CEST, MT and WASABI scans; default: %(default)s",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.set_defaults(run=_simulate)
 
@@ -90,6 +102,10 @@ def _simulate(options: argparse.Namespace) -> int:
             seed=options.seed,
             layout=options.layout,
             b1=options.b1,
+            cest=tuple(options.cest),
+            mt=tuple(options.mt),
+            wasabi=options.wasabi,
+            cest_snr=options.cest_snr,
         )
     except (ValueError, OSError) as error:
         print(f"qmri-tools simulate: {error}", file=sys.stderr)

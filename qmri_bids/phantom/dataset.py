@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from qmri_bids import __version__
+from qmri_bids.phantom import cest_files, cest_truth
 from qmri_bids.phantom.anatomy import build_head
 from qmri_bids.phantom.files import write_json, write_table
 from qmri_bids.phantom.raw_files import B1_KINDS, LAYOUTS, increments_in_degrees, write_b1, write_bssfp
 from qmri_bids.phantom.readme import readme
+from qmri_bids.phantom.saturation_dataset import SaturationScans, add_saturation_scans
 from qmri_bids.phantom.session import simulate_session, simulated_protocol
 from qmri_bids.phantom.truth_files import write_truth
 
@@ -43,6 +45,10 @@ def simulate_dataset(
     seed: int = 0,
     layout: str = "mag-phase",
     b1: str = "TB1TFL",
+    cest: tuple[str, ...] = (),
+    mt: tuple[str, ...] = (),
+    wasabi: bool = False,
+    cest_snr: float = 100.0,
     threads: int = 2,
 ) -> None:
     """Write a valid BIDS dataset of a digital head, and its truth under `derivatives/truth`.
@@ -75,6 +81,14 @@ def simulate_dataset(
         `mag-phase`, `real-imag`, `complex` or `split` (one file a cycle).
     b1
         `TB1TFL`, `TB1map` or `none`.
+    cest
+        CEST scans to add: `mrf` (two fingerprints), `aptw`, `zspectrum`.
+    mt
+        Scans of magnetisation transfer to add: `mtr`, `mts`.
+    wasabi
+        Whether to add a WASABI scan.
+    cest_snr
+        Signal of grey matter in the M0 image, or in the echo without MT pulse, over the noise of these scans.
     threads
         Processor threads to use; the files do not depend on it.
 
@@ -99,6 +113,7 @@ def simulate_dataset(
         raise ValueError(f"motion must lie in [0, 20] mm and degrees, found {motion}")
     if not 0.5 <= voxel_size <= 20.0:
         raise ValueError(f"voxel_size must lie in [0.5, 20] mm, found {voxel_size}")
+    added = SaturationScans(cest=cest, mt=mt, wasabi=wasabi, snr=cest_snr)
     protocol = simulated_protocol(phase_cycles=phase_cycles)
     increments = increments_in_degrees(protocol)
 
@@ -130,7 +145,19 @@ def simulate_dataset(
                     sources=[f"bids:raw:{place.as_posix()}/{image}" for image in images],
                     increments=increments,
                 )
-        settings = {
+                add_saturation_scans(
+                    added,
+                    head=head,
+                    session=session,
+                    raw_root=root,
+                    truth_root=truth_root,
+                    place=place,
+                    prefix=prefix,
+                    motion=motion,
+                    entropy=(seed, subject, 1 + number),
+                    threads=threads,
+                )
+        settings: dict[str, object] = {
             "subjects": subjects,
             "sessions": sessions,
             "matrix": " × ".join(str(number) for number in matrix),
@@ -143,7 +170,12 @@ def simulate_dataset(
             "B1 scan": b1,
             "seed": seed,
         }
-        _write_descriptions(root, truth_root=truth_root, subjects=subjects, settings=settings)
+        _write_descriptions(root, truth_root=truth_root, subjects=subjects)
+        (root / "README.md").write_text(
+            readme({**settings, **added.settings}, with_saturation=added.any), encoding="utf-8"
+        )
+        _ignore(truth_root, cest_truth.IGNORED if added.designs else ("*_timeseries.*",))
+        _ignore(root, cest_files.IGNORED if added.designs else ())
 
 
 @contextmanager
@@ -171,7 +203,16 @@ def _complete_or_absent(output_dir: Path) -> Iterator[Path]:
             build.rename(output_dir)
 
 
-def _write_descriptions(root: Path, *, truth_root: Path, subjects: int, settings: dict[str, object]) -> None:
+def _ignore(root: Path, patterns: tuple[str, ...]) -> None:
+    """Tell the validator what to leave alone, besides what it was told before."""
+    file = root / ".bidsignore"
+    known = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    lines = [*known, *(pattern for pattern in patterns if pattern not in known)]
+    if lines:
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _write_descriptions(root: Path, *, truth_root: Path, subjects: int) -> None:
     """Write what describes the dataset as a whole."""
     generated = [{"Name": "qmri_bids", "Version": __version__, "Description": "qmri-tools simulate"}]
     write_json(
@@ -195,7 +236,6 @@ def _write_descriptions(root: Path, *, truth_root: Path, subjects: int, settings
             "DatasetLinks": {"raw": "../.."},
         },
     )
-    (truth_root / ".bidsignore").write_text("*_timeseries.*\n", encoding="utf-8")
     write_table(
         root / "participants.tsv",
         columns=("participant_id", "species"),
@@ -211,4 +251,3 @@ def _write_descriptions(root: Path, *, truth_root: Path, subjects: int, settings
             },
         },
     )
-    (root / "README.md").write_text(readme(settings), encoding="utf-8")

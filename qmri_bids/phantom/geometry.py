@@ -85,6 +85,16 @@ class Pose:
         matrix[:3, 3] = self.translation
         return matrix
 
+    def against(self, reference: Pose) -> Pose:
+        """Return the motion from where another pose put the head to where this one does."""
+        from scipy.spatial.transform import Rotation
+
+        if self == reference:
+            return Pose()
+        matrix = self.matrix @ np.linalg.inv(reference.matrix)
+        angles = Rotation.from_matrix(matrix[:3, :3]).as_euler("xyz")
+        return Pose(translation=tuple(matrix[:3, 3].tolist()), rotation=tuple(angles.tolist()))
+
 
 def draw_poses(*, number: int, motion: float, reference: int | None, rng: np.random.Generator) -> tuple[Pose, ...]:
     """Return one pose for every volume.

@@ -18,13 +18,14 @@ from qmri_bids.units import fraction_to_percent, radians_to_degrees
 DUMMY_PULSES = 4096
 """Five T1 of cerebrospinal fluid: the simulated signal is the exact steady state."""
 
-_SCANNER = {
+SCANNER = {
     "Manufacturer": "qmri_bids",
     "ManufacturersModelName": "digital phantom",
     "MagneticFieldStrength": 3.0,
     "MRAcquisitionType": "3D",
     "InstitutionName": "simulated",
 }
+"""What every sidecar says."""
 
 
 def increments_in_degrees(protocol: BssfpProtocol) -> list[float]:
@@ -34,7 +35,7 @@ def increments_in_degrees(protocol: BssfpProtocol) -> list[float]:
 
 def _bssfp_sidecar(protocol: BssfpProtocol, increments: list[float]) -> dict[str, Any]:
     return {
-        **_SCANNER,
+        **SCANNER,
         "MagneticFieldStrength": protocol.field_strength,
         "PulseSequenceType": "Balanced SSFP",
         "PulseSequenceDetails": "phase-cycled balanced SSFP, simulated in exact steady state",
@@ -132,7 +133,7 @@ def write_bssfp(
 
 def _tb1tfl(folder: Path, prefix: str, scan: B1Scan) -> None:
     sidecar = {
-        **_SCANNER,
+        **SCANNER,
         "PulseSequenceType": "TurboFLASH with preparation pulse",
         "FlipAngle": round(radians_to_degrees(PREPARATION_FLIP_ANGLE), 6),
         "EchoTime": 1.8e-3,
@@ -163,7 +164,7 @@ def _tb1map(folder: Path, prefix: str, scan: B1Scan) -> None:
         folder / "fmap" / f"{prefix}TB1map",
         fraction_to_percent(1.0) * scan.flip_angle / np.float32(PREPARATION_FLIP_ANGLE),
         affine=scan.grid.affine,
-        sidecar={**_SCANNER, "Units": "percent", "Description": "100 is nominal, 0 without signal"},
+        sidecar={**SCANNER, "Units": "percent", "Description": "100 is nominal, 0 without signal"},
     )
 
 

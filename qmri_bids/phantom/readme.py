@@ -49,6 +49,27 @@ No person was scanned: every image is computed. The settings:
 """
 
 
-def readme(settings: Mapping[str, object]) -> str:
-    """Return the text with the settings of the simulation."""
-    return _TEXT.format(settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()))
+_SATURATION = """
+## CEST and MT scans
+
+- `anat/…_cest`: magnitudes at 3 T, one volume a row of `…_cestcontext.tsv`; the sidecar holds the whole protocol. `acq-MRFMT` and
+  `acq-MRFamide` are the two stages of a spin-lock fingerprint (their water exchanges with amide and the semisolid pool alone),
+  `acq-APTw` and `acq-Zspec` Z-spectra, `acq-WASABI` measures B0 and B1. Images of spectra and WASABI start from full relaxation.
+- `anat/…_MTR`, `anat/…_MTS`: spoiled gradient echoes, TR 28 ms and 6°, without and with a Gaussian MT pulse (10 ms, 5 µT root mean
+  square, 2 kHz), and TR 18 ms and 20°.
+- Signals follow the Bloch-McConnell equations with the T1, T2, off-resonance and B1 of every point (interpolated in tables, within
+  3e-4 of M0). Pools by tissue: a semisolid pool with a Lorentzian line (T2 40 µs, -2.5 ppm), amide (+3.5 ppm), amine (+2 ppm), NOE
+  (-3.5 ppm); none in cerebrospinal fluid and fat. B1 scales saturation and readout. The crusher after the saturation takes no time.
+- The head drifts from volume to volume, and lies in each scan as it likes, within the range of the motion above.
+- Noise: the signal of grey matter in the M0 image, or in the echo without MT pulse, over the ratio above.
+- Not simulated: T2* decay and distortion of the readout, several readout shots.
+- The truth of each scan is in the space of its reference volume, the first M0 or the first echo: maps as above, `desc-poses`
+  against that volume, `desc-session` for where the head was against the bSSFP reference cycle, `desc-MT` and `desc-amide`
+  `fractionmap` (relative to water) and `exchangemap` [1/s, pool to water], `desc-noisefree` `MTRmap` and `MTsat` [percent].
+"""
+
+
+def readme(settings: Mapping[str, object], *, with_saturation: bool = False) -> str:
+    """Return the text with the settings of the simulation, and a section on CEST and MT where there is any."""
+    table = "\n".join(f"| {name} | {value} |" for name, value in settings.items())
+    return _TEXT.format(settings=table) + (_SATURATION if with_saturation else "")

@@ -35,6 +35,10 @@ class Session:
     ----------
     grid
         Voxels of the bSSFP scan.
+    placement
+        From coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
+    receiver
+        Coefficients of the receiver phase.
     cycles
         Complex images in units of M0 = 1, shape (x, y, z, N).
     poses
@@ -50,6 +54,8 @@ class Session:
     """
 
     grid: Grid
+    placement: NDArray[np.float64]
+    receiver: NDArray[np.float64]
     cycles: NDArray[np.complex64]
     poses: tuple[Pose, ...]
     reference: int
@@ -138,6 +144,8 @@ def simulate_session(
         )
     return Session(
         grid=grid,
+        placement=placement,
+        receiver=receiver,
         cycles=cycles,
         poses=poses,
         reference=reference,

@@ -12,6 +12,7 @@ from qmri_bids.phantom.files import write_image, write_json, write_table
 from qmri_bids.phantom.geometry import Pose
 from qmri_bids.phantom.session import Session
 from qmri_bids.phantom.tissues import BRAIN_LABELS, Label
+from qmri_bids.phantom.truth import Truth
 from qmri_bids.units import fraction_to_percent, radians_to_degrees
 
 _COLOURS = {Label.GM: "#7f7f7f", Label.WM: "#f2f2f2", Label.CSF: "#4fa3d1"}
@@ -44,7 +45,48 @@ def write_truth(
     increments
         RF phase increments of the cycles [deg].
     """
-    truth, stem = session.truth, f"{prefix}acq-pcbssfp"
+    stem = f"{prefix}acq-pcbssfp"
+    write_space(
+        folder,
+        stem,
+        truth=session.truth,
+        affine=session.grid.affine,
+        magnitude=np.abs(session.cycles).mean(axis=3),
+        measured="measured cycles",
+        sources=sources,
+    )
+    write_poses(folder / "anat" / f"{stem}_desc-poses_timeseries", session.poses, increments=increments)
+    if session.b1_scan is not None:
+        write_poses(folder / "fmap" / f"{prefix}desc-poses_timeseries", (session.b1_pose,))
+
+
+def write_space(
+    folder: Path,
+    stem: str,
+    *,
+    truth: Truth,
+    affine: NDArray[np.float64],
+    magnitude: NDArray[np.floating],
+    measured: str,
+    sources: Sequence[str],
+) -> None:
+    """Write the true maps, masks and fractions of tissue in the space of one scan.
+
+    Parameters
+    ----------
+    folder
+        The folder of the subject or session in the derivative.
+    stem
+        Start of every file name, such as `sub-01_acq-APTw`.
+    truth
+        The maps.
+    affine
+        From voxel index to RAS [mm].
+    magnitude, measured
+        Mean magnitude of the scan, and of what it is the mean.
+    sources
+        BIDS URIs of the raw images.
+    """
     maps: dict[str, tuple[NDArray, str, str]] = {
         "anat/T1map": (truth.t1, "s", _MEAN_RATE),
         "anat/T2map": (truth.t2, "s", _MEAN_RATE),
@@ -52,33 +94,45 @@ def write_truth(
         "fmap/fieldmap": (truth.off_resonance, "Hz", f"of water; {_ANYWHERE}"),
         "fmap/TB1map": (fraction_to_percent(1.0) * truth.b1, "percent", f"100 is nominal; {_ANYWHERE}"),
         "fmap/magnitude": (
-            np.abs(session.cycles).mean(axis=3),
+            magnitude,
             "arbitrary",
-            "mean magnitude of the measured cycles; with noise, and blurred by motion",
+            f"mean magnitude of the {measured}; with noise, and blurred by motion",
         ),
     }
     for place, (values, units, description) in maps.items():
         datatype, suffix = place.split("/")
-        write_image(
+        write_map(
             folder / datatype / f"{stem}_{suffix}",
-            values.astype(np.float32),
-            affine=session.grid.affine,
-            sidecar={
-                "Units": units,
-                "Description": description,
-                "SkullStripped": datatype == "anat",
-                "Sources": list(sources),
-            },
+            values,
+            affine=affine,
+            units=units,
+            description=description,
+            sources=sources,
         )
-    _write_masks(folder / "anat", stem, session=session, sources=sources)
-    _write_poses(folder / "anat" / f"{stem}_desc-poses_timeseries", session.poses, increments=increments)
-    if session.b1_scan is not None:
-        _write_poses(folder / "fmap" / f"{prefix}desc-poses_timeseries", (session.b1_pose,), increments=None)
+    _write_masks(folder / "anat", stem, truth=truth, affine=affine, sources=sources)
 
 
-def _write_masks(folder: Path, stem: str, *, session: Session, sources: Sequence[str]) -> None:
+def write_map(
+    stem: Path,
+    values: NDArray,
+    *,
+    affine: NDArray[np.float64],
+    units: str,
+    description: str,
+    sources: Sequence[str],
+) -> None:
+    """Write one map; those in `anat` are empty outside the brain."""
+    sidecar = {
+        "Units": units,
+        "Description": description,
+        "SkullStripped": stem.parent.name == "anat",
+        "Sources": list(sources),
+    }
+    write_image(stem, values.astype(np.float32), affine=affine, sidecar=sidecar)
+
+
+def _write_masks(folder: Path, stem: str, *, truth: Truth, affine: NDArray[np.float64], sources: Sequence[str]) -> None:
     """Write the brain mask, the segmentation and the fractions of the tissues."""
-    truth, affine = session.truth, session.grid.affine
     common = {"Sources": list(sources)}
     write_image(
         folder / f"{stem}_desc-brain_mask",
@@ -114,16 +168,30 @@ def _write_masks(folder: Path, stem: str, *, session: Session, sources: Sequence
         )
 
 
-def _write_poses(stem: Path, poses: Sequence[Pose], *, increments: Sequence[float] | None) -> None:
-    """Write where the head was: one row a volume."""
+def write_poses(
+    stem: Path, poses: Sequence[Pose], *, reference: str = "reference cycle", increments: Sequence[float] | None = None
+) -> None:
+    """Write where the head was: one row a volume.
+
+    Parameters
+    ----------
+    stem
+        Path without extension.
+    poses
+        Against the reference.
+    reference
+        What the poses count from.
+    increments
+        RF phase increments of the volumes [deg], if they are phase cycles.
+    """
     columns = ["translation_x", "translation_y", "translation_z", "rotation_x", "rotation_y", "rotation_z"]
     rows: list[list[object]] = [
         [f"{value:.6f}" for value in (*pose.translation, *(radians_to_degrees(angle) for angle in pose.rotation))]
         for pose in poses
     ]
     convention = (
-        "Rigid motion of the head against the reference cycle: a point of the head at x (RAS, mm, of the "
-        "scanner) in the reference cycle lies at x' = Rz(rotation_z) Ry(rotation_y) Rx(rotation_x) x + "
+        f"Rigid motion of the head against the {reference}: a point of the head at x (RAS, mm, of the "
+        f"scanner) in the {reference} lies at x' = Rz(rotation_z) Ry(rotation_y) Rx(rotation_x) x + "
         "translation in this volume. Rotations are right-handed, about the isocentre (0, 0, 0) and its fixed "
         "axes, first about x."
     )

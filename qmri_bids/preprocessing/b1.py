@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, voxel_sizes
 from qmri_bids.preprocessing.masks import head_mask, shrink
 from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.preprocessing.similarity import mutual_information
 
 MEDIAN_SIZE = 13.0
 """Edge of the median filter [mm]: 10 voxels of 1.3 mm (Birk et al. 2025)."""
@@ -172,7 +173,7 @@ def _register_anatomical(
             schedule=_SCHEDULE,
         ).result()
     before, after = (
-        _mutual_information(
+        mutual_information(
             small,
             resample(
                 np.asarray(anatomical, dtype=np.float32),
@@ -200,15 +201,6 @@ def _fill_and_filter(
     # Odd sizes: an even one would shift the map by half a voxel.
     window = tuple(max(1, 2 * round((float(size) - 1.0) / 2.0) + 1) for size in width)
     return ndimage.median_filter(filled, size=window, mode="nearest"), window
-
-
-def _mutual_information(first: NDArray[np.floating], second: NDArray[np.floating], bins: int = 32) -> float:
-    """Return the mutual information of two images of the same shape [nat]."""
-    counts, _, _ = np.histogram2d(first.ravel(), second.ravel(), bins=bins)
-    joint = counts / counts.sum()
-    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    positive = joint > 0
-    return float(np.sum(joint[positive] * np.log(joint[positive] / product[positive])))
 
 
 def _check_registration(

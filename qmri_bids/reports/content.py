@@ -26,9 +26,13 @@ _SEVERITY = {Level.INFO: 0, Level.GOOD: 1, Level.CHECK: 2, Level.BAD: 3}
 class Section(StrEnum):
     """The part of a run's report in which a figure stands, in the order of the report."""
 
+    PROTOCOL = "protocol"
     CYCLES = "cycles"
+    SERIES = "series"
     MOTION = "motion"
+    REGISTRATION = "registration"
     B1 = "b1"
+    SPECTRA = "spectra"
     MAPS = "maps"
     UNCERTAINTY = "uncertainty"
     POSTERIOR = "posterior"

@@ -1,4 +1,4 @@
-"""Pictures of the phase cycles: a montage, the motion between them and the signal profile of one voxel."""
+"""Pictures of the phase cycles: a montage, and the signal profile of one voxel."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.reports.content import Figure, Section
+from qmri_bids.reports.curves import plain
 from qmri_bids.reports.encode import encode_png
-from qmri_bids.reports.planes import GAP, RADIOLOGICAL, WIDTH, View, gray, new_canvas, signed
+from qmri_bids.reports.montage import draw_montage
+from qmri_bids.reports.planes import RADIOLOGICAL, new_canvas, signed
 from qmri_bids.reports.styles import TISSUE_COLORS
 from qmri_bids.units import fraction_to_percent, radians_to_degrees, seconds_to_milliseconds
 
-_MILLIMETRES = 1e3
 _degrees: Callable[[Any], Any] = radians_to_degrees
 
 
@@ -54,174 +55,30 @@ def cycles_figure(
     ValueError
         If the number of increments is not that of the cycles.
     """
-    from matplotlib.patches import Rectangle
-
     count = len(increments)
     if np.ndim(magnitude) != 4 or np.shape(magnitude)[-1] != count:
         raise ValueError(
             f"magnitude must have shape (X, Y, Z, {count}) for {count} increments, found {magnitude.shape}"
         )
-    inside = View(affine=affine, mask=mask)
-    cut = inside.cuts("axial", (0.5,))[0]
-    mean = inside.reorient(np.nan_to_num(np.mean(magnitude, axis=-1)))
-    relative = gray(np.mean(magnitude, axis=-1))
-    view = View(affine=affine, mask=(relative > 0.1) | np.asarray(mask, dtype=bool))
-    width, height = view.size("axial")
-
-    rows = max(1, round(math.sqrt(count / 3.0)))
-    columns = math.ceil(count / rows)
-    # The mean is as high as all rows of cycles together.
-    tile = (WIDTH - GAP * (columns + 2)) / (columns + rows)
-    tile_height = tile * height / width
-    canvas_height = rows * tile_height + GAP * (rows + 1)
-    canvas = new_canvas(height=canvas_height)
-    canvas.add_artist(Rectangle((0, 0), 1, 1, transform=canvas.transFigure, color="black", zorder=-1))
-
-    def panel(left: float, top: float, scale: float, image: NDArray[Any], limit: float) -> Any:
-        box = (
-            left / WIDTH,
-            (canvas_height - top - scale * tile_height) / canvas_height,
-            scale * tile / WIDTH,
-            scale * tile_height / canvas_height,
-        )
-        axes = canvas.add_axes(box)
-        axes.set_axis_off()
-        axes.imshow(
-            image,
-            origin="lower",
-            aspect="auto",
-            interpolation="nearest",
-            cmap="gray",
-            vmin=0,
-            vmax=limit,
-        )
-        return axes
-
-    block = rows + GAP * (rows - 1) / tile_height
-    large = panel(GAP, GAP, block, view.image(gray(mean, within=inside.mask), cut), 1.0)
-    outline = view.image(inside.mask, cut).astype(float)
-    if outline.min() < 0.5 < outline.max():
-        large.contour(outline, levels=[0.5], colors="#f0e442", linewidths=1.0)
-    white: dict[str, Any] = {"color": "white", "fontsize": 8}
-    large.text(0.02, 0.985, "R", transform=large.transAxes, va="top", **white)
-    large.text(0.98, 0.985, "L", transform=large.transAxes, ha="right", va="top", **white)
-    large.text(0.02, 0.015, "mean", transform=large.transAxes, **white)
-    slices = [np.nan_to_num(view.image(view.reorient(magnitude[..., n]), cut)) for n in range(count)]
-    brain = outline > 0.5
-    limit = float(np.percentile([image[brain] if brain.any() else image for image in slices], 99.5)) or 1.0
-    for number, increment in enumerate(increments):
-        row, column = divmod(number, columns)
-        left = 2 * GAP + block * tile + column * (tile + GAP)
-        text = f"{radians_to_degrees(increment):.4g}°"
-        axes = panel(left, GAP + row * (tile_height + GAP), 1.0, slices[number], limit)
-        axes.text(0.03, 0.97, text, transform=axes.transAxes, va="top", **white)
-        if number == reference:
-            axes.text(0.02, 0.02, "reference", color="#f0e442", fontsize=7, transform=axes.transAxes, va="bottom")
+    montage = draw_montage(
+        magnitude,
+        labels=[f"{radians_to_degrees(increment):.4g}°" for increment in increments],
+        affine=affine,
+        mask=mask,
+        mean=np.mean(magnitude, axis=-1),
+        marked=reference,
+    )
     return Figure(
         key=key,
         title=title,
-        caption=f"Magnitude of the {count} phase cycles in the axial slice at z = {signed(cut.position)} mm, "
+        caption=f"Magnitude of the {count} phase cycles in the axial slice at z = {signed(montage.cut.position)} mm, "
         "labelled with the RF phase increment; all have the same window. The dark bands move with the "
         "increment, "
         "the anatomy must not. Left: the mean, with the outline of the brain mask in yellow. "
         f"{RADIOLOGICAL}",
-        image=encode_png(canvas),
+        image=encode_png(montage.canvas),
         section=Section.CYCLES,
         alternative=f"Montage of {count} phase cycles and their mean",
-    )
-
-
-def motion_figure(
-    parameters: NDArray[np.floating],
-    framewise_displacement: NDArray[np.floating],
-    *,
-    reference: int | None = None,
-    key: str = "motion",
-    title: str = "Head motion between the cycles",
-) -> Figure:
-    """Return translations, rotations and framewise displacement over the cycles.
-
-    Parameters
-    ----------
-    parameters
-        Translations along x, y, z [m] and rotations about x, y, z [rad], shape (N, 6).
-    framewise_displacement
-        Displacement from cycle to cycle [m], shape (N,); NaN where it has none (the first cycle).
-    reference
-        Index of the reference cycle, marked where given.
-    key, title
-        Name and heading of the figure.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit.
-    """
-    parameters = np.asarray(parameters, dtype=float)
-    displacement = np.asarray(framewise_displacement, dtype=float) * _MILLIMETRES
-    if parameters.ndim != 2 or parameters.shape[1] != 6 or displacement.shape != parameters.shape[:1]:
-        raise ValueError(
-            "parameters must have shape (N, 6) and framewise_displacement (N,), "
-            f"found {parameters.shape} and {displacement.shape}"
-        )
-    cycles = np.arange(1, len(parameters) + 1)
-    canvas = new_canvas(height=4.6)
-    top, middle, bottom = canvas.subplots(3, 1, sharex=True, gridspec_kw={"hspace": 0.16})
-    canvas.subplots_adjust(left=0.09, right=0.90, top=0.98, bottom=0.10)
-    translations = parameters[:, :3] * _MILLIMETRES
-    rotations = _degrees(parameters[:, 3:])
-    for axes, values in ((top, translations), (middle, rotations)):
-        for column, label in enumerate("xyz"):
-            axes.plot(
-                cycles,
-                values[:, column],
-                "o-",
-                color=TISSUE_COLORS[column],
-                markersize=3.5,
-                linewidth=1.4,
-                label=label,
-            )
-        axes.axhline(0.0, color="#999999", linewidth=0.6, zorder=0)
-        _widen(axes, values, least=0.1)
-        axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False, fontsize=9, handlelength=1.4)
-    bottom.bar(cycles, np.nan_to_num(displacement), color="#5b6f7d", width=0.6)
-    finite = displacement[np.isfinite(displacement)]
-    bottom.set_ylim(0.0, 1.15 * max(float(finite.max(initial=0.0)), 0.1))
-    top.set_ylabel("translation [mm]", fontsize=9)
-    middle.set_ylabel("rotation [°]", fontsize=9)
-    bottom.set_ylabel("displacement [mm]", fontsize=9)
-    bottom.set_xlabel("cycle", fontsize=9)
-    bottom.set_xlim(0.4, len(cycles) + 0.6)
-    step = max(1, math.ceil(len(cycles) / 24))
-    bottom.set_xticks(cycles[::step])
-    for axes in (top, middle, bottom):
-        _plain(axes)
-        if reference is not None:
-            axes.axvspan(reference + 0.5, reference + 1.5, color="#f0e442", alpha=0.35, zorder=-1, linewidth=0)
-    canvas.align_ylabels([top, middle, bottom])
-    if reference is not None:
-        top.annotate(
-            "reference",
-            (reference + 1, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(0, -3),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=8,
-            color="#555555",
-        )
-    largest = f"{finite.max():.2f} mm" if finite.size else "not known"
-    return Figure(
-        key=key,
-        title=title,
-        caption="Rigid motion of every cycle relative to the reference (shaded), as estimated and corrected: "
-        "translations along and rotations about x (right), y (anterior) and z (superior), and the "
-        "displacement from the "
-        f"cycle before. Largest displacement: {largest}.",
-        image=encode_png(canvas),
-        section=Section.MOTION,
-        alternative="Curves of translation, rotation and displacement over the cycles",
     )
 
 
@@ -303,7 +160,7 @@ def profile_figure(
         axes.set_ylabel(label, fontsize=9)
         axes.set_xlim(0, 360)
         axes.set_xticks(range(0, 361, 60))
-        _plain(axes)
+        plain(axes)
     left.set_ylim(bottom=0.0)
     left.legend(frameon=False, fontsize=9, loc="best")
     index = f" ({', '.join(str(int(number)) for number in voxel)})" if t1.ndim == 3 else ""
@@ -319,19 +176,3 @@ def profile_figure(
         section=Section.QUALITY,
         alternative="Measured signal and model against the RF phase increment",
     )
-
-
-def _plain(axes: Any) -> None:
-    """Give axes a quiet grid and no box."""
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    axes.grid(True, color="#e3e6e8", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=8)
-
-
-def _widen(axes: Any, values: NDArray[np.floating], *, least: float) -> None:
-    """Set symmetric limits around zero, never tighter than `least`: noise must not look like motion."""
-    finite = np.abs(values[np.isfinite(values)])
-    limit = max(1.15 * float(finite.max(initial=0.0)), least)
-    axes.set_ylim(-limit, limit)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
+from qmri_bids.reports.map_style import MapStyle
 from qmri_bids.reports.planes import new_canvas
-from qmri_bids.reports.styles import TISSUE_COLORS, MapStyle
+from qmri_bids.reports.styles import TISSUE_COLORS
 from qmri_bids.reports.tables import regions, style_of
 
 _COLUMNS = 4

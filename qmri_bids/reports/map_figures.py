@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Status
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
+from qmri_bids.reports.map_style import MapStyle
 from qmri_bids.reports.planes import RADIOLOGICAL, WIDTH, Panels, View, gray, lay_out, show
-from qmri_bids.reports.styles import STATUS_STYLES, STYLES, MapStyle, no_value_color
+from qmri_bids.reports.status_styles import STATUS_STYLES
+from qmri_bids.reports.styles import STYLES, find_style, no_value_color
 
 _BAR_WIDTH = 0.16
 
@@ -43,7 +45,7 @@ def map_figure(
     mask
         Where the map was computed, shape (X, Y, Z). Outside is black, or `background` in grey.
     name
-        A name in `STYLES`, or any other name together with `unit`.
+        A name that `find_style` knows, or any other name together with `unit`.
     unit
         Unit of a map that has no style; the values are then shown as they are.
     window
@@ -176,10 +178,11 @@ def quality_figure(
 
 def _style(name: str, unit: str | None) -> MapStyle:
     """Return the style of a map, or one made for a map that has none."""
-    if name in STYLES:
-        if unit is not None and unit != STYLES[name].unit:
-            raise ValueError(f"the map {name} is shown in {STYLES[name].unit}, found unit={unit!r}: leave unit out")
-        return STYLES[name]
+    style = find_style(name)
+    if style is not None:
+        if unit is not None and unit != style.unit:
+            raise ValueError(f"the map {name} is shown in {style.unit}, found unit={unit!r}: leave unit out")
+        return style
     if unit is None:
         raise ValueError(f"the map {name!r} has no style (known: {', '.join(STYLES)}): give unit=")
     return MapStyle(label=name, symbol=name, unit=unit, window=None, colormap="viridis")
@@ -234,7 +237,11 @@ def _color_bar(panels: Panels, drawn: Any, style: MapStyle, *, below: bool, abov
     bar.ax.tick_params(labelsize=8, width=0.6, length=3)
     unit = "a.u." if style.unit == "arbitrary" else style.unit
     text = f"{style.symbol} [{unit}]"
-    panels.canvas.text(panels.right + 0.10 / WIDTH, 1.0 - 0.06 / panels.height, text, fontsize=9, ha="left", va="top")
+    # A long symbol gets smaller letters: the free side is as wide as 17 of the usual ones.
+    size = min(9.0, 9.0 * 17.0 / len(text))
+    panels.canvas.text(
+        panels.right + 0.10 / WIDTH, 1.0 - 0.06 / panels.height, text, fontsize=size, ha="left", va="top"
+    )
 
 
 def _swatch(panels: Panels, color: str) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
-from qmri_bids.reports.planes import RADIOLOGICAL, Panels, View, gray, lay_out, outline, show
+from qmri_bids.reports.planes import RADIOLOGICAL, Panels, View, foreground, gray, lay_out, outline, show
 
 
 def mask_figure(
@@ -17,8 +17,10 @@ def mask_figure(
     *,
     mask: NDArray[Any],
     affine: NDArray[np.floating],
+    image_name: str = "mean magnitude of the cycles",
     key: str = "brain-mask",
     title: str = "Brain mask",
+    section: Section = Section.CYCLES,
 ) -> Figure:
     """Return an anatomical image in three planes with the outline of the brain mask.
 
@@ -30,11 +32,13 @@ def mask_figure(
         Brain mask, shape (X, Y, Z).
     affine
         Voxel to world [mm], shape (4, 4).
-    key, title
-        Name and heading of the figure.
+    image_name
+        What the image is, for the caption.
+    key, title, section
+        Name, heading and place of the figure.
     """
     cropped = View(affine=affine, mask=mask)
-    whole = View(affine=affine, mask=_foreground(image) | np.asarray(mask, dtype=bool))
+    whole = View(affine=affine, mask=foreground(image) | np.asarray(mask, dtype=bool))
     # The cuts are those of the maps, the frame is the whole head: a mask that misses brain must be seen to.
     panels = lay_out(whole, cropped.standard_rows(), side=0.0)
     show(panels, whole, gray(whole.reorient(image), within=cropped.mask), cmap="gray", vmin=0, vmax=1)
@@ -42,10 +46,10 @@ def mask_figure(
     return Figure(
         key=key,
         title=title,
-        caption=f"Mean magnitude of the cycles; yellow: outline of the brain mask. {RADIOLOGICAL}",
+        caption=f"{image_name[:1].upper()}{image_name[1:]}; yellow: outline of the brain mask. {RADIOLOGICAL}",
         image=encode_png(panels.canvas),
-        section=Section.CYCLES,
-        alternative="Mean magnitude with the outline of the brain mask",
+        section=section,
+        alternative=f"Outline of the brain mask over the {image_name}",
     )
 
 
@@ -78,7 +82,7 @@ def registration_figure(
     """
     from scipy.ndimage import gaussian_filter
 
-    whole = View(affine=affine, mask=_foreground(fixed))
+    whole = View(affine=affine, mask=foreground(fixed))
     cropped = whole if mask is None else View(affine=affine, mask=mask)
     row = [
         *cropped.cuts("axial", (0.35, 0.60)),
@@ -108,12 +112,6 @@ def registration_figure(
         section=section,
         alternative=f"Contours of the {moving_name} over the {fixed_name}",
     )
-
-
-def _foreground(image: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return where an image is above a tenth of its brightest part: a frame for pictures, not a head mask."""
-    scaled = gray(image)
-    return scaled > 0.1
 
 
 def _edge_levels(scaled: NDArray[np.floating]) -> list[float]:

@@ -233,3 +233,9 @@ def gray(values: NDArray[np.floating], *, within: NDArray[np.bool_] | None = Non
     brightest = image[within] if within is not None and within.any() else image
     low, high = min(0.0, float(image.min())), float(np.percentile(brightest, 99.5))
     return np.clip((image - low) / (high - low if high > low else 1.0), 0.0, 1.0)
+
+
+def foreground(image: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return where an image is above a tenth of its brightest part: a frame for pictures, not a head mask."""
+    scaled = gray(image)
+    return scaled > 0.1

@@ -3,28 +3,8 @@
 from __future__ import annotations
 
 from qmri_bids.reports.content import Reference
-
-
-def _article(
-    key: str, short: str, authors: str, year: int, title: str, journal: str, place: str, doi: str = ""
-) -> Reference:
-    """Return an entry with its BibTeX; authors are apart by `; `, family name first (`Birk, F.`)."""
-    names = authors.replace("; others", " et al.").replace("; ", ", ")
-    # The year of the short form may carry a letter that keeps two publications of a year apart.
-    full = f"{names} ({short.split(', ')[-1]}). {title}. {' '.join(filter(None, (journal, place)))}."
-    volume, _, pages = place.partition(":")
-    lines = [
-        f"@article{{{key},",
-        f"  author = {{{authors.replace('; ', ' and ')}}},",
-        f"  title = {{{{{title}}}}},",
-        f"  journal = {{{journal}}},",
-        f"  year = {{{year}}},",
-    ]
-    lines += [f"  volume = {{{volume}}},"] if volume else []
-    lines += [f"  pages = {{{pages}}},"] if pages else []
-    lines += [f"  doi = {{{doi}}},"] if doi else []
-    return Reference(key=key, short=short, full=full, doi=doi, bibtex="\n".join([*lines, "}"]))
-
+from qmri_bids.reports.reference_entry import article
+from qmri_bids.reports.saturation_references import SATURATION_REFERENCES
 
 _MRM = "Magnetic Resonance in Medicine"
 _FRONTIERS = "Frontiers in Neuroinformatics"
@@ -32,7 +12,7 @@ _FRONTIERS = "Frontiers in Neuroinformatics"
 REFERENCES: dict[str, Reference] = {
     entry.key: entry
     for entry in (
-        _article(
+        article(
             "birk2025",
             "Birk et al., 2025",
             "Birk, F.; Mahler, L.; Steiglechner, J.; Wang, Q.; Scheffler, K.; Heule, R.",
@@ -43,7 +23,7 @@ REFERENCES: dict[str, Reference] = {
             "15:4825",
             "10.1038/s41598-025-88579-z",
         ),
-        _article(
+        article(
             "nguyen2017",
             "Nguyen and Bieri, 2017",
             "Nguyen, D.; Bieri, O.",
@@ -53,7 +33,7 @@ REFERENCES: dict[str, Reference] = {
             "78:518-526",
             "10.1002/mrm.26384",
         ),
-        _article(
+        article(
             "zur1990",
             "Zur et al., 1990",
             "Zur, Y.; Wood, M. L.; Neuringer, L. J.",
@@ -63,7 +43,7 @@ REFERENCES: dict[str, Reference] = {
             "16:444-459",
             "10.1002/mrm.1910160311",
         ),
-        _article(
+        article(
             "shcherbakova2018",
             "Shcherbakova et al., 2018",
             "Shcherbakova, Y.; van den Berg, C. A. T.; Moonen, C. T. W.; Bartels, L. W.",
@@ -74,7 +54,7 @@ REFERENCES: dict[str, Reference] = {
             "79:711-722",
             "10.1002/mrm.26717",
         ),
-        _article(
+        article(
             "bjork2014",
             "Björk et al., 2014",
             "Björk, M.; Ingle, R. R.; Gudmundson, E.; Stoica, P.; Nishimura, D. G.; Barral, J. K.",
@@ -84,7 +64,7 @@ REFERENCES: dict[str, Reference] = {
             "72:880-892",
             "10.1002/mrm.24986",
         ),
-        _article(
+        article(
             "golub1973",
             "Golub and Pereyra, 1973",
             "Golub, G. H.; Pereyra, V.",
@@ -94,7 +74,7 @@ REFERENCES: dict[str, Reference] = {
             "10:413-432",
             "10.1137/0710036",
         ),
-        _article(
+        article(
             "marquardt1963",
             "Marquardt, 1963",
             "Marquardt, D. W.",
@@ -104,7 +84,7 @@ REFERENCES: dict[str, Reference] = {
             "11:431-441",
             "10.1137/0111030",
         ),
-        _article(
+        article(
             "smyth2004",
             "Smyth, 2004",
             "Smyth, G. K.",
@@ -114,7 +94,7 @@ REFERENCES: dict[str, Reference] = {
             "3:3",
             "10.2202/1544-6115.1027",
         ),
-        _article(
+        article(
             "avants2011",
             "Avants et al., 2011a",
             "Avants, B. B.; Tustison, N. J.; Song, G.; Cook, P. A.; Klein, A.; Gee, J. C.",
@@ -124,7 +104,7 @@ REFERENCES: dict[str, Reference] = {
             "54:2033-2044",
             "10.1016/j.neuroimage.2010.09.025",
         ),
-        _article(
+        article(
             "tustison2010",
             "Tustison et al., 2010",
             "Tustison, N. J.; Avants, B. B.; Cook, P. A.; Zheng, Y.; Egan, A.; Yushkevich, P. A.; Gee, J. C.",
@@ -134,7 +114,7 @@ REFERENCES: dict[str, Reference] = {
             "29:1310-1320",
             "10.1109/TMI.2010.2046908",
         ),
-        _article(
+        article(
             "atropos2011",
             "Avants et al., 2011b",
             "Avants, B. B.; Tustison, N. J.; Wu, J.; Cook, P. A.; Gee, J. C.",
@@ -144,7 +124,7 @@ REFERENCES: dict[str, Reference] = {
             "9:381-400",
             "10.1007/s12021-011-9109-y",
         ),
-        _article(
+        article(
             "power2012",
             "Power et al., 2012",
             "Power, J. D.; Barnes, K. A.; Snyder, A. Z.; Schlaggar, B. L.; Petersen, S. E.",
@@ -154,7 +134,7 @@ REFERENCES: dict[str, Reference] = {
             "59:2142-2154",
             "10.1016/j.neuroimage.2011.10.018",
         ),
-        _article(
+        article(
             "kellner2016",
             "Kellner et al., 2016",
             "Kellner, E.; Dhital, B.; Kiselev, V. G.; Reisert, M.",
@@ -164,7 +144,7 @@ REFERENCES: dict[str, Reference] = {
             "76:1574-1581",
             "10.1002/mrm.26054",
         ),
-        _article(
+        article(
             "garyfallidis2014",
             "Garyfallidis et al., 2014",
             "Garyfallidis, E.; Brett, M.; Amirbekian, B.; Rokem, A.; van der Walt, S.; Descoteaux, M.; Nimmo-Smith, I.",
@@ -174,7 +154,7 @@ REFERENCES: dict[str, Reference] = {
             "8:8",
             "10.3389/fninf.2014.00008",
         ),
-        _article(
+        article(
             "abraham2014",
             "Abraham et al., 2014",
             "Abraham, A.; Pedregosa, F.; Eickenberg, M.; Gervais, P.; Mueller, A.; Kossaifi, J.; Gramfort, "
@@ -185,7 +165,7 @@ REFERENCES: dict[str, Reference] = {
             "8:14",
             "10.3389/fninf.2014.00014",
         ),
-        _article(
+        article(
             "brett_nibabel",
             "Brett et al., 2024",
             "Brett, M.; Markiewicz, C. J.; Hanke, M.; others",
@@ -195,7 +175,7 @@ REFERENCES: dict[str, Reference] = {
             "",
             "10.5281/zenodo.591597",
         ),
-        _article(
+        article(
             "fonov2011",
             "Fonov et al., 2011",
             "Fonov, V.; Evans, A. C.; Botteron, K.; Almli, C. R.; McKinstry, R. C.; Collins, D. L.",
@@ -205,7 +185,7 @@ REFERENCES: dict[str, Reference] = {
             "54:313-327",
             "10.1016/j.neuroimage.2010.07.033",
         ),
-        _article(
+        article(
             "yarkoni2019",
             "Yarkoni et al., 2019",
             "Yarkoni, T.; Markiewicz, C. J.; de la Vega, A.; Gorgolewski, K. J.; Salo, T.; Halchenko, Y. O.; others",
@@ -215,7 +195,7 @@ REFERENCES: dict[str, Reference] = {
             "4:1294",
             "10.21105/joss.01294",
         ),
-        _article(
+        article(
             "gorgolewski2016",
             "Gorgolewski et al., 2016",
             "Gorgolewski, K. J.; Auer, T.; Calhoun, V. D.; Craddock, R. C.; Das, S.; Duff, E. P.; others",
@@ -226,7 +206,7 @@ REFERENCES: dict[str, Reference] = {
             "3:160044",
             "10.1038/sdata.2016.44",
         ),
-        _article(
+        article(
             "gorgolewski2017",
             "Gorgolewski et al., 2017",
             "Gorgolewski, K. J.; Alfaro-Almagro, F.; Auer, T.; Bellec, P.; Capotă, M.; Chakravarty, M. M.; others",
@@ -237,7 +217,7 @@ REFERENCES: dict[str, Reference] = {
             "13:e1005209",
             "10.1371/journal.pcbi.1005209",
         ),
-        _article(
+        article(
             "karakuzu2022",
             "Karakuzu et al., 2022",
             "Karakuzu, A.; Appelhoff, S.; Auer, T.; Boudreau, M.; Feingold, F.; Khan, A. R.; others",
@@ -248,7 +228,7 @@ REFERENCES: dict[str, Reference] = {
             "9:517",
             "10.1038/s41597-022-01571-4",
         ),
-        _article(
+        article(
             "gorgolewski2011",
             "Gorgolewski et al., 2011",
             "Gorgolewski, K.; Burns, C. D.; Madison, C.; Clark, D.; Halchenko, Y. O.; Waskom, M. L.; Ghosh, S. S.",
@@ -258,7 +238,7 @@ REFERENCES: dict[str, Reference] = {
             "5:13",
             "10.3389/fninf.2011.00013",
         ),
-        _article(
+        article(
             "chung2010",
             "Chung et al., 2010",
             "Chung, S.; Kim, D.; Breton, E.; Axel, L.",
@@ -268,7 +248,7 @@ REFERENCES: dict[str, Reference] = {
             "64:439-446",
             "10.1002/mrm.22423",
         ),
-        _article(
+        article(
             "insko1993",
             "Insko and Bolinger, 1993",
             "Insko, E. K.; Bolinger, L.",
@@ -278,7 +258,7 @@ REFERENCES: dict[str, Reference] = {
             "103:82-85",
             "10.1006/jmra.1993.1133",
         ),
-        _article(
+        article(
             "yarnykh2007",
             "Yarnykh, 2007",
             "Yarnykh, V. L.",
@@ -289,7 +269,7 @@ REFERENCES: dict[str, Reference] = {
             "57:192-200",
             "10.1002/mrm.21120",
         ),
-        _article(
+        article(
             "gloor2008",
             "Gloor et al., 2008",
             "Gloor, M.; Scheffler, K.; Bieri, O.",
@@ -299,7 +279,7 @@ REFERENCES: dict[str, Reference] = {
             "60:691-700",
             "10.1002/mrm.21705",
         ),
-        _article(
+        article(
             "paszke2019",
             "Paszke et al., 2019",
             "Paszke, A.; Gross, S.; Massa, F.; Lerer, A.; Bradbury, J.; Chanan, G.; others",
@@ -311,4 +291,5 @@ REFERENCES: dict[str, Reference] = {
         ),
     )
 }
+REFERENCES |= {entry.key: entry for entry in SATURATION_REFERENCES}
 """Publications by key."""

@@ -13,9 +13,13 @@ from pathlib import Path
 from qmri_bids.reports.content import Figure, Level, RunReport, Section, SubjectReport
 
 SECTION_TITLES: dict[Section, str] = {
+    Section.PROTOCOL: "Saturation protocol",
     Section.CYCLES: "Phase cycles and brain mask",
+    Section.SERIES: "Images and brain mask",
     Section.MOTION: "Motion",
+    Section.REGISTRATION: "Registration of other scans",
     Section.B1: "Transmit field (B1)",
+    Section.SPECTRA: "Spectra",
     Section.MAPS: "Maps",
     Section.UNCERTAINTY: "Uncertainty",
     Section.POSTERIOR: "Posterior under a prior",
@@ -128,7 +132,7 @@ def _number(value: float) -> str:
 
 def _glue(text: str) -> str:
     """Return a text in which no line breaks between a number and its unit."""
-    return re.sub(r"(?<=\d) (?=(?:%|ms|mm|s|Hz|T|°)(?:\W|$))", "\N{NO-BREAK SPACE}", text)
+    return re.sub(r"(?<=\d) (?=(?:%|ms|mm|s|Hz|T|µT|ppm|°)(?:\W|$))", "\N{NO-BREAK SPACE}", text)
 
 
 def _anchor(text: str) -> str:

@@ -6,55 +6,14 @@ uniform and safe for colour-blind readers; a map with a sign or a nominal value 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from qmri_bids.estimation.base import Status
 from qmri_bids.reports.content import Section
+from qmri_bids.reports.map_style import MapStyle
+from qmri_bids.reports.saturation_styles import SATURATION_STYLES, asymmetry_style
 from qmri_bids.units import fraction_to_percent, seconds_to_milliseconds
-
-
-def _as_is(value: Any) -> Any:
-    """Return the value unchanged: the map is shown in the unit that it has inside."""
-    return value
-
-
-@dataclass(frozen=True, kw_only=True)
-class MapStyle:
-    """The display of one kind of map.
-
-    Parameters
-    ----------
-    label
-        Name of the quantity.
-    symbol
-        Its short form at the colour bar.
-    unit
-        Unit on display.
-    window
-        Limits on display [`unit`]; None means the 2nd and 98th percentile of the map itself.
-    colormap
-        Name of a matplotlib colour map.
-    display
-        Converts from the unit inside the package to `unit`.
-    note
-        What a reader must know about the unit of the file.
-    section
-        The part of the report in which the map stands.
-    """
-
-    label: str
-    symbol: str
-    unit: str
-    window: tuple[float, float] | None
-    colormap: str
-    display: Callable[[Any], Any] = _as_is
-    note: str = ""
-    section: Section = Section.MAPS
-
 
 _SECONDS = "The file is in seconds."
 _PERCENT = "100 % is the nominal flip angle."
@@ -99,6 +58,16 @@ STYLES: dict[str, MapStyle] = {
         note=_PERCENT,
         section=Section.B1,
     ),
+    "B1_stdev": MapStyle(
+        label="Standard deviation of B1",
+        symbol="sd(B1)",
+        unit="%",
+        window=(0, 10),
+        colormap="plasma",
+        display=fraction_to_percent,
+        note=_PERCENT,
+        section=Section.UNCERTAINTY,
+    ),
     "residual": MapStyle(
         label="Residual of the fit",
         symbol="residual",
@@ -106,7 +75,7 @@ STYLES: dict[str, MapStyle] = {
         window=(0, 20),
         colormap="plasma",
         display=fraction_to_percent,
-        note="Signal minus model, relative to the signal (root mean squares over the cycles).",
+        note="Signal minus model, relative to the signal (root mean squares over the images).",
         section=Section.UNCERTAINTY,
     ),
     "T1_stdev": MapStyle(
@@ -146,6 +115,8 @@ STYLES: dict[str, MapStyle] = {
         section=Section.UNCERTAINTY,
     ),
 }
+# An estimator of B1 names its map as a known map of B1 is named.
+STYLES |= SATURATION_STYLES | {"b1": STYLES["B1"], "b1_stdev": STYLES["B1_stdev"]}
 STYLES |= {
     f"posterior_{name}": replace(
         STYLES[name],
@@ -159,40 +130,16 @@ STYLES |= {
 posterior."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class StatusStyle:
-    """The display of one code of the quality mask."""
+def find_style(name: str) -> MapStyle | None:
+    """Return the style of a map, None where it has none.
 
-    name: str
-    meaning: str
-    color: str
+    Parameters
+    ----------
+    name
+        A name in `STYLES`, or `MTRasym_<offset in ppm>` with or without `_stdev`.
+    """
+    return STYLES.get(name) or asymmetry_style(name)
 
-
-STATUS_STYLES: dict[Status, StatusStyle] = {
-    Status.OUTSIDE: StatusStyle(name="outside", meaning="Outside the brain mask, not estimated", color="#000000"),
-    Status.CONVERGED: StatusStyle(name="converged", meaning="Estimated, the maps have a value", color="#3d5a6c"),
-    Status.OUT_OF_RANGE: StatusStyle(
-        name="out of range", meaning="The estimate lies outside the range of the estimator", color="#e69f00"
-    ),
-    Status.NO_ROOT: StatusStyle(
-        name="no solution", meaning="No positive T1 and T2 explain the signal", color="#d55e00"
-    ),
-    Status.LOW_SIGNAL: StatusStyle(
-        name="low signal", meaning="The signal is too low against the noise", color="#56b4e9"
-    ),
-    Status.INVALID_INPUT: StatusStyle(
-        name="invalid input", meaning="A cycle or a known map has no finite value", color="#f0e442"
-    ),
-    Status.NOT_CONVERGED: StatusStyle(
-        name="not converged", meaning="The fit had not settled after its last iteration", color="#cc79a7"
-    ),
-    Status.AT_BOUND: StatusStyle(
-        name="at a bound",
-        meaning="The likelihood is highest at the edge of the bounds that were asked for",
-        color="#009e73",
-    ),
-}
-"""Name, meaning and colour (Okabe and Ito) of every code of the quality mask."""
 
 NO_VALUE_COLORS = ("#8c8c8c", "#2a9d8f", "#e76f9b")
 """Colours of a voxel inside the mask that has no value: the first one that the colour map does not hold."""

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
 from qmri_bids.reports.content import Check, Level, QualityRow, StatisticsRow
-from qmri_bids.reports.styles import STATUS_STYLES, STYLES, MapStyle
+from qmri_bids.reports.map_style import MapStyle
+from qmri_bids.reports.status_styles import STATUS_STYLES
+from qmri_bids.reports.styles import find_style
 from qmri_bids.units import metres_to_millimetres
 
 GOOD_SHARE, USABLE_SHARE = 0.95, 0.80
@@ -92,15 +94,17 @@ def convergence_check(rows: tuple[QualityRow, ...]) -> Check:
     )
 
 
-def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: float) -> Check:
-    """Return the traffic light of the motion between cycles.
+def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: float, noun: str = "cycle") -> Check:
+    """Return the traffic light of the motion in a series of images.
 
     Parameters
     ----------
     framewise_displacement
-        Displacement from cycle to cycle [m]; NaN where there is none.
+        Displacement from image to image [m]; NaN where there is none.
     voxel_size
         Smallest side of a voxel [m].
+    noun
+        What one image of the series is called.
     """
     displacement = np.asarray(framewise_displacement, dtype=float)
     finite = displacement[np.isfinite(displacement)]
@@ -110,7 +114,7 @@ def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: fl
     level = Level.GOOD if largest < 0.5 * voxel_size else Level.CHECK if largest < 2.0 * voxel_size else Level.BAD
     return Check(
         name="Motion",
-        value=f"at most {metres_to_millimetres(largest):.2f} mm between cycles",
+        value=f"at most {metres_to_millimetres(largest):.2f} mm between {noun}s",
         level=level,
         explanation=f"Good below half a voxel ({500 * voxel_size:.2f} mm), bad from two voxels "
         f"({2000 * voxel_size:.2f} mm); the motion shown is corrected.",
@@ -119,7 +123,7 @@ def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: fl
 
 def style_of(name: str) -> MapStyle:
     """Return the style of a map, or the bare values under its own name."""
-    return STYLES.get(name) or MapStyle(label=name, symbol=name, unit="arbitrary", window=None, colormap="viridis")
+    return find_style(name) or MapStyle(label=name, symbol=name, unit="arbitrary", window=None, colormap="viridis")
 
 
 def regions(

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qmri_bids.bids.names import output_path, outputs, sidecar_path
+from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
-from qmri_bids.bids.write import CONFOUND_DESCRIPTIONS, write_json, write_map, write_table, write_transforms
+from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.priors import PRIORS
 from qmri_bids.reports.references import REFERENCES
-from qmri_bids.units import fraction_to_percent, metres_to_millimetres, radians_to_degrees
+from qmri_bids.units import fraction_to_percent, radians_to_degrees
+from qmri_bids.workflows.earlier_files import remove_others
+from qmri_bids.workflows.motion_files import write_motion
 from qmri_bids.workflows.results import RunResults
-
-logger = logging.getLogger("qmri_bids")
 
 MAP_OUTPUTS = {"T1": "T1map", "T2": "T2map", "M0": "M0map", "off_resonance": "fieldmap"}
 
@@ -99,22 +98,21 @@ def write_derivatives(
     if results.b1 is not None:
         add("TB1map", fraction_to_percent(1.0) * results.b1, sources=b1_sources, protocol=None)
     if results.motion is not None:
-        written += _write_motion(results.motion, run=run, sources=sources, path_of=path_of)
+        written += write_motion(
+            results.motion,
+            entities=run.entities,
+            transforms="cycle_transforms",
+            reference_key="ReferenceCycle",
+            columns={"rf_phase_increment": [radians_to_degrees(each) for each in run.protocol.rf_phase_increment]},
+            sources=sources,
+            output_dir=output_dir,
+        )
     if results.b1_registration is not None:
         path = write_transforms(path_of("b1_transform"), [results.b1_registration["transform"]])
         write_json(sidecar_path(path), map_metadata("b1_transform", sources=b1_sources))
         written.append(path)
-    _remove_others(run, written, output_dir=output_dir)
+    remove_others(run.entities, written, output_dir=output_dir)
     return tuple(written)
-
-
-def _remove_others(run: PcBssfpRun, written: Collection[Path], *, output_dir: Path) -> None:
-    """Remove what an earlier call with other options wrote for the run: a posterior beside maps that it does not belong to."""
-    for path in _paths(run, output_dir=output_dir):
-        if path not in written and path.is_file():
-            logger.warning("%s of an earlier call with other options was removed", path)
-            path.unlink()
-            sidecar_path(path).unlink(missing_ok=True)
 
 
 def posterior_metadata(prior: str) -> dict[str, Any]:
@@ -134,47 +132,3 @@ def posterior_metadata(prior: str) -> dict[str, Any]:
             }
         },
     }
-
-
-def _write_motion(motion: Mapping[str, Any], *, run: PcBssfpRun, sources: list[str], path_of: Any) -> list[Path]:
-    transforms = write_transforms(path_of("cycle_transforms"), motion["transforms"])
-    write_json(
-        sidecar_path(transforms),
-        map_metadata("cycle_transforms", sources=sources, extra={"ReferenceCycle": int(motion["reference"])}),
-    )
-    parameters = motion["parameters"]
-    columns: dict[str, list[float]] = {
-        "rf_phase_increment": [radians_to_degrees(each) for each in run.protocol.rf_phase_increment]
-    }
-    for index, axis in enumerate("xyz"):
-        columns[f"trans_{axis}"] = [metres_to_millimetres(each) for each in parameters[:, index]]
-    for index, axis in enumerate("xyz"):
-        columns[f"rot_{axis}"] = [float(each) for each in parameters[:, 3 + index]]
-    columns["framewise_displacement"] = [metres_to_millimetres(each) for each in motion["framewise_displacement"]]
-    return [transforms, write_table(path_of("confounds"), columns, descriptions=CONFOUND_DESCRIPTIONS)]
-
-
-def remove_derivatives(run: PcBssfpRun, *, output_dir: Path) -> tuple[Path, ...]:
-    """Remove what an earlier call wrote for a run that has now failed: maps beside a report of failure would be taken for its.
-
-    Returns
-    -------
-    tuple of Path
-        The files removed, sidecars left out.
-    """
-    removed = []
-    for path in _paths(run, output_dir=output_dir):
-        if path.is_file():
-            removed.append(path)
-            path.unlink()
-            sidecar_path(path).unlink(missing_ok=True)
-    return tuple(removed)
-
-
-def _paths(run: PcBssfpRun, *, output_dir: Path) -> list[Path]:
-    """Return every file that a run can have."""
-    return [
-        output_path(output_dir, entities=run.entities, output=key)
-        for key, output in outputs().items()
-        if output.kind in ("map", "mask", "table", "transform")
-    ]

@@ -123,12 +123,13 @@ class RemoveGibbs(SimpleInterface):
 
 
 class _MaskBrainInput(BaseInterfaceInputSpec):
-    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D, aligned")
+    cycles = File(exists=True, mandatory=True, desc="phase cycles or magnitudes, 4D, aligned")
+    volumes = traits.List(traits.Int, desc="which of them are averaged; all by default")
 
 
 class _MaskBrainOutput(TraitedSpec):
     mask = File(exists=True, desc="brain mask")
-    magnitude = File(exists=True, desc="mean magnitude over the cycles")
+    magnitude = File(exists=True, desc="mean magnitude")
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
 
 
@@ -142,6 +143,8 @@ class MaskBrain(SimpleInterface):
         from qmri_bids.preprocessing.masks import brain_mask
 
         cycles, affine = load_volume(self.inputs.cycles)
+        if isdefined(self.inputs.volumes):
+            cycles = cycles[..., list(self.inputs.volumes)]
         magnitude = mean_magnitude(cycles)
         mask, decisions = brain_mask(magnitude, affine=affine)
         folder = Path(runtime.cwd)

@@ -17,6 +17,19 @@ POSTERIOR_PRIORS = ("uniform", "uniform-extended", "in-vivo")
 """Priors of `priors.PRIORS` under which posterior maps can be asked for."""
 
 
+B0_CHOICES = ("auto", "wasabi", "wassr", "fieldmap", "spectrum")
+"""Where the shift of water of Z-spectra may come from."""
+
+DEFAULT_ASYMMETRY = (3.5,)
+"""Offsets of MTR asymmetry [ppm]: amide protons."""
+
+POOLS = ("water", "MT", "amide", "NOE", "amine")
+"""Pools of the Lorentzian fit."""
+
+MTSAT_CORRECTIONS = ("helms", "none", "square", "helms-7T", "linear")
+"""Keys of `estimation.mt_maps.MTSAT_CORRECTIONS`, the default first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProcessingOptions:
     """Choices that change the maps.
@@ -33,6 +46,12 @@ class ProcessingOptions:
         Key of `GIBBS_BEFORE_MOTION`.
     ignore
         Steps left out, of `IGNORABLE_STEPS`.
+    asymmetry
+        Offsets at which MTR asymmetry is mapped [ppm].
+    pools
+        Pools of the Lorentzian fit, of `POOLS`; None for what the offsets can tell.
+    mtsat_correction
+        How MT saturation is taken to nominal B1, of `MTSAT_CORRECTIONS`.
     processes
         Processes for the steps that run in parallel; does not change the maps.
     """
@@ -42,4 +61,7 @@ class ProcessingOptions:
     weights_folder: Path | None = None
     gibbs_method: str = DEFAULT_GIBBS_METHOD
     ignore: tuple[str, ...] = ()
+    asymmetry: tuple[float, ...] = DEFAULT_ASYMMETRY
+    pools: tuple[str, ...] | None = None
+    mtsat_correction: str = MTSAT_CORRECTIONS[0]
     processes: int = 1

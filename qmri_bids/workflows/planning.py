@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
+from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.physics.protocol import BssfpProtocol
@@ -52,6 +53,38 @@ def refuse_unsupported(
                 )
         checked.append(replace(plan, pcbssfp=tuple(kept), refusals=(*plan.refusals, *refused)))
     return tuple(checked)
+
+
+def link_runs(plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
+    """Give Z-spectra the T1 of the pc-bSSFP run of their session, and leave alone what has no workflow yet.
+
+    Parameters
+    ----------
+    plans
+        What was found, runs that the estimator does not cover left out.
+    """
+    linked = []
+    for plan in plans:
+        kept: list[CestRun] = []
+        notes = list(plan.notes)
+        for run in plan.cest:
+            if run.kind == "fingerprint":
+                notes.append(
+                    f"{run.label}: several saturation powers at few offsets, a fingerprint: its quantification is not part of "
+                    "this version, and a Z-spectrum it is none. Left alone."
+                )
+                continue
+            relaxation = [each for each in plan.pcbssfp if each.entities.get("ses") == run.entities.get("ses")]
+            if run.kind == "z-spectrum" and relaxation:
+                run = replace(run, t1_run=relaxation[0].label)
+                if len(relaxation) > 1:
+                    sentence = (
+                        f"T1 for AREX is that of {relaxation[0].label}, the first of {len(relaxation)} pc-bSSFP runs."
+                    )
+                    run = replace(run, warnings=(*run.warnings, sentence))
+            kept.append(run)
+        linked.append(replace(plan, cest=tuple(kept), notes=tuple(notes)))
+    return tuple(linked)
 
 
 def missing_trainings(

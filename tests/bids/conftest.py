@@ -26,6 +26,20 @@ METADATA: dict[str, Any] = {
     "MagneticFieldStrength": 3,
     "RFPhaseIncrement": DEGREES,
 }
+CEST_OFFSETS = [-300.0, *(0.5 * step for step in range(-8, 9))]
+WASABI_OFFSETS = [-300.0, *(0.2 * step for step in range(-10, 11))]
+CEST_METADATA: dict[str, Any] = {
+    "MagneticFieldStrength": 3,
+    "SaturationOffset": CEST_OFFSETS,
+    "SaturationB1RMS": 2.0,
+    "SaturationDuration": 1.975,
+    "MTPulseShape": "gaussian",
+    "MTPulseDuration": 0.05,
+    "SaturationInterpulseDelay": 0.005,
+    "MTNumberOfPulses": 36,
+    "RecoveryTime": 3.5,
+    "RecoveryTimeM0": 10,
+}
 STEM = "sub-01_acq-pcbssfp_flip-1"
 
 
@@ -37,6 +51,8 @@ class RawDataset:
     shape = SHAPE
     degrees = DEGREES
     metadata = METADATA
+    cest_offsets = CEST_OFFSETS
+    wasabi_offsets = WASABI_OFFSETS
     stem = STEM
 
     @property
@@ -100,6 +116,42 @@ class RawDataset:
             stem = f"sub-01_{ses}acq-{role}_{run}TB1TFL"
             self.image(folder / f"{stem}.nii.gz", stored, shape=SHAPE)
             self.json(folder / f"{stem}.json", {} if flip_angle is None else {"FlipAngle": flip_angle})
+
+    def cest(
+        self,
+        *,
+        stem: str = "sub-01_acq-APTw_cest",
+        folder: Path | None = None,
+        change: dict[str, Any] | None = None,
+        without: tuple[str, ...] = (),
+        table: str | None = None,
+        shape: tuple[int, ...] | None = None,
+    ) -> dict[str, Any]:
+        """Write a Z-spectrum of 36 × 50/5 ms, an M0 at -300 ppm and 17 offsets over ±4 ppm, and return its sidecar."""
+        folder = folder or self.anat
+        content = {key: value for key, value in (CEST_METADATA | (change or {})).items() if key not in without}
+        self.image(folder / f"{stem}.nii.gz", shape=shape or (*SHAPE, len(CEST_OFFSETS)))
+        self.json(folder / f"{stem}.json", content)
+        if table is not None:
+            self.table(folder / f"{stem.rpartition('_')[0]}_cestcontext.tsv", table)
+        return content
+
+    def wasabi(self, *, stem: str = "sub-01_acq-WASABI_cest", offsets: Any = WASABI_OFFSETS, **more: Any) -> None:
+        """Write one block of 5 ms and 3.7 µT before each image."""
+        content = {
+            "SaturationOffset": list(offsets),
+            "SaturationB1RMS": 3.7,
+            "SaturationDuration": 0.005,
+            "MTPulseShape": "block",
+        }
+        train = ("MTNumberOfPulses", "MTPulseDuration", "SaturationInterpulseDelay")
+        self.cest(stem=stem, change=content, without=train, shape=(*SHAPE, len(offsets)), **more)
+
+    def table(self, path: Path, text: str) -> Path:
+        """Write a table; columns may be separated by spaces."""
+        lines = ("\t".join(line.split()) for line in text.strip().splitlines())
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
 
     def plan(self, *, session: str | None = None, **options: Any) -> SessionPlan:
         layout = open_layout(self.root, subjects=["01"])

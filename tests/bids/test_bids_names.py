@@ -38,6 +38,14 @@ RUNS = (
     {"sub": "01", "acq": "pcbssfp", "flip": "1"},
     {"sub": "01", "ses": "1", "acq": "pcbssfp", "rec": "norm", "run": "2", "flip": "2"},
     {"sub": "02", "flip": "1"},
+    {"sub": "02", "ses": "1", "acq": "APTw"},
+)
+SATURATION_OUTPUTS = (
+    *(f"{name}{kind}" for name in ("MTRmap", "MTsat", "R1map", "MTRasym") for kind in ("", "_std")),
+    *(f"amplitude_{pool}{kind}" for pool in ("water", "MT", "amide", "NOE", "amine") for kind in ("", "_std")),
+    *(f"arex_{pool}{kind}" for pool in ("MT", "amide", "NOE", "amine") for kind in ("", "_std")),
+    *("TB1map_std", "preproc_cest", "corrected_cest", "tissue", "volume_transforms"),
+    *(f"{name}_to_scan_transform" for name in ("b0", "t1", "b1")),
 )
 
 
@@ -47,7 +55,7 @@ def write_everything(root: Path, entities: dict[str, str]) -> None:
         suffix = {"figure": "T1map", "log": "crash"}.get(row.kind)
         path = output_path(root, entities=entities, output=key, suffix=suffix)
         if row.kind in ("map", "mask"):
-            shape = (3, 4, 2, 4) if row.suffix == "VFA" else (3, 4, 2)
+            shape = (3, 4, 2, 4) if row.suffix in ("VFA", "cest") else (3, 4, 2)
             array = np.ones(shape, dtype=np.uint8 if row.kind == "mask" else np.float32)
             metadata = map_metadata(
                 key,
@@ -114,6 +122,54 @@ def test_names_of_all_outputs() -> None:
         "report": "out/sub-01_ses-1.html",
     }
     assert {key: names[key].as_posix() for key in expected} == expected
+
+
+def test_names_of_cest_and_mt_outputs() -> None:
+    names = {key: output_path(Path("out"), entities=RUNS[3], output=key).name for key in SATURATION_OUTPUTS}
+    stem = "sub-02_ses-1_acq-APTw_"
+    expected = {
+        "MTRmap": "MTRmap.nii.gz",
+        "MTRmap_std": "desc-std_MTRmap.nii.gz",
+        "MTsat": "MTsat.nii.gz",
+        "MTsat_std": "desc-std_MTsat.nii.gz",
+        "R1map": "R1map.nii.gz",
+        "R1map_std": "desc-std_R1map.nii.gz",
+        "MTRasym": "desc-asymAPT_MTRmap.nii.gz",
+        "MTRasym_std": "desc-asymAPTstd_MTRmap.nii.gz",
+        "amplitude_water": "desc-water_amplitudemap.nii.gz",
+        "amplitude_NOE_std": "desc-NOEstd_amplitudemap.nii.gz",
+        "arex_amide": "desc-amide_arexmap.nii.gz",
+        "arex_amide_std": "desc-amidestd_arexmap.nii.gz",
+        "TB1map_std": "desc-std_TB1map.nii.gz",
+        "preproc_cest": "desc-preproc_cest.nii.gz",
+        "corrected_cest": "desc-zspectrum_cest.nii.gz",
+        "tissue": "dseg.nii.gz",
+        "volume_transforms": "from-orig_to-scan_mode-image_desc-hmc_xfm.txt",
+        "b0_to_scan_transform": "from-B0_to-scan_mode-image_xfm.txt",
+        "t1_to_scan_transform": "from-T1_to-scan_mode-image_xfm.txt",
+        "b1_to_scan_transform": "from-TB1_to-scan_mode-image_xfm.txt",
+    }
+    assert {key: names[key] for key in expected} == {key: stem + name for key, name in expected.items()}
+    other = output_path(Path(), entities=RUNS[3], output="MTRasym_std", desc="asym2p0std")
+    assert other.name == f"{stem}desc-asym2p0std_MTRmap.nii.gz"
+
+
+def test_every_standard_deviation_has_the_place_and_unit_of_its_map() -> None:
+    rows = outputs()
+    for key, row in rows.items():
+        if key.endswith("_std"):
+            assert (row.suffix, row.units, row.folder) == (
+                rows[key.removesuffix("_std")].suffix,
+                rows[key.removesuffix("_std")].units,
+                rows[key.removesuffix("_std")].folder,
+            ), key
+
+
+def test_tissues_have_the_labels_of_bids(tmp_path: Path) -> None:
+    content = map_metadata("tissue", sources=["bids:raw:sub-02/anat/sub-02_acq-APTw_cest.nii.gz"])
+    assert [text.partition(":")[0] for text in content["Levels"].values()][1:] == ["GM", "WM", "CSF"]
+    assert "SkullStripped" not in content
+    assert "Units" not in content
 
 
 def test_runs_never_share_a_name() -> None:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.physics.saturation_presets import aptw_3t_000
+from qmri_bids.physics.zspectrum import lorentzian_spectrum
 from qmri_bids.reports import figures
 from qmri_bids.reports.content import (
     Check,
@@ -19,9 +21,11 @@ from qmri_bids.reports.content import (
     Level,
     ProtocolRow,
     RunReport,
+    Section,
     SubjectReport,
 )
 from qmri_bids.reports.methods import methods_text
+from qmri_bids.reports.spectra import mean_spectrum
 from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
 
 
@@ -95,6 +99,9 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
             **geometry,
         )
     )
+    offsets = np.linspace(-4.0, 4.0, 33)
+    shape = {"amplitude": np.array([[0.8, 0.1]]), "width": np.array([[1.5, 2.0]]), "position": np.array([[0.0, 3.5]])}
+    spectra = {"white matter": mean_spectrum(lorentzian_spectrum(offsets, **shape))}
     profile = figures.profile_figure(head.cycles, estimate=head.estimate, b1=head.b1, protocol=head.protocol)
     assert profile is not None
     return (
@@ -102,6 +109,18 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
         figures.mask_figure(magnitude.mean(axis=-1), **geometry),
         figures.motion_figure(motion, np.array([np.nan, 0, 0, 0.4e-3, 0, 0]), reference=3),
         figures.registration_figure(magnitude.mean(axis=-1), magnitude[..., 0], **geometry),
+        figures.registration_figure(
+            magnitude.mean(axis=-1),
+            magnitude[..., 0],
+            moving_name="anatomical image of the T1 scan",
+            key="registration-t1",
+            title="Registration of the T1 map",
+            section=Section.REGISTRATION,
+            **geometry,
+        ),
+        figures.saturation_figure(aptw_3t_000()),
+        figures.series_figure(magnitude, labels=[f"{number} ppm" for number in range(6)], **geometry),
+        figures.spectrum_figure(offsets, spectra),
         figures.map_figure(head.b1, name="B1", **geometry),
         *maps,
         figures.map_figure(head.estimate.residual, name="residual", **geometry),

@@ -156,6 +156,29 @@ def test_a_motionless_scan_looks_motionless() -> None:
     assert far < 0.01 < (np.abs(quiet.astype(int) - moved) > 60).any(axis=-1).mean()
 
 
+def test_the_motion_is_that_of_the_cycles_unless_said_otherwise() -> None:
+    still = np.zeros((5, 6)), np.zeros(5)
+    usual = figures.motion_figure(*still, reference=2)
+    assert usual.title == "Head motion between the cycles"
+    assert "Rigid motion of every cycle relative to the reference (shaded)" in usual.caption
+    other = figures.motion_figure(*still, noun="image")
+    assert other.title == "Head motion between the images"
+    assert "cycle" not in other.caption + other.alternative
+    assert "shaded" not in other.caption
+
+
+def test_the_mask_is_shown_over_the_image_that_is_named(head: Head) -> None:
+    image = np.abs(head.cycles).mean(axis=-1)
+    usual = figures.mask_figure(image, mask=head.mask, affine=head.affine)
+    assert usual.caption.startswith("Mean magnitude of the cycles; yellow: outline of the brain mask.")
+    assert usual.section is Section.CYCLES
+    other = figures.mask_figure(
+        image, mask=head.mask, affine=head.affine, image_name="mean of the M0 images", section=Section.SERIES
+    )
+    assert other.caption.startswith("Mean of the M0 images; yellow")
+    assert other.section is Section.SERIES
+
+
 def test_the_profile_is_drawn_only_where_something_was_estimated(head: Head) -> None:
     from dataclasses import replace
 

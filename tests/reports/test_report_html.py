@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.reports.content import Check, ErrorEntry, Level, RunReport, SubjectReport
-from qmri_bids.reports.render import report_html, write_report
+from qmri_bids.reports.content import Check, ErrorEntry, Level, RunReport, Section, SubjectReport
+from qmri_bids.reports.render import SECTION_TITLES, report_html, write_report
 
 ATTACK = '<script>alert("x")</script><img src="http://evil.example/a.png">'
 
@@ -83,6 +83,12 @@ def test_texts_are_escaped_wherever_they_come_from() -> None:
     assert "script" not in tags
     assert "img" not in tags
     assert html.count("&lt;script&gt;") > 15
+
+
+def test_every_section_has_its_heading_in_the_order_of_the_sections(html: str) -> None:
+    places = [html.index(f"<h3>{SECTION_TITLES[section]}</h3>") for section in Section]
+    assert places == sorted(places)
+    assert list(SECTION_TITLES) == list(Section)
 
 
 def test_the_user_finds_refusal_warning_decision_error_and_source(html: str) -> None:

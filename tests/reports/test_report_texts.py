@@ -13,7 +13,8 @@ from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.reports.content import Level
 from qmri_bids.reports.methods import PARAGRAPHS, STEPS, citation_bibtex, citation_markdown, methods_text
 from qmri_bids.reports.references import REFERENCES
-from qmri_bids.reports.styles import STATUS_STYLES, STYLES
+from qmri_bids.reports.status_styles import STATUS_STYLES
+from qmri_bids.reports.styles import STYLES
 from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
 
 if TYPE_CHECKING:
@@ -111,6 +112,12 @@ def test_motion_is_judged_by_the_voxel(displacement: float, level: Level) -> Non
     check = motion_check(np.array([np.nan, 0.0, displacement]), voxel_size=1.3e-3)
     assert check.level is level
     assert f"{1e3 * displacement:.2f} mm" in check.value
+
+
+def test_the_motion_is_that_between_what_was_scanned() -> None:
+    still = np.zeros(3)
+    assert motion_check(still, voxel_size=1e-3).value == "at most 0.00 mm between cycles"
+    assert motion_check(still, voxel_size=1e-3, noun="image").value == "at most 0.00 mm between images"
 
 
 def test_unknown_motion_is_not_called_good() -> None:

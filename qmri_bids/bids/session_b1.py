@@ -1,0 +1,78 @@
+"""The B1 maps of a subject, read once and only for sessions in which a run needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qmri_bids.bids.b1 import UNSUPPORTED_METHODS, choose_b1, group_b1_files, read_b1
+from qmri_bids.bids.findings import Findings
+from qmri_bids.bids.plan import B1Run
+from qmri_bids.bids.refusal import Refusal, RefusedError
+from qmri_bids.bids.sidecar import Sidecar, parse_name
+
+
+class SessionB1:
+    """B1 maps by session.
+
+    Parameters
+    ----------
+    paths
+        All files in `fmap/` whose suffix is that of a B1 scan.
+    findings
+        Takes what is wrong with maps: as refusals where a session has no good one, as notes otherwise.
+
+    Attributes
+    ----------
+    runs
+        Maps read so far.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, findings: Findings) -> None:
+        self.runs: list[B1Run] = []
+        self._paths = paths
+        self._findings = findings
+        self._by_session: dict[str | None, tuple[list[B1Run], list[Refusal]]] = {}
+
+    def read(self, session: str | None) -> tuple[list[B1Run], list[Refusal]]:
+        """Return the maps of a session and the refusals of its other B1 scans, none of both where the user wants none."""
+        if self._findings.options.no_b1:
+            return [], []
+        if session not in self._by_session:
+            paths = [path for path in self._paths if parse_name(path).entities.get("ses") == session]
+            runs, refusals = self._read_all(paths)
+            self._by_session[session] = runs, refusals
+            self.runs += runs
+            # A broken map beside a good one stops nothing.
+            grave = [refusal for refusal in refusals if not runs and not _is_unsupported(refusal)]
+            self._findings.refusals += grave
+            self._findings.notes += [str(refusal) for refusal in refusals if refusal not in grave]
+        return self._by_session[session]
+
+    def choose(
+        self, session: str | None, *, images: Sequence[Path], sidecars: Sequence[Sidecar], label: str
+    ) -> tuple[B1Run | None, tuple[str, ...]]:
+        """Return the map of a run, None if there is none, and sentences for the run.
+
+        Raises
+        ------
+        RefusedError
+            If several maps could be meant.
+        """
+        runs, _ = self.read(session)
+        chosen, sentences = choose_b1(runs, images=images, sidecars=sidecars, root=self._findings.root, label=label)
+        return chosen, (*(chosen.warnings if chosen is not None else ()), *sentences)
+
+    def _read_all(self, paths: Sequence[Path]) -> tuple[list[B1Run], list[Refusal]]:
+        runs: list[B1Run] = []
+        refusals: list[Refusal] = []
+        for same in group_b1_files(paths).values():
+            try:
+                runs.append(read_b1(same, root=self._findings.root, options=self._findings.options))
+            except RefusedError as error:
+                refusals.append(error.refusal)
+        return runs, refusals
+
+
+def _is_unsupported(refusal: Refusal) -> bool:
+    return refusal.found.startswith(UNSUPPORTED_METHODS)

@@ -1,0 +1,207 @@
+"""Scans of one session brought together: rigid registration by mutual information, and maps on another grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.preprocessing.ants_bridge import deterministic_pool, register, voxel_sizes
+from qmri_bids.preprocessing.b1 import _COARSE_VOXEL, _SCHEDULE, LARGEST_TRANSLATION, RegistrationFailed
+from qmri_bids.preprocessing.masks import head_mask, shrink
+from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.preprocessing.similarity import mutual_information
+
+LARGEST_ROTATION = 45.0
+"""A registration of two scans of one session that turns the head further [degrees] has failed."""
+
+LEAST_COVERAGE = 0.5
+"""A scan that covers less of the head than this shows another place."""
+
+FEWEST_SLICES = 4
+"""Fewer do not tell where they are: coordinates of the scanner are trusted then."""
+
+LEAST_VALID = 0.5
+"""Share of the weight of an interpolated value that its valid neighbours must have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanRegistration:
+    """Where a scan lies in another.
+
+    Parameters
+    ----------
+    transform
+        From the position in the fixed scan to that in the moving one, RAS millimetres, shape (4, 4).
+    similarity
+        Mutual information of both [nat] before and after; NaN where they were not registered.
+    decisions
+        What was decided, as sentences.
+    """
+
+    transform: NDArray[np.float64]
+    similarity: tuple[float, float]
+    decisions: tuple[str, ...]
+
+
+def register_scans(
+    fixed: NDArray[np.floating],
+    *,
+    fixed_affine: NDArray[np.floating],
+    moving: NDArray[np.floating],
+    moving_affine: NDArray[np.floating],
+) -> ScanRegistration:
+    """Register two scans of one session by a rigid transform.
+
+    Parameters
+    ----------
+    fixed, moving
+        Images, 3D, of any two contrasts; values that are not finite count as 0.
+    fixed_affine, moving_affine
+        Their voxel to RAS millimetres, shape (4, 4).
+
+    Raises
+    ------
+    ValueError
+        If an image is not 3D or constant.
+    RegistrationFailed
+        If the transform moves or turns the head further than a session explains, the mutual information falls, or the moving scan
+        covers less than half of the head in the fixed one.
+    """
+    for name, image in (("fixed", fixed), ("moving", moving)):
+        if image.ndim != 3:
+            raise ValueError(f"the {name} image must have three dimensions, found shape {image.shape}")
+        if not np.ptp(np.nan_to_num(image)) > 0.0:
+            raise ValueError(f"the {name} image is constant: nothing to register")
+    thin = min(min(fixed.shape), min(moving.shape))
+    if thin < FEWEST_SLICES:
+        return ScanRegistration(
+            transform=np.eye(4),
+            similarity=(math.nan, math.nan),
+            decisions=(
+                f"Placed by the coordinates of the scanner alone: {thin} slices do not tell where they are "
+                f"(at least {FEWEST_SLICES} needed).",
+            ),
+        )
+    factor = tuple(int(step) for step in np.maximum(1, np.round(_COARSE_VOXEL / voxel_sizes(fixed_affine))))
+    small, small_affine = shrink(_finite(fixed), affine=fixed_affine, factor=factor)
+    other = _finite(moving)
+    with deterministic_pool(processes=1) as pool:
+        transform = pool.submit(
+            register,
+            fixed=small,
+            fixed_affine=small_affine,
+            moving=other,
+            moving_affine=moving_affine,
+            schedule=_SCHEDULE,
+        ).result()
+
+    def on_small(image: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+        return resample(
+            image,
+            affine=moving_affine,
+            target_shape=small.shape,
+            target_affine=small_affine,
+            transform=matrix,
+            order=1,
+        )
+
+    before, after = (mutual_information(small, on_small(other, matrix)) for matrix in (np.eye(4), transform))
+    # Interpolated magnitudes may be a little below 0 in air.
+    head = head_mask(np.maximum(small, 0.0))
+    covered = float(np.mean(on_small(np.ones_like(other), transform)[head] > 0.5))
+    distance, angle = _movement(transform, head=head, affine=small_affine)
+    _check(distance=distance, angle=angle, similarity=(before, after), covered=covered)
+    return ScanRegistration(
+        transform=transform,
+        similarity=(before, after),
+        decisions=(
+            f"Registered rigidly, by {distance:.1f} mm and {angle:.1f}°; the mutual information of both was {before:.3f} before "
+            f"and is {after:.3f} after.",
+        ),
+    )
+
+
+def bring(
+    maps: Mapping[str, NDArray[np.floating]],
+    *,
+    affine: NDArray[np.floating],
+    target_shape: tuple[int, ...],
+    target_affine: NDArray[np.floating],
+    transform: NDArray[np.floating],
+) -> dict[str, NDArray[np.float32]]:
+    """Interpolate maps linearly on another grid; voxels without a value do not enter.
+
+    Parameters
+    ----------
+    maps
+        By name, shape (X, Y, Z), NaN where there is no value.
+    affine
+        Their voxel to RAS millimetres, shape (4, 4).
+    target_shape, target_affine
+        The grid asked for.
+    transform
+        From the position in the target to that in the maps, RAS millimetres, shape (4, 4).
+
+    Returns
+    -------
+    dict
+        The maps by name, float32; NaN where valid neighbours have less than half of the weight.
+    """
+
+    def on_target(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        return resample(
+            values,
+            affine=affine,
+            target_shape=target_shape,
+            target_affine=target_affine,
+            transform=transform,
+            order=1,
+        )
+
+    brought = {}
+    for name, values in maps.items():
+        valid = np.isfinite(values)
+        weight = on_target(valid.astype(np.float32))
+        total = on_target(np.where(valid, values, 0.0).astype(np.float32))
+        with np.errstate(all="ignore"):
+            # Rounding must not lose a voxel whose neighbours have exactly half of the weight.
+            brought[name] = np.where(weight >= LEAST_VALID - 1e-5, total / weight, np.nan).astype(np.float32)
+    return brought
+
+
+def _finite(image: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return an image with 0 where it is not finite."""
+    return np.nan_to_num(np.asarray(image, dtype=np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _movement(
+    transform: NDArray[np.float64], *, head: NDArray[np.bool_], affine: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return how far a transform moves the centre of the head [mm], and by which angle it turns it [degrees]."""
+    centre = affine[:3, :3] @ np.argwhere(head).mean(axis=0) + affine[:3, 3]
+    moved = transform[:3, :3] @ centre + transform[:3, 3]
+    cosine = float(np.clip((np.trace(transform[:3, :3]) - 1.0) / 2.0, -1.0, 1.0))
+    return float(np.linalg.norm(moved - centre)), math.degrees(math.acos(cosine))
+
+
+def _check(*, distance: float, angle: float, similarity: tuple[float, float], covered: float) -> None:
+    """Raise if a registration is not believable."""
+    if distance > LARGEST_TRANSLATION or angle > LARGEST_ROTATION:
+        raise RegistrationFailed(
+            f"the registration of two scans moves the head by {distance:.0f} mm and {angle:.0f}°, expected at most "
+            f"{LARGEST_TRANSLATION:.0f} mm and {LARGEST_ROTATION:.0f}°; check that both are of one session and their orientation"
+        )
+    if similarity[1] < 0.98 * similarity[0]:
+        raise RegistrationFailed(
+            f"the registration of two scans lowered their mutual information from {similarity[0]:.3f} to {similarity[1]:.3f}; "
+            "check that both show a head"
+        )
+    if covered < LEAST_COVERAGE:
+        raise RegistrationFailed(
+            f"a scan covers only {100.0 * covered:.0f} % of the head in the other (at least {100.0 * LEAST_COVERAGE:.0f} % "
+            "expected): it shows another place, or its orientation in the header is wrong"
+        )

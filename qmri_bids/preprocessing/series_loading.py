@@ -1,0 +1,90 @@
+"""Reading magnitude images of one grid into one series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST_VOXELS = 4000
+"""A head covered by fewer voxels above the background has no noise to be told."""
+
+FLATTEST = 0.2
+"""Share of the head, where the gradient is smallest, that tells the noise."""
+
+GRADIENT_SCALE = 2.0
+"""Standard deviation of the smoothing before the gradient [voxels]."""
+
+
+def load_series(
+    paths: Sequence[Path], *, volumes: Sequence[int] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return the volumes of one or several files of the same grid, one after the other.
+
+    Parameters
+    ----------
+    paths
+        3D or 4D magnitude images.
+    volumes
+        Indices in the series to keep, in this order; all by default.
+
+    Returns
+    -------
+    volumes, affine
+        Shape (X, Y, Z, N), and voxel to RAS millimetres, shape (4, 4).
+
+    Raises
+    ------
+    ValueError
+        If the grids differ, or a value is negative or not finite.
+    """
+    import nibabel as nib
+
+    parts, affine = [], None
+    for path in paths:
+        image: Any = nib.load(path)
+        data = np.asarray(image.dataobj, dtype=np.float32)
+        data = data[..., None] if data.ndim == 3 else data
+        if affine is None:
+            affine = np.asarray(image.affine, dtype=np.float64)
+        elif data.shape[:3] != parts[0].shape[:3] or not np.allclose(image.affine, affine, atol=1e-3):
+            raise ValueError(f"{path}: expected the grid of {paths[0]}, found another; scan both on one grid")
+        if not np.all(np.isfinite(data)) or data.min() < 0.0:
+            raise ValueError(f"{path}: expected magnitudes, found values that are negative or not finite")
+        parts.append(data)
+    if affine is None:
+        raise ValueError("a series needs at least one file, found none")
+    series = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=3)
+    return (series if volumes is None else np.ascontiguousarray(series[..., list(volumes)])), affine
+
+
+def noise_of_series(volumes: NDArray[np.floating]) -> float | None:
+    """Return the standard deviation of the noise of a few magnitude images as they were scanned, in their unit.
+
+    The median over the volumes of `noise_of_volume` where the head is flattest: edges are detail too. On the simulated head at 2 mm
+    it is 1.4 to 2.2 times the noise; without the choice of flat places 3 to 4 times. None where the head is too small on this
+    grid to tell.
+
+    Parameters
+    ----------
+    volumes
+        Shape (X, Y, Z, N), before any interpolation.
+    """
+    from scipy.ndimage import gaussian_gradient_magnitude
+
+    from qmri_bids.estimation.mt_maps import noise_of_volume
+    from qmri_bids.preprocessing.masks import head_mask
+
+    head = head_mask(volumes.mean(axis=3))
+    if np.count_nonzero(head) < FEWEST_VOXELS:
+        return None
+    found = []
+    for index in range(volumes.shape[3]):
+        volume = np.asarray(volumes[..., index], dtype=np.float32)
+        gradient = gaussian_gradient_magnitude(volume, GRADIENT_SCALE)
+        flat = head & (gradient <= np.quantile(gradient[head], FLATTEST))
+        found.append(noise_of_volume(np.where(flat, volume, 0.0)))
+    return float(np.median(found))

@@ -1,0 +1,116 @@
+"""Pictures of the motion between the images of a series."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.reports.content import Figure, Section
+from qmri_bids.reports.curves import plain, widen
+from qmri_bids.reports.encode import encode_png
+from qmri_bids.reports.planes import new_canvas
+from qmri_bids.reports.styles import TISSUE_COLORS
+from qmri_bids.units import radians_to_degrees
+
+_MILLIMETRES = 1e3
+_degrees: Callable[[Any], Any] = radians_to_degrees
+
+
+def motion_figure(
+    parameters: NDArray[np.floating],
+    framewise_displacement: NDArray[np.floating],
+    *,
+    reference: int | None = None,
+    noun: str = "cycle",
+    key: str = "motion",
+    title: str | None = None,
+) -> Figure:
+    """Return translations, rotations and framewise displacement over a series of images.
+
+    Parameters
+    ----------
+    parameters
+        Translations along x, y, z [m] and rotations about x, y, z [rad], shape (N, 6).
+    framewise_displacement
+        Displacement from image to image [m], shape (N,); NaN where it has none (the first image).
+    reference
+        Index of the reference image, marked where given; None where it is not one of them.
+    noun
+        What one image of the series is called.
+    key, title
+        Name and heading of the figure.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    """
+    parameters = np.asarray(parameters, dtype=float)
+    displacement = np.asarray(framewise_displacement, dtype=float) * _MILLIMETRES
+    if parameters.ndim != 2 or parameters.shape[1] != 6 or displacement.shape != parameters.shape[:1]:
+        raise ValueError(
+            "parameters must have shape (N, 6) and framewise_displacement (N,), "
+            f"found {parameters.shape} and {displacement.shape}"
+        )
+    numbers = np.arange(1, len(parameters) + 1)
+    canvas = new_canvas(height=4.6)
+    top, middle, bottom = canvas.subplots(3, 1, sharex=True, gridspec_kw={"hspace": 0.16})
+    canvas.subplots_adjust(left=0.09, right=0.90, top=0.98, bottom=0.10)
+    translations = parameters[:, :3] * _MILLIMETRES
+    rotations = _degrees(parameters[:, 3:])
+    for axes, values in ((top, translations), (middle, rotations)):
+        for column, label in enumerate("xyz"):
+            axes.plot(
+                numbers,
+                values[:, column],
+                "o-",
+                color=TISSUE_COLORS[column],
+                markersize=3.5,
+                linewidth=1.4,
+                label=label,
+            )
+        axes.axhline(0.0, color="#999999", linewidth=0.6, zorder=0)
+        widen(axes, values, least=0.1)
+        axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False, fontsize=9, handlelength=1.4)
+    bottom.bar(numbers, np.nan_to_num(displacement), color="#5b6f7d", width=0.6)
+    finite = displacement[np.isfinite(displacement)]
+    bottom.set_ylim(0.0, 1.15 * max(float(finite.max(initial=0.0)), 0.1))
+    top.set_ylabel("translation [mm]", fontsize=9)
+    middle.set_ylabel("rotation [°]", fontsize=9)
+    bottom.set_ylabel("displacement [mm]", fontsize=9)
+    bottom.set_xlabel(noun, fontsize=9)
+    bottom.set_xlim(0.4, len(numbers) + 0.6)
+    step = max(1, math.ceil(len(numbers) / 24))
+    bottom.set_xticks(numbers[::step])
+    for axes in (top, middle, bottom):
+        plain(axes)
+        if reference is not None:
+            axes.axvspan(reference + 0.5, reference + 1.5, color="#f0e442", alpha=0.35, zorder=-1, linewidth=0)
+    canvas.align_ylabels([top, middle, bottom])
+    if reference is not None:
+        top.annotate(
+            "reference",
+            (reference + 1, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, -3),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=8,
+            color="#555555",
+        )
+    largest = f"{finite.max():.2f} mm" if finite.size else "not known"
+    return Figure(
+        key=key,
+        title=title or f"Head motion between the {noun}s",
+        caption=f"Rigid motion of every {noun} relative to the reference{' (shaded)' if reference is not None else ''}, as "
+        "estimated and corrected: translations along and rotations about x (right), y (anterior) and z (superior), and the "
+        f"displacement from the {noun} before. Largest displacement: {largest}.",
+        image=encode_png(canvas),
+        section=Section.MOTION,
+        alternative=f"Curves of translation, rotation and displacement over the {noun}s",
+    )

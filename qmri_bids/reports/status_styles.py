@@ -1,0 +1,43 @@
+"""How each code of the quality mask is shown, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qmri_bids.estimation.base import Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusStyle:
+    """The display of one code of the quality mask."""
+
+    name: str
+    meaning: str
+    color: str
+
+
+STATUS_STYLES: dict[Status, StatusStyle] = {
+    Status.OUTSIDE: StatusStyle(name="outside", meaning="Outside the brain mask, not estimated", color="#000000"),
+    Status.CONVERGED: StatusStyle(name="converged", meaning="Estimated, the maps have a value", color="#3d5a6c"),
+    Status.OUT_OF_RANGE: StatusStyle(
+        name="out of range", meaning="The estimate lies outside the range of the estimator", color="#e69f00"
+    ),
+    Status.NO_ROOT: StatusStyle(
+        name="no solution", meaning="No positive relaxation times explain the signal", color="#d55e00"
+    ),
+    Status.LOW_SIGNAL: StatusStyle(
+        name="low signal", meaning="The signal is too low against the noise", color="#56b4e9"
+    ),
+    Status.INVALID_INPUT: StatusStyle(
+        name="invalid input", meaning="An image or a known map has no finite value", color="#f0e442"
+    ),
+    Status.NOT_CONVERGED: StatusStyle(
+        name="not converged", meaning="The fit had not settled after its last iteration", color="#cc79a7"
+    ),
+    Status.AT_BOUND: StatusStyle(
+        name="at a bound",
+        meaning="The likelihood is highest at the edge of the bounds that were asked for",
+        color="#009e73",
+    ),
+}
+"""Name, meaning and colour (Okabe and Ito) of every code of the quality mask."""

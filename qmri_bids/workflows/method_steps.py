@@ -1,0 +1,159 @@
+"""Which sentences of the methods hold for the runs of a participant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qmri_bids import __version__
+from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
+from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.estimation.zspectrum_plan import automatic_pools
+from qmri_bids.physics.saturation import Saturation
+from qmri_bids.preprocessing.b1 import MEDIAN_SIZE
+from qmri_bids.reports.methods import Step
+from qmri_bids.units import radians_to_degrees, seconds_to_milliseconds, tesla_to_microtesla
+from qmri_bids.workflows.options import ProcessingOptions
+
+
+def method_steps(runs: Sequence[PcBssfpRun | SaturationRun], options: ProcessingOptions) -> list[Step]:
+    """Return the sentences of the methods for what was done.
+
+    Parameters
+    ----------
+    runs
+        Runs of the participant that passed the checks.
+    options
+        Estimator, steps left out.
+    """
+    relaxometry = [run for run in runs if isinstance(run, PcBssfpRun)]
+    saturation = [run for run in runs if not isinstance(run, PcBssfpRun)]
+    steps: list[Step] = [("app", {"version": __version__})]
+    if relaxometry:
+        steps += _relaxometry(relaxometry, options)
+    for run in saturation:
+        steps += _saturation(run, options)
+    if saturation and not relaxometry:
+        steps.append("brain_mask")
+    if runs:
+        steps.append("failed_voxels")
+    unique: list[Step] = []
+    for step in steps:
+        if step not in unique:
+            unique.append(step)
+    return unique
+
+
+def _relaxometry(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list[Step]:
+    steps: list[Step] = []
+    for run in runs:
+        protocol = run.protocol
+        values = {
+            "cycles": protocol.number_of_cycles,
+            "tr_ms": f"{seconds_to_milliseconds(protocol.repetition_time):g}",
+            "te_ms": f"{seconds_to_milliseconds(protocol.echo_time):g}",
+            "flip_angle_degrees": f"{radians_to_degrees(protocol.flip_angle):g}",
+        }
+        steps.append(("acquisition", values))
+    steps.append("no_motion" if "motion" in options.ignore else ("motion", {"reference": "the middle cycle"}))
+    if "gibbs" not in options.ignore:
+        steps.append(f"gibbs_{options.gibbs_method}")
+    steps.append("brain_mask")
+    for run in runs:
+        if run.b1 is None:
+            steps.append("b1_assumed")
+        else:
+            steps.append(f"b1_{run.b1.method.lower()}")
+            if run.b1.anatomical is not None:
+                steps.append(("b1_registration", {"size": f"{MEDIAN_SIZE:g} mm"}))
+    if "phase-drift" not in options.ignore:
+        steps.append("phase_drift")
+    return [
+        *steps,
+        "signal_model",
+        *ESTIMATORS[options.estimator].methods,
+        *([("posterior", {"prior": options.posterior})] if options.posterior is not None else []),
+        "magnetization_transfer",
+    ]
+
+
+def _saturation(run: SaturationRun, options: ProcessingOptions) -> list[Step]:
+    if isinstance(run, MtrRun):
+        return [*_mt_motion("the image without MT pulse", options), "mtr"]
+    if isinstance(run, MtsRun):
+        steps = _mt_motion("the image of small flip angle without MT pulse", options)
+        if run.b1 is None:
+            return [*steps, "mts_no_b1"]
+        correction = options.mtsat_correction
+        return [*steps, f"b1_{run.b1.method.lower()}", ("mtsat", {"correction": correction}), f"mts_b1_{correction}"]
+    return [("cest_acquisition", _acquisition(run)), *_cest_motion(run, options), *_cest_maps(run, options)]
+
+
+def _mt_motion(reference: str, options: ProcessingOptions) -> list[Step]:
+    return ["mt_no_motion"] if "motion" in options.ignore else [("mt_motion", {"reference": reference})]
+
+
+def _cest_motion(run: CestRun, options: ProcessingOptions) -> list[Step]:
+    if "motion" in options.ignore:
+        return ["cest_no_motion"]
+    return [("cest_motion", {"reference": "the first M0 image" if "m0" in run.roles else "the first image"})]
+
+
+def _cest_maps(run: CestRun, options: ProcessingOptions) -> list[Step]:
+    if run.kind in ("wasabi", "wassr"):
+        return [(run.kind, {"run": run.label})]
+    number = run.roles.count("m0")
+    steps: list[Step] = [
+        ("cest_normalisation", {"m0": "the M0 image" if number == 1 else f"a line through the {number} M0 images"})
+    ]
+    if run.b0 is not None:
+        fieldmap = "" if run.b0.fieldmap is None else run.b0.fieldmap.name
+        steps.append(("b0_fieldmap", {"source": fieldmap}) if run.b0.method == "fieldmap" else f"b0_{run.b0.method}")
+    steps += [
+        "zspectrum_correction",
+        ("mtr_asymmetry", {"offsets": _listed([f"{each:g}" for each in options.asymmetry])}),
+    ]
+    offsets = [
+        each for each, role in zip(run.protocol.offsets, run.roles, strict=True) if role == "cest" and each is not None
+    ]
+    pools = options.pools or automatic_pools(offsets)
+    if not pools:
+        return [*steps, ("lorentzian_left_out", {"reason": f"the offsets reach {max(offsets):g} ppm only"})]
+    steps.append(("lorentzian", {"pools": _listed(pools)}))
+    if run.t1_run is not None:
+        solutes = _listed([pool for pool in pools if pool != "water"])
+        steps += [("t1_from_pcbssfp", {"run": run.t1_run}), ("arex", {"pools": solutes})]
+    return steps
+
+
+def _acquisition(run: CestRun) -> dict[str, object]:
+    """Return the values of the sentence on the acquisition of a series."""
+    chosen = [
+        image
+        for image, role in zip(run.protocol.images, run.roles, strict=True)
+        if role != "m0" and image.saturation is not None
+    ]
+    trains = [image.saturation for image in chosen if image.saturation is not None]
+    offsets = [image.offset for image in chosen if image.offset is not None]
+    powers = sorted({round(tesla_to_microtesla(train.b1_rms), 2) for train in trains})
+    return {
+        "run": run.label,
+        "images": run.protocol.number_of_images,
+        "field": f"{run.protocol.field_strength:g}",
+        "offsets": f"{min(offsets):g} to {max(offsets):g}",
+        "train": _train(trains[0]),
+        "b1_microtesla": f"{powers[0]:g}" if len(powers) == 1 else f"{powers[0]:g} to {powers[-1]:g}",
+    }
+
+
+def _train(train: Saturation) -> str:
+    """Return what a train is, in words."""
+    duration = f"{seconds_to_milliseconds(train.pulse.duration):g} ms"
+    if train.number == 1:
+        return f"one pulse of {duration}"
+    return f"{train.number} pulses of {duration}, {seconds_to_milliseconds(train.gap):g} ms apart"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,297 @@
+"""The workflows of CEST and MT runs: from raw files to maps, derivatives and the report of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nipype.interfaces.utility import IdentityInterface, Merge
+from nipype.pipeline import engine as pe
+
+from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
+from qmri_bids.workflows.b1 import init_b1_wf
+from qmri_bids.workflows.interfaces import MaskBrain
+from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.saturation_estimates import EstimateB0, EstimateMtr, EstimateMtsat, EstimateZSpectrum
+from qmri_bids.workflows.saturation_interfaces import (
+    AlignSeries,
+    BringMaps,
+    ClassifyTissue,
+    LoadFieldmap,
+    LoadSeries,
+)
+from qmri_bids.workflows.saturation_outputs import DescribeSaturation, WriteSaturation
+
+T1_FIELDS = ("t1_maps", "t1_magnitude")
+"""Inputs of `init_cest_wf` that hold the T1 of another run."""
+
+B0_FIELDS = ("b0_maps", "b0_magnitude")
+"""Inputs of `init_cest_wf` that hold the off-resonance of another run."""
+
+
+class _Parts:
+    """The nodes that all CEST and MT runs share, and what they say."""
+
+    def __init__(
+        self,
+        run: SaturationRun,
+        *,
+        options: ProcessingOptions,
+        bids_dir: Path,
+        output_dir: Path,
+        report_file: Path,
+        name: str,
+        fields: tuple[str, ...] = (),
+    ) -> None:
+        self.workflow = pe.Workflow(name=name)
+        self.inputnode = pe.Node(IdentityInterface(fields=["run", *fields]), name="inputnode")
+        self.inputnode.inputs.run = run
+        self.outputnode = pe.Node(
+            IdentityInterface(fields=["estimate", "magnitude", "mask", "report"]), name="outputnode"
+        )
+        self.write = pe.Node(
+            WriteSaturation(run=run, bids_dir=str(bids_dir), output_dir=str(output_dir)), name="write_derivatives"
+        )
+        self.describe = pe.Node(
+            DescribeSaturation(
+                run=run,
+                asymmetry=list(options.asymmetry),
+                output_dir=str(output_dir),
+                report_file=str(report_file),
+            ),
+            name="describe_run",
+        )
+        # Nodes know of the run no more than they need: what does not concern them must not make them run again.
+        self.load = pe.Node(LoadSeries(paths=[str(path) for path in run.paths]), name="load_series")
+        if isinstance(run, CestRun):
+            self.load.inputs.volumes = list(run.volumes)
+            self.load.inputs.roles = list(run.roles)
+        self.mask = pe.Node(MaskBrain(), name="mask_brain")
+        self.said: list[tuple[pe.Node | pe.Workflow, str]] = [(self.load, "decisions")]
+        self.sentences = ["The volumes were read as one series of magnitudes."]
+        self.motion: pe.Node | None = None
+        self.series: pe.Node = self.load
+        if "motion" not in options.ignore:
+            self.motion = pe.Node(AlignSeries(processes=options.processes), name="correct_motion")
+            if isinstance(run, CestRun):
+                self.motion.inputs.protocol = run.protocol
+                self.motion.inputs.roles = list(run.roles)
+            self.workflow.connect(self.load, "series", self.motion, "series")
+            for node in (self.write, self.describe):
+                self.workflow.connect(self.motion, "motion", node, "motion")
+            self.said.append((self.motion, "decisions"))
+            self.sentences.append("All volumes were registered rigidly.")
+            self.series = self.motion
+        self.workflow.connect(
+            [
+                (self.series, self.mask, [("series", "cycles")]),
+                (self.load, self.mask, [("reference_volumes", "volumes")]),
+            ]
+        )
+        self.said.append((self.mask, "decisions"))
+
+    def estimate(self, node: pe.Node) -> None:
+        """Connect the node that estimates, and all that follows it."""
+        connect = self.workflow.connect
+        connect(
+            [
+                (self.inputnode, node, [("run", "run")]),
+                (self.series, node, [("series", "series")]),
+                (self.load, node, [("noise", "noise")]),
+                (self.mask, node, [("mask", "mask")]),
+            ]
+        )
+        if self.motion is not None:
+            connect(self.motion, "motion", node, "motion")
+        self.said.append((node, "decisions"))
+        tissue = pe.Node(ClassifyTissue(), name="classify_tissue")
+        connect([(node, tissue, [("estimate", "maps")]), (self.mask, tissue, [("mask", "mask")])])
+        self.said.append((tissue, "decisions"))
+        for last in (self.write, self.describe):
+            connect(
+                [
+                    (self.series, last, [("series", "series")]),
+                    (self.mask, last, [("mask", "mask"), ("magnitude", "magnitude")]),
+                    (node, last, [("estimate", "estimate")]),
+                    (tissue, last, [("tissue", "tissue")]),
+                ]
+            )
+        said = pe.Node(Merge(len(self.said)), name="collect_decisions")
+        for number, (source, field) in enumerate(self.said, start=1):
+            connect(source, field, said, f"in{number}")
+        connect(
+            [
+                (said, self.describe, [("out", "decisions")]),
+                (node, self.describe, [("warnings", "warnings")]),
+                (self.write, self.describe, [("files", "outputs")]),
+                (node, self.outputnode, [("estimate", "estimate")]),
+                (self.mask, self.outputnode, [("magnitude", "magnitude"), ("mask", "mask")]),
+                (self.describe, self.outputnode, [("report", "report")]),
+            ]
+        )
+        self.workflow.__desc__ = " ".join(self.sentences)
+
+    def bring(self, name: str, names: list[str], *, to: pe.Node, field: str) -> pe.Node:
+        """Return a node that brings maps of another scan to this grid, connected to the estimating node and the outputs."""
+        node = pe.Node(BringMaps(names=names), name=name)
+        self.workflow.connect(
+            [
+                (self.mask, node, [("magnitude", "reference")]),
+                (node, to, [("maps", field)]),
+                (node, self.write, [("registration", f"{field}_registration")]),
+                (node, self.describe, [("registration", f"{field}_registration")]),
+            ]
+        )
+        self.said.append((node, "decisions"))
+        return node
+
+
+def init_cest_wf(
+    *,
+    run: CestRun,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
+    name: str = "cest_wf",
+) -> pe.Workflow:
+    """Process one CEST run: a Z-spectrum, or a map of B0 (WASSR) or of B0 and B1 (WASABI).
+
+    Parameters
+    ----------
+    run
+        The run with its protocol, and where B0 and T1 come from.
+    options
+        Steps to leave out, offsets and pools, processes.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+    report_file
+        Where the report of the run is kept for the report of the participant.
+    name
+        Name of the workflow.
+
+    Inputs
+    ------
+    run
+        The `CestRun`; set from the argument.
+    t1_maps, t1_magnitude
+        Maps of the run named by `run.t1_run` (npz with `T1` and `T1_stdev`) and the image by which they are registered.
+    b0_maps, b0_magnitude
+        Maps of the run named by `run.b0.run` (npz with `off_resonance`) and the image by which they are registered.
+
+    Outputs
+    -------
+    estimate
+        Maps, standard deviations, residual and status (npz).
+    magnitude, mask
+        Mean of the volumes of full signal, and the brain mask.
+    report
+        The report of the run.
+    """
+    fields = (T1_FIELDS if run.t1_run else ()) + (B0_FIELDS if run.b0 is not None and run.b0.run else ())
+    parts = _Parts(
+        run,
+        options=options,
+        bids_dir=bids_dir,
+        output_dir=output_dir,
+        report_file=report_file,
+        name=name,
+        fields=fields,
+    )
+    if run.kind in ("wasabi", "wassr"):
+        parts.sentences.append("B0 was mapped from the spectrum around water.")
+        parts.estimate(pe.Node(EstimateB0(processes=options.processes), name="estimate_b0"))
+        return parts.workflow
+    estimate = pe.Node(
+        EstimateZSpectrum(asymmetry=list(options.asymmetry), processes=options.processes), name="estimate_zspectrum"
+    )
+    if options.pools is not None:
+        estimate.inputs.pools = list(options.pools)
+    connect = parts.workflow.connect
+    if run.b0 is not None and run.b0.run:
+        node = parts.bring("bring_b0", ["off_resonance"], to=estimate, field="b0")
+        connect(parts.inputnode, "b0_maps", node, "maps")
+        connect(parts.inputnode, "b0_magnitude", node, "magnitude")
+    elif run.b0 is not None and run.b0.fieldmap is not None:
+        load = pe.Node(LoadFieldmap(source=run.b0), name="load_fieldmap")
+        node = parts.bring("bring_b0", ["off_resonance"], to=estimate, field="b0")
+        connect(load, "maps", node, "maps")
+        if run.b0.magnitude is not None:
+            connect(load, "magnitude", node, "magnitude")
+        parts.said.append((load, "decisions"))
+    if run.t1_run:
+        node = parts.bring("bring_t1", ["T1"], to=estimate, field="t1")
+        connect(parts.inputnode, "t1_maps", node, "maps")
+        connect(parts.inputnode, "t1_magnitude", node, "magnitude")
+        parts.sentences.append("T1 of the same subject was registered to the CEST scan.")
+    parts.sentences.append("Z-spectra were normalised, corrected for B0 and mapped.")
+    parts.estimate(estimate)
+    return parts.workflow
+
+
+def init_mtr_wf(
+    *,
+    run: MtrRun,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
+    name: str = "mtr_wf",
+) -> pe.Workflow:
+    """Map the magnetisation transfer ratio of images with and without an MT pulse.
+
+    Parameters
+    ----------
+    run, options, bids_dir, output_dir, report_file, name
+        As in `init_cest_wf`.
+
+    Outputs
+    -------
+    estimate, magnitude, mask, report
+        As in `init_cest_wf`.
+    """
+    parts = _Parts(run, options=options, bids_dir=bids_dir, output_dir=output_dir, report_file=report_file, name=name)
+    parts.sentences.append("The magnetisation transfer ratio was mapped.")
+    parts.estimate(pe.Node(EstimateMtr(processes=options.processes), name="estimate_mtr"))
+    return parts.workflow
+
+
+def init_mts_wf(
+    *,
+    run: MtsRun,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
+    name: str = "mts_wf",
+) -> pe.Workflow:
+    """Map MT saturation of three spoiled gradient echoes, corrected for B1 where there is a map.
+
+    Parameters
+    ----------
+    run, options, bids_dir, output_dir, report_file, name
+        As in `init_cest_wf`.
+
+    Outputs
+    -------
+    estimate, magnitude, mask, report
+        As in `init_cest_wf`.
+    """
+    parts = _Parts(run, options=options, bids_dir=bids_dir, output_dir=output_dir, report_file=report_file, name=name)
+    estimate = pe.Node(
+        EstimateMtsat(correction=options.mtsat_correction, processes=options.processes), name="estimate_mtsat"
+    )
+    if run.b1 is not None:
+        b1_wf = init_b1_wf()
+        b1_wf.inputs.inputnode.b1_run = run.b1
+        parts.workflow.connect(parts.mask, "magnitude", b1_wf, "inputnode.magnitude")
+        parts.workflow.connect(b1_wf, "outputnode.b1", estimate, "b1")
+        for node in (parts.write, parts.describe):
+            parts.workflow.connect(b1_wf, "outputnode.b1", node, "b1")
+            parts.workflow.connect(b1_wf, "outputnode.registration", node, "b1_registration")
+        parts.said.append((b1_wf, "outputnode.decisions"))
+        parts.sentences.append(b1_wf.__desc__)
+    for node in (parts.write, parts.describe):
+        node.inputs.correction = options.mtsat_correction if run.b1 is not None else "none"
+    parts.sentences.append("MT saturation was mapped.")
+    parts.estimate(estimate)
+    return parts.workflow

@@ -1,0 +1,260 @@
+"""The nodes that estimate: Z-spectra, B0 and B1, MTR and MT saturation; each leaves one file of maps in volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+from numpy.typing import NDArray
+
+from qmri_bids.workflows.volumes import load_volume
+
+
+class _EstimateInput(BaseInterfaceInputSpec):
+    run = traits.Any(mandatory=True, desc="SaturationRun")
+    series = File(exists=True, mandatory=True, desc="aligned magnitudes, 4D")
+    mask = File(exists=True, mandatory=True, desc="where to estimate")
+    motion = File(exists=True, desc="result of the motion correction: where every volume has data")
+    noise = traits.Either(traits.Float, None, desc="standard deviation of the noise of one volume")
+    processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
+
+
+class _EstimateOutput(TraitedSpec):
+    estimate = File(exists=True, desc="maps, their standard deviations, residual and status, in volumes (npz)")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
+
+
+class _Voxels:
+    """The voxels that can be estimated, and the way back into volumes."""
+
+    def __init__(self, inputs: Any) -> None:
+        from qmri_bids.estimation.base import Status
+
+        self.series, self.affine = load_volume(inputs.series)
+        self.mask = load_volume(inputs.mask)[0] > 0
+        self.inside = self.mask.copy()
+        self.decisions: list[str] = []
+        if isdefined(inputs.motion):
+            covered = np.load(inputs.motion)["coverage"]
+            lost = int(np.count_nonzero(self.mask & ~covered))
+            if lost:
+                self.decisions.append(
+                    f"{lost} voxels of the brain mask left the field of view in some volume and were not estimated."
+                )
+            self.inside &= covered
+        self._outside, self._invalid = Status.OUTSIDE, Status.INVALID_INPUT
+
+    def signal(self) -> NDArray[np.float32]:
+        """Return the signal of the voxels, shape (V, N)."""
+        return np.ascontiguousarray(self.series[self.inside])
+
+    def inside_of(self, path: Any, name: str) -> NDArray[np.float64] | None:
+        """Return a map of a file inside the voxels, None where there is none."""
+        if not isdefined(path):
+            return None
+        with np.load(path) as stored:
+            return stored[name][self.inside].astype(np.float64) if name in stored else None
+
+    def save(
+        self,
+        path: Path,
+        *,
+        maps: Mapping[str, tuple[NDArray[Any], NDArray[Any] | None]],
+        residual: NDArray[Any],
+        status: NDArray[Any],
+        **extra: Any,
+    ) -> str:
+        """Write maps with standard deviations, residual and status as volumes; `extra` as it is."""
+        full: dict[str, Any] = {}
+        for name, (values, stdev) in maps.items():
+            full[name] = self.volume(values, np.nan)
+            if stdev is not None:
+                full[f"{name}_stdev"] = self.volume(stdev, np.nan)
+        codes = self.volume(status, self._outside)
+        codes[self.mask & ~self.inside] = self._invalid
+        np.savez(path, **full, residual=self.volume(residual, np.nan), status=codes, inside=self.inside, **extra)
+        return str(path)
+
+    def volume(self, values: NDArray[Any], fill: float) -> NDArray[Any]:
+        """Return values of the voxels as a volume."""
+        kind = np.uint8 if values.dtype.kind in "ui" else np.float32
+        full = np.full(self.mask.shape, fill, dtype=kind)
+        full[self.inside] = values
+        return full
+
+
+def _noise_of(signal: NDArray[np.floating]) -> tuple[float | None, list[str]]:
+    """Return the noise of one volume of a series in the brain, None where the series is too short to tell, and what to say."""
+    from qmri_bids.estimation.component_noise import component_noise
+
+    noise = component_noise(signal)
+    if noise is None:
+        return None, []
+    return noise, [
+        f"Standard deviation of one volume in the brain, from the weakest components of the series: {noise:.4g}, "
+        f"{100.0 * noise / float(np.median(signal.max(axis=1))):.2g} % of full signal (what motion has left adds to it)."
+    ]
+
+
+class _EstimateZSpectrumInput(_EstimateInput):
+    b0 = File(exists=True, desc="off-resonance on this grid (npz); from the spectrum itself without")
+    t1 = File(exists=True, desc="T1 on this grid (npz)")
+    asymmetry = traits.List(traits.Float, mandatory=True, desc="offsets of MTR asymmetry [ppm]")
+    pools = traits.List(traits.Str, desc="pools of the Lorentzian fit; chosen by the offsets by default")
+
+
+class EstimateZSpectrum(SimpleInterface):
+    """Correct Z-spectra for B0, and map their asymmetry, Lorentzian pools and AREX."""
+
+    input_spec = _EstimateZSpectrumInput
+    output_spec = _EstimateOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.zspectrum_maps import ZSpectrumOptions, zspectrum_maps
+
+        inputs, run = self.inputs, self.inputs.run
+        voxels = _Voxels(inputs)
+        signal = voxels.signal()
+        noise, said = _noise_of(signal)
+        roles: tuple[str, ...] = run.roles
+        if run.b0 is not None and run.b0.method == "spectrum":
+            roles = tuple("left out" if role == "wassr" else role for role in roles)
+        t1 = voxels.inside_of(inputs.t1, "T1")
+        t1_stdev = voxels.inside_of(inputs.t1, "T1_stdev")
+        found = zspectrum_maps(
+            signal,
+            protocol=run.protocol,
+            roles=roles,
+            water_shift=voxels.inside_of(inputs.b0, "off_resonance"),
+            water_shift_stdev=voxels.inside_of(inputs.b0, "off_resonance_stdev"),
+            t1=t1,
+            t1_stdev=t1_stdev,
+            noise=noise,
+            options=ZSpectrumOptions(
+                asymmetry=tuple(inputs.asymmetry), pools=tuple(inputs.pools) if isdefined(inputs.pools) else None
+            ),
+            threads=inputs.processes,
+        )
+        maps: dict[str, tuple[NDArray[Any], NDArray[Any] | None]] = {
+            "off_resonance": (found.water_shift, found.water_shift_stdev),
+            **found.maps,
+        }
+        if t1 is not None:
+            maps["T1"] = (t1, t1_stdev)
+        extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.corrected}
+        if found.fitted is not None and found.parameters is not None:
+            extra |= {"fitted": found.fitted, "parameters": found.parameters, "pools": np.array(found.pools)}
+        self._results["estimate"] = voxels.save(
+            Path(runtime.cwd) / "estimate.npz", maps=maps, residual=found.residual, status=found.status, **extra
+        )
+        voxels.decisions += said
+        self._results["decisions"] = [*voxels.decisions, *found.decisions]
+        self._results["warnings"] = list(found.warnings)
+        return runtime
+
+
+class EstimateB0(SimpleInterface):
+    """Map B0, and B1 of WASABI, from spectra around water."""
+
+    input_spec = _EstimateInput
+    output_spec = _EstimateOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.b0_maps import wasabi_maps, wassr_maps
+
+        inputs, run = self.inputs, self.inputs.run
+        voxels = _Voxels(inputs)
+        signal = voxels.signal()
+        noise, said = _noise_of(signal)
+        found = {"wasabi": wasabi_maps, "wassr": wassr_maps}[run.kind](
+            signal, protocol=run.protocol, roles=run.roles, noise=noise, threads=inputs.processes
+        )
+        extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.spectra}
+        if found.fitted is not None:
+            extra["fitted"] = found.fitted
+        self._results["estimate"] = voxels.save(
+            Path(runtime.cwd) / "estimate.npz", maps=found.maps, residual=found.residual, status=found.status, **extra
+        )
+        voxels.decisions += said
+        self._results["decisions"] = [*voxels.decisions, *found.decisions]
+        self._results["warnings"] = list(found.warnings)
+        return runtime
+
+
+class EstimateMtr(SimpleInterface):
+    """Map the magnetisation transfer ratio."""
+
+    input_spec = _EstimateInput
+    output_spec = _EstimateOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.mt_maps import mtr
+
+        inputs = self.inputs
+        voxels = _Voxels(inputs)
+        signal = voxels.signal()
+        number = _volumes_of(inputs.run.unsaturated)
+        found = mtr(signal[:, number:], signal[:, :number], noise=inputs.noise if isdefined(inputs.noise) else None)
+        self._results["estimate"] = voxels.save(
+            Path(runtime.cwd) / "estimate.npz",
+            maps={"MTR": (found.values["MTR"], found.stdev["MTR"])},
+            residual=found.residual,
+            status=found.status,
+        )
+        self._results["decisions"] = voxels.decisions
+        self._results["warnings"] = []
+        return runtime
+
+
+class _EstimateMtsatInput(_EstimateInput):
+    b1 = File(exists=True, desc="actual over nominal flip angle; 1 is assumed where none is given")
+    correction = traits.Str(mandatory=True, desc="key of the table of corrections to nominal B1")
+
+
+class EstimateMtsat(SimpleInterface):
+    """Map MT saturation, R1 and amplitude."""
+
+    input_spec = _EstimateMtsatInput
+    output_spec = _EstimateOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.base import KnownMaps
+        from qmri_bids.estimation.mt_maps import mtsat
+
+        inputs = self.inputs
+        voxels = _Voxels(inputs)
+        signal = voxels.signal()
+        b1 = np.ones(len(signal))
+        if isdefined(inputs.b1):
+            b1 = load_volume(inputs.b1)[0][voxels.inside].astype(np.float64)
+        if not isdefined(inputs.noise) or inputs.noise is None:
+            raise ValueError("the noise of the scans cannot be told: the head covers too few voxels")
+        found = mtsat(
+            signal[:, 0],
+            signal[:, 1],
+            signal[:, 2],
+            protocols=inputs.run.protocols,
+            known=KnownMaps(b1=b1),
+            noise=inputs.noise,
+            correction=inputs.correction if isdefined(inputs.b1) else "none",
+        )
+        self._results["estimate"] = voxels.save(
+            Path(runtime.cwd) / "estimate.npz",
+            maps={name: (found.values[name], found.stdev[name]) for name in found.values},
+            residual=found.residual,
+            status=found.status,
+        )
+        self._results["decisions"] = voxels.decisions
+        self._results["warnings"] = []
+        return runtime
+
+
+def _volumes_of(path: Path) -> int:
+    import nibabel as nib
+
+    shape = nib.load(path).shape  # type: ignore[attr-defined]
+    return int(shape[3]) if len(shape) > 3 else 1

@@ -1,0 +1,267 @@
+"""The nodes of CEST and MT runs: from raw files to series on one grid, and maps of other scans brought to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+from numpy.typing import NDArray
+
+from qmri_bids.workflows.volumes import load_volume, save_volume
+
+
+class _LoadSeriesInput(BaseInterfaceInputSpec):
+    paths = traits.List(traits.Str, mandatory=True, desc="magnitude images of one grid, 3D or 4D")
+    volumes = traits.List(traits.Int, desc="which volumes of them; all by default")
+    roles = traits.List(traits.Str, desc="what each of these volumes is")
+
+
+class _LoadSeriesOutput(TraitedSpec):
+    series = File(exists=True, desc="magnitudes as scanned, 4D")
+    reference_volumes = traits.List(traits.Int, desc="volumes of full signal: the contrast in which the head is found")
+    noise = traits.Either(traits.Float, None, desc="standard deviation of the noise of one volume")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+
+
+class LoadSeries(SimpleInterface):
+    """Read the images of a run as one series; of a few images tell the noise."""
+
+    input_spec = _LoadSeriesInput
+    output_spec = _LoadSeriesOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.series_loading import load_series, noise_of_series
+
+        paths = [Path(each) for each in self.inputs.paths]
+        volumes = self.inputs.volumes if isdefined(self.inputs.volumes) else None
+        series, affine = load_series(paths, volumes=volumes)
+        noise, decisions = None, []
+        if isdefined(self.inputs.roles):
+            full = [index for index, role in enumerate(self.inputs.roles) if role == "m0"]
+            if not full:
+                full = [int(np.argmax(series.mean(axis=(0, 1, 2))))]
+                decisions.append(
+                    f"No volume is unsaturated: the head is looked for in the brightest, volume {full[0] + 1}."
+                )
+        else:
+            full = [0]
+            noise = noise_of_series(series)
+            decisions.append(
+                "The head covers too few voxels to tell the noise from its finest detail."
+                if noise is None
+                else f"Standard deviation of the noise of one image, from the finest detail where the head is flattest: "
+                f"{noise:.4g} (edges make it too large rather than too small)."
+            )
+        self._results["series"] = save_volume(Path(runtime.cwd) / "series.nii", series, affine)
+        self._results["reference_volumes"] = full
+        self._results["noise"] = noise
+        self._results["decisions"] = decisions
+        return runtime
+
+
+class _AlignSeriesInput(BaseInterfaceInputSpec):
+    protocol = traits.Any(desc="SaturationProtocol of a long series; none of a few images of different contrast")
+    roles = traits.List(traits.Str, desc="what each volume of the protocol is")
+    series = File(exists=True, mandatory=True, desc="magnitudes as scanned, 4D")
+    processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
+
+
+class _AlignSeriesOutput(TraitedSpec):
+    series = File(exists=True, desc="aligned magnitudes, 4D")
+    motion = File(exists=True, desc="transforms, parameters and framewise displacement (npz)")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+
+
+class AlignSeries(SimpleInterface):
+    """Align the volumes of a run rigidly."""
+
+    input_spec = _AlignSeriesInput
+    output_spec = _AlignSeriesOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.saturated_motion import correct_saturated_motion
+        from qmri_bids.preprocessing.scan_series import align_scans
+
+        series, affine = load_volume(self.inputs.series)
+        if isdefined(self.inputs.protocol):
+            protocol = self.inputs.protocol
+            power = tuple(0.0 if each.saturation is None else each.saturation.b1_rms for each in protocol.images)
+            result = correct_saturated_motion(
+                series,
+                affine=affine,
+                roles=tuple(self.inputs.roles),
+                offsets=protocol.offsets,
+                b1_rms=power,
+                processes=self.inputs.processes,
+            )
+        else:
+            result = align_scans(series, affine=affine)
+        folder = Path(runtime.cwd)
+        np.savez(
+            folder / "motion.npz",
+            transforms=result.transforms,
+            parameters=result.parameters,
+            centre=result.centre,
+            framewise_displacement=result.framewise_displacement,
+            coverage=result.coverage,
+            reference=result.reference,
+            trusted=result.trusted,
+        )
+        self._results["motion"] = str(folder / "motion.npz")
+        self._results["series"] = save_volume(folder / "series.nii", result.volumes, affine)
+        self._results["decisions"] = list(result.decisions)
+        return runtime
+
+
+class _LoadFieldmapInput(BaseInterfaceInputSpec):
+    source = traits.Any(mandatory=True, desc="B0Source with a field map")
+
+
+class _MapsOutput(TraitedSpec):
+    maps = File(exists=True, desc="maps by name (npz) with `affine`")
+    magnitude = File(exists=True, desc="image on the grid of the maps by which they are registered")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+
+
+class LoadFieldmap(SimpleInterface):
+    """Read a field map in Hz and its magnitude image."""
+
+    input_spec = _LoadFieldmapInput
+    output_spec = _MapsOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        import nibabel as nib
+
+        source = self.inputs.source
+        image: Any = nib.load(source.fieldmap)
+        folder = Path(runtime.cwd)
+        field = np.asarray(image.dataobj, dtype=np.float32).squeeze()
+        np.savez(folder / "maps.npz", off_resonance=field, affine=image.affine)
+        self._results["maps"] = str(folder / "maps.npz")
+        if source.magnitude is not None:
+            magnitude: Any = nib.load(source.magnitude)
+            data = np.asarray(magnitude.dataobj, dtype=np.float32)
+            data = data.mean(axis=3) if data.ndim == 4 else data
+            self._results["magnitude"] = save_volume(folder / "magnitude.nii", data, magnitude.affine)
+        self._results["decisions"] = (
+            []
+            if source.magnitude is not None
+            else [
+                f"{source.fieldmap.name} has no magnitude image: it was placed by the coordinates of the scanner alone."
+            ]
+        )
+        return runtime
+
+
+class _BringMapsInput(BaseInterfaceInputSpec):
+    maps = File(exists=True, mandatory=True, desc="maps by name (npz)")
+    names = traits.List(
+        traits.Str, mandatory=True, desc="which of them, and their standard deviations where there are any"
+    )
+    magnitude = File(exists=True, desc="image by which they are registered; placed by coordinates without one")
+    reference = File(exists=True, mandatory=True, desc="image of the grid to which they are brought")
+
+
+class _BringMapsOutput(TraitedSpec):
+    maps = File(exists=True, desc="maps by name on the grid of the reference (npz)")
+    registration = File(exists=True, desc="transform, similarity and the aligned image (npz)")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+
+
+class BringMaps(SimpleInterface):
+    """Register another scan of the session and bring its maps to the grid of this one."""
+
+    input_spec = _BringMapsInput
+    output_spec = _BringMapsOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.resampling import resample
+        from qmri_bids.preprocessing.scan_registration import bring, register_scans
+
+        reference, affine = load_volume(self.inputs.reference)
+        maps = _stored(self.inputs.maps, self.inputs.names)
+        decisions: list[str] = []
+        transform, similarity, aligned = np.eye(4), (np.nan, np.nan), np.zeros(reference.shape, dtype=np.float32)
+        if isdefined(self.inputs.magnitude):
+            moving, moving_affine = load_volume(self.inputs.magnitude)
+            found = register_scans(reference, fixed_affine=affine, moving=moving, moving_affine=moving_affine)
+            transform, similarity = found.transform, found.similarity
+            decisions += found.decisions
+            aligned = resample(
+                np.asarray(moving, dtype=np.float32),
+                affine=moving_affine,
+                target_shape=reference.shape,
+                target_affine=affine,
+                transform=transform,
+                order=1,
+            )
+        source_affine = maps.pop("affine", None)
+        if source_affine is None:
+            source_affine = moving_affine
+        brought = bring(
+            maps, affine=source_affine, target_shape=reference.shape, target_affine=affine, transform=transform
+        )
+        folder = Path(runtime.cwd)
+        np.savez(folder / "maps.npz", **dict[str, Any](brought))
+        np.savez(folder / "registration.npz", transform=transform, similarity=similarity, anatomical=aligned)
+        self._results["maps"] = str(folder / "maps.npz")
+        self._results["registration"] = str(folder / "registration.npz")
+        self._results["decisions"] = decisions
+        return runtime
+
+
+def _stored(path: str, names: list[str]) -> dict[str, NDArray[Any]]:
+    """Return maps of a file by name with their standard deviations, and the affine if the file holds one."""
+    with np.load(path) as stored:
+        wanted = [*names, *(f"{name}_stdev" for name in names), "affine"]
+        return {name: stored[name] for name in wanted if name in stored}
+
+
+class _ClassifyTissueInput(BaseInterfaceInputSpec):
+    maps = File(exists=True, mandatory=True, desc="maps by name (npz), volumes")
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+
+
+class _ClassifyTissueOutput(TraitedSpec):
+    tissue = traits.Either(File(exists=True), None, desc="labels of grey matter, white matter and fluid")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+
+
+GREY, WHITE, FLUID = 1, 2, 3
+"""Labels of the tissue image, as BIDS has them."""
+
+TISSUE_CONTRASTS: Mapping[str, tuple[int, int, int]] = {
+    "T1": (WHITE, GREY, FLUID),
+    "amplitude_MT": (FLUID, GREY, WHITE),
+    "MTsat": (FLUID, GREY, WHITE),
+    "MTR": (FLUID, GREY, WHITE),
+}
+"""Maps that tell tissues apart, the best first, with the labels in ascending order of the map."""
+
+
+class ClassifyTissue(SimpleInterface):
+    """Tell white matter, grey matter and fluid for statistics and mean spectra, from the best map that there is."""
+
+    input_spec = _ClassifyTissueInput
+    output_spec = _ClassifyTissueOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.tissue_classes import tissue_classes
+
+        mask, affine = load_volume(self.inputs.mask)
+        with np.load(self.inputs.maps) as stored:
+            name = next((each for each in TISSUE_CONTRASTS if each in stored), None)
+            values = None if name is None else stored[name]
+        if name is None or values is None:
+            self._results["tissue"] = None
+            self._results["decisions"] = [
+                f"Tissues were not told apart: none of the maps {', '.join(TISSUE_CONTRASTS)} is there."
+            ]
+            return runtime
+        labels, decisions = tissue_classes(values, affine=affine, mask=mask > 0, ascending=TISSUE_CONTRASTS[name])
+        self._results["tissue"] = save_volume(Path(runtime.cwd) / "tissue.nii", labels, affine)
+        self._results["decisions"] = [f"White matter, grey matter and fluid were told apart by {name}.", *decisions]
+        return runtime
