@@ -1,4 +1,4 @@
-"""Bloch-McConnell forward model against its bars: agreement with independent engines, and speed beside plain torch, one thread.
+"""CEST and MT against their bars: the forward model beside independent engines and plain torch, sequence files, maps end to end.
 
     python benchmarks/cest_physics.py [--only PART ...]
 
@@ -15,8 +15,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cest_maps
 import numpy as np
 import torch
+from cest_seq import seq_reading
 from rows import AtLeast, Row, run_parts
 
 from qmri_bids.physics.bloch_mcconnell import VoxelParameters, signal
@@ -257,6 +259,8 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "single-precision": single_precision,
     "speed": speed,
     "spectra": spectra,
+    "seq": seq_reading,
+    **cest_maps.PARTS,
 }
 
 

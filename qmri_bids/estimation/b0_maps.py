@@ -79,7 +79,9 @@ def wasabi_maps(
     ValueError
         If the series has no volume that normalises, or the pulse is not one block.
     """
-    layout = _layout(signal, protocol=protocol, roles=roles, name="WASABI")
+    layout = _layout(signal, protocol=protocol, roles=roles)
+    if not layout.unsaturated:
+        raise ValueError("WASABI needs an unsaturated volume (M0) that normalises the others, found none")
     train = layout.saturation
     if train.number != 1 or len({segment.amplitude for segment in train.pulse.segments}) != 1:
         raise ValueError(
@@ -130,41 +132,60 @@ def wassr_maps(
     signal, protocol, noise, threads
         As of `wasabi_maps`.
     roles
-        "m0", "wassr" or "cest" of every volume; those of "wassr" count, or those of "cest" where there are none.
+        "m0", "wassr" or "cest" of every volume; those of "wassr" count, or those of "cest" where there are none. Unsaturated volumes
+        are not needed.
 
     Raises
     ------
     ValueError
-        If the series has no volume that normalises, or too few offsets.
+        If there are too few offsets.
     """
-    layout = _layout(signal, protocol=protocol, roles=roles, name="WASSR")
+    layout = _layout(signal, protocol=protocol, roles=roles)
+    hertz = layout.offsets * ppm_to_hertz(1.0, field_strength=protocol.field_strength)
+    decision = f"B0 was mapped by WASSR: maximum symmetry of {len(layout.offsets)} offsets."
+    if not layout.unsaturated:
+        values, worst = _relative(signal, layout=layout)
+        return _maps(
+            fit_wassr(values, offsets=hertz, threads=threads),
+            layout=layout,
+            z=values,
+            worst=worst,
+            fitted=None,
+            names=("off_resonance",),
+            decisions=(decision, "No volume is unsaturated: spectra are relative to their largest value."),
+        )
     sigma, sentence = _noise(signal, layout=layout, noise=noise)
     z = spectra(signal, layout=layout, noise=sigma)
-    hertz = layout.offsets * ppm_to_hertz(1.0, field_strength=protocol.field_strength)
-    found = fit_wassr(z.values, offsets=hertz, noise=z.stdev, threads=threads)
     return _maps(
-        found,
+        fit_wassr(z.values, offsets=hertz, noise=z.stdev, threads=threads),
         layout=layout,
         z=z.values,
         worst=z.status,
         fitted=None,
         names=("off_resonance",),
-        decisions=(f"B0 was mapped by WASSR: maximum symmetry of {len(layout.offsets)} offsets.", sentence),
+        decisions=(decision, sentence),
     )
 
 
-def _layout(
-    signal: NDArray[np.floating], *, protocol: SaturationProtocol, roles: Sequence[str], name: str
-) -> SeriesLayout:
+def _relative(signal: NDArray[np.floating], *, layout: SeriesLayout) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Return spectra relative to their largest value, shape (V, K), and their status."""
+    means = [np.asarray(signal, dtype=np.float64)[:, list(group)].mean(axis=1) for group in layout.members]
+    values = np.stack(means, axis=1)
+    top = values.max(axis=1, keepdims=True)
+    status = np.where(np.isfinite(top[:, 0]) & (top[:, 0] > 0.0), Status.CONVERGED, Status.INVALID_INPUT).astype(
+        np.uint8
+    )
+    with np.errstate(all="ignore"):
+        return values / top, status
+
+
+def _layout(signal: NDArray[np.floating], *, protocol: SaturationProtocol, roles: Sequence[str]) -> SeriesLayout:
     """Return which volumes make up the spectrum."""
     if signal.ndim != 2 or signal.shape[1] != protocol.number_of_images:
         raise ValueError(
             f"signal must have shape (V, {protocol.number_of_images}), one column an image, found {signal.shape}"
         )
-    layout = series_layout(protocol, roles=roles, role="wassr" if "wassr" in roles else "cest")
-    if not layout.unsaturated:
-        raise ValueError(f"{name} needs an unsaturated volume (M0) that normalises the others, found none")
-    return layout
+    return series_layout(protocol, roles=roles, role="wassr" if "wassr" in roles else "cest")
 
 
 def _noise(signal: NDArray[np.floating], *, layout: SeriesLayout, noise: float | None) -> tuple[float, str]:

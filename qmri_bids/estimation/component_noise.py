@@ -19,7 +19,7 @@ def component_noise(signal: NDArray[np.floating]) -> float | None:
     """Return the standard deviation of one volume as the level of the weakest principal components of the series.
 
     Spectra of a head are smooth mixtures of a few shapes, varied by B0, B1 and tissue: they need far fewer components than there
-    are volumes, and the weakest hold noise alone (the idea of Veraart et al., NeuroImage 142:394, 2016). What motion has left between
+    are volumes, and the weakest hold noise alone (the idea of Veraart et al., NeuroImage 142:394, 2016). What motion left between
     volumes adds to them: the level is that of the noise or above. On the simulated head at 4 mm it is 1.3 to 1.8 times the noise.
 
     Parameters

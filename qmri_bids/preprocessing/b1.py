@@ -102,14 +102,14 @@ def register_b1(
     valid = np.isfinite(b1) & (b1 > 0)
     if anatomical is None:
         transform, similarity = np.eye(4), (math.nan, math.nan)
-        sentence = "The B1 scan has no anatomical image: it was aligned to the bSSFP scan by its header alone."
+        sentence = "The B1 scan has no anatomical image: it was aligned to this scan by its header alone."
     else:
         valid &= head_mask(anatomical)
         transform, similarity = _register_anatomical(
             anatomical, affine=b1_affine, target=target_magnitude, target_affine=target_affine
         )
         sentence = (
-            "The anatomical image of the B1 scan was registered rigidly to the mean bSSFP magnitude; their "
+            "The anatomical image of the B1 scan was registered rigidly to the mean magnitude of this scan; their "
             f"mutual information was {similarity[0]:.3f} before and is {similarity[1]:.3f} after."
         )
     if not valid.any():
@@ -134,7 +134,7 @@ def register_b1(
     extrapolated = 100.0 * float(np.mean(~measured[head]))
     if extrapolated > LARGEST_EXTRAPOLATION:
         raise RegistrationFailed(
-            f"the B1 scan covers only {100.0 - extrapolated:.0f} % of the head in the bSSFP scan (at least "
+            f"the B1 scan covers only {100.0 - extrapolated:.0f} % of the head in the other scan (at least "
             f"{100.0 - LARGEST_EXTRAPOLATION:.0f} % expected): it shows another place, or its orientation in the header is wrong"
         )
     size = "×".join(str(width) for width in window)
@@ -214,12 +214,12 @@ def _check_registration(
     distance = float(np.linalg.norm((transform @ centre - centre)[:3]))
     if distance > LARGEST_TRANSLATION:
         raise RegistrationFailed(
-            f"the registration of the B1 scan to the bSSFP scan moves the head by {distance:.0f} mm, "
+            f"the registration of the B1 scan to the other scan moves the head by {distance:.0f} mm, "
             f"expected at most {LARGEST_TRANSLATION:.0f} mm; check that both scans are of one session and "
             "the orientation of both"
         )
     if similarity[1] < 0.98 * similarity[0]:
         raise RegistrationFailed(
-            f"the registration of the B1 scan to the bSSFP scan lowered their mutual information from "
+            f"the registration of the B1 scan to the other scan lowered their mutual information from "
             f"{similarity[0]:.3f} to {similarity[1]:.3f}; check the anatomical image of the B1 scan"
         )

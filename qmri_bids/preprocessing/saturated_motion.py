@@ -277,7 +277,8 @@ def _align(
     rim = [names[index] for index in np.flatnonzero(believed & ~inner) if index != reference]
     if rim:
         sentences.append(
-            f"Little signal is left inside the head in volumes {', '.join(rim)}: they were aligned by the head with its scalp."
+            f"Volumes {', '.join(rim)} share too little with the others inside the head (next to no signal, or another contrast): "
+            "they were aligned by the head with its scalp."
         )
     if not believed.all():
         lost = ", ".join(names[index] for index in np.flatnonzero(~believed))

@@ -21,6 +21,9 @@ LARGEST_ROTATION = 45.0
 LEAST_COVERAGE = 0.5
 """A scan that covers less of the head than this shows another place."""
 
+LEAST_SIMILARITY = 0.1
+"""Mutual information [nat] below which two images share no head: 0.3 to 0.9 of two contrasts of one, 0.07 of a head and noise."""
+
 FEWEST_SLICES = 4
 """Fewer do not tell where they are: coordinates of the scanner are trusted then."""
 
@@ -68,8 +71,8 @@ def register_scans(
     ValueError
         If an image is not 3D or constant.
     RegistrationFailed
-        If the transform moves or turns the head further than a session explains, the mutual information falls, or the moving scan
-        covers less than half of the head in the fixed one.
+        If the transform moves or turns the head further than a session explains, the mutual information falls or is next to none,
+        or the moving scan covers less than half of the head in the fixed one.
     """
     for name, image in (("fixed", fixed), ("moving", moving)):
         if image.ndim != 3:
@@ -199,6 +202,11 @@ def _check(*, distance: float, angle: float, similarity: tuple[float, float], co
         raise RegistrationFailed(
             f"the registration of two scans lowered their mutual information from {similarity[0]:.3f} to {similarity[1]:.3f}; "
             "check that both show a head"
+        )
+    if similarity[1] < LEAST_SIMILARITY:
+        raise RegistrationFailed(
+            f"two scans share next to nothing after registration: their mutual information is {similarity[1]:.3f}, expected at "
+            f"least {LEAST_SIMILARITY}; check that both show a head, and the same place"
         )
     if covered < LEAST_COVERAGE:
         raise RegistrationFailed(

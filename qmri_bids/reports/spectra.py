@@ -17,12 +17,17 @@ Band = tuple[Values, Values, Values]
 Curves = tuple[Values, Values, Mapping[str, Values]]
 """Offsets [ppm], the whole fit there, and the line of each pool (its saturation), shape (M,) each."""
 
+LEAST_SHARE = 0.9
+"""A mean over fewer of the voxels would be that of those whose shift of water reaches the offset."""
+
 MOST_VOXELS = 2000
 """Voxels whose fitted curves are averaged at most."""
 
 
 def mean_spectrum(spectra: Values) -> Band:
-    """Return mean and quartiles over the voxels of a region; NaN where no voxel has a value.
+    """Return mean and quartiles over the voxels of a region; NaN where fewer than nine tenths of them have a value.
+
+    Voxels without any value do not count.
 
     Parameters
     ----------
@@ -31,9 +36,10 @@ def mean_spectrum(spectra: Values) -> Band:
     """
     spectra = np.asarray(spectra, dtype=np.float64)
     mean, lower, upper = (np.full(spectra.shape[1], np.nan) for _ in range(3))
+    spectra = spectra[np.isfinite(spectra).any(axis=1)]
     for column in range(spectra.shape[1]):
         finite = spectra[np.isfinite(spectra[:, column]), column]
-        if finite.size:
+        if finite.size and finite.size >= LEAST_SHARE * len(spectra):
             mean[column] = finite.mean()
             lower[column], upper[column] = np.percentile(finite, [25, 75])
     return mean, lower, upper

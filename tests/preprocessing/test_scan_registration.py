@@ -4,6 +4,7 @@ import pytest
 from qmri_bids.phantom.anatomy import build_head
 from qmri_bids.phantom.geometry import Grid, Pose
 from qmri_bids.phantom.tissues import Label
+from qmri_bids.preprocessing import scan_registration
 from qmri_bids.preprocessing.b1 import RegistrationFailed
 from qmri_bids.preprocessing.scan_registration import bring, register_scans
 
@@ -67,9 +68,31 @@ def test_thin_scan_is_placed_by_its_coordinates(fixed):
 
 def test_scan_of_another_place_is_refused(fixed):
     away = AFFINE.copy()
-    away[2, 3] += 130.0
-    with pytest.raises(RegistrationFailed, match=r"covers only|moves the head|lowered their mutual information"):
+    away[1, 3] += 170.0
+    with pytest.raises(RegistrationFailed, match=r"covers only|moves the head|mutual information"):
         register_scans(fixed, fixed_affine=AFFINE, moving=fixed, moving_affine=away)
+
+
+def test_noise_is_no_scan_of_the_head(fixed):
+    noise = np.abs(np.random.default_rng(3).standard_normal(SHAPE)).astype(np.float32)
+    with pytest.raises(RegistrationFailed, match="share next to nothing after registration"):
+        register_scans(fixed, fixed_affine=AFFINE, moving=noise, moving_affine=AFFINE)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"distance": 60.0}, "moves the head by 60 mm and 2°, expected at most 50 mm and 45°"),
+        ({"angle": 90.0}, "moves the head by 3 mm and 90°"),
+        ({"similarity": (0.5, 0.4)}, "lowered their mutual information from 0.500 to 0.400"),
+        ({"covered": 0.3}, "covers only 30 % of the head"),
+    ],
+)
+def test_failed_registrations_say_by_what_it_was_seen(found, message):
+    good = {"distance": 3.0, "angle": 2.0, "similarity": (0.3, 0.6), "covered": 1.0}
+    scan_registration._check(**good)
+    with pytest.raises(RegistrationFailed, match=message):
+        scan_registration._check(**(good | found))
 
 
 def test_bad_images_are_refused(fixed):

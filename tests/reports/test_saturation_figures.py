@@ -192,13 +192,21 @@ def line(amide: float = 0.05) -> NDArray[np.float64]:
 
 
 def test_mean_and_quartiles_leave_out_what_has_no_value() -> None:
-    spectra = np.arange(20.0).reshape(5, 4)
-    spectra[4, 1] = np.nan
+    spectra = np.arange(80.0).reshape(20, 4)
+    spectra[19, 1] = np.nan
     spectra[:, 3] = np.nan
     mean, lower, upper = mean_spectrum(spectra)
-    assert mean[:3] == pytest.approx([8.0, 7.0, 10.0])
-    assert (lower[0], upper[0]) == (4.0, 12.0)
+    assert mean[:3] == pytest.approx([38.0, 37.0, 40.0])
+    assert (lower[0], upper[0]) == (19.0, 57.0)
     assert np.isnan([mean[3], lower[3], upper[3]]).all()
+
+
+def test_no_mean_where_a_shift_decides_which_voxels_have_a_value() -> None:
+    spectra = np.ones((20, 2))
+    spectra[:3, 1] = np.nan
+    mean, _, _ = mean_spectrum(spectra)
+    assert mean[0] == 1.0
+    assert np.isnan(mean[1])
 
 
 def test_the_curves_are_those_of_the_fit() -> None:

@@ -1,0 +1,59 @@
+"""Reading series, and what tells their noise."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from qmri_bids.preprocessing.series_loading import load_series, noise_of_series
+
+RNG = np.random.default_rng(3)
+
+
+def write(path: Path, data: np.ndarray, affine: np.ndarray | None = None) -> Path:
+    nib.save(nib.Nifti1Image(data.astype(np.float32), np.eye(4) if affine is None else affine), path)
+    return path
+
+
+def test_files_follow_one_another_and_volumes_are_chosen(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.nii.gz", np.full((3, 4, 5), 1.0))
+    second = write(tmp_path / "b.nii.gz", np.stack([np.full((3, 4, 5), 2.0), np.full((3, 4, 5), 3.0)], axis=-1))
+    series, affine = load_series([first, second])
+    assert series[0, 0, 0].tolist() == [1.0, 2.0, 3.0]
+    assert (affine == np.eye(4)).all()
+    chosen, _ = load_series([first, second], volumes=[2, 0])
+    assert chosen[0, 0, 0].tolist() == [3.0, 1.0]
+
+
+def test_another_grid_is_refused(tmp_path: Path) -> None:
+    first = write(tmp_path / "a.nii.gz", np.ones((3, 4, 5)))
+    second = write(tmp_path / "b.nii.gz", np.ones((3, 4, 5)), np.diag([2.0, 1.0, 1.0, 1.0]))
+    with pytest.raises(ValueError, match=r"b\.nii\.gz: expected the grid of .*a\.nii\.gz"):
+        load_series([first, second])
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan])
+def test_what_is_no_magnitude_is_refused(tmp_path: Path, value: float) -> None:
+    data = np.ones((3, 4, 5))
+    data[1, 1, 1] = value
+    with pytest.raises(ValueError, match="expected magnitudes"):
+        load_series([write(tmp_path / "a.nii.gz", data)])
+
+
+def test_noise_of_a_head_with_edges() -> None:
+    """Edges make it too large, never too small."""
+    blocks = np.kron(RNG.uniform(0.5, 1.0, (8, 8, 8)), np.ones((5, 5, 5)))
+    head = np.zeros((48, 48, 48))
+    head[4:44, 4:44, 4:44] = gaussian_filter(blocks, 0.6)
+    noisy = np.abs(head + 0.01 * RNG.normal(size=head.shape))
+    found = noise_of_series(noisy[..., None])
+    assert found is not None
+    assert 0.009 < found < 0.03
+
+
+def test_a_small_head_tells_no_noise() -> None:
+    head = np.zeros((20, 20, 20))
+    head[6:14, 6:14, 6:14] = 1.0
+    assert noise_of_series(head[..., None] + 0.01) is None

@@ -1,0 +1,113 @@
+"""Which runs feed which, and what happens when one of them fails."""
+
+from pathlib import Path
+
+from qmri_bids.bids.plan import CycleFiles, PcBssfpRun, SessionPlan
+from qmri_bids.bids.saturation_plan import B0Source, CestRun
+from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.physics.saturation_presets import aptw_3t_000, mrf_mt
+from qmri_bids.workflows.base import _needs, _without_failed, init_qmri_wf, run_name
+from qmri_bids.workflows.method_steps import method_steps
+from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.planning import link_runs
+
+PROTOCOL = aptw_3t_000()
+
+
+def relaxation(acq: str = "pcbssfp") -> PcBssfpRun:
+    return PcBssfpRun(
+        entities={"sub": "01", "acq": acq},
+        suffix="VFA",
+        layout_kind="mag-phase",
+        files=CycleFiles(),
+        grid=(4, 4, 4),
+        protocol=BssfpProtocol.evenly_spaced(
+            number_of_cycles=4, repetition_time=5e-3, echo_time=2.5e-3, flip_angle=0.3, field_strength=3.0
+        ),
+        b1=None,
+        sources=(),
+        warnings=(),
+    )
+
+
+def series(acq: str, *, kind: str = "z-spectrum", protocol=PROTOCOL, b0: B0Source | None = None) -> CestRun:
+    number = protocol.number_of_images
+    return CestRun(
+        entities={"sub": "01", "acq": acq},
+        suffix="cest",
+        image=Path(f"sub-01_acq-{acq}_cest.nii.gz"),
+        grid=(4, 4, 4),
+        volumes=tuple(range(number)),
+        roles=("m0", *("cest",) * (number - 1)),
+        protocol=protocol,
+        kind=kind,
+        b0=b0,
+    )
+
+
+def wasabi_source(label: str) -> B0Source:
+    return B0Source(method="wasabi", run=label, sentence="from WASABI")
+
+
+def test_a_spectrum_gets_t1_of_its_session_and_says_which_of_several() -> None:
+    plan = SessionPlan(
+        subject="01", session=None, pcbssfp=(relaxation(), relaxation("pcbssfp2")), cest=(series("APTw"),)
+    )
+    (linked,) = link_runs([plan])
+    assert linked.cest[0].t1_run == "sub-01_acq-pcbssfp"
+    assert "the first of 2" in linked.cest[0].warnings[0]
+
+
+def test_without_relaxometry_there_is_no_t1() -> None:
+    (linked,) = link_runs([SessionPlan(subject="01", session=None, cest=(series("APTw"),))])
+    assert linked.cest[0].t1_run is None
+
+
+def test_a_fingerprint_is_left_alone_with_a_reason() -> None:
+    plan = SessionPlan(subject="01", session=None, cest=(series("MRF", kind="fingerprint", protocol=mrf_mt()),))
+    (linked,) = link_runs([plan])
+    assert not linked.cest
+    assert "fingerprint" in linked.notes[0]
+
+
+def test_a_spectrum_is_freed_of_runs_that_failed_and_says_so() -> None:
+    wasabi = series("WASABI", kind="wasabi")
+    run = series("APTw", b0=wasabi_source(wasabi.label))
+    assert _needs(run) == {"b0": wasabi.label}
+    freed = _without_failed(run, [wasabi, run])
+    assert isinstance(freed, CestRun)
+    assert freed.b0 is not None
+    assert freed.b0.method == "spectrum"
+    assert "since that run failed" in freed.warnings[-1]
+    assert _without_failed(wasabi, [wasabi]) is None
+
+
+def test_the_workflow_connects_maps_of_other_runs(tmp_path: Path) -> None:
+    wasabi = series("WASABI", kind="wasabi")
+    plan = SessionPlan(
+        subject="01",
+        session=None,
+        pcbssfp=(relaxation(),),
+        cest=(wasabi, series("APTw", b0=wasabi_source(wasabi.label))),
+    )
+    (linked,) = link_runs([plan])
+    workflow = init_qmri_wf(
+        runs=linked.runs,
+        options=ProcessingOptions(estimator="ml"),
+        bids_dir=tmp_path,
+        output_dir=tmp_path / "out",
+        work_dir=tmp_path / "work",
+    )
+    spectrum = workflow.get_node(run_name(linked.cest[1]))
+    sources = {source.name for source, _ in workflow._graph.in_edges(spectrum)}
+    assert sources == {run_name(wasabi), run_name(linked.pcbssfp[0])}
+
+
+def test_each_sentence_of_the_methods_stands_once() -> None:
+    plan = SessionPlan(subject="01", session=None, cest=(series("APTw"), series("APTw2")))
+    steps = method_steps(plan.runs, ProcessingOptions(estimator="pinn"))
+    assert len(steps) == len({str(step) for step in steps})
+    keys = [step if isinstance(step, str) else step[0] for step in steps]
+    assert keys.count("cest_acquisition") == 2
+    assert keys.count("zspectrum_correction") == 1
+    assert "lorentzian_left_out" in keys  # ±4 ppm do not tell the line of MT
