@@ -132,8 +132,8 @@ def wassr_maps(
     signal, protocol, noise, threads
         As of `wasabi_maps`.
     roles
-        "m0", "wassr" or "cest" of every volume; those of "wassr" count, or those of "cest" where there are none. Unsaturated volumes
-        are not needed.
+        "m0", "wassr" or "cest" of every volume; those of "wassr" count, or those of "cest" where there are none. Unsaturated
+        volumes are not needed.
 
     Raises
     ------

@@ -165,7 +165,7 @@ def _gauss_newton_step(
     inside = np.logical_and.reduce([within for _, _, within in sampled])
     if np.count_nonzero(inside) < 1000:
         raise ValueError(
-            f"only {np.count_nonzero(inside)} voxels of the head lie inside all phase cycles, expected "
+            f"only {np.count_nonzero(inside)} voxels of the head lie inside all volumes, expected "
             "at least 1000; the motion is larger than the field of view or the images hold no head"
         )
     weights, precision = _robust_precision(values, inside)

@@ -222,7 +222,9 @@ def _acquisition(run: SaturationRun) -> dict[str, Any]:
         return content
     if isinstance(run, MtsRun):
         return {
+            "WeightingOfImages": ["PD", "T1", "MT"],
             "FlipAngle": [round(radians_to_degrees(each.flip_angle), 6) for each in run.protocols],
-            "RepetitionTimeExcitation": [each.repetition_time for each in run.protocols],
+            # BIDS takes one number under RepetitionTimeExcitation.
+            "RepetitionTimeExcitationOfImages": [each.repetition_time for each in run.protocols],
         }
     return {}
