@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata, protocol_metadata
 from qmri_bids.bids.saturation_plan import CestRun, MtsRun, SaturationRun
@@ -144,7 +146,8 @@ def write_saturation(
         if name in results.stdev:
             label = None if desc is None else f"{desc}std"
             add(f"{output}_std", how.convert(results.stdev[name]), desc=label, **metadata)
-    add("residual", results.arrays["residual"], sources=sources + others)
+    if np.isfinite(results.arrays["residual"]).any():  # one image for every unknown leaves none
+        add("residual", results.arrays["residual"], sources=sources + others)
     add("quality_mask", results.arrays["status"], sources=sources + others)
     add("brain_mask", results.mask)
     if "off_resonance" in results.maps:
