@@ -35,6 +35,13 @@ NEAR_WATER = 50.0
 """Median distance of offsets from water beyond which they must be in another unit [ppm]."""
 
 
+NARROWEST = 0.5
+"""A spectrum whose farthest offset is nearer to water must be in another unit [ppm]."""
+
+LONG_STRONG = 1.0
+"""A single block as long [s], above `WASABI_WEAKEST`, around water alone is a WASABI pulse in milliseconds."""
+
+
 def kind_of(images: Sequence[SaturatedImage], roles: Sequence[VolumeRole], *, suffix: str, file: str) -> CestKind:
     """Return what a series is good for.
 
@@ -69,6 +76,22 @@ def kind_of(images: Sequence[SaturatedImage], roles: Sequence[VolumeRole], *, su
             found=f"a median distance of {distances[len(distances) // 2]:g} ppm: are they in Hz?",
             advice="State offsets in Hz as SaturationFrequencyOffset or offset_hz.",
         )
+    if distances[-1] < NARROWEST:
+        raise refuse(
+            file=file,
+            key="offsets",
+            expected=f"offsets that reach {NARROWEST:g} ppm from water or further",
+            found=f"{distances[-1]:.3g} ppm at most: are they in ppm where Hz is stated?",
+            advice="State offsets in ppm as SaturationOffset or offset_ppm.",
+        )
+    if distances[-1] <= WASSR_RANGE and all(_is_long_and_strong(train) for train in trains):
+        raise refuse(
+            file=file,
+            key="SaturationDuration",
+            expected=f"a block of {WASABI_LONGEST:g} s or less around water alone (WASABI), or offsets beyond ±{WASSR_RANGE:g} ppm",
+            found=f"a block of {trains[0].pulse.duration:g} s within ±{distances[-1]:g} ppm: is it in ms?",
+            advice="State durations in seconds.",
+        )
     kind: CestKind
     if all(_turns_water(train) for train in trains) and _is_one(powers):
         kind, name, needed = "wasabi", "WASABI (short blocks)", WASABI_OFFSETS
@@ -99,6 +122,15 @@ def _turns_water(train: Saturation) -> bool:
         train.number == 1
         and len(train.pulse.segments) == 1
         and train.pulse.duration <= WASABI_LONGEST
+        and train.b1_rms > WASABI_WEAKEST
+    )
+
+
+def _is_long_and_strong(train: Saturation) -> bool:
+    return (
+        train.number == 1
+        and len(train.pulse.segments) == 1
+        and train.pulse.duration >= LONG_STRONG
         and train.b1_rms > WASABI_WEAKEST
     )
 

@@ -274,6 +274,8 @@ def _check_saturation(parser: argparse.ArgumentParser, options: argparse.Namespa
     for offset in options.mtrasym_offsets:
         if not 0.0 < offset < 1000.0:
             parser.error(f"--mtrasym-offsets must be positive, in ppm (both sides are meant), found {offset:g}")
+    if options.lorentzian_pools is not None and len(set(options.lorentzian_pools)) < len(options.lorentzian_pools):
+        parser.error(f"--lorentzian-pools must name each pool once, found {' '.join(options.lorentzian_pools)}")
     if options.lorentzian_pools is not None and "water" not in options.lorentzian_pools:
         parser.error(
             f"--lorentzian-pools must hold water, whose line all others stand on, found {' '.join(options.lorentzian_pools)}"

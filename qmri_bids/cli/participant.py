@@ -9,6 +9,7 @@ import logging
 import platform
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.write import write_text
 from qmri_bids.reports.content import RunReport, SubjectReport
-from qmri_bids.reports.methods import citation_bibtex, citation_markdown, methods_text
+from qmri_bids.reports.methods import Step, citation_bibtex, citation_markdown, methods_text
 from qmri_bids.reports.render import write_report
 from qmri_bids.workflows.base import RUN_KINDS, Run, RunOutcome, process_runs
 from qmri_bids.workflows.method_steps import method_steps
@@ -45,12 +46,15 @@ class ParticipantResult:
         Of every run that was not.
     report
         The report.
+    steps
+        Sentences of the methods for the runs that were processed.
     """
 
     subject: str
     outcomes: tuple[RunOutcome, ...]
     refusals: tuple[Refusal, ...]
     report: Path
+    steps: tuple[Step, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -111,10 +115,8 @@ def process_participant(
         else ()
     )
     _log_decisions(outcomes)
-    text, references = methods_text(method_steps(runs, processing))
-    logs = options.output_dir / "logs"
-    write_text(logs / "CITATION.md", citation_markdown(text, references))
-    write_text(logs / "CITATION.bib", citation_bibtex(references))
+    steps = method_steps([outcome.run for outcome in outcomes if outcome.report is not None], processing)
+    text, references = methods_text(steps)
     failed = any(outcome.report is None for outcome in outcomes)
     report = SubjectReport(
         participant=subject,
@@ -138,7 +140,26 @@ def process_participant(
     )
     lock.close()
     path = write_report(report, options.output_dir / f"sub-{subject}.html")
-    return ParticipantResult(subject=subject, outcomes=outcomes, refusals=refusals, report=path)
+    return ParticipantResult(subject=subject, outcomes=outcomes, refusals=refusals, report=path, steps=tuple(steps))
+
+
+def write_citation(results: Sequence[ParticipantResult], *, output_dir: Path) -> None:
+    """Write the methods text of all participants of a call with its references; each sentence stands once.
+
+    Parameters
+    ----------
+    results
+        Of `process_participant`.
+    output_dir
+        Root of the derivatives.
+    """
+    steps: list[Step] = []
+    for step in (step for result in results for step in result.steps):
+        if step not in steps:
+            steps.append(step)
+    text, references = methods_text(steps)
+    write_text(output_dir / "logs" / "CITATION.md", citation_markdown(text, references))
+    write_text(output_dir / "logs" / "CITATION.bib", citation_bibtex(references))
 
 
 def _lock(work_dir: Path) -> IO[str]:

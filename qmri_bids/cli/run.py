@@ -173,7 +173,7 @@ def _nothing_found(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) 
 
 def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
     from qmri_bids.bids.description import write_bidsignore, write_dataset_description
-    from qmri_bids.cli.participant import process_participant
+    from qmri_bids.cli.participant import process_participant, write_citation
     from qmri_bids.cli.summary import summary_table
 
     for folder in (options.output_dir, options.work_dir):
@@ -202,6 +202,7 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
         results.append(result)
         if options.stop_on_first_crash and result.failed:
             break
+    write_citation(results, output_dir=options.output_dir)
     print(summary_table(results))
     return FAILED if any(result.failed or result.refusals for result in results) else DONE
 

@@ -192,7 +192,7 @@ def _noise(signal: NDArray[np.floating], *, layout: SeriesLayout, noise: float |
     """Return the noise of a volume, and a sentence."""
     if noise is None:
         return series_noise(signal, layout=layout)
-    return float(noise), f"The standard deviation of one volume, {noise:.4g}, was given."
+    return float(noise), f"Standard deviations follow from a noise of {noise:.4g} in one volume."
 
 
 def _maps(

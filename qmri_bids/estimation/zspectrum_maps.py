@@ -177,7 +177,7 @@ def zspectrum_maps(
     if noise is None:
         sigma, sentence = series_noise(signal, layout=layout)
     else:
-        sigma, sentence = float(noise), f"The standard deviation of one volume, {noise:.4g}, was given."
+        sigma, sentence = float(noise), f"Standard deviations follow from a noise of {noise:.4g} in one volume."
     some = spectra(some_voxels(signal), layout=layout, noise=sigma).values
     curve = spectrum_smoothing(some, offsets=layout.offsets)
     shift = find_water_shift(

@@ -120,6 +120,11 @@ def plan_spectrum(
             raise ValueError(
                 f"{number} offsets cannot tell the {parameters} parameters of the pools {', '.join(chosen)}; name fewer pools"
             )
+        if "MT" in chosen and not (low <= -FAR_OFFSET and high >= FAR_OFFSET):
+            warnings.append(
+                f"THE LORENTZIAN LINES CANNOT BE TOLD APART: offsets from {low:g} to {high:g} ppm do not tell the broad line of "
+                "MT; the amplitudes are a matter of the bounds. The fit was made because it was asked for."
+            )
         decisions.append(
             f"Lorentzian lines were fitted to {', '.join(chosen)}, as asked for."
             if chosen

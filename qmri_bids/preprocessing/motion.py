@@ -101,7 +101,7 @@ def correct_motion(
     magnitude = np.abs(cycles).astype(np.float32)
     head = head_mask(magnitude.mean(axis=3))
     with deterministic_pool(processes=processes) as pool:
-        start = _register_to_reference(magnitude, affine=affine, reference=reference, pool=pool)
+        start = register_to_reference(magnitude, affine=affine, reference=reference, pool=pool)
         transforms, sentence = _refine(
             magnitude, affine=affine, start=start, reference=reference, head=head, threads=processes
         )
@@ -168,7 +168,7 @@ def _centre_of_mass(magnitude: NDArray[np.floating], *, affine: NDArray[np.float
     return np.asarray(affine)[:3, :3] @ np.asarray(center_of_mass(magnitude)) + np.asarray(affine)[:3, 3]
 
 
-def _register_to_reference(
+def register_to_reference(
     magnitude: NDArray[np.float32], *, affine: NDArray[np.floating], reference: int, pool: ProcessPoolExecutor
 ) -> NDArray[np.float64]:
     """Return the transforms of all magnitudes to one of them, shape (N, 4, 4)."""

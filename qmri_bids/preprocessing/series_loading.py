@@ -39,7 +39,7 @@ def load_series(
     Raises
     ------
     ValueError
-        If the grids differ, or a value is negative or not finite.
+        If the grids differ, or a volume is constant or has a value that is negative or not finite.
     """
     import nibabel as nib
 
@@ -52,13 +52,38 @@ def load_series(
             affine = np.asarray(image.affine, dtype=np.float64)
         elif data.shape[:3] != parts[0].shape[:3] or not np.allclose(image.affine, affine, atol=1e-3):
             raise ValueError(f"{path}: expected the grid of {paths[0]}, found another; scan both on one grid")
-        if not np.all(np.isfinite(data)) or data.min() < 0.0:
-            raise ValueError(f"{path}: expected magnitudes, found values that are negative or not finite")
+        for index in range(data.shape[3]):
+            _check_volume(data[..., index], name=f"{path}: volume {index + 1}")
         parts.append(data)
     if affine is None:
         raise ValueError("a series needs at least one file, found none")
     series = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=3)
     return (series if volumes is None else np.ascontiguousarray(series[..., list(volumes)])), affine
+
+
+def _check_volume(volume: NDArray[np.float32], *, name: str) -> None:
+    """Refuse what is no magnitude image.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite or negative, or all are equal.
+    """
+    broken = int(np.count_nonzero(~np.isfinite(volume)))
+    if broken:
+        raise ValueError(
+            f"{name}: expected magnitudes, found {broken} values that are NaN or infinite; set them to 0, or leave the volume out "
+            "(valid 0 in its table)"
+        )
+    if volume.min() < 0.0:
+        raise ValueError(
+            f"{name}: expected magnitudes, found negative values down to {volume.min():g}; give the magnitude image, not a real "
+            "part or a phase"
+        )
+    if not np.ptp(volume) > 0.0:
+        raise ValueError(
+            f"{name}: expected an image, found {volume.flat[0]:g} everywhere; leave the volume out, or restore it"
+        )
 
 
 def noise_of_series(volumes: NDArray[np.floating]) -> float | None:

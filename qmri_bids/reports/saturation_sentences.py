@@ -22,11 +22,14 @@ SATURATION_SENTENCES: dict[str, Sentence] = {
     ),
     # {preset}: name in the sequence library.
     "cest_preset": _cest("The saturation is that of {preset} of the pulseq-CEST library [herz2021]."),
-    # {reference}: "the mean of the M0 images".
     "cest_motion": _cest(
-        "The images of the series, whose contrast changes with the offset, were rigidly registered to {reference} with ANTs "
-        "[avants2011]; where saturation left too little signal for that, motion was taken from neighbouring images. "
-        "Motion is summarised as framewise displacement [power2012]."
+        "The images of the series, whose contrast changes with the offset, were aligned rigidly and jointly on their edges, with "
+        "the brightest saturated image as reference; where saturation left too little signal inside the head, by the head with its "
+        "scalp. Motion is summarised as framewise displacement [power2012]."
+    ),
+    "cest_fringe_motion": _cest(
+        "The images of the B0 series, in which fringes move with the offset, were rigidly registered to the first image without "
+        "saturation by mutual information with ANTs [avants2011]."
     ),
     "cest_no_motion": _cest("Motion between the images of the series was not corrected."),
     # {m0}: "the mean of 2 M0 images", "a line through the M0 images before and after".

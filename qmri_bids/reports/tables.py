@@ -15,6 +15,9 @@ from qmri_bids.reports.status_styles import STATUS_STYLES
 from qmri_bids.reports.styles import find_style
 from qmri_bids.units import metres_to_millimetres
 
+B1_RANGE = (0.5, 1.5)
+"""Actual over nominal B1 that heads have."""
+
 GOOD_SHARE, USABLE_SHARE = 0.95, 0.80
 """Share of voxels with a value from which a run is good, and below which it is bad."""
 
@@ -118,6 +121,23 @@ def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: fl
         level=level,
         explanation=f"Good below half a voxel ({500 * voxel_size:.2f} mm), bad from two voxels "
         f"({2000 * voxel_size:.2f} mm); the motion shown is corrected.",
+    )
+
+
+def b1_check(b1: NDArray[np.floating]) -> Check:
+    """Return the traffic light of the range of B1.
+
+    Parameters
+    ----------
+    b1
+        Actual over nominal flip angle in the brain, any shape; NaN is left out.
+    """
+    low, high = (float(each) for each in np.nanpercentile(b1, (2, 98)))
+    return Check(
+        name="B1",
+        value=f"{100 * low:.0f} to {100 * high:.0f} % of nominal",
+        level=Level.GOOD if low >= B1_RANGE[0] and high <= B1_RANGE[1] else Level.CHECK,
+        explanation=f"2nd to 98th percentile in the brain; good within {100 * B1_RANGE[0]:.0f} to {100 * B1_RANGE[1]:.0f} %.",
     )
 
 

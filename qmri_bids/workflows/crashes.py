@@ -46,10 +46,12 @@ def _read(path: Path) -> Crash:
     node = found.group(1) if found else path.stem
     step = node.rsplit(".", 1)[-1]
     errors = re.findall(
-        r"^[\t ]*((?:\w+\.)*(\w*(?:Error|Exception|Failed|Interrupt|Pool|Supported))\b:? ?.*)$",
+        r"^[\t ]*((?:\w+\.)*(\w*(?:Error|Exception|Failed|Found|Interrupt|Pool|Supported))\b:? ?.*)$",
         text,
         re.MULTILINE,
     )
+    # What the engine raises around it says nothing.
+    errors = [each for each in errors if each[1] != "NodeExecutionError"] or errors
     message, kind = errors[-1] if errors else ("the engine gave no reason", "")
     return Crash(
         node=node,

@@ -96,7 +96,7 @@ def _mt_motion(reference: str, options: ProcessingOptions) -> list[Step]:
 def _cest_motion(run: CestRun, options: ProcessingOptions) -> list[Step]:
     if "motion" in options.ignore:
         return ["cest_no_motion"]
-    return [("cest_motion", {"reference": "the first M0 image" if "m0" in run.roles else "the first image"})]
+    return ["cest_fringe_motion" if run.kind in ("wasabi", "wassr") else "cest_motion"]
 
 
 def _cest_maps(run: CestRun, options: ProcessingOptions) -> list[Step]:
@@ -109,13 +109,13 @@ def _cest_maps(run: CestRun, options: ProcessingOptions) -> list[Step]:
     if run.b0 is not None:
         fieldmap = "" if run.b0.fieldmap is None else run.b0.fieldmap.name
         steps.append(("b0_fieldmap", {"source": fieldmap}) if run.b0.method == "fieldmap" else f"b0_{run.b0.method}")
-    steps += [
-        "zspectrum_correction",
-        ("mtr_asymmetry", {"offsets": _listed([f"{each:g}" for each in options.asymmetry])}),
-    ]
+    steps.append("zspectrum_correction")
     offsets = [
         each for each, role in zip(run.protocol.offsets, run.roles, strict=True) if role == "cest" and each is not None
     ]
+    asymmetry = [f"{each:g}" for each in options.asymmetry if min(offsets) <= -each and each <= max(offsets)]
+    if asymmetry:
+        steps.append(("mtr_asymmetry", {"offsets": _listed(asymmetry)}))
     pools = options.pools or automatic_pools(offsets)
     if not pools:
         return [*steps, ("lorentzian_left_out", {"reason": f"the offsets reach {max(offsets):g} ppm only"})]

@@ -21,7 +21,7 @@ from qmri_bids.reports.figures import (
     quality_figure,
     registration_figure,
 )
-from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
+from qmri_bids.reports.tables import b1_check, convergence_check, motion_check, quality_rows, statistics_rows
 from qmri_bids.units import millimetres_to_metres
 from qmri_bids.workflows.results import MAPS, POSTERIOR, RunResults
 
@@ -92,9 +92,6 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
             )
         )
     else:
-        inside = results.b1[results.mask]
-        low, high = (float(each) for each in np.nanpercentile(inside, (2, 98)))
-        plausible = low >= 0.5 and high <= 1.5
         if results.b1_registration is not None:
             missing = 100.0 * float(np.mean(~results.b1_registration["measured"][results.mask]))
             checks.append(
@@ -105,14 +102,7 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
                     explanation="Elsewhere B1 is extrapolated; good from 90 %. Look at the registration below.",
                 )
             )
-        checks.append(
-            Check(
-                name="B1",
-                value=f"{100 * low:.0f} to {100 * high:.0f} % of nominal",
-                level=Level.GOOD if plausible else Level.CHECK,
-                explanation="2nd to 98th percentile in the brain; good within 50 to 150 %.",
-            )
-        )
+        checks.append(b1_check(results.b1[results.mask]))
     return tuple(checks)
 
 

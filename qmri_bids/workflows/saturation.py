@@ -75,6 +75,7 @@ class _Parts:
             if isinstance(run, CestRun):
                 self.motion.inputs.protocol = run.protocol
                 self.motion.inputs.roles = list(run.roles)
+                self.motion.inputs.kind = run.kind
             self.workflow.connect(self.load, "series", self.motion, "series")
             for node in (self.write, self.describe):
                 self.workflow.connect(self.motion, "motion", node, "motion")

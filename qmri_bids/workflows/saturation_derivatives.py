@@ -12,6 +12,7 @@ import numpy as np
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata, protocol_metadata
 from qmri_bids.bids.saturation_plan import CestRun, MtsRun, SaturationRun
+from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.units import fraction_to_percent, radians_to_degrees
@@ -123,13 +124,14 @@ def write_saturation(
         The files written, sidecars left out.
     """
     sources = [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.paths]
-    others = _other_sources(run, bids_dir=bids_dir)
+    others = [*_other_sources(run, bids_dir=bids_dir), *_maps_of_other_runs(run, output_dir=output_dir)]
     acquisition = _acquisition(run)
     written: list[Path] = []
 
     def add(output: str, array: Any, *, desc: str | None = None, **metadata: Any) -> None:
         path = output_path(output_dir, entities=run.entities, output=output, desc=desc)
         extra = {**acquisition, **metadata.pop("extra", {})}
+        extra = {key: value for key, value in extra.items() if value is not None}
         known: dict[str, Any] = {"sources": sources, "extra": extra}
         content = map_metadata(output, **known | metadata)
         written.append(write_map(path, array, affine=results.affine, metadata=content))
@@ -158,7 +160,12 @@ def write_saturation(
             "corrected_cest",
             results.series_of_voxels("corrected"),
             sources=sources + others,
-            extra={"SaturationOffset": [round(float(each), 6) for each in results.arrays["offsets"]]},
+            # One volume an offset, not an image: lists of the series do not belong to it.
+            extra={
+                "SaturationOffset": [round(float(each), 6) for each in results.arrays["offsets"]],
+                "SaturationB1RMS": None,
+                "RecoveryTime": None,
+            },
         )
     if results.tissue is not None:
         add("tissue", results.tissue, sources=sources + others)
@@ -190,8 +197,11 @@ def write_saturation(
 def _output_of(name: str, run: SaturationRun) -> tuple[str, str | None, MapOutput]:
     """Return the row in `data/outputs.json`, the label of `desc` where the row does not state it, and how a map was made."""
     if name == "off_resonance":
-        method = run.b0.method if isinstance(run, CestRun) and run.b0 is not None else getattr(run, "kind", "")
+        b0 = run.b0 if isinstance(run, CestRun) else None
+        method = b0.method if b0 is not None else getattr(run, "kind", "")
         algorithm, references = OFF_RESONANCE.get(method, OFF_RESONANCE["spectrum"])
+        if b0 is not None and b0.run is not None:
+            algorithm = f"The B0 map of {b0.run} ({algorithm}), brought to this scan"
         return "fieldmap", None, MapOutput(output="fieldmap", algorithm=algorithm, references=references)
     family, _, of = name.partition("_")
     how = MAP_OUTPUTS[family]
@@ -212,6 +222,18 @@ def _other_sources(run: SaturationRun, *, bids_dir: Path) -> list[str]:
     if isinstance(run, CestRun) and run.b0 is not None:
         paths += [run.b0.fieldmap, run.b0.magnitude]
     return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in paths if path is not None]
+
+
+def _maps_of_other_runs(run: SaturationRun, *, output_dir: Path) -> list[str]:
+    """Return the maps of other runs that were used, as files of the derivatives."""
+    if not isinstance(run, CestRun):
+        return []
+    used = {"T1map": run.t1_run, "fieldmap": None if run.b0 is None else run.b0.run}
+    return [
+        bids_uri(output_path(output_dir, entities=parse_name(Path(label)).entities, output=output), root=output_dir)
+        for output, label in used.items()
+        if label is not None
+    ]
 
 
 def _acquisition(run: SaturationRun) -> dict[str, Any]:

@@ -146,10 +146,12 @@ class EstimateZSpectrum(SimpleInterface):
         if t1 is not None:
             maps["T1"] = (t1, t1_stdev)
         extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.corrected}
+        # Without a fit there is no model that could leave a residual.
+        residual = found.residual if found.fitted is not None else np.full_like(found.residual, np.nan)
         if found.fitted is not None and found.parameters is not None:
             extra |= {"fitted": found.fitted, "parameters": found.parameters, "pools": np.array(found.pools)}
         self._results["estimate"] = voxels.save(
-            Path(runtime.cwd) / "estimate.npz", maps=maps, residual=found.residual, status=found.status, **extra
+            Path(runtime.cwd) / "estimate.npz", maps=maps, residual=residual, status=found.status, **extra
         )
         voxels.decisions += said
         self._results["decisions"] = [*voxels.decisions, *found.decisions]
@@ -206,7 +208,7 @@ class EstimateMtr(SimpleInterface):
             status=found.status,
         )
         self._results["decisions"] = voxels.decisions
-        self._results["warnings"] = []
+        self._results["warnings"] = _exchanged(found.values["MTR"], "MTR", "mt-on and mt-off")
         return runtime
 
 
@@ -249,8 +251,18 @@ class EstimateMtsat(SimpleInterface):
             status=found.status,
         )
         self._results["decisions"] = voxels.decisions
-        self._results["warnings"] = []
+        self._results["warnings"] = _exchanged(
+            found.values["MTsat"], "MT saturation", "the images with and without MT pulse"
+        )
         return runtime
+
+
+def _exchanged(values: NDArray[np.floating], name: str, images: str) -> list[str]:
+    """Return a warning where a map is negative as a whole: an MT pulse takes signal away."""
+    median = float(np.nanmedian(values)) if np.isfinite(values).any() else 0.0
+    if median >= 0.0:
+        return []
+    return [f"THE MEDIAN OF {name} IS NEGATIVE ({100.0 * median:.0f} %), which no tissue has: are {images} exchanged?"]
 
 
 def _volumes_of(path: Path) -> int:

@@ -62,9 +62,14 @@ class LoadSeries(SimpleInterface):
         return runtime
 
 
+FRINGED = ("wasabi", "wassr")
+"""Kinds of runs whose volumes differ by patterns that move with the offset."""
+
+
 class _AlignSeriesInput(BaseInterfaceInputSpec):
     protocol = traits.Any(desc="SaturationProtocol of a long series; none of a few images of different contrast")
     roles = traits.List(traits.Str, desc="what each volume of the protocol is")
+    kind = traits.Str("", usedefault=True, desc="kind of the CEST run")
     series = File(exists=True, mandatory=True, desc="magnitudes as scanned, 4D")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
 
@@ -83,10 +88,14 @@ class AlignSeries(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.saturated_motion import correct_saturated_motion
-        from qmri_bids.preprocessing.scan_series import align_scans
+        from qmri_bids.preprocessing.scan_series import align_fringes, align_scans
 
         series, affine = load_volume(self.inputs.series)
-        if isdefined(self.inputs.protocol):
+        if self.inputs.kind in FRINGED:
+            roles = list(self.inputs.roles)
+            reference = roles.index("m0") if "m0" in roles else int(np.argmax(series.mean(axis=(0, 1, 2))))
+            result = align_fringes(series, affine=affine, reference=reference, processes=self.inputs.processes)
+        elif isdefined(self.inputs.protocol):
             protocol = self.inputs.protocol
             power = tuple(0.0 if each.saturation is None else each.saturation.b1_rms for each in protocol.images)
             result = correct_saturated_motion(
@@ -189,7 +198,7 @@ class BringMaps(SimpleInterface):
             moving, moving_affine = load_volume(self.inputs.magnitude)
             found = register_scans(reference, fixed_affine=affine, moving=moving, moving_affine=moving_affine)
             transform, similarity = found.transform, found.similarity
-            decisions += found.decisions
+            decisions += [f"The scan that gave {' and '.join(self.inputs.names)}: {each}" for each in found.decisions]
             aligned = resample(
                 np.asarray(moving, dtype=np.float32),
                 affine=moving_affine,
@@ -237,7 +246,6 @@ TISSUE_CONTRASTS: Mapping[str, tuple[int, int, int]] = {
     "T1": (WHITE, GREY, FLUID),
     "amplitude_MT": (FLUID, GREY, WHITE),
     "MTsat": (FLUID, GREY, WHITE),
-    "MTR": (FLUID, GREY, WHITE),
 }
 """Maps that tell tissues apart, the best first, with the labels in ascending order of the map."""
 
@@ -258,7 +266,7 @@ class ClassifyTissue(SimpleInterface):
         if name is None or values is None:
             self._results["tissue"] = None
             self._results["decisions"] = [
-                f"Tissues were not told apart: none of the maps {', '.join(TISSUE_CONTRASTS)} is there."
+                "Tissues were not told apart: there is no map of T1, MT saturation or the Lorentzian line of MT."
             ]
             return runtime
         labels, decisions = tissue_classes(values, affine=affine, mask=mask > 0, ascending=TISSUE_CONTRASTS[name])

@@ -22,7 +22,7 @@ from qmri_bids.reports.figures import (
     wasabi_figure,
 )
 from qmri_bids.reports.spectra import Curves, mean_curves, mean_spectrum
-from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
+from qmri_bids.reports.tables import b1_check, convergence_check, motion_check, quality_rows, statistics_rows
 from qmri_bids.reports.wasabi_figures import example_voxels
 from qmri_bids.units import millimetres_to_metres
 from qmri_bids.workflows.saturation_interfaces import FLUID, GREY, WHITE
@@ -109,6 +109,18 @@ def _checks(results: SaturationResults, *, run: SaturationRun, quality: tuple) -
         yield motion_check(
             results.motion["framewise_displacement"], voxel_size=millimetres_to_metres(smallest), noun="volume"
         )
+    for name, what in (("MTR", "MTR"), ("MTsat", "MT saturation")):
+        values = results.maps.get(name)
+        if values is not None and np.isfinite(values).any() and np.nanmedian(values) < 0.0:
+            yield Check(
+                name=what,
+                value="negative",
+                level=Level.BAD,
+                explanation="An MT pulse takes signal away: are the images with and without it exchanged?",
+            )
+    b1 = results.maps.get("b1", results.b1)
+    if b1 is not None and np.isfinite(b1[results.mask]).any():
+        yield b1_check(b1[results.mask])
     if isinstance(run, MtsRun) and results.b1 is None:
         yield Check(
             name="B1",

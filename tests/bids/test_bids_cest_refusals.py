@@ -308,3 +308,24 @@ def test_pulseq_file_of_another_sequence(empty: Any, monkeypatch: pytest.MonkeyP
     empty.cest(shape=(6, 5, 4, 34))
     empty.json(empty.root / SIDECAR, scalars)
     check(refusal(empty), "SaturationDuration: expected the saturation that code/apt.seq plays, 2 s, found 1 s")
+
+
+def test_spectrum_in_another_unit_is_refused() -> None:
+    from qmri_bids.bids.cest_kind import kind_of
+    from qmri_bids.bids.refusal import RefusedError
+    from qmri_bids.physics.saturation import Pulse, Saturation
+    from qmri_bids.physics.saturation_presets import z_spectrum
+
+    def kind(offsets: list[float], duration: float) -> str:
+        train = Saturation(pulse=Pulse.block(amplitude=2e-6, duration=duration))
+        images = z_spectrum(train, offsets, recovery=3.0).images
+        return kind_of(images, ("m0", *("cest",) * len(offsets)), suffix="cest", file="sub-01_cest.json")
+
+    spread = [-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0]
+    assert kind([2.0 * each for each in spread], 2.0) == "z-spectrum"
+    with pytest.raises(RefusedError, match=r"offsets: expected offsets that reach 0\.5 ppm .* found 0\.02 ppm at most"):
+        kind([0.01 * each for each in spread], 2.0)
+    with pytest.raises(
+        RefusedError, match=r"SaturationDuration: expected .* found a block of 5 s within ±2 ppm: is it in ms"
+    ):
+        kind(spread, 5.0)

@@ -12,14 +12,21 @@ from qmri_bids.preprocessing.series_loading import load_series, noise_of_series
 RNG = np.random.default_rng(3)
 
 
+def grid(value: float) -> np.ndarray:
+    """An image that is not constant, with this value in its first voxel."""
+    data = np.full((3, 4, 5), value)
+    data[-1] = 7.0
+    return data
+
+
 def write(path: Path, data: np.ndarray, affine: np.ndarray | None = None) -> Path:
     nib.save(nib.Nifti1Image(data.astype(np.float32), np.eye(4) if affine is None else affine), path)
     return path
 
 
 def test_files_follow_one_another_and_volumes_are_chosen(tmp_path: Path) -> None:
-    first = write(tmp_path / "a.nii.gz", np.full((3, 4, 5), 1.0))
-    second = write(tmp_path / "b.nii.gz", np.stack([np.full((3, 4, 5), 2.0), np.full((3, 4, 5), 3.0)], axis=-1))
+    first = write(tmp_path / "a.nii.gz", grid(1.0))
+    second = write(tmp_path / "b.nii.gz", np.stack([grid(2.0), grid(3.0)], axis=-1))
     series, affine = load_series([first, second])
     assert series[0, 0, 0].tolist() == [1.0, 2.0, 3.0]
     assert (affine == np.eye(4)).all()
@@ -28,18 +35,24 @@ def test_files_follow_one_another_and_volumes_are_chosen(tmp_path: Path) -> None
 
 
 def test_another_grid_is_refused(tmp_path: Path) -> None:
-    first = write(tmp_path / "a.nii.gz", np.ones((3, 4, 5)))
-    second = write(tmp_path / "b.nii.gz", np.ones((3, 4, 5)), np.diag([2.0, 1.0, 1.0, 1.0]))
+    first = write(tmp_path / "a.nii.gz", grid(1.0))
+    second = write(tmp_path / "b.nii.gz", grid(1.0), np.diag([2.0, 1.0, 1.0, 1.0]))
     with pytest.raises(ValueError, match=r"b\.nii\.gz: expected the grid of .*a\.nii\.gz"):
         load_series([first, second])
 
 
-@pytest.mark.parametrize("value", [-1.0, np.nan])
-def test_what_is_no_magnitude_is_refused(tmp_path: Path, value: float) -> None:
-    data = np.ones((3, 4, 5))
+@pytest.mark.parametrize(("value", "found"), [(-1.0, "negative values down to -1"), (np.nan, "1 values that are NaN")])
+def test_what_is_no_magnitude_is_refused(tmp_path: Path, value: float, found: str) -> None:
+    data = grid(1.0)
     data[1, 1, 1] = value
-    with pytest.raises(ValueError, match="expected magnitudes"):
+    with pytest.raises(ValueError, match=rf"a\.nii\.gz: volume 1: expected magnitudes, found {found}"):
         load_series([write(tmp_path / "a.nii.gz", data)])
+
+
+def test_an_empty_volume_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.nii.gz", np.stack([grid(1.0), np.zeros((3, 4, 5))], axis=-1))
+    with pytest.raises(ValueError, match="volume 2: expected an image, found 0 everywhere"):
+        load_series([path])
 
 
 def test_noise_of_a_head_with_edges() -> None:
