@@ -19,8 +19,6 @@ from qmri_bids import __version__
 from qmri_bids.cli import run
 from qmri_bids.cli.tools import main as tools_main
 
-pytestmark = pytest.mark.xdist_group("errors")
-
 STEM = "sub-01/anat/sub-01_acq-pcbssfp_flip-1_part-"
 
 

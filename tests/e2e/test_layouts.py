@@ -13,8 +13,6 @@ from qmri_bids.phantom.dataset import simulate_dataset
 from qmri_bids.workflows.interfaces import LoadCycles
 from qmri_bids.workflows.volumes import load_volume
 
-pytestmark = pytest.mark.xdist_group("layouts")
-
 
 def read(bids: Path, folder: Path) -> np.ndarray:
     plan = find_runs(open_layout(bids, subjects=["01"]), subject="01")

@@ -17,7 +17,7 @@ from scipy.ndimage import distance_transform_edt
 
 from qmri_bids.estimation.base import Status
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("main_job")]
+pytestmark = pytest.mark.slow
 
 EXPECTED = Path(__file__).with_name("expected_outputs.txt")
 GREY, WHITE = 1, 2

@@ -19,7 +19,7 @@ from qmri_bids.phantom.dataset import simulate_dataset
 from qmri_bids.physics.saturation import Pulse, Saturation
 from qmri_bids.physics.saturation_presets import z_spectrum
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("saturation")]
+pytestmark = pytest.mark.slow
 
 EXPECTED = Path(__file__).with_name("expected_saturation_outputs.txt")
 GREY, WHITE = 1, 2
