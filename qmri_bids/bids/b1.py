@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid, median_of_nonzero
 from qmri_bids.bids.plan import B1Run, FindOptions
 from qmri_bids.bids.refusal import Refusal, RefusedError, ValueSource, refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar, parse_name, read_sidecar
+from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, read_sidecar, texts
 from qmri_bids.bids.values import common_number
 from qmri_bids.units import degrees_to_radians, percent_to_fraction, radians_to_degrees
 
@@ -153,8 +152,8 @@ def _read_tfl(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         map_volume=volumes and volumes[1],
         scale=scale,
         nominal_flip_angle=nominal,
-        intended_for=_texts(sidecar, "IntendedFor"),
-        identifiers=_texts(sidecar, "B0FieldIdentifier"),
+        intended_for=texts(sidecar, "IntendedFor"),
+        identifiers=texts(sidecar, "B0FieldIdentifier"),
         sources=tuple(sources),
         warnings=tuple(warnings),
     )
@@ -195,8 +194,8 @@ def _read_map(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         anatomical=None,
         map=info.path,
         scale=scale,
-        intended_for=_texts(sidecar, "IntendedFor"),
-        identifiers=_texts(sidecar, "B0FieldIdentifier"),
+        intended_for=texts(sidecar, "IntendedFor"),
+        identifiers=texts(sidecar, "B0FieldIdentifier"),
         sources=(ValueSource(key="b1_scale", value=f"{scale:g}", unit="per stored value", source=origin),),
         warnings=(
             f"{info.name}: the B1 map is scaled by {scale:g} ({origin}).",
@@ -228,12 +227,6 @@ def _nominal_flip_angle(sidecar: Sidecar, options: FindOptions) -> tuple[float, 
             advice=advice,
         )
     return degrees_to_radians(stated[0]), stated[1]
-
-
-def _texts(sidecar: Sidecar, key: str) -> tuple[str, ...]:
-    value: Any = sidecar.values.get(key, ())
-    items = [value] if isinstance(value, str) else value
-    return tuple(item for item in items if isinstance(item, str)) if isinstance(items, list | tuple) else ()
 
 
 def _ambiguous(paths: Sequence[Path], root: Path) -> RefusedError:
@@ -269,8 +262,8 @@ def choose_b1(
     RefusedError
         If several maps could be meant.
     """
-    named = [run for run in runs if _is_intended(run, images, root)]
-    wanted = {text for sidecar in sidecars for text in _texts(sidecar, "B0FieldSource")}
+    named = [run for run in runs if is_intended(run.intended_for, images, root)]
+    wanted = {text for sidecar in sidecars for text in texts(sidecar, "B0FieldSource")}
     named = named or [run for run in runs if wanted & set(run.identifiers)]
     if not named:
         named = [run for run in runs if not run.intended_for] or list(runs)
@@ -285,20 +278,13 @@ def choose_b1(
     if not named:
         return None, ()
     (chosen,) = named
-    if chosen.intended_for and not _is_intended(chosen, images, root):
+    if chosen.intended_for and not is_intended(chosen.intended_for, images, root):
         return chosen, (
             f"{relative_name(chosen.map, root)}: IntendedFor names other files only; the map is used as it "
             f"is the only "
             "one of the session.",
         )
     return chosen, ()
-
-
-def _is_intended(run: B1Run, images: Sequence[Path], root: Path) -> bool:
-    """Whether IntendedFor names one of the images, as BIDS URI or relative to the subject."""
-    names = {relative_name(image, root) for image in images}
-    names |= {name.partition("/")[2] for name in names}
-    return any(target.removeprefix("bids::").lstrip("./") in names for target in run.intended_for)
 
 
 def b1_refusal(*, label: str, notes: Sequence[Refusal]) -> Refusal:

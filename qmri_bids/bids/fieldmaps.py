@@ -8,8 +8,8 @@ from pathlib import Path
 
 from qmri_bids.bids.findings import Findings
 from qmri_bids.bids.images import check_image, check_same_grid
-from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar, parse_name, read_sidecar
+from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, read_sidecar, texts
 
 SUFFIX = "fieldmap"
 HERTZ = ("hz", "hertz")
@@ -175,17 +175,3 @@ def read_fieldmap(path: Path, *, root: Path) -> Fieldmap:
         identifiers=texts(sidecar, "B0FieldIdentifier"),
         warnings=tuple(warnings),
     )
-
-
-def texts(sidecar: Sidecar, key: str) -> tuple[str, ...]:
-    """Return a text or an array of texts as a tuple; whatever is no text is left out."""
-    value = sidecar.values.get(key, ())
-    items = [value] if isinstance(value, str) else value
-    return tuple(item for item in items if isinstance(item, str)) if isinstance(items, list | tuple) else ()
-
-
-def is_intended(targets: Sequence[str], images: Sequence[Path], root: Path) -> bool:
-    """Whether IntendedFor names one of the images, as BIDS URI or relative to the subject."""
-    names = {relative_name(image, root) for image in images}
-    names |= {name.partition("/")[2] for name in names}
-    return any(target.removeprefix("bids::").lstrip("./") in names for target in targets)

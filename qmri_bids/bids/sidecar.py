@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -147,3 +147,17 @@ def _read_json(path: Path, shown: str) -> dict[str, Any]:
 def _cached_json(path: Path, _modified: int, _size: int) -> Any:
     """Read a JSON file once: dozens of phase cycles share the sidecars above them."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def texts(sidecar: Sidecar, key: str) -> tuple[str, ...]:
+    """Return a text or an array of texts as a tuple; whatever is no text is left out."""
+    value = sidecar.values.get(key, ())
+    items = [value] if isinstance(value, str) else value
+    return tuple(item for item in items if isinstance(item, str)) if isinstance(items, list | tuple) else ()
+
+
+def is_intended(targets: Sequence[str], images: Sequence[Path], root: Path) -> bool:
+    """Whether IntendedFor names one of the images, as BIDS URI or relative to the subject."""
+    names = {relative_name(image, root) for image in images}
+    names |= {name.partition("/")[2] for name in names}
+    return any(target.removeprefix("bids::").lstrip("./") in names for target in targets)

@@ -106,12 +106,10 @@ def correct_motion(
             magnitude, affine=affine, start=start, reference=reference, head=head, threads=processes
         )
         aligned = _resample_cycles(cycles, affine=affine, transforms=transforms, pool=pool)
-    centre = _centre_of_mass(magnitude[..., reference], affine=affine)
+    centre = centre_of_mass(magnitude[..., reference], affine=affine)
     parameters = motion_parameters(transforms, centre=centre)
     displacement = framewise_displacement(parameters)
-    coverage = np.ones(cycles.shape[:3], dtype=bool)
-    for transform in transforms:
-        coverage &= grid_coverage(shape=cycles.shape[:3], affine=affine, transform=transform)
+    coverage = common_coverage(transforms, shape=cycles.shape[:3], affine=affine)
     return MotionEstimate(
         cycles=aligned,
         transforms=transforms,
@@ -161,7 +159,17 @@ def framewise_displacement(parameters: NDArray[np.floating]) -> NDArray[np.float
     return change[:, :3].sum(axis=1) + HEAD_RADIUS * change[:, 3:].sum(axis=1)
 
 
-def _centre_of_mass(magnitude: NDArray[np.floating], *, affine: NDArray[np.floating]) -> NDArray[np.float64]:
+def common_coverage(
+    transforms: NDArray[np.floating], *, shape: tuple[int, ...], affine: NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    """Return where all transforms (N, 4, 4) lead to positions inside the grid, shape as given."""
+    coverage = np.ones(shape, dtype=bool)
+    for transform in transforms:
+        coverage &= grid_coverage(shape=shape, affine=affine, transform=transform)
+    return coverage
+
+
+def centre_of_mass(magnitude: NDArray[np.floating], *, affine: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the centre of mass of an image, RAS [mm]."""
     from scipy.ndimage import center_of_mass
 

@@ -23,8 +23,8 @@ from qmri_bids.preprocessing.alignment_evidence import shared_variance
 from qmri_bids.preprocessing.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.groupwise import Level, align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
-from qmri_bids.preprocessing.motion import framewise_displacement, motion_parameters
-from qmri_bids.preprocessing.resampling import grid_coverage, resample
+from qmri_bids.preprocessing.motion import centre_of_mass, common_coverage, framewise_displacement, motion_parameters
+from qmri_bids.preprocessing.resampling import resample
 
 STAGES: tuple[tuple[float, Level], ...] = (
     (8.0, Level(smoothing=1.0, high_pass=3.0, steps=8)),
@@ -139,7 +139,7 @@ def correct_saturated_motion(
     reference = _reference(series, head=head, roles=roles)
     names = [_name(index, offsets[index], None if b1_rms is None else b1_rms[index]) for index in range(number)]
     with ThreadPoolExecutor(max_workers=processes) as pool:
-        centre = _centre_of_mass(series[..., reference], affine=affine)
+        centre = centre_of_mass(series[..., reference], affine=affine)
         if min(series.shape[:3]) < FEWEST_SLICES:
             transforms, trusted = np.tile(np.eye(4), (number, 1, 1)), np.zeros(number, dtype=bool)
             decisions = [
@@ -170,9 +170,7 @@ def correct_saturated_motion(
         )
     parameters = motion_parameters(transforms, centre=centre)
     displacement = framewise_displacement(parameters)
-    coverage = np.ones(series.shape[:3], dtype=bool)
-    for transform in transforms:
-        coverage &= grid_coverage(shape=series.shape[:3], affine=affine, transform=transform)
+    coverage = common_coverage(transforms, shape=series.shape[:3], affine=affine)
     return SaturatedMotion(
         volumes=aligned,
         transforms=transforms,
@@ -201,13 +199,6 @@ def _name(index: int, offset: float | None, power: float | None) -> str:
     if offset is None:
         return f"{index + 1} (unsaturated)"
     return f"{index + 1} ({offset:g} ppm" + (")" if power is None else f", {1e6 * power:.2g} µT)")
-
-
-def _centre_of_mass(magnitude: NDArray[np.floating], *, affine: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the centre of mass of an image, RAS [mm]."""
-    from scipy.ndimage import center_of_mass
-
-    return np.asarray(affine)[:3, :3] @ np.asarray(center_of_mass(magnitude)) + np.asarray(affine)[:3, 3]
 
 
 def _align(

@@ -6,8 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.ants_bridge import deterministic_pool
-from qmri_bids.preprocessing.motion import framewise_displacement, motion_parameters, register_to_reference
-from qmri_bids.preprocessing.resampling import grid_coverage, resample
+from qmri_bids.preprocessing.motion import (
+    common_coverage,
+    framewise_displacement,
+    motion_parameters,
+    register_to_reference,
+)
+from qmri_bids.preprocessing.resampling import resample
 from qmri_bids.preprocessing.saturated_motion import SaturatedMotion
 from qmri_bids.preprocessing.scan_registration import register_scans
 
@@ -88,16 +93,13 @@ def _aligned(
     centre = (np.asarray(affine) @ np.append((np.asarray(shape) - 1) / 2.0, 1.0))[:3]
     parameters = motion_parameters(transforms, centre=centre)
     displacement = framewise_displacement(parameters)
-    coverage = np.ones(shape, dtype=bool)
-    for transform in transforms:
-        coverage &= grid_coverage(shape=shape, affine=affine, transform=transform)
     return SaturatedMotion(
         volumes=np.stack(aligned, axis=-1),
         transforms=transforms,
         parameters=parameters,
         centre=centre,
         framewise_displacement=displacement,
-        coverage=coverage,
+        coverage=common_coverage(transforms, shape=shape, affine=affine),
         reference=reference,
         trusted=np.ones(number, dtype=bool),
         decisions=(*sentences, f"Largest framewise displacement {1e3 * displacement.max():.2f} mm."),

@@ -557,7 +557,8 @@ def test_field_map_without_magnitude(empty: Any) -> None:
 @pytest.fixture
 def pulseq(empty: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A file whose content does not matter, and a reader that plays APTw_3T_000."""
-    module = pytest.importorskip("qmri_bids.bids.seq_protocol")
+    from qmri_bids.bids import seq_protocol as module
+
     path = empty.root / "code" / "apt.seq"
     path.parent.mkdir()
     path.write_text("# a pulseq file\n")
@@ -609,8 +610,8 @@ def test_table_and_arrays_over_pulseq_file(pulseq: Any) -> None:
 
 def test_real_pulseq_file(empty: Any) -> None:
     """The smallest sequence: an image without RF, then one block at each of five offsets, each with its ADC."""
-    pytest.importorskip("qmri_bids.bids.seq_protocol")
-    pypulseq = pytest.importorskip("pypulseq")
+    import pypulseq
+
     sequence = pypulseq.Sequence()
     adc = pypulseq.make_adc(num_samples=1, duration=1e-3)
     sequence.add_block(pypulseq.make_delay(3.0))

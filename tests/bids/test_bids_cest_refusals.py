@@ -280,7 +280,6 @@ def test_one_broken_run_stops_no_other(empty: Any) -> None:
 
 
 def test_pulseq_file_that_was_changed_or_is_none(empty: Any) -> None:
-    pytest.importorskip("qmri_bids.bids.seq_protocol")
     path = empty.root / "code" / "apt.seq"
     path.parent.mkdir()
     path.write_text("no pulseq file\n")
@@ -291,7 +290,7 @@ def test_pulseq_file_that_was_changed_or_is_none(empty: Any) -> None:
 
 
 def test_pulseq_file_of_another_sequence(empty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = pytest.importorskip("qmri_bids.bids.seq_protocol")
+    from qmri_bids.bids import seq_protocol as module
     from qmri_bids.physics.saturation_presets import PROTOCOL_PRESETS
 
     class Reading:
