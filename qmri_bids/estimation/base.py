@@ -33,6 +33,8 @@ class Status(IntEnum):
     """The fit had not settled after its last iteration."""
     AT_BOUND = 7
     """The likelihood is highest at the edge of the bounds that were asked for."""
+    NOT_IDENTIFIABLE = 8
+    """Fraction and rate of a pool cannot be told apart: a standard deviation exceeds its value."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,93 @@
+"""Fingerprints from which pool fractions and exchange rates are estimated, as frozen data that can be pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from qmri_bids.bids.plan import B1Run
+from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.bids.saturation_plan import CestRun
+from qmri_bids.estimation.exchange import ExchangeScan
+
+KnownMethod = Literal["pcbssfp", "wasabi", "wassr", "fieldmap", "b1", "maps", "fixed"]
+"""Where known maps come from: another run of the call, a field map, a B1 scan, maps in files, or numbers that were asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownSource:
+    """Where some of the known maps of a fingerprint come from.
+
+    Parameters
+    ----------
+    names
+        What it gives, of `estimation.exchange.KNOWN`.
+    method
+        One of `KnownMethod`.
+    run
+        Label of the run of this call whose estimate holds the maps; None otherwise.
+    files, stdev_files
+        Map files by name, in the units of BIDS (T1map, T2map in seconds, TB1map in percent or as a ratio, fieldmap in Hz); empty
+        unless the method is `maps` or `fieldmap`.
+    image
+        Image on the grid of the files by which they are registered; None: they are placed by the coordinates of the scanner.
+    b1_run
+        The B1 scan; None unless the method is `b1`.
+    values
+        Numbers in SI units (T1 and T2 in s, B1 as a ratio, off-resonance in Hz) by name; empty unless the method is `fixed`.
+    sentence
+        Why this one, for the log and the report.
+    """
+
+    names: tuple[str, ...]
+    method: KnownMethod
+    run: str | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
+    stdev_files: Mapping[str, Path] = field(default_factory=dict)
+    image: Path | None = None
+    b1_run: B1Run | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExchangeRun:
+    """One or two fingerprints of a session, estimated together.
+
+    Parameters
+    ----------
+    entities
+        Short names and labels in the order of the file name; `acq` is that of the one stage, or what both stages share.
+    stages
+        The series, in the order of `scan.protocols`; all are aligned to the first.
+    scan
+        Protocols, pool model and pools to estimate.
+    known
+        Sources that together give every map of `estimation.exchange.KNOWN` once.
+    sources, warnings
+        Where values came from; decisions and doubts as sentences for the log and the report.
+    """
+
+    entities: Mapping[str, str]
+    stages: tuple[CestRun, ...]
+    scan: ExchangeScan
+    known: tuple[KnownSource, ...]
+    sources: tuple[ValueSource, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name of the run, e.g. `sub-01_acq-MRF_exchange`."""
+        return "_".join([*(f"{key}-{value}" for key, value in self.entities.items()), "exchange"])
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Shape of one volume of the first stage, the grid of the maps."""
+        return self.stages[0].grid
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The image files."""
+        return tuple(stage.image for stage in self.stages)

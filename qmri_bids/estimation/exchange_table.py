@@ -1,0 +1,112 @@
+"""The table of estimators of pool fractions and exchange rates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qmri_bids.estimation.exchange import ExchangeEstimator, ExchangeOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExchangeEntry:
+    """A row of the table.
+
+    Parameters
+    ----------
+    summary
+        One line for the help of the command line.
+    references
+        Keys of the bibliography.
+    create
+        Builds the estimator; imports what it needs only then.
+    bare
+        Key of the estimator that is this one without its refinement; None where there is none.
+    trainable
+        Whether weights for a protocol that none of the existing ones cover can be trained in silico.
+    """
+
+    summary: str
+    references: tuple[str, ...]
+    create: Callable[[ExchangeOptions], ExchangeEstimator]
+    bare: str | None = None
+    trainable: bool = False
+
+
+def _pinn(options: ExchangeOptions) -> ExchangeEstimator:
+    from qmri_bids.estimation.exchange_network import RefinedExchangeNetwork
+
+    return RefinedExchangeNetwork(threads=options.threads, weights_folder=options.weights_folder)
+
+
+def _pinn_bare(options: ExchangeOptions) -> ExchangeEstimator:
+    from qmri_bids.estimation.exchange_network import BareExchangeNetwork
+
+    return BareExchangeNetwork(threads=options.threads, weights_folder=options.weights_folder)
+
+
+def _maximum_likelihood(options: ExchangeOptions) -> ExchangeEstimator:
+    from qmri_bids.estimation.exchange_likelihood import ExchangeLikelihood
+
+    return ExchangeLikelihood(threads=options.threads)
+
+
+def _train_by_fit(options: ExchangeOptions) -> ExchangeEstimator:
+    from qmri_bids.estimation.train_by_fit import TrainByFit
+
+    return TrainByFit(threads=options.threads, weights_folder=options.weights_folder)
+
+
+def _dictionary(options: ExchangeOptions) -> ExchangeEstimator:
+    from qmri_bids.estimation.exchange_dictionary import ExchangeDictionary
+
+    return ExchangeDictionary(threads=options.threads)
+
+
+def _supervised(options: ExchangeOptions) -> ExchangeEstimator:
+    from qmri_bids.estimation.exchange_network import SupervisedExchangeNetwork
+
+    return SupervisedExchangeNetwork(threads=options.threads, weights_folder=options.weights_folder)
+
+
+EXCHANGE_ESTIMATORS: dict[str, ExchangeEntry] = {
+    "pinn": ExchangeEntry(
+        summary="pretrained physics-informed network, refined by maximum likelihood on all images",
+        references=("finkelstein2025",),
+        create=_pinn,
+        bare="pinn-bare",
+        trainable=True,
+    ),
+    "pinn-bare": ExchangeEntry(
+        summary="the same network without refinement",
+        references=("finkelstein2025",),
+        create=_pinn_bare,
+        trainable=True,
+    ),
+    "ml": ExchangeEntry(
+        summary="maximum likelihood on all images, any protocol",
+        references=("marquardt1963",),
+        create=_maximum_likelihood,
+    ),
+    "train-by-fit": ExchangeEntry(
+        summary="network trained on the subject itself with the Bloch-McConnell equations in its loss, kept for further subjects",
+        references=("finkelstein2025",),
+        create=_train_by_fit,
+    ),
+    "dictionary": ExchangeEntry(
+        summary="best match among 400,000 simulated entries",
+        references=("perlman2022",),
+        create=_dictionary,
+    ),
+    "supervised": ExchangeEntry(
+        summary="network trained on simulated signals without physics in its loss",
+        references=("perlman2022",),
+        create=_supervised,
+        trainable=True,
+    ),
+}
+"""Estimators by the name that `--cest-estimator` takes; one is added by a file and a row."""
+
+DEFAULT_EXCHANGE_ESTIMATOR = "pinn"
