@@ -10,7 +10,7 @@ from typing import Literal
 from qmri_bids.bids.plan import B1Run
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.bids.saturation_plan import CestRun
-from qmri_bids.estimation.exchange import ExchangeScan
+from qmri_bids.physics.exchange_scan import ExchangeScan
 
 KnownMethod = Literal["pcbssfp", "wasabi", "wassr", "fieldmap", "b1", "maps", "fixed"]
 """Where known maps come from: another run of the call, a field map, a B1 scan, maps in files, or numbers that were asked for."""
