@@ -47,6 +47,7 @@ benchmark: $(STAMP)
 weights: $(STAMP)  ## train the shipped networks again
 	$(BIN)/qmri-tools train-natural --output qmri_bids/data/weights
 	$(BIN)/qmri-tools train --shipped --output qmri_bids/data/weights
+	$(BIN)/qmri-tools train-exchange --output qmri_bids/data/weights
 
 clean:
 	rm -rf demo build dist *.egg-info

@@ -8,6 +8,7 @@ from typing import Literal
 
 from qmri_bids.bids.fieldmaps import SessionFieldmaps
 from qmri_bids.bids.findings import Findings
+from qmri_bids.bids.nearest import nearest_run
 from qmri_bids.bids.refusal import RefusedError, refuse
 from qmri_bids.bids.saturation_plan import B0Method, B0Source, CestRun
 from qmri_bids.bids.sidecar import read_sidecar
@@ -61,7 +62,15 @@ def with_b0(runs: Sequence[CestRun], *, findings: Findings, fieldmaps: SessionFi
 
 def _choose(run: CestRun, session: _Session) -> CestRun:
     asked = session.findings.options.cest_b0
-    ways = tuple(_WAYS) if asked == "auto" else (asked,)
+    ways = tuple(way for way in _WAYS if asked in ("auto", way))
+    if not ways:
+        raise refuse(
+            file=run.label,
+            key="--cest-b0",
+            expected=f"{', '.join(_WAYS)} or auto for this Z-spectrum",
+            found=f"{asked}, which serves fingerprints alone",
+            advice="Run with --cest-b0 auto.",
+        )
     closed: list[str] = []
     for way in ways:
         offer = _WAYS[way](run, session)
@@ -88,32 +97,11 @@ def _choose(run: CestRun, session: _Session) -> CestRun:
 
 def _from_run(run: CestRun, session: _Session, kind: Literal["wasabi", "wassr"]) -> _Offer:
     name = kind.upper()
-    candidates = sorted(
-        (each for each in session.runs if each.kind == kind), key=lambda other: (*_distance(run, other), other.label)
-    )
-    if not candidates:
+    best, phrase = nearest_run(run, [each for each in session.runs if each.kind == kind])
+    if best is None:
         return _Offer(source=None, reason=f"the session has no {name} run")
-    best = candidates[0]
-    sentence = f"The shift of water comes from the {name} run {best.label}"
-    if len(candidates) > 1:
-        others = ", ".join(each.label for each in candidates[1:])
-        sentence += f", the nearest by run and acq (the others: {others})"
+    sentence = f"The shift of water comes from the {name} run {phrase}"
     return _Offer(source=B0Source(method=kind, run=best.label, sentence=sentence), reason="")
-
-
-def _distance(run: CestRun, other: CestRun) -> tuple[int, int]:
-    """Return how far apart the run indices are, and how few letters of acq the two share."""
-    apart = abs(_index(run) - _index(other))
-    mine, its = run.entities["acq"], other.entities["acq"]
-    shared = 0
-    while shared < min(len(mine), len(its)) and mine[shared] == its[shared]:
-        shared += 1
-    return apart, -shared
-
-
-def _index(run: CestRun) -> int:
-    label = run.entities.get("run", "1")
-    return int(label) if label.isdigit() else 1
 
 
 def _wasabi(run: CestRun, session: _Session) -> _Offer:

@@ -51,6 +51,11 @@ class KnownSource:
     values: Mapping[str, float] = field(default_factory=dict)
     sentence: str
 
+    @property
+    def key(self) -> str:
+        """Name of the source within its run: what it gives, e.g. `t1_t2`."""
+        return "_".join(self.names)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExchangeRun:

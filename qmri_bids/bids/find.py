@@ -17,7 +17,7 @@ from qmri_bids.bids.find_mt import find_mtr, find_mts
 from qmri_bids.bids.find_pcbssfp import SUFFIXES, find_pcbssfp
 from qmri_bids.bids.findings import Findings, Run, check_unique, collect_series
 from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
-from qmri_bids.bids.plan import FindOptions, SessionPlan
+from qmri_bids.bids.plan import FindOptions, SessionFiles, SessionPlan
 from qmri_bids.bids.refusal import RefusedError
 from qmri_bids.bids.session_b1 import SessionB1
 from qmri_bids.bids.sidecar import parse_name
@@ -37,6 +37,8 @@ def find_runs(
     layout: BIDSLayout, *, subject: str, session: str | None = None, options: FindOptions | None = None
 ) -> SessionPlan:
     """Find and check all runs of a session: pc-bSSFP with B1 maps, CEST with a source of B0, MTR and MT saturation.
+
+    Fingerprints take maps of other runs: `find_exchange.with_exchange` follows once it is known which of those are processed.
 
     Parameters
     ----------
@@ -86,8 +88,13 @@ def find_runs(
         return [path for path in query(key, suffixes, **more) if _run_is_wanted(path, options)]
 
     findings = Findings(root=root, options=options)
-    b1 = SessionB1(query("b1", B1_SUFFIXES, datatype="fmap"), findings=findings)
-    fieldmaps = SessionFieldmaps(query("fieldmap", (FIELDMAP_SUFFIX,), datatype="fmap"), findings=findings)
+    files = SessionFiles(
+        root=root,
+        b1=tuple(query("b1", B1_SUFFIXES, datatype="fmap")),
+        fieldmaps=tuple(query("fieldmap", (FIELDMAP_SUFFIX,), datatype="fmap")),
+    )
+    b1 = SessionB1(files.b1, findings=findings)
+    fieldmaps = SessionFieldmaps(files.fieldmaps, findings=findings)
     pcbssfp = find_pcbssfp(wanted("pcbssfp", SUFFIXES, datatype="anat"), findings=findings, b1=b1)
     cest_paths = {path for path in wanted("cest", CEST_SUFFIXES) if path.parent.name in CEST_FOLDERS}
     mt_paths = set(wanted("mt", MT_SUFFIXES, datatype="anat"))
@@ -107,6 +114,7 @@ def find_runs(
         mtr=mtr,
         mts=mts,
         b1=tuple(b1.runs),
+        files=files,
         refusals=tuple(findings.refusals),
         notes=tuple(findings.notes),
     )

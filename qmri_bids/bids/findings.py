@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.names import ENTITY_ORDER, derivative_entities
 from qmri_bids.bids.plan import FindOptions, PcBssfpRun
 from qmri_bids.bids.refusal import Refusal, RefusedError, refuse, relative_name
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 from qmri_bids.bids.sidecar import Sidecar, parse_name, read_sidecar
 
-Run = PcBssfpRun | CestRun | MtrRun | MtsRun
+Run = PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun
 
 MAGNITUDES = ("", "mag")
 """Labels of `part` under which a magnitude image is stored."""
@@ -125,9 +126,13 @@ def with_acquisition(entities: Mapping[str, str], *, default: str, without: Sequ
     >>> with_acquisition({"sub": "01", "run": "1", "mt": "on"}, default="MTR", without=("mt",))
     {'sub': '01', 'acq': 'MTR', 'run': '1'}
     """
-    merged = {"acq": default} | {key: label for key, label in entities.items() if key not in without}
-    order = [key for key in ENTITY_ORDER if key in merged] + [key for key in merged if key not in ENTITY_ORDER]
-    return {key: merged[key] for key in order}
+    return in_order({"acq": default} | {key: label for key, label in entities.items() if key not in without})
+
+
+def in_order(entities: Mapping[str, str]) -> dict[str, str]:
+    """Return entities in the order of the file name."""
+    order = [key for key in ENTITY_ORDER if key in entities] + [key for key in entities if key not in ENTITY_ORDER]
+    return {key: entities[key] for key in order}
 
 
 def check_unique(run: Run, others: Sequence[Run]) -> None:

@@ -12,6 +12,7 @@ from qmri_bids.bids.refusal import Refusal, ValueSource
 from qmri_bids.physics.protocol import BssfpProtocol
 
 if TYPE_CHECKING:
+    from qmri_bids.bids.exchange_plan import ExchangeRun
     from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 
 LayoutKind = Literal["mag-phase", "real-imag", "complex", "split-mag-phase", "split-real-imag", "split-complex"]
@@ -32,7 +33,13 @@ class FindOptions:
     run_label
         Runs to use, with or without `run-`; empty for all.
     cest_b0
-        Where the shift of water of Z-spectra comes from; `auto` for the best that there is.
+        Where the shift of water of Z-spectra and fingerprints comes from; `auto` for the best that there is.
+    cest_pools
+        Pool model of fingerprints, YAML of pulseq-CEST; None for the published one.
+    cest_t1, cest_t2, cest_off_resonance
+        T1 [s], T2 [s] and off-resonance [Hz] of every voxel of fingerprints that have no map of it; None to have them refused.
+    derivatives
+        Folders in which maps for fingerprints are looked for, by name.
     filters
         Content of a BIDS filter file, from `load_filter_file`.
     """
@@ -40,15 +47,39 @@ class FindOptions:
     no_b1: bool = False
     b1_nominal_flip_angle: float | None = None
     b1_scale: float | None = None
-    cest_b0: Literal["auto", "wasabi", "wassr", "fieldmap", "spectrum"] = "auto"
+    cest_b0: Literal["auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum"] = "auto"
+    cest_pools: Path | None = None
+    cest_t1: float | None = None
+    cest_t2: float | None = None
+    cest_off_resonance: float | None = None
+    derivatives: Mapping[str, Path] = field(default_factory=dict)
     run_label: str | tuple[str, ...] | None = None
     filters: Mapping[str, Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("b1_nominal_flip_angle", "b1_scale"):
+        for name in ("b1_nominal_flip_angle", "b1_scale", "cest_t1", "cest_t2"):
             value = getattr(self, name)
             if value is not None and not 0.0 < value < math.inf:
                 raise ValueError(f"{name} must be a number above zero, found {value}")
+        if self.cest_off_resonance is not None and not math.isfinite(self.cest_off_resonance):
+            raise ValueError(f"cest_off_resonance must be a finite number, found {self.cest_off_resonance}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionFiles:
+    """Files from which runs may take maps; none of them has been read.
+
+    Parameters
+    ----------
+    root
+        The dataset.
+    b1, fieldmaps
+        Images of B1 scans and field maps in Hz.
+    """
+
+    root: Path = Path()
+    b1: tuple[Path, ...] = ()
+    fieldmaps: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +209,12 @@ class SessionPlan:
         Bare labels; session None for all sessions of the subject.
     pcbssfp, cest, mtr, mts
         Runs that can be computed.
+    exchange
+        Fingerprints that can be computed; until `with_exchange` makes them, they are among `cest`.
     b1
         B1 maps that can be used.
+    files
+        What else may serve a run.
     refusals
         Runs that were meant to be used and cannot.
     notes
@@ -192,14 +227,16 @@ class SessionPlan:
     cest: tuple[CestRun, ...] = ()
     mtr: tuple[MtrRun, ...] = ()
     mts: tuple[MtsRun, ...] = ()
+    exchange: tuple[ExchangeRun, ...] = ()
     b1: tuple[B1Run, ...] = ()
+    files: SessionFiles = field(default_factory=SessionFiles)
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def runs(self) -> tuple[PcBssfpRun | CestRun | MtrRun | MtsRun, ...]:
+    def runs(self) -> tuple[PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun, ...]:
         """All runs that can be computed."""
-        return (*self.pcbssfp, *self.mtr, *self.mts, *self.cest)
+        return (*self.pcbssfp, *self.mtr, *self.mts, *self.cest, *self.exchange)
 
     @property
     def label(self) -> str:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
+from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.plan import B1Run, PcBssfpRun, SessionPlan
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
@@ -78,6 +79,15 @@ def _(run: MtsRun) -> list[str]:
     ]
 
 
+@_describe.register
+def _(run: ExchangeRun) -> list[str]:
+    lines = [f"fraction and exchange rate of {' and '.join(run.scan.pools)}, {len(run.stages)} stage(s)"]
+    lines += [f"stage: {stage.label}, {len(stage.volumes)} images of {_size(stage.grid)}" for stage in run.stages]
+    for source in run.known:
+        lines += textwrap.wrap(f"known: {source.sentence}", width=WIDTH - 11, break_on_hyphens=False)
+    return lines
+
+
 def _size(grid: Sequence[int]) -> str:
     return " × ".join(str(length) for length in grid) + " voxels"
 
@@ -86,9 +96,12 @@ def _b1_line(b1: B1Run | None) -> str:
     return "B1: " + ("none (B1 = 1 is assumed)" if b1 is None else f"{b1.map.name} ({b1.method})")
 
 
-def _sources(run: PcBssfpRun | CestRun | MtrRun | MtsRun) -> tuple[ValueSource, ...]:
-    b1 = run.b1 if isinstance(run, PcBssfpRun | MtsRun) else None
-    return run.sources + (b1.sources if b1 is not None else ())
+def _sources(run: PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun) -> tuple[ValueSource, ...]:
+    if isinstance(run, ExchangeRun):
+        used = [source.b1_run for source in run.known]
+    else:
+        used = [run.b1 if isinstance(run, PcBssfpRun | MtsRun) else None]
+    return run.sources + tuple(source for b1 in used if b1 is not None for source in b1.sources)
 
 
 def _source_lines(sources: Sequence[ValueSource]) -> list[str]:

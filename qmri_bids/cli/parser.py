@@ -8,18 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qmri_bids import __version__
+from qmri_bids.cli.cest_options import add_cest_options, check_cest_options
+from qmri_bids.cli.estimator_options import check_estimators
 from qmri_bids.estimation.table import DEFAULT_ESTIMATOR, ESTIMATORS
 from qmri_bids.networks.names import NETWORK_SYSTEMS, PAPER_PRIORS
-from qmri_bids.workflows.options import (
-    B0_CHOICES,
-    DEFAULT_ASYMMETRY,
-    DEFAULT_GIBBS_METHOD,
-    GIBBS_BEFORE_MOTION,
-    IGNORABLE_STEPS,
-    MTSAT_CORRECTIONS,
-    POOLS,
-    POSTERIOR_PRIORS,
-)
+from qmri_bids.workflows.options import DEFAULT_GIBBS_METHOD, GIBBS_BEFORE_MOTION, IGNORABLE_STEPS, POSTERIOR_PRIORS
 
 EXIT_CODES = """\
 exit codes:
@@ -73,6 +66,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     which.add_argument("--run-id", "--run_id", nargs="+", metavar="INDEX", help="runs to process; all by default")
     which.add_argument(
+        "-d",
+        "--derivatives",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="[NAME=]PATH",
+        help="folders of derivatives in which CEST fingerprints look for maps of T1, T2, B1 and off-resonance that the session "
+        "itself does not give",
+    )
+    which.add_argument(
         "--bids-database-dir",
         "--bids_database_dir",
         type=Path,
@@ -122,7 +125,8 @@ def build_parser() -> argparse.ArgumentParser:
     steps.add_argument(
         "--no-refine",
         action="store_true",
-        help="the network alone, without the refinement by maximum likelihood that follows it by default",
+        help="the network alone, without the refinement by maximum likelihood that follows it by default; holds for "
+        "--bssfp-estimator and --cest-estimator",
     )
     steps.add_argument(
         "--posterior",
@@ -139,8 +143,8 @@ def build_parser() -> argparse.ArgumentParser:
     steps.add_argument(
         "--train-missing",
         action="store_true",
-        help="train a network of Birk et al. 2025 for a protocol that no weights cover (a few minutes, no data needed) and keep "
-        "it in --bssfp-weights, or in work_dir/weights",
+        help="train a network of Birk et al. 2025, or one of pools, for a protocol that no weights cover (no data needed) and keep "
+        "it in --bssfp-weights or --cest-weights, by default in work_dir/weights",
     )
     steps.add_argument(
         "--gibbs-method",
@@ -158,35 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="steps to leave out: motion, gibbs, phase-drift",
     )
 
-    cest = parser.add_argument_group("CEST and MT")
-    cest.add_argument(
-        "--cest-b0",
-        choices=B0_CHOICES,
-        default=B0_CHOICES[0],
-        help="where the shift of water of Z-spectra comes from: a WASABI or WASSR run, a field map, or the dip of the spectrum "
-        "itself; auto takes the first of these that the session has; default: %(default)s",
-    )
-    cest.add_argument(
-        "--mtrasym-offsets",
-        type=float,
-        nargs="+",
-        default=DEFAULT_ASYMMETRY,
-        metavar="PPM",
-        help="offsets at which MTR asymmetry is mapped; default: 3.5, amide protons",
-    )
-    cest.add_argument(
-        "--lorentzian-pools",
-        nargs="+",
-        choices=POOLS,
-        metavar="POOL",
-        help=f"pools of the Lorentzian fit ({', '.join(POOLS)}); by default all where offsets reach beyond ±10 ppm, else none",
-    )
-    cest.add_argument(
-        "--mtsat-correction",
-        choices=MTSAT_CORRECTIONS,
-        default=MTSAT_CORRECTIONS[0],
-        help="how MT saturation is taken to the nominal B1 of its pulse; default: %(default)s",
-    )
+    add_cest_options(parser)
 
     resources = parser.add_argument_group("resources")
     resources.add_argument(
@@ -237,49 +213,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f"--{name.replace('_', '-')} must be positive, found {value}")
     if options.no_b1 and (options.b1_scale is not None or options.b1_nominal_fa is not None):
         parser.error("--no-b1 uses no B1 map: leave out --b1-scale and --b1-nominal-fa, or --no-b1")
-    _check_estimator(parser, options)
-    _check_saturation(parser, options)
+    check_estimators(parser, options)
+    check_cest_options(parser, options)
+    options.derivatives = _derivatives(parser, options.derivatives)
     options.participant_label = _labels(options.participant_label, "sub-")
     options.session_label = _labels(options.session_label, "ses-")
     return options
-
-
-def _check_estimator(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Resolve --no-refine, and refuse options that the estimator has no use for."""
-    name = options.bssfp_estimator
-    entry = ESTIMATORS[name]
-    if options.no_refine:
-        if entry.bare is None:
-            refined = ", ".join(key for key, each in ESTIMATORS.items() if each.bare is not None)
-            parser.error(f"--no-refine goes with --bssfp-estimator {refined}, found {name}, which has no refinement")
-        options.bssfp_estimator = entry.bare
-    if options.train_missing and not entry.trainable:
-        parser.error(
-            "--train-missing goes with a network of Birk et al. 2025, for instance --bssfp-estimator "
-            f"pinn-complex-uniform-extended; found {name}, which needs no training"
-        )
-    if options.bssfp_weights is not None:
-        options.bssfp_weights = options.bssfp_weights.resolve()
-        exists = options.bssfp_weights.exists()
-        if not options.bssfp_weights.is_dir() and (exists or not options.train_missing):
-            parser.error(
-                f"--bssfp-weights {options.bssfp_weights} is not a folder; give one that qmri-tools train --output made"
-            )
-    elif options.train_missing:
-        options.bssfp_weights = options.work_dir / "weights"
-
-
-def _check_saturation(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Refuse offsets and pools that make no map."""
-    for offset in options.mtrasym_offsets:
-        if not 0.0 < offset < 1000.0:
-            parser.error(f"--mtrasym-offsets must be positive, in ppm (both sides are meant), found {offset:g}")
-    if options.lorentzian_pools is not None and len(set(options.lorentzian_pools)) < len(options.lorentzian_pools):
-        parser.error(f"--lorentzian-pools must name each pool once, found {' '.join(options.lorentzian_pools)}")
-    if options.lorentzian_pools is not None and "water" not in options.lorentzian_pools:
-        parser.error(
-            f"--lorentzian-pools must hold water, whose line all others stand on, found {' '.join(options.lorentzian_pools)}"
-        )
 
 
 def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -311,6 +250,21 @@ def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace)
         parser.error(
             f"work_dir {options.work_dir} lies inside bids_dir {options.bids_dir}; give another with --work-dir"
         )
+
+
+def _derivatives(parser: argparse.ArgumentParser, given: Sequence[str]) -> dict[str, Path]:
+    """Return folders of derivatives by name, that of the folder where none is given."""
+    folders: dict[str, Path] = {}
+    for text in given:
+        name, equals, path = text.partition("=")
+        folder = Path(path if equals else text).resolve()
+        name = name if equals else folder.name
+        if not any(folder.glob("sub-*")):
+            parser.error(f"--derivatives {folder} holds no folder sub-…; give the root of one dataset of derivatives")
+        if name in folders:
+            parser.error(f"--derivatives names {name} twice; give them names of their own (NAME=PATH)")
+        folders[name] = folder
+    return folders
 
 
 def _labels(labels: list[str] | None, prefix: str) -> tuple[str, ...] | None:

@@ -99,6 +99,10 @@ def process_participant(
         asymmetry=tuple(options.mtrasym_offsets),
         pools=None if options.lorentzian_pools is None else tuple(options.lorentzian_pools),
         mtsat_correction=options.mtsat_correction,
+        exchange_estimator=options.cest_estimator,
+        exchange_weights=options.cest_weights,
+        exchange_posterior=options.cest_posterior,
+        train_missing=options.train_missing,
         processes=options.nprocs,
     )
     outcomes = (

@@ -103,6 +103,11 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
         b1_nominal_flip_angle=None if nominal is None else degrees_to_radians(nominal),
         b1_scale=options.b1_scale,
         cest_b0=options.cest_b0,
+        cest_pools=options.cest_pools,
+        cest_t1=options.cest_t1,
+        cest_t2=options.cest_t2,
+        cest_off_resonance=options.cest_off_resonance,
+        derivatives=options.derivatives,
         run_label=tuple(options.run_id) if options.run_id else None,
     )
     plans = []
@@ -116,18 +121,20 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
                 shown = ", ".join(each for each in there if each) or "no sessions"
                 logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), shown)
         plans += [find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions]
-    return link_runs(_served(options, plans))
+    # Runs take maps of others: which of those are processed must be known first.
+    return _served_exchange(options, link_runs(_served(options, plans), options=find_options))
 
 
 def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
     """Refuse what the estimator does not cover, or train what it lacks."""
     from qmri_bids.bids.layout import BidsInputError
     from qmri_bids.estimation.base import EstimatorOptions
+    from qmri_bids.estimation.table import ESTIMATORS
     from qmri_bids.workflows.planning import missing_trainings, refuse_unsupported, train_missing
 
     name, how = options.bssfp_estimator, EstimatorOptions(weights_folder=options.bssfp_weights)
     try:
-        if options.train_missing:
+        if options.train_missing and ESTIMATORS[name].trainable:
             missing = missing_trainings(plans, estimator=name, options=how)
             if options.dry_run:
                 for protocol in missing:
@@ -140,6 +147,34 @@ def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[
     except (OSError, ValueError) as error:
         # Weights of the user: a folder that cannot be written, a card or a file that is damaged.
         raise BidsInputError(f"--bssfp-weights {options.bssfp_weights}: {error}") from error
+
+
+def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
+    """Refuse fingerprints that the estimator of pools does not cover, or train what it lacks."""
+    from qmri_bids.bids.layout import BidsInputError
+    from qmri_bids.estimation.exchange import ExchangeOptions
+    from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
+    from qmri_bids.workflows.planning import (
+        missing_exchange_trainings,
+        refuse_unsupported_exchange,
+        train_missing_exchange,
+    )
+
+    name = options.cest_estimator
+    how = ExchangeOptions(threads=options.nprocs, weights_folder=options.cest_weights)
+    try:
+        if options.train_missing and EXCHANGE_ESTIMATORS[name].trainable:
+            missing = missing_exchange_trainings(plans, estimator=name, options=how)
+            if options.dry_run:
+                for run in missing:
+                    print(f"A network would be trained for {run.label} ({name}).")
+                if missing:
+                    return tuple(plans)
+            else:
+                train_missing_exchange(missing, cache=options.cest_weights, processes=options.nprocs)
+        return refuse_unsupported_exchange(plans, estimator=name, options=how)
+    except (OSError, ValueError) as error:
+        raise BidsInputError(f"--cest-weights {options.cest_weights}: {error}") from error
 
 
 def _act(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
@@ -176,7 +211,7 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     from qmri_bids.cli.participant import process_participant, write_citation
     from qmri_bids.cli.summary import summary_table
 
-    for folder in (options.output_dir, options.work_dir):
+    for folder in filter(None, (options.output_dir, options.work_dir, options.cest_weights)):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:

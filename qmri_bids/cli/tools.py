@@ -12,6 +12,7 @@ from typing import Any
 
 from qmri_bids import __version__
 from qmri_bids.cli.benchmark_command import add_benchmark
+from qmri_bids.cli.exchange_command import add_train_exchange
 from qmri_bids.cli.natural_command import add_train_natural
 from qmri_bids.cli.train_command import add_train
 
@@ -27,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_simulate(commands.add_parser("simulate", help="write a simulated BIDS dataset with its truth"))
     add_train(commands)
     add_train_natural(commands)
+    add_train_exchange(commands)
     add_benchmark(commands)
     models = commands.add_parser("models", help="list the networks that ship with the package")
     models.set_defaults(run=_models)

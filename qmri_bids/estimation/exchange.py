@@ -60,8 +60,11 @@ class ExchangeEstimator(Protocol):
     """Turns series of saturated images into pool fractions and exchange rates."""
 
     name: str
-    model: Mapping[str, str]
-    """What identifies the network behind the estimator, for the sidecar: name and sha256; empty without one."""
+
+    @property
+    def model(self) -> Mapping[str, str]:
+        """What identifies the network behind the estimator, for the sidecar: name and sha256; empty without one."""
+        ...
 
     def check(self, scan: ExchangeScan) -> None:
         """Raise `estimation.base.ProtocolNotSupported` if the estimator cannot serve the scan."""

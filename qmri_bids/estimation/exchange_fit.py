@@ -38,7 +38,7 @@ SOLUTE_BOUNDS = {"fraction": (1e-5, 0.05), "rate": (1.0, 5000.0)}
 """Of any other pool."""
 
 RIDGE = 1e-10
-"""Share of the diagonal added to information matrices before they are inverted: a pool that is not there leaves none."""
+"""Share of the diagonal added before the promise of an undamped step is computed."""
 
 Values = NDArray[np.float64]
 
@@ -101,7 +101,7 @@ def fit_exchange(
     Parameters
     ----------
     signal
-        Images of all series side by side, shape (V, N), any scale.
+        Images of all series side by side, shape (V, N), of any scale but about the same noise (`exchange_input.series_scales`).
     scan
         Series and pools.
     known
@@ -165,6 +165,32 @@ def fit_exchange(
         residual_sum=final.cost,
         at_bound=at_bound,
         settled=settled,
+    )
+
+
+def fit_at(
+    signal: NDArray[np.floating],
+    *,
+    scan: ExchangeScan,
+    known: KnownVoxels,
+    values: NDArray[np.floating],
+    threads: int = 1,
+) -> ExchangeFit:
+    """Return model, scales and derivatives at given parameters (V, P), as `fit_exchange` does where it has settled."""
+    count = len(scan.parameters)
+    values = np.asarray(values, dtype=np.float64)
+    z, slopes = exchange_jacobian(scan, values, known, parameters=(*scan.parameters, *KNOWN), threads=threads)
+    slopes[..., :count] *= values[:, None, :]
+    model = scaled_model(np.asarray(signal, dtype=np.float64), z, slopes[..., :count], scan=scan)
+    return ExchangeFit(
+        log_values=np.log(values),
+        amplitude=model.amplitude,
+        signal=z,
+        jacobian=slopes[..., :count],
+        known_jacobian=slopes[..., count:],
+        residual_sum=model.cost,
+        at_bound=np.zeros(values.shape, dtype=np.bool_),
+        settled=np.ones(len(values), dtype=np.bool_),
     )
 
 

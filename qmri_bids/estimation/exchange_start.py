@@ -98,7 +98,7 @@ def _regression(scan: ExchangeScan, threads: int) -> RegressionStart:
     components = np.linalg.svd(data - mean, full_matrices=False)[2][:COMPONENTS].T
     variables = np.column_stack([(data - mean) @ components, *_maps(known)])
     centre, scale = variables.mean(axis=0), variables.std(axis=0)
-    coefficients = np.linalg.lstsq(_terms((variables - centre) / scale), logs, rcond=None)[0]
+    coefficients = np.asarray(np.linalg.lstsq(_terms((variables - centre) / scale), logs, rcond=None)[0], np.float64)
     return RegressionStart(
         scan=scan,
         mean=mean,

@@ -26,6 +26,8 @@ class ExchangeEntry:
         Key of the estimator that is this one without its refinement; None where there is none.
     trainable
         Whether weights for a protocol that none of the existing ones cover can be trained in silico.
+    learns
+        Whether a network is trained on the subject itself and kept in the folder of weights.
     """
 
     summary: str
@@ -33,6 +35,7 @@ class ExchangeEntry:
     create: Callable[[ExchangeOptions], ExchangeEstimator]
     bare: str | None = None
     trainable: bool = False
+    learns: bool = False
 
 
 def _pinn(options: ExchangeOptions) -> ExchangeEstimator:
@@ -94,6 +97,7 @@ EXCHANGE_ESTIMATORS: dict[str, ExchangeEntry] = {
         summary="network trained on the subject itself with the Bloch-McConnell equations in its loss, kept for further subjects",
         references=("finkelstein2025",),
         create=_train_by_fit,
+        learns=True,
     ),
     "dictionary": ExchangeEntry(
         summary="best match among 400,000 simulated entries",

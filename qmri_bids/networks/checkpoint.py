@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from qmri_bids.networks.architecture import PaperNetwork, PaperNetworkConfig
+from qmri_bids.networks.exchange import ExchangeNetwork, ExchangeNetworkConfig
 from qmri_bids.networks.natural import NaturalNetwork, NaturalNetworkConfig
 
 CARD_VERSION = 2
@@ -21,6 +22,7 @@ CARD_VERSION = 2
 ARCHITECTURES: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "paper": lambda values: PaperNetwork(PaperNetworkConfig.from_dict(values)),
     "natural": lambda values: NaturalNetwork(NaturalNetworkConfig.from_dict(values)),
+    "exchange": lambda values: ExchangeNetwork(ExchangeNetworkConfig.from_dict(values)),
 }
 """How the network of a card is built from `ModelCard.architecture`, by the card's kind."""
 

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.physics.bloch_mcconnell import VoxelParameters
 from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
-from qmri_bids.physics.pools import PoolModel
+from qmri_bids.physics.pools import CestPool, PoolModel
 from qmri_bids.physics.saturation import SaturationProtocol
+
+PoolType = TypeVar("PoolType", bound=CestPool)
 
 KNOWN = ("t1", "t2", "b1", "off_resonance")
 """Maps that enter as known, by the names of `bloch_mcconnell.parameter_names`."""
@@ -70,13 +73,15 @@ class ExchangeScan:
 
     def with_values(self, values: Mapping[str, float]) -> ExchangeScan:
         """Return the scan with other values of parameters (`MT.fraction` …) in its model."""
-        changed = {}
-        for pool in self.model.exchanging:
-            own = {name: values[f"{pool.name}.{name}"] for name in QUANTITIES if f"{pool.name}.{name}" in values}
-            changed[pool.name] = replace(pool, **own)
-        cest = tuple(changed[pool.name] for pool in self.model.cest)
-        mt = None if self.model.mt is None else changed[self.model.mt.name]
-        return replace(self, model=replace(self.model, cest=cest, mt=mt))  # type: ignore[arg-type]
+
+        def changed(pool: PoolType) -> PoolType:
+            own: dict[str, Any] = {
+                name: values[f"{pool.name}.{name}"] for name in QUANTITIES if f"{pool.name}.{name}" in values
+            }
+            return replace(pool, **own)
+
+        mt = None if self.model.mt is None else changed(self.model.mt)
+        return replace(self, model=replace(self.model, cest=tuple(changed(pool) for pool in self.model.cest), mt=mt))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +125,8 @@ class KnownVoxels:
     def __getitem__(self, chosen: object) -> KnownVoxels:
         """Return some of the voxels."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return KnownVoxels(**{name: None if value is None else value[chosen] for name, value in values.items()})
+        parts: dict[str, Any] = {name: None if value is None else value[chosen] for name, value in values.items()}
+        return KnownVoxels(**parts)
 
     def stdev(self, name: str) -> NDArray[np.floating] | None:
         """Return the standard deviation of a known map, None where it counts as exact."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, voxel_sizes
 from qmri_bids.preprocessing.groupwise import align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
-from qmri_bids.preprocessing.resampling import grid_coverage, resample
+from qmri_bids.preprocessing.resampling import common_coverage, resample
 
 HEAD_RADIUS = 0.05
 """Radius of the sphere on which framewise displacement measures a rotation [m] (Power et al. 2012)."""
@@ -157,16 +157,6 @@ def framewise_displacement(parameters: NDArray[np.floating]) -> NDArray[np.float
     """
     change = np.abs(np.diff(parameters, axis=0, prepend=parameters[:1]))
     return change[:, :3].sum(axis=1) + HEAD_RADIUS * change[:, 3:].sum(axis=1)
-
-
-def common_coverage(
-    transforms: NDArray[np.floating], *, shape: tuple[int, ...], affine: NDArray[np.floating]
-) -> NDArray[np.bool_]:
-    """Return where all transforms (N, 4, 4) lead to positions inside the grid, shape as given."""
-    coverage = np.ones(shape, dtype=bool)
-    for transform in transforms:
-        coverage &= grid_coverage(shape=shape, affine=affine, transform=transform)
-    return coverage
 
 
 def centre_of_mass(magnitude: NDArray[np.floating], *, affine: NDArray[np.floating]) -> NDArray[np.float64]:

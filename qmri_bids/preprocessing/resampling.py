@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -67,14 +68,77 @@ def resample(
     return interpolate(image)
 
 
+def resample_series(
+    volumes: NDArray[np.floating],
+    *,
+    affine: NDArray[np.floating],
+    target_shape: tuple[int, ...],
+    target_affine: NDArray[np.floating],
+    transforms: NDArray[np.floating],
+    threads: int = 1,
+) -> NDArray[np.float32]:
+    """Interpolate every volume of a series of magnitudes on another grid by a transform of its own.
+
+    Parameters
+    ----------
+    volumes
+        Shape (X, Y, Z, N).
+    affine, target_shape, target_affine
+        As of `resample`.
+    transforms
+        Of every volume, as of `resample`, shape (N, 4, 4).
+    threads
+        Threads; the result does not depend on it.
+
+    Returns
+    -------
+    Array
+        float32, shape (*target_shape, N). Where the interpolation overshoots below 0, in air beside an edge, it is 0.
+    """
+
+    def one(index: int) -> NDArray[np.float32]:
+        moved = resample(
+            np.asarray(volumes[..., index], dtype=np.float32),
+            affine=affine,
+            target_shape=target_shape,
+            target_affine=target_affine,
+            transform=transforms[index],
+        )
+        return np.maximum(moved, 0.0)
+
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        return np.stack(list(pool.map(one, range(volumes.shape[3]))), axis=-1)
+
+
 def grid_coverage(
-    *, shape: tuple[int, ...], affine: NDArray[np.floating], transform: NDArray[np.floating]
+    *,
+    shape: tuple[int, ...],
+    affine: NDArray[np.floating],
+    transform: NDArray[np.floating],
+    target_shape: tuple[int, ...] | None = None,
+    target_affine: NDArray[np.floating] | None = None,
 ) -> NDArray[np.bool_]:
-    """Return where a transform leads from a grid to a position inside that same grid, shape as given."""
-    voxel_map = _voxel_map(affine, affine, transform)
-    indices = np.ogrid[tuple(slice(0, size) for size in shape)]
-    inside = np.ones(shape, dtype=bool)
+    """Return where a transform leads from a grid to a position inside another: that same one where no target is given.
+
+    Parameters
+    ----------
+    shape, affine
+        The grid that is to be reached.
+    transform
+        Maps a target position to the position in it, RAS millimetres, shape (4, 4).
+    target_shape, target_affine
+        The grid of the result.
+    """
+    onto = tuple(shape if target_shape is None else target_shape)
+    voxel_map = _voxel_map(affine, affine if target_affine is None else target_affine, transform)
+    indices = np.ogrid[tuple(slice(0, size) for size in onto)]
+    inside = np.ones(onto, dtype=bool)
     for row, size in zip(voxel_map[:3], shape, strict=True):
         position = row[0] * indices[0] + row[1] * indices[1] + row[2] * indices[2] + row[3]
         inside &= (position >= -1e-6) & (position <= size - 1 + 1e-6)
     return inside
+
+
+def common_coverage(transforms: NDArray[np.floating], **grids: Any) -> NDArray[np.bool_]:
+    """Return where all transforms (N, 4, 4) lead to positions inside a grid; `grids` as of `grid_coverage`."""
+    return np.logical_and.reduce([grid_coverage(transform=transform, **grids) for transform in transforms])

@@ -12,7 +12,6 @@ therefore looks at the inside of the head alone, except for volumes in which nex
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +22,8 @@ from qmri_bids.preprocessing.alignment_evidence import shared_variance
 from qmri_bids.preprocessing.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.groupwise import Level, align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
-from qmri_bids.preprocessing.motion import centre_of_mass, common_coverage, framewise_displacement, motion_parameters
-from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.preprocessing.motion import centre_of_mass, framewise_displacement, motion_parameters
+from qmri_bids.preprocessing.resampling import common_coverage, resample_series
 
 STAGES: tuple[tuple[float, Level], ...] = (
     (8.0, Level(smoothing=1.0, high_pass=3.0, steps=8)),
@@ -138,39 +137,24 @@ def correct_saturated_motion(
     head = head_mask(series.mean(axis=3))
     reference = _reference(series, head=head, roles=roles)
     names = [_name(index, offsets[index], None if b1_rms is None else b1_rms[index]) for index in range(number)]
-    with ThreadPoolExecutor(max_workers=processes) as pool:
-        centre = centre_of_mass(series[..., reference], affine=affine)
-        if min(series.shape[:3]) < FEWEST_SLICES:
-            transforms, trusted = np.tile(np.eye(4), (number, 1, 1)), np.zeros(number, dtype=bool)
-            decisions = [
-                f"Motion was not corrected: {min(series.shape[:3])} slices do not tell a motion through the plane "
-                f"(at least {FEWEST_SLICES} needed)."
-            ]
-        else:
-            transforms, trusted, decisions = _align(
-                series, affine=affine, head=head, reference=reference, centre=centre, names=names, threads=processes
-            )
-        aligned = np.stack(
-            list(
-                pool.map(
-                    lambda index: np.maximum(
-                        resample(
-                            series[..., index],
-                            affine=affine,
-                            target_shape=series.shape[:3],
-                            target_affine=affine,
-                            transform=transforms[index],
-                        ),
-                        0.0,
-                    ),
-                    range(number),
-                )
-            ),
-            axis=-1,
+    centre = centre_of_mass(series[..., reference], affine=affine)
+    if min(series.shape[:3]) < FEWEST_SLICES:
+        transforms, trusted = np.tile(np.eye(4), (number, 1, 1)), np.zeros(number, dtype=bool)
+        decisions = [
+            f"Motion was not corrected: {min(series.shape[:3])} slices do not tell a motion through the plane "
+            f"(at least {FEWEST_SLICES} needed)."
+        ]
+    else:
+        transforms, trusted, decisions = _align(
+            series, affine=affine, head=head, reference=reference, centre=centre, names=names, threads=processes
         )
+    shape = series.shape[:3]
+    aligned = resample_series(
+        series, affine=affine, target_shape=shape, target_affine=affine, transforms=transforms, threads=processes
+    )
     parameters = motion_parameters(transforms, centre=centre)
     displacement = framewise_displacement(parameters)
-    coverage = common_coverage(transforms, shape=series.shape[:3], affine=affine)
+    coverage = common_coverage(transforms, shape=shape, affine=affine)
     return SaturatedMotion(
         volumes=aligned,
         transforms=transforms,

@@ -6,13 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.ants_bridge import deterministic_pool
-from qmri_bids.preprocessing.motion import (
-    common_coverage,
-    framewise_displacement,
-    motion_parameters,
-    register_to_reference,
-)
-from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.preprocessing.motion import framewise_displacement, motion_parameters, register_to_reference
+from qmri_bids.preprocessing.resampling import common_coverage, resample_series
 from qmri_bids.preprocessing.saturated_motion import SaturatedMotion
 from qmri_bids.preprocessing.scan_registration import register_scans
 
@@ -80,21 +75,12 @@ def _aligned(
 ) -> SaturatedMotion:
     """Return the volumes brought to the reference, with what the transforms say."""
     shape, number = volumes.shape[:3], volumes.shape[3]
-    aligned = [
-        resample(
-            np.asarray(volumes[..., index], dtype=np.float32),
-            affine=affine,
-            target_shape=shape,
-            target_affine=affine,
-            transform=transform,
-        )
-        for index, transform in enumerate(transforms)
-    ]
+    aligned = resample_series(volumes, affine=affine, target_shape=shape, target_affine=affine, transforms=transforms)
     centre = (np.asarray(affine) @ np.append((np.asarray(shape) - 1) / 2.0, 1.0))[:3]
     parameters = motion_parameters(transforms, centre=centre)
     displacement = framewise_displacement(parameters)
     return SaturatedMotion(
-        volumes=np.stack(aligned, axis=-1),
+        volumes=aligned,
         transforms=transforms,
         parameters=parameters,
         centre=centre,

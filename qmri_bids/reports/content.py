@@ -33,6 +33,7 @@ class Section(StrEnum):
     REGISTRATION = "registration"
     B1 = "b1"
     SPECTRA = "spectra"
+    TRAJECTORIES = "trajectories"
     MAPS = "maps"
     UNCERTAINTY = "uncertainty"
     POSTERIOR = "posterior"

@@ -8,6 +8,7 @@ from qmri_bids.reports.overlay_figures import mask_figure, registration_figure
 from qmri_bids.reports.saturation_figures import saturation_figure
 from qmri_bids.reports.series_figures import series_figure
 from qmri_bids.reports.spectrum_figures import spectrum_figure
+from qmri_bids.reports.trajectory_figures import trajectory_figure
 from qmri_bids.reports.wasabi_figures import wasabi_figure
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "saturation_figure",
     "series_figure",
     "spectrum_figure",
+    "trajectory_figure",
     "wasabi_figure",
 ]

@@ -91,7 +91,7 @@ def map_figure(
     below, above = _share(shown[inside] < low), _share(shown[inside] > high)
     _color_bar(panels, drawn, style, below=below > 0, above=above > 0)
     count = max(int(view.mask.sum()), 1)
-    unit_name = "" if style.unit == "arbitrary" else f" {style.unit}"
+    unit_name = "" if style.unit in ("arbitrary", "1") else f" {style.unit}"
     caption = [f"{style.label} [{style.unit}], {how} {low:.4g} to {high:.4g}{unit_name}."]
     if style.note:
         caption.append(style.note)

@@ -6,6 +6,7 @@ import string
 from collections.abc import Mapping, Sequence
 
 from qmri_bids.reports.content import Reference
+from qmri_bids.reports.exchange_sentences import EXCHANGE_SENTENCES
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.reports.relaxometry_sentences import RELAXOMETRY_SENTENCES
 from qmri_bids.reports.saturation_sentences import SATURATION_SENTENCES
@@ -18,7 +19,7 @@ Step = str | tuple[str, Mapping[str, object]]
 PARAGRAPHS = ("general", "preprocessing", "b1", "estimation", "cest", "mt", "outputs")
 """Order of the paragraphs; inside one, the sentences stand in the order of the steps."""
 
-STEPS: dict[str, Sentence] = RELAXOMETRY_SENTENCES | SATURATION_SENTENCES
+STEPS: dict[str, Sentence] = RELAXOMETRY_SENTENCES | SATURATION_SENTENCES | EXCHANGE_SENTENCES
 """What every step says, by its key."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qmri_bids.reports.content import Reference
 from qmri_bids.reports.reference_entry import article
 from qmri_bids.reports.saturation_references import SATURATION_REFERENCES
@@ -293,3 +295,8 @@ REFERENCES: dict[str, Reference] = {
 }
 REFERENCES |= {entry.key: entry for entry in SATURATION_REFERENCES}
 """Publications by key."""
+
+
+def full_citation(keys: Sequence[str]) -> str | None:
+    """Return publications as one line for a sidecar, None of none."""
+    return "; ".join(f"{REFERENCES[key].full} https://doi.org/{REFERENCES[key].doi}" for key in keys) or None

@@ -20,6 +20,7 @@ SECTION_TITLES: dict[Section, str] = {
     Section.REGISTRATION: "Registration of other scans",
     Section.B1: "Transmit field (B1)",
     Section.SPECTRA: "Spectra",
+    Section.TRAJECTORIES: "Measured and fitted signal",
     Section.MAPS: "Maps",
     Section.UNCERTAINTY: "Uncertainty",
     Section.POSTERIOR: "Posterior under a prior",

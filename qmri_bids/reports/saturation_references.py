@@ -154,5 +154,36 @@ SATURATION_REFERENCES = (
         "89:1385-1400",
         "10.1002/mrm.29524",
     ),
+    article(
+        "finkelstein2025",
+        "Finkelstein et al., 2025",
+        "Finkelstein, A.; Vladimirov, N.; Zaiss, M.; Perlman, O.",
+        2025,
+        "Multi-parameter molecular MRI quantification using physics-informed self-supervised learning",
+        "Communications Physics",
+        "8:164",
+        "10.1038/s42005-025-02063-8",
+    ),
+    article(
+        "perlman2022",
+        "Perlman et al., 2022",
+        "Perlman, O.; Ito, H.; Herz, K.; Shono, N.; Nakashima, H.; Zaiss, M.; others",
+        2022,
+        "Quantitative imaging of apoptosis following oncolytic virotherapy by magnetic resonance fingerprinting aided by deep "
+        "learning",
+        "Nature Biomedical Engineering",
+        "6:648-657",
+        "10.1038/s41551-021-00809-7",
+    ),
+    article(
+        "herraez2002",
+        "Herráez et al., 2002",
+        "Herráez, M. A.; Burton, D. R.; Lalor, M. J.; Gdeisat, M. A.",
+        2002,
+        "Fast two-dimensional phase-unwrapping algorithm based on sorting by reliability following a noncontinuous path",
+        "Applied Optics",
+        "41:7437-7444",
+        "10.1364/AO.41.007437",
+    ),
 )
 """Publications on CEST and magnetization transfer."""

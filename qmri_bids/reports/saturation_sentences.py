@@ -78,11 +78,6 @@ SATURATION_SENTENCES: dict[str, Sentence] = {
     "wassr": _cest(
         "B0 was mapped from the series {run} by WASSR [kim2009], as the centre of symmetry of the saturation of water at low power."
     ),
-    # {run}: name of the run.
-    "fingerprint_not_yet": _cest(
-        "The series {run} varies the power of its saturation at few offsets (CEST fingerprinting): it was recognised, aligned and "
-        "shown, but no map was computed from it."
-    ),
     # {reference}: "the image without MT pulse".
     "mt_motion": _mt(
         "The images with different MT and T1 weighting were rigidly registered to {reference} with ANTs [avants2011] before maps "

@@ -39,5 +39,10 @@ STATUS_STYLES: dict[Status, StatusStyle] = {
         meaning="The likelihood is highest at the edge of the bounds that were asked for",
         color="#009e73",
     ),
+    Status.NOT_IDENTIFIABLE: StatusStyle(
+        name="not identifiable",
+        meaning="Fraction and rate cannot be told apart: a standard deviation exceeds its value",
+        color="#9a7fd1",
+    ),
 }
 """Name, meaning and colour (Okabe and Ito) of every code of the quality mask."""

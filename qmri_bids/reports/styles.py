@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from qmri_bids.reports.content import Section
+from qmri_bids.reports.exchange_styles import EXCHANGE_STYLES
 from qmri_bids.reports.map_style import MapStyle
 from qmri_bids.reports.saturation_styles import SATURATION_STYLES, asymmetry_style
 from qmri_bids.units import fraction_to_percent, seconds_to_milliseconds
@@ -116,7 +117,7 @@ STYLES: dict[str, MapStyle] = {
     ),
 }
 # An estimator of B1 names its map as a known map of B1 is named.
-STYLES |= SATURATION_STYLES | {"b1": STYLES["B1"], "b1_stdev": STYLES["B1_stdev"]}
+STYLES |= SATURATION_STYLES | EXCHANGE_STYLES | {"b1": STYLES["B1"], "b1_stdev": STYLES["B1_stdev"]}
 STYLES |= {
     f"posterior_{name}": replace(
         STYLES[name],

@@ -1,4 +1,4 @@
-"""The workflow of a participant, and running it."""
+"""Running the workflow of a participant: one run after the other, and what happens when one of them fails."""
 
 from __future__ import annotations
 
@@ -6,123 +6,34 @@ import logging
 import pickle
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nipype.pipeline import engine as pe
-
-from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.bids.saturation_plan import B0Source, CestRun, MtrRun, MtsRun, SaturationRun
+from qmri_bids.bids.exchange_plan import ExchangeRun
+from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.reports.content import ErrorEntry, RunReport
-from qmri_bids.workflows.bssfp import init_pcbssfp_wf
 from qmri_bids.workflows.crashes import Crash, read_crashes
 from qmri_bids.workflows.earlier_files import files_of_run, remove_files
+from qmri_bids.workflows.known_maps import shown
 from qmri_bids.workflows.options import ProcessingOptions
-from qmri_bids.workflows.saturation import init_cest_wf, init_mtr_wf, init_mts_wf
+from qmri_bids.workflows.run_kinds import RUN_KINDS, Run, init_qmri_wf, needs, report_file, run_name
+
+__all__ = ["RUN_KINDS", "Run", "RunOutcome", "init_qmri_wf", "process_runs", "run_name"]
 
 logger = logging.getLogger("qmri_bids")
 
-QUIET_NODES = ("inputnode", "outputnode", "collect_decisions", "collect_warnings")
+QUIET_NODES = ("inputnode", "outputnode", "collect_")
+"""How the names of nodes begin that only pass something on."""
 
-
-Run = PcBssfpRun | SaturationRun
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunKind:
-    """What is done with a kind of run: a heading for its report, and the workflow."""
-
-    title: str
-    prefix: str
-    init: Callable[..., pe.Workflow]
-
-
-RUN_KINDS: Mapping[type, RunKind] = {
-    PcBssfpRun: RunKind(title="pc-bSSFP relaxometry", prefix="pcbssfp", init=init_pcbssfp_wf),
-    CestRun: RunKind(title="CEST", prefix="cest", init=init_cest_wf),
-    MtrRun: RunKind(title="Magnetisation transfer ratio", prefix="mtr", init=init_mtr_wf),
-    MtsRun: RunKind(title="MT saturation", prefix="mts", init=init_mts_wf),
+ENGINE: Mapping[str, str] = {
+    "crashfile_format": "txt",
+    "poll_sleep_duration": "0.1",
+    "check_version": "false",
+    "remove_unnecessary_outputs": "false",
 }
-
-
-def run_name(run: Run) -> str:
-    """Return the name of the workflow of a run: its entities without signs that Nipype does not take."""
-    return f"{RUN_KINDS[type(run)].prefix}_" + run.label.replace("-", "_").replace("+", "p") + "_wf"
-
-
-def report_file(work_dir: Path, run: Run) -> Path:
-    """Return where the report of a run is kept until the report of the participant is written."""
-    return work_dir / "reports" / f"{run.label}.pickle"
-
-
-def init_qmri_wf(
-    *,
-    runs: Sequence[Run],
-    options: ProcessingOptions,
-    bids_dir: Path,
-    output_dir: Path,
-    work_dir: Path,
-    name: str = "qmri_wf",
-) -> pe.Workflow:
-    """Process all runs of a participant.
-
-    Parameters
-    ----------
-    runs
-        Runs that passed the checks.
-    options
-        Estimator, steps to leave out, processes.
-    bids_dir, output_dir
-        Roots of the raw dataset and of the derivatives.
-    work_dir
-        Folder of intermediate results.
-    name
-        Name of the workflow.
-
-    Returns
-    -------
-    nipype.pipeline.engine.Workflow
-        One workflow a run, named by `run_name`; a Z-spectrum takes T1 and B0 from those of other runs.
-    """
-    workflow = pe.Workflow(name=name, base_dir=str(work_dir))
-    workflow.__desc__ = "Quantitative maps were computed run by run."
-    parts = {
-        run.label: RUN_KINDS[type(run)].init(
-            run=run,
-            options=options,
-            bids_dir=bids_dir,
-            output_dir=output_dir,
-            report_file=report_file(work_dir, run),
-            name=run_name(run),
-        )
-        for run in runs
-    }
-    workflow.add_nodes(list(parts.values()))
-    for run in runs:
-        for prefix, source in _needs(run).items():
-            workflow.connect(
-                [
-                    (
-                        parts[source],
-                        parts[run.label],
-                        [
-                            ("outputnode.estimate", f"inputnode.{prefix}_maps"),
-                            ("outputnode.magnitude", f"inputnode.{prefix}_magnitude"),
-                        ],
-                    )
-                ]
-            )
-    return workflow
-
-
-def _needs(run: Run) -> dict[str, str]:
-    """Return the labels of the runs whose maps a run takes, by what it takes."""
-    if not isinstance(run, CestRun):
-        return {}
-    needs = {"t1": run.t1_run, "b0": run.b0.run if run.b0 is not None else None}
-    return {what: label for what, label in needs.items() if label is not None}
+"""How Nipype executes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,87 +66,147 @@ def process_runs(
     stop_on_first_crash
         Stop at the first failure.
     """
-    started = time.time()
-    described: set[str] = set()
-    failure: Exception | None = None
+    call = _Call(
+        options=options,
+        bids_dir=bids_dir,
+        output_dir=output_dir,
+        work_dir=work_dir,
+        crash_dir=crash_dir,
+        stop_on_first_crash=stop_on_first_crash,
+    )
+    call.process(runs)
+    done = list(runs)
+    if not stop_on_first_crash:
+        failed = [run for run in runs if not call.has_done(run)]
+        freed = {run.label: _without_failed(run, failed) for run in failed if not call.crashes_of(run)}
+        without = {label: run for label, run in freed.items() if run is not None}
+        if without:
+            call.process(
+                [*without.values(), *(run for run in runs if call.has_done(run) and _serves(run, without.values()))]
+            )
+            done = [without.get(run.label, run) for run in runs]
+    failed = [run for run in done if not call.has_done(run)]
+    return tuple(call.outcome(run, failed=failed) for run in done)
 
-    def process(these: Sequence[Run]) -> None:
-        nonlocal failure
-        workflow = init_qmri_wf(
-            runs=these, options=options, bids_dir=bids_dir, output_dir=output_dir, work_dir=work_dir
-        )
-        workflow.config["execution"] = {
-            "crashdump_dir": str(crash_dir),
-            "crashfile_format": "txt",
-            "poll_sleep_duration": "0.1",
-            "stop_on_first_crash": str(stop_on_first_crash).lower(),
-            "check_version": "false",
-            "remove_unnecessary_outputs": "false",
+
+class _Call:
+    """One call of the engine or several, and what came of the runs."""
+
+    def __init__(
+        self,
+        *,
+        options: ProcessingOptions,
+        bids_dir: Path,
+        output_dir: Path,
+        work_dir: Path,
+        crash_dir: Path,
+        stop_on_first_crash: bool,
+    ) -> None:
+        self._places: dict[str, Any] = {"bids_dir": bids_dir, "output_dir": output_dir, "work_dir": work_dir}
+        self._options, self._crash_dir, self._stop = options, crash_dir, stop_on_first_crash
+        self._started = time.time()
+        self._described: set[str] = set()
+        self._failure: Exception | None = None
+
+    def process(self, runs: Sequence[Run]) -> None:
+        """Process runs that may need each other."""
+        workflow = init_qmri_wf(runs=runs, options=self._options, **self._places)
+        workflow.config["execution"] = dict(ENGINE) | {
+            "crashdump_dir": str(self._crash_dir),
+            "stop_on_first_crash": str(self._stop).lower(),
         }
-        for run in these:
-            _forget_if_outputs_are_gone(workflow.name, run, work_dir=work_dir, output_dir=output_dir)
-        progress = _Progress(these)
+        for run in runs:
+            _forget_if_outputs_are_gone(
+                workflow.name, run, work_dir=self._places["work_dir"], output_dir=self._places["output_dir"]
+            )
+        progress = _Progress(runs)
         try:
             workflow.run(plugin="Linear", plugin_args={"status_callback": progress})
         except Exception as error:
             # Nipype raises when a node failed; which one, the crash files say.
-            failure = error
-        described.update(progress.described)
+            self._failure = error
+        self._described.update(progress.described)
 
-    process(runs)
-    done = list(runs)
-    if not stop_on_first_crash:
-        without = {
-            run.label: alone
-            for run in runs
-            if run_name(run) not in described
-            and not _crashes_of(run, read_crashes(crash_dir, since=started))
-            and (alone := _without_failed(run, [each for each in runs if run_name(each) not in described])) is not None
-        }
-        if without:
-            process([*without.values(), *(run for run in runs if run_name(run) in described and _serves(run, without))])
-            done = [without.get(run.label, run) for run in runs]
-    crashes = read_crashes(crash_dir, since=started)
-    outcomes = []
-    for run in done:
-        if run_name(run) in described:
-            report = pickle.loads(report_file(work_dir, run).read_bytes())
-            outcomes.append(RunOutcome(run=run, report=report))
-            continue
-        errors = tuple(crash.entry for crash in _crashes_of(run, crashes))
-        if not errors:
-            message = f"{type(failure).__name__}: {failure}" if failure else "the run was not processed"
-            errors = (
-                ErrorEntry(
-                    title=run.label,
-                    message=message,
-                    advice="An earlier run failed and --stop-on-first-crash was given."
-                    if stop_on_first_crash
-                    else "Run again with -vv and see the log.",
-                ),
-            )
-        removed = remove_files(files_of_run(run.entities, output_dir=output_dir))
+    def has_done(self, run: Run) -> bool:
+        """Whether a run came to its end."""
+        return run_name(run) in self._described
+
+    def crashes_of(self, run: Run) -> list[Crash]:
+        """Return the failures of the nodes of a run."""
+        crashes = read_crashes(self._crash_dir, since=self._started)
+        return [crash for crash in crashes if f".{run_name(run)}." in f".{crash.node}."]
+
+    def outcome(self, run: Run, *, failed: Sequence[Run]) -> RunOutcome:
+        """Return how a run ended; what an earlier call wrote for one that failed is removed.
+
+        Parameters
+        ----------
+        run
+            Any run.
+        failed
+            All runs without a result.
+        """
+        if self.has_done(run):
+            path = report_file(self._places["work_dir"], run)
+            return RunOutcome(run=run, report=pickle.loads(path.read_bytes()))
+        errors = (
+            [crash.entry for crash in self.crashes_of(run)]
+            or _missing_sources(run, [each for each in failed if self.crashes_of(each)])
+            or [self._stopped(run)]
+        )
+        removed = [
+            path
+            for entities in _all_entities(run)
+            for path in remove_files(files_of_run(entities, output_dir=self._places["output_dir"]))
+        ]
         if removed:
             logger.warning(
                 "%s: %d files of an earlier call were removed, since the run has failed", run.label, len(removed)
             )
-        outcomes.append(RunOutcome(run=run, report=None, errors=errors))
-    return tuple(outcomes)
+        return RunOutcome(run=run, report=None, errors=tuple(errors))
+
+    def _stopped(self, run: Run) -> ErrorEntry:
+        """Say that a run ended for a reason that lies outside of it."""
+        error = self._failure
+        return ErrorEntry(
+            title=run.label,
+            message=f"{type(error).__name__}: {error}" if error else "the run was not processed",
+            advice="An earlier run failed and --stop-on-first-crash was given."
+            if self._stop
+            else "Run again with -vv and see the log.",
+        )
 
 
-def _crashes_of(run: Run, crashes: Sequence[Crash]) -> list[Crash]:
-    return [crash for crash in crashes if f".{run_name(run)}." in f".{crash.node}."]
+def _all_entities(run: Run) -> list[Mapping[str, str]]:
+    """Return the entities under which the files of a run are written."""
+    return [run.entities, *(stage.entities for stage in (run.stages if isinstance(run, ExchangeRun) else ()))]
 
 
-def _serves(run: Run, others: Mapping[str, Run]) -> bool:
+def _serves(run: Run, others: Iterable[Run]) -> bool:
     """Whether one of the others takes maps of a run."""
-    return any(run.label in _needs(other).values() for other in others.values())
+    return any(run.label in needs(other).values() for other in others)
+
+
+def _missing_sources(run: Run, failed: Sequence[Run]) -> list[ErrorEntry]:
+    """Return an error for every run that failed and whose maps a run cannot do without."""
+    if not isinstance(run, ExchangeRun):
+        return []
+    gone = {each.label for each in failed}
+    return [
+        ErrorEntry(
+            title=f"{run.label} was not processed",
+            message=f"It takes {shown(source.names)} from {source.run}, and that run has failed.",
+            advice=f"Mend {source.run} first (its error stands there), or give maps from another source: see --help.",
+        )
+        for source in run.known
+        if source.run in gone
+    ]
 
 
 def _without_failed(run: Run, failed: Sequence[Run]) -> Run | None:
     """Return a run that was not processed because others failed, freed of them and saying so; None for any other."""
     gone = {each.label for each in failed}
-    needed = {what: label for what, label in _needs(run).items() if label in gone}
+    needed = {what: label for what, label in needs(run).items() if label in gone}
     if not isinstance(run, CestRun) or not needed:
         return None
     warnings = []
@@ -269,7 +240,7 @@ class _Progress:
         self.described: set[str] = set()
 
     def __call__(self, node: Any, status: str) -> None:
-        if node.name in QUIET_NODES:
+        if node.name.startswith(QUIET_NODES):
             return
         workflow = node.fullname.split(".")[1]
         label = f"{self._labels[workflow]}: {node.name}"

@@ -14,7 +14,7 @@ from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
 from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.priors import PRIORS
-from qmri_bids.reports.references import REFERENCES
+from qmri_bids.reports.references import full_citation
 from qmri_bids.units import fraction_to_percent, radians_to_degrees
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.motion_files import write_motion
@@ -73,9 +73,7 @@ def write_derivatives(
     estimated = {
         "sources": sources + b1_sources,
         "algorithm": f"{estimator}: {entry.summary}",
-        "reference": "; ".join(
-            f"{REFERENCES[key].full} https://doi.org/{REFERENCES[key].doi}" for key in entry.references
-        ),
+        "reference": full_citation(entry.references),
         "model": model or None,
         "extra": {"B1Assumed": 1.0} if results.b1 is None else None,
     }

@@ -20,6 +20,7 @@ from nipype.interfaces.base import (
 )
 
 from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
+from qmri_bids.workflows.voxels import Voxels, network_sentences
 
 
 class _CyclesOutput(TraitedSpec):
@@ -280,65 +281,46 @@ class EstimateRelaxation(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         import torch
 
-        from qmri_bids.estimation.base import EstimatorOptions, KnownMaps, Status
+        from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
         from qmri_bids.estimation.convention import increment_reference_warning
         from qmri_bids.estimation.table import ESTIMATORS
 
-        cycles, _ = load_volume(self.inputs.cycles)
-        mask = load_volume(self.inputs.mask)[0] > 0
-        inside = mask.copy()
-        decisions = []
-        if isdefined(self.inputs.motion):
-            covered = np.load(self.inputs.motion)["coverage"]
-            lost = int(np.count_nonzero(mask & ~covered))
-            if lost:
-                decisions.append(
-                    f"{lost} voxels of the brain mask left the field of view in some cycle and were not estimated."
-                )
-            inside &= covered
-        b1 = np.ones(int(inside.sum()), dtype=np.float32)
+        voxels = Voxels(self.inputs.mask, motions=[self.inputs.motion])
+        decisions = voxels.decisions
+        b1 = np.ones(int(voxels.inside.sum()), dtype=np.float32)
         if isdefined(self.inputs.b1):
-            b1 = load_volume(self.inputs.b1)[0][inside]
+            b1 = voxels.signal(self.inputs.b1)
         protocol = self.inputs.protocol
         torch.set_num_threads(self.inputs.processes)
         folder = Path(self.inputs.weights_folder) if isdefined(self.inputs.weights_folder) else None
         estimator = ESTIMATORS[self.inputs.estimator].create(
             EstimatorOptions(threads=self.inputs.processes, weights_folder=folder)
         )
-        signal = np.ascontiguousarray(cycles[inside])
+        signal = voxels.signal(self.inputs.cycles)
         found = estimator.estimate(signal, protocol=protocol, known=KnownMaps(b1=b1))
-
-        if estimator.model:
-            weights = Path(getattr(estimator, "weights_path", ""))
-            place = weights.parent if folder is not None and weights.parent == folder else "the package"
-            sentence = f"Network {estimator.model['name']} (sha256 {estimator.model['sha256'][:12]}) from {place}."
-            if folder is not None and place == "the package":
-                sentence += f" {folder} holds no weights for this estimator and protocol."
-            decisions.append(sentence)
-
-        def volume(values: Any, fill: float) -> Any:
-            full = np.full(mask.shape, fill, dtype=values.dtype)
-            full[inside] = values
-            return full
-
-        status = volume(found.status, Status.OUTSIDE)
-        status[mask & ~inside] = Status.INVALID_INPUT
-        maps = {name: volume(values, np.nan) for name, values in found.values.items()}
-        maps |= {f"{name}_stdev": volume(values, np.nan) for name, values in found.stdev.items()}
+        decisions += network_sentences(estimator, folder)
+        extra: dict[str, Any] = {}
         if isdefined(self.inputs.posterior):
             from qmri_bids.estimation.posterior_maps import posterior_maps
             from qmri_bids.workflows.results import POSTERIOR
 
-            extra = posterior_maps(
+            posterior = posterior_maps(
                 signal, b1=b1, protocol=protocol, prior=self.inputs.posterior, threads=self.inputs.processes
             )
-            maps |= {f"{POSTERIOR}{name}": volume(values, np.nan) for name, values in extra.mean.items()}
-            maps |= {f"{POSTERIOR}{name}_stdev": volume(values, np.nan) for name, values in extra.stdev.items()}
-            decisions.append(extra.sentence())
-        path = Path(runtime.cwd) / "estimate.npz"
-        np.savez(path, **maps, residual=volume(found.residual, np.nan), status=status)
+            for ending, maps in (("", posterior.mean), ("_stdev", posterior.stdev)):
+                extra |= {f"{POSTERIOR}{name}{ending}": voxels.volume(values, np.nan) for name, values in maps.items()}
+            decisions.append(posterior.sentence())
+        path = voxels.save(
+            Path(runtime.cwd) / "estimate.npz",
+            maps={name: (values, found.stdev.get(name)) for name, values in found.values.items()},
+            residual=found.residual,
+            codes={"status": found.status},
+            # What the map of off-resonance is known up to: who takes it must know.
+            off_resonance_period=1.0 / protocol.repetition_time,
+            **extra,
+        )
         warning = increment_reference_warning(found.values["off_resonance"], protocol=protocol)
-        self._results["estimate"] = str(path)
+        self._results["estimate"] = path
         self._results["model"] = dict(estimator.model)
         self._results["decisions"] = decisions
         self._results["warnings"] = [*estimator.remarks(protocol), *([warning] if warning else [])]

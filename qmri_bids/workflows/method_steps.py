@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qmri_bids import __version__
+from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.estimation.zspectrum_plan import automatic_pools
-from qmri_bids.physics.saturation import Saturation
 from qmri_bids.preprocessing.b1 import MEDIAN_SIZE
 from qmri_bids.reports.methods import Step
-from qmri_bids.units import radians_to_degrees, seconds_to_milliseconds, tesla_to_microtesla
+from qmri_bids.units import radians_to_degrees, seconds_to_milliseconds
+from qmri_bids.workflows.exchange_steps import cest_acquisition, cest_motion, exchange_steps
+from qmri_bids.workflows.known_maps import listed
 from qmri_bids.workflows.options import ProcessingOptions
 
 
-def method_steps(runs: Sequence[PcBssfpRun | SaturationRun], options: ProcessingOptions) -> list[Step]:
+def method_steps(runs: Sequence[PcBssfpRun | SaturationRun | ExchangeRun], options: ProcessingOptions) -> list[Step]:
     """Return the sentences of the methods for what was done.
 
     Parameters
@@ -32,7 +34,7 @@ def method_steps(runs: Sequence[PcBssfpRun | SaturationRun], options: Processing
     if relaxometry:
         steps += _relaxometry(relaxometry, options)
     for run in saturation:
-        steps += _saturation(run, options)
+        steps += exchange_steps(run, options) if isinstance(run, ExchangeRun) else _saturation(run, options)
     if saturation and not relaxometry:
         steps.append("brain_mask")
     if runs:
@@ -86,17 +88,11 @@ def _saturation(run: SaturationRun, options: ProcessingOptions) -> list[Step]:
             return [*steps, "mts_no_b1"]
         correction = options.mtsat_correction
         return [*steps, f"b1_{run.b1.method.lower()}", ("mtsat", {"correction": correction}), f"mts_b1_{correction}"]
-    return [("cest_acquisition", _acquisition(run)), *_cest_motion(run, options), *_cest_maps(run, options)]
+    return [("cest_acquisition", cest_acquisition(run)), *cest_motion(run, options), *_cest_maps(run, options)]
 
 
 def _mt_motion(reference: str, options: ProcessingOptions) -> list[Step]:
     return ["mt_no_motion"] if "motion" in options.ignore else [("mt_motion", {"reference": reference})]
-
-
-def _cest_motion(run: CestRun, options: ProcessingOptions) -> list[Step]:
-    if "motion" in options.ignore:
-        return ["cest_no_motion"]
-    return ["cest_fringe_motion" if run.kind in ("wasabi", "wassr") else "cest_motion"]
 
 
 def _cest_maps(run: CestRun, options: ProcessingOptions) -> list[Step]:
@@ -115,45 +111,12 @@ def _cest_maps(run: CestRun, options: ProcessingOptions) -> list[Step]:
     ]
     asymmetry = [f"{each:g}" for each in options.asymmetry if min(offsets) <= -each and each <= max(offsets)]
     if asymmetry:
-        steps.append(("mtr_asymmetry", {"offsets": _listed(asymmetry)}))
+        steps.append(("mtr_asymmetry", {"offsets": listed(asymmetry)}))
     pools = options.pools or automatic_pools(offsets)
     if not pools:
         return [*steps, ("lorentzian_left_out", {"reason": f"the offsets reach {max(offsets):g} ppm only"})]
-    steps.append(("lorentzian", {"pools": _listed(pools)}))
+    steps.append(("lorentzian", {"pools": listed(pools)}))
     if run.t1_run is not None:
-        solutes = _listed([pool for pool in pools if pool != "water"])
+        solutes = listed([pool for pool in pools if pool != "water"])
         steps += [("t1_from_pcbssfp", {"run": run.t1_run}), ("arex", {"pools": solutes})]
     return steps
-
-
-def _acquisition(run: CestRun) -> dict[str, object]:
-    """Return the values of the sentence on the acquisition of a series."""
-    chosen = [
-        image
-        for image, role in zip(run.protocol.images, run.roles, strict=True)
-        if role != "m0" and image.saturation is not None
-    ]
-    trains = [image.saturation for image in chosen if image.saturation is not None]
-    offsets = [image.offset for image in chosen if image.offset is not None]
-    powers = sorted({round(tesla_to_microtesla(train.b1_rms), 2) for train in trains})
-    return {
-        "run": run.label,
-        "images": run.protocol.number_of_images,
-        "field": f"{run.protocol.field_strength:g}",
-        "offsets": f"{min(offsets):g} to {max(offsets):g}",
-        "train": _train(trains[0]),
-        "b1_microtesla": f"{powers[0]:g}" if len(powers) == 1 else f"{powers[0]:g} to {powers[-1]:g}",
-    }
-
-
-def _train(train: Saturation) -> str:
-    """Return what a train is, in words."""
-    duration = f"{seconds_to_milliseconds(train.pulse.duration):g} ms"
-    if train.number == 1:
-        return f"one pulse of {duration}"
-    return f"{train.number} pulses of {duration}, {seconds_to_milliseconds(train.gap):g} ms apart"
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Return names as a list in a sentence."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

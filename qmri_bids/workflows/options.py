@@ -1,9 +1,11 @@
-"""What a user may choose about the processing. Imports nothing: the command line reads it."""
+"""What a user may choose about the processing. Imports nothing heavy: the command line reads it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from qmri_bids.estimation.exchange_table import DEFAULT_EXCHANGE_ESTIMATOR
 
 IGNORABLE_STEPS = ("motion", "gibbs", "phase-drift")
 """Steps that `--ignore` leaves out."""
@@ -17,8 +19,11 @@ POSTERIOR_PRIORS = ("uniform", "uniform-extended", "in-vivo")
 """Priors of `priors.PRIORS` under which posterior maps can be asked for."""
 
 
-B0_CHOICES = ("auto", "wasabi", "wassr", "fieldmap", "spectrum")
-"""Where the shift of water of Z-spectra may come from."""
+EXCHANGE_POSTERIOR_PRIORS = ("uniform",)
+"""Priors under which posterior maps of pools can be asked for."""
+
+B0_CHOICES = ("auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum")
+"""Where the shift of water of CEST runs may come from: pc-bSSFP serves fingerprints alone, the spectrum Z-spectra alone."""
 
 DEFAULT_ASYMMETRY = (3.5,)
 """Offsets of MTR asymmetry [ppm]: amide protons."""
@@ -52,6 +57,14 @@ class ProcessingOptions:
         Pools of the Lorentzian fit, of `POOLS`; None for what the offsets can tell.
     mtsat_correction
         How MT saturation is taken to nominal B1, of `MTSAT_CORRECTIONS`.
+    exchange_estimator
+        Key of the table of estimators of pool fractions and exchange rates.
+    exchange_weights
+        Folder searched for networks of pools before those of the package, and where those trained on a subject are kept.
+    exchange_posterior
+        One of `EXCHANGE_POSTERIOR_PRIORS`: posterior maps of pools are written beside those of the estimator; None for none.
+    train_missing
+        Whether networks were trained in silico for protocols that no weights cover.
     processes
         Processes for the steps that run in parallel; does not change the maps.
     """
@@ -64,4 +77,8 @@ class ProcessingOptions:
     asymmetry: tuple[float, ...] = DEFAULT_ASYMMETRY
     pools: tuple[str, ...] | None = None
     mtsat_correction: str = MTSAT_CORRECTIONS[0]
+    exchange_estimator: str = DEFAULT_EXCHANGE_ESTIMATOR
+    exchange_weights: Path | None = None
+    exchange_posterior: str | None = None
+    train_missing: bool = False
     processes: int = 1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.estimation.base import Estimate
-from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, RunReport
+from qmri_bids.reports.content import Check, Figure, Level, RunReport
 from qmri_bids.reports.figures import (
     cycles_figure,
     histogram_figure,
@@ -21,8 +21,8 @@ from qmri_bids.reports.figures import (
     quality_figure,
     registration_figure,
 )
-from qmri_bids.reports.tables import b1_check, convergence_check, motion_check, quality_rows, statistics_rows
-from qmri_bids.units import millimetres_to_metres
+from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
+from qmri_bids.workflows.report_parts import motion_light, protocol_rows
 from qmri_bids.workflows.results import MAPS, POSTERIOR, RunResults
 
 
@@ -61,9 +61,7 @@ def describe_run(
         session=run.entities.get("ses", ""),
         entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
         checks=_checks(results, quality=quality),
-        protocol=tuple(
-            ProtocolRow(key=each.key, value=each.value, unit=each.unit, source=each.source) for each in sources
-        ),
+        protocol=protocol_rows(sources),
         decisions=tuple(decisions),
         warnings=(*run.warnings, *warnings),
         figures=_figures(results, run=run, posterior=posterior),
@@ -74,14 +72,7 @@ def describe_run(
 
 
 def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
-    checks = [convergence_check(quality)]
-    if results.motion is not None:
-        smallest = float(np.linalg.norm(results.affine[:3, :3], axis=0).min())
-        checks.append(
-            motion_check(results.motion["framewise_displacement"], voxel_size=millimetres_to_metres(smallest))
-        )
-    else:
-        checks.append(Check(name="Motion", value="not corrected, as asked", level=Level.CHECK))
+    checks = [convergence_check(quality), motion_light(results.motion, affine=results.affine)]
     if results.b1 is None:
         checks.append(
             Check(

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nipype.interfaces.utility import IdentityInterface, Merge
+from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
 from qmri_bids.workflows.b1 import init_b1_wf
 from qmri_bids.workflows.interfaces import MaskBrain
+from qmri_bids.workflows.map_interfaces import BringMaps, LoadMaps
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation_estimates import EstimateB0, EstimateMtr, EstimateMtsat, EstimateZSpectrum
-from qmri_bids.workflows.saturation_interfaces import (
-    AlignSeries,
-    BringMaps,
-    ClassifyTissue,
-    LoadFieldmap,
-    LoadSeries,
-)
+from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
 from qmri_bids.workflows.saturation_outputs import DescribeSaturation, WriteSaturation
+from qmri_bids.workflows.series import Said, gather, series_nodes
 
 T1_FIELDS = ("t1_maps", "t1_magnitude")
 """Inputs of `init_cest_wf` that hold the T1 of another run."""
@@ -60,28 +56,16 @@ class _Parts:
             ),
             name="describe_run",
         )
-        # Nodes know of the run no more than they need: what does not concern them must not make them run again.
-        self.load = pe.Node(LoadSeries(paths=[str(path) for path in run.paths]), name="load_series")
-        if isinstance(run, CestRun):
-            self.load.inputs.volumes = list(run.volumes)
-            self.load.inputs.roles = list(run.roles)
         self.mask = pe.Node(MaskBrain(), name="mask_brain")
-        self.said: list[tuple[pe.Node | pe.Workflow, str]] = [(self.load, "decisions")]
-        self.sentences = ["The volumes were read as one series of magnitudes."]
-        self.motion: pe.Node | None = None
-        self.series: pe.Node = self.load
-        if "motion" not in options.ignore:
-            self.motion = pe.Node(AlignSeries(processes=options.processes), name="correct_motion")
-            if isinstance(run, CestRun):
-                self.motion.inputs.protocol = run.protocol
-                self.motion.inputs.roles = list(run.roles)
-                self.motion.inputs.kind = run.kind
-            self.workflow.connect(self.load, "series", self.motion, "series")
+        nodes = series_nodes(
+            self.workflow, paths=run.paths, options=options, cest=run if isinstance(run, CestRun) else None
+        )
+        self.load, self.motion, self.series = nodes.load, nodes.motion, nodes.last
+        self.said: Said = nodes.said
+        self.sentences = nodes.sentences
+        if self.motion is not None:
             for node in (self.write, self.describe):
                 self.workflow.connect(self.motion, "motion", node, "motion")
-            self.said.append((self.motion, "decisions"))
-            self.sentences.append("All volumes were registered rigidly.")
-            self.series = self.motion
         self.workflow.connect(
             [
                 (self.series, self.mask, [("series", "cycles")]),
@@ -116,12 +100,9 @@ class _Parts:
                     (tissue, last, [("tissue", "tissue")]),
                 ]
             )
-        said = pe.Node(Merge(len(self.said)), name="collect_decisions")
-        for number, (source, field) in enumerate(self.said, start=1):
-            connect(source, field, said, f"in{number}")
+        gather(self.workflow, self.said, to=[(self.describe, "decisions")], name="collect_decisions")
         connect(
             [
-                (said, self.describe, [("out", "decisions")]),
                 (node, self.describe, [("warnings", "warnings")]),
                 (self.write, self.describe, [("files", "outputs")]),
                 (node, self.outputnode, [("estimate", "estimate")]),
@@ -213,10 +194,11 @@ def init_cest_wf(
         connect(parts.inputnode, "b0_maps", node, "maps")
         connect(parts.inputnode, "b0_magnitude", node, "magnitude")
     elif run.b0 is not None and run.b0.fieldmap is not None:
-        load = pe.Node(LoadFieldmap(source=run.b0), name="load_fieldmap")
+        load = pe.Node(LoadMaps(files={"off_resonance": str(run.b0.fieldmap)}), name="load_fieldmap")
         node = parts.bring("bring_b0", ["off_resonance"], to=estimate, field="b0")
         connect(load, "maps", node, "maps")
         if run.b0.magnitude is not None:
+            load.inputs.image = str(run.b0.magnitude)
             connect(load, "magnitude", node, "magnitude")
         parts.said.append((load, "decisions"))
     if run.t1_run:

@@ -14,7 +14,7 @@ from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata, protocol
 from qmri_bids.bids.saturation_plan import CestRun, MtsRun, SaturationRun
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_json, write_map, write_transforms
-from qmri_bids.reports.references import REFERENCES
+from qmri_bids.reports.references import full_citation
 from qmri_bids.units import fraction_to_percent, radians_to_degrees
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.motion_files import write_motion
@@ -141,7 +141,7 @@ def write_saturation(
         metadata = {
             "sources": sources + others,
             "algorithm": how.algorithm,
-            "reference": _cite(how.references),
+            "reference": full_citation(how.references),
             "extra": {"MTsatB1Correction": correction} if name == "MTsat" else {},
         }
         add(output, how.convert(values), desc=desc, **metadata)
@@ -208,10 +208,6 @@ def _output_of(name: str, run: SaturationRun) -> tuple[str, str | None, MapOutpu
     if family == "MTRasym":
         return how.output, asymmetry_label(name), how
     return f"{how.output}_{of}" if of else how.output, None, how
-
-
-def _cite(keys: tuple[str, ...]) -> str | None:
-    return "; ".join(f"{REFERENCES[key].full} https://doi.org/{REFERENCES[key].doi}" for key in keys) or None
 
 
 def _other_sources(run: SaturationRun, *, bids_dir: Path) -> list[str]:

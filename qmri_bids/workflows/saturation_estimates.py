@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface
 from numpy.typing import NDArray
 
 from qmri_bids.workflows.volumes import load_volume
+from qmri_bids.workflows.voxels import Voxels
 
 
 class _EstimateInput(BaseInterfaceInputSpec):
@@ -28,63 +28,10 @@ class _EstimateOutput(TraitedSpec):
     warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
 
 
-class _Voxels:
-    """The voxels that can be estimated, and the way back into volumes."""
-
-    def __init__(self, inputs: Any) -> None:
-        from qmri_bids.estimation.base import Status
-
-        self.series, self.affine = load_volume(inputs.series)
-        self.mask = load_volume(inputs.mask)[0] > 0
-        self.inside = self.mask.copy()
-        self.decisions: list[str] = []
-        if isdefined(inputs.motion):
-            covered = np.load(inputs.motion)["coverage"]
-            lost = int(np.count_nonzero(self.mask & ~covered))
-            if lost:
-                self.decisions.append(
-                    f"{lost} voxels of the brain mask left the field of view in some volume and were not estimated."
-                )
-            self.inside &= covered
-        self._outside, self._invalid = Status.OUTSIDE, Status.INVALID_INPUT
-
-    def signal(self) -> NDArray[np.float32]:
-        """Return the signal of the voxels, shape (V, N)."""
-        return np.ascontiguousarray(self.series[self.inside])
-
-    def inside_of(self, path: Any, name: str) -> NDArray[np.float64] | None:
-        """Return a map of a file inside the voxels, None where there is none."""
-        if not isdefined(path):
-            return None
-        with np.load(path) as stored:
-            return stored[name][self.inside].astype(np.float64) if name in stored else None
-
-    def save(
-        self,
-        path: Path,
-        *,
-        maps: Mapping[str, tuple[NDArray[Any], NDArray[Any] | None]],
-        residual: NDArray[Any],
-        status: NDArray[Any],
-        **extra: Any,
-    ) -> str:
-        """Write maps with standard deviations, residual and status as volumes; `extra` as it is."""
-        full: dict[str, Any] = {}
-        for name, (values, stdev) in maps.items():
-            full[name] = self.volume(values, np.nan)
-            if stdev is not None:
-                full[f"{name}_stdev"] = self.volume(stdev, np.nan)
-        codes = self.volume(status, self._outside)
-        codes[self.mask & ~self.inside] = self._invalid
-        np.savez(path, **full, residual=self.volume(residual, np.nan), status=codes, inside=self.inside, **extra)
-        return str(path)
-
-    def volume(self, values: NDArray[Any], fill: float) -> NDArray[Any]:
-        """Return values of the voxels as a volume."""
-        kind = np.uint8 if values.dtype.kind in "ui" else np.float32
-        full = np.full(self.mask.shape, fill, dtype=kind)
-        full[self.inside] = values
-        return full
+def _voxels_of(inputs: Any) -> tuple[Voxels, NDArray[np.float32]]:
+    """Return the voxels of a node, and their signal."""
+    voxels = Voxels(inputs.mask, motions=[inputs.motion])
+    return voxels, voxels.signal(inputs.series)
 
 
 def _noise_of(signal: NDArray[np.floating]) -> tuple[float | None, list[str]]:
@@ -117,20 +64,19 @@ class EstimateZSpectrum(SimpleInterface):
         from qmri_bids.estimation.zspectrum_maps import ZSpectrumOptions, zspectrum_maps
 
         inputs, run = self.inputs, self.inputs.run
-        voxels = _Voxels(inputs)
-        signal = voxels.signal()
+        voxels, signal = _voxels_of(inputs)
         noise, said = _noise_of(signal)
         roles: tuple[str, ...] = run.roles
         if run.b0 is not None and run.b0.method == "spectrum":
             roles = tuple("left out" if role == "wassr" else role for role in roles)
-        t1 = voxels.inside_of(inputs.t1, "T1")
-        t1_stdev = voxels.inside_of(inputs.t1, "T1_stdev")
+        t1 = voxels.values_of(inputs.t1, "T1")
+        t1_stdev = voxels.values_of(inputs.t1, "T1_stdev")
         found = zspectrum_maps(
             signal,
             protocol=run.protocol,
             roles=roles,
-            water_shift=voxels.inside_of(inputs.b0, "off_resonance"),
-            water_shift_stdev=voxels.inside_of(inputs.b0, "off_resonance_stdev"),
+            water_shift=voxels.values_of(inputs.b0, "off_resonance"),
+            water_shift_stdev=voxels.values_of(inputs.b0, "off_resonance_stdev"),
             t1=t1,
             t1_stdev=t1_stdev,
             noise=noise,
@@ -151,7 +97,7 @@ class EstimateZSpectrum(SimpleInterface):
         if found.fitted is not None and found.parameters is not None:
             extra |= {"fitted": found.fitted, "parameters": found.parameters, "pools": np.array(found.pools)}
         self._results["estimate"] = voxels.save(
-            Path(runtime.cwd) / "estimate.npz", maps=maps, residual=residual, status=found.status, **extra
+            Path(runtime.cwd) / "estimate.npz", maps=maps, residual=residual, codes={"status": found.status}, **extra
         )
         voxels.decisions += said
         self._results["decisions"] = [*voxels.decisions, *found.decisions]
@@ -169,8 +115,7 @@ class EstimateB0(SimpleInterface):
         from qmri_bids.estimation.b0_maps import wasabi_maps, wassr_maps
 
         inputs, run = self.inputs, self.inputs.run
-        voxels = _Voxels(inputs)
-        signal = voxels.signal()
+        voxels, signal = _voxels_of(inputs)
         noise, said = _noise_of(signal)
         found = {"wasabi": wasabi_maps, "wassr": wassr_maps}[run.kind](
             signal, protocol=run.protocol, roles=run.roles, noise=noise, threads=inputs.processes
@@ -179,7 +124,11 @@ class EstimateB0(SimpleInterface):
         if found.fitted is not None:
             extra["fitted"] = found.fitted
         self._results["estimate"] = voxels.save(
-            Path(runtime.cwd) / "estimate.npz", maps=found.maps, residual=found.residual, status=found.status, **extra
+            Path(runtime.cwd) / "estimate.npz",
+            maps=found.maps,
+            residual=found.residual,
+            codes={"status": found.status},
+            **extra,
         )
         voxels.decisions += said
         self._results["decisions"] = [*voxels.decisions, *found.decisions]
@@ -197,15 +146,14 @@ class EstimateMtr(SimpleInterface):
         from qmri_bids.estimation.mt_maps import mtr
 
         inputs = self.inputs
-        voxels = _Voxels(inputs)
-        signal = voxels.signal()
+        voxels, signal = _voxels_of(inputs)
         number = _volumes_of(inputs.run.unsaturated)
         found = mtr(signal[:, number:], signal[:, :number], noise=inputs.noise if isdefined(inputs.noise) else None)
         self._results["estimate"] = voxels.save(
             Path(runtime.cwd) / "estimate.npz",
             maps={"MTR": (found.values["MTR"], found.stdev["MTR"])},
             residual=found.residual,
-            status=found.status,
+            codes={"status": found.status},
         )
         self._results["decisions"] = voxels.decisions
         self._results["warnings"] = _exchanged(found.values["MTR"], "MTR", "mt-on and mt-off")
@@ -228,8 +176,7 @@ class EstimateMtsat(SimpleInterface):
         from qmri_bids.estimation.mt_maps import mtsat
 
         inputs = self.inputs
-        voxels = _Voxels(inputs)
-        signal = voxels.signal()
+        voxels, signal = _voxels_of(inputs)
         b1 = np.ones(len(signal))
         if isdefined(inputs.b1):
             b1 = load_volume(inputs.b1)[0][voxels.inside].astype(np.float64)
@@ -248,7 +195,7 @@ class EstimateMtsat(SimpleInterface):
             Path(runtime.cwd) / "estimate.npz",
             maps={name: (found.values[name], found.stdev[name]) for name in found.values},
             residual=found.residual,
-            status=found.status,
+            codes={"status": found.status},
         )
         self._results["decisions"] = voxels.decisions
         self._results["warnings"] = _exchanged(

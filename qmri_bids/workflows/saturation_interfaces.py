@@ -1,4 +1,4 @@
-"""The nodes of CEST and MT runs: from raw files to series on one grid, and maps of other scans brought to it."""
+"""The nodes of CEST and MT runs: from raw files to series on one grid, and tissues told apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
-from numpy.typing import NDArray
 
 from qmri_bids.workflows.volumes import load_volume, save_volume
 
@@ -125,108 +124,63 @@ class AlignSeries(SimpleInterface):
         return runtime
 
 
-class _LoadFieldmapInput(BaseInterfaceInputSpec):
-    source = traits.Any(mandatory=True, desc="B0Source with a field map")
+class _BringSeriesInput(BaseInterfaceInputSpec):
+    series = File(exists=True, mandatory=True, desc="magnitudes as scanned, 4D")
+    aligned = File(exists=True, mandatory=True, desc="the same series, aligned")
+    motion = File(exists=True, desc="result of the motion correction; none where motion was left alone")
+    volumes = traits.List(traits.Int, mandatory=True, desc="volumes of full signal, by which the scans are registered")
+    reference = File(exists=True, mandatory=True, desc="image of full signal of the other scan, on the grid asked for")
+    label = traits.Str(mandatory=True, desc="name of the series, for the sentences")
+    processes = traits.Int(1, usedefault=True, nohash=True, desc="threads; does not change the result")
 
 
-class _MapsOutput(TraitedSpec):
-    maps = File(exists=True, desc="maps by name (npz) with `affine`")
-    magnitude = File(exists=True, desc="image on the grid of the maps by which they are registered")
+class _BringSeriesOutput(TraitedSpec):
+    series = File(exists=True, desc="magnitudes on the grid of the reference, 4D")
+    motion = File(exists=True, desc="transforms from the reference to every volume as scanned, and the motion (npz)")
+    registration = File(exists=True, desc="transform of the scan, similarity and its image of full signal (npz)")
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
 
 
-class LoadFieldmap(SimpleInterface):
-    """Read a field map in Hz and its magnitude image."""
+class BringSeries(SimpleInterface):
+    """Register a series to another scan of the session, and interpolate its volumes once, motion included."""
 
-    input_spec = _LoadFieldmapInput
-    output_spec = _MapsOutput
-
-    def _run_interface(self, runtime: Any) -> Any:
-        import nibabel as nib
-
-        source = self.inputs.source
-        image: Any = nib.load(source.fieldmap)
-        folder = Path(runtime.cwd)
-        field = np.asarray(image.dataobj, dtype=np.float32).squeeze()
-        np.savez(folder / "maps.npz", off_resonance=field, affine=image.affine)
-        self._results["maps"] = str(folder / "maps.npz")
-        if source.magnitude is not None:
-            magnitude: Any = nib.load(source.magnitude)
-            data = np.asarray(magnitude.dataobj, dtype=np.float32)
-            data = data.mean(axis=3) if data.ndim == 4 else data
-            self._results["magnitude"] = save_volume(folder / "magnitude.nii", data, magnitude.affine)
-        self._results["decisions"] = (
-            []
-            if source.magnitude is not None
-            else [
-                f"{source.fieldmap.name} has no magnitude image: it was placed by the coordinates of the scanner alone."
-            ]
-        )
-        return runtime
-
-
-class _BringMapsInput(BaseInterfaceInputSpec):
-    maps = File(exists=True, mandatory=True, desc="maps by name (npz)")
-    names = traits.List(
-        traits.Str, mandatory=True, desc="which of them, and their standard deviations where there are any"
-    )
-    magnitude = File(exists=True, desc="image by which they are registered; placed by coordinates without one")
-    reference = File(exists=True, mandatory=True, desc="image of the grid to which they are brought")
-
-
-class _BringMapsOutput(TraitedSpec):
-    maps = File(exists=True, desc="maps by name on the grid of the reference (npz)")
-    registration = File(exists=True, desc="transform, similarity and the aligned image (npz)")
-    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
-
-
-class BringMaps(SimpleInterface):
-    """Register another scan of the session and bring its maps to the grid of this one."""
-
-    input_spec = _BringMapsInput
-    output_spec = _BringMapsOutput
+    input_spec = _BringSeriesInput
+    output_spec = _BringSeriesOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.resampling import resample
-        from qmri_bids.preprocessing.scan_registration import bring, register_scans
+        from qmri_bids.preprocessing.resampling import common_coverage, resample_series
+        from qmri_bids.preprocessing.scan_registration import register_scans
 
-        reference, affine = load_volume(self.inputs.reference)
-        maps = _stored(self.inputs.maps, self.inputs.names)
-        decisions: list[str] = []
-        transform, similarity, aligned = np.eye(4), (np.nan, np.nan), np.zeros(reference.shape, dtype=np.float32)
-        if isdefined(self.inputs.magnitude):
-            moving, moving_affine = load_volume(self.inputs.magnitude)
-            found = register_scans(reference, fixed_affine=affine, moving=moving, moving_affine=moving_affine)
-            transform, similarity = found.transform, found.similarity
-            decisions += [f"The scan that gave {' and '.join(self.inputs.names)}: {each}" for each in found.decisions]
-            aligned = resample(
-                np.asarray(moving, dtype=np.float32),
-                affine=moving_affine,
-                target_shape=reference.shape,
-                target_affine=affine,
-                transform=transform,
-                order=1,
-            )
-        source_affine = maps.pop("affine", None)
-        if source_affine is None:
-            source_affine = moving_affine
-        brought = bring(
-            maps, affine=source_affine, target_shape=reference.shape, target_affine=affine, transform=transform
+        inputs, folder = self.inputs, Path(runtime.cwd)
+        volumes, moving_affine = load_volume(inputs.series)
+        reference, affine = load_volume(inputs.reference)
+        full = list(inputs.volumes)
+        found = register_scans(
+            reference,
+            fixed_affine=affine,
+            moving=load_volume(inputs.aligned)[0][..., full].mean(axis=3),
+            moving_affine=moving_affine,
         )
-        folder = Path(runtime.cwd)
-        np.savez(folder / "maps.npz", **dict[str, Any](brought))
-        np.savez(folder / "registration.npz", transform=transform, similarity=similarity, anatomical=aligned)
-        self._results["maps"] = str(folder / "maps.npz")
+        motion: dict[str, Any] = {"transforms": np.tile(np.eye(4), (volumes.shape[3], 1, 1))}
+        if isdefined(inputs.motion):
+            with np.load(inputs.motion) as stored:
+                motion = {name: stored[name] for name in stored.files}
+        grid: dict[str, Any] = {"affine": moving_affine, "target_shape": reference.shape, "target_affine": affine}
+        motion["transforms"] = motion["transforms"] @ found.transform
+        motion["coverage"] = common_coverage(motion["transforms"], shape=volumes.shape[:3], **grid)
+        series = resample_series(volumes, transforms=motion["transforms"], threads=inputs.processes, **grid)
+        np.savez(folder / "motion.npz", **motion)
+        np.savez(
+            folder / "registration.npz",
+            transform=found.transform,
+            similarity=found.similarity,
+            anatomical=series[..., full].mean(axis=3),
+        )
+        self._results["series"] = save_volume(folder / "series.nii", series, affine)
+        self._results["motion"] = str(folder / "motion.npz")
         self._results["registration"] = str(folder / "registration.npz")
-        self._results["decisions"] = decisions
+        self._results["decisions"] = [f"The series {inputs.label}: {each}" for each in found.decisions]
         return runtime
-
-
-def _stored(path: str, names: list[str]) -> dict[str, NDArray[Any]]:
-    """Return maps of a file by name with their standard deviations, and the affine if the file holds one."""
-    with np.load(path) as stored:
-        wanted = [*names, *(f"{name}_stdev" for name in names), "affine"]
-        return {name: stored[name] for name in wanted if name in stored}
 
 
 class _ClassifyTissueInput(BaseInterfaceInputSpec):

@@ -8,24 +8,28 @@ from pathlib import Path
 import numpy as np
 
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
-from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, RunReport, Section
+from qmri_bids.reports.content import Check, Figure, Level, RunReport, Section
 from qmri_bids.reports.figures import (
     histogram_figure,
     map_figure,
     mask_figure,
     motion_figure,
     quality_figure,
-    registration_figure,
     saturation_figure,
     series_figure,
     spectrum_figure,
     wasabi_figure,
 )
 from qmri_bids.reports.spectra import Curves, mean_curves, mean_spectrum
-from qmri_bids.reports.tables import b1_check, convergence_check, motion_check, quality_rows, statistics_rows
+from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
 from qmri_bids.reports.wasabi_figures import example_voxels
-from qmri_bids.units import millimetres_to_metres
-from qmri_bids.workflows.saturation_interfaces import FLUID, GREY, WHITE
+from qmri_bids.workflows.report_parts import (
+    TISSUES,
+    curve_regions,
+    motion_light,
+    protocol_rows,
+    registration_figures,
+)
 from qmri_bids.workflows.saturation_results import SaturationResults
 
 TITLES: Mapping[str, str] = {
@@ -34,13 +38,12 @@ TITLES: Mapping[str, str] = {
     "wassr": "CEST: B0 by WASSR",
 }
 
-TISSUES: Mapping[int, str] = {WHITE: "white matter", GREY: "grey matter", FLUID: "fluid"}
-
-SPECTRUM_TISSUES = (WHITE, GREY)
-"""Tissues whose mean spectra are drawn."""
-
-FEWEST_VOXELS = 20
-"""A tissue of fewer voxels has no mean spectrum."""
+REGISTERED: Mapping[str, str] = {
+    "b0": "the scan that gave B0",
+    "t1": "the scan that gave T1",
+    "b1": "the scan that gave B1",
+}
+"""What the scans are that were registered."""
 
 
 def describe_saturation(
@@ -77,9 +80,7 @@ def describe_saturation(
         session=run.entities.get("ses", ""),
         entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
         checks=tuple(_checks(results, run=run, quality=quality)),
-        protocol=tuple(
-            ProtocolRow(key=each.key, value=each.value, unit=each.unit, source=each.source) for each in sources
-        ),
+        protocol=protocol_rows(sources),
         decisions=(*((run.b0.sentence,) if isinstance(run, CestRun) and run.b0 is not None else ()), *decisions),
         warnings=(*run.warnings, *warnings),
         figures=tuple(_figures(results, run=run, asymmetry=asymmetry)),
@@ -102,13 +103,7 @@ def _title(run: SaturationRun) -> str:
 
 def _checks(results: SaturationResults, *, run: SaturationRun, quality: tuple) -> Iterator[Check]:
     yield convergence_check(quality)
-    if results.motion is None:
-        yield Check(name="Motion", value="not corrected, as asked", level=Level.CHECK)
-    else:
-        smallest = float(np.linalg.norm(results.affine[:3, :3], axis=0).min())
-        yield motion_check(
-            results.motion["framewise_displacement"], voxel_size=millimetres_to_metres(smallest), noun="volume"
-        )
+    yield motion_light(results.motion, affine=results.affine, noun="volume")
     for name, what in (("MTR", "MTR"), ("MTsat", "MT saturation")):
         values = results.maps.get(name)
         if values is not None and np.isfinite(values).any() and np.nanmedian(values) < 0.0:
@@ -156,19 +151,9 @@ def _figures(results: SaturationResults, *, run: SaturationRun, asymmetry: Seque
             reference=reference,
             noun="volume",
         )
-    for name, registration in results.registrations.items():
-        if np.any(registration["anatomical"]):
-            yield registration_figure(
-                results.magnitude,
-                registration["anatomical"],
-                affine=affine,
-                mask=mask,
-                fixed_name="mean of the images of full signal",
-                moving_name=f"image of the scan that gave {name.upper()}",
-                key=f"registration-{name}",
-                title=f"Registration of the scan that gave {name.upper()}",
-                section=Section.REGISTRATION,
-            )
+    yield from registration_figures(
+        results.registrations, magnitude=results.magnitude, affine=affine, mask=mask, names=REGISTERED
+    )
     yield from _spectra(results, run=run, asymmetry=asymmetry)
     for name, values in results.maps.items():
         yield map_figure(values, affine=affine, mask=mask, name=name)
@@ -209,13 +194,7 @@ def _spectra(results: SaturationResults, *, run: SaturationRun, asymmetry: Seque
                 brain=mean_spectrum(arrays["corrected"]),
             )
         return
-    regions = {"brain mask": np.ones(len(arrays["corrected"]), dtype=bool)}
-    if results.tissue is not None:
-        tissue = results.tissue[inside]
-        told = {TISSUES[label]: tissue == label for label in SPECTRUM_TISSUES}
-        regions = {
-            name: chosen for name, chosen in told.items() if np.count_nonzero(chosen) >= FEWEST_VOXELS
-        } or regions
+    regions = curve_regions(results.tissue, inside)
     spectra = {name: mean_spectrum(arrays["corrected"][chosen]) for name, chosen in regions.items()}
     fitted: dict[str, Curves] = {}
     if "parameters" in arrays:

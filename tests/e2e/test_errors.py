@@ -199,10 +199,24 @@ def test_the_command_line_is_checked(dataset: Path, capsys: pytest.CaptureFixtur
         ((dataset, out, "participant", "-w", work, "--bssfp-estimator", "magic"), "invalid choice"),
         ((dataset, out, "participant", "-w", work, "--posterior", "scan"), "invalid choice"),
         (
-            (dataset, out, "participant", "-w", work, "--bssfp-estimator", "linear", "--no-refine"),
-            "--no-refine goes with --bssfp-estimator pinn, found linear",
+            (
+                dataset,
+                out,
+                "participant",
+                "-w",
+                work,
+                "--bssfp-estimator",
+                "linear",
+                "--cest-estimator",
+                "ml",
+                "--no-refine",
+            ),
+            "--no-refine goes with --bssfp-estimator pinn or --cest-estimator pinn, found --bssfp-estimator linear",
         ),
-        ((dataset, out, "participant", "-w", work, "--train-missing"), "found pinn, which needs no training"),
+        (
+            (dataset, out, "participant", "-w", work, "--train-missing", "--cest-estimator", "ml"),
+            "found --bssfp-estimator pinn and --cest-estimator ml, which need no training",
+        ),
         (
             (dataset, out, "participant", "-w", work, "--bssfp-weights", out),
             "is not a folder; give one that qmri-tools train",

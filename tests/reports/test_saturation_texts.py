@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from qmri_bids.bids.names import outputs
+from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.lorentzian_fit import POOLS
 from qmri_bids.estimation.mt_maps import MTSAT_CORRECTIONS
+from qmri_bids.physics.exchange_scan import QUANTITIES
 from qmri_bids.reports import figures
 from qmri_bids.reports.methods import STEPS, methods_text
 from qmri_bids.reports.references import REFERENCES
@@ -18,6 +20,12 @@ MAPS = (
     *("MTR", "MTsat", "R1", "A", "MTRasym", "MTRasym_3.5", "MTRasym_2", "B1", "b1", "off_resonance"),
     *(f"amplitude_{pool}" for pool in POOLS),
     *(f"arex_{pool}" for pool in POOLS if pool != "water"),
+    *(
+        f"{prefix}{pool}_{quantity}"
+        for prefix in ("", "posterior_")
+        for pool in ("MT", "amide")
+        for quantity in QUANTITIES
+    ),
 )
 
 
@@ -28,7 +36,7 @@ def test_every_map_and_its_standard_deviation_are_shown_in_one_unit(name: str) -
     assert spread is not None
     assert style.unit == spread.unit
     assert style.display(0.03) == pytest.approx(spread.display(0.03))
-    assert style.label in spread.label or name in ("B1", "b1", "off_resonance")
+    assert style.label.lower().split(": ")[-1] in spread.label.lower() or name in ("B1", "b1", "off_resonance")
     if style.window and spread.window:
         assert spread.window[0] == 0
         assert spread.window[1] < style.window[1]
@@ -80,12 +88,23 @@ def test_the_asymmetry_is_drawn_and_counted_in_percent() -> None:
         ("b0_fieldmap", set()),
         ("b0_spectrum", set()),
         ("lorentzian_left_out", set()),
-        ("fingerprint_not_yet", set()),
+        ("exchange_stages", {"avants2011"}),
+        ("exchange_unwrapped", {"herraez2002"}),
+        ("exchange_known_placed", set()),
+        ("exchange_known_fixed", set()),
+        ("exchange_posterior", set()),
     ],
 )
 def test_a_step_cites_its_sources(step: str, references: set[str]) -> None:
-    values = dict.fromkeys(("offsets", "pools", "run", "source", "reason", "correction", "preset"), "x")
+    names = ("offsets", "pools", "run", "source", "reason", "correction", "preset", "first", "maps", "value", "prior")
+    values = dict.fromkeys(names, "x")
     assert {entry.key for entry in methods_text([(step, values)])[1]} == references
+
+
+@pytest.mark.parametrize("estimator", EXCHANGE_ESTIMATORS)
+def test_every_estimator_of_pools_is_told_with_its_references(estimator: str) -> None:
+    cited = {entry.key for entry in methods_text([f"exchange_{estimator}"])[1]}
+    assert cited >= set(EXCHANGE_ESTIMATORS[estimator].references)
 
 
 def test_every_correction_of_mt_saturation_is_told() -> None:

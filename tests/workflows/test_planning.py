@@ -5,7 +5,7 @@ from pathlib import Path
 from qmri_bids.bids.plan import CycleFiles, PcBssfpRun, SessionPlan
 from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.physics.saturation_presets import aptw_3t_000, mrf_mt
+from qmri_bids.physics.saturation_presets import aptw_3t_000
 from qmri_bids.workflows.base import _needs, _without_failed, init_qmri_wf, run_name
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
@@ -61,13 +61,6 @@ def test_a_spectrum_gets_t1_of_its_session_and_says_which_of_several() -> None:
 def test_without_relaxometry_there_is_no_t1() -> None:
     (linked,) = link_runs([SessionPlan(subject="01", session=None, cest=(series("APTw"),))])
     assert linked.cest[0].t1_run is None
-
-
-def test_a_fingerprint_is_left_alone_with_a_reason() -> None:
-    plan = SessionPlan(subject="01", session=None, cest=(series("MRF", kind="fingerprint", protocol=mrf_mt()),))
-    (linked,) = link_runs([plan])
-    assert not linked.cest
-    assert "fingerprint" in linked.notes[0]
 
 
 def test_a_spectrum_is_freed_of_runs_that_failed_and_says_so() -> None:

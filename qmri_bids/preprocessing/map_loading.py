@@ -1,0 +1,109 @@
+"""Reading quantitative maps in the units of BIDS into those of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.units import percent_to_fraction
+
+LARGEST_RATIO = 5.0
+"""A B1 map with a median above this is in percent."""
+
+
+POSITIVE = ("T1", "T2", "b1")
+"""Maps in which values of 0 and less stand for no value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedMaps:
+    """Maps of one grid.
+
+    Parameters
+    ----------
+    maps
+        By name, with `<name>_stdev` where there is one; SI units and B1 as a ratio, float32, NaN where there is no value.
+    affine
+        Voxel to RAS millimetres, shape (4, 4).
+    decisions
+        What was decided, as sentences.
+    """
+
+    maps: Mapping[str, NDArray[np.float32]]
+    affine: NDArray[np.float64]
+    decisions: tuple[str, ...]
+
+
+def load_maps(files: Mapping[str, Path], *, stdev_files: Mapping[str, Path] | None = None) -> LoadedMaps:
+    """Read maps and their standard deviations.
+
+    Parameters
+    ----------
+    files, stdev_files
+        Paths by name: `T1` and `T2` [s], `b1` [percent or ratio], `off_resonance` [Hz]; all on one grid.
+
+    Raises
+    ------
+    ValueError
+        If the grids differ, or a map is not 3D or has no value.
+    """
+    maps: dict[str, NDArray[np.float32]] = {}
+    decisions: list[str] = []
+    affine: NDArray[np.float64] | None = None
+    for name, path in files.items():
+        values, own = _read(path)
+        affine = own if affine is None else affine
+        _check_grid(path, values, own, maps=maps, affine=affine)
+        scale = _clean(name, values, path=path)
+        if name == "b1":
+            decisions.append(f"{path.name} was read as B1 {'in percent' if scale != 1.0 else 'as a ratio'}.")
+        maps[name] = np.float32(scale) * values
+        if stdev_files is not None and name in stdev_files:
+            spread, own = _read(stdev_files[name])
+            _check_grid(stdev_files[name], spread, own, maps=maps, affine=affine)
+            maps[f"{name}_stdev"] = np.float32(scale) * spread
+    if affine is None:
+        raise ValueError("expected at least one map, found none")
+    return LoadedMaps(maps=maps, affine=affine, decisions=tuple(decisions))
+
+
+def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    import nibabel as nib
+
+    image: Any = nib.load(path)
+    values = np.asarray(image.dataobj, dtype=np.float32)
+    if values.ndim > 3:
+        values = values.reshape(values.shape[:3] + tuple(size for size in values.shape[3:] if size > 1))
+    if values.ndim != 3:
+        raise ValueError(f"{path}: expected a map of three dimensions, found shape {image.shape}")
+    return values, np.asarray(image.affine, dtype=np.float64)
+
+
+def _check_grid(
+    path: Path,
+    values: NDArray[np.float32],
+    own: NDArray[np.float64],
+    *,
+    maps: Mapping[str, NDArray[np.float32]],
+    affine: NDArray[np.float64],
+) -> None:
+    shapes = {each.shape for each in maps.values()} or {values.shape}
+    if values.shape not in shapes or not np.allclose(own, affine, atol=1e-3):
+        raise ValueError(
+            f"{path}: expected the grid of the other maps of its source, found another; resample it to theirs"
+        )
+
+
+def _clean(name: str, values: NDArray[np.float32], *, path: Path) -> float:
+    """Set what is no value to NaN, in place, and return the factor to the unit of the package."""
+    values[~np.isfinite(values)] = np.nan
+    if name in POSITIVE:
+        values[values <= 0.0] = np.nan
+    if not np.isfinite(values).any():
+        raise ValueError(f"{path}: expected a map, found no value in it")
+    return percent_to_fraction(1.0) if name == "b1" and np.nanmedian(values) > LARGEST_RATIO else 1.0

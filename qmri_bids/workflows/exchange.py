@@ -1,0 +1,295 @@
+"""The workflow of a fingerprint: from raw files and known maps to pool fractions and exchange rates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline import engine as pe
+
+from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
+from qmri_bids.workflows.b1 import init_b1_wf
+from qmri_bids.workflows.exchange_estimates import EstimateExchange
+from qmri_bids.workflows.exchange_outputs import DescribeExchange, WriteExchange
+from qmri_bids.workflows.interfaces import MaskBrain
+from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
+from qmri_bids.workflows.map_interfaces import BringMaps, LoadMaps, UnwrapOffResonance
+from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.saturation_interfaces import BringSeries, ClassifyTissue
+from qmri_bids.workflows.series import Said, gather, series_nodes
+
+
+class _Parts:
+    """The nodes of a fingerprint, and what has been collected from them so far."""
+
+    def __init__(
+        self,
+        run: ExchangeRun,
+        *,
+        options: ProcessingOptions,
+        bids_dir: Path,
+        output_dir: Path,
+        report_file: Path,
+        name: str,
+    ) -> None:
+        self.run, self.options = run, options
+        self.workflow = pe.Workflow(name=name)
+        wanted = [f"{source.key}_{what}" for source in run.known if source.run for what in ("maps", "magnitude")]
+        self.inputnode = pe.Node(IdentityInterface(fields=["run", *wanted]), name="inputnode")
+        self.inputnode.inputs.run = run
+        self.outputnode = pe.Node(
+            IdentityInterface(fields=["estimate", "magnitude", "mask", "report"]), name="outputnode"
+        )
+        self.mask = pe.Node(MaskBrain(), name="mask_brain")
+        self.estimate = pe.Node(
+            EstimateExchange(scan=run.scan, estimator=options.exchange_estimator, processes=options.processes),
+            name="estimate_exchange",
+        )
+        if options.exchange_weights is not None:
+            self.estimate.inputs.weights_folder = str(options.exchange_weights)
+        common = {"run": run, "output_dir": str(output_dir)}
+        self.write = pe.Node(
+            WriteExchange(estimator=options.exchange_estimator, bids_dir=str(bids_dir), **common),
+            name="write_derivatives",
+        )
+        self.describe = pe.Node(DescribeExchange(report_file=str(report_file), **common), name="describe_run")
+        if options.exchange_posterior is not None:
+            for node in (self.estimate, *self.last):
+                node.inputs.posterior = options.exchange_posterior
+        self.said: Said = []
+        self.sentences: list[str] = []
+        self.fixed: dict[str, float] = {}
+        self.series: Said = []
+        self.motions: Said = []
+        self.known: Said = []
+        self.registrations: Said = []
+        self.moved: list[int] = []
+        self.registered: list[str] = []
+
+    @property
+    def last(self) -> tuple[pe.Node, pe.Node]:
+        """The nodes that leave something for a person."""
+        return self.write, self.describe
+
+    def stage(self, number: int) -> None:
+        """Add a series: read, aligned, and brought to the first."""
+        run = self.run.stages[number]
+        nodes = series_nodes(
+            self.workflow,
+            paths=run.paths,
+            options=self.options,
+            cest=run,
+            suffix="" if number == 0 else f"_{number + 1}",
+        )
+        self.said += nodes.said
+        series, motion = nodes.last, nodes.motion
+        if number == 0:
+            self.workflow.connect(
+                [
+                    (series, self.mask, [("series", "cycles")]),
+                    (nodes.load, self.mask, [("reference_volumes", "volumes")]),
+                ]
+            )
+            self.said.append((self.mask, "decisions"))
+            self.sentences += nodes.sentences
+        else:
+            bring = pe.Node(
+                BringSeries(label=run.label, processes=self.options.processes), name=f"bring_series_{number + 1}"
+            )
+            self.workflow.connect(
+                [
+                    (nodes.load, bring, [("series", "series"), ("reference_volumes", "volumes")]),
+                    (series, bring, [("series", "aligned")]),
+                    (self.mask, bring, [("magnitude", "reference")]),
+                ]
+            )
+            if motion is not None:
+                self.workflow.connect(motion, "motion", bring, "motion")
+            self.said.append((bring, "decisions"))
+            self.sentences.append("A further series was registered to the first and interpolated once.")
+            self.registrations.append((bring, "registration"))
+            self.registered.append(run.label)
+            series = motion = bring
+        self.series.append((series, "series"))
+        if motion is not None:
+            self.motions.append((motion, "motion"))
+            self.moved.append(number)
+
+    def bring(self, source: KnownSource) -> pe.Node:
+        """Return a node that brings the maps of a source to this grid, its inputs not yet connected."""
+        node = pe.Node(BringMaps(names=[KNOWN_MAPS[name].stored for name in source.names]), name=f"bring_{source.key}")
+        self.workflow.connect(self.mask, "magnitude", node, "reference")
+        self.said.append((node, "decisions"))
+        self.known.append((node, "maps"))
+        self.registrations.append((node, "registration"))
+        self.registered.append(source.key)
+        self.sentences.append(f"{shown(source.names)} of another scan were registered to the first series.")
+        return node
+
+    def finish(self) -> pe.Workflow:
+        """Connect the node that estimates and all that follows it."""
+        connect = self.workflow.connect
+        lists = {
+            "series": (self.series, (self.estimate, *self.last)),
+            "motions": (self.motions, (self.estimate, *self.last)),
+            "known": (self.known, (self.estimate,)),
+            "registrations": (self.registrations, self.last),
+        }
+        for field, (sources, nodes) in lists.items():
+            if sources:
+                gather(self.workflow, sources, to=[(node, field) for node in nodes], name=f"collect_{field}")
+        if self.fixed:
+            self.estimate.inputs.fixed = self.fixed
+        tissue = pe.Node(ClassifyTissue(), name="classify_tissue")
+        connect(
+            [
+                (self.mask, self.estimate, [("mask", "mask")]),
+                (self.estimate, tissue, [("estimate", "maps")]),
+                (self.mask, tissue, [("mask", "mask")]),
+            ]
+        )
+        self.said += [(self.estimate, "decisions"), (tissue, "decisions")]
+        for node in self.last:
+            node.inputs.moved = self.moved
+            node.inputs.registered = self.registered
+            connect(
+                [
+                    (self.mask, node, [("mask", "mask"), ("magnitude", "magnitude")]),
+                    (self.estimate, node, [("estimate", "estimate")]),
+                    (tissue, node, [("tissue", "tissue")]),
+                ]
+            )
+        gather(self.workflow, self.said, to=[(self.describe, "decisions")], name="collect_decisions")
+        connect(
+            [
+                (self.estimate, self.write, [("model", "model")]),
+                (self.estimate, self.describe, [("warnings", "warnings")]),
+                (self.write, self.describe, [("files", "outputs")]),
+                (self.estimate, self.outputnode, [("estimate", "estimate")]),
+                (self.mask, self.outputnode, [("magnitude", "magnitude"), ("mask", "mask")]),
+                (self.describe, self.outputnode, [("report", "report")]),
+            ]
+        )
+        self.sentences.append("Pool fractions and exchange rates were estimated.")
+        self.workflow.__desc__ = " ".join(self.sentences)
+        return self.workflow
+
+
+def _from_run(parts: _Parts, source: KnownSource) -> None:
+    """Take maps of another run of the call."""
+    node = parts.bring(source)
+    parts.workflow.connect(parts.inputnode, f"{source.key}_magnitude", node, "magnitude")
+    parts.workflow.connect(parts.inputnode, f"{source.key}_maps", node, "maps")
+
+
+def _from_relaxometry(parts: _Parts, source: KnownSource) -> None:
+    """Take maps of a pc-bSSFP run; across the wraps of its off-resonance nothing may be interpolated."""
+    if "off_resonance" not in source.names:
+        _from_run(parts, source)
+        return
+    unwrap = pe.Node(UnwrapOffResonance(), name="unwrap_off_resonance")
+    parts.said.append((unwrap, "decisions"))
+    node = parts.bring(source)
+    parts.workflow.connect(
+        [
+            (parts.inputnode, unwrap, [(f"{source.key}_maps", "maps")]),
+            (parts.inputnode, node, [(f"{source.key}_magnitude", "magnitude")]),
+            (unwrap, node, [("maps", "maps")]),
+        ]
+    )
+
+
+def _from_files(parts: _Parts, source: KnownSource) -> None:
+    """Read maps in files."""
+    load = pe.Node(
+        LoadMaps(
+            files={KNOWN_MAPS[name].stored: str(path) for name, path in source.files.items()},
+            stdev_files={KNOWN_MAPS[name].stored: str(path) for name, path in source.stdev_files.items()},
+        ),
+        name=f"load_{source.key}",
+    )
+    parts.said.append((load, "decisions"))
+    node = parts.bring(source)
+    parts.workflow.connect(load, "maps", node, "maps")
+    if source.image is not None:
+        load.inputs.image = str(source.image)
+        parts.workflow.connect(load, "magnitude", node, "magnitude")
+
+
+def _from_b1_scan(parts: _Parts, source: KnownSource) -> None:
+    """Scale and bring the map of a B1 scan."""
+    b1_wf = init_b1_wf()
+    b1_wf.inputs.inputnode.b1_run = source.b1_run
+    parts.workflow.connect(parts.mask, "magnitude", b1_wf, "inputnode.magnitude")
+    parts.workflow.connect(b1_wf, "outputnode.b1", parts.estimate, "b1")
+    parts.said.append((b1_wf, "outputnode.decisions"))
+    parts.registrations.append((b1_wf, "outputnode.registration"))
+    parts.registered.append(source.key)
+    parts.sentences.append(b1_wf.__desc__)
+
+
+def _fixed(parts: _Parts, source: KnownSource) -> None:
+    """Take numbers for every voxel."""
+    parts.fixed |= source.values
+
+
+KNOWN_WAYS: Mapping[str, Callable[[_Parts, KnownSource], None]] = {
+    "pcbssfp": _from_relaxometry,
+    "wasabi": _from_run,
+    "wassr": _from_run,
+    "fieldmap": _from_files,
+    "maps": _from_files,
+    "b1": _from_b1_scan,
+    "fixed": _fixed,
+}
+"""How known maps come to the grid of the run, by `exchange_plan.KnownMethod`."""
+
+
+def init_exchange_wf(
+    *,
+    run: ExchangeRun,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
+    name: str = "exchange_wf",
+) -> pe.Workflow:
+    """Estimate pool fractions and exchange rates from one or two fingerprints.
+
+    Parameters
+    ----------
+    run
+        The stages with their protocols, the pools, and where T1, T2, B1 and off-resonance come from.
+    options
+        Estimator, posterior, steps to leave out, processes.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+    report_file
+        Where the report of the run is kept for the report of the participant.
+    name
+        Name of the workflow.
+
+    Inputs
+    ------
+    run
+        The `ExchangeRun`; set from the argument.
+    <key>_maps, <key>_magnitude
+        Of every source of `run.known` that is another run: its maps (npz) and the image by which they are registered; `key` is
+        `KnownSource.key`.
+
+    Outputs
+    -------
+    estimate
+        Maps, standard deviations, residual, status by pool, and known maps as used (npz).
+    magnitude, mask
+        Mean of the volumes of full signal of the first stage, and the brain mask.
+    report
+        The report of the run.
+    """
+    parts = _Parts(run, options=options, bids_dir=bids_dir, output_dir=output_dir, report_file=report_file, name=name)
+    for number in range(len(run.stages)):
+        parts.stage(number)
+    for source in run.known:
+        KNOWN_WAYS[source.method](parts, source)
+    return parts.finish()

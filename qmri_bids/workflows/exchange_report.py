@@ -1,0 +1,260 @@
+"""The report of a fingerprint: its checks, figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from qmri_bids.bids.exchange_plan import ExchangeRun
+from qmri_bids.bids.saturation_plan import CestRun
+from qmri_bids.estimation.base import Status
+from qmri_bids.reports.content import Check, Figure, Level, QualityRow, RunReport, Section
+from qmri_bids.reports.figures import (
+    histogram_figure,
+    map_figure,
+    mask_figure,
+    motion_figure,
+    quality_figure,
+    saturation_figure,
+    series_figure,
+    trajectory_figure,
+)
+from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
+from qmri_bids.reports.trajectory_figures import trajectories
+from qmri_bids.units import tesla_to_microtesla
+from qmri_bids.workflows.exchange_results import ExchangeResults
+from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
+from qmri_bids.workflows.report_parts import (
+    CURVE_TISSUES,
+    TISSUES,
+    curve_regions,
+    motion_light,
+    protocol_rows,
+    registration_figures,
+)
+from qmri_bids.workflows.results import POSTERIOR
+
+RESIDUAL_WINDOW = (0.0, 0.05)
+"""Of the map of the residual: 0.01 is noise of a hundredth of the signal."""
+
+GOOD_TELLING, USABLE_TELLING = 0.9, 0.5
+"""Share of the tissue in which fraction and rate are told apart from which a pool is good, and below which it is bad."""
+
+
+def describe_exchange(
+    results: ExchangeResults,
+    *,
+    run: ExchangeRun,
+    posterior: str | None,
+    decisions: Sequence[str],
+    warnings: Sequence[str],
+    outputs: Sequence[Path],
+    output_dir: Path,
+) -> RunReport:
+    """Return the report of a run.
+
+    Parameters
+    ----------
+    results
+        What the nodes left behind.
+    run
+        The raw series, the pools and the sources of the known maps.
+    posterior
+        Prior of the posterior maps, None where there are none.
+    decisions, warnings
+        Sentences collected from the steps.
+    outputs
+        Files written.
+    output_dir
+        Root of the derivatives.
+    """
+    sources = [*run.sources]
+    for source in run.known:
+        sources += source.b1_run.sources if source.b1_run is not None else ()
+    return RunReport(
+        title="CEST: pool fractions and exchange rates",
+        session=run.entities.get("ses", ""),
+        entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
+        checks=tuple(_checks(results, run=run)),
+        protocol=protocol_rows(sources),
+        decisions=(*(source.sentence for source in run.known), *decisions),
+        warnings=(*run.warnings, *warnings),
+        figures=tuple(_figures(results, run=run, posterior=posterior)),
+        quality=_quality(results),
+        statistics=statistics_rows(results.maps, mask=results.mask, labels=results.tissue, label_names=TISSUES),
+        outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
+    )
+
+
+def _quality(results: ExchangeResults) -> tuple[QualityRow, ...]:
+    """Return the codes that voxels of each pool have, those outside the mask left out."""
+    return tuple(
+        replace(row, name=f"{pool}: {row.name}")
+        for pool, codes in results.status.items()
+        for row in quality_rows(codes)
+        if row.voxels and row.code != Status.OUTSIDE
+    )
+
+
+def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
+    tissue = results.mask
+    if results.tissue is not None:
+        tissue = results.mask & np.isin(results.tissue, CURVE_TISSUES)
+    where = "the brain mask" if results.tissue is None else "white and grey matter; fluid holds no pool"
+    for pool, codes in results.status.items():
+        light = convergence_check(quality_rows(codes[tissue]))
+        yield replace(
+            light,
+            name=f"{pool}: voxels with a value",
+            explanation=light.explanation.replace("the brain mask", where),
+        )
+        yield _told_apart(pool, float(np.mean(codes[tissue] != Status.NOT_IDENTIFIABLE)), where=where)
+    for number, stage in enumerate(run.stages):
+        motion = results.motions.get(number)
+        light = motion_light(
+            motion if motion is not None and "parameters" in motion else None, affine=results.affine, noun="volume"
+        )
+        yield replace(light, name=f"Motion of {_name(stage)}" if len(run.stages) > 1 else light.name)
+    fixed = {name for source in run.known if source.method == "fixed" for name in source.names}
+    for name in ("t1", "t2", "off_resonance"):
+        if name in fixed:
+            yield Check(
+                name=KNOWN_MAPS[name].shown,
+                value="no map: one number everywhere",
+                level=Level.CHECK,
+                explanation="Fractions and rates are off where it differs.",
+            )
+    if "b1" in fixed:
+        yield Check(
+            name="B1",
+            value="none: 1 assumed",
+            level=Level.BAD,
+            explanation="The power of saturation goes with its square: fractions and rates carry the error.",
+        )
+    elif np.isfinite(results.known["b1"][results.mask]).any():
+        yield b1_check(results.known["b1"][results.mask])
+
+
+def _told_apart(pool: str, share: float, *, where: str) -> Check:
+    level = Level.GOOD if share >= GOOD_TELLING else Level.CHECK if share >= USABLE_TELLING else Level.BAD
+    return Check(
+        name=f"{pool}: fraction and rate told apart",
+        value=f"in {100.0 * share:.1f} %",
+        level=level,
+        explanation=f"Good from {100 * GOOD_TELLING:.0f} %, bad below {100 * USABLE_TELLING:.0f} % of {where}.",
+    )
+
+
+def _name(stage: CestRun) -> str:
+    """Return what a stage is called: its entities without subject and session."""
+    return "_".join(f"{key}-{value}" for key, value in stage.entities.items() if key not in ("sub", "ses"))
+
+
+def _figures(results: ExchangeResults, *, run: ExchangeRun, posterior: str | None) -> Iterator[Figure]:
+    affine, mask = results.affine, results.mask
+    for number, stage in enumerate(run.stages):
+        yield from _stage_figures(results, number, stage)
+    yield mask_figure(
+        results.magnitude,
+        mask=mask,
+        affine=affine,
+        image_name="mean of the images of full signal",
+        section=Section.SERIES,
+    )
+    yield from registration_figures(
+        results.registrations,
+        magnitude=results.magnitude,
+        affine=affine,
+        mask=mask,
+        names={stage.label: f"the series {_name(stage)}" for stage in run.stages}
+        | {source.key: f"the scan that gave {shown(source.names)}" for source in run.known},
+    )
+    yield _trajectories(results, run)
+    for name, values in results.known.items():
+        yield map_figure(
+            values,
+            affine=affine,
+            mask=mask,
+            name=KNOWN_MAPS[name].stored,
+            key=f"known-{name.replace('_', '-')}",
+            title=f"Known map: {KNOWN_MAPS[name].shown}",
+            section=Section.REGISTRATION,
+            remark="Known from another scan; where an estimation was possible.",
+        )
+    for name, values in results.maps.items():
+        yield map_figure(values, affine=affine, mask=mask, name=name)
+    for name, values in results.stdev.items():
+        yield map_figure(values, affine=affine, mask=mask, name=f"{name}_stdev")
+    for name, values in results.correlations.items():
+        yield map_figure(values, affine=affine, mask=mask, name=name)
+    yield map_figure(results.arrays["residual"], affine=affine, mask=mask, name="residual", window=RESIDUAL_WINDOW)
+    for name, values in results.posterior.items():
+        yield map_figure(
+            values,
+            affine=affine,
+            mask=mask,
+            name=f"{POSTERIOR}{name}",
+            remark=f"Prior: {posterior}. A prior pulls values towards itself, most where the data tell little.",
+        )
+    yield histogram_figure(results.maps, mask=mask, labels=results.tissue, label_names=TISSUES)
+    for pool, codes in results.status.items():
+        yield quality_figure(codes, affine=affine, key=f"quality-{pool}", title=f"Quality mask of {pool}")
+
+
+def _stage_figures(results: ExchangeResults, number: int, stage: CestRun) -> Iterator[Figure]:
+    name = _name(stage)
+    yield saturation_figure(
+        stage.protocol, roles=stage.roles, key=f"saturation-{number + 1}", title=f"Saturation protocol of {name}"
+    )
+    motion = results.motions.get(number)
+    moved = motion is not None and "parameters" in motion
+    reference = int(motion["reference"]) if moved and motion is not None else None
+    yield series_figure(
+        results.series(number),
+        labels=_labels(stage),
+        affine=results.affine,
+        mask=results.mask,
+        reference=reference,
+        key=f"series-{number + 1}",
+        title=f"Images of {name}",
+    )
+    if moved and motion is not None:
+        yield motion_figure(
+            motion["parameters"],
+            motion["framewise_displacement"],
+            reference=reference,
+            noun="volume",
+            key=f"motion-{number + 1}",
+            title=f"Motion of {name}",
+        )
+
+
+def _labels(stage: CestRun) -> list[str]:
+    """Return what each volume is, in a word: powers differ where offsets do not."""
+    labels = []
+    for role, image in zip(stage.roles, stage.protocol.images, strict=True):
+        if role == "m0" or image.saturation is None:
+            labels.append("M0")
+        else:
+            labels.append(f"{image.offset:+g} ppm\n{tesla_to_microtesla(image.saturation.b1_rms):.2g} µT")
+    return labels
+
+
+def _trajectories(results: ExchangeResults, run: ExchangeRun) -> Figure:
+    arrays = results.arrays
+    regions = curve_regions(results.tissue, arrays["inside"])
+    return trajectory_figure(
+        {_name(stage): stage.protocol for stage in run.stages},
+        {
+            name: trajectories(
+                arrays["signal"][chosen],
+                arrays["fitted"][chosen],
+                amplitude=arrays["amplitude"][chosen],
+                series=run.scan.series,
+            )
+            for name, chosen in regions.items()
+        },
+    )

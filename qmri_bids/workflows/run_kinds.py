@@ -1,0 +1,123 @@
+"""What is done with each kind of run, and the workflow of a participant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nipype.pipeline import engine as pe
+
+from qmri_bids.bids.exchange_plan import ExchangeRun
+from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
+from qmri_bids.workflows.bssfp import init_pcbssfp_wf
+from qmri_bids.workflows.exchange import init_exchange_wf
+from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.saturation import init_cest_wf, init_mtr_wf, init_mts_wf
+
+Run = PcBssfpRun | SaturationRun | ExchangeRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunKind:
+    """What is done with a kind of run: a heading for its report, and the workflow."""
+
+    title: str
+    prefix: str
+    init: Callable[..., pe.Workflow]
+
+
+RUN_KINDS: Mapping[type, RunKind] = {
+    PcBssfpRun: RunKind(title="pc-bSSFP relaxometry", prefix="pcbssfp", init=init_pcbssfp_wf),
+    CestRun: RunKind(title="CEST", prefix="cest", init=init_cest_wf),
+    MtrRun: RunKind(title="Magnetisation transfer ratio", prefix="mtr", init=init_mtr_wf),
+    MtsRun: RunKind(title="MT saturation", prefix="mts", init=init_mts_wf),
+    ExchangeRun: RunKind(title="CEST: pool fractions and exchange rates", prefix="exchange", init=init_exchange_wf),
+}
+
+
+def run_name(run: Run) -> str:
+    """Return the name of the workflow of a run: its entities without signs that Nipype does not take."""
+    return f"{RUN_KINDS[type(run)].prefix}_" + run.label.replace("-", "_").replace("+", "p") + "_wf"
+
+
+def report_file(work_dir: Path, run: Run) -> Path:
+    """Return where the report of a run is kept until the report of the participant is written."""
+    return work_dir / "reports" / f"{run.label}.pickle"
+
+
+def needs(run: Run) -> dict[str, str]:
+    """Return the labels of the runs whose maps a run takes, by the prefix of the inputs that take them.
+
+    Parameters
+    ----------
+    run
+        Its workflow has the inputs `<prefix>_maps` and `<prefix>_magnitude` for each.
+    """
+    if isinstance(run, ExchangeRun):
+        return {source.key: source.run for source in run.known if source.run is not None}
+    if isinstance(run, CestRun):
+        wanted = {"t1": run.t1_run, "b0": run.b0.run if run.b0 is not None else None}
+        return {what: label for what, label in wanted.items() if label is not None}
+    return {}
+
+
+def init_qmri_wf(
+    *,
+    runs: Sequence[Run],
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    work_dir: Path,
+    name: str = "qmri_wf",
+) -> pe.Workflow:
+    """Process all runs of a participant.
+
+    Parameters
+    ----------
+    runs
+        Runs that passed the checks.
+    options
+        Estimator, steps to leave out, processes.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+    work_dir
+        Folder of intermediate results.
+    name
+        Name of the workflow.
+
+    Returns
+    -------
+    nipype.pipeline.engine.Workflow
+        One workflow a run, named by `run_name`; a run takes maps from those of other runs that it needs.
+    """
+    workflow = pe.Workflow(name=name, base_dir=str(work_dir))
+    workflow.__desc__ = "Quantitative maps were computed run by run."
+    parts = {
+        run.label: RUN_KINDS[type(run)].init(
+            run=run,
+            options=options,
+            bids_dir=bids_dir,
+            output_dir=output_dir,
+            report_file=report_file(work_dir, run),
+            name=run_name(run),
+        )
+        for run in runs
+    }
+    workflow.add_nodes(list(parts.values()))
+    for run in runs:
+        for prefix, source in needs(run).items():
+            workflow.connect(
+                [
+                    (
+                        parts[source],
+                        parts[run.label],
+                        [
+                            ("outputnode.estimate", f"inputnode.{prefix}_maps"),
+                            ("outputnode.magnitude", f"inputnode.{prefix}_magnitude"),
+                        ],
+                    )
+                ]
+            )
+    return workflow
