@@ -42,7 +42,7 @@ class SubjectTrainingSpec:
     samples: int = 30_000
     warm_up: int = 1000
     steps: int = 1000
-    expansions: int = 8
+    expansions: int = 4
     batch_size: int = 1024
     learning_rate: float = 2e-3
     hidden: int = 192

@@ -13,7 +13,7 @@ from qmri_bids.bids.refusal import relative_name
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_json, write_map, write_transforms
-from qmri_bids.estimation.exchange_prior import EXCHANGE_PRIOR
+from qmri_bids.estimation.exchange_posterior import EXCHANGE_PRIORS
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
 from qmri_bids.physics.pools import CestPool, MtPool
 from qmri_bids.reports.references import full_citation
@@ -61,7 +61,11 @@ def write_exchange(
     """
     entry = EXCHANGE_ESTIMATORS[estimator]
     raw = _uris(run.paths, bids_dir=bids_dir, output_dir=output_dir)
-    known = {source.key: _sources(source, bids_dir=bids_dir, output_dir=output_dir) for source in run.known}
+    known = {
+        name: _sources(source, name, bids_dir=bids_dir, output_dir=output_dir)
+        for source in run.known
+        for name in source.names
+    }
     everything = list(dict.fromkeys([*raw, *(uri for uris in known.values() for uri in uris)]))
     acquisition = {
         "MagneticFieldStrength": run.scan.protocols[0].field_strength,
@@ -101,9 +105,7 @@ def write_exchange(
         add("tissue", results.tissue)
     for source in run.known:
         for name in source.names:
-            written += _write_known(
-                results, source, name, sources=known[source.key] or raw, run=run, output_dir=output_dir
-            )
+            written += _write_known(results, source, name, sources=known[name] or raw, run=run, output_dir=output_dir)
     add("known_magnitude", results.magnitude, sources=raw, extra={})
     for number, stage in enumerate(run.stages):
         own = _uris(stage.paths, bids_dir=bids_dir, output_dir=output_dir)
@@ -121,7 +123,7 @@ def write_exchange(
             output = KNOWN_MAPS[source.names[0]].transform
             path = output_path(output_dir, entities=run.entities, output=output)
             written.append(write_transforms(path, [results.registrations[source.key]["transform"]]))
-            write_json(sidecar_path(path), map_metadata(output, sources=known[source.key]))
+            write_json(sidecar_path(path), map_metadata(output, sources=known[source.names[0]]))
     for entities in (run.entities, *(stage.entities for stage in run.stages)):
         remove_others(entities, written, output_dir=output_dir)
     return tuple(written)
@@ -138,8 +140,8 @@ def _output_of(name: str) -> str:
 
 def _prior(name: str) -> dict[str, Any]:
     """Return what a sidecar says of a prior: ranges of fractions, and of rates in 1/s."""
-    ranges = {key: list(each) for key, each in EXCHANGE_PRIOR.ranges.items() if "." in key}
-    return {"Name": name, **({"Ranges": ranges} if name == EXCHANGE_PRIOR.name else {})}
+    ranges = {key: list(each) for key, each in EXCHANGE_PRIORS[name].ranges.items() if "." in key}
+    return {"Name": name, "Ranges": ranges}
 
 
 def _write_known(
@@ -210,15 +212,13 @@ def _origin(source: KnownSource, name: str) -> str:
     return source.b1_run.map.name if source.b1_run is not None else source.files[name].name
 
 
-def _sources(source: KnownSource, *, bids_dir: Path, output_dir: Path) -> list[str]:
-    """Return the maps of other runs and the files that a source is made of."""
+def _sources(source: KnownSource, name: str, *, bids_dir: Path, output_dir: Path) -> list[str]:
+    """Return the map of another run, or the files, that a known map was made of."""
     if source.run is not None:
         entities = parse_name(Path(source.run)).entities
-        return [
-            bids_uri(output_path(output_dir, entities=entities, output=KNOWN_MAPS[name].output), root=output_dir)
-            for name in source.names
-        ]
-    paths = [*source.files.values(), *source.stdev_files.values()]
+        path = output_path(output_dir, entities=entities, output=KNOWN_MAPS[name].output)
+        return [bids_uri(path, root=output_dir)]
+    paths = [files[name] for files in (source.files, source.stdev_files) if name in files]
     if source.image is not None:
         paths.append(source.image)
     if source.b1_run is not None:

@@ -82,7 +82,7 @@ class EstimateExchange(SimpleInterface):
             from qmri_bids.estimation.exchange_posterior import exchange_posterior
 
             posterior = exchange_posterior(
-                signal, scan=scan, known=known, prior=inputs.posterior, threads=inputs.processes
+                signal, scan=scan, known=known, prior=inputs.posterior, weights_folder=folder
             )
             for ending, values_of in (("", posterior.values), ("_stdev", posterior.stdev)):
                 for name, values in values_of.items():

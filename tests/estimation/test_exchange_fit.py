@@ -70,4 +70,6 @@ def test_the_regression_starts_near(scan):
     assert np.isfinite(start).all()
     # Twice as near as the middle of the ranges.
     middle = np.exp(np.log(values).mean(axis=0))
-    assert np.median(np.abs(np.log(start[:, 0] / values[:, 0]))) < 0.5 * np.median(np.abs(np.log(middle[0] / values[:, 0])))
+    assert np.median(np.abs(np.log(start[:, 0] / values[:, 0]))) < 0.5 * np.median(
+        np.abs(np.log(middle[0] / values[:, 0]))
+    )

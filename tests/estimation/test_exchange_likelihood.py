@@ -135,7 +135,7 @@ def test_gains_of_the_series_do_not_matter():
 
 
 def test_shapes_that_do_not_belong_together_are_refused():
-    values, known = tissue(2)
+    _, known = tissue(2)
     with pytest.raises(ValueError, match=r"signal must have shape \(V, 32\)"):
         ML.estimate(np.ones((2, 31)), scan=SHORT, known=known)
     with pytest.raises(ValueError, match="known maps must have shape"):
@@ -143,6 +143,6 @@ def test_shapes_that_do_not_belong_together_are_refused():
 
 
 def test_no_voxels_are_no_error():
-    values, known = tissue(0)
+    _, known = tissue(0)
     found = ML.estimate(np.empty((0, 16)), scan=MT_ALONE, known=known)
     assert found.values["MT.fraction"].shape == (0,)

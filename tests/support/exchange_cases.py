@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from qmri_bids.exchange_prior import EXCHANGE_PRIOR
+from qmri_bids.phantom.cest_scan import CEST_SCANS
 from qmri_bids.physics.exchange_scan import KNOWN, ExchangeScan, KnownVoxels, exchange_signal
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt
@@ -51,3 +52,9 @@ def seen(values, known, *, scan=SHORT, noise=0.0, seed=0):
     """Return images for M0 = 1."""
     clean = exchange_signal(scan, values, known)
     return clean + noise * np.random.default_rng(seed).standard_normal(clean.shape)
+
+
+PLAYED_PAIR = ExchangeScan(
+    protocols=tuple(design.protocol for design in CEST_SCANS["mrf"]), model=PUBLISHED_POOLS, pools=("MT", "amide")
+)
+"""Both stages as the simulator plays them."""

@@ -6,10 +6,11 @@ from qmri_bids.bids.plan import CycleFiles, PcBssfpRun, SessionPlan
 from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.saturation_presets import aptw_3t_000
-from qmri_bids.workflows.base import _needs, _without_failed, init_qmri_wf, run_name
+from qmri_bids.workflows.base import _without_failed
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.planning import link_runs
+from qmri_bids.workflows.run_kinds import init_qmri_wf, needs, run_name
 
 PROTOCOL = aptw_3t_000()
 
@@ -66,7 +67,7 @@ def test_without_relaxometry_there_is_no_t1() -> None:
 def test_a_spectrum_is_freed_of_runs_that_failed_and_says_so() -> None:
     wasabi = series("WASABI", kind="wasabi")
     run = series("APTw", b0=wasabi_source(wasabi.label))
-    assert _needs(run) == {"b0": wasabi.label}
+    assert needs(run) == {"b0": wasabi.label}
     freed = _without_failed(run, [wasabi, run])
     assert isinstance(freed, CestRun)
     assert freed.b0 is not None
