@@ -43,6 +43,7 @@ benchmark: $(STAMP)
 	$(BIN)/python benchmarks/main_job.py
 	$(BIN)/python benchmarks/relaxometry.py
 	$(BIN)/python benchmarks/cest_physics.py
+	$(BIN)/python benchmarks/cest_quantification.py
 
 weights: $(STAMP)  ## train the shipped networks again
 	$(BIN)/qmri-tools train-natural --output qmri_bids/data/weights

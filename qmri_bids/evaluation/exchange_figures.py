@@ -19,9 +19,9 @@ from qmri_bids.units import fraction_to_percent
 
 SYMBOLS: Mapping[str, str] = {
     "MT.fraction": "fss (semisolid fraction)",
-    "MT.rate": "kssw (semisolid rate)",
+    "MT.rate": "kssw (semisolid rate, 1/s)",
     "amide.fraction": "fs (amide fraction)",
-    "amide.rate": "ksw (amide rate)",
+    "amide.rate": "ksw (amide rate, 1/s)",
 }
 """Published symbols of parameters; others go by their name."""
 
@@ -143,7 +143,13 @@ def sensitivity_figure(rows: Sequence[SensitivityRow]) -> Figure:
         for (row, column), value in np.ndenumerate(table):
             dark = abs(value) > 0.65 * LARGEST_CHANGE
             axes.text(
-                column, row, f"{value:+.0f}", ha="center", va="center", fontsize=7, color="white" if dark else "0.1"
+                column,
+                row,
+                f"{round(value):+d}",
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if dark else "0.1",
             )
         axes.set_title(tissue, fontsize=9)
         short = [label_of(parameter).split(" (")[0] for parameter in parameters]
@@ -182,7 +188,7 @@ def scatter_figure(clouds: Sequence[Scatter]) -> Figure:
             # Fractions of an amide pool are thousandths: few ticks, or they run into each other.
             axes.locator_params(nbins=4)
             _tidy(axes)
-        line[0].set_ylabel(f"{cloud.estimator}\nestimate", fontsize=8)
+        line[0].set_ylabel(f"{cloud.estimator}\nestimate, clipped", fontsize=8)
     for axes, parameter in zip(panels[0], parameters, strict=True):
         axes.set_title(label_of(parameter), fontsize=9)
     for axes in panels[-1]:

@@ -105,7 +105,7 @@ def write_exchange(
         add("tissue", results.tissue)
     for source in run.known:
         for name in source.names:
-            written += _write_known(results, source, name, sources=known[name] or raw, run=run, output_dir=output_dir)
+            written += _write_known(results, source, name, sources=known[name], run=run, output_dir=output_dir)
     add("known_magnitude", results.magnitude, sources=raw, extra={})
     for number, stage in enumerate(run.stages):
         own = _uris(stage.paths, bids_dir=bids_dir, output_dir=output_dir)
@@ -227,10 +227,10 @@ def _sources(source: KnownSource, name: str, *, bids_dir: Path, output_dir: Path
 
 
 def _uris(paths: Sequence[Path], *, bids_dir: Path, output_dir: Path) -> list[str]:
-    """Return the BIDS URIs of files of the raw dataset or the derivatives; other files have none."""
+    """Return the BIDS URIs of files of the raw dataset or the derivatives, and the paths of others as URIs."""
     roots = ((output_dir, ""), (bids_dir, RAW_NAME))
     found = []
     for path in dict.fromkeys(paths):
         places = [place for place in roots if not Path(relative_name(path, place[0])).is_absolute()]
-        found += [bids_uri(path, root=root, dataset=name) for root, name in places[:1]]
+        found += [bids_uri(path, root=root, dataset=name) for root, name in places[:1]] or [path.absolute().as_uri()]
     return found

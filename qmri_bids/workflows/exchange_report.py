@@ -28,7 +28,6 @@ from qmri_bids.units import tesla_to_microtesla
 from qmri_bids.workflows.exchange_results import ExchangeResults
 from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
 from qmri_bids.workflows.report_parts import (
-    CURVE_TISSUES,
     TISSUES,
     curve_regions,
     motion_light,
@@ -36,6 +35,7 @@ from qmri_bids.workflows.report_parts import (
     registration_figures,
 )
 from qmri_bids.workflows.results import POSTERIOR
+from qmri_bids.workflows.saturation_interfaces import FLUID
 
 RESIDUAL_WINDOW = (0.0, 0.05)
 """Of the map of the residual: 0.01 is noise of a hundredth of the signal."""
@@ -100,25 +100,25 @@ def _quality(results: ExchangeResults) -> tuple[QualityRow, ...]:
 
 
 def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
-    tissue = results.mask
+    matter, where = results.mask, "the brain mask"
     if results.tissue is not None:
-        tissue = results.mask & np.isin(results.tissue, CURVE_TISSUES)
-    where = "the brain mask" if results.tissue is None else "white and grey matter; fluid holds no pool"
+        # Voxels without a label count: a map that is missing must not raise the share.
+        matter, where = results.mask & (results.tissue != FLUID), "the brain mask less fluid, which holds no pool"
     for pool, codes in results.status.items():
-        light = convergence_check(quality_rows(codes[tissue]))
+        light = convergence_check(quality_rows(codes[matter]))
         yield replace(
             light,
             name=f"{pool}: voxels with a value",
             explanation=light.explanation.replace("the brain mask", where),
         )
-        yield _told_apart(pool, float(np.mean(codes[tissue] != Status.NOT_IDENTIFIABLE)), where=where)
+        yield _told_apart(pool, float(np.mean(codes[matter] != Status.NOT_IDENTIFIABLE)), where=where)
     for number, stage in enumerate(run.stages):
         motion = results.motions.get(number)
         light = motion_light(
             motion if motion is not None and "parameters" in motion else None, affine=results.affine, noun="volume"
         )
         yield replace(light, name=f"Motion of {_name(stage)}" if len(run.stages) > 1 else light.name)
-    fixed = {name for source in run.known if source.method == "fixed" for name in source.names}
+    fixed = _fixed(run)
     for name in ("t1", "t2", "off_resonance"):
         if name in fixed:
             yield Check(
@@ -136,6 +136,11 @@ def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
         )
     elif np.isfinite(results.known["b1"][results.mask]).any():
         yield b1_check(results.known["b1"][results.mask])
+
+
+def _fixed(run: ExchangeRun) -> set[str]:
+    """Return the known maps that are one number everywhere."""
+    return {name for source in run.known if source.method == "fixed" for name in source.names}
 
 
 def _told_apart(pool: str, share: float, *, where: str) -> Check:
@@ -173,9 +178,9 @@ def _figures(results: ExchangeResults, *, run: ExchangeRun, posterior: str | Non
         | {source.key: f"the scan that gave {shown(source.names)}" for source in run.known},
     )
     yield _trajectories(results, run)
-    for name, values in results.known.items():
+    for name in (name for name in results.known if name not in _fixed(run)):
         yield map_figure(
-            values,
+            results.known[name],
             affine=affine,
             mask=mask,
             name=KNOWN_MAPS[name].stored,

@@ -54,3 +54,15 @@ def listed(names: Iterable[str]) -> str:
 def shown(names: Iterable[str]) -> str:
     """Return known maps as a list in a sentence."""
     return listed(KNOWN_MAPS[name].shown for name in names)
+
+
+def shown_stored(names: Iterable[str]) -> str:
+    """Return maps by the names that they have in files between nodes as a list in a sentence; others as they are.
+
+    Examples
+    --------
+    >>> shown_stored(["T1", "off_resonance"])
+    'T1 and off-resonance'
+    """
+    rows = {row.stored: row.shown for row in KNOWN_MAPS.values()}
+    return listed(rows.get(name, name) for name in names)

@@ -9,6 +9,7 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.workflows.known_maps import shown_stored
 from qmri_bids.workflows.volumes import load_volume, save_volume
 
 
@@ -119,7 +120,7 @@ class BringMaps(SimpleInterface):
             moving, moving_affine = load_volume(self.inputs.magnitude)
             found = register_scans(reference, fixed_affine=affine, moving=moving, moving_affine=moving_affine)
             transform, similarity = found.transform, found.similarity
-            decisions += [f"The scan that gave {' and '.join(self.inputs.names)}: {each}" for each in found.decisions]
+            decisions += [f"The scan that gave {shown_stored(self.inputs.names)}: {each}" for each in found.decisions]
             aligned = resample(
                 np.asarray(moving, dtype=np.float32),
                 affine=moving_affine,

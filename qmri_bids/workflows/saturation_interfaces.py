@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+from numpy.typing import NDArray
 
 from qmri_bids.workflows.volumes import load_volume, save_volume
 
@@ -200,8 +201,15 @@ TISSUE_CONTRASTS: Mapping[str, tuple[int, int, int]] = {
     "T1": (WHITE, GREY, FLUID),
     "amplitude_MT": (FLUID, GREY, WHITE),
     "MTsat": (FLUID, GREY, WHITE),
+    "MT_fraction": (FLUID, GREY, WHITE),
 }
 """Maps that tell tissues apart, the best first, with the labels in ascending order of the map."""
+
+
+def _telling(values: NDArray[Any], mask: NDArray[np.bool_]) -> bool:
+    """Whether a map differs from voxel to voxel: a number that stands for a map does not."""
+    inside = values[mask & np.isfinite(values)]
+    return bool(inside.size and np.ptp(inside) > 0.0)
 
 
 class ClassifyTissue(SimpleInterface):
@@ -213,17 +221,18 @@ class ClassifyTissue(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.tissue_classes import tissue_classes
 
-        mask, affine = load_volume(self.inputs.mask)
+        image, affine = load_volume(self.inputs.mask)
+        mask = image > 0
         with np.load(self.inputs.maps) as stored:
-            name = next((each for each in TISSUE_CONTRASTS if each in stored), None)
-            values = None if name is None else stored[name]
-        if name is None or values is None:
+            maps = {name: stored[name] for name in TISSUE_CONTRASTS if name in stored}
+        name = next((each for each, values in maps.items() if _telling(values, mask)), None)
+        if name is None:
             self._results["tissue"] = None
             self._results["decisions"] = [
-                "Tissues were not told apart: there is no map of T1, MT saturation or the Lorentzian line of MT."
+                "Tissues were not told apart: there is no map of T1, MT saturation or the line or fraction of MT."
             ]
             return runtime
-        labels, decisions = tissue_classes(values, affine=affine, mask=mask > 0, ascending=TISSUE_CONTRASTS[name])
+        labels, decisions = tissue_classes(maps[name], affine=affine, mask=mask, ascending=TISSUE_CONTRASTS[name])
         self._results["tissue"] = save_volume(Path(runtime.cwd) / "tissue.nii", labels, affine)
         self._results["decisions"] = [f"White matter, grey matter and fluid were told apart by {name}.", *decisions]
         return runtime

@@ -94,12 +94,14 @@ def network_sentences(estimator: Any, folder: Path | None) -> list[str]:
     """
     if not estimator.model:
         return []
-    weights = Path(getattr(estimator, "weights_path", ""))
+    sentence = f"Network {estimator.model['name']}"
+    if "sha256" in estimator.model:  # one that was trained in this call has none yet
+        sentence += f" (sha256 {estimator.model['sha256'][:12]})"
+    weights: Path | None = getattr(estimator, "weights_path", None)
+    if weights is None:
+        return [f"{sentence}."]
     own = folder is not None and weights.parent == folder
-    sentence = (
-        f"Network {estimator.model['name']} (sha256 {estimator.model['sha256'][:12]}) "
-        f"from {weights.parent if own else 'the package'}."
-    )
+    sentence += f" from {weights.parent if own else 'the package'}."
     if folder is not None and not own:
         sentence += f" {folder} holds no weights for this estimator and protocol."
     return [sentence]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -26,7 +27,9 @@ from qmri_bids.workflows.exchange_derivatives import write_exchange
 from qmri_bids.workflows.exchange_estimates import EstimateExchange, told
 from qmri_bids.workflows.exchange_report import describe_exchange
 from qmri_bids.workflows.exchange_results import ExchangeFiles, ExchangeResults
+from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
 from qmri_bids.workflows.volumes import load_volume, save_volume
+from qmri_bids.workflows.voxels import network_sentences
 
 AFFINE = np.diag([8.0, 8.0, 8.0, 1.0])
 TRUE = {"MT.fraction": 0.1, "MT.rate": 30.0, "amide.fraction": 2e-3, "amide.rate": 200.0}
@@ -133,7 +136,7 @@ def test_voxels_without_data_or_known_map_are_left_out_with_a_reason(aligned: Al
     assert "1 voxels of the brain mask left the field of view in some volume" in said
     assert "1 voxels of the brain mask have no value of T1" in said
     assert "10 (1.0 %) whose fraction and rate cannot be told apart have none" in said
-    assert "Network stub (sha256 000000000000) from the package." in said
+    assert "Network stub (sha256 000000000000)." in said
     assert done.outputs.warnings == ["It always says the same."]
 
 
@@ -247,3 +250,22 @@ def test_files_and_report_of_a_run(aligned: Aligned, monkeypatch: pytest.MonkeyP
     medians = {(row.map, row.region): row.median for row in report.statistics}
     assert medians["MT fraction", "white matter"] == pytest.approx(10.0, rel=1e-3)
     assert medians["amide exchange rate", "brain mask"] == pytest.approx(200.0, rel=1e-3)
+
+
+def test_a_number_that_stands_for_t1_tells_no_tissues(aligned: Aligned) -> None:
+    np.savez(aligned.folder / "maps.npz", T1=np.where(aligned.mask, 1.2, np.nan))
+    done = ClassifyTissue(maps=str(aligned.folder / "maps.npz"), mask=aligned.inputs["mask"]).run(
+        cwd=str(aligned.folder)
+    )
+    assert done.outputs.tissue is None
+    assert "Tissues were not told apart" in done.outputs.decisions[0]
+
+
+def test_a_network_is_named_with_what_is_known_of_it(tmp_path: Path) -> None:
+    said = network_sentences(SimpleNamespace(model={"name": "own"}), tmp_path)
+    assert said == ["Network own."], "trained in this call"
+    shipped = SimpleNamespace(model={"name": "net", "sha256": 64 * "a"}, weights_path=Path("package/net.safetensors"))
+    (sentence,) = network_sentences(shipped, tmp_path)
+    assert sentence.startswith("Network net (sha256 aaaaaaaaaaaa) from the package.")
+    assert f"{tmp_path} holds no weights" in sentence
+    assert network_sentences(SimpleNamespace(model={}), None) == []
