@@ -4,8 +4,7 @@
 
 Every part prints its rows and saves them in `results/cest_quantification.json`. The scan is published fingerprinting at 3 T, both
 stages of 31 images, the readout scaled by B1 as a scanner plays it; noise is 1 % of M0 unless a row says otherwise. Errors are
-means of |estimate/truth - 1| of single noise draws, of point estimates clipped into the box of the prior, unless a row speaks of
-the map.
+means of |estimate/truth - 1| of single noise draws, clipped into the box of the prior.
 """
 
 from __future__ import annotations

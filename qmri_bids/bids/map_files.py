@@ -24,6 +24,9 @@ STDEV = ("std", "Std")
 POSTERIOR = "posterior"
 """How the label of `desc` of a posterior map begins; its prior pulls values towards itself."""
 
+KNOWN = "known"
+"""Begin of `desc` of maps that another scan gave: what a run used, not what it measured."""
+
 PREPROC = "preproc"
 
 SEVERAL_OF_ONE_SCAN = ("part", "echo", "flip", "inv", "mt", "desc")
@@ -137,7 +140,7 @@ def _choose(paths: Sequence[Path], *, like: Sequence[Path], place: Path) -> Path
 def _is_left_out(path: Path) -> bool:
     entities = parse_name(path).entities
     description = entities.get("desc", "")
-    return "space" in entities or description.endswith(STDEV) or description.startswith(POSTERIOR)
+    return "space" in entities or description.endswith(STDEV) or description.startswith((POSTERIOR, KNOWN))
 
 
 def _of_one_scan(path: Path, other: Path) -> bool:
@@ -246,4 +249,4 @@ MAP_KINDS: Mapping[str, MapKind] = {
     "b1": MapKind(suffix="TB1map", folder="fmap", check=_relative),
     "off_resonance": MapKind(suffix="fieldmap", folder="fmap", check=_hertz),
 }
-"""Kinds of maps by the names of `estimation.exchange.KNOWN`."""
+"""Kinds of maps by the names of `physics.exchange_scan.KNOWN`."""

@@ -10,15 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.physics.exchange_scan import (  # noqa: F401
-    KNOWN,
-    QUANTITIES,
-    ExchangeScan,
-    KnownVoxels,
-    exchange_jacobian,
-    exchange_signal,
-    voxel_parameters,
-)
+from qmri_bids.physics.exchange_scan import ExchangeScan, KnownVoxels
 
 
 @dataclass(frozen=True, kw_only=True)
