@@ -87,7 +87,7 @@ def _list(values) -> str:
 def bound() -> list[Row]:
     """Maximum likelihood against the joint Cramér-Rao bound in white and grey matter.
 
-    At B1 = 1 and ΔB0 = 0, where bounds are quoted; and over B1 0.8-1.2 and ΔB0 ± 40 Hz, where that of amide is up to twice as large.
+    At B1 = 1 and ΔB0 = 0, where bounds are quoted; and over B1 0.8-1.2 and ΔB0 ± 40 Hz, where that of amide is larger.
     """
     rows = []
     for tissue in ("WM", "GM"):
@@ -136,7 +136,7 @@ def errors() -> list[Row]:
             name: create(name).point(signal, scan=scan, known=known)
             for name in ("ml", "dictionary", "supervised", "pinn-bare")
         }
-        for place, (name, symbol) in enumerate(SYMBOLS.items()):
+        for place, symbol in enumerate(SYMBOLS.values()):
             given = np.isfinite(points[DEFAULT][:, place])
             found = {
                 other: 100.0

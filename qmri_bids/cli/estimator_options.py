@@ -22,6 +22,8 @@ class Family:
         The estimators.
     example, folder
         What `--train-missing` goes with and what the folder of weights is, for messages.
+    also_trains
+        Option beside that of the estimator which needs a network that can be trained; empty without one.
     """
 
     estimator: str
@@ -29,6 +31,7 @@ class Family:
     table: Mapping[str, EstimatorEntry] | Mapping[str, ExchangeEntry]
     example: str
     folder: str
+    also_trains: str = ""
 
 
 FAMILIES = (
@@ -45,6 +48,7 @@ FAMILIES = (
         table=EXCHANGE_ESTIMATORS,
         example="a network of pools, for instance --cest-estimator pinn",
         folder="one of network weights",
+        also_trains="cest_posterior",
     ),
 )
 
@@ -53,7 +57,7 @@ def check_estimators(parser: argparse.ArgumentParser, options: argparse.Namespac
     """Resolve --no-refine and the folders of weights, and refuse options that no estimator has a use for."""
     chosen = [(family, family.table[getattr(options, family.estimator)]) for family in FAMILIES]
     shown = " and ".join(f"{_flag(family.estimator)} {getattr(options, family.estimator)}" for family in FAMILIES)
-    if options.train_missing and not any(entry.trainable for _, entry in chosen):
+    if options.train_missing and not any(_trains(options, *each) for each in chosen):
         examples = ", or with ".join(family.example for family in FAMILIES)
         parser.error(f"--train-missing goes with {examples}; found {shown}, which need no training")
     for family, entry in chosen:
@@ -79,7 +83,7 @@ def _resolve_weights(
     """Check the folder of weights, which need not exist where weights will be written, and give those a folder."""
     folder = getattr(options, family.weights)
     learns = isinstance(entry, ExchangeEntry) and entry.learns
-    writes = learns or (options.train_missing and entry.trainable)
+    writes = learns or (options.train_missing and _trains(options, family, entry))
     if folder is None:
         setattr(options, family.weights, options.work_dir / "weights" if writes else None)
         return
@@ -87,6 +91,11 @@ def _resolve_weights(
     if not folder.is_dir() and (folder.exists() or not writes):
         parser.error(f"{_flag(family.weights)} {folder} is not a folder; give {family.folder}")
     setattr(options, family.weights, folder)
+
+
+def _trains(options: argparse.Namespace, family: Family, entry: EstimatorEntry | ExchangeEntry) -> bool:
+    """Whether anything that was chosen uses a network that can be trained."""
+    return entry.trainable or (bool(family.also_trains) and getattr(options, family.also_trains) is not None)
 
 
 def _flag(name: str) -> str:

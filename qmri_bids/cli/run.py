@@ -153,7 +153,7 @@ def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) 
     """Refuse fingerprints that the estimator of pools does not cover, or train what it lacks."""
     from qmri_bids.bids.layout import BidsInputError
     from qmri_bids.estimation.exchange import ExchangeOptions
-    from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
+    from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR
     from qmri_bids.workflows.planning import (
         missing_exchange_trainings,
         refuse_unsupported_exchange,
@@ -163,16 +163,19 @@ def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) 
     name = options.cest_estimator
     how = ExchangeOptions(threads=options.nprocs, weights_folder=options.cest_weights)
     try:
-        if options.train_missing and EXCHANGE_ESTIMATORS[name].trainable:
-            missing = missing_exchange_trainings(plans, estimator=name, options=how)
+        users = [name] if options.cest_posterior is None else [name, POSTERIOR_ESTIMATOR]
+        needed = [EXCHANGE_ESTIMATORS[user].loss for user in users]
+        losses = list(dict.fromkeys(loss for loss in needed if loss is not None))
+        if options.train_missing and losses:
+            missing = missing_exchange_trainings(plans, losses=losses, options=how)
             if options.dry_run:
-                for run in missing:
-                    print(f"A network would be trained for {run.label} ({name}).")
+                for run, loss in missing:
+                    print(f"A network would be trained for {run.label} ({loss} loss).")
                 if missing:
                     return tuple(plans)
             else:
                 train_missing_exchange(missing, cache=options.cest_weights, processes=options.nprocs)
-        return refuse_unsupported_exchange(plans, estimator=name, options=how)
+        return refuse_unsupported_exchange(plans, estimator=name, options=how, posterior=options.cest_posterior)
     except (OSError, ValueError) as error:
         raise BidsInputError(f"--cest-weights {options.cest_weights}: {error}") from error
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from qmri_bids.estimation.exchange import ExchangeEstimator, ExchangeOptions
+
+Loss = Literal["physics", "supervised"]
+"""By which a network is trained in silico."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +27,8 @@ class ExchangeEntry:
         Builds the estimator; imports what it needs only then.
     bare
         Key of the estimator that is this one without its refinement; None where there is none.
-    trainable
-        Whether weights for a protocol that none of the existing ones cover can be trained in silico.
+    loss
+        Loss by which a network for a protocol that no weights cover is trained in silico; None where none can be.
     learns
         Whether a network is trained on the subject itself and kept in the folder of weights.
     """
@@ -34,8 +37,13 @@ class ExchangeEntry:
     references: tuple[str, ...]
     create: Callable[[ExchangeOptions], ExchangeEstimator]
     bare: str | None = None
-    trainable: bool = False
+    loss: Loss | None = None
     learns: bool = False
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a network can be trained in silico."""
+        return self.loss is not None
 
 
 def _pinn(options: ExchangeOptions) -> ExchangeEstimator:
@@ -80,13 +88,13 @@ EXCHANGE_ESTIMATORS: dict[str, ExchangeEntry] = {
         references=("finkelstein2025",),
         create=_pinn,
         bare="pinn-bare",
-        trainable=True,
+        loss="physics",
     ),
     "pinn-bare": ExchangeEntry(
         summary="the same network without refinement",
         references=("finkelstein2025",),
         create=_pinn_bare,
-        trainable=True,
+        loss="physics",
     ),
     "ml": ExchangeEntry(
         summary="maximum likelihood on all images, any protocol",
@@ -108,9 +116,12 @@ EXCHANGE_ESTIMATORS: dict[str, ExchangeEntry] = {
         summary="network trained on simulated signals without physics in its loss",
         references=("perlman2022",),
         create=_supervised,
-        trainable=True,
+        loss="supervised",
     ),
 }
 """Estimators by the name that `--cest-estimator` takes; one is added by a file and a row."""
+
+POSTERIOR_ESTIMATOR = "supervised"
+"""Key of the network that gives posterior means."""
 
 DEFAULT_EXCHANGE_ESTIMATOR = "pinn"

@@ -13,8 +13,8 @@ from qmri_bids.bids.plan import FindOptions, SessionPlan
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
-from qmri_bids.estimation.exchange import ExchangeOptions
-from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
+from qmri_bids.estimation.exchange import ExchangeEstimator, ExchangeOptions
+from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR, Loss
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.physics.protocol import BssfpProtocol
 
@@ -80,7 +80,7 @@ def _with_t1(plan: SessionPlan) -> SessionPlan:
 
 
 def refuse_unsupported_exchange(
-    plans: Sequence[SessionPlan], *, estimator: str, options: ExchangeOptions
+    plans: Sequence[SessionPlan], *, estimator: str, options: ExchangeOptions, posterior: str | None = None
 ) -> tuple[SessionPlan, ...]:
     """Move fingerprints whose protocols or pools the estimator does not cover to the refusals.
 
@@ -92,69 +92,88 @@ def refuse_unsupported_exchange(
         Key of the table of estimators of pools.
     options
         How the estimator is made.
+    posterior
+        Prior of the posterior maps that were asked for, which need a network too; None for none.
     """
     if not any(plan.exchange for plan in plans):
         return tuple(plans)
-    made = EXCHANGE_ESTIMATORS[estimator].create(options)
+    made = {"--cest-estimator": EXCHANGE_ESTIMATORS[estimator].create(options)}
+    if posterior is not None:
+        made["--cest-posterior"] = EXCHANGE_ESTIMATORS[POSTERIOR_ESTIMATOR].create(options)
     checked = []
     for plan in plans:
         kept, refused = [], []
         for run in plan.exchange:
-            try:
-                made.check(run.scan)
+            found = [refusal for key, each in made.items() if (refusal := _refused_by(each, run, key)) is not None]
+            refused += found
+            if not found:
                 kept.append(run)
-            except ProtocolNotSupported as error:
-                refused.append(_refusal(run.label, "--cest-estimator", error))
         checked.append(replace(plan, exchange=tuple(kept), refusals=(*plan.refusals, *refused)))
     return tuple(checked)
+
+
+def _refused_by(estimator: ExchangeEstimator, run: ExchangeRun, key: str) -> Refusal | None:
+    try:
+        estimator.check(run.scan)
+    except ProtocolNotSupported as error:
+        return _refusal(run.label, key, error)
+    return None
 
 
 def _refusal(label: str, key: str, error: ProtocolNotSupported) -> Refusal:
     return Refusal(file=label, key=key, expected=error.expected, found=error.found, advice=error.advice)
 
 
+MissingExchange = tuple[ExchangeRun, Loss]
+"""A fingerprint and the loss by which a network for it has to be trained."""
+
+
 def missing_exchange_trainings(
-    plans: Sequence[SessionPlan], *, estimator: str, options: ExchangeOptions
-) -> tuple[ExchangeRun, ...]:
-    """Return the fingerprints for which a network would have to be trained, of equal ones the first.
+    plans: Sequence[SessionPlan], *, losses: Sequence[Loss], options: ExchangeOptions
+) -> tuple[MissingExchange, ...]:
+    """Return the fingerprints for which networks would have to be trained, of equal ones the first.
 
     Parameters
     ----------
-    plans, estimator, options
-        As in `refuse_unsupported_exchange`.
+    plans
+        From `link_runs`.
+    losses
+        Of the networks that are needed.
+    options
+        Where weights are looked for.
     """
     runs = [run for plan in plans for run in plan.exchange]
     if not runs:
         return ()
-    made = EXCHANGE_ESTIMATORS[estimator].create(options)
-    missing: list[ExchangeRun] = []
+    from qmri_bids.estimation.exchange_network import find_exchange_weights
+
+    missing: list[MissingExchange] = []
     for run in runs:
-        try:
-            made.check(run.scan)
-        except ProtocolNotSupported:
-            if all(run.scan != each.scan for each in missing):
-                missing.append(run)
+        for loss in losses:
+            known = any(run.scan == other.scan and loss == kind for other, kind in missing)
+            if not known and find_exchange_weights(run.scan, loss=loss, folder=options.weights_folder) is None:
+                missing.append((run, loss))
     return tuple(missing)
 
 
-def train_missing_exchange(runs: Sequence[ExchangeRun], *, cache: Path, processes: int) -> None:
+def train_missing_exchange(missing: Sequence[MissingExchange], *, cache: Path, processes: int) -> None:
     """Train the networks of pools that are missing and keep them in a folder.
 
     Parameters
     ----------
-    runs
+    missing
         From `missing_exchange_trainings`.
     cache
         Folder of weights.
     processes
         Threads of the training.
     """
-    if not runs:
+    if not missing:
         return
     from qmri_bids.training.exchange_missing import ensure_exchange_weights
 
-    for run in runs:
-        ensure_exchange_weights(run.scan, cache=cache, threads=processes, progress=logger.info)
+    for run, loss in missing:
+        ensure_exchange_weights(run.scan, cache=cache, threads=processes, loss=loss, progress=logger.info)
 
 
 def missing_trainings(

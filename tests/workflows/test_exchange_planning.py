@@ -77,7 +77,7 @@ class Stub:
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
     monkeypatch.setattr(Stub, "trained", False)
-    entry = ExchangeEntry(summary="stub", references=(), create=Stub, trainable=True)
+    entry = ExchangeEntry(summary="stub", references=(), create=Stub, loss="physics")
     monkeypatch.setitem(EXCHANGE_ESTIMATORS, "stub", entry)
     return Stub
 
@@ -120,7 +120,7 @@ def test_no_estimator_of_pools_is_made_without_fingerprints(monkeypatch: pytest.
     monkeypatch.setitem(EXCHANGE_ESTIMATORS, "stub", ExchangeEntry(summary="", references=(), create=lambda _: 1 / 0))
     plans = (SessionPlan(subject="01", session=None, cest=(series("APTw"),)),)
     assert refuse_unsupported_exchange(plans, estimator="stub", options=ExchangeOptions()) == plans
-    assert missing_exchange_trainings(plans, estimator="stub", options=ExchangeOptions()) == ()
+    assert missing_exchange_trainings(plans, losses=("physics",), options=ExchangeOptions()) == ()
     train_missing_exchange((), cache=Path("nowhere"), processes=1)
 
 
@@ -129,15 +129,35 @@ def test_networks_of_pools_that_are_missing_are_trained_once(
 ) -> None:
     calls = []
 
-    def ensure(scan: ExchangeScan, *, cache: Path, threads: int, progress: object) -> None:
-        calls.append((scan, cache, threads))
+    def ensure(scan: ExchangeScan, *, cache: Path, threads: int, loss: str, progress: object) -> None:
+        calls.append((scan, cache, threads, loss))
         stub.trained = True
 
     module = SimpleNamespace(ensure_exchange_weights=ensure)
     monkeypatch.setitem(sys.modules, "qmri_bids.training.exchange_missing", module)
-    plans = link_runs([fingerprints(pcbssfp=(relaxation(),))] * 2)
-    missing = missing_exchange_trainings(plans, estimator="stub", options=ExchangeOptions())
-    assert missing == plans[0].exchange
+    short = replace(mrf_mt(), images=mrf_mt().images[:12])
+    other = (
+        series("MRFMT", kind="fingerprint", protocol=short),
+        series("MRFamide", kind="fingerprint", protocol=mrf_amide()),
+    )
+    plans = link_runs([fingerprints(pcbssfp=(relaxation(),), cest=(series("WASABI", kind="wasabi"), *other))] * 2)
+    missing = missing_exchange_trainings(plans, losses=("physics", "supervised"), options=ExchangeOptions())
+    run = plans[0].exchange[0]
+    assert missing == ((run, "physics"), (run, "supervised"))
     train_missing_exchange(missing, cache=tmp_path, processes=2)
-    assert calls == [(missing[0].scan, tmp_path, 2)]
+    assert calls == [(run.scan, tmp_path, 2, loss) for loss in ("physics", "supervised")]
     assert refuse_unsupported_exchange(plans, estimator="stub", options=ExchangeOptions()) == plans
+
+
+def test_the_default_trains_what_it_lacks_though_it_serves_every_scan() -> None:
+    assert EXCHANGE_ESTIMATORS["pinn"].trainable
+    assert not EXCHANGE_ESTIMATORS["ml"].trainable
+
+
+def test_posterior_maps_without_network_are_refused_before_anything_is_computed(tmp_path: Path) -> None:
+    short = replace(mrf_mt(), images=mrf_mt().images[:12])
+    plan = fingerprints(cest=(series("WASABI", kind="wasabi"), series("MRF", kind="fingerprint", protocol=short)))
+    plans = link_runs([replace(plan, pcbssfp=(relaxation(),))])
+    (checked,) = refuse_unsupported_exchange(plans, estimator="ml", options=ExchangeOptions(), posterior="uniform")
+    assert checked.exchange == ()
+    assert "--cest-posterior: expected a protocol for which a network was trained" in str(checked.refusals[-1])
