@@ -29,7 +29,7 @@ from qmri_bids.workflows.options import ProcessingOptions
 
 logger = logging.getLogger("qmri_bids")
 
-SOFTWARE = ("numpy", "scipy", "torch", "antspyx", "dipy", "nilearn", "nibabel", "pybids", "nipype")
+SOFTWARE = ("numpy", "scipy", "torch", "antspyx", "dipy", "nilearn", "scikit-image", "nibabel", "pybids", "nipype")
 
 
 @dataclass(frozen=True, kw_only=True)
