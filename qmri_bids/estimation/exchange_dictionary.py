@@ -25,14 +25,7 @@ from torch import Tensor
 from qmri_bids.estimation.base import ProtocolNotSupported, Status
 from qmri_bids.estimation.exchange import ExchangeEstimate
 from qmri_bids.estimation.exchange_entries import ExchangeEntries, exchange_entries
-from qmri_bids.estimation.exchange_input import (
-    by_image,
-    check_exchange_shapes,
-    rescaled,
-    series_scales,
-    spread,
-    usable_voxels,
-)
+from qmri_bids.estimation.exchange_input import ExchangeInput, by_image, usable_voxels
 from qmri_bids.estimation.exchange_point import known_covariance, point_at
 from qmri_bids.estimation.exchange_start import normalised
 from qmri_bids.estimation.variance import moderated_variance
@@ -127,15 +120,12 @@ class ExchangeDictionary:
 
     def estimate(self, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> ExchangeEstimate:
         """Estimate pools; see `ExchangeEstimator`."""
-        check_exchange_shapes(signal, scan=scan, known=known)
-        usable = usable_voxels(signal, known)
-        data, maps = np.asarray(signal[usable], dtype=np.float64), known[usable]
-        scales = series_scales(data, scan)
-        data = data / by_image(scales, scan)
+        given = ExchangeInput.of(signal, scan=scan, known=known)
         entries = self._entries(scan)
-        match = self._match(data, maps, entries, scan)
-        inner = _estimate(data, match, entries=entries, scan=scan, known=maps, threads=self.threads)
-        return spread(rescaled(inner, scales, scan), usable)
+        match = self._match(given.signal, given.known, entries, scan)
+        return given.whole(
+            _estimate(given.signal, match, entries=entries, scan=scan, known=given.known, threads=self.threads)
+        )
 
     def _entries(self, scan: ExchangeScan) -> ExchangeEntries:
         self.check(scan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,12 +56,56 @@ def by_image(values: NDArray[Any], scan: ExchangeScan) -> NDArray[Any]:
     return np.repeat(values, [protocol.number_of_images for protocol in scan.protocols], axis=-1)
 
 
-def rescaled(estimate: ExchangeEstimate, scales: NDArray[np.float64], scan: ExchangeScan) -> ExchangeEstimate:
-    """Return an estimate of series that were divided by `series_scales` in the units of the series."""
-    return replace(estimate, amplitude=estimate.amplitude * scales, fitted=estimate.fitted * by_image(scales, scan))
+@dataclass(frozen=True, kw_only=True)
+class ExchangeInput:
+    """The voxels of a scan that can be estimated, and the way back.
+
+    Parameters
+    ----------
+    signal
+        Images of the usable voxels, each series over its level (`series_scales`), shape (U, N).
+    known
+        Their maps.
+    usable
+        Which voxels they are, shape (V,).
+    scales
+        Level of each series, shape (S,).
+    scan
+        Series and pools.
+    """
+
+    signal: NDArray[np.float64]
+    known: KnownVoxels
+    usable: NDArray[np.bool_]
+    scales: NDArray[np.float64]
+    scan: ExchangeScan
+
+    @classmethod
+    def of(cls, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> ExchangeInput:
+        """Return what can be estimated of images (V, N) with their known maps.
+
+        Raises
+        ------
+        ValueError
+            If images, scan and known maps do not belong together.
+        """
+        check_exchange_shapes(signal, scan=scan, known=known)
+        usable = usable_voxels(signal, known)
+        data = np.asarray(signal[usable], dtype=np.float64)
+        scales = series_scales(data, scan)
+        return cls(signal=data / by_image(scales, scan), known=known[usable], usable=usable, scales=scales, scan=scan)
+
+    def whole(self, estimate: ExchangeEstimate) -> ExchangeEstimate:
+        """Return the estimate of all voxels, in the units of the series; what was not usable is NaN and INVALID_INPUT."""
+        scaled = replace(
+            estimate,
+            amplitude=estimate.amplitude * self.scales,
+            fitted=estimate.fitted * by_image(self.scales, self.scan),
+        )
+        return _spread(scaled, self.usable)
 
 
-def spread(estimate: ExchangeEstimate, usable: NDArray[np.bool_]) -> ExchangeEstimate:
+def _spread(estimate: ExchangeEstimate, usable: NDArray[np.bool_]) -> ExchangeEstimate:
     """Return the estimate of all voxels from that of the usable ones; the others are NaN and INVALID_INPUT."""
 
     def whole(values: NDArray[Any], fill: float) -> NDArray[Any]:

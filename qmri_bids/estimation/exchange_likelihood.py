@@ -20,14 +20,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.exchange import ExchangeEstimate
 from qmri_bids.estimation.exchange_fit import fit_exchange
-from qmri_bids.estimation.exchange_input import (
-    by_image,
-    check_exchange_shapes,
-    rescaled,
-    series_scales,
-    spread,
-    usable_voxels,
-)
+from qmri_bids.estimation.exchange_input import ExchangeInput
 from qmri_bids.estimation.exchange_point import (
     BLOCK,
     ExchangePoint,
@@ -96,14 +89,9 @@ class ExchangeLikelihood:
 
     def estimate(self, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> ExchangeEstimate:
         """Estimate pools with their uncertainty; see `ExchangeEstimator`."""
-        check_exchange_shapes(signal, scan=scan, known=known)
-        usable = usable_voxels(signal, known)
-        data, maps = np.asarray(signal[usable], dtype=np.float64), known[usable]
-        scales = series_scales(data, scan)
-        data = data / by_image(scales, scan)
-        found = self.fit(data, scan=scan, known=maps)
-        inner = infer(found, signal=data, scan=scan, known=maps, threads=self.threads)
-        return spread(rescaled(inner, scales, scan), usable)
+        given = ExchangeInput.of(signal, scan=scan, known=known)
+        found = self.fit(given.signal, scan=scan, known=given.known)
+        return given.whole(infer(found, signal=given.signal, scan=scan, known=given.known, threads=self.threads))
 
 
 def relative_bias(

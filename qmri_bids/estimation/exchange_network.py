@@ -16,14 +16,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import ProtocolNotSupported
 from qmri_bids.estimation.exchange import ExchangeEstimate
-from qmri_bids.estimation.exchange_input import (
-    by_image,
-    check_exchange_shapes,
-    rescaled,
-    series_scales,
-    spread,
-    usable_voxels,
-)
+from qmri_bids.estimation.exchange_input import ExchangeInput
 from qmri_bids.estimation.exchange_likelihood import ExchangeLikelihood
 from qmri_bids.estimation.exchange_point import assembled, known_covariance, noise_level, point_at
 from qmri_bids.networks.checkpoint import ModelCard, Weights, available_weights, load_checkpoint
@@ -157,12 +150,9 @@ class BareExchangeNetwork:
 
     def estimate(self, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> ExchangeEstimate:
         """Estimate pools; see `ExchangeEstimator`."""
-        check_exchange_shapes(signal, scan=scan, known=known)
+        given = ExchangeInput.of(signal, scan=scan, known=known)
         network, card = self._network.get(scan)
-        usable = usable_voxels(signal, known)
-        data, maps = np.asarray(signal[usable], dtype=np.float64), known[usable]
-        scales = series_scales(data, scan)
-        data = data / by_image(scales, scan)
+        data, maps = given.signal, given.known
         logs, spreads = predict(network, data, maps)
         found = point_at(np.exp(logs), data, scan=scan, known=maps, threads=self.threads)
         noise = noise_level(found, scan=scan)
@@ -180,7 +170,7 @@ class BareExchangeNetwork:
             vague=np.zeros(logs.shape, dtype=np.bool_),
             outside=~covers(card, np.exp(logs), maps, scan=scan),
         )
-        return spread(rescaled(estimate, scales, scan), usable)
+        return given.whole(estimate)
 
 
 class SupervisedExchangeNetwork(BareExchangeNetwork):

@@ -11,14 +11,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.exchange import ExchangeEstimate
 from qmri_bids.estimation.exchange_fit import bounds_of
-from qmri_bids.estimation.exchange_input import (
-    by_image,
-    check_exchange_shapes,
-    rescaled,
-    series_scales,
-    spread,
-    usable_voxels,
-)
+from qmri_bids.estimation.exchange_input import ExchangeInput
 from qmri_bids.estimation.exchange_network import find_exchange_weights, predict
 from qmri_bids.estimation.exchange_point import assembled, known_covariance, noise_level, point_at
 from qmri_bids.estimation.exchange_start import RegressionStart
@@ -75,12 +68,10 @@ class TrainByFit:
 
     def point(self, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> Values:
         """Return what the network says, trained first if need be, shape (V, P)."""
-        usable = usable_voxels(signal, known)
-        data = np.asarray(signal, dtype=np.float64)
-        data = data / by_image(series_scales(data[usable], scan), scan)
-        network = self._network(data[usable], scan=scan, known=known[usable])
-        values = np.full((len(data), len(scan.parameters)), np.nan)
-        values[usable] = np.exp(predict(network, data[usable], known[usable])[0])
+        given = ExchangeInput.of(signal, scan=scan, known=known)
+        network = self._network(given.signal, scan=scan, known=given.known)
+        values = np.full((len(signal), len(scan.parameters)), np.nan)
+        values[given.usable] = np.exp(predict(network, given.signal, given.known)[0])
         return values
 
     def estimate(self, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> ExchangeEstimate:
@@ -91,11 +82,8 @@ class TrainByFit:
         ValueError
             If there are too few voxels to train on.
         """
-        check_exchange_shapes(signal, scan=scan, known=known)
-        usable = usable_voxels(signal, known)
-        data, maps = np.asarray(signal[usable], dtype=np.float64), known[usable]
-        scales = series_scales(data, scan)
-        data = data / by_image(scales, scan)
+        given = ExchangeInput.of(signal, scan=scan, known=known)
+        data, maps = given.signal, given.known
         network = self._network(data, scan=scan, known=maps)
         logs, _ = predict(network, data, maps)
         found = point_at(np.exp(logs), data, scan=scan, known=maps, threads=self.threads)
@@ -112,7 +100,7 @@ class TrainByFit:
             vague=np.zeros(logs.shape, dtype=np.bool_),
             outside=(np.exp(logs) < low * EDGE) | (np.exp(logs) > high / EDGE),
         )
-        return spread(rescaled(estimate, scales, scan), usable)
+        return given.whole(estimate)
 
     def _network(self, data: Values, *, scan: ExchangeScan, known: KnownVoxels) -> ExchangeNetwork:
         weights = find_exchange_weights(scan, loss=self.name, folder=self._folder)

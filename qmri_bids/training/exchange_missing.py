@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -13,6 +12,7 @@ from typing import Literal
 
 from qmri_bids.networks.checkpoint import CARD_VERSION, save_checkpoint
 from qmri_bids.physics.exchange_scan import ExchangeScan
+from qmri_bids.training.cache import untrained
 from qmri_bids.training.exchange import ExchangeTrainingSpec, train_exchange
 from qmri_bids.training.exchange_card import exchange_card
 
@@ -61,14 +61,8 @@ def ensure_exchange_weights(
     """
     say = LOGGER.info if progress is None else progress
     name = f"{loss}_{'_'.join(scan.pools)}_{scan_hash(scan, loss=loss)[:12]}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f".{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"Waiting for another process that trains network {name}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if (cache / f"{name}.json").is_file():
+    with untrained(name, cache=cache, say=say) as missing:
+        if not missing:
             return cache
         say(f"Training network {name} on simulated signals of {scan.number_of_images} images (about ten minutes)")
         spec = ExchangeTrainingSpec(name=name, scan=scan, loss=loss)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
@@ -14,6 +13,7 @@ from pathlib import Path
 from qmri_bids.networks.checkpoint import CARD_VERSION, save_checkpoint
 from qmri_bids.networks.names import NETWORK_SYSTEMS, SYSTEMS
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.training.cache import untrained
 from qmri_bids.training.loop import train
 from qmri_bids.training.simulation import TrainingSpec
 
@@ -111,14 +111,8 @@ def ensure_weights(spec: TrainingSpec, *, cache: Path, progress: Callable[[str],
     say = LOGGER.info if progress is None else progress
     digest = content_hash(spec)
     name = f"{spec.name}_{digest[:12]}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f".{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"Waiting for another process that trains network {name}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if (cache / f"{name}.json").is_file():
+    with untrained(name, cache=cache, say=say) as missing:
+        if not missing:
             return cache
         say(
             f"Training network {name} for {spec.protocol.number_of_cycles} phase cycles ({spec.epochs} epochs of "

@@ -1,0 +1,33 @@
+"""A folder of trained networks, in which each is trained once however many processes ask for it."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def untrained(name: str, *, cache: Path, say: Callable[[str], None]) -> Iterator[bool]:
+    """Hold the lock of a network, and tell whether it still has to be trained.
+
+    The second of two processes that need one network waits for the first.
+
+    Parameters
+    ----------
+    name
+        Of weights and card.
+    cache
+        The folder; made if need be.
+    say
+        Called with a line of text where there is somebody to wait for.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f".{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Waiting for another process that trains network {name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not (cache / f"{name}.json").is_file()
