@@ -71,8 +71,8 @@ class ExchangeRun:
         Protocols, pool model and pools to estimate.
     known
         Sources that together give every map of `estimation.exchange.KNOWN` once.
-    sources, warnings
-        Where values came from; decisions and doubts as sentences for the log and the report.
+    sources, decisions, warnings
+        Where values came from; what was chosen, and what a reader must know, as sentences for the log and the report.
     """
 
     entities: Mapping[str, str]
@@ -80,6 +80,7 @@ class ExchangeRun:
     scan: ExchangeScan
     known: tuple[KnownSource, ...]
     sources: tuple[ValueSource, ...] = ()
+    decisions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qmri_bids.bids.pool_file import read_pool_file
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
-from qmri_bids.physics.pools import MtPool, PoolModel
+from qmri_bids.physics.pools import CestPool, MtPool, PoolModel
 from qmri_bids.physics.published_pools import AMIDE, MT, PUBLISHED_POOLS
 from qmri_bids.units import seconds_to_milliseconds
 
@@ -72,6 +72,8 @@ def choose_pools(path: Path | None) -> PoolChoice:
         return PoolChoice(model=PUBLISHED_POOLS, origin=PUBLISHED)
     reading = read_pool_file(path)
     model = reading.model
+    for pool in model.exchanging:
+        _check_units(pool, path)
     amide = [pool.name for pool in model.cest if pool.name.lower() == AMIDE.lower()]
     if len(amide) > 1:
         raise refuse(
@@ -84,6 +86,40 @@ def choose_pools(path: Path | None) -> PoolChoice:
     cest = tuple(replace(pool, name=AMIDE) if pool.name in amide else pool for pool in model.cest)
     mt = None if model.mt is None else replace(model.mt, name=MT)
     return PoolChoice(model=replace(model, cest=cest, mt=mt), origin=str(path), warnings=reading.warnings)
+
+
+LARGEST_SHIFT = 20.0
+"""Of a pool [ppm]; hertz are larger."""
+
+LONGEST_T2 = {MtPool: 1e-3, CestPool: 1.0}
+"""Of a semisolid pool and of any other [s]; milliseconds and microseconds are larger numbers."""
+
+
+def _check_units(pool: CestPool, path: Path) -> None:
+    """Refuse a pool whose numbers are in other units.
+
+    Raises
+    ------
+    RefusedError
+        If a shift or T2 is larger than that of any such pool.
+    """
+    longest = LONGEST_T2[type(pool)]
+    if abs(pool.shift) > LARGEST_SHIFT:
+        raise refuse(
+            file=str(path),
+            key=f"dw of {pool.name}",
+            expected=f"a shift within {LARGEST_SHIFT:g} ppm of water",
+            found=f"{pool.shift:g}: is it in Hz?",
+            advice="State shifts in ppm.",
+        )
+    if pool.t2 > longest:
+        raise refuse(
+            file=str(path),
+            key=f"t2 of {pool.name}",
+            expected=f"a time of at most {longest:g} s",
+            found=f"{pool.t2:g} s: is it in ms or µs?",
+            advice="State t2 in seconds, or r2 in 1/s.",
+        )
 
 
 def check_pools(choice: PoolChoice, pools: Sequence[str], *, label: str) -> None:
@@ -110,7 +146,7 @@ def _missing(choice: PoolChoice, pool: str, label: str) -> RefusedError:
 
 
 def pool_sentences(choice: PoolChoice, pools: Sequence[str]) -> tuple[str, ...]:
-    """Return which pools and lineshape were taken: maps under another line are not comparable.
+    """Return which pools and lineshape were chosen: maps under another line are not comparable.
 
     Parameters
     ----------
@@ -123,13 +159,13 @@ def pool_sentences(choice: PoolChoice, pools: Sequence[str]) -> tuple[str, ...]:
     if choice.model.mt is not None:
         sentences.append(
             f"The semisolid pool has {_line(choice.model.mt)}, as in {choice.origin}: under another line its fraction comes out up "
-            f"to 30 % and its rate up to 50 % different ({OPTION} chooses)."
+            f"to 30 % and its rate 50 % or more different ({OPTION} chooses)."
         )
     kept = [f"{pool.name} ({pool.fraction:.3g}, {pool.rate:g} 1/s)" for pool in choice.model.exchanging]
     fixed = [text for text, pool in zip(kept, choice.model.names, strict=True) if pool not in pools]
     if fixed:
         sentences.append(f"Pools that are not estimated keep fraction and rate of {choice.origin}: {', '.join(fixed)}.")
-    return (*sentences, *choice.warnings)
+    return tuple(sentences)
 
 
 def _line(pool: MtPool) -> str:

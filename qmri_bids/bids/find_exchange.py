@@ -59,7 +59,8 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
                 label=run.label, fingerprint=group, plan=plan, findings=findings, b1=b1, fieldmaps=fieldmaps
             )
             known = choose_known(request)
-            runs.append(replace(run, known=known.sources, warnings=(*run.warnings, *known.warnings)))
+            refused = _refused_stages(plan) if len(group.stages) == 1 else ()
+            runs.append(replace(run, known=known.sources, warnings=(*run.warnings, *refused, *known.warnings)))
         except RefusedError as error:
             findings.refusals.append(error.refusal)
     return replace(
@@ -105,11 +106,23 @@ def _named(group: Fingerprint, pools: PoolChoice, *, taken: Sequence[Run], other
         warnings=(
             *(sentence for stage in group.stages for sentence in stage.warnings),
             *group.warnings,
-            *pool_sentences(pools, group.pools),
+            *pools.warnings,
         ),
+        decisions=pool_sentences(pools, group.pools),
     )
     check_unique(run, others)
     return run
+
+
+def _refused_stages(plan: SessionPlan) -> tuple[str, ...]:
+    """Say of a stage that is alone which series of the session were refused: one of them may be its other half."""
+    files = sorted({refusal.file for refusal in plan.refusals if "_cest" in refusal.file})
+    if not files:
+        return ()
+    return (
+        f"THIS STAGE IS ESTIMATED ALONE, while {', '.join(files)} was refused: if that is the other stage, mend it first, since both "
+        "together tell more.",
+    )
 
 
 def _left_alone(run: CestRun, pools: PoolChoice) -> str:

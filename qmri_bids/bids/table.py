@@ -83,6 +83,8 @@ def _(run: MtsRun) -> list[str]:
 def _(run: ExchangeRun) -> list[str]:
     lines = [f"fraction and exchange rate of {' and '.join(run.scan.pools)}, {len(run.stages)} stage(s)"]
     lines += [f"stage: {stage.label}, {len(stage.volumes)} images of {_size(stage.grid)}" for stage in run.stages]
+    for decision in run.decisions:
+        lines += textwrap.wrap(f"pools: {decision}", width=WIDTH - 11, break_on_hyphens=False)
     for source in run.known:
         lines += textwrap.wrap(f"known: {source.sentence}", width=WIDTH - 11, break_on_hyphens=False)
     return lines

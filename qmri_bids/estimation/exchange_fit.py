@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.physics.exchange_scan import KNOWN, ExchangeScan, KnownVoxels, exchange_jacobian, scaled_model
 
-ITERATIONS = 40
+ITERATIONS = 25
 """Most evaluations of a voxel."""
 
 SETTLED = 1e-4
@@ -151,7 +151,7 @@ def fit_exchange(
         done = promised <= np.maximum(SETTLED * noise, EXACT * np.einsum("vn,vn->v", data[active], data[active]))
         settled[active[done]] = True
         # Where damping has stopped every step there is nothing left to gain.
-        stuck = damping[active] > 1e10
+        stuck = damping[active] > 1e8
         trial[active] = np.clip(x[active] + step, low, high)
         active = active[~done & ~stuck]
     at_bound = (x <= low) | (x >= high)

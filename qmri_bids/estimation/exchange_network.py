@@ -28,6 +28,12 @@ from qmri_bids.training.exchange_card import SAME_SIGNAL, SIMILAR_SIGNAL, covers
 CHUNK = 16_384
 """Voxels that a network sees at a time."""
 
+ADVICE: Mapping[str, str] = {
+    "physics": "Train one with --train-missing, or use --cest-estimator ml.",
+    "supervised": "Train one with --train-missing, or do without (--cest-estimator pinn or ml, no --cest-posterior).",
+}
+"""What to do where no network was trained for a scan, by the loss of the training."""
+
 Values = NDArray[np.float64]
 
 
@@ -101,7 +107,7 @@ class _NetworkOfScan:
             raise ProtocolNotSupported(
                 expected=f"a protocol for which a network was trained (estimator {self._name})",
                 found=f"another one: {images} images for {', '.join(scan.pools)}",
-                advice="Train one with --train-missing, or use --cest-estimator ml.",
+                advice=ADVICE[self._loss],
             )
         return found
 
@@ -204,6 +210,10 @@ class RefinedExchangeNetwork(ExchangeLikelihood):
     def model(self) -> Mapping[str, str]:
         """Name and hash of the weights in use; empty before the first scan, or where none serve it."""
         return self._network.identity
+
+    def check(self, scan: ExchangeScan) -> None:
+        """Accept every scan; weights that are damaged are found now."""
+        self._network.find(scan)
 
     def remarks(self, scan: ExchangeScan) -> tuple[str, ...]:
         """Say where no network serves the scan."""

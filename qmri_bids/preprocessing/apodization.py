@@ -67,6 +67,27 @@ def apodize(volumes: NDArray[np.complexfloating], *, taper: float = TAPER, proce
     )
 
 
+def apodize_magnitudes(volumes: NDArray[np.floating], *, taper: float = TAPER, processes: int = 1) -> GibbsResult:
+    """Taper k-space of magnitude images; see `apodize`.
+
+    Where the phase of the image is smooth, its magnitude rings as it does itself.
+
+    Parameters
+    ----------
+    volumes
+        Magnitudes, shape (X, Y, Z, K), as acquired.
+    taper, processes
+        As of `apodize`.
+
+    Returns
+    -------
+    GibbsResult
+        Float32; the little below 0 that a taper leaves in air is 0.
+    """
+    result = apodize(volumes, taper=taper, processes=processes)
+    return GibbsResult(volumes=np.maximum(result.volumes.real, 0.0), decisions=result.decisions)
+
+
 def tukey(number: int, *, taper: float) -> NDArray[np.float32]:
     """Return the window on `number` spatial frequencies in the order of `numpy.fft.fftfreq`."""
     distance = 2.0 * np.abs(np.fft.fftfreq(number))

@@ -72,8 +72,8 @@ def _check_volume(volume: NDArray[np.float32], *, name: str) -> None:
     broken = int(np.count_nonzero(~np.isfinite(volume)))
     if broken:
         raise ValueError(
-            f"{name}: expected magnitudes, found {broken} values that are NaN or infinite; set them to 0, or leave the volume out "
-            "(valid 0 in its table)"
+            f"{name}: expected magnitudes, found {broken} values that are NaN or infinite; convert the image again (values "
+            "in air may be set to 0), or leave the volume out of a series that is no fingerprint (valid 0 in its table)"
         )
     if volume.min() < 0.0:
         raise ValueError(

@@ -15,6 +15,10 @@ _BARE = (
 )
 
 EXCHANGE_SENTENCES: dict[str, Sentence] = {
+    "exchange_taper": _cest(
+        "Gibbs ringing was removed from its images by a Tukey window on the outer half of k-space, as from the cycles of pc-bSSFP."
+    ),
+    "exchange_no_taper": _cest("Gibbs ringing was not removed from its images."),
     # {run}: name of a further series; {first}: of the first.
     "exchange_stages": _cest(
         "The series {run} was registered rigidly to {first} by mutual information of their images without saturation with ANTs "

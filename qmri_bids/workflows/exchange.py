@@ -80,6 +80,7 @@ class _Parts:
             paths=run.paths,
             options=self.options,
             cest=run,
+            taper="gibbs" not in self.options.ignore,
             suffix="" if number == 0 else f"_{number + 1}",
         )
         self.said += nodes.said

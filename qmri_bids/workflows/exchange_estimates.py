@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
 from qmri_bids.physics.exchange_scan import KnownVoxels
-from qmri_bids.workflows.known_maps import KNOWN_MAPS
+from qmri_bids.workflows.known_maps import KNOWN_MAPS, listed
 from qmri_bids.workflows.results import POSTERIOR
 from qmri_bids.workflows.volumes import load_volume
 from qmri_bids.workflows.voxels import Voxels, network_sentences
+
+LEAST_OVERLAP = 0.1
+"""Share of the brain mask in which a known map must have values: less shows another place."""
 
 
 class _EstimateExchangeInput(BaseInterfaceInputSpec):
@@ -58,6 +61,17 @@ class EstimateExchange(SimpleInterface):
         for name, row in KNOWN_MAPS.items():
             has = np.isfinite(maps[name]) & np.isfinite(maps.get(f"{name}_stdev", np.zeros(voxels.mask.shape)))
             voxels.keep(has, f"have no value of {row.shown}")
+            if np.count_nonzero(voxels.inside) < LEAST_OVERLAP * np.count_nonzero(voxels.mask):
+                raise ValueError(
+                    f"the map of {row.shown} has values in next to none of the brain of this scan: does it show the same place? "
+                    "Check the coordinates in its header, or give another"
+                )
+        exact = [row.shown for name, row in KNOWN_MAPS.items() if f"{name}_stdev" not in maps]
+        if exact:
+            voxels.decisions.append(
+                f"No standard deviation is known of {listed(exact)}: they count as exact, and those of fraction and rate are too "
+                "small by what they add."
+            )
         known = KnownVoxels(**{name: values[voxels.inside] for name, values in maps.items()})
         signal = np.concatenate([voxels.signal(path) for path in inputs.series], axis=1)
         folder = Path(inputs.weights_folder) if isdefined(inputs.weights_folder) else None

@@ -80,7 +80,7 @@ def describe_exchange(
         entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
         checks=tuple(_checks(results, run=run)),
         protocol=protocol_rows(sources),
-        decisions=(*(source.sentence for source in run.known), *decisions),
+        decisions=(*run.decisions, *(source.sentence for source in run.known), *decisions),
         warnings=(*run.warnings, *warnings),
         figures=tuple(_figures(results, run=run, posterior=posterior)),
         quality=_quality(results),

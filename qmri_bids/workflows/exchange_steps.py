@@ -71,7 +71,9 @@ def exchange_steps(run: ExchangeRun, options: ProcessingOptions) -> list[Step]:
     """
     steps: list[Step] = []
     for stage in run.stages:
-        steps += [("cest_acquisition", cest_acquisition(stage)), *cest_motion(stage, options)]
+        steps.append(("cest_acquisition", cest_acquisition(stage)))
+        steps.append("exchange_no_taper" if "gibbs" in options.ignore else "exchange_taper")
+        steps += cest_motion(stage, options)
     steps += [("exchange_stages", {"run": stage.label, "first": run.stages[0].label}) for stage in run.stages[1:]]
     for source in run.known:
         steps += KNOWN_STEPS[source.method](source)

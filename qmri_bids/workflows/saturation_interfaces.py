@@ -17,6 +17,7 @@ class _LoadSeriesInput(BaseInterfaceInputSpec):
     paths = traits.List(traits.Str, mandatory=True, desc="magnitude images of one grid, 3D or 4D")
     volumes = traits.List(traits.Int, desc="which volumes of them; all by default")
     roles = traits.List(traits.Str, desc="what each of these volumes is")
+    taper = traits.Bool(False, usedefault=True, desc="whether Gibbs ringing is removed by tapering k-space")
 
 
 class _LoadSeriesOutput(TraitedSpec):
@@ -39,6 +40,11 @@ class LoadSeries(SimpleInterface):
         volumes = self.inputs.volumes if isdefined(self.inputs.volumes) else None
         series, affine = load_series(paths, volumes=volumes)
         noise, decisions = None, []
+        if self.inputs.taper:
+            from qmri_bids.preprocessing.apodization import apodize_magnitudes
+
+            tapered = apodize_magnitudes(series)
+            series, decisions = tapered.volumes, list(tapered.decisions)
         if isdefined(self.inputs.roles):
             full = [index for index, role in enumerate(self.inputs.roles) if role == "m0"]
             if not full:

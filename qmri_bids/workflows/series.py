@@ -55,6 +55,7 @@ def series_nodes(
     paths: Sequence[Path],
     options: ProcessingOptions,
     cest: CestRun | None = None,
+    taper: bool = False,
     suffix: str = "",
 ) -> SeriesNodes:
     """Add the nodes that read a series and align its volumes.
@@ -69,11 +70,13 @@ def series_nodes(
         Steps to leave out, processes.
     cest
         The run of a series of saturated images; None for a few images of different contrast.
+    taper
+        Whether Gibbs ringing is removed.
     suffix
         End of the names of the nodes.
     """
     # Nodes know of the run no more than they need: what does not concern them must not make them run again.
-    load = pe.Node(LoadSeries(paths=[str(path) for path in paths]), name=f"load_series{suffix}")
+    load = pe.Node(LoadSeries(paths=[str(path) for path in paths], taper=taper), name=f"load_series{suffix}")
     motion = None
     if "motion" not in options.ignore:
         motion = pe.Node(AlignSeries(processes=options.processes), name=f"correct_motion{suffix}")

@@ -62,3 +62,14 @@ def test_an_impossible_taper_is_refused(taper: float) -> None:
 def test_the_command_line_offers_the_table() -> None:
     assert set(GIBBS_BEFORE_MOTION) == set(GIBBS_METHODS)
     assert DEFAULT_GIBBS_METHOD in GIBBS_METHODS
+
+
+def test_magnitudes_stay_magnitudes_and_keep_their_mean() -> None:
+    rng = np.random.default_rng(0)
+    volumes = np.zeros((16, 16, 16, 2), dtype=np.float32)
+    volumes[4:12, 4:12, 4:12] = 100.0 + rng.standard_normal((8, 8, 8, 2))
+    found = apodize_magnitudes(volumes).volumes
+    assert found.dtype == np.float32
+    assert found.min() >= 0.0
+    np.testing.assert_allclose(found[6:10, 6:10, 6:10].mean(), 100.0, rtol=0.02)
+    assert found[6:10, 6:10, 6:10].std() < volumes[6:10, 6:10, 6:10].std() * 3.0
