@@ -120,8 +120,8 @@ def _refused_stages(plan: SessionPlan) -> tuple[str, ...]:
     if not files:
         return ()
     return (
-        f"THIS STAGE IS ESTIMATED ALONE, while {', '.join(files)} was refused: if that is the other stage, mend it first, since both "
-        "together tell more.",
+        f"THIS STAGE IS ESTIMATED ALONE, while {', '.join(files)} was refused: if that is the other stage, mend it first, since "
+        "both together tell more.",
     )
 
 

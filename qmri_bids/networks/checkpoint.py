@@ -152,7 +152,8 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
     if found != card.sha256:
         raise ValueError(
             f"{path}: the weights (sha256 {found[:12]}…) are not those of the model card "
-            f"({card.sha256[:12]}…); they are damaged or were exchanged. Install the package again, or train the network again where the folder is your own"
+            f"({card.sha256[:12]}…); they are damaged or were exchanged. Install the package again, "
+            "or train the network again where the folder is your own"
         )
     network = _builder(card.kind, path)(card.architecture)
     network.load_state_dict(load(weights))

@@ -67,7 +67,9 @@ def apodize(volumes: NDArray[np.complexfloating], *, taper: float = TAPER, proce
     )
 
 
-def apodize_magnitudes(volumes: NDArray[np.floating], *, taper: float = TAPER, processes: int = 1) -> GibbsResult:
+def apodize_magnitudes(
+    volumes: NDArray[np.floating], *, taper: float = TAPER, processes: int = 1
+) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Taper k-space of magnitude images; see `apodize`.
 
     Where the phase of the image is smooth, its magnitude rings as it does itself.
@@ -81,11 +83,11 @@ def apodize_magnitudes(volumes: NDArray[np.floating], *, taper: float = TAPER, p
 
     Returns
     -------
-    GibbsResult
-        Float32; the little below 0 that a taper leaves in air is 0.
+    volumes, decisions
+        Float32, the little below 0 that a taper leaves in air set to 0; what was done, as sentences.
     """
-    result = apodize(volumes, taper=taper, processes=processes)
-    return GibbsResult(volumes=np.maximum(result.volumes.real, 0.0), decisions=result.decisions)
+    result = apodize(volumes.astype(np.complex64), taper=taper, processes=processes)
+    return np.maximum(result.volumes.real, 0.0), result.decisions
 
 
 def tukey(number: int, *, taper: float) -> NDArray[np.float32]:

@@ -39,12 +39,13 @@ class LoadSeries(SimpleInterface):
         paths = [Path(each) for each in self.inputs.paths]
         volumes = self.inputs.volumes if isdefined(self.inputs.volumes) else None
         series, affine = load_series(paths, volumes=volumes)
-        noise, decisions = None, []
+        noise: float | None = None
+        decisions: list[str] = []
         if self.inputs.taper:
             from qmri_bids.preprocessing.apodization import apodize_magnitudes
 
-            tapered = apodize_magnitudes(series)
-            series, decisions = tapered.volumes, list(tapered.decisions)
+            series, said = apodize_magnitudes(series)
+            decisions += said
         if isdefined(self.inputs.roles):
             full = [index for index, role in enumerate(self.inputs.roles) if role == "m0"]
             if not full:

@@ -139,7 +139,7 @@ def test_the_semisolid_stage_alone(empty: Any) -> None:
     fingerprint(empty, "MRF")
     run = only_run(empty)
     assert (run.label, run.scan.pools, len(run.stages)) == ("sub-01_acq-MRF_exchange", ("MT",), 1)
-    assert any("Pools that are not estimated" in each and "amide (0.002, 250 1/s)" in each for each in run.warnings)
+    assert any("Pools that are not estimated" in each and "amide (0.002, 250 1/s)" in each for each in run.decisions)
 
 
 def test_the_amide_stage_alone_is_said_aloud(empty: Any) -> None:
@@ -263,7 +263,7 @@ def test_the_published_pools_are_named(empty: Any) -> None:
         "Finkelstein et al. 2025",
     )
     assert values["pool amide"] == ("+3.5 ppm, T2 40 ms", "Finkelstein et al. 2025")
-    (sentence,) = [each for each in run.warnings if "semisolid pool has" in each]
+    (sentence,) = [each for each in run.decisions if "semisolid pool has" in each]
     assert "x, y and z with a Lorentzian line, as in Finkelstein et al. 2025" in sentence
     assert "30 %" in sentence
     assert "50 %" in sentence
@@ -277,8 +277,8 @@ def test_pools_of_a_file(empty: Any, tmp_path: Path) -> None:
     run = only_run(empty, cest_pools=path)
     assert run.scan.model.names == ("amide", "NOE", "MT")
     assert run.scan.pools == ("MT", "amide")
-    assert any(f"z alone with a super-lorentzian line, as in {path}" in each for each in run.warnings)
-    assert any("keep fraction and rate" in each and "NOE (0.004, 20 1/s)" in each for each in run.warnings)
+    assert any(f"z alone with a super-lorentzian line, as in {path}" in each for each in run.decisions)
+    assert any("keep fraction and rate" in each and "NOE (0.004, 20 1/s)" in each for each in run.decisions)
     fingerprint(empty, "MRFamide", [4.5] * 30)
     assert only_run(empty, cest_pools=path).scan.pools == ("MT", "amide"), "4.5 is within 1 ppm of 3.6"
 
@@ -297,6 +297,14 @@ def test_pools_of_a_file(empty: Any, tmp_path: Path) -> None:
             ("expected one pool named amide, found amide, AMIDE",),
         ),
         (None, ("pools.yaml: file: expected a YAML file",)),
+        (
+            pools(cest=(CestPool(name="amide", fraction=0.0, rate=1.0, shift=447.0, t2=0.04),)),
+            ("dw of amide: expected a shift within 20 ppm of water, found 447: is it in Hz?",),
+        ),
+        (
+            pools(cest=(CestPool(name="amide", fraction=0.0, rate=1.0, shift=3.5, t2=40.0),)),
+            ("t2 of amide: expected a time of at most 1 s, found 40 s: is it in ms or µs?",),
+        ),
     ],
 )
 def test_pools_that_do_not_serve(empty: Any, tmp_path: Path, model: PoolModel | None, words: tuple[str, ...]) -> None:
@@ -705,7 +713,7 @@ class Needs(Serves):
     [
         (Serves, (), 0, "run sub-01_acq-MRF_exchange fraction and exchange rate of MT and amide, 2 stage(s)"),
         (Needs, (), 1, "sub-01_acq-MRF_exchange: --cest-estimator: expected weights, found none. Train them."),
-        (Needs, ("--train-missing",), 0, "A network would be trained for sub-01_acq-MRF_exchange (pinn)."),
+        (Needs, ("--train-missing",), 0, "A network would be trained for sub-01_acq-MRF_exchange (physics loss)."),
         (Serves, ("--cest-b0", "spectrum"), 1, "--cest-b0: expected off-resonance for this fingerprint"),
     ],
 )

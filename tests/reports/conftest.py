@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.physics.saturation_presets import aptw_3t_000
+from qmri_bids.physics.saturation_presets import aptw_3t_000, mrf_mt
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
 from qmri_bids.reports import figures
 from qmri_bids.reports.content import (
@@ -27,6 +27,7 @@ from qmri_bids.reports.content import (
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.reports.spectra import mean_spectrum
 from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
+from qmri_bids.reports.trajectory_figures import Trajectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,8 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
     offsets = np.linspace(-4.0, 4.0, 33)
     shape = {"amplitude": np.array([[0.8, 0.1]]), "width": np.array([[1.5, 2.0]]), "position": np.array([[0.0, 3.5]])}
     spectra = {"white matter": mean_spectrum(lorentzian_spectrum(offsets, **shape))}
+    course = np.linspace(1.0, 0.4, mrf_mt().number_of_images)
+    trajectory = Trajectory(median=course, lower=course - 0.02, upper=course + 0.02, fitted=course)
     profile = figures.profile_figure(head.cycles, estimate=head.estimate, b1=head.b1, protocol=head.protocol)
     assert profile is not None
     return (
@@ -121,6 +124,7 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
         figures.saturation_figure(aptw_3t_000()),
         figures.series_figure(magnitude, labels=[f"{number} ppm" for number in range(6)], **geometry),
         figures.spectrum_figure(offsets, spectra),
+        figures.trajectory_figure({"MT": mrf_mt()}, {"white matter": (trajectory,)}),
         figures.map_figure(head.b1, name="B1", **geometry),
         *maps,
         figures.map_figure(head.estimate.residual, name="residual", **geometry),
