@@ -35,10 +35,12 @@ from qmri_bids.workflows.report_parts import (
     registration_figures,
 )
 from qmri_bids.workflows.results import POSTERIOR
-from qmri_bids.workflows.saturation_interfaces import FLUID
 
 RESIDUAL_WINDOW = (0.0, 0.05)
 """Of the map of the residual: 0.01 is noise of a hundredth of the signal."""
+
+FLUID_T1 = 2.2
+"""T1 above which a voxel holds too much fluid for its pools to be told [s]."""
 
 GOOD_TELLING, USABLE_TELLING = 0.9, 0.5
 """Share of the tissue in which fraction and rate are told apart from which a pool is good, and below which it is bad."""
@@ -100,10 +102,10 @@ def _quality(results: ExchangeResults) -> tuple[QualityRow, ...]:
 
 
 def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
-    matter, where = results.mask, "the brain mask"
-    if results.tissue is not None:
-        # Voxels without a label count: a map that is missing must not raise the share.
-        matter, where = results.mask & (results.tissue != FLUID), "the brain mask less fluid, which holds no pool"
+    # Voxels without T1 count: a map that is missing must not raise the share.
+    with np.errstate(invalid="ignore"):
+        matter = results.mask & ~(results.known["t1"] > FLUID_T1)
+    where = f"the brain mask where T1 is at most {FLUID_T1:g} s: fluid holds no pool"
     for pool, codes in results.status.items():
         light = convergence_check(quality_rows(codes[matter]))
         yield replace(
