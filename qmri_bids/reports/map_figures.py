@@ -236,7 +236,7 @@ def _color_bar(panels: Panels, drawn: Any, style: MapStyle, *, below: bool, abov
     bar.outline.set_linewidth(0.6)
     bar.ax.tick_params(labelsize=8, width=0.6, length=3)
     unit = "a.u." if style.unit == "arbitrary" else style.unit
-    text = f"{style.symbol} [{unit}]"
+    text = style.symbol if unit == "1" else f"{style.symbol} [{unit}]"
     # A long symbol gets smaller letters: the free side is as wide as 17 of the usual ones.
     size = min(9.0, 9.0 * 17.0 / len(text))
     panels.canvas.text(
