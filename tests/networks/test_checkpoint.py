@@ -17,6 +17,7 @@ from qmri_bids.networks.checkpoint import (
     save_checkpoint,
     shipped_weights,
 )
+from qmri_bids.networks.exchange import ExchangeNetwork, ExchangeNetworkConfig
 from qmri_bids.networks.natural import NaturalNetwork, NaturalNetworkConfig
 from qmri_bids.training.shipped import SHIPPED
 
@@ -31,6 +32,9 @@ NETWORKS = {
         )
     ),
     "natural": lambda: NaturalNetwork(NaturalNetworkConfig(hidden=8, depth=2)),
+    "exchange": lambda: ExchangeNetwork(
+        ExchangeNetworkConfig(series=(5, 4), parameters=("MT.fraction", "MT.rate"), hidden=8, depth=2)
+    ),
 }
 
 
@@ -69,7 +73,7 @@ def test_round_trip_and_a_card_that_does_not_match(kind, tmp_path):
 
 def test_an_unknown_kind_and_another_card_version_are_refused(tmp_path):
     network = NETWORKS["paper"]()
-    with pytest.raises(ValueError, match=r"kind must be one of paper, natural, found 'guess'"):
+    with pytest.raises(ValueError, match=r"kind must be one of paper, natural, exchange, found 'guess'"):
         save_checkpoint(network, replace(card("paper", network), kind="guess"), tmp_path)
     path = save_checkpoint(network, card("paper", network), tmp_path)
     content = json.loads(path.with_suffix(".json").read_text())
