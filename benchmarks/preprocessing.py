@@ -1,0 +1,18 @@
+"""Preprocessing against its bars: motion, Gibbs ringing, B1 and B0 fields, masks, tissues and registration.
+
+    python benchmarks/preprocessing.py [--only PART ...]
+
+Every part prints its rows and saves them in `results/preprocessing.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rows import Row, run_parts
+
+PARTS: dict[str, Callable[[], list[Row]]] = {}
+
+
+if __name__ == "__main__":
+    run_parts("preprocessing", PARTS, description=__doc__.splitlines()[0])
