@@ -17,8 +17,9 @@ from qmri_bids.bids.find_mt import find_mtr, find_mts
 from qmri_bids.bids.find_pcbssfp import SUFFIXES, find_pcbssfp
 from qmri_bids.bids.findings import Findings, Run, check_unique, collect_series
 from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
-from qmri_bids.bids.plan import FindOptions, SessionFiles, SessionPlan
-from qmri_bids.bids.refusal import RefusedError
+from qmri_bids.bids.plan import FindOptions, PcBssfpRun, SessionFiles, SessionPlan
+from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.saturation_plan import CestRun, MtsRun
 from qmri_bids.bids.session_b1 import SessionB1
 from qmri_bids.bids.sidecar import parse_name
 
@@ -93,19 +94,22 @@ def find_runs(
         b1=tuple(query("b1", B1_SUFFIXES, datatype="fmap")),
         fieldmaps=tuple(query("fieldmap", (FIELDMAP_SUFFIX,), datatype="fmap")),
     )
-    b1 = SessionB1(files.b1, findings=findings)
     fieldmaps = SessionFieldmaps(files.fieldmaps, findings=findings)
-    pcbssfp = find_pcbssfp(wanted("pcbssfp", SUFFIXES, datatype="anat"), findings=findings, b1=b1)
     cest_paths = {path for path in wanted("cest", CEST_SUFFIXES) if path.parent.name in CEST_FOLDERS}
     mt_paths = set(wanted("mt", MT_SUFFIXES, datatype="anat"))
     series = collect_series(sorted(cest_paths | mt_paths), findings)
     sampled = [each for each in series if samples_offsets(each, root=root)]
     pairs = [each for each in series if each not in sampled and each.path in mt_paths]
     cest = find_cest([each for each in sampled if each.path in cest_paths], findings=findings)
+    # A WASABI run may give B1 to the others.
+    b1 = SessionB1(files.b1, findings=findings, cest=cest)
+    pcbssfp = find_pcbssfp(wanted("pcbssfp", SUFFIXES, datatype="anat"), findings=findings, b1=b1)
     cest = _unique(cest, pcbssfp, findings)
+    pcbssfp = _with_known_b1(pcbssfp, cest, findings)
     cest = with_b0(cest, findings=findings, fieldmaps=fieldmaps)
     mtr = _unique(find_mtr(pairs, findings=findings), (*pcbssfp, *cest), findings)
     mts = _unique(find_mts(pairs, findings=findings, b1=b1), (*pcbssfp, *cest, *mtr), findings)
+    mts = _with_known_b1(mts, cest, findings)
     return SessionPlan(
         subject=subject,
         session=session,
@@ -138,4 +142,23 @@ def _unique(runs: Sequence[RunType], others: Sequence[Run], findings: Findings) 
             kept.append(run)
         except RefusedError as error:
             findings.refusals.append(error.refusal)
+    return tuple(kept)
+
+
+B1User = TypeVar("B1User", PcBssfpRun, MtsRun)
+
+
+def _with_known_b1(runs: Sequence[B1User], cest: Sequence[CestRun], findings: Findings) -> tuple[B1User, ...]:
+    """Return the runs whose B1 comes from a scan or from a CEST run that is processed; the others are refused."""
+    there = {run.label for run in cest}
+    kept: list[B1User] = []
+    for run in runs:
+        if run.b1 is None or run.b1.run is None or run.b1.run in there:
+            kept.append(run)
+            continue
+        advice = f"Mend {run.b1.run} first, add a B1 scan, or run with --no-b1."
+        refused = refuse(
+            file=run.label, key="B1 map", expected=f"B1 of {run.b1.run}", found="that run was refused", advice=advice
+        )
+        findings.refusals.append(refused.refusal)
     return tuple(kept)

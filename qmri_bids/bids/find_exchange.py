@@ -48,7 +48,7 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
         return replace(plan, refusals=(*plan.refusals, error.refusal))
     groups, others = group_stages(series, amide_shift=pools.amide_shift)
     findings.notes += [_left_alone(run, pools) for run in others]
-    b1 = SessionB1(plan.files.b1, findings=findings)
+    b1 = SessionB1(plan.files.b1, findings=findings, cest=plan.cest)
     fieldmaps = SessionFieldmaps(plan.files.fieldmaps, findings=findings)
     runs: list[ExchangeRun] = []
     alone = [group.stages[0] for group in groups if len(group.stages) == 1]

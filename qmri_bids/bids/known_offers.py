@@ -140,7 +140,7 @@ def from_b1_scan(name: str, request: Request) -> Offer:
     stages = request.fingerprint.stages
     images = [stage.image for stage in stages]
     sidecars = [read_sidecar(image, root=request.findings.root) for image in images]
-    chosen, sentences = request.b1.choose(request.session, images=images, sidecars=sidecars, label=request.label)
+    chosen, sentences = request.b1.choose_scan(request.session, images=images, sidecars=sidecars, label=request.label)
     if chosen is None:
         refused = request.b1.read(request.session)[1]
         found = "; ".join(f"{each.file}: {each.found}" for each in refused)

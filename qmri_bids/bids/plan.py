@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from qmri_bids.bids.exchange_plan import ExchangeRun
     from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 
+B1Method = Literal["TB1TFL", "TB1RFM", "TB1DAM", "TB1AFI", "TB1map", "WASABI"]
+"""How B1 was measured: by the suffix of a B1 scan, or by a CEST run."""
+
 LayoutKind = Literal["mag-phase", "real-imag", "complex", "split-mag-phase", "split-real-imag", "split-complex"]
 
 
@@ -30,6 +33,8 @@ class FindOptions:
         Nominal flip angle of the B1 scan [rad], instead of FlipAngle in its sidecar.
     b1_scale
         Relative B1 per stored value, instead of the scale of the method: B1 = stored value × b1_scale.
+    b1_afi_repetition_times
+        TR1 and TR2 of actual flip-angle imaging [s], instead of those in the sidecars.
     run_label
         Runs to use, with or without `run-`; empty for all.
     cest_b0
@@ -47,6 +52,7 @@ class FindOptions:
     no_b1: bool = False
     b1_nominal_flip_angle: float | None = None
     b1_scale: float | None = None
+    b1_afi_repetition_times: tuple[float, float] | None = None
     cest_b0: Literal["auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum"] = "auto"
     cest_pools: Path | None = None
     cest_t1: float | None = None
@@ -61,6 +67,12 @@ class FindOptions:
             value = getattr(self, name)
             if value is not None and not 0.0 < value < math.inf:
                 raise ValueError(f"{name} must be a number above zero, found {value}")
+        if self.b1_afi_repetition_times is not None:
+            first, second = self.b1_afi_repetition_times
+            if not min(first, second) > 0.0 or not max(first, second) < math.inf or first == second:
+                raise ValueError(
+                    f"b1_afi_repetition_times must be two different numbers above zero, found {first} and {second}"
+                )
         if self.cest_off_resonance is not None and not math.isfinite(self.cest_off_resonance):
             raise ValueError(f"cest_off_resonance must be a finite number, found {self.cest_off_resonance}")
 
@@ -115,22 +127,30 @@ class CycleFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class B1Run:
-    """A B1+ map and how to scale it: relative B1 = stored value × `scale`.
+    """A scan of B1+ and how relative B1 follows from it.
+
+    A map holds it: (stored value - `offset`) × `scale`. Of two images (`second`), the method says how it is computed.
 
     Parameters
     ----------
     entities
         Short names and labels, in the order of the file name.
     method
-        `TB1TFL` or `TB1map`.
+        One of `B1Method`.
     anatomical, map
-        Anatomical image on the grid of the map, None if there is none; the map.
-    anatomical_volume, map_volume
-        Index on the last axis where both lie in one file, else None.
-    scale
-        Relative B1 (1 = nominal) per stored value.
+        Image by which the scan is registered, on the grid of the map, None if there is none; the map, or the first of two images.
+    second
+        The image of twice the flip angle (TB1DAM) or of the second repetition time (TB1AFI), else None.
+    anatomical_volume, map_volume, second_volume
+        Index on the last axis where several lie in one file, else None.
+    scale, offset
+        Relative B1 (1 = nominal) per stored value, and the stored value of B1 = 0.
     nominal_flip_angle
-        Flip angle of the preparation [rad], None for a TB1map.
+        Nominal flip angle of the first image or of the preparation [rad], None for a TB1map.
+    repetition_times
+        Of a TB1AFI in the order of the images [s], else None.
+    run
+        Label of the CEST run of the same call whose estimate holds B1 (WASABI); None for a B1 scan.
     intended_for
         Runs that the sidecar names, as written there.
     identifiers
@@ -140,13 +160,18 @@ class B1Run:
     """
 
     entities: Mapping[str, str]
-    method: Literal["TB1TFL", "TB1map"]
+    method: B1Method
     anatomical: Path | None
     map: Path
+    second: Path | None = None
     anatomical_volume: int | None = None
     map_volume: int | None = None
-    scale: float
+    second_volume: int | None = None
+    scale: float = 1.0
+    offset: float = 0.0
     nominal_flip_angle: float | None = None
+    repetition_times: tuple[float, float] | None = None
+    run: str | None = None
     intended_for: tuple[str, ...] = ()
     identifiers: tuple[str, ...] = ()
     sources: tuple[ValueSource, ...] = ()
@@ -155,7 +180,7 @@ class B1Run:
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files, each once."""
-        return tuple(dict.fromkeys(path for path in (self.anatomical, self.map) if path is not None))
+        return tuple(dict.fromkeys(path for path in (self.anatomical, self.map, self.second) if path is not None))
 
 
 @dataclass(frozen=True, kw_only=True)

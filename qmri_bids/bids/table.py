@@ -95,7 +95,7 @@ def _size(grid: Sequence[int]) -> str:
 
 
 def _b1_line(b1: B1Run | None) -> str:
-    return "B1: " + ("none (B1 = 1 is assumed)" if b1 is None else f"{b1.map.name} ({b1.method})")
+    return "B1: " + ("none (B1 = 1 is assumed)" if b1 is None else f"{b1.run or b1.map.name} ({b1.method})")
 
 
 def _sources(run: PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun) -> tuple[ValueSource, ...]:

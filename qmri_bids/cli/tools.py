@@ -65,7 +65,13 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
         metavar="MM",
         help="scale of the motion between cycles, in mm and in degrees; default: %(default)s",
     )
-    parser.add_argument("--b1", choices=("TB1TFL", "TB1map", "none"), default="TB1TFL", help="kind of B1 scan")
+    parser.add_argument(
+        "--b1",
+        "--b1-method",
+        choices=("TB1TFL", "TB1RFM", "TB1DAM", "TB1AFI", "TB1map", "none"),
+        default="TB1TFL",
+        help="how the transmit field is measured; default: %(default)s",
+    )
     parser.add_argument(
         "--layout",
         choices=("mag-phase", "real-imag", "complex", "split"),
@@ -77,6 +83,7 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--mt", nargs="+", choices=("mtr", "mts"), default=(), help="MT scans to add; default: none")
     parser.add_argument("--wasabi", action="store_true", help="add a WASABI scan of B0 and B1")
+    parser.add_argument("--t1w", action="store_true", help="add a T1-weighted anatomical scan")
     parser.add_argument(
         "--cest-snr",
         type=float,
@@ -108,6 +115,7 @@ def _simulate(options: argparse.Namespace) -> int:
             mt=tuple(options.mt),
             wasabi=options.wasabi,
             cest_snr=options.cest_snr,
+            t1w=options.t1w,
         )
     except (ValueError, OSError) as error:
         print(f"qmri-tools simulate: {error}", file=sys.stderr)

@@ -1,8 +1,13 @@
-"""The scan of the transmit field: turbo-FLASH images without and with a preparation pulse."""
+"""The scans of the transmit field: turbo-FLASH with a preparation pulse, double angle, and actual flip-angle imaging.
+
+The signal equations are those of the sequences; spoiling and slice profiles are ideal. TB1RFM is the prepared pair in another
+scale: its own sequence is not simulated.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +19,7 @@ from qmri_bids.phantom.anatomy import Head, Sample
 from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.geometry import Grid, Pose
 from qmri_bids.phantom.volume import Points
+from qmri_bids.physics.b1_signals import afi_signals, spoiled_signal
 
 PREPARATION_FLIP_ANGLE = math.radians(80.0)
 """Nominal flip angle of the preparation pulse [rad]."""
@@ -21,6 +27,14 @@ READOUT_FLIP_ANGLE = math.radians(8.0)
 """Nominal flip angle of the readout pulses [rad]."""
 RECOVERY_TIME = 2.0
 """Time from readout to readout [s]."""
+DOUBLE_ANGLE = math.radians(60.0)
+"""Smaller flip angle of the double-angle scan [rad]."""
+DOUBLE_ANGLE_TIME = 10.0
+"""Its repetition time [s]."""
+AFI_FLIP_ANGLE = math.radians(60.0)
+"""Flip angle of actual flip-angle imaging [rad]."""
+AFI_TIMES = (0.02, 0.1)
+"""Its repetition times TR1 and TR2 [s]."""
 SIGNAL_THRESHOLD = 8.0
 """The scanner gives a flip angle only where the anatomical image exceeds so many standard deviations of the
 noise."""
@@ -36,15 +50,22 @@ class B1Scan:
     ----------
     grid
         Its voxels: coarser than those of the bSSFP scan, and tilted against them.
-    anatomical
-        Magnitude in units of M0 = 1, shape (x, y, z).
+    first, second
+        Magnitude of both images in units of M0 = 1, shape (x, y, z); the first is the anatomical image.
     flip_angle
-        Measured flip angle of the preparation pulse [rad], 0 where there is no signal, shape (x, y, z).
+        Measured flip angle of the preparation pulse [rad], 0 where there is no signal, shape (x, y, z); None where the
+        images are not computed at the scanner.
     """
 
     grid: Grid
-    anatomical: NDArray[np.float32]
-    flip_angle: NDArray[np.float32]
+    first: NDArray[np.float32]
+    second: NDArray[np.float32]
+    flip_angle: NDArray[np.float32] | None = None
+
+    @property
+    def anatomical(self) -> NDArray[np.float32]:
+        """Image by which the scan is registered."""
+        return self.first
 
 
 def coarse_grid(*, head: Points, voxel_size: float, motion: float) -> Grid:
@@ -71,16 +92,77 @@ def coarse_grid(*, head: Points, voxel_size: float, motion: float) -> Grid:
     return Grid(shape=(int(shape[0]), int(shape[1]), int(shape[2])), affine=affine)
 
 
-def _signals(sample: Sample, points: Points, *, receiver: NDArray[np.float64]) -> NDArray[np.complex64]:
-    """Return the signal without and with preparation, shape (n, 2).
+Weights = Callable[[Sample], tuple[NDArray[np.floating], NDArray[np.floating]]]
+"""From what lies at n positions to the real signals of both images, M0 = 1."""
+
+
+def _prepared(sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Return the signal without and with preparation.
 
     The second is the first times the cosine of the preparation angle: the readout follows the pulse at once
     (Chung et al., MRM 64:439, 2010). The first is weighted by the recovery of T1.
     """
-    weight = sample.m0 * np.sin(sample.b1 * READOUT_FLIP_ANGLE) * (1.0 - np.exp(-RECOVERY_TIME / sample.t1))
+    weight = np.sin(sample.b1 * READOUT_FLIP_ANGLE) * (1.0 - np.exp(-RECOVERY_TIME / sample.t1))
+    return weight, weight * np.cos(sample.b1 * PREPARATION_FLIP_ANGLE)
+
+
+def _double_angle(sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    first, second = (
+        spoiled_signal(times * sample.b1 * DOUBLE_ANGLE, t1=sample.t1, repetition_time=DOUBLE_ANGLE_TIME)
+        for times in (1.0, 2.0)
+    )
+    return first, second
+
+
+def _afi(sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    return afi_signals(sample.b1 * AFI_FLIP_ANGLE, t1=sample.t1, repetition_times=AFI_TIMES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class B1Sequence:
+    """A way to measure the transmit field.
+
+    Parameters
+    ----------
+    signals
+        Of both images.
+    grey_matter
+        Signal of grey matter in the first image at nominal B1, M0 = 1: the noise is scaled by it.
+    computes
+        Whether the scanner stores flip angles.
+    """
+
+    signals: Weights
+    grey_matter: float
+    computes: bool
+
+
+_PREPARED = B1Sequence(
+    signals=_prepared,
+    grey_matter=math.sin(READOUT_FLIP_ANGLE) * (1.0 - math.exp(-RECOVERY_TIME / 1.4)),
+    computes=True,
+)
+SEQUENCES: Mapping[str, B1Sequence] = {
+    "TB1TFL": _PREPARED,
+    "TB1RFM": _PREPARED,
+    "TB1map": _PREPARED,
+    "TB1DAM": B1Sequence(signals=_double_angle, grey_matter=math.sin(DOUBLE_ANGLE), computes=False),
+    "TB1AFI": B1Sequence(
+        signals=_afi,
+        grey_matter=float(afi_signals(AFI_FLIP_ANGLE, t1=1.4, repetition_times=AFI_TIMES)[0]),
+        computes=False,
+    ),
+}
+"""By the suffix of BIDS."""
+
+
+def _signals(
+    sample: Sample, points: Points, *, receiver: NDArray[np.float64], weights: Weights
+) -> NDArray[np.complex64]:
+    """Return the signal of both images, shape (n, 2)."""
     phase = receiver_phase(points, coefficients=receiver)
-    first = weight * np.exp(1j * phase)
-    return np.stack([first, first * np.cos(sample.b1 * PREPARATION_FLIP_ANGLE)], axis=1).astype(np.complex64)
+    magnetisation = sample.m0 * np.exp(1j * phase)
+    return np.stack([magnetisation * weight for weight in weights(sample)], axis=1).astype(np.complex64)
 
 
 def scan_b1(
@@ -91,9 +173,10 @@ def scan_b1(
     receiver: NDArray[np.float64],
     snr: float,
     rng: np.random.Generator,
+    kind: str = "TB1TFL",
     threads: int = 2,
 ) -> B1Scan:
-    """Return a turbo-FLASH scan of the transmit field with noise.
+    """Return a scan of the transmit field with noise.
 
     Parameters
     ----------
@@ -106,28 +189,34 @@ def scan_b1(
     receiver
         Coefficients of the receiver phase.
     snr
-        Signal to noise ratio as of the bSSFP scan: the noise has the same standard deviation.
+        Signal to noise ratio as of the bSSFP scan: the noise of a turbo-FLASH scan has the same standard deviation, that of the
+        others the same ratio to the signal of grey matter in the first image (about 1.6 times this number).
     rng
         Source of the noise.
+    kind
+        Key of `SEQUENCES`.
     threads
         Slabs worked on at once.
     """
+    sequence = SEQUENCES[kind]
     images = acquire(
         head,
         grid=grid,
         placement=placement,
-        signal=partial(_signals, receiver=receiver),
+        signal=partial(_signals, receiver=receiver, weights=sequence.signals),
         volumes=2,
         factor=3,
         threads=threads,
     )
-    stdev = noise_stdev(snr)
+    stdev = noise_stdev(snr) * sequence.grey_matter / _PREPARED.grey_matter
     for index in range(2):
         add_noise(images[..., index], stdev=stdev, rng=rng)
     first, second = images[..., 0], images[..., 1]
     anatomical = np.abs(first)
+    if not sequence.computes:
+        return B1Scan(grid=grid, first=anatomical, second=np.abs(second))
     seen = anatomical > max(SIGNAL_THRESHOLD * stdev, 0.02 * float(anatomical.max()))
     ratio = np.divide((second * first.conj()).real, anatomical**2, out=np.full_like(anatomical, 2.0), where=seen)
     seen &= np.abs(ratio) <= 1.0
     flip_angle = np.where(seen, np.arccos(np.where(seen, ratio, 1.0)), 0.0).astype(np.float32)
-    return B1Scan(grid=grid, anatomical=anatomical, flip_angle=flip_angle)
+    return B1Scan(grid=grid, first=anatomical, second=np.abs(second), flip_angle=flip_angle)

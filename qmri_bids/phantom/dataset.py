@@ -13,11 +13,13 @@ import numpy as np
 from qmri_bids import __version__
 from qmri_bids.phantom import cest_files, cest_truth
 from qmri_bids.phantom.anatomy import build_head
+from qmri_bids.phantom.b1_files import B1_KINDS, write_b1
 from qmri_bids.phantom.files import write_json, write_table
-from qmri_bids.phantom.raw_files import B1_KINDS, LAYOUTS, increments_in_degrees, write_b1, write_bssfp
+from qmri_bids.phantom.raw_files import LAYOUTS, increments_in_degrees, write_bssfp
 from qmri_bids.phantom.readme import readme
 from qmri_bids.phantom.saturation_dataset import SaturationScans, add_saturation_scans
 from qmri_bids.phantom.session import simulate_session, simulated_protocol
+from qmri_bids.phantom.t1w_scan import scan_t1w, write_t1w
 from qmri_bids.phantom.truth_files import write_truth
 
 DEFAULT_MATRIX = (96, 112, 96)
@@ -49,6 +51,7 @@ def simulate_dataset(
     mt: tuple[str, ...] = (),
     wasabi: bool = False,
     cest_snr: float = 100.0,
+    t1w: bool = False,
     threads: int = 2,
 ) -> None:
     """Write a valid BIDS dataset of a digital head, and its truth under `derivatives/truth`.
@@ -80,7 +83,7 @@ def simulate_dataset(
     layout
         `mag-phase`, `real-imag`, `complex` or `split` (one file a cycle).
     b1
-        `TB1TFL`, `TB1map` or `none`.
+        One of `b1_files.B1_KINDS`.
     cest
         CEST scans to add: `mrf` (two fingerprints), `aptw`, `zspectrum`.
     mt
@@ -89,6 +92,8 @@ def simulate_dataset(
         Whether to add a WASABI scan.
     cest_snr
         Signal of grey matter in the M0 image, or in the echo without MT pulse, over the noise of these scans.
+    t1w
+        Whether to add a T1-weighted anatomical scan.
     threads
         Processor threads to use; the files do not depend on it.
 
@@ -130,6 +135,7 @@ def simulate_dataset(
                     snr=snr,
                     motion=motion,
                     with_b1=b1 != "none",
+                    b1_kind=b1 if b1 != "none" else "TB1TFL",
                     rng=np.random.default_rng([seed, subject, 1 + number]),
                     threads=threads,
                 )
@@ -138,6 +144,11 @@ def simulate_dataset(
                 images = write_bssfp(root / place, prefix, session=session, protocol=protocol, layout=layout)
                 if session.b1_scan is not None:
                     write_b1(root / place, prefix, scan=session.b1_scan, kind=b1)
+                if t1w:
+                    scan = scan_t1w(
+                        head, session=session, motion=motion, entropy=(seed, subject, 1 + number), threads=threads
+                    )
+                    write_t1w(root / place, truth_root / place, prefix, scan=scan)
                 write_truth(
                     truth_root / place,
                     prefix,
@@ -168,6 +179,7 @@ def simulate_dataset(
             "motion": f"±{motion:g} mm and ±{motion:g}°",
             "layout": layout,
             "B1 scan": b1,
+            **({"T1-weighted scan": "MPRAGE"} if t1w else {}),
             "seed": seed,
         }
         _write_descriptions(root, truth_root=truth_root, subjects=subjects)

@@ -1,32 +1,22 @@
-"""The raw scans as BIDS files: every way in which phase-cycled bSSFP and B1 scans come."""
+"""The raw scans as BIDS files: every way in which phase-cycled bSSFP comes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.b1_scan import PREPARATION_FLIP_ANGLE, B1Scan
+from qmri_bids.phantom.b1_files import SCANNER
 from qmri_bids.phantom.files import integers, phase_integers, write_image
 from qmri_bids.phantom.session import Session
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.units import fraction_to_percent, radians_to_degrees
+from qmri_bids.units import radians_to_degrees
 
 DUMMY_PULSES = 4096
 """Five T1 of cerebrospinal fluid: the simulated signal is the exact steady state."""
-
-SCANNER = {
-    "Manufacturer": "qmri_bids",
-    "ManufacturersModelName": "digital phantom",
-    "MagneticFieldStrength": 3.0,
-    "MRAcquisitionType": "3D",
-    "InstitutionName": "simulated",
-}
-"""What every sidecar says."""
-
 
 def increments_in_degrees(protocol: BssfpProtocol) -> list[float]:
     """Return the RF phase increments [deg]."""
@@ -129,50 +119,3 @@ def write_bssfp(
             )
             written.append(f"anat/{name}.nii.gz")
     return tuple(written)
-
-
-def _tb1tfl(folder: Path, prefix: str, scan: B1Scan) -> None:
-    sidecar = {
-        **SCANNER,
-        "PulseSequenceType": "TurboFLASH with preparation pulse",
-        "FlipAngle": round(radians_to_degrees(PREPARATION_FLIP_ANGLE), 6),
-        "EchoTime": 1.8e-3,
-        "RepetitionTimePreparation": 10.0,
-    }
-    anatomical, slope = integers(scan.anatomical, largest=float(scan.anatomical.max()))
-    write_image(
-        folder / "fmap" / f"{prefix}acq-anat_TB1TFL",
-        anatomical,
-        affine=scan.grid.affine,
-        sidecar=sidecar,
-        slope=slope,
-    )
-    write_image(
-        folder / "fmap" / f"{prefix}acq-famp_TB1TFL",
-        np.rint(10.0 * np.rad2deg(scan.flip_angle)).astype(np.int16),
-        affine=scan.grid.affine,
-        sidecar={
-            **sidecar,
-            "Units": "arbitrary",
-            "Description": "flip angle in degrees × 10, 0 without signal",
-        },
-    )
-
-
-def _tb1map(folder: Path, prefix: str, scan: B1Scan) -> None:
-    write_image(
-        folder / "fmap" / f"{prefix}TB1map",
-        fraction_to_percent(1.0) * scan.flip_angle / np.float32(PREPARATION_FLIP_ANGLE),
-        affine=scan.grid.affine,
-        sidecar={**SCANNER, "Units": "percent", "Description": "100 is nominal, 0 without signal"},
-    )
-
-
-_B1_WRITERS: Mapping[str, Callable[[Path, str, B1Scan], None]] = {"TB1TFL": _tb1tfl, "TB1map": _tb1map}
-B1_KINDS = (*_B1_WRITERS, "none")
-"""Ways to store the scan of the transmit field."""
-
-
-def write_b1(folder: Path, prefix: str, *, scan: B1Scan, kind: str) -> None:
-    """Write the scan of the transmit field as one of `B1_KINDS`, `none` excepted."""
-    _B1_WRITERS[kind](folder, prefix, scan)

@@ -74,6 +74,7 @@ def simulate_session(
     snr: float,
     motion: float,
     with_b1: bool,
+    b1_kind: str = "TB1TFL",
     rng: np.random.Generator,
     threads: int = 2,
 ) -> Session:
@@ -93,6 +94,8 @@ def simulate_session(
         Largest translation [mm] and rotation [degrees] of the head between cycles.
     with_b1
         Whether the transmit field is scanned.
+    b1_kind
+        How, key of `b1_scan.SEQUENCES`.
     rng
         Source of placement, poses and noise.
     threads
@@ -140,6 +143,7 @@ def simulate_session(
             receiver=receiver,
             snr=snr,
             rng=rng,
+            kind=b1_kind,
             threads=threads,
         )
     return Session(

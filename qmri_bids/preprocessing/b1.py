@@ -1,29 +1,42 @@
-"""B1+ maps on the grid of the bSSFP scan: registered, extrapolated, smoothed."""
+"""B1+ maps on the grid of another scan: registered, made smooth and whole, interpolated once, and marked where in doubt."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, voxel_sizes
+from qmri_bids.preprocessing.b1_smoothing import WAVELENGTH, SmoothB1, smooth_b1
 from qmri_bids.preprocessing.masks import head_mask, shrink
 from qmri_bids.preprocessing.resampling import resample
 from qmri_bids.preprocessing.similarity import mutual_information
 
-MEDIAN_SIZE = 13.0
-"""Edge of the median filter [mm]: 10 voxels of 1.3 mm (Birk et al. 2025)."""
 PLAUSIBLE_RANGE = (0.3, 1.7)
-"""Ratios outside are counted and named: no transmit coil reaches them in a head."""
+"""Ratios outside are marked and named: next to no transmit coil reaches them in a head."""
 _COARSE_VOXEL = 2.6
 _SCHEDULE = Schedule(iterations=(1000, 500, 200), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0), sampling_rate=0.5)
 """For a bSSFP image of `_COARSE_VOXEL` [mm], finer than any B1 scan."""
 LARGEST_EXTRAPOLATION = 50.0
-"""A map that is extrapolated in more than this share of the head [%] says nothing of it."""
+"""A map that is extrapolated in more than this share of the brain [%] says nothing of it."""
 LARGEST_TRANSLATION = 50.0
 """A registration of two scans of one session that moves the head further [mm] has failed."""
+
+
+class B1Code(IntEnum):
+    """What B1 of a voxel is worth: the codes of the B1 mask."""
+
+    OUTSIDE = 0
+    """Outside the brain mask."""
+    MEASURED = 1
+    """Measured, and plausible."""
+    EXTRAPOLATED = 2
+    """The B1 scan has no value here: continued from its surroundings."""
+    IMPLAUSIBLE = 3
+    """Outside `PLAUSIBLE_RANGE`, measured or not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,21 +47,28 @@ class B1Result:
     ----------
     map
         Actual over nominal flip angle, float32, shape (X, Y, Z).
+    stdev
+        Its standard deviation from the noise of the B1 scan, shape (X, Y, Z); NaN where it is extrapolated.
     transform
         Shape (4, 4), RAS millimetres: from the position in the target to that in the B1 scan.
     similarity
         Mutual information of the two anatomical images [nat] before and after registration, or NaN.
     measured
-        Shape (X, Y, Z): True where the B1 scan has signal, False where the map is extrapolated.
-    decisions
-        What was decided, as sentences.
+        Shape (X, Y, Z): True where the B1 scan has a value, False where the map is extrapolated.
+    codes
+        `B1Code` of every voxel, uint8, shape (X, Y, Z).
+    decisions, warnings
+        What was decided, and what a reader must know, as sentences.
     """
 
     map: NDArray[np.float32]
+    stdev: NDArray[np.float32]
     transform: NDArray[np.float64]
     similarity: tuple[float, float]
     measured: NDArray[np.bool_]
+    codes: NDArray[np.uint8]
     decisions: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class RegistrationFailed(RuntimeError):
@@ -62,12 +82,12 @@ def register_b1(
     anatomical: NDArray[np.floating] | None,
     target_magnitude: NDArray[np.floating],
     target_affine: NDArray[np.floating],
-    median_size: float = MEDIAN_SIZE,
+    target_mask: NDArray[np.bool_] | None = None,
+    stdev: NDArray[np.floating] | None = None,
 ) -> B1Result:
-    """Bring a B1 map to the grid of the bSSFP scan.
+    """Bring a B1 map to the grid of another scan.
 
-    The map is extrapolated from where the B1 scan has signal, median filtered on its own grid (a map that
-    varies over centimetres needs no finer one) and interpolated linearly, once.
+    The map is made smooth and whole on its own grid (it varies over centimetres) and interpolated linearly, once.
 
     Parameters
     ----------
@@ -78,11 +98,13 @@ def register_b1(
     anatomical
         Anatomical image of the B1 scan; None if it has none: the scanner coordinates are then trusted.
     target_magnitude
-        Mean magnitude of the bSSFP cycles, shape (X, Y, Z).
+        Mean magnitude of the other scan, shape (X, Y, Z).
     target_affine
         Its voxel to RAS millimetres.
-    median_size
-        Edge of the median filter [mm].
+    target_mask
+        Its brain, shape (X, Y, Z); the head where None.
+    stdev
+        Standard deviation of `b1`, None where it is not known.
 
     Returns
     -------
@@ -95,7 +117,7 @@ def register_b1(
         If the shapes of map and anatomical image differ or the map has no value above 0.
     RegistrationFailed
         If the registration moves the head by more than `LARGEST_TRANSLATION`, the mutual information falls, or the map covers
-        less than half of the head.
+        less than half of the brain.
     """
     if anatomical is not None and anatomical.shape != b1.shape:
         raise ValueError(f"the B1 map has the shape {b1.shape}, its anatomical image {anatomical.shape}")
@@ -114,11 +136,11 @@ def register_b1(
         )
     if not valid.any():
         raise ValueError("the B1 map has no value above 0 where its anatomical image has signal")
-    filtered, window = _fill_and_filter(b1, valid=valid, width=median_size / voxel_sizes(b1_affine))
+    smooth = smooth_b1(b1, valid=valid, voxel_sizes=voxel_sizes(b1_affine), stdev=stdev)
 
-    def on_target(image: NDArray[np.float32], *, outside: str) -> NDArray[np.float32]:
+    def on_target(image: NDArray[np.floating], *, outside: str) -> NDArray[np.float32]:
         return resample(
-            image,
+            np.asarray(image, dtype=np.float32),
             affine=b1_affine,
             target_shape=target_magnitude.shape,
             target_affine=target_affine,
@@ -127,29 +149,56 @@ def register_b1(
             outside=outside,
         )
 
-    ratio = on_target(filtered, outside="nearest")
-    measured = on_target(valid.astype(np.float32), outside="zero") > 0.5
-    head = head_mask(target_magnitude)
-    beyond = head & ((ratio < PLAUSIBLE_RANGE[0]) | (ratio > PLAUSIBLE_RANGE[1]))
-    extrapolated = 100.0 * float(np.mean(~measured[head]))
+    ratio = on_target(smooth.map, outside="nearest")
+    measured = on_target(valid, outside="zero") > 0.5
+    spread = on_target(np.nan_to_num(smooth.stdev, nan=float(np.nanmax(smooth.stdev))), outside="zero")
+    inside = head_mask(target_magnitude) if target_mask is None else target_mask
+    region = "head" if target_mask is None else "brain"
+    extrapolated = 100.0 * float(np.mean(~measured[inside]))
     if extrapolated > LARGEST_EXTRAPOLATION:
         raise RegistrationFailed(
-            f"the B1 scan covers only {100.0 - extrapolated:.0f} % of the head in the other scan (at least "
+            f"the B1 scan covers only {100.0 - extrapolated:.0f} % of the {region} in the other scan (at least "
             f"{100.0 - LARGEST_EXTRAPOLATION:.0f} % expected): it shows another place, or its orientation in the header is wrong"
         )
-    size = "×".join(str(width) for width in window)
+    beyond = (ratio < PLAUSIBLE_RANGE[0]) | (ratio > PLAUSIBLE_RANGE[1])
+    codes = np.where(measured, B1Code.MEASURED, B1Code.EXTRAPOLATED).astype(np.uint8)
+    codes[beyond] = B1Code.IMPLAUSIBLE
+    codes[~inside] = B1Code.OUTSIDE
     return B1Result(
         map=ratio,
+        stdev=np.where(measured, spread, np.float32(np.nan)).astype(np.float32),
         transform=transform,
         similarity=similarity,
         measured=measured,
-        decisions=(
-            sentence,
-            f"B1 was extrapolated by the nearest measured value in {extrapolated:.1f} % of the head, and "
-            f"median filtered over {size} voxels of its own grid (about {median_size:g} mm).",
-            f"{np.count_nonzero(beyond)} voxels of the head have B1 outside {PLAUSIBLE_RANGE[0]} to "
-            f"{PLAUSIBLE_RANGE[1]} times nominal.",
-        ),
+        codes=codes,
+        decisions=(sentence, *_said(smooth, region=region, extrapolated=extrapolated)),
+        warnings=_warnings(ratio, beyond & inside, inside, region=region),
+    )
+
+
+def _said(smooth: SmoothB1, *, region: str, extrapolated: float) -> tuple[str, ...]:
+    """Say how the map was made smooth and whole."""
+    return (
+        f"B1 was replaced by a smooth surface through its values (structure below {WAVELENGTH:g} mm removed; "
+        f"{100.0 * smooth.outliers:.1f} % of them passed by as outliers) and continued from their surroundings in "
+        f"{extrapolated:.1f} % of the {region}.",
+        f"Standard deviation of B1: {100.0 * smooth.single:.2g} % of nominal in one voxel of the B1 scan, "
+        f"{100.0 * float(np.nanmedian(smooth.stdev)):.2g} % of the smooth map.",
+    )
+
+
+def _warnings(
+    ratio: NDArray[np.floating], beyond: NDArray[np.bool_], inside: NDArray[np.bool_], *, region: str
+) -> tuple[str, ...]:
+    """Warn of voxels with an implausible B1."""
+    number = int(np.count_nonzero(beyond))
+    if not number:
+        return ()
+    low, high = float(ratio[beyond].min()), float(ratio[beyond].max())
+    return (
+        f"B1 IS IMPLAUSIBLE in {number:,} voxels of the {region} ({100.0 * number / np.count_nonzero(inside):.2g} %): {low:.2f} to "
+        f"{high:.2f} times nominal, expected {PLAUSIBLE_RANGE[0]} to {PLAUSIBLE_RANGE[1]}. The maps there stand on it; code "
+        f"{B1Code.IMPLAUSIBLE} of the B1 mask (desc-B1_mask) marks them.",
     )
 
 
@@ -188,19 +237,6 @@ def _register_anatomical(
     )
     _check_registration(transform, small.shape, small_affine, (before, after))
     return transform, (before, after)
-
-
-def _fill_and_filter(
-    b1: NDArray[np.floating], *, valid: NDArray[np.bool_], width: NDArray[np.floating]
-) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-    """Return the map, extrapolated by its nearest valid value and median filtered, and the filter's size."""
-    from scipy import ndimage
-
-    nearest = ndimage.distance_transform_edt(~valid, return_distances=False, return_indices=True)
-    filled = np.asarray(b1, dtype=np.float32)[tuple(nearest)]
-    # Odd sizes: an even one would shift the map by half a voxel.
-    window = tuple(max(1, 2 * round((float(size) - 1.0) / 2.0) + 1) for size in width)
-    return ndimage.median_filter(filled, size=window, mode="nearest"), window
 
 
 def _check_registration(

@@ -241,6 +241,16 @@ REFERENCES: dict[str, Reference] = {
             "10.3389/fninf.2011.00013",
         ),
         article(
+            "garcia2010",
+            "Garcia, 2010",
+            "Garcia, D.",
+            2010,
+            "Robust smoothing of gridded data in one and higher dimensions with missing values",
+            "Computational Statistics & Data Analysis",
+            "54:1167-1178",
+            "10.1016/j.csda.2009.09.020",
+        ),
+        article(
             "chung2010",
             "Chung et al., 2010",
             "Chung, S.; Kim, D.; Breton, E.; Axel, L.",

@@ -84,11 +84,24 @@ RELAXOMETRY_SENTENCES: dict[str, Sentence] = {
         paragraph="b1",
         text="The transmit field B1+ was read as a ready-made map (TB1map).",
     ),
+    # {run}: label of the WASABI run.
+    "b1_wasabi": Sentence(
+        paragraph="b1",
+        text="The transmit field B1+ was taken from the WASABI series {run} of the same session [schuenke2017].",
+    ),
     "b1_registration": Sentence(
         paragraph="b1",
-        text="Its anatomical image was rigidly registered to the mean bSSFP magnitude with ANTs "
-        "[avants2011]; the map was resampled with that transform and smoothed with a median filter "
-        "of {size} edge length [birk2025].",
+        text="Its anatomical image was rigidly registered to the mean magnitude with ANTs [avants2011].",
+    ),
+    "b1_placed": Sentence(
+        paragraph="b1",
+        text="It was placed by the coordinates of the scanner.",
+    ),
+    # {size}: wavelength of what is halved.
+    "b1_smoothing": Sentence(
+        paragraph="b1",
+        text="It was replaced by a robust smooth surface through its values, which removes structure below {size} and continues "
+        "the map where nothing was measured [garcia2010], and interpolated once.",
     ),
     "b1_assumed": Sentence(
         paragraph="b1",

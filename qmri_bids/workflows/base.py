@@ -6,7 +6,7 @@ import logging
 import pickle
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.reports.content import ErrorEntry, RunReport
 from qmri_bids.workflows.crashes import Crash, read_crashes
 from qmri_bids.workflows.earlier_files import files_of_run, remove_files
-from qmri_bids.workflows.known_maps import shown
+from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_kinds import RUN_KINDS, Run, init_qmri_wf, needs, report_file, run_name
 
@@ -81,9 +81,7 @@ def process_runs(
         freed = {run.label: _without_failed(run, failed) for run in failed if not call.crashes_of(run)}
         without = {label: run for label, run in freed.items() if run is not None}
         if without:
-            call.process(
-                [*without.values(), *(run for run in runs if call.has_done(run) and _serves(run, without.values()))]
-            )
+            call.process(_with_sources(list(without.values()), [run for run in runs if call.has_done(run)]))
             done = [without.get(run.label, run) for run in runs]
     failed = [run for run in done if not call.has_done(run)]
     return tuple(call.outcome(run, failed=failed) for run in done)
@@ -151,7 +149,7 @@ class _Call:
             return RunOutcome(run=run, report=pickle.loads(path.read_bytes()))
         errors = (
             [crash.entry for crash in self.crashes_of(run)]
-            or _missing_sources(run, [each for each in failed if self.crashes_of(each)])
+            or _missing_sources(run, _with_dependents([each for each in failed if self.crashes_of(each)], failed))
             or [self._stopped(run)]
         )
         removed = [
@@ -182,25 +180,51 @@ def _all_entities(run: Run) -> list[Mapping[str, str]]:
     return [run.entities, *(stage.entities for stage in (run.stages if isinstance(run, ExchangeRun) else ()))]
 
 
-def _serves(run: Run, others: Iterable[Run]) -> bool:
-    """Whether one of the others takes maps of a run."""
-    return any(run.label in needs(other).values() for other in others)
+def _with_sources(runs: Sequence[Run], others: Sequence[Run]) -> list[Run]:
+    """Return runs and those of the others whose maps they take, directly or through others."""
+    found = list(runs)
+    for _ in others:
+        labels = {label for run in found for label in needs(run).values()}
+        found += [run for run in others if run.label in labels and run not in found]
+    return found
 
 
 def _missing_sources(run: Run, failed: Sequence[Run]) -> list[ErrorEntry]:
-    """Return an error for every run that failed and whose maps a run cannot do without."""
-    if not isinstance(run, ExchangeRun):
-        return []
-    gone = {each.label for each in failed}
+    """Return an error for every run that failed and whose maps a run cannot do without.
+
+    Parameters
+    ----------
+    run
+        A run that was not processed.
+    failed
+        Runs that failed by themselves, and those that could not be processed for it.
+    """
+    gone = {each.label for each in failed} - {run.label}
+    taken: dict[str, list[str]] = {}
+    if isinstance(run, ExchangeRun):
+        for source in run.known:
+            if source.run is not None:
+                taken.setdefault(source.run, []).append(shown(source.names))
+    elif not isinstance(run, CestRun):
+        taken = {label: [KNOWN_MAPS[what].shown] for what, label in needs(run).items()}
     return [
         ErrorEntry(
             title=f"{run.label} was not processed",
-            message=f"It takes {shown(source.names)} from {source.run}, and that run has failed.",
-            advice=f"Mend {source.run} first (its error stands there), or give maps from another source: see --help.",
+            message=f"It takes {' and '.join(names)} from {label}, and that run has failed.",
+            advice=f"Mend {label} first (its error stands there), or give maps from another source: see --help.",
         )
-        for source in run.known
-        if source.run in gone
+        for label, names in taken.items()
+        if label in gone
     ]
+
+
+def _with_dependents(failed: Sequence[Run], runs: Sequence[Run]) -> list[Run]:
+    """Return runs that failed and all those that need one of them, directly or through others."""
+    gone = list(failed)
+    for _ in runs:
+        labels = {each.label for each in gone}
+        gone += [run for run in runs if run not in gone and labels & set(needs(run).values())]
+    return gone
 
 
 def _without_failed(run: Run, failed: Sequence[Run]) -> Run | None:

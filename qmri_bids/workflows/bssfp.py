@@ -8,7 +8,7 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.workflows.b1 import init_b1_wf
+from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
 from qmri_bids.workflows.interfaces import (
     CorrectMotion,
     EstimateRelaxation,
@@ -49,6 +49,8 @@ def init_pcbssfp_wf(
     ------
     run
         The `PcBssfpRun`; set from the argument.
+    b1_maps, b1_magnitude
+        Maps of the run named by `run.b1.run` (npz with `b1`) and the image by which they are registered.
 
     Outputs
     -------
@@ -64,7 +66,7 @@ def init_pcbssfp_wf(
         The report of the run.
     """
     workflow = pe.Workflow(name=name)
-    inputnode = pe.Node(IdentityInterface(fields=["run"]), name="inputnode")
+    inputnode = pe.Node(IdentityInterface(fields=["run", *b1_fields(run.b1)]), name="inputnode")
     inputnode.inputs.run = run
     outputnode = pe.Node(
         IdentityInterface(fields=["cycles", "magnitude", "mask", "b1", "estimate", "report"]),
@@ -126,9 +128,7 @@ def init_pcbssfp_wf(
     workflow.connect(mask, "mask", estimate, "mask")
 
     if run.b1 is not None:
-        b1_wf = init_b1_wf()
-        b1_wf.inputs.inputnode.b1_run = run.b1
-        workflow.connect(mask, "magnitude", b1_wf, "inputnode.magnitude")
+        b1_wf = add_b1_wf(workflow, run.b1, mask=mask, inputnode=inputnode)
         workflow.connect(b1_wf, "outputnode.b1", outputnode, "b1")
         for node in (estimate, *results, *([drift] if drift is not None else [])):
             workflow.connect(b1_wf, "outputnode.b1", node, "b1")
@@ -151,7 +151,9 @@ def init_pcbssfp_wf(
         workflow.connect(node, "decisions", said, f"in{number}")
     if run.b1 is not None:
         workflow.connect(b1_wf, "outputnode.decisions", said, f"in{len(decisions) + 1}")
-    warned = pe.Node(Merge(2), name="collect_warnings")
+    warned = pe.Node(Merge(3), name="collect_warnings")
+    if run.b1 is not None:
+        workflow.connect(b1_wf, "outputnode.warnings", warned, "in3")
     if drift is not None:
         workflow.connect(drift, "warnings", warned, "in2")
     workflow.connect(

@@ -15,7 +15,8 @@ from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.priors import PRIORS
 from qmri_bids.reports.references import full_citation
-from qmri_bids.units import fraction_to_percent, radians_to_degrees
+from qmri_bids.units import radians_to_degrees
+from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.motion_files import write_motion
 from qmri_bids.workflows.results import RunResults
@@ -57,9 +58,7 @@ def write_derivatives(
     """
     entry = ESTIMATORS[estimator]
     sources = [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.files.paths]
-    b1_sources = (
-        [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.b1.paths] if run.b1 is not None else []
-    )
+    of_b1 = b1_sources(run.b1, bids_dir=bids_dir, output_dir=output_dir)
     written: list[Path] = []
 
     def path_of(output: str) -> Path:
@@ -71,7 +70,7 @@ def write_derivatives(
         written.append(write_map(path_of(output), array, affine=results.affine, metadata=content))
 
     estimated = {
-        "sources": sources + b1_sources,
+        "sources": sources + of_b1,
         "algorithm": f"{estimator}: {entry.summary}",
         "reference": full_citation(entry.references),
         "model": model or None,
@@ -94,7 +93,8 @@ def write_derivatives(
     add("fieldmap_magnitude", results.magnitude)
     add("preproc_magnitude", np.abs(results.cycles))
     if results.b1 is not None:
-        add("TB1map", fraction_to_percent(1.0) * results.b1, sources=b1_sources, protocol=None)
+        registration = results.b1_registration
+        add_b1(add, results.b1, run=run.b1, registration=registration, mask=results.mask, sources=of_b1, protocol=None)
     if results.motion is not None:
         written += write_motion(
             results.motion,
@@ -107,7 +107,7 @@ def write_derivatives(
         )
     if results.b1_registration is not None:
         path = write_transforms(path_of("b1_transform"), [results.b1_registration["transform"]])
-        write_json(sidecar_path(path), map_metadata("b1_transform", sources=b1_sources))
+        write_json(sidecar_path(path), map_metadata("b1_transform", sources=of_b1))
         written.append(path)
     remove_others(run.entities, written, output_dir=output_dir)
     return tuple(written)

@@ -9,7 +9,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
-from qmri_bids.workflows.b1 import init_b1_wf
+from qmri_bids.workflows.b1 import add_b1_wf
 from qmri_bids.workflows.exchange_estimates import EstimateExchange
 from qmri_bids.workflows.exchange_outputs import DescribeExchange, WriteExchange
 from qmri_bids.workflows.interfaces import MaskBrain
@@ -58,6 +58,7 @@ class _Parts:
             for node in (self.estimate, *self.last):
                 node.inputs.posterior = options.exchange_posterior
         self.said: Said = []
+        self.warned: Said = []
         self.sentences: list[str] = []
         self.fixed: dict[str, float] = {}
         self.series: Said = []
@@ -162,10 +163,11 @@ class _Parts:
                 ]
             )
         gather(self.workflow, self.said, to=[(self.describe, "decisions")], name="collect_decisions")
+        self.warned.append((self.estimate, "warnings"))
+        gather(self.workflow, self.warned, to=[(self.describe, "warnings")], name="collect_warnings")
         connect(
             [
                 (self.estimate, self.write, [("model", "model")]),
-                (self.estimate, self.describe, [("warnings", "warnings")]),
                 (self.write, self.describe, [("files", "outputs")]),
                 (self.estimate, self.outputnode, [("estimate", "estimate")]),
                 (self.mask, self.outputnode, [("magnitude", "magnitude"), ("mask", "mask")]),
@@ -220,10 +222,11 @@ def _from_files(parts: _Parts, source: KnownSource) -> None:
 
 def _from_b1_scan(parts: _Parts, source: KnownSource) -> None:
     """Scale and bring the map of a B1 scan."""
-    b1_wf = init_b1_wf()
-    b1_wf.inputs.inputnode.b1_run = source.b1_run
-    parts.workflow.connect(parts.mask, "magnitude", b1_wf, "inputnode.magnitude")
+    if source.b1_run is None:
+        raise ValueError(f"{source.key}: expected a B1 scan, found none")
+    b1_wf = add_b1_wf(parts.workflow, source.b1_run, mask=parts.mask)
     parts.workflow.connect(b1_wf, "outputnode.b1", parts.estimate, "b1")
+    parts.warned.append((b1_wf, "outputnode.warnings"))
     parts.said.append((b1_wf, "outputnode.decisions"))
     parts.registrations.append((b1_wf, "outputnode.registration"))
     parts.registered.append(source.key)

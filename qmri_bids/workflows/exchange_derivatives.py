@@ -124,6 +124,8 @@ def write_exchange(
             path = output_path(output_dir, entities=run.entities, output=output)
             written.append(write_transforms(path, [results.registrations[source.key]["transform"]]))
             write_json(sidecar_path(path), map_metadata(output, sources=known[source.names[0]]))
+            if "codes" in results.registrations[source.key]:
+                add("b1_mask", results.registrations[source.key]["codes"], sources=known["b1"], extra={})
     for entities in (run.entities, *(stage.entities for stage in run.stages)):
         remove_others(entities, written, output_dir=output_dir)
     return tuple(written)

@@ -10,6 +10,7 @@ from qmri_bids.physics.pools import CestPool, MtPool
 from qmri_bids.physics.saturation import Saturation
 from qmri_bids.reports.methods import Step
 from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
+from qmri_bids.workflows.b1_steps import b1_steps
 from qmri_bids.workflows.known_maps import listed, shown
 from qmri_bids.workflows.options import ProcessingOptions
 
@@ -111,7 +112,7 @@ def _from_files(source: KnownSource) -> list[Step]:
 def _from_b1_scan(source: KnownSource) -> list[Step]:
     if source.b1_run is None:
         raise ValueError(f"{source.key}: expected a B1 scan, found none")
-    return [f"b1_{source.b1_run.method.lower()}", ("exchange_known_b1", {"source": source.b1_run.map.name})]
+    return [*b1_steps(source.b1_run), ("exchange_known_b1", {"source": source.b1_run.map.name})]
 
 
 def _from_numbers(source: KnownSource) -> list[Step]:

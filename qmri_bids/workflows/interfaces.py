@@ -155,68 +155,6 @@ class MaskBrain(SimpleInterface):
         return runtime
 
 
-class _AlignB1Input(BaseInterfaceInputSpec):
-    b1_run = traits.Any(mandatory=True, desc="B1Run: files and scale")
-    magnitude = File(exists=True, mandatory=True, desc="mean magnitude of the target scan")
-
-
-class _AlignB1Output(TraitedSpec):
-    b1 = File(exists=True, desc="actual over nominal flip angle on the grid of the target")
-    registration = File(
-        exists=True, desc="transform, similarity, measured voxels and the aligned anatomical image (npz)"
-    )
-    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
-
-
-class AlignB1(SimpleInterface):
-    """Scale a B1 map to a ratio and bring it to the grid of another scan."""
-
-    input_spec = _AlignB1Input
-    output_spec = _AlignB1Output
-
-    def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.b1 import register_b1
-        from qmri_bids.preprocessing.b1_loading import load_b1
-        from qmri_bids.preprocessing.resampling import resample
-
-        run = self.inputs.b1_run
-        loaded = load_b1(
-            map_path=run.map,
-            scale=run.scale,
-            anatomical_path=run.anatomical,
-            map_volume=run.map_volume,
-            anatomical_volume=run.anatomical_volume,
-        )
-        magnitude, affine = load_volume(self.inputs.magnitude)
-        result = register_b1(
-            loaded.ratio,
-            b1_affine=loaded.affine,
-            anatomical=loaded.anatomical,
-            target_magnitude=magnitude,
-            target_affine=affine,
-        )
-        aligned = resample(
-            loaded.ratio if loaded.anatomical is None else loaded.anatomical,
-            affine=loaded.affine,
-            target_shape=magnitude.shape,
-            target_affine=affine,
-            transform=result.transform,
-            order=1,
-        )
-        folder = Path(runtime.cwd)
-        np.savez(
-            folder / "registration.npz",
-            transform=result.transform,
-            similarity=result.similarity,
-            measured=result.measured,
-            anatomical=aligned,
-        )
-        self._results["registration"] = str(folder / "registration.npz")
-        self._results["b1"] = save_volume(folder / "b1.nii", result.map, affine)
-        self._results["decisions"] = list(result.decisions)
-        return runtime
-
-
 class _RemovePhaseDriftInput(BaseInterfaceInputSpec):
     cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D, aligned")
     mask = File(exists=True, mandatory=True, desc="brain mask")

@@ -10,9 +10,9 @@ from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.estimation.zspectrum_plan import automatic_pools
-from qmri_bids.preprocessing.b1 import MEDIAN_SIZE
 from qmri_bids.reports.methods import Step
 from qmri_bids.units import radians_to_degrees, seconds_to_milliseconds
+from qmri_bids.workflows.b1_steps import b1_steps
 from qmri_bids.workflows.exchange_steps import cest_acquisition, cest_motion, exchange_steps
 from qmri_bids.workflows.known_maps import listed
 from qmri_bids.workflows.options import ProcessingOptions
@@ -65,9 +65,7 @@ def _relaxometry(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list
         if run.b1 is None:
             steps.append("b1_assumed")
         else:
-            steps.append(f"b1_{run.b1.method.lower()}")
-            if run.b1.anatomical is not None:
-                steps.append(("b1_registration", {"size": f"{MEDIAN_SIZE:g} mm"}))
+            steps += b1_steps(run.b1)
     if "phase-drift" not in options.ignore:
         steps.append("phase_drift")
     return [
@@ -87,7 +85,7 @@ def _saturation(run: SaturationRun, options: ProcessingOptions) -> list[Step]:
         if run.b1 is None:
             return [*steps, "mts_no_b1"]
         correction = options.mtsat_correction
-        return [*steps, f"b1_{run.b1.method.lower()}", ("mtsat", {"correction": correction}), f"mts_b1_{correction}"]
+        return [*steps, *b1_steps(run.b1), ("mtsat", {"correction": correction}), f"mts_b1_{correction}"]
     return [("cest_acquisition", cest_acquisition(run)), *cest_motion(run, options), *_cest_maps(run, options)]
 
 

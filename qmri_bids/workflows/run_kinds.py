@@ -57,6 +57,8 @@ def needs(run: Run) -> dict[str, str]:
     """
     if isinstance(run, ExchangeRun):
         return {source.key: source.run for source in run.known if source.run is not None}
+    if isinstance(run, PcBssfpRun | MtsRun):
+        return {} if run.b1 is None or run.b1.run is None else {"b1": run.b1.run}
     if isinstance(run, CestRun):
         wanted = {"t1": run.t1_run, "b0": run.b0.run if run.b0 is not None else None}
         return {what: label for what, label in wanted.items() if label is not None}

@@ -120,7 +120,7 @@ def _figures(results: RunResults, *, run: PcBssfpRun, posterior: str | None) -> 
         )
     if results.b1 is not None:
         figures.append(map_figure(results.b1, affine=affine, mask=mask, name="B1"))
-    if results.b1_registration is not None and run.b1 is not None and run.b1.anatomical is not None:
+    if results.b1_registration is not None and run.b1 is not None and (run.b1.anatomical or run.b1.run):
         figures.append(
             registration_figure(results.magnitude, results.b1_registration["anatomical"], affine=affine, mask=mask)
         )

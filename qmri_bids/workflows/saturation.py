@@ -8,7 +8,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
-from qmri_bids.workflows.b1 import init_b1_wf
+from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
 from qmri_bids.workflows.interfaces import MaskBrain
 from qmri_bids.workflows.map_interfaces import BringMaps, LoadMaps
 from qmri_bids.workflows.options import ProcessingOptions
@@ -62,6 +62,7 @@ class _Parts:
         )
         self.load, self.motion, self.series = nodes.load, nodes.motion, nodes.last
         self.said: Said = nodes.said
+        self.warned: Said = []
         self.sentences = nodes.sentences
         if self.motion is not None:
             for node in (self.write, self.describe):
@@ -101,9 +102,10 @@ class _Parts:
                 ]
             )
         gather(self.workflow, self.said, to=[(self.describe, "decisions")], name="collect_decisions")
+        self.warned.append((node, "warnings"))
+        gather(self.workflow, self.warned, to=[(self.describe, "warnings")], name="collect_warnings")
         connect(
             [
-                (node, self.describe, [("warnings", "warnings")]),
                 (self.write, self.describe, [("files", "outputs")]),
                 (node, self.outputnode, [("estimate", "estimate")]),
                 (self.mask, self.outputnode, [("magnitude", "magnitude"), ("mask", "mask")]),
@@ -259,19 +261,26 @@ def init_mts_wf(
     estimate, magnitude, mask, report
         As in `init_cest_wf`.
     """
-    parts = _Parts(run, options=options, bids_dir=bids_dir, output_dir=output_dir, report_file=report_file, name=name)
+    parts = _Parts(
+        run,
+        options=options,
+        bids_dir=bids_dir,
+        output_dir=output_dir,
+        report_file=report_file,
+        name=name,
+        fields=b1_fields(run.b1),
+    )
     estimate = pe.Node(
         EstimateMtsat(correction=options.mtsat_correction, processes=options.processes), name="estimate_mtsat"
     )
     if run.b1 is not None:
-        b1_wf = init_b1_wf()
-        b1_wf.inputs.inputnode.b1_run = run.b1
-        parts.workflow.connect(parts.mask, "magnitude", b1_wf, "inputnode.magnitude")
+        b1_wf = add_b1_wf(parts.workflow, run.b1, mask=parts.mask, inputnode=parts.inputnode)
         parts.workflow.connect(b1_wf, "outputnode.b1", estimate, "b1")
         for node in (parts.write, parts.describe):
             parts.workflow.connect(b1_wf, "outputnode.b1", node, "b1")
             parts.workflow.connect(b1_wf, "outputnode.registration", node, "b1_registration")
         parts.said.append((b1_wf, "outputnode.decisions"))
+        parts.warned.append((b1_wf, "outputnode.warnings"))
         parts.sentences.append(b1_wf.__desc__)
     for node in (parts.write, parts.describe):
         node.inputs.correction = options.mtsat_correction if run.b1 is not None else "none"

@@ -16,6 +16,7 @@ from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.reports.references import full_citation
 from qmri_bids.units import fraction_to_percent, radians_to_degrees
+from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.motion_files import write_motion
 from qmri_bids.workflows.saturation_results import SaturationResults
@@ -170,7 +171,14 @@ def write_saturation(
     if results.tissue is not None:
         add("tissue", results.tissue, sources=sources + others)
     if results.b1 is not None:
-        add("TB1map", fraction_to_percent(1.0) * results.b1, sources=others)
+        add_b1(
+            add,
+            results.b1,
+            run=run.b1 if isinstance(run, MtsRun) else None,
+            registration=results.registrations.get("b1"),
+            mask=results.mask,
+            sources=others,
+        )
     if results.motion is not None:
         columns: dict[str, list[Any]] = {}
         if isinstance(run, CestRun):
@@ -213,7 +221,7 @@ def _output_of(name: str, run: SaturationRun) -> tuple[str, str | None, MapOutpu
 def _other_sources(run: SaturationRun, *, bids_dir: Path) -> list[str]:
     """Return the raw files of other scans that enter the maps."""
     paths: list[Path | None] = []
-    if isinstance(run, MtsRun) and run.b1 is not None:
+    if isinstance(run, MtsRun) and run.b1 is not None and run.b1.run is None:
         paths += run.b1.paths
     if isinstance(run, CestRun) and run.b0 is not None:
         paths += [run.b0.fieldmap, run.b0.magnitude]
@@ -222,6 +230,8 @@ def _other_sources(run: SaturationRun, *, bids_dir: Path) -> list[str]:
 
 def _maps_of_other_runs(run: SaturationRun, *, output_dir: Path) -> list[str]:
     """Return the maps of other runs that were used, as files of the derivatives."""
+    if isinstance(run, MtsRun) and run.b1 is not None and run.b1.run is not None:
+        return b1_sources(run.b1, bids_dir=output_dir, output_dir=output_dir)
     if not isinstance(run, CestRun):
         return []
     used = {"T1map": run.t1_run, "fieldmap": None if run.b0 is None else run.b0.run}
