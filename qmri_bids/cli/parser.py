@@ -105,7 +105,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--b1-nominal-fa",
         type=float,
         metavar="DEGREES",
-        help="nominal flip angle of a TB1TFL map where its sidecar holds another angle",
+        help="nominal flip angle of a B1 scan where its sidecar holds another angle (TB1DAM: the smaller one)",
+    )
+    b1.add_argument(
+        "--b1-afi-tr",
+        type=float,
+        nargs=2,
+        metavar=("TR1", "TR2"),
+        help="repetition times of a TB1AFI scan in seconds, in the order of its images, where its sidecars do not tell them",
     )
     b1.add_argument(
         "--b1-scale",
@@ -211,8 +218,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         value = getattr(options, name)
         if value is not None and not value > 0:
             parser.error(f"--{name.replace('_', '-')} must be positive, found {value}")
-    if options.no_b1 and (options.b1_scale is not None or options.b1_nominal_fa is not None):
-        parser.error("--no-b1 uses no B1 map: leave out --b1-scale and --b1-nominal-fa, or --no-b1")
+    times = options.b1_afi_tr
+    if times is not None and (min(times) <= 0 or times[0] == times[1] or max(times) > 5.0):
+        parser.error(f"--b1-afi-tr takes two different repetition times in seconds, found {times[0]:g} and {times[1]:g}")
+    if options.no_b1 and (options.b1_scale is not None or options.b1_nominal_fa is not None or times is not None):
+        parser.error("--no-b1 uses no B1 map: leave out --b1-scale, --b1-nominal-fa and --b1-afi-tr, or --no-b1")
     check_estimators(parser, options)
     check_cest_options(parser, options)
     options.derivatives = _derivatives(parser, options.derivatives)

@@ -102,6 +102,7 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
         no_b1=options.no_b1,
         b1_nominal_flip_angle=None if nominal is None else degrees_to_radians(nominal),
         b1_scale=options.b1_scale,
+        b1_afi_repetition_times=None if options.b1_afi_tr is None else tuple(options.b1_afi_tr),
         cest_b0=options.cest_b0,
         cest_pools=options.cest_pools,
         cest_t1=options.cest_t1,
