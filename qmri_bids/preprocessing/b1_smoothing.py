@@ -98,7 +98,7 @@ def smooth_b1(
         if scale <= 0.0:
             break
         robust = np.square(np.clip(1.0 - np.square(residual / (CUTOFF * scale)), 0.0, None))
-    single = scale * relative
+    single = scale / surface.share_of_noise * relative
     if stdev is not None:
         # What the images say, unless the surface finds more: partial volume and ringing count as noise of a voxel.
         single = np.maximum(single, np.nan_to_num(stdev, nan=0.0))
@@ -121,7 +121,15 @@ class _Surface:
             for number, size in zip(shape, voxel_sizes, strict=True)
         ]
         laplacian = squares[0][:, None, None] + squares[1][None, :, None] + squares[2][None, None, :]
-        self.penalty = (wavelength / (2.0 * np.pi)) ** 6 * (laplacian**3 + laplacian / LEVELLING**4)
+        self.penalty: NDArray[np.float64] = (wavelength / (2.0 * np.pi)) ** 6 * (
+            laplacian**3 + laplacian / LEVELLING**4
+        )
+
+    @property
+    def share_of_noise(self) -> float:
+        """Share of the noise of a voxel (standard deviations) that the residual keeps inside the measured region."""
+        gain = 1.0 / (1.0 + self.penalty)
+        return float(np.sqrt(np.mean(np.square(1.0 - gain))))
 
     def _apply(self, values: NDArray[np.float64], gain: NDArray[np.float64]) -> NDArray[np.float64]:
         from scipy.fft import dctn, idctn
