@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+
 from qmri_bids.phantom.acquisition import acquire, add_noise, oversampling
 from qmri_bids.phantom.anatomy import Head, Sample, build_head
 from qmri_bids.phantom.b1_scan import coarse_grid, scan_b1
@@ -111,9 +112,7 @@ def cest_m0(head: Head, session: Session, pose: Pose, seed: int) -> Image:
         threads=1,
     )[..., 0]
     add_noise(image, stdev=0.8 * math.sin(CEST_FLIP_ANGLE) / 50.0, rng=np.random.default_rng([seed, 21]))
-    return Image(
-        data=np.abs(image) * sensitivity(image.shape, seed + 17), affine=grid.affine, pose=pose.matrix
-    )
+    return Image(data=np.abs(image) * sensitivity(image.shape, seed + 17), affine=grid.affine, pose=pose.matrix)
 
 
 def b1_anatomical(head: Head, session: Session, pose: Pose, seed: int) -> Image:

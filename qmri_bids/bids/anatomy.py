@@ -207,7 +207,9 @@ def _of_pipeline(t1w: Path, *, root: Path, pipeline: str) -> Anatomy:
         gone = ", ".join(f"label-{label}" for label in TISSUES if label not in probseg)
         sentences.append(f"{pipeline} has no {gone}_probseg beside {t1w.name}: the others are not used.")
     if dseg is None and len(probseg) < len(TISSUES):
-        sentences.append(f"{pipeline} has no dseg and not all probseg beside {t1w.name}: tissues are this program's own.")
+        sentences.append(
+            f"{pipeline} has no dseg and not all probseg beside {t1w.name}: tissues are this program's own."
+        )
     for template in to_template:
         if template not in grids:
             sentences.append(

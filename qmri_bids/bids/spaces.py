@@ -124,7 +124,9 @@ def _regions(path: Path) -> dict[int, str]:
         index, name = columns.index("index"), columns.index("name")
         return {int(cells[index]): cells[name] for cells in (line.split("\t") for line in lines if line.strip())}
     except (OSError, ValueError, IndexError) as error:
-        raise BidsInputError(f"{table}: expected the columns index and name, one row a label, found: {error}") from error
+        raise BidsInputError(
+            f"{table}: expected the columns index and name, one row a label, found: {error}"
+        ) from error
 
 
 def available_spaces(anatomy: Anatomy | None) -> tuple[str, ...]:
@@ -157,9 +159,7 @@ def check_spaces(
         there = available_spaces(anatomy)
         for space in spaces:
             if space not in there:
-                raise BidsInputError(
-                    f"--output-spaces {space}: {label} has {', '.join(there)}; {_why(space, anatomy)}"
-                )
+                raise BidsInputError(f"--output-spaces {space}: {label} has {', '.join(there)}; {_why(space, anatomy)}")
         if atlas is not None:
             back = tuple(dict.fromkeys([*there[: 2 if anatomy is None else 3], *_backwards(anatomy)]))
             if atlas.space not in back:

@@ -10,6 +10,8 @@ from pathlib import Path
 from qmri_bids import __version__
 from qmri_bids.cli.cest_options import add_cest_options, check_cest_options
 from qmri_bids.cli.estimator_options import check_estimators
+from qmri_bids.cli.motion_options import add_motion_options, check_motion_options
+from qmri_bids.cli.space_options import add_space_options, check_space_options
 from qmri_bids.estimation.table import DEFAULT_ESTIMATOR, ESTIMATORS
 from qmri_bids.networks.names import NETWORK_SYSTEMS, PAPER_PRIORS
 from qmri_bids.workflows.options import DEFAULT_GIBBS_METHOD, GIBBS_BEFORE_MOTION, IGNORABLE_STEPS, POSTERIOR_PRIORS
@@ -73,7 +75,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         metavar="[NAME=]PATH",
         help="folders of derivatives in which CEST fingerprints look for maps of T1, T2, B1 and off-resonance that the session "
-        "itself does not give",
+        "itself does not give; those of fMRIPrep and sMRIPrep give brain masks, tissues and transforms to all runs",
     )
     which.add_argument(
         "--bids-database-dir",
@@ -166,10 +168,13 @@ def build_parser() -> argparse.ArgumentParser:
         choices=IGNORABLE_STEPS,
         default=(),
         metavar="STEP",
-        help="steps to leave out: motion, gibbs, phase-drift",
+        help="steps to leave out: motion, gibbs, phase-drift; anatomy keeps this program's own brain masks and tissues where "
+        "--derivatives hold others",
     )
 
+    add_motion_options(parser)
     add_cest_options(parser)
+    add_space_options(parser)
 
     resources = parser.add_argument_group("resources")
     resources.add_argument(
@@ -224,7 +229,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if options.no_b1 and (options.b1_scale is not None or options.b1_nominal_fa is not None or times is not None):
         parser.error("--no-b1 uses no B1 map: leave out --b1-scale, --b1-nominal-fa and --b1-afi-tr, or --no-b1")
     check_estimators(parser, options)
+    check_motion_options(parser, options)
     check_cest_options(parser, options)
+    check_space_options(parser, options)
     options.derivatives = _derivatives(parser, options.derivatives)
     options.participant_label = _labels(options.participant_label, "sub-")
     options.session_label = _labels(options.session_label, "ses-")

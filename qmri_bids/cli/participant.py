@@ -10,7 +10,7 @@ import platform
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
@@ -23,6 +23,7 @@ from qmri_bids.bids.write import write_text
 from qmri_bids.reports.content import RunReport, SubjectReport
 from qmri_bids.reports.methods import Step, citation_bibtex, citation_markdown, methods_text
 from qmri_bids.reports.render import write_report
+from qmri_bids.units import millimetres_to_metres
 from qmri_bids.workflows.base import RUN_KINDS, Run, RunOutcome, process_runs
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
@@ -96,6 +97,7 @@ def process_participant(
         weights_folder=options.bssfp_weights,
         gibbs_method=options.gibbs_method,
         ignore=tuple(options.ignore),
+        fd_threshold=None if options.fd_threshold is None else millimetres_to_metres(options.fd_threshold),
         asymmetry=tuple(options.mtrasym_offsets),
         pools=None if options.lorentzian_pools is None else tuple(options.lorentzian_pools),
         mtsat_correction=options.mtsat_correction,
@@ -104,6 +106,7 @@ def process_participant(
         exchange_posterior=options.cest_posterior,
         train_missing=options.train_missing,
         processes=options.nprocs,
+        spaces=replace(options.spaces[subject], cache=work_dir / "spaces"),
     )
     outcomes = (
         process_runs(

@@ -92,6 +92,7 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     from qmri_bids.bids.find import find_runs
     from qmri_bids.bids.layout import list_sessions, open_layout, select_subjects, strip_label
     from qmri_bids.bids.plan import FindOptions
+    from qmri_bids.cli.space_options import space_options
     from qmri_bids.units import degrees_to_radians
     from qmri_bids.workflows.planning import link_runs
 
@@ -123,7 +124,9 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
                 logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), shown)
         plans += [find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions]
     # Runs take maps of others: which of those are processed must be known first.
-    return _served_exchange(options, link_runs(_served(options, plans), options=find_options))
+    found = _served_exchange(options, link_runs(_served(options, plans), options=find_options))
+    options.spaces = space_options(options, found)
+    return found
 
 
 def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:

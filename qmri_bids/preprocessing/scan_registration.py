@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,13 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing.ants_bridge import deterministic_pool, register, voxel_sizes
 from qmri_bids.preprocessing.b1 import _COARSE_VOXEL, _SCHEDULE, LARGEST_TRANSLATION, RegistrationFailed
 from qmri_bids.preprocessing.masks import head_mask, shrink
+from qmri_bids.preprocessing.registration_quality import (
+    MIRROR_DOUBT,
+    MIRROR_FAILS,
+    RegistrationQuality,
+    measure_registration,
+)
 from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.similarity import mutual_information
 
 LARGEST_ROTATION = 45.0
 """A registration of two scans of one session that turns the head further [degrees] has failed."""
@@ -43,11 +49,25 @@ class ScanRegistration:
         Mutual information of both [nat] before and after; NaN where they were not registered.
     decisions
         What was decided, as sentences.
+    quality
+        What was measured of it; None where they were not registered.
+    warnings
+        Doubts, as sentences.
     """
 
     transform: NDArray[np.float64]
     similarity: tuple[float, float]
     decisions: tuple[str, ...]
+    quality: RegistrationQuality | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """What a file keeps of it: transform, similarity, overlap of the heads and the fit of the mirror image."""
+        overlap, mirrored = (
+            ((math.nan, math.nan), math.nan) if self.quality is None else (self.quality.overlap, self.quality.mirrored)
+        )
+        return {"transform": self.transform, "similarity": self.similarity, "overlap": overlap, "mirrored": mirrored}
 
 
 def register_scans(
@@ -101,30 +121,33 @@ def register_scans(
             moving_affine=moving_affine,
             schedule=_SCHEDULE,
         ).result()
-
-    def on_small(image: NDArray[np.float32], matrix: NDArray[np.float64]) -> NDArray[np.float32]:
-        return resample(
-            image,
-            affine=moving_affine,
-            target_shape=small.shape,
-            target_affine=small_affine,
-            transform=matrix,
-            order=1,
-        )
-
-    before, after = (mutual_information(small, on_small(other, matrix)) for matrix in (np.eye(4), transform))
-    # Interpolated magnitudes may be a little below 0 in air.
+        quality = pool.submit(
+            measure_registration,
+            small,
+            affine=small_affine,
+            moving=other,
+            moving_affine=moving_affine,
+            transform=transform,
+        ).result()
     head = head_mask(np.maximum(small, 0.0))
-    covered = float(np.mean(on_small(np.ones_like(other), transform)[head] > 0.5))
     distance, angle = _movement(transform, head=head, affine=small_affine)
-    _check(distance=distance, angle=angle, similarity=(before, after), covered=covered)
+    _check(distance=distance, angle=angle, quality=quality)
+    before, after = quality.similarity
+    warnings = []
+    if quality.mirrored > MIRROR_DOUBT:
+        warnings.append(
+            f"The mirror image of the other scan fits as well as the scan itself (mutual information {quality.mirrored:.2f} times "
+            "as high): whether left and right are those of the head cannot be told; check the orientation of both files."
+        )
     return ScanRegistration(
         transform=transform,
-        similarity=(before, after),
+        similarity=quality.similarity,
         decisions=(
             f"Registered rigidly, by {distance:.1f} mm and {angle:.1f}°; the mutual information of both was {before:.3f} before "
-            f"and is {after:.3f} after.",
+            f"and is {after:.3f} after, with the mirror image {quality.mirrored:.2f} times that.",
         ),
+        quality=quality,
+        warnings=tuple(warnings),
     )
 
 
@@ -191,22 +214,28 @@ def _movement(
     return float(np.linalg.norm(moved - centre)), math.degrees(math.acos(cosine))
 
 
-def _check(*, distance: float, angle: float, similarity: tuple[float, float], covered: float) -> None:
+def _check(*, distance: float, angle: float, quality: RegistrationQuality) -> None:
     """Raise if a registration is not believable."""
+    similarity, covered = quality.similarity, quality.covered
     if distance > LARGEST_TRANSLATION or angle > LARGEST_ROTATION:
         raise RegistrationFailed(
             f"the registration of two scans moves the head by {distance:.0f} mm and {angle:.0f}°, expected at most "
             f"{LARGEST_TRANSLATION:.0f} mm and {LARGEST_ROTATION:.0f}°; check that both are of one session and their orientation"
         )
-    if similarity[1] < 0.98 * similarity[0]:
-        raise RegistrationFailed(
-            f"the registration of two scans lowered their mutual information from {similarity[0]:.3f} to {similarity[1]:.3f}; "
-            "check that both show a head"
-        )
     if similarity[1] < LEAST_SIMILARITY:
         raise RegistrationFailed(
             f"two scans share next to nothing after registration: their mutual information is {similarity[1]:.3f}, expected at "
             f"least {LEAST_SIMILARITY}; check that both show a head, and the same place"
+        )
+    if quality.mirrored > MIRROR_FAILS:
+        raise RegistrationFailed(
+            "left and right of two scans are exchanged: the mirror image of one fits the other better than the scan itself "
+            f"(mutual information {quality.mirrored:.2f} times as high); check the orientation in the headers of both"
+        )
+    if similarity[1] < 0.98 * similarity[0]:
+        raise RegistrationFailed(
+            f"the registration of two scans lowered their mutual information from {similarity[0]:.3f} to {similarity[1]:.3f}; "
+            "check that both show a head"
         )
     if covered < LEAST_COVERAGE:
         raise RegistrationFailed(

@@ -111,9 +111,7 @@ def positions(
         found[axis] = moved.numpy()
     found[:, (found > REACH).any(axis=0)] = np.nan
     if after is not None:
-        found = (
-            np.tensordot(matrix[:3, :3], found, axes=1) + matrix[:3, 3].reshape(3, 1, 1, 1)
-        ).astype(np.float32)
+        found = (np.tensordot(matrix[:3, :3], found, axes=1) + matrix[:3, 3].reshape(3, 1, 1, 1)).astype(np.float32)
     return found
 
 

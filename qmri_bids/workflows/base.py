@@ -251,7 +251,7 @@ def _forget_if_outputs_are_gone(name: str, run: Run, *, work_dir: Path, output_d
         report: RunReport = pickle.loads(path.read_bytes())
         if all((output_dir / each).is_file() for each in report.outputs):
             return
-    for node in ("write_derivatives", "describe_run"):
+    for node in ("write_derivatives", "put_in_spaces", "describe_run"):
         shutil.rmtree(work_dir / name / run_name(run) / node, ignore_errors=True)
 
 

@@ -8,15 +8,11 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.workflows.anatomy import connect_spaces, mask_node
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
-from qmri_bids.workflows.interfaces import (
-    CorrectMotion,
-    EstimateRelaxation,
-    LoadCycles,
-    MaskBrain,
-    RemoveGibbs,
-    RemovePhaseDrift,
-)
+from qmri_bids.workflows.fieldmap_interfaces import UnwrapFieldmap
+from qmri_bids.workflows.interfaces import EstimateRelaxation, LoadCycles, RemovePhaseDrift
+from qmri_bids.workflows.motion_interfaces import CensorCycles, CorrectMotion, RemoveGibbs
 from qmri_bids.workflows.options import GIBBS_BEFORE_MOTION, ProcessingOptions
 from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
 
@@ -73,7 +69,7 @@ def init_pcbssfp_wf(
         name="outputnode",
     )
     load = pe.Node(LoadCycles(), name="load_cycles")
-    mask = pe.Node(MaskBrain(), name="mask_brain")
+    mask = mask_node(options, entities=run.entities)
     estimate = pe.Node(
         EstimateRelaxation(protocol=run.protocol, estimator=options.estimator, processes=options.processes),
         name="estimate_relaxation",
@@ -103,9 +99,7 @@ def init_pcbssfp_wf(
     early = gibbs is not None and GIBBS_BEFORE_MOTION[options.gibbs_method]
     motion = None
     if "motion" not in options.ignore:
-        motion = pe.Node(CorrectMotion(processes=options.processes), name="correct_motion")
-        for node in (estimate, *results):
-            workflow.connect(motion, "motion", node, "motion")
+        motion = pe.Node(CorrectMotion(protocol=run.protocol, processes=options.processes), name="correct_motion")
     for node, sentence in (
         (gibbs if early else None, "Gibbs ringing was removed from every cycle."),
         (motion, "Every cycle was registered rigidly to the middle one."),
@@ -116,12 +110,36 @@ def init_pcbssfp_wf(
             decisions.append(node)
             sentences.append(sentence)
             final = node
+    censor = None
+    if motion is not None and options.fd_threshold is not None:
+        censor = pe.Node(
+            CensorCycles(threshold=options.fd_threshold, estimator=options.estimator), name="leave_out_moved_cycles"
+        )
+        if options.weights_folder is not None:
+            censor.inputs.weights_folder = str(options.weights_folder)
+        workflow.connect(
+            [
+                (inputnode, censor, [("run", "run")]),
+                (final, censor, [("cycles", "cycles")]),
+                (motion, censor, [("motion", "motion")]),
+                (censor, estimate, [("protocol", "protocol")]),
+            ]
+        )
+        decisions.append(censor)
+        sentences.append("Cycles before which the head moved too far were left out.")
+        final = censor
+    moved = motion if censor is None else censor
+    if moved is not None:
+        for node in (estimate, *results):
+            workflow.connect(moved, "motion", node, "motion")
     workflow.connect(final, "cycles", mask, "cycles")
     decisions.append(mask)
     drift = None
     if "phase-drift" not in options.ignore:
         drift = pe.Node(RemovePhaseDrift(protocol=run.protocol, processes=options.processes), name="remove_phase_drift")
         workflow.connect([(final, drift, [("cycles", "cycles")]), (mask, drift, [("mask", "mask")])])
+        if censor is not None:
+            workflow.connect(censor, "protocol", drift, "protocol")
         sentences.append("Receive phase that differs between cycles was removed.")
         final = drift
     workflow.connect(final, "cycles", estimate, "cycles")
@@ -135,12 +153,16 @@ def init_pcbssfp_wf(
         for node in results:
             workflow.connect(b1_wf, "outputnode.registration", node, "b1_registration")
         sentences.append(b1_wf.__desc__)
-    decisions += [node for node in (drift, estimate) if node is not None]
+    unwrap = pe.Node(UnwrapFieldmap(), name="unwrap_fieldmap")
+    workflow.connect(estimate, "estimate", unwrap, "estimate")
+    for node in results:
+        workflow.connect(unwrap, "unwrapped", node, "unwrapped")
+    decisions += [node for node in (drift, estimate, unwrap) if node is not None]
 
     for node in results:
         workflow.connect(
             [
-                (inputnode, node, [("run", "run")]),
+                (inputnode if censor is None else censor, node, [("run", "run")]),
                 (final, node, [("cycles", "cycles")]),
                 (mask, node, [("mask", "mask"), ("magnitude", "magnitude")]),
                 (estimate, node, [("estimate", "estimate")]),
@@ -151,7 +173,9 @@ def init_pcbssfp_wf(
         workflow.connect(node, "decisions", said, f"in{number}")
     if run.b1 is not None:
         workflow.connect(b1_wf, "outputnode.decisions", said, f"in{len(decisions) + 1}")
-    warned = pe.Node(Merge(3), name="collect_warnings")
+    warned = pe.Node(Merge(4), name="collect_warnings")
+    if censor is not None:
+        workflow.connect(censor, "warnings", warned, "in4")
     if run.b1 is not None:
         workflow.connect(b1_wf, "outputnode.warnings", warned, "in3")
     if drift is not None:
@@ -162,12 +186,22 @@ def init_pcbssfp_wf(
             (said, describe, [("out", "decisions")]),
             (estimate, warned, [("warnings", "in1")]),
             (warned, describe, [("out", "warnings")]),
-            (write, describe, [("files", "outputs")]),
             (final, outputnode, [("cycles", "cycles")]),
             (mask, outputnode, [("mask", "mask"), ("magnitude", "magnitude")]),
             (estimate, outputnode, [("estimate", "estimate")]),
             (describe, outputnode, [("report", "report")]),
         ]
+    )
+    connect_spaces(
+        workflow,
+        options=options,
+        entities=run.entities,
+        mask=mask,
+        estimate=(estimate, "estimate"),
+        write=write,
+        describe=describe,
+        bids_dir=bids_dir,
+        output_dir=output_dir,
     )
     workflow.__desc__ = " ".join(sentences)
     return workflow

@@ -9,14 +9,15 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
+from qmri_bids.workflows.anatomy import connect_spaces, mask_node, tissue_node
 from qmri_bids.workflows.b1 import add_b1_wf
 from qmri_bids.workflows.exchange_estimates import EstimateExchange
 from qmri_bids.workflows.exchange_outputs import DescribeExchange, WriteExchange
-from qmri_bids.workflows.interfaces import MaskBrain
+from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
 from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
 from qmri_bids.workflows.map_interfaces import BringMaps, LoadMaps, UnwrapOffResonance
 from qmri_bids.workflows.options import ProcessingOptions
-from qmri_bids.workflows.saturation_interfaces import BringSeries, ClassifyTissue
+from qmri_bids.workflows.saturation_interfaces import BringSeries
 from qmri_bids.workflows.series import Said, gather, series_nodes
 
 
@@ -41,7 +42,8 @@ class _Parts:
         self.outputnode = pe.Node(
             IdentityInterface(fields=["estimate", "magnitude", "mask", "report"]), name="outputnode"
         )
-        self.mask = pe.Node(MaskBrain(), name="mask_brain")
+        self.mask = mask_node(options, entities=run.entities)
+        self.bids_dir, self.output_dir = bids_dir, output_dir
         self.estimate = pe.Node(
             EstimateExchange(scan=run.scan, estimator=options.exchange_estimator, processes=options.processes),
             name="estimate_exchange",
@@ -143,7 +145,7 @@ class _Parts:
                 gather(self.workflow, sources, to=[(node, field) for node in nodes], name=f"collect_{field}")
         if self.fixed:
             self.estimate.inputs.fixed = self.fixed
-        tissue = pe.Node(ClassifyTissue(), name="classify_tissue")
+        tissue = tissue_node(self.workflow, options=self.options, entities=self.run.entities, mask=self.mask)
         connect(
             [
                 (self.mask, self.estimate, [("mask", "mask")]),
@@ -168,13 +170,23 @@ class _Parts:
         connect(
             [
                 (self.estimate, self.write, [("model", "model")]),
-                (self.write, self.describe, [("files", "outputs")]),
                 (self.estimate, self.outputnode, [("estimate", "estimate")]),
                 (self.mask, self.outputnode, [("magnitude", "magnitude"), ("mask", "mask")]),
                 (self.describe, self.outputnode, [("report", "report")]),
             ]
         )
         self.sentences.append("Pool fractions and exchange rates were estimated.")
+        connect_spaces(
+            self.workflow,
+            options=self.options,
+            entities=self.run.entities,
+            mask=self.mask,
+            estimate=(self.estimate, "estimate"),
+            write=self.write,
+            describe=self.describe,
+            bids_dir=self.bids_dir,
+            output_dir=self.output_dir,
+        )
         self.workflow.__desc__ = " ".join(self.sentences)
         return self.workflow
 
@@ -220,6 +232,19 @@ def _from_files(parts: _Parts, source: KnownSource) -> None:
         parts.workflow.connect(load, "magnitude", node, "magnitude")
 
 
+def _from_fieldmap(parts: _Parts, source: KnownSource) -> None:
+    """Read a field map, or compute it from phases."""
+    if source.fieldmap is None:
+        _from_files(parts, source)
+        return
+    load = pe.Node(LoadFieldmap(fieldmap=source.fieldmap), name=f"load_{source.key}")
+    parts.said.append((load, "decisions"))
+    node = parts.bring(source)
+    parts.workflow.connect(load, "maps", node, "maps")
+    if source.image is not None:
+        parts.workflow.connect(load, "magnitude", node, "magnitude")
+
+
 def _from_b1_scan(parts: _Parts, source: KnownSource) -> None:
     """Scale and bring the map of a B1 scan."""
     if source.b1_run is None:
@@ -242,7 +267,7 @@ KNOWN_WAYS: Mapping[str, Callable[[_Parts, KnownSource], None]] = {
     "pcbssfp": _from_relaxometry,
     "wasabi": _from_run,
     "wassr": _from_run,
-    "fieldmap": _from_files,
+    "fieldmap": _from_fieldmap,
     "maps": _from_files,
     "b1": _from_b1_scan,
     "fixed": _fixed,

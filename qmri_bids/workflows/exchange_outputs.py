@@ -17,6 +17,7 @@ from nipype.interfaces.base import (
 )
 
 from qmri_bids.workflows.exchange_results import ExchangeFiles, ExchangeResults
+from qmri_bids.workflows.report_additions import with_additions
 
 
 class _ResultsInput(BaseInterfaceInputSpec):
@@ -89,6 +90,7 @@ class _DescribeExchangeInput(_ResultsInput):
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
     warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
     outputs = traits.List(traits.Str, mandatory=True, desc="files written")
+    additions = File(exists=True, desc="what later nodes add to the report")
     report_file = traits.Str(mandatory=True, desc="where to keep the report of the run")
 
 
@@ -116,6 +118,7 @@ class DescribeExchange(SimpleInterface):
             outputs=[Path(each) for each in inputs.outputs],
             output_dir=Path(inputs.output_dir),
         )
+        report = with_additions(report, inputs.additions)
         path = Path(inputs.report_file)
         with atomic_path(path) as temporary:
             temporary.write_bytes(pickle.dumps(report))

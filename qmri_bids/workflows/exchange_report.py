@@ -27,6 +27,7 @@ from qmri_bids.reports.trajectory_figures import trajectories
 from qmri_bids.units import tesla_to_microtesla
 from qmri_bids.workflows.exchange_results import ExchangeResults
 from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
+from qmri_bids.workflows.registration_checks import registration_checks
 from qmri_bids.workflows.report_parts import (
     TISSUES,
     curve_regions,
@@ -120,6 +121,7 @@ def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
             motion if motion is not None and "parameters" in motion else None, affine=results.affine, noun="volume"
         )
         yield replace(light, name=f"Motion of {_name(stage)}" if len(run.stages) > 1 else light.name)
+    yield from registration_checks(results.registrations, names=_registered(run))
     fixed = _fixed(run)
     for name in ("t1", "t2", "off_resonance"):
         if name in fixed:
@@ -138,6 +140,13 @@ def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
         )
     elif np.isfinite(results.known["b1"][results.mask]).any():
         yield b1_check(results.known["b1"][results.mask])
+
+
+def _registered(run: ExchangeRun) -> dict[str, str]:
+    """Return what the scans are that were registered, by key."""
+    return {stage.label: f"the series {_name(stage)}" for stage in run.stages} | {
+        source.key: f"the scan that gave {shown(source.names)}" for source in run.known
+    }
 
 
 def _fixed(run: ExchangeRun) -> set[str]:
@@ -176,8 +185,7 @@ def _figures(results: ExchangeResults, *, run: ExchangeRun, posterior: str | Non
         magnitude=results.magnitude,
         affine=affine,
         mask=mask,
-        names={stage.label: f"the series {_name(stage)}" for stage in run.stages}
-        | {source.key: f"the scan that gave {shown(source.names)}" for source in run.known},
+        names=_registered(run),
     )
     yield _trajectories(results, run)
     for name in (name for name in results.known if name not in _fixed(run)):

@@ -19,7 +19,9 @@ class _LoadMapsInput(BaseInterfaceInputSpec):
     image = traits.Str(desc="image on the same grid by which they are registered")
 
 
-class _MapsOutput(TraitedSpec):
+class MapsOutput(TraitedSpec):
+    """What nodes give that read maps."""
+
     maps = File(exists=True, desc="maps by name (npz) with `affine`")
     magnitude = File(exists=True, desc="image on the grid of the maps by which they are registered")
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
@@ -29,7 +31,7 @@ class LoadMaps(SimpleInterface):
     """Read maps in files and the image by which they are registered."""
 
     input_spec = _LoadMapsInput
-    output_spec = _MapsOutput
+    output_spec = MapsOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         import nibabel as nib
@@ -115,12 +117,14 @@ class BringMaps(SimpleInterface):
         reference, affine = load_volume(self.inputs.reference)
         maps = _stored(self.inputs.maps, self.inputs.names)
         decisions: list[str] = []
-        transform, similarity, aligned = np.eye(4), (np.nan, np.nan), np.zeros(reference.shape, dtype=np.float32)
+        transform, aligned = np.eye(4), np.zeros(reference.shape, dtype=np.float32)
+        stored: dict[str, Any] = {"transform": transform, "similarity": (np.nan, np.nan)}
         if isdefined(self.inputs.magnitude):
             moving, moving_affine = load_volume(self.inputs.magnitude)
             found = register_scans(reference, fixed_affine=affine, moving=moving, moving_affine=moving_affine)
-            transform, similarity = found.transform, found.similarity
-            decisions += [f"The scan that gave {shown_stored(self.inputs.names)}: {each}" for each in found.decisions]
+            transform, stored = found.transform, found.stored
+            said = (*found.decisions, *found.warnings)
+            decisions += [f"The scan that gave {shown_stored(self.inputs.names)}: {each}" for each in said]
             aligned = resample(
                 np.asarray(moving, dtype=np.float32),
                 affine=moving_affine,
@@ -137,7 +141,7 @@ class BringMaps(SimpleInterface):
         )
         folder = Path(runtime.cwd)
         np.savez(folder / "maps.npz", **dict[str, Any](brought))
-        np.savez(folder / "registration.npz", transform=transform, similarity=similarity, anatomical=aligned)
+        np.savez(folder / "registration.npz", **stored, anatomical=aligned)
         self._results["maps"] = str(folder / "maps.npz")
         self._results["registration"] = str(folder / "registration.npz")
         self._results["decisions"] = decisions

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from qmri_bids.bids.spaces import SpaceOptions
 from qmri_bids.estimation.exchange_table import DEFAULT_EXCHANGE_ESTIMATOR
 
-IGNORABLE_STEPS = ("motion", "gibbs", "phase-drift")
+IGNORABLE_STEPS = ("motion", "gibbs", "phase-drift", "anatomy")
 """Steps that `--ignore` leaves out."""
 
 GIBBS_BEFORE_MOTION = {"apodization": True, "subvoxel": False}
@@ -51,6 +52,8 @@ class ProcessingOptions:
         Key of `GIBBS_BEFORE_MOTION`.
     ignore
         Steps left out, of `IGNORABLE_STEPS`.
+    fd_threshold
+        Framewise displacement [m] beyond which a volume is left out of the estimation; None for none.
     asymmetry
         Offsets at which MTR asymmetry is mapped [ppm].
     pools
@@ -67,6 +70,8 @@ class ProcessingOptions:
         Whether networks were trained in silico for protocols that no weights cover.
     processes
         Processes for the steps that run in parallel; does not change the maps.
+    spaces
+        Spaces in which maps are written too, the anatomy of each session, and an atlas.
     """
 
     estimator: str
@@ -74,6 +79,7 @@ class ProcessingOptions:
     weights_folder: Path | None = None
     gibbs_method: str = DEFAULT_GIBBS_METHOD
     ignore: tuple[str, ...] = ()
+    fd_threshold: float | None = None
     asymmetry: tuple[float, ...] = DEFAULT_ASYMMETRY
     pools: tuple[str, ...] | None = None
     mtsat_correction: str = MTSAT_CORRECTIONS[0]
@@ -82,3 +88,4 @@ class ProcessingOptions:
     exchange_posterior: str | None = None
     train_missing: bool = False
     processes: int = 1
+    spaces: SpaceOptions = field(default_factory=SpaceOptions)

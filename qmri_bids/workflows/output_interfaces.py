@@ -16,6 +16,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from qmri_bids.workflows.report_additions import with_additions
 from qmri_bids.workflows.results import RunFiles, RunResults
 
 
@@ -28,6 +29,7 @@ class _ResultsInput(BaseInterfaceInputSpec):
     magnitude = File(exists=True, mandatory=True, desc="mean magnitude")
     estimate = File(exists=True, mandatory=True, desc="values, stdev, residual and status (npz)")
     motion = File(exists=True, desc="result of the motion correction (npz)")
+    unwrapped = File(exists=True, desc="continuous off-resonance (npz)")
     b1 = File(exists=True, desc="B1 on this grid")
     b1_registration = File(exists=True, desc="how B1 came to this grid (npz)")
 
@@ -44,6 +46,7 @@ def _results(inputs: Any) -> RunResults:
             magnitude=Path(inputs.magnitude),
             estimate=Path(inputs.estimate),
             motion=given("motion"),
+            unwrapped=given("unwrapped"),
             b1=given("b1"),
             b1_registration=given("b1_registration"),
         )
@@ -86,6 +89,7 @@ class _DescribeRunInput(_ResultsInput):
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
     warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
     outputs = traits.List(traits.Str, mandatory=True, desc="files written")
+    additions = File(exists=True, desc="what later nodes add to the report")
     report_file = traits.Str(mandatory=True, desc="where to keep the report of the run")
 
 
@@ -112,6 +116,7 @@ class DescribeRun(SimpleInterface):
             outputs=[Path(each) for each in self.inputs.outputs],
             output_dir=Path(self.inputs.output_dir),
         )
+        report = with_additions(report, self.inputs.additions)
         path = Path(self.inputs.report_file)
         with atomic_path(path) as temporary:
             temporary.write_bytes(pickle.dumps(report))

@@ -7,13 +7,14 @@ from pathlib import Path
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
+from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
+from qmri_bids.workflows.anatomy import connect_spaces, mask_node, tissue_node
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
-from qmri_bids.workflows.interfaces import MaskBrain
-from qmri_bids.workflows.map_interfaces import BringMaps, LoadMaps
+from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
+from qmri_bids.workflows.map_interfaces import BringMaps
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation_estimates import EstimateB0, EstimateMtr, EstimateMtsat, EstimateZSpectrum
-from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
 from qmri_bids.workflows.saturation_outputs import DescribeSaturation, WriteSaturation
 from qmri_bids.workflows.series import Said, gather, series_nodes
 
@@ -56,7 +57,8 @@ class _Parts:
             ),
             name="describe_run",
         )
-        self.mask = pe.Node(MaskBrain(), name="mask_brain")
+        self.mask = mask_node(options, entities=run.entities)
+        self.run, self.options, self.bids_dir, self.output_dir = run, options, bids_dir, output_dir
         nodes = series_nodes(
             self.workflow, paths=run.paths, options=options, cest=run if isinstance(run, CestRun) else None
         )
@@ -89,7 +91,7 @@ class _Parts:
         if self.motion is not None:
             connect(self.motion, "motion", node, "motion")
         self.said.append((node, "decisions"))
-        tissue = pe.Node(ClassifyTissue(), name="classify_tissue")
+        tissue = tissue_node(self.workflow, options=self.options, entities=self.run.entities, mask=self.mask)
         connect([(node, tissue, [("estimate", "maps")]), (self.mask, tissue, [("mask", "mask")])])
         self.said.append((tissue, "decisions"))
         for last in (self.write, self.describe):
@@ -106,11 +108,21 @@ class _Parts:
         gather(self.workflow, self.warned, to=[(self.describe, "warnings")], name="collect_warnings")
         connect(
             [
-                (self.write, self.describe, [("files", "outputs")]),
                 (node, self.outputnode, [("estimate", "estimate")]),
                 (self.mask, self.outputnode, [("magnitude", "magnitude"), ("mask", "mask")]),
                 (self.describe, self.outputnode, [("report", "report")]),
             ]
+        )
+        connect_spaces(
+            self.workflow,
+            options=self.options,
+            entities=self.run.entities,
+            mask=self.mask,
+            estimate=(node, "estimate"),
+            write=self.write,
+            describe=self.describe,
+            bids_dir=self.bids_dir,
+            output_dir=self.output_dir,
         )
         self.workflow.__desc__ = " ".join(self.sentences)
 
@@ -196,11 +208,11 @@ def init_cest_wf(
         connect(parts.inputnode, "b0_maps", node, "maps")
         connect(parts.inputnode, "b0_magnitude", node, "magnitude")
     elif run.b0 is not None and run.b0.fieldmap is not None:
-        load = pe.Node(LoadMaps(files={"off_resonance": str(run.b0.fieldmap)}), name="load_fieldmap")
+        scan = run.b0.scan or Fieldmap(path=run.b0.fieldmap, magnitude=run.b0.magnitude)
+        load = pe.Node(LoadFieldmap(fieldmap=scan), name="load_fieldmap")
         node = parts.bring("bring_b0", ["off_resonance"], to=estimate, field="b0")
         connect(load, "maps", node, "maps")
         if run.b0.magnitude is not None:
-            load.inputs.image = str(run.b0.magnitude)
             connect(load, "magnitude", node, "magnitude")
         parts.said.append((load, "decisions"))
     if run.t1_run:

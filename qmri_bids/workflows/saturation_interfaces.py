@@ -180,14 +180,13 @@ class BringSeries(SimpleInterface):
         np.savez(folder / "motion.npz", **motion)
         np.savez(
             folder / "registration.npz",
-            transform=found.transform,
-            similarity=found.similarity,
+            **found.stored,
             anatomical=series[..., full].mean(axis=3),
         )
         self._results["series"] = save_volume(folder / "series.nii", series, affine)
         self._results["motion"] = str(folder / "motion.npz")
         self._results["registration"] = str(folder / "registration.npz")
-        self._results["decisions"] = [f"The series {inputs.label}: {each}" for each in found.decisions]
+        self._results["decisions"] = [f"The series {inputs.label}: {each}" for each in (*found.decisions, *found.warnings)]
         return runtime
 
 

@@ -16,6 +16,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from qmri_bids.workflows.report_additions import with_additions
 from qmri_bids.workflows.saturation_results import SaturationFiles, SaturationResults
 
 _REQUIRED = ("series", "mask", "magnitude", "estimate")
@@ -80,6 +81,7 @@ class _DescribeSaturationInput(_ResultsInput):
     warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
     asymmetry = traits.List(traits.Float, desc="offsets of the maps of MTR asymmetry [ppm]")
     outputs = traits.List(traits.Str, mandatory=True, desc="files written")
+    additions = File(exists=True, desc="what later nodes add to the report")
     report_file = traits.Str(mandatory=True, desc="where to keep the report of the run")
 
 
@@ -106,6 +108,7 @@ class DescribeSaturation(SimpleInterface):
             outputs=[Path(each) for each in self.inputs.outputs],
             output_dir=Path(self.inputs.output_dir),
         )
+        report = with_additions(report, self.inputs.additions)
         path = Path(self.inputs.report_file)
         with atomic_path(path) as temporary:
             temporary.write_bytes(pickle.dumps(report))

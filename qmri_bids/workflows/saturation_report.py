@@ -23,6 +23,7 @@ from qmri_bids.reports.figures import (
 from qmri_bids.reports.spectra import Curves, mean_curves, mean_spectrum
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
 from qmri_bids.reports.wasabi_figures import example_voxels
+from qmri_bids.workflows.registration_checks import registration_checks
 from qmri_bids.workflows.report_parts import (
     TISSUES,
     curve_regions,
@@ -113,6 +114,7 @@ def _checks(results: SaturationResults, *, run: SaturationRun, quality: tuple) -
                 level=Level.BAD,
                 explanation="An MT pulse takes signal away: are the images with and without it exchanged?",
             )
+    yield from registration_checks(results.registrations, names=REGISTERED)
     b1 = results.maps.get("b1", results.b1)
     if b1 is not None and np.isfinite(b1[results.mask]).any():
         yield b1_check(b1[results.mask])

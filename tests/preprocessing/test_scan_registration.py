@@ -6,6 +6,7 @@ from qmri_bids.phantom.geometry import Grid, Pose
 from qmri_bids.phantom.tissues import Label
 from qmri_bids.preprocessing import scan_registration
 from qmri_bids.preprocessing.b1 import RegistrationFailed
+from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT, RegistrationQuality
 from qmri_bids.preprocessing.scan_registration import bring, register_scans
 
 SHAPE = (48, 56, 48)
@@ -52,6 +53,16 @@ def test_scan_of_another_contrast_and_grid_is_found(image, fixed):
     assert found.decisions[0].startswith("Registered rigidly, by ")
 
 
+def test_mirrored_scan_is_told_from_the_scan_itself(image, fixed):
+    moving = image(RELAXED, POSE)
+    found = register_scans(fixed, fixed_affine=AFFINE, moving=moving, moving_affine=AFFINE)
+    assert found.quality.mirrored < 0.9 * MIRROR_DOUBT
+    assert found.warnings == ()
+    assert found.quality.overlap[1] > 0.9
+    with pytest.raises(RegistrationFailed, match="left and right of two scans are exchanged"):
+        register_scans(fixed, fixed_affine=AFFINE, moving=moving[::-1].copy(), moving_affine=AFFINE)
+
+
 def test_map_comes_to_where_the_scan_shows_it(image, fixed):
     moved = image(PROTON_DENSITY, POSE)
     brought = bring({"PD": moved}, affine=AFFINE, target_shape=SHAPE, target_affine=AFFINE, transform=POSE.matrix)
@@ -79,13 +90,19 @@ def test_noise_is_no_scan_of_the_head(fixed):
         ({"angle": 90.0}, "moves the head by 3 mm and 90°"),
         ({"similarity": (0.5, 0.4)}, "lowered their mutual information from 0.500 to 0.400"),
         ({"covered": 0.3}, "covers only 30 % of the head"),
+        ({"mirrored": 1.4}, r"left and right of two scans are exchanged.*1.40 times as high"),
     ],
 )
 def test_failed_registrations_say_by_what_it_was_seen(found, message):
-    good = {"distance": 3.0, "angle": 2.0, "similarity": (0.3, 0.6), "covered": 1.0}
-    scan_registration._check(**good)
+    good = {"distance": 3.0, "angle": 2.0, "similarity": (0.3, 0.6), "covered": 1.0, "mirrored": 0.5}
+
+    def check(*, distance, angle, **measured):
+        quality = RegistrationQuality(overlap=(0.9, 0.95), **measured)
+        scan_registration._check(distance=distance, angle=angle, quality=quality)
+
+    check(**good)
     with pytest.raises(RegistrationFailed, match=message):
-        scan_registration._check(**(good | found))
+        check(**(good | found))
 
 
 def test_bad_images_are_refused(fixed):

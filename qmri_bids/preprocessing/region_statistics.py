@@ -1,0 +1,115 @@
+"""Statistics of a map in the regions of an atlas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionStatistics:
+    """Distribution of a map in one region, in the unit of the map; NaN where no voxel has a value.
+
+    Parameters
+    ----------
+    label
+        Of the region.
+    voxels
+        With a value.
+    mean, median, standard_deviation, lower_quartile, upper_quartile
+        Over these.
+    """
+
+    label: int
+    voxels: int
+    mean: float
+    median: float
+    standard_deviation: float
+    lower_quartile: float
+    upper_quartile: float
+
+
+def region_statistics(values: NDArray[np.floating], *, labels: NDArray[np.integer]) -> tuple[RegionStatistics, ...]:
+    """Return the statistics of every region but 0, by label.
+
+    Parameters
+    ----------
+    values
+        A map, shape (X, Y, Z), NaN where there is no value.
+    labels
+        Regions on the same grid.
+
+    Examples
+    --------
+    >>> rows = region_statistics(np.array([1.0, 3.0, np.nan]), labels=np.array([2, 2, 2]))
+    >>> rows[0].voxels, rows[0].mean
+    (2, 2.0)
+    """
+    flat, regions = np.asarray(values, dtype=float).ravel(), np.asarray(labels).ravel()
+    inside = regions > 0
+    flat, regions = flat[inside], regions[inside]
+    order = np.argsort(regions, kind="stable")
+    flat, regions = flat[order], regions[order]
+    found, starts = np.unique(regions, return_index=True)
+    rows = []
+    for label, part in zip(found, np.split(flat, starts[1:]), strict=True):
+        valid = part[np.isfinite(part)]
+        if valid.size:
+            low, middle, high = (float(each) for each in np.percentile(valid, (25, 50, 75)))
+            spread = float(valid.std(ddof=1)) if valid.size > 1 else float("nan")
+            mean = float(valid.mean())
+        else:
+            low = middle = high = spread = mean = float("nan")
+        rows.append(
+            RegionStatistics(
+                label=int(label),
+                voxels=int(valid.size),
+                mean=mean,
+                median=middle,
+                standard_deviation=spread,
+                lower_quartile=low,
+                upper_quartile=high,
+            )
+        )
+    return tuple(rows)
+
+
+def as_columns(
+    rows: Mapping[str, tuple[RegionStatistics, ...]], *, regions: Mapping[int, str]
+) -> dict[str, list[object]]:
+    """Return statistics of several maps as columns of one table.
+
+    Parameters
+    ----------
+    rows
+        By map.
+    regions
+        Names by label; the label where there is none.
+    """
+    flat = [(name, row) for name, each in rows.items() for row in each]
+    return {
+        "index": [row.label for _, row in flat],
+        "name": [regions.get(row.label, str(row.label)) for _, row in flat],
+        "map": [name for name, _ in flat],
+        "n": [row.voxels for _, row in flat],
+        "mean": [row.mean for _, row in flat],
+        "median": [row.median for _, row in flat],
+        "sd": [row.standard_deviation for _, row in flat],
+        "iqr": [row.upper_quartile - row.lower_quartile for _, row in flat],
+    }
+
+
+COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "index": {"Description": "Label of the region in the atlas"},
+    "name": {"Description": "Its name"},
+    "map": {"Description": "Map by the end of its file name; statistics are in the unit of that file"},
+    "n": {"Description": "Voxels of the region with a value"},
+    "mean": {"Description": "Mean"},
+    "median": {"Description": "Median"},
+    "sd": {"Description": "Standard deviation over the voxels"},
+    "iqr": {"Description": "Upper minus lower quartile"},
+}
+"""What the columns are."""

@@ -1,0 +1,122 @@
+"""How anatomy and other spaces enter the workflow of a run, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nipype.pipeline import engine as pe
+
+from qmri_bids.workflows.interfaces import MaskBrain
+from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
+from qmri_bids.workflows.space_interfaces import PutInSpaces
+
+
+def mask_node(options: ProcessingOptions, *, entities: Mapping[str, str], name: str = "mask_brain") -> pe.Node:
+    """Return the node that finds the brain: by the anatomy of the session, where there is one that is needed.
+
+    Parameters
+    ----------
+    options
+        With the spaces and anatomies.
+    entities
+        Of the raw run.
+    name
+        Of the node.
+    """
+    anatomy = options.spaces.anatomy_of(entities.get("ses"))
+    if anatomy is None:
+        return pe.Node(MaskBrain(), name=name)
+    from qmri_bids.workflows.anatomy_interfaces import MaskByAnatomy
+
+    return pe.Node(MaskByAnatomy(anatomy=anatomy, use_masks=options.spaces.use_masks), name=name)
+
+
+def tissue_node(
+    workflow: pe.Workflow, *, options: ProcessingOptions, entities: Mapping[str, str], mask: pe.Node
+) -> pe.Node:
+    """Return the node that tells tissues: those of the anatomy where it gives them, else those of a map.
+
+    Parameters
+    ----------
+    workflow
+        Of the run.
+    options
+        With the spaces and anatomies.
+    entities
+        Of the raw run.
+    mask
+        Node of `mask_node`.
+    """
+    if not gives_tissues(options, entities=entities):
+        return pe.Node(ClassifyTissue(), name="classify_tissue")
+    from qmri_bids.workflows.anatomy_interfaces import TissueByAnatomy
+
+    node = pe.Node(TissueByAnatomy(), name="classify_tissue")
+    workflow.connect(mask, "tissue", node, "given")
+    return node
+
+
+def gives_tissues(options: ProcessingOptions, *, entities: Mapping[str, str]) -> bool:
+    """Whether the node that finds the brain gives tissues too (where the registration succeeds)."""
+    anatomy = options.spaces.anatomy_of(entities.get("ses"))
+    return anatomy is not None and options.spaces.use_masks and anatomy.has_tissues
+
+
+def connect_spaces(
+    workflow: pe.Workflow,
+    *,
+    options: ProcessingOptions,
+    entities: Mapping[str, str],
+    mask: pe.Node,
+    estimate: tuple[Any, str],
+    write: pe.Node,
+    describe: pe.Node,
+    bids_dir: Path,
+    output_dir: Path,
+) -> None:
+    """Put what was written into other spaces before it is described.
+
+    Parameters
+    ----------
+    workflow
+        Of the run.
+    options
+        With the spaces and anatomies.
+    entities
+        Of the raw run.
+    mask
+        Node of `mask_node`.
+    estimate
+        Node and output with the maps (npz).
+    write, describe
+        Nodes that write and describe.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+    """
+    anatomy = options.spaces.anatomy_of(entities.get("ses"))
+    node = pe.Node(
+        PutInSpaces(
+            entities=dict(entities),
+            spaces=list(options.spaces.spaces),
+            cache="" if options.spaces.cache is None else str(options.spaces.cache),
+            bids_dir=str(bids_dir),
+            output_dir=str(output_dir),
+        ),
+        name="put_in_spaces",
+    )
+    if options.spaces.atlas is not None:
+        node.inputs.atlas = options.spaces.atlas
+    if anatomy is not None:
+        node.inputs.anatomy = anatomy
+        workflow.connect(mask, "registration", node, "registration")
+    workflow.connect(
+        [
+            (mask, node, [("mask", "mask"), ("magnitude", "magnitude")]),
+            (write, node, [("files", "files")]),
+            (node, describe, [("files", "outputs"), ("additions", "additions")]),
+        ]
+    )
+    workflow.connect(estimate[0], estimate[1], node, "estimate")

@@ -1,0 +1,100 @@
+"""The node that finds the brain by the anatomical image of the session: registered, its masks and tissues brought to the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import File, isdefined, traits
+from numpy.typing import NDArray
+
+from qmri_bids.workflows.interfaces import MaskBrain
+from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
+from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
+
+_SPECS: tuple[Any, Any] = (MaskBrain.input_spec, MaskBrain.output_spec)
+
+
+class _MaskByAnatomyInput(_SPECS[0]):  # type: ignore[misc]
+    anatomy = traits.Any(mandatory=True, desc="Anatomy of the session")
+    use_masks = traits.Bool(True, usedefault=True, desc="whether its masks and tissues replace those of this program")
+
+
+class _MaskByAnatomyOutput(_SPECS[1]):  # type: ignore[misc]
+    registration = File(
+        exists=True, desc="transform from the run to the T1w image and its quality, or why it failed (npz)"
+    )
+    tissue = traits.Either(
+        File(exists=True), None, desc="labels of grey matter, white matter and fluid; None where there are none"
+    )
+
+
+class MaskByAnatomy(MaskBrain):
+    """Register the anatomical image to the run, and take mask and tissues from it where it has them."""
+
+    input_spec = _MaskByAnatomyInput
+    output_spec = _MaskByAnatomyOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.anatomical import bring_anatomy, load_anatomical
+        from qmri_bids.preprocessing.b1 import RegistrationFailed
+
+        inputs, folder = self.inputs, Path(runtime.cwd)
+        anatomy = inputs.anatomy
+        series, affine = load_volume(inputs.cycles)
+        if isdefined(inputs.volumes):
+            series = series[..., list(inputs.volumes)]
+        magnitude = mean_magnitude(series)
+        said: list[str] = list(anatomy.sentences)
+        stored: dict[str, Any] = {"failed": "", "warnings": np.array([], dtype=str)}
+        mask: NDArray[np.bool_] | None = None
+        tissue: NDArray[np.uint8] | None = None
+        try:
+            brought = bring_anatomy(
+                load_anatomical(
+                    anatomy.t1w,
+                    brain_mask=anatomy.brain_mask if inputs.use_masks else None,
+                    dseg=anatomy.dseg if inputs.use_masks else None,
+                    probseg=anatomy.probseg if inputs.use_masks else {},
+                ),
+                magnitude=magnitude,
+                affine=affine,
+            )
+            stored |= brought.registration.stored | {"anatomical": brought.image}
+            stored["warnings"] = np.array(brought.warnings, dtype=str)
+            said += brought.decisions
+            mask, tissue = brought.mask, brought.tissue
+        except (RegistrationFailed, ValueError) as error:
+            stored["failed"] = str(error)
+        if mask is None:
+            runtime = super()._run_interface(runtime)
+            said += self._results["decisions"]
+        else:
+            self._results["mask"] = save_volume(folder / "mask.nii", mask, affine)
+            self._results["magnitude"] = save_volume(folder / "magnitude.nii", magnitude, affine)
+        np.savez(folder / "anatomy_registration.npz", **stored)
+        self._results["registration"] = str(folder / "anatomy_registration.npz")
+        self._results["tissue"] = None if tissue is None else save_volume(folder / "anatomy_tissue.nii", tissue, affine)
+        self._results["decisions"] = said
+        return runtime
+
+
+_TISSUE_INPUT: Any = ClassifyTissue.input_spec
+
+
+class _TissueByAnatomyInput(_TISSUE_INPUT):  # type: ignore[misc]
+    given = traits.Either(File(exists=True), None, desc="labels brought from the anatomy; None where it gave none")
+
+
+class TissueByAnatomy(ClassifyTissue):
+    """Take the tissues of the anatomy, and tell them apart by a map where it gave none."""
+
+    input_spec = _TissueByAnatomyInput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        if not isdefined(self.inputs.given) or self.inputs.given is None:
+            return super()._run_interface(runtime)
+        self._results["tissue"] = self.inputs.given
+        self._results["decisions"] = []
+        return runtime

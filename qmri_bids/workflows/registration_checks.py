@@ -1,0 +1,52 @@
+"""Traffic lights of the registrations of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT
+from qmri_bids.reports.content import Check, Level
+
+RULE = (
+    "Mutual information before and after: it should rise. Mirror: that of the mirror image over that of the scan, far below 1 "
+    "where left and right are right. Look at the contours below."
+)
+
+
+def registration_check(name: str, registration: Mapping[str, Any]) -> Check:
+    """Return the light of a registration.
+
+    Parameters
+    ----------
+    name
+        What was registered.
+    registration
+        Arrays `similarity` (before, after), `overlap` (before, after) and `mirrored`, as `ScanRegistration.stored`.
+    """
+    before, after = (float(each) for each in registration["similarity"])
+    mirrored = float(registration.get("mirrored", np.nan))
+    if not np.isfinite(after):
+        return Check(
+            name=name,
+            value="by the coordinates of the scanner alone",
+            level=Level.CHECK,
+            explanation="Nothing shows whether the head moved between the scans.",
+        )
+    overlap = [float(each) for each in registration.get("overlap", (np.nan, np.nan))]
+    value = f"mutual information {before:.2f} → {after:.2f}"
+    if np.isfinite(overlap[1]):
+        value += f", overlap of the heads {overlap[0]:.2f} → {overlap[1]:.2f}"
+    if np.isfinite(mirrored):
+        value += f", mirror {mirrored:.2f}"
+    good = after >= before and not mirrored > MIRROR_DOUBT
+    return Check(name=name, value=value, level=Level.GOOD if good else Level.CHECK, explanation=RULE)
+
+
+def registration_checks(registrations: Mapping[str, Mapping[str, Any]], *, names: Mapping[str, str]) -> Iterator[Check]:
+    """Return the light of every registration of a run; `names` says what was registered, by key."""
+    for key, registration in registrations.items():
+        if "similarity" in registration:
+            yield registration_check(f"Registration of {names[key]}", registration)
