@@ -161,6 +161,10 @@ CONFOUND_DESCRIPTIONS: dict[str, dict[str, str]] = {
         "Description": "Offset of the saturation from water, positive downfield; n/a without",
         "Units": "ppm",
     },
+    "censored": {
+        "Description": "1 where the volume was left out of the estimation, because its framewise displacement exceeds the "
+        "threshold asked for, else 0"
+    },
     "registered": {
         "Description": "1 where the volume was registered by itself, 0 where its motion is that of its neighbours"
     },

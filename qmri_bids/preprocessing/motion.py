@@ -2,8 +2,9 @@
 
 Banding moves with the RF phase increment: the cycles differ in contrast although nothing moved. Each
 magnitude is first registered to the middle cycle by mutual information (ANTs, coarse grid, safe against large
-motion), then all are aligned jointly on their edges (`groupwise`). The complex data are interpolated once, as
-real and imaginary parts.
+motion), then all are aligned jointly on their edges (`groupwise`), then on what the signal model predicts
+(`predicted_alignment`), where phase and enough evenly spaced cycles allow. The complex data are interpolated once,
+as real and imaginary parts.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, voxel_sizes
 from qmri_bids.preprocessing.groupwise import align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
+from qmri_bids.preprocessing.predicted_alignment import FEWEST_CYCLES, align_to_prediction
 from qmri_bids.preprocessing.resampling import common_coverage, resample
 
 HEAD_RADIUS = 0.05
@@ -30,6 +33,11 @@ _RIM = 12.0
 """Air around the head whose edge takes part in the joint alignment [mm]."""
 _CAPTURE_RANGE = 3.0
 """A joint alignment that moves a cycle further than this from the first registration [mm] is not believed."""
+_DEPTH = 12.0
+"""The signal model is compared this far inside the head [mm]: fat, skin and the sinuses lie outside."""
+_FEWEST_VOXELS = 2000
+_PREDICTED_RANGE = 1.5
+"""An alignment on the signal model that moves a cycle further than this from the edges [mm] is not believed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +77,11 @@ class MotionEstimate:
 
 
 def correct_motion(
-    cycles: NDArray[np.complexfloating], *, affine: NDArray[np.floating], processes: int = 1
+    cycles: NDArray[np.complexfloating],
+    *,
+    affine: NDArray[np.floating],
+    protocol: BssfpProtocol | None = None,
+    processes: int = 1,
 ) -> MotionEstimate:
     """Align all phase cycles to the middle one.
 
@@ -79,6 +91,8 @@ def correct_motion(
         Complex, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
+    protocol
+        The acquisition, by which the signal model predicts the cycles; without it they are aligned on edges alone.
     processes
         Number of worker processes; the result does not depend on it.
 
@@ -105,6 +119,15 @@ def correct_motion(
         transforms, sentence = _refine(
             magnitude, affine=affine, start=start, reference=reference, head=head, threads=processes
         )
+        transforms, predicted = _predict(
+            cycles,
+            affine=affine,
+            start=transforms,
+            reference=reference,
+            head=head,
+            protocol=protocol,
+            threads=processes,
+        )
         aligned = _resample_cycles(cycles, affine=affine, transforms=transforms, pool=pool)
     centre = centre_of_mass(magnitude[..., reference], affine=affine)
     parameters = motion_parameters(transforms, centre=centre)
@@ -121,6 +144,7 @@ def correct_motion(
         decisions=(
             f"Magnitudes were registered rigidly to cycle {reference + 1} of {number} (mutual information).",
             sentence,
+            predicted,
             f"Largest framewise displacement {1e3 * displacement.max():.2f} mm.",
         ),
     )
@@ -214,9 +238,7 @@ def _refine(
         samples=binary_dilation(head[box], iterations=rim),
         threads=threads,
     )
-    corners = np.argwhere(head)[:: max(1, int(head.sum()) // 1000)]
-    points = np.column_stack([corners, np.ones(len(corners))]) @ np.asarray(affine).T
-    change = np.linalg.norm(np.einsum("nij,pj->npi", transforms - start, points)[..., :3], axis=2).mean(axis=1)
+    change = _distance(transforms, start, head=head, affine=affine)
     if not change.max() <= _CAPTURE_RANGE:
         return start, (
             f"The joint alignment of all cycles moved cycle {int(change.argmax()) + 1} by "
@@ -225,6 +247,65 @@ def _refine(
     return transforms, (
         f"All cycles were then aligned jointly on their edges, which moved the head by {change.max():.2f} mm or less."
     )
+
+
+def _predict(
+    cycles: NDArray[np.complexfloating],
+    *,
+    affine: NDArray[np.floating],
+    start: NDArray[np.float64],
+    reference: int,
+    head: NDArray[np.bool_],
+    protocol: BssfpProtocol | None,
+    threads: int,
+) -> tuple[NDArray[np.float64], str]:
+    """Return the transforms aligned on the signal model, or `start` where that cannot be or is not believable, and a sentence."""
+    from scipy.ndimage import distance_transform_edt
+
+    number = cycles.shape[3]
+    box = bounding_box(head, margin=4)
+    inside = distance_transform_edt(np.pad(head[box], 1), sampling=voxel_sizes(affine))[1:-1, 1:-1, 1:-1] > _DEPTH
+    reason = None
+    if protocol is None:
+        reason = "no protocol was given"
+    elif number < FEWEST_CYCLES:
+        reason = f"{number} cycles leave too little to compare (at least {FEWEST_CYCLES} needed)"
+    elif not protocol.is_evenly_spaced:
+        reason = "the phase increments are not evenly spaced"
+    elif not np.any(np.imag(cycles)):
+        reason = "there is no phase"
+    elif np.count_nonzero(inside) < _FEWEST_VOXELS:
+        reason = f"the inside of the head is {np.count_nonzero(inside)} voxels (at least {_FEWEST_VOXELS} needed)"
+    if reason is not None or protocol is None:
+        return start, f"The signal model did not take part in the alignment: {reason}. The motion is that of the edges."
+    found = align_to_prediction(
+        cycles[box],
+        affine=np.asarray(affine, dtype=float) @ _shift([part.start for part in box]),
+        start=start,
+        reference=reference,
+        samples=inside,
+        protocol=protocol,
+        threads=threads,
+    )
+    change = _distance(found.transforms, start, head=head, affine=affine)
+    if not change.max() <= _PREDICTED_RANGE:
+        return start, (
+            f"The alignment on the signal model moved cycle {int(change.argmax()) + 1} by {change.max():.1f} mm and was discarded: "
+            "the motion is that of the edges."
+        )
+    return found.transforms, (
+        f"All cycles were then aligned jointly on what the signal model predicts from them, which moved the head by "
+        f"{change.max():.2f} mm or less and took the residual of the model from {found.residual[0]:.3g} to {found.residual[1]:.3g}."
+    )
+
+
+def _distance(
+    first: NDArray[np.float64], second: NDArray[np.float64], *, head: NDArray[np.bool_], affine: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return the mean distance [mm] over the head between where two sets of transforms put it, shape (N,)."""
+    corners = np.argwhere(head)[:: max(1, int(head.sum()) // 1000)]
+    points = np.column_stack([corners, np.ones(len(corners))]) @ np.asarray(affine).T
+    return np.linalg.norm(np.einsum("nij,pj->npi", first - second, points)[..., :3], axis=2).mean(axis=1)
 
 
 def _shift(start: Sequence[int]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from qmri_bids.reports.styles import TISSUE_COLORS
 from qmri_bids.units import radians_to_degrees
 
 _MILLIMETRES = 1e3
+_CENSORED = "#c0392b"
 _degrees: Callable[[Any], Any] = radians_to_degrees
 
 
@@ -25,6 +26,7 @@ def motion_figure(
     framewise_displacement: NDArray[np.floating],
     *,
     reference: int | None = None,
+    censored: NDArray[np.bool_] | None = None,
     noun: str = "cycle",
     key: str = "motion",
     title: str | None = None,
@@ -39,6 +41,8 @@ def motion_figure(
         Displacement from image to image [m], shape (N,); NaN where it has none (the first image).
     reference
         Index of the reference image, marked where given; None where it is not one of them.
+    censored
+        Images that were left out of the estimation, marked where given, shape (N,).
     noun
         What one image of the series is called.
     key, title
@@ -76,7 +80,9 @@ def motion_figure(
         axes.axhline(0.0, color="#999999", linewidth=0.6, zorder=0)
         widen(axes, values, least=0.1)
         axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False, fontsize=9, handlelength=1.4)
-    bottom.bar(numbers, np.nan_to_num(displacement), color="#5b6f7d", width=0.6)
+    out = np.zeros(len(numbers), dtype=bool) if censored is None else np.asarray(censored, dtype=bool)
+    colors = [_CENSORED if each else "#5b6f7d" for each in out]
+    bottom.bar(numbers, np.nan_to_num(displacement), color=colors, width=0.6)
     finite = displacement[np.isfinite(displacement)]
     bottom.set_ylim(0.0, 1.15 * max(float(finite.max(initial=0.0)), 0.1))
     top.set_ylabel("translation [mm]", fontsize=9)
@@ -88,6 +94,8 @@ def motion_figure(
     bottom.set_xticks(numbers[::step])
     for axes in (top, middle, bottom):
         plain(axes)
+        for number in numbers[out]:
+            axes.axvspan(number - 0.5, number + 0.5, color=_CENSORED, alpha=0.12, zorder=-1, linewidth=0)
         if reference is not None:
             axes.axvspan(reference + 0.5, reference + 1.5, color="#f0e442", alpha=0.35, zorder=-1, linewidth=0)
     canvas.align_ylabels([top, middle, bottom])
@@ -109,7 +117,8 @@ def motion_figure(
         title=title or f"Head motion between the {noun}s",
         caption=f"Rigid motion of every {noun} relative to the reference{' (shaded)' if reference is not None else ''}, as "
         "estimated and corrected: translations along and rotations about x (right), y (anterior) and z (superior), and the "
-        f"displacement from the {noun} before. Largest displacement: {largest}.",
+        f"displacement from the {noun} before. Largest displacement: {largest}."
+        + (f" Left out of the estimation (red): {', '.join(str(each) for each in numbers[out])}." if out.any() else ""),
         image=encode_png(canvas),
         section=Section.MOTION,
         alternative=f"Curves of translation, rotation and displacement over the {noun}s",

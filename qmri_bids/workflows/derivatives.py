@@ -80,6 +80,8 @@ def write_derivatives(
         add(output, results.estimate.values[name], **estimated)
         if name in results.estimate.stdev:
             add(f"{output}_std", results.estimate.stdev[name], **estimated)
+    if results.unwrapped is not None:
+        add("fieldmap_unwrapped", results.unwrapped, **estimated)
     if posterior is not None:
         for name, values in results.posterior.items():
             of, _, stdev = name.partition("_")
@@ -96,12 +98,14 @@ def write_derivatives(
         registration = results.b1_registration
         add_b1(add, results.b1, run=run.b1, registration=registration, mask=results.mask, sources=of_b1, protocol=None)
     if results.motion is not None:
+        # Of all cycles, those that were left out of the estimation too.
+        increments = results.motion.get("rf_phase_increment", run.protocol.rf_phase_increment)
         written += write_motion(
             results.motion,
             entities=run.entities,
             transforms="cycle_transforms",
             reference_key="ReferenceCycle",
-            columns={"rf_phase_increment": [radians_to_degrees(each) for each in run.protocol.rf_phase_increment]},
+            columns={"rf_phase_increment": [radians_to_degrees(float(each)) for each in increments]},
             sources=sources,
             output_dir=output_dir,
         )

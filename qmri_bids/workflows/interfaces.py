@@ -63,66 +63,6 @@ class LoadCycles(SimpleInterface):
         return runtime
 
 
-class _CorrectMotionInput(BaseInterfaceInputSpec):
-    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D")
-    processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
-
-
-class _CorrectMotionOutput(_CyclesOutput):
-    motion = File(exists=True, desc="transforms, parameters and framewise displacement (npz)")
-
-
-class CorrectMotion(SimpleInterface):
-    """Align the cycles rigidly to the middle one."""
-
-    input_spec = _CorrectMotionInput
-    output_spec = _CorrectMotionOutput
-
-    def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.motion import correct_motion
-
-        cycles, affine = load_volume(self.inputs.cycles)
-        result = correct_motion(cycles, affine=affine, processes=self.inputs.processes)
-        folder = Path(runtime.cwd)
-        np.savez(
-            folder / "motion.npz",
-            transforms=result.transforms,
-            parameters=result.parameters,
-            centre=result.centre,
-            framewise_displacement=result.framewise_displacement,
-            coverage=result.coverage,
-            reference=result.reference,
-        )
-        self._results["motion"] = str(folder / "motion.npz")
-        self._results["cycles"] = save_volume(folder / "cycles.nii", result.cycles, affine)
-        self._results["decisions"] = list(result.decisions)
-        return runtime
-
-
-class _RemoveGibbsInput(BaseInterfaceInputSpec):
-    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D")
-    protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
-    method = traits.Str(mandatory=True, desc="key of the table of methods")
-    processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
-
-
-class RemoveGibbs(SimpleInterface):
-    """Remove Gibbs ringing."""
-
-    input_spec = _RemoveGibbsInput
-    output_spec = _CyclesOutput
-
-    def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.ringing import GIBBS_METHODS
-
-        cycles, affine = load_volume(self.inputs.cycles)
-        remove = GIBBS_METHODS[self.inputs.method]
-        result = remove(cycles, self.inputs.protocol.rf_phase_increment, self.inputs.processes)
-        self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", result.volumes, affine)
-        self._results["decisions"] = list(result.decisions)
-        return runtime
-
-
 class _MaskBrainInput(BaseInterfaceInputSpec):
     cycles = File(exists=True, mandatory=True, desc="phase cycles or magnitudes, 4D, aligned")
     volumes = traits.List(traits.Int, desc="which of them are averaged; all by default")

@@ -27,7 +27,8 @@ def write_motion(
     Parameters
     ----------
     motion
-        Arrays `transforms`, `parameters`, `framewise_displacement` and `reference`.
+        Arrays `transforms`, `parameters`, `framewise_displacement` and `reference`, and `censored` where volumes may be left
+        out.
     entities
         Entities of the raw run.
     transforms
@@ -53,5 +54,7 @@ def write_motion(
     for index, axis in enumerate("xyz"):
         table[f"rot_{axis}"] = [float(each) for each in parameters[:, 3 + index]]
     table["framewise_displacement"] = [metres_to_millimetres(each) for each in motion["framewise_displacement"]]
+    if "censored" in motion:
+        table["censored"] = [int(each) for each in motion["censored"]]
     confounds = output_path(output_dir, entities=entities, output="confounds")
     return [path, write_table(confounds, table, descriptions=CONFOUND_DESCRIPTIONS)]

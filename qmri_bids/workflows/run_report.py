@@ -99,14 +99,18 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
 
 def _figures(results: RunResults, *, run: PcBssfpRun, posterior: str | None) -> tuple[Figure, ...]:
     affine, mask, estimate, protocol = results.affine, results.mask, results.estimate, run.protocol
-    reference = None if results.motion is None else int(results.motion["reference"])
+    reference = shown = None if results.motion is None else int(results.motion["reference"])
+    censored = None if results.motion is None else results.motion.get("censored")
+    if censored is not None and reference is not None:
+        # Of the cycles that are left, the one that is the reference, if it is one of them.
+        shown = None if censored[reference] else int(np.count_nonzero(~censored[:reference]))
     figures: list[Figure | None] = [
         cycles_figure(
             np.abs(results.cycles),
             increments=protocol.rf_phase_increment,
             affine=affine,
             mask=mask,
-            reference=reference,
+            reference=shown,
         ),
         mask_figure(results.magnitude, mask=mask, affine=affine),
     ]
@@ -116,7 +120,12 @@ def _figures(results: RunResults, *, run: PcBssfpRun, posterior: str | None) -> 
     )
     if results.motion is not None:
         figures.append(
-            motion_figure(results.motion["parameters"], results.motion["framewise_displacement"], reference=reference)
+            motion_figure(
+                results.motion["parameters"],
+                results.motion["framewise_displacement"],
+                reference=reference,
+                censored=censored,
+            )
         )
     if results.b1 is not None:
         figures.append(map_figure(results.b1, affine=affine, mask=mask, name="B1"))
