@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from preprocessing_b1 import b1
 from rows import Row, run_parts
 
-PARTS: dict[str, Callable[[], list[Row]]] = {}
+PARTS: dict[str, Callable[[], list[Row]]] = {
+    "b1": b1,
+}
 
 
 if __name__ == "__main__":

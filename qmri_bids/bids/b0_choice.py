@@ -137,6 +137,7 @@ def _fieldmap(run: CestRun, session: _Session) -> _Offer:
     source = B0Source(
         method="fieldmap",
         fieldmap=choice.fieldmap.path,
+        scan=choice.fieldmap,
         magnitude=choice.fieldmap.magnitude,
         sentence=f"The shift of water comes from the field map {choice.fieldmap.path.name}: {choice.reason}",
     )
@@ -159,6 +160,6 @@ _WAYS: Mapping[B0Method, Callable[[CestRun, _Session], _Offer]] = {
 _EXPECTED: Mapping[B0Method, str] = {
     "wasabi": "a WASABI run of the session",
     "wassr": "a WASSR run of the session or wassr volumes in the run",
-    "fieldmap": "a field map of the session (fmap/*_fieldmap.nii.gz, Units Hz)",
+    "fieldmap": "a field map of the session (fmap/*_fieldmap in Hz or rad/s, *_phasediff, or *_phase1 and *_phase2)",
     "spectrum": "the spectrum itself",
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.plan import B1Run
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.bids.saturation_plan import CestRun
@@ -35,6 +36,8 @@ class KnownSource:
         Image on the grid of the files by which they are registered; None: they are placed by the coordinates of the scanner.
     b1_run
         The B1 scan; None unless the method is `b1`.
+    fieldmap
+        How off-resonance follows from a field map; None unless the method is `fieldmap`.
     values
         Numbers in SI units (T1 and T2 in s, B1 as a ratio, off-resonance in Hz) by name; empty unless the method is `fixed`.
     sentence
@@ -48,6 +51,7 @@ class KnownSource:
     stdev_files: Mapping[str, Path] = field(default_factory=dict)
     image: Path | None = None
     b1_run: B1Run | None = None
+    fieldmap: Fieldmap | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     sentence: str
 

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from qmri_bids.bids import fieldmap_phase
+from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.findings import Findings
 from qmri_bids.bids.images import check_image, check_same_grid
 from qmri_bids.bids.refusal import RefusedError, refuse
 from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, read_sidecar, texts
 
 SUFFIX = "fieldmap"
-HERTZ = ("hz", "hertz")
+SUFFIXES = (SUFFIX, *fieldmap_phase.SUFFIXES)
+UNITS = {"hz": 1.0, "hertz": 1.0, "rad/s": 1.0 / (2.0 * math.pi), "radian/s": 1.0 / (2.0 * math.pi)}
+"""Hz per unit of a field map."""
 MAGNITUDES = ("magnitude", "magnitude1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fieldmap:
-    """A field map in Hz.
-
-    Parameters
-    ----------
-    path, magnitude
-        The map and the magnitude image on its grid, None without one.
-    intended_for, identifiers
-        IntendedFor and B0FieldIdentifier of the sidecar.
-    warnings
-        Doubts, as sentences.
-    """
-
-    path: Path
-    magnitude: Path | None = None
-    intended_for: tuple[str, ...] = ()
-    identifiers: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +43,7 @@ class SessionFieldmaps:
     Parameters
     ----------
     paths
-        Files with the suffix `fieldmap`.
+        Files with the suffixes of `SUFFIXES`.
     findings
         Takes notes on maps that cannot be used.
     """
@@ -83,7 +67,16 @@ class SessionFieldmaps:
         """
         maps = self._read(session)
         if not maps:
-            return FieldmapChoice(fieldmap=None, reason="the session has no field map in Hz that can be used")
+            return FieldmapChoice(fieldmap=None, reason="the session has no field map that can be used")
+        # A map in Hz comes before one that must be unwrapped.
+        kinds = (
+            [each for each in maps if each.echo_times is None],
+            [each for each in maps if each.echo_times is not None],
+        )
+        choices = [self._choose(kind, image=image, sidecar=sidecar) for kind in kinds if kind]
+        return next((choice for choice in choices if choice.fieldmap is not None), choices[0])
+
+    def _choose(self, maps: Sequence[Fieldmap], *, image: Path, sidecar: Sidecar) -> FieldmapChoice:
         root = self._findings.root
         wanted = set(texts(sidecar, "B0FieldSource"))
         named = [each for each in maps if is_intended(each.intended_for, [image], root)]
@@ -110,7 +103,8 @@ class SessionFieldmaps:
                 if parse_name(path).entities.get("ses") != session:
                     continue
                 try:
-                    found.append(read_fieldmap(path, root=self._findings.root))
+                    read = read_fieldmap if parse_name(path).suffix == SUFFIX else fieldmap_phase.read_phase_map
+                    found.append(read(path, root=self._findings.root))
                 except RefusedError as error:
                     self._findings.notes.append(str(error))
             self._by_session[session] = found
@@ -123,14 +117,14 @@ def read_fieldmap(path: Path, *, root: Path) -> Fieldmap:
     Parameters
     ----------
     path
-        `fmap/*_fieldmap.nii[.gz]` with Units Hz.
+        `fmap/*_fieldmap.nii[.gz]` with Units Hz or rad/s.
     root
         The dataset.
 
     Raises
     ------
     RefusedError
-        If the map is unreadable, not 3D, or not in Hz.
+        If the map is unreadable, not 3D, or in other units.
     """
     info = check_image(path, root=root)
     sidecar = read_sidecar(path, root=root)
@@ -144,15 +138,18 @@ def read_fieldmap(path: Path, *, root: Path) -> Fieldmap:
             advice="Convert the field map again, or leave it out.",
         )
     units = sidecar.values.get("Units")
-    if not isinstance(units, str) or units.strip().lower() not in HERTZ:
+    hertz = UNITS.get(units.strip().lower()) if isinstance(units, str) else None
+    if hertz is None:
         raise refuse(
             file=sidecar.origin("Units"),
             key="Units",
-            expected="Hz",
+            expected="Hz or rad/s",
             found="nothing" if units is None else repr(units),
             advice="A field map in other units is not used: convert it, or correct Units.",
         )
     warnings: list[str] = []
+    if hertz != 1.0:
+        warnings.append(f"{info.name} is in {units} and was divided by 2π.")
     magnitude = None
     name = parse_name(path)
     stem = path.name.removesuffix(f"{name.suffix}{name.extension}")
@@ -171,6 +168,7 @@ def read_fieldmap(path: Path, *, root: Path) -> Fieldmap:
     return Fieldmap(
         path=path,
         magnitude=magnitude,
+        hertz=hertz,
         intended_for=texts(sidecar, "IntendedFor"),
         identifiers=texts(sidecar, "B0FieldIdentifier"),
         warnings=tuple(warnings),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from qmri_bids.bids.b0_choice import with_b0
 from qmri_bids.bids.b1 import SUFFIXES as B1_SUFFIXES
-from qmri_bids.bids.fieldmaps import SUFFIX as FIELDMAP_SUFFIX
+from qmri_bids.bids.fieldmaps import SUFFIXES as FIELDMAP_SUFFIXES
 from qmri_bids.bids.fieldmaps import SessionFieldmaps
 from qmri_bids.bids.find_cest import SUFFIXES as CEST_SUFFIXES
 from qmri_bids.bids.find_cest import find_cest, samples_offsets
@@ -92,7 +92,7 @@ def find_runs(
     files = SessionFiles(
         root=root,
         b1=tuple(query("b1", B1_SUFFIXES, datatype="fmap")),
-        fieldmaps=tuple(query("fieldmap", (FIELDMAP_SUFFIX,), datatype="fmap")),
+        fieldmaps=tuple(query("fieldmap", FIELDMAP_SUFFIXES, datatype="fmap")),
     )
     fieldmaps = SessionFieldmaps(files.fieldmaps, findings=findings)
     cest_paths = {path for path in wanted("cest", CEST_SUFFIXES) if path.parent.name in CEST_FOLDERS}

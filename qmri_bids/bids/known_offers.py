@@ -161,6 +161,7 @@ def from_fieldmap(name: str, request: Request) -> Offer:
                 method="fieldmap",
                 files={name: choice.fieldmap.path},
                 image=choice.fieldmap.magnitude,
+                fieldmap=choice.fieldmap,
                 sentence=f"the field map {choice.fieldmap.path.name}: {choice.reason}",
             )
             return Offer(source=source, warnings=choice.fieldmap.warnings, scan=("fieldmap", choice.fieldmap.path))

@@ -27,6 +27,9 @@ POSTERIOR = "posterior"
 KNOWN = "known"
 """Begin of `desc` of maps that another scan gave: what a run used, not what it measured."""
 
+UNWRAPPED = "unwrapped"
+"""`desc` of a field of pc-bSSFP that was made continuous."""
+
 PREPROC = "preproc"
 
 SEVERAL_OF_ONE_SCAN = ("part", "echo", "flip", "inv", "mt", "desc")
@@ -119,8 +122,11 @@ def find_map(
 
 def _choose(paths: Sequence[Path], *, like: Sequence[Path], place: Path) -> Path | None:
     usable = [path for path in paths if not _is_left_out(path)]
-    plain = [path for path in usable if "desc" not in parse_name(path).entities]
-    for group in (plain, [path for path in usable if path not in plain]):
+    plain = [path for path in usable if _description(path) in ("", UNWRAPPED)]
+    # A field that was made continuous stands in for the one of its scan that was not: across a wrap nothing can be interpolated.
+    whole = [path for path in plain if _description(path) == UNWRAPPED]
+    plain = [path for path in plain if path in whole or not any(_of_one_scan(path, other) for other in whole)]
+    for group in (plain, [path for path in usable if _description(path) not in ("", UNWRAPPED)]):
         same = [[path for path in group if _of_one_scan(path, other)] for other in like]
         meant = next((own for own in same if len(own) == 1), group)
         if len(meant) > 1:
@@ -135,6 +141,10 @@ def _choose(paths: Sequence[Path], *, like: Sequence[Path], place: Path) -> Path
         if meant:
             return meant[0]
     return None
+
+
+def _description(path: Path) -> str:
+    return parse_name(path).entities.get("desc", "")
 
 
 def _is_left_out(path: Path) -> bool:
@@ -157,6 +167,7 @@ def _stdevs(path: Path) -> list[Path]:
     name = parse_name(path)
     description = name.entities.get("desc", "")
     stem = path.name.removesuffix(f"_{name.suffix}{name.extension}").removesuffix(f"_desc-{description}")
+    description = "" if description == UNWRAPPED else description
     named = [f"{stem}_desc-{description}{stdev}_{name.suffix}{end}" for stdev in STDEV for end in EXTENSIONS]
     return [candidate for each in named if (candidate := path.with_name(each)).is_file()]
 
@@ -239,7 +250,14 @@ def _relative(info: ImageInfo, place: Path) -> tuple[str, ...]:
 
 def _hertz(info: ImageInfo, place: Path) -> tuple[str, ...]:
     """Check that a map is one in Hz."""
-    read_fieldmap(info.path, root=place)
+    if read_fieldmap(info.path, root=place).hertz != 1.0:
+        raise refuse(
+            file=info.name,
+            key="Units",
+            expected="Hz",
+            found="rad/s",
+            advice="Write the map in Hz, or leave it out.",
+        )
     return ()
 
 

@@ -86,7 +86,7 @@ class SessionFiles:
     root
         The dataset.
     b1, fieldmaps
-        Images of B1 scans and field maps in Hz.
+        Images of B1 scans and field maps.
     """
 
     root: Path = Path()

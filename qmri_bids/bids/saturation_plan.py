@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.plan import B1Run
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.estimation.mt_maps import SpoiledProtocol
@@ -37,7 +38,9 @@ class B0Source:
     run
         Label of the WASABI or WASSR run (`CestRun.label`); None for volumes of the run itself, a field map or the spectrum.
     fieldmap, magnitude
-        Field map [Hz] and its magnitude image, None where there is none.
+        Field map and its magnitude image, None where there is none.
+    scan
+        How off-resonance follows from the field map; None: it is in Hz.
     sentence
         Why this one, for the log and the report.
     """
@@ -45,6 +48,7 @@ class B0Source:
     method: B0Method
     run: str | None = None
     fieldmap: Path | None = None
+    scan: Fieldmap | None = None
     magnitude: Path | None = None
     sentence: str
 

@@ -223,6 +223,8 @@ def _sources(source: KnownSource, name: str, *, bids_dir: Path, output_dir: Path
     paths = [files[name] for files in (source.files, source.stdev_files) if name in files]
     if source.image is not None:
         paths.append(source.image)
+    if source.fieldmap is not None and source.fieldmap.second is not None:
+        paths.append(source.fieldmap.second)
     if source.b1_run is not None:
         paths += source.b1_run.paths
     return _uris(paths, bids_dir=bids_dir, output_dir=output_dir)

@@ -33,6 +33,8 @@ class RunFiles:
         Values, stdev, residual and status (npz).
     motion
         Result of the motion correction (npz).
+    unwrapped
+        Continuous off-resonance (npz).
     b1, b1_registration
         B1 on this grid, and how it came there (npz).
     """
@@ -43,6 +45,7 @@ class RunFiles:
     estimate: Path
     motion: Path | None = None
     b1: Path | None = None
+    unwrapped: Path | None = None
     b1_registration: Path | None = None
 
 
@@ -96,6 +99,15 @@ class RunResults:
             return None
         with np.load(self.files.motion) as stored:
             return {key: stored[key] for key in stored.files}
+
+    @cached_property
+    def unwrapped(self) -> NDArray[np.float32] | None:
+        """Continuous off-resonance [Hz], None if it was not unwrapped."""
+        if self.files.unwrapped is None:
+            return None
+        with np.load(self.files.unwrapped) as stored:
+            field: NDArray[np.float32] = stored["off_resonance"]
+            return field
 
     @cached_property
     def b1(self) -> NDArray[np.float32] | None:

@@ -224,7 +224,7 @@ def _other_sources(run: SaturationRun, *, bids_dir: Path) -> list[str]:
     if isinstance(run, MtsRun) and run.b1 is not None and run.b1.run is None:
         paths += run.b1.paths
     if isinstance(run, CestRun) and run.b0 is not None:
-        paths += [run.b0.fieldmap, run.b0.magnitude]
+        paths += [run.b0.fieldmap, run.b0.magnitude] if run.b0.scan is None else run.b0.scan.paths
     return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in paths if path is not None]
 
 

@@ -456,7 +456,7 @@ def test_sources_of_b0_from_the_best_to_the_spectrum(empty: Any) -> None:
     assert run.b0.method == "spectrum"
     assert run.b0.sentence == (
         "The shift of water is read from the dip of the spectrum itself: the session has no WASABI run; there is no WASSR run and "
-        "no wassr volume in the run; the session has no field map in Hz that can be used."
+        "no wassr volume in the run; the session has no field map that can be used."
     )
 
 
@@ -526,8 +526,8 @@ def test_field_map_of_the_run_among_several(empty: Any) -> None:
     ("content", "reason", "note"),
     [
         ({"IntendedFor": "func/sub-01_task-rest_bold.nii.gz"}, "intended for other files", ""),
-        ({"Units": "rad/s"}, "no field map in Hz", "Units: expected Hz, found 'rad/s'"),
-        ({"Units": None}, "no field map in Hz", "Units: expected Hz, found nothing"),
+        ({"Units": "ppm"}, "no field map that can be used", "Units: expected Hz or rad/s, found 'ppm'"),
+        ({"Units": None}, "no field map that can be used", "Units: expected Hz or rad/s, found nothing"),
     ],
 )
 def test_field_maps_that_are_not_taken(empty: Any, content: dict[str, Any], reason: str, note: str) -> None:

@@ -533,7 +533,22 @@ def test_stated_units_and_shapes_are_checked(empty: Any, tmp_path: Path) -> None
     shutil.rmtree(tmp_path / "sub-01")
     write_map(empty, tmp_path, "fieldmap", 7.0, folder="fmap")
     text = refused(empty, no_b1=True, cest_t1=1.0, cest_t2=0.1, derivatives={"other": tmp_path})
-    assert "Units: expected Hz, found nothing" in text
+    assert "Units: expected Hz or rad/s, found nothing" in text
+    sidecar = tmp_path / "sub-01" / "fmap" / "sub-01_fieldmap.json"
+    empty.json(sidecar, {"Units": "rad/s"})
+    text = refused(empty, no_b1=True, cest_t1=1.0, cest_t2=0.1, derivatives={"other": tmp_path})
+    assert "Units: expected Hz, found rad/s" in text
+
+
+def test_the_unwrapped_field_of_a_scan_stands_in_for_the_wrapped_one(empty: Any, tmp_path: Path) -> None:
+    both_stages(empty)
+    for name in ("desc-unwrapped_fieldmap", "fieldmap", "desc-std_fieldmap"):
+        write_map(empty, tmp_path, name, 12.0, folder="fmap")
+        empty.json(tmp_path / "sub-01" / "fmap" / f"sub-01_{name}.json", {"Units": "Hz"})
+    run = only_run(empty, no_b1=True, cest_t1=1.0, cest_t2=0.1, derivatives={"other": tmp_path})
+    source = source_of(run, "off_resonance")
+    assert source.files["off_resonance"].name == "sub-01_desc-unwrapped_fieldmap.nii.gz"
+    assert source.stdev_files["off_resonance"].name == "sub-01_desc-std_fieldmap.nii.gz"
 
 
 def test_without_t1_and_t2_the_four_ways_are_named(empty: Any) -> None:
