@@ -27,8 +27,8 @@ from qmri_bids.workflows.volumes import load_volume
 LABELS = ("mask", "dseg")
 """Suffixes of labels and codes, which are never averaged."""
 
-LEFT_OUT = ("VFA", "cest")
-"""Suffixes of series, which are not put into other spaces."""
+LEFT_OUT = ("VFA", "cest", "magnitude")
+"""Suffixes of series, and of the image that goes with a field map, which are not put into other spaces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -379,7 +379,7 @@ def write_atlas(
     rows = {}
     for path in images_of(files):
         name = parse_name(path)
-        if name.suffix not in LABELS and name.suffix != "magnitude":
+        if name.suffix not in LABELS:
             desc = name.entities.get("desc")
             values = _volume(path)[0]
             rows[f"desc-{desc}_{name.suffix}" if desc else name.suffix] = region_statistics(values, labels=labels)

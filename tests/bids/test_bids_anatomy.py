@@ -1,0 +1,178 @@
+"""Anatomies: what is found, what is said to be missing, what is refused."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from qmri_bids.bids.anatomy import find_anatomy, pipeline_of
+from qmri_bids.bids.layout import BidsInputError
+from qmri_bids.bids.refusal import RefusedError
+from qmri_bids.bids.spaces import Atlas, SpaceOptions, available_spaces, check_spaces, read_atlas
+
+SHAPE = (4, 5, 6)
+FILES = (
+    "desc-preproc_T1w.nii.gz",
+    "desc-brain_mask.nii.gz",
+    "dseg.nii.gz",
+    "label-GM_probseg.nii.gz",
+    "label-WM_probseg.nii.gz",
+    "label-CSF_probseg.nii.gz",
+    "space-MNI152NLin2009cAsym_res-2_desc-preproc_T1w.nii.gz",
+    "from-T1w_to-MNI152NLin2009cAsym_mode-image_xfm.h5",
+    "from-MNI152NLin2009cAsym_to-T1w_mode-image_xfm.h5",
+    "from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5",
+    "from-T1w_to-fsnative_mode-image_xfm.txt",
+)
+
+
+def put(folder, prefix, names, shape=SHAPE):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        path = folder / f"{prefix}_{name}"
+        if name.endswith(".nii.gz"):
+            nib.save(nib.Nifti1Image(np.ones(shape, dtype=np.float32), np.eye(4)), path)
+        else:
+            path.write_text("a transform")
+
+
+@pytest.fixture
+def fmriprep(tmp_path):
+    root = tmp_path / "fmriprep"
+    put(root / "sub-01" / "anat", "sub-01", FILES)
+    description = {"GeneratedBy": [{"Name": "fMRIPrep", "Version": "24.1.1"}]}
+    (root / "dataset_description.json").write_text(json.dumps(description))
+    return root
+
+
+@pytest.fixture
+def raw(tmp_path):
+    root = tmp_path / "raw"
+    root.mkdir()
+    return root
+
+
+def find(raw, *, session=None, **derivatives):
+    return find_anatomy(bids_dir=raw, subject="01", session=session, derivatives=derivatives)
+
+
+def test_all_that_fmriprep_leaves_is_found(raw, fmriprep):
+    put(raw / "sub-01" / "anat", "sub-01", ["T1w.nii.gz"])
+    anatomy, missing = find(raw, other=raw, any=fmriprep)
+    assert missing == ()
+    assert anatomy.source == "derivatives"
+    assert anatomy.pipeline == "fMRIPrep 24.1.1"
+    assert anatomy.t1w.name == "sub-01_desc-preproc_T1w.nii.gz"
+    assert anatomy.brain_mask.name == "sub-01_desc-brain_mask.nii.gz"
+    assert anatomy.dseg.name == "sub-01_dseg.nii.gz"
+    assert set(anatomy.probseg) == {"GM", "WM", "CSF"}
+    assert set(anatomy.to_template) == {"MNI152NLin2009cAsym", "MNI152NLin6Asym"}
+    assert set(anatomy.from_template) == {"MNI152NLin2009cAsym"}
+    # Without an image in a space its grid is unknown.
+    assert anatomy.templates == ("MNI152NLin2009cAsym",)
+    assert any("transform to MNI152NLin6Asym but no image in that space" in each for each in anatomy.sentences)
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        (["desc-brain_mask.nii.gz"], "has no desc-brain_mask beside sub-01_desc-preproc_T1w.nii.gz"),
+        (["label-WM_probseg.nii.gz"], "has no label-WM_probseg beside"),
+        (["dseg.nii.gz", "label-GM_probseg.nii.gz"], "has no dseg and not all probseg beside"),
+    ],
+)
+def test_missing_partners_are_named(raw, fmriprep, gone, said):
+    for name in gone:
+        (fmriprep / "sub-01" / "anat" / f"sub-01_{name}").unlink()
+    anatomy, _ = find(raw, fmriprep=fmriprep)
+    assert any(said in each for each in anatomy.sentences)
+
+
+def test_mask_on_another_grid_is_refused(raw, fmriprep):
+    put(fmriprep / "sub-01" / "anat", "sub-01", ["desc-brain_mask.nii.gz"], shape=(3, 3, 3))
+    with pytest.raises(RefusedError, match=r"desc-brain_mask.nii.gz: grid: expected that of .*found shape \(3, 3, 3\)"):
+        find(raw, fmriprep=fmriprep)
+
+
+def test_image_that_cannot_be_read_is_refused(raw, fmriprep):
+    (fmriprep / "sub-01" / "anat" / "sub-01_dseg.nii.gz").write_bytes(b"")
+    with pytest.raises(RefusedError, match="dseg.nii.gz: image: expected a NIfTI image"):
+        find(raw, fmriprep=fmriprep)
+
+
+def test_raw_image_serves_where_derivatives_lack_the_subject(raw, fmriprep):
+    put(raw / "sub-01" / "anat", "sub-01", ["T1w.nii.gz"])
+    (fmriprep / "sub-01" / "anat" / "sub-01_desc-preproc_T1w.nii.gz").unlink()
+    anatomy, _ = find(raw, fmriprep=fmriprep)
+    assert anatomy.source == "raw"
+    assert "has no desc-preproc_T1w of sub-01" in anatomy.sentences[0]
+
+
+def test_nearest_session_serves_and_another_is_named(raw):
+    put(raw / "sub-01" / "ses-1" / "anat", "sub-01_ses-1", ["T1w.nii.gz", "acq-other_T1w.nii.gz"])
+    put(raw / "sub-01" / "ses-2" / "anat", "sub-01_ses-2", ["T2w.nii.gz"])
+    own, _ = find(raw, session="1")
+    assert own.t1w.name == "sub-01_ses-1_T1w.nii.gz"
+    assert "(the others: sub-01_ses-1_acq-other_T1w.nii.gz)" in own.sentences[-1]
+    other, _ = find(raw, session="2")
+    assert other.t1w == own.t1w
+    assert any("it is of ses-1" in each for each in other.sentences)
+
+
+def test_without_any_image_that_is_said(raw):
+    assert find(raw) == (None, ("sub-01 has no T1w image.",))
+
+
+def test_pipeline_is_told_by_what_made_the_folder(tmp_path, fmriprep):
+    assert pipeline_of(fmriprep) == "fMRIPrep 24.1.1"
+    assert pipeline_of(tmp_path, name="smriprep") == "smriprep"
+    assert pipeline_of(tmp_path, name="maps") is None
+    (tmp_path / "dataset_description.json").write_text('{"GeneratedBy": [{"Name": "other"}]}')
+    assert pipeline_of(tmp_path, name="fmriprep") is None
+
+
+def test_spaces_that_cannot_be_had_are_named_with_those_that_can(raw, fmriprep):
+    anatomy, _ = find(raw, fmriprep=fmriprep)
+    assert available_spaces(anatomy) == ("native", "T1w", "MNI152NLin2009aSym", "MNI152NLin2009cAsym")
+    wanted = ["native", "T1w", "T1w", "MNI152NLin2009cAsym"]
+    assert check_spaces(wanted, atlas=None, anatomies={"sub-01": anatomy}) == ("T1w", "MNI152NLin2009cAsym")
+    with pytest.raises(
+        BidsInputError, match="sub-01 has native, T1w, .*but no image in that space that would show its grid"
+    ):
+        check_spaces(["MNI152NLin6Asym"], atlas=None, anatomies={"sub-01": anatomy})
+    with pytest.raises(
+        BidsInputError, match="--output-spaces T1w: sub-02 has native, MNI152NLin2009aSym; there is no T1w image"
+    ):
+        check_spaces(["T1w"], atlas=None, anatomies={"sub-01": anatomy, "sub-02": None})
+    atlas = Atlas(path=raw / "a.nii.gz", name="a", space="MNI152NLin6Asym")
+    with pytest.raises(BidsInputError, match="--atlas a.nii.gz lies in MNI152NLin6Asym: sub-01 has native"):
+        check_spaces(["native"], atlas=atlas, anatomies={"sub-01": anatomy})
+
+
+def test_anatomy_is_used_only_where_something_needs_it(raw, fmriprep):
+    put(raw / "sub-01" / "anat", "sub-01", ["T1w.nii.gz"])
+    image, _ = find(raw)
+    derived, _ = find(raw, fmriprep=fmriprep)
+    assert SpaceOptions(anatomies={"": image}).anatomy_of(None) is None
+    assert SpaceOptions(anatomies={"": image}, spaces=("T1w",)).anatomy_of(None) is image
+    assert SpaceOptions(anatomies={"": derived}).anatomy_of(None) is derived
+    assert SpaceOptions(anatomies={"": derived}, use_masks=False).anatomy_of(None) is None
+
+
+def test_atlas_says_its_space_name_and_regions(tmp_path):
+    path = tmp_path / "tpl-MNI152NLin2009aSym_atlas-Two_dseg.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, dtype=np.uint8), np.eye(4)), path)
+    (tmp_path / "tpl-MNI152NLin2009aSym_atlas-Two_dseg.tsv").write_text("index\tname\n1\tleft\n2\tright side\n")
+    atlas = read_atlas(path)
+    assert (atlas.space, atlas.name, atlas.regions) == ("MNI152NLin2009aSym", "Two", {1: "left", 2: "right side"})
+    assert read_atlas(path, space="native").space == "native"
+
+
+def test_atlas_without_space_or_labels_is_refused(tmp_path):
+    path = tmp_path / "regions.nii.gz"
+    nib.save(nib.Nifti1Image(np.full(SHAPE, 0.5, dtype=np.float32), np.eye(4)), path)
+    with pytest.raises(BidsInputError, match="expected its space in the file name .*--atlas-space"):
+        read_atlas(path)
+    with pytest.raises(BidsInputError, match="expected one volume of whole numbers from 0 up"):
+        read_atlas(path, space="T1w")
