@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from preprocessing_b1 import b1
+from preprocessing_registration import registration, template
 from rows import Row, run_parts
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "b1": b1,
+    "registration": registration,
+    "template": template,
 }
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+import tempfile
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rows import AtLeast, Row
 
 from qmri_bids.phantom.acquisition import acquire, add_noise, oversampling
 from qmri_bids.phantom.anatomy import Head, Sample, build_head
@@ -17,8 +22,14 @@ from qmri_bids.phantom.geometry import Pose
 from qmri_bids.phantom.session import Session, simulate_session, simulated_protocol
 from qmri_bids.phantom.t1w_scan import scan_t1w
 from qmri_bids.phantom.volume import Points
+from qmri_bids.preprocessing.b1 import RegistrationFailed
+from qmri_bids.preprocessing.masks import brain_mask
+from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT
+from qmri_bids.preprocessing.scan_registration import ScanRegistration, register_scans
+from qmri_bids.preprocessing.standard_space import register_to_template
 
 MATRIX, VOXEL = (96, 112, 96), 2.0
+HEADS = 3
 CEST_FLIP_ANGLE = math.radians(6.0)
 SENSITIVITY = 0.3
 """Receive sensitivity of every scan goes as the exponential of a polynomial with coefficients up to this."""
@@ -137,3 +148,92 @@ def t1w(head: Head, session: Session, pose: Pose, seed: int) -> Image:
     scan = scan_t1w(head, session=placed, motion=0.0, entropy=(seed, 23), threads=1)
     data = scan.image * sensitivity(scan.image.shape, seed + 37)
     return Image(data=data.astype(np.float32), affine=scan.grid.affine, pose=pose.matrix)
+
+
+def registration() -> list[Row]:
+    """Errors of rigid registrations between scans, mirrored scans, and a head in the template."""
+    rows: list[Row] = []
+    names = tuple(scene(0).others)
+    found = {name: [_register(scene(number), name) for number in range(HEADS)] for name in names}
+    for name, bar in (("CEST M0", 0.3), ("B1 anatomical", None), ("T1w", None)):
+        errors = [scene(number).error(name, found[name][number][0].transform).mean() for number in range(HEADS)]
+        header = [scene(number).error(name, np.eye(4)).mean() for number in range(HEADS)]
+        seconds = np.mean([each[1] for each in found[name]])
+        rows.append(
+            Row(
+                figure=f"bSSFP → {name} registration, error in the brain, worst of {HEADS} heads",
+                unit="mm",
+                bar=bar,
+                value=float(max(errors)),
+                baseline=f"header alone {max(header):.2f} mm; {seconds:.0f} s each",
+            )
+        )
+    plain = [each[0].quality.mirrored for name in names for each in found[name]]
+    mirrored = list(_mirrored(names))
+    rows.append(
+        Row(
+            figure="mirrored scans refused",
+            unit="%",
+            bar=AtLeast(100.0),
+            value=100.0 * float(np.mean(mirrored)),
+            baseline="0 % before: the mirror image was registered in silence",
+        )
+    )
+    rows.append(
+        Row(
+            figure="mutual information with the mirror image over that with the scan, worst",
+            unit="",
+            bar=MIRROR_DOUBT,
+            value=float(max(plain)),
+            baseline="1 would be a head that is its own mirror image",
+        )
+    )
+    return rows
+
+
+def template() -> list[Row]:
+    """A T1w image in the template inside nilearn."""
+    head = scene(0).others["T1w"]
+    brain, _ = brain_mask(head.data, affine=head.affine)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        made = register_to_template(head.data, brain=brain, affine=head.affine, folder=Path(folder))
+    return [
+        Row(
+            figure="T1w in MNI152NLin2009aSym, correlation with the template inside the brain",
+            unit="",
+            bar=None,
+            value=made.correlation[1],
+            baseline=f"affine alone {made.correlation[0]:.3f}; {time.monotonic() - started:.0f} s",
+        ),
+        Row(
+            figure="T1w in MNI152NLin2009aSym, Dice of the brains",
+            unit="",
+            bar=AtLeast(0.95),
+            value=made.overlap[1],
+            baseline=f"affine alone {made.overlap[0]:.3f}",
+        ),
+    ]
+
+
+def _register(each: Scene, name: str) -> tuple[ScanRegistration, float]:
+    other = each.others[name]
+    started = time.monotonic()
+    found = register_scans(
+        each.fixed.data, fixed_affine=each.fixed.affine, moving=other.data, moving_affine=other.affine
+    )
+    return found, time.monotonic() - started
+
+
+def _mirrored(names: tuple[str, ...]) -> Iterator[bool]:
+    """Yield for every kind of scan whether its mirror image is refused."""
+    for name in names:
+        each = scene(0)
+        other = each.others[name]
+        flipped = replace(other, data=np.ascontiguousarray(other.data[::-1]))
+        try:
+            _register(replace(each, others={name: flipped}), name)
+        except RegistrationFailed as error:
+            yield "left and right" in str(error)
+        else:
+            yield False

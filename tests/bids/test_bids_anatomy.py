@@ -97,7 +97,7 @@ def test_mask_on_another_grid_is_refused(raw, fmriprep):
 
 def test_image_that_cannot_be_read_is_refused(raw, fmriprep):
     (fmriprep / "sub-01" / "anat" / "sub-01_dseg.nii.gz").write_bytes(b"")
-    with pytest.raises(RefusedError, match="dseg.nii.gz: image: expected a NIfTI image"):
+    with pytest.raises(RefusedError, match=r"dseg.nii.gz: image: expected a NIfTI image"):
         find(raw, fmriprep=fmriprep)
 
 
@@ -138,7 +138,7 @@ def test_spaces_that_cannot_be_had_are_named_with_those_that_can(raw, fmriprep):
     wanted = ["native", "T1w", "T1w", "MNI152NLin2009cAsym"]
     assert check_spaces(wanted, atlas=None, anatomies={"sub-01": anatomy}) == ("T1w", "MNI152NLin2009cAsym")
     with pytest.raises(
-        BidsInputError, match="sub-01 has native, T1w, .*but no image in that space that would show its grid"
+        BidsInputError, match=r"sub-01 has native, T1w, .*but no image in that space that would show its grid"
     ):
         check_spaces(["MNI152NLin6Asym"], atlas=None, anatomies={"sub-01": anatomy})
     with pytest.raises(
@@ -146,7 +146,7 @@ def test_spaces_that_cannot_be_had_are_named_with_those_that_can(raw, fmriprep):
     ):
         check_spaces(["T1w"], atlas=None, anatomies={"sub-01": anatomy, "sub-02": None})
     atlas = Atlas(path=raw / "a.nii.gz", name="a", space="MNI152NLin6Asym")
-    with pytest.raises(BidsInputError, match="--atlas a.nii.gz lies in MNI152NLin6Asym: sub-01 has native"):
+    with pytest.raises(BidsInputError, match=r"--atlas a.nii.gz lies in MNI152NLin6Asym: sub-01 has native"):
         check_spaces(["native"], atlas=atlas, anatomies={"sub-01": anatomy})
 
 
@@ -172,7 +172,7 @@ def test_atlas_says_its_space_name_and_regions(tmp_path):
 def test_atlas_without_space_or_labels_is_refused(tmp_path):
     path = tmp_path / "regions.nii.gz"
     nib.save(nib.Nifti1Image(np.full(SHAPE, 0.5, dtype=np.float32), np.eye(4)), path)
-    with pytest.raises(BidsInputError, match="expected its space in the file name .*--atlas-space"):
+    with pytest.raises(BidsInputError, match=r"expected its space in the file name .*--atlas-space"):
         read_atlas(path)
     with pytest.raises(BidsInputError, match="expected one volume of whole numbers from 0 up"):
         read_atlas(path, space="T1w")

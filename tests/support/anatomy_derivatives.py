@@ -25,7 +25,7 @@ LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 def t1w_pose(bids: Path) -> np.ndarray:
     """Return the matrix from a position of the head in the bSSFP scan to that in the T1w image [RAS mm]."""
     table = bids / "derivatives" / "truth" / "sub-01" / "anat" / "sub-01_acq-T1w_desc-poses_timeseries.tsv"
-    (row,) = csv.DictReader(table.open(), delimiter="\t")
+    (row,) = csv.DictReader(table.read_text().splitlines(), delimiter="\t")
     shift = tuple(float(row[f"translation_{axis}"]) for axis in "xyz")
     angles = tuple(float(np.deg2rad(float(row[f"rotation_{axis}"]))) for axis in "xyz")
     return Pose(translation=shift, rotation=angles).matrix
