@@ -5,18 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, voxel_sizes
+from qmri_bids.preprocessing.ants_bridge import voxel_sizes
+from qmri_bids.preprocessing.brain_surface import RIM
 from qmri_bids.preprocessing.resampling import resample
 
 _PLAUSIBLE_VOLUME = (0.5, 2.5)
 """Of a brain with its fluid [litres], from infants to the largest: outside, the registration has failed."""
-_LEAST_OVERLAP = 0.5
-_WORKING_VOXEL = 2.0
-"""Voxel size at which the template is registered [mm]."""
+_LEAST_OVERLAP = 0.8
+"""Of the brain found and that of the template laid over it: below it is no brain."""
+_WORKING_VOXEL = 2.5
+"""Voxel size at which the outline is looked for [mm]."""
+_FARTHEST = 8.0
+"""No brain lies further outside of the template [mm]."""
 
 
 class BrainNotFound(RuntimeError):
-    """The registration of the template to the head has failed; the message says by what this was seen."""
+    """What was found is no brain; the message says by what this was seen."""
 
 
 def head_mask(magnitude: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -72,16 +76,16 @@ def bounding_box(mask: NDArray[np.bool_], *, margin: int = 0) -> tuple[slice, ..
 def brain_mask(
     magnitude: NDArray[np.floating], *, affine: NDArray[np.floating]
 ) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Return a brain mask of a bSSFP magnitude image with or without scalp.
+    """Return the brain, with its fluid, in an image of any contrast, with or without scalp, whole or a slab.
 
-    A first guess by intensity (ANTs) removes most of the scalp, so that the skull-stripped MNI template that
-    comes with nilearn can be registered by an affine transform; its mask, not the guess, is the result. Bands
-    and tissue contrast therefore do not shape the mask.
+    The outline is that of the image itself: what holds together deep in the head, parted from the scalp along the dark skull.
+    The brain of the MNI template that comes with nilearn, laid over it by shape, only cuts off what is far outside of it, such as
+    the neck.
 
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z): best the mean over the cycles, in which the bands are weakest.
+        Shape (X, Y, Z); of phase cycles best the mean, in which the bands are weakest.
     affine
         Voxel to RAS millimetres, shape (4, 4).
 
@@ -93,63 +97,91 @@ def brain_mask(
     Raises
     ------
     BrainNotFound
-        If the mask has not the volume of a brain or lies where there is no signal.
+        If what is found has not the size or shape of a brain.
     """
-    with deterministic_pool(processes=1) as pool:
-        return pool.submit(_brain_mask, np.asarray(magnitude, dtype=np.float32), affine).result()
+    from qmri_bids.preprocessing.brain_shape import lay_template
+    from qmri_bids.preprocessing.brain_surface import filled_head, find_outline
 
-
-def _brain_mask(
-    magnitude: NDArray[np.float32], affine: NDArray[np.floating]
-) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
-    """Return the mask; runs in a process of its own."""
-    import ants
-    from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
-
-    from qmri_bids.preprocessing.ants_bridge import register, to_ants
-
-    size = voxel_sizes(affine)
-    factor = np.maximum(1, np.round(_WORKING_VOXEL / size)).astype(int)
-    small, small_affine = shrink(magnitude, affine=affine, factor=tuple(factor))
-    image = to_ants(small, affine=small_affine)
-    first = ants.get_mask(image).numpy() > 0
-    template = load_mni152_template(resolution=2)
-    matrix = register(
-        fixed=template.get_fdata().astype(np.float32),
-        fixed_affine=template.affine,
-        moving=small * first,
-        moving_affine=small_affine,
-        schedule=Schedule(iterations=(1000, 500), shrink_factors=(4, 2), smoothing=(2, 1)),
-        transform="Affine",
-        initial="centre",
-    )
-    template_mask = load_mni152_brain_mask(resolution=2)
-
-    def on_grid(shape: tuple[int, ...], grid_affine: NDArray[np.floating]) -> NDArray[np.bool_]:
-        warped = resample(
-            template_mask.get_fdata().astype(np.float32),
-            affine=template_mask.affine,
-            target_shape=shape,
-            target_affine=grid_affine,
-            transform=np.linalg.inv(matrix),
-            order=1,
-        )
-        return warped > 0.5
-
-    mask = on_grid(magnitude.shape, affine)
-    volume = float(mask.sum() * np.prod(size)) * 1e-6
-    # The guess holds some scalp, so that overlap is never perfect; without any the registration has failed.
-    coarse = on_grid(small.shape, small_affine)
-    sizes = int(coarse.sum()) + int(first.sum())
-    overlap = 2.0 * np.count_nonzero(coarse & first) / sizes if sizes else 0.0
-    if not _PLAUSIBLE_VOLUME[0] <= volume <= _PLAUSIBLE_VOLUME[1] or overlap < _LEAST_OVERLAP:
+    working, grid = _working_grid(np.asarray(magnitude, dtype=np.float32), np.asarray(affine, dtype=float))
+    bright = np.sqrt(np.maximum(_blurred(working), 0.0))
+    head = filled_head(bright, threshold=_otsu(bright))
+    box = bounding_box(head, margin=2)
+    try:
+        outline = find_outline(working[box], head=head[box], spacing=_WORKING_VOXEL)
+    except ValueError as error:
+        raise BrainNotFound(f"{error}; check that the image shows a head") from error
+    placed = grid.copy()
+    placed[:3, 3] += grid[:3, :3] @ [each.start for each in box]
+    volume = float(outline.inside.sum()) * _WORKING_VOXEL**3 * 1e-6
+    # A slab holds less of the brain: its share is that of the template's.
+    shape = lay_template(outline.inside, distance=outline.distance, affine=placed, spacing=_WORKING_VOXEL)
+    whole = volume / max(shape.share, 0.01)
+    laid = shape.distance < 0.0
+    overlap = 2.0 * np.count_nonzero(laid & outline.inside) / max(1, int(laid.sum()) + int(outline.inside.sum()))
+    if not _PLAUSIBLE_VOLUME[0] <= whole <= _PLAUSIBLE_VOLUME[1] or overlap < _LEAST_OVERLAP:
         raise BrainNotFound(
-            f"the brain mask holds {volume:.2f} litres, expected {_PLAUSIBLE_VOLUME[0]} to "
-            f"{_PLAUSIBLE_VOLUME[1]}, and its overlap (Dice) with the bright tissue is {overlap:.2f}, "
-            f"expected {_LEAST_OVERLAP} or more; check the orientation of the image "
-            "and that it covers the head"
+            f"the brain found has {whole:.2f} litres, expected {_PLAUSIBLE_VOLUME[0]} to {_PLAUSIBLE_VOLUME[1]}, and its overlap "
+            f"(Dice) with the brain of the template laid over it is {overlap:.2f}, expected {_LEAST_OVERLAP} or more; check the "
+            "orientation of the image and that it covers the head"
         )
-    return mask, (f"The brain mask is that of the MNI template after affine registration ({volume:.2f} litres).",)
+    distance = np.maximum(outline.distance, shape.distance - _FARTHEST)
+    lost = float(np.count_nonzero((outline.distance < 0.0) & (distance >= 0.0))) / max(1, int(outline.inside.sum()))
+    mask = _on_grid(distance, placed, shape=magnitude.shape, affine_of_target=affine) < 0.0
+    volume = float(mask.sum() * np.prod(voxel_sizes(affine))) * 1e-6
+    said = [
+        f"The brain mask follows the edge of the tissue in the image ({volume:.2f} litres); its surface lies {shape.misfit:.1f} mm "
+        "from that of the template (median)."
+    ]
+    if not outline.scalp:
+        said.append("No dark skull was found around the brain: the image is taken to be skull-stripped.")
+    if outline.dark_fluid:
+        said.append(
+            f"Fluid is dark in this image: sulci were closed, and a rim of {RIM:g} mm was added around the tissue."
+        )
+    if lost > 0.001:
+        said.append(f"{100.0 * lost:.1f} % lay more than {_FARTHEST:g} mm outside of the template and were cut off.")
+    return mask, tuple(said)
+
+
+def _blurred(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    from scipy.ndimage import gaussian_filter
+
+    return np.asarray(gaussian_filter(image, 0.75))
+
+
+def _working_grid(
+    magnitude: NDArray[np.float32], affine: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return an image on an isotropic grid of `_WORKING_VOXEL` along the same axes, and its affine."""
+    factor = np.maximum(1, np.round(_WORKING_VOXEL / voxel_sizes(affine))).astype(int)
+    small, small_affine = shrink(magnitude, affine=affine, factor=tuple(factor))
+    size = voxel_sizes(small_affine)
+    shape = np.maximum(1, np.round(np.array(small.shape) * size / _WORKING_VOXEL)).astype(int)
+    grid = small_affine.copy()
+    grid[:3, :3] *= _WORKING_VOXEL / size
+    centre = small_affine[:3, :3] @ (0.5 * (np.array(small.shape) - 1.0)) + small_affine[:3, 3]
+    grid[:3, 3] = centre - grid[:3, :3] @ (0.5 * (shape - 1.0))
+    return _on_grid(small, small_affine, shape=tuple(shape.tolist()), affine_of_target=grid), grid
+
+
+def _on_grid(
+    image: NDArray[np.float32],
+    affine: NDArray[np.floating],
+    *,
+    shape: tuple[int, ...],
+    affine_of_target: NDArray[np.floating],
+) -> NDArray[np.float32]:
+    return np.asarray(
+        resample(
+            image,
+            affine=affine,
+            target_shape=shape,
+            target_affine=affine_of_target,
+            transform=np.eye(4),
+            order=1,
+            outside="nearest",
+        )
+    )
 
 
 def shrink(
