@@ -8,6 +8,8 @@ removes that band and costs resolution, linearly and alike in every cycle, so th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,8 +23,14 @@ The full width of the point spread function at half maximum grows from 1.21 to 1
 """
 
 
-def apodize(volumes: NDArray[np.complexfloating], *, taper: float = TAPER, processes: int = 1) -> GibbsResult:
-    """Multiply k-space with a Tukey window along the three axes.
+def apodize(
+    volumes: NDArray[np.complexfloating],
+    *,
+    taper: float = TAPER,
+    axes: Sequence[int] = (0, 1, 2),
+    processes: int = 1,
+) -> GibbsResult:
+    """Multiply k-space with a Tukey window along some axes.
 
     Parameters
     ----------
@@ -30,6 +38,8 @@ def apodize(volumes: NDArray[np.complexfloating], *, taper: float = TAPER, proce
         Complex, shape (X, Y, Z, K), as acquired: not interpolated, not zero-filled.
     taper
         Share of each half-axis that is tapered, from 0 (no filter) to 1 (Hann window).
+    axes
+        Axes along which k-space is tapered; all three by default.
     processes
         Threads of the Fourier transforms; the result does not depend on them.
 
@@ -47,10 +57,11 @@ def apodize(volumes: NDArray[np.complexfloating], *, taper: float = TAPER, proce
 
     if not 0.0 < taper <= 1.0:
         raise ValueError(f"taper must lie in (0, 1], found {taper}")
+    where = "all three axes" if len(axes) == 3 else "axis " + " and ".join(str(axis) for axis in axes)
     filtered = np.empty(volumes.shape, dtype=np.complex64)
     for index in range(volumes.shape[3]):
         volume = np.asarray(volumes[..., index], dtype=np.complex64)
-        for axis in range(3):
+        for axis in axes:
             shape = [1, 1, 1]
             shape[axis] = volume.shape[axis]
             spectrum = fft(volume, axis=axis, workers=processes)
@@ -62,7 +73,7 @@ def apodize(volumes: NDArray[np.complexfloating], *, taper: float = TAPER, proce
         volumes=filtered,
         decisions=(
             f"Gibbs ringing was removed from {volumes.shape[3]} volumes by a Tukey window on the outer {100 * taper:.0f} % of "
-            "k-space along all three axes, which costs resolution: the maps are smoother than the scan.",
+            f"k-space along {where}, which costs resolution: the maps are smoother than the scan.",
         ),
     )
 

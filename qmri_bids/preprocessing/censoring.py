@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,48 @@ def censor(framewise_displacement: NDArray[np.floating], *, threshold: float, no
         f"than {limit}: {moved}."
     )
     return Censored(censored=censored, threshold=threshold, decisions=(sentence,), warnings=(sentence,))
+
+
+def censor_saturated(
+    framewise_displacement: NDArray[np.floating], *, threshold: float, roles: Sequence[str], droppable: bool
+) -> Censored:
+    """Choose the volumes of a saturated series that are left out.
+
+    Parameters
+    ----------
+    framewise_displacement, threshold
+        As of `censor`.
+    roles
+        What each volume is; none for a few scans of different contrast, which all are needed.
+    droppable
+        Whether the estimation can do without single volumes.
+
+    Raises
+    ------
+    ValueError
+        If a volume moved too far without which there is no estimation.
+    """
+    found = censor(framewise_displacement, threshold=threshold, noun="volume")
+    if not found.censored.any():
+        return found
+    which = found.decisions[0].partition(": ")[2]
+    limit = f"--fd-threshold {metres_to_millimetres(threshold):g}"
+    if not roles:
+        raise ValueError(
+            f"{limit} would leave out scans that are all needed: {which} Raise the threshold or leave it out."
+        )
+    if not droppable:
+        raise ValueError(
+            f"{limit} would leave out volumes of a fingerprint, expected a train without any: the head moved before volumes {which} "
+            "Raise the threshold, or leave the option out."
+        )
+    references = np.array([role == "m0" for role in roles])
+    if references.any() and found.censored[references].all():
+        raise ValueError(
+            f"{limit} would leave out every unsaturated volume, by which the others are normalised: {which} Raise the threshold or "
+            "leave it out."
+        )
+    return found
 
 
 def too_few(found: Censored, *, needed: int, noun: str) -> ValueError:

@@ -21,6 +21,9 @@ _ORDERS = 24
 """Configurations on either side; of fluid, the slowest, 1e-3 is left there."""
 _TABLE = 2048
 """Points of the table over a turn; interpolated linearly, exact to 1e-5."""
+_T1, _T2, _B1 = np.geomspace(0.5, 5.0, 20), np.geomspace(0.04, 2.5, 20), np.linspace(0.7, 1.3, 4)
+"""What the inside of a head holds [s], and B1; wider ranges would spend components on what does not occur."""
+_LARGEST_RATIO = 0.6
 _LARGEST_STEP = 0.5
 """Of α and θ in one iteration [rad]."""
 
@@ -69,10 +72,11 @@ class ProfileModel:
             )
         self.components = components
         self._increments = np.asarray(protocol.rf_phase_increment)
-        t1, ratio, b1 = np.meshgrid(np.geomspace(0.2, 5.0, 24), np.geomspace(0.02, 0.95, 24), (0.7, 1.0, 1.3))
+        t1, t2, b1 = (each.ravel() for each in np.meshgrid(_T1, _T2, _B1))
+        possible = t2 < _LARGEST_RATIO * t1
         orders = np.arange(-_ORDERS, _ORDERS)
         amplitudes = configuration_amplitudes(
-            t1.ravel(), (t1 * ratio).ravel(), b1=b1.ravel(), protocol=protocol, orders=orders.tolist()
+            t1[possible], t2[possible], b1=b1[possible], protocol=protocol, orders=orders.tolist()
         )
         amplitudes /= np.linalg.norm(amplitudes, axis=1, keepdims=True)
         space = np.linalg.svd(amplitudes, full_matrices=False)[2][:components]

@@ -96,6 +96,7 @@ def init_pcbssfp_wf(
             RemoveGibbs(protocol=run.protocol, method=options.gibbs_method, processes=options.processes),
             name="remove_gibbs",
         )
+        workflow.connect(load, "cycles", gibbs, "acquired")
     early = gibbs is not None and GIBBS_BEFORE_MOTION[options.gibbs_method]
     motion = None
     if "motion" not in options.ignore:

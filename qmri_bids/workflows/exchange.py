@@ -85,6 +85,8 @@ class _Parts:
             cest=run,
             taper="gibbs" not in self.options.ignore,
             suffix="" if number == 0 else f"_{number + 1}",
+            # An image of a train that is left out has still acted on those after it.
+            droppable=False,
         )
         self.said += nodes.said
         series, motion = nodes.last, nodes.motion

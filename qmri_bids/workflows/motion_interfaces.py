@@ -56,6 +56,7 @@ class CorrectMotion(SimpleInterface):
 
 class _RemoveGibbsInput(BaseInterfaceInputSpec):
     cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D")
+    acquired = File(exists=True, mandatory=True, desc="complex phase cycles as scanned, by which k-space is judged")
     protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
     method = traits.Str(mandatory=True, desc="key of the table of methods")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
@@ -68,11 +69,16 @@ class RemoveGibbs(SimpleInterface):
     output_spec = _CyclesOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.ringing import GIBBS_METHODS
+        from qmri_bids.preprocessing.ringing import remove_ringing
 
         cycles, affine = load_volume(self.inputs.cycles)
-        remove = GIBBS_METHODS[self.inputs.method]
-        result = remove(cycles, self.inputs.protocol.rf_phase_increment, self.inputs.processes)
+        result = remove_ringing(
+            cycles,
+            method=self.inputs.method,
+            rf_phase_increment=self.inputs.protocol.rf_phase_increment,
+            acquired=load_volume(self.inputs.acquired)[0],
+            processes=self.inputs.processes,
+        )
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", result.volumes, affine)
         self._results["decisions"] = list(result.decisions)
         return runtime

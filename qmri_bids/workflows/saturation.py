@@ -65,6 +65,8 @@ class _Parts:
         self.load, self.motion, self.series = nodes.load, nodes.motion, nodes.last
         self.said: Said = nodes.said
         self.warned: Said = []
+        if self.motion is not None and options.fd_threshold is not None:
+            self.warned.append((self.motion, "warnings"))
         self.sentences = nodes.sentences
         if self.motion is not None:
             for node in (self.write, self.describe):

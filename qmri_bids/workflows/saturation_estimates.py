@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,15 @@ def _voxels_of(inputs: Any) -> tuple[Voxels, NDArray[np.float32]]:
     """Return the voxels of a node, and their signal."""
     voxels = Voxels(inputs.mask, motions=[inputs.motion])
     return voxels, voxels.signal(inputs.series)
+
+
+def _roles_of(inputs: Any, roles: Sequence[str]) -> tuple[str, ...]:
+    """Return what each volume is to the estimation: those that moved too far are left out of it."""
+    if not isdefined(inputs.motion):
+        return tuple(roles)
+    with np.load(inputs.motion) as stored:
+        censored = stored["censored"] if "censored" in stored else np.zeros(len(roles), dtype=bool)
+    return tuple("left out" if out else role for role, out in zip(roles, censored, strict=True))
 
 
 def _noise_of(signal: NDArray[np.floating]) -> tuple[float | None, list[str]]:
@@ -66,7 +76,7 @@ class EstimateZSpectrum(SimpleInterface):
         inputs, run = self.inputs, self.inputs.run
         voxels, signal = _voxels_of(inputs)
         noise, said = _noise_of(signal)
-        roles: tuple[str, ...] = run.roles
+        roles = _roles_of(inputs, run.roles)
         if run.b0 is not None and run.b0.method == "spectrum":
             roles = tuple("left out" if role == "wassr" else role for role in roles)
         t1 = voxels.values_of(inputs.t1, "T1")
@@ -118,7 +128,7 @@ class EstimateB0(SimpleInterface):
         voxels, signal = _voxels_of(inputs)
         noise, said = _noise_of(signal)
         found = {"wasabi": wasabi_maps, "wassr": wassr_maps}[run.kind](
-            signal, protocol=run.protocol, roles=run.roles, noise=noise, threads=inputs.processes
+            signal, protocol=run.protocol, roles=_roles_of(inputs, run.roles), noise=noise, threads=inputs.processes
         )
         extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.spectra}
         if found.fitted is not None:

@@ -77,6 +77,8 @@ class _AlignSeriesInput(BaseInterfaceInputSpec):
     protocol = traits.Any(desc="SaturationProtocol of a long series; none of a few images of different contrast")
     roles = traits.List(traits.Str, desc="what each volume of the protocol is")
     kind = traits.Str("", usedefault=True, desc="kind of the CEST run")
+    threshold = traits.Float(desc="largest framewise displacement of a volume that is estimated [m]; without one all are")
+    droppable = traits.Bool(True, usedefault=True, desc="whether the estimation can do without single volumes")
     series = File(exists=True, mandatory=True, desc="magnitudes as scanned, 4D")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
 
@@ -85,6 +87,7 @@ class _AlignSeriesOutput(TraitedSpec):
     series = File(exists=True, desc="aligned magnitudes, 4D")
     motion = File(exists=True, desc="transforms, parameters and framewise displacement (npz)")
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
 
 
 class AlignSeries(SimpleInterface):
@@ -115,6 +118,20 @@ class AlignSeries(SimpleInterface):
             )
         else:
             result = align_scans(series, affine=affine)
+        extra: dict[str, Any] = {}
+        decisions, warnings = list(result.decisions), []
+        if isdefined(self.inputs.threshold):
+            from qmri_bids.preprocessing.censoring import censor_saturated
+
+            found = censor_saturated(
+                result.framewise_displacement,
+                threshold=self.inputs.threshold,
+                roles=list(self.inputs.roles) if isdefined(self.inputs.protocol) else (),
+                droppable=self.inputs.droppable,
+            )
+            extra["censored"] = found.censored
+            decisions += found.decisions
+            warnings += found.warnings
         folder = Path(runtime.cwd)
         np.savez(
             folder / "motion.npz",
@@ -125,10 +142,12 @@ class AlignSeries(SimpleInterface):
             coverage=result.coverage,
             reference=result.reference,
             trusted=result.trusted,
+            **extra,
         )
         self._results["motion"] = str(folder / "motion.npz")
         self._results["series"] = save_volume(folder / "series.nii", result.volumes, affine)
-        self._results["decisions"] = list(result.decisions)
+        self._results["decisions"] = decisions
+        self._results["warnings"] = warnings
         return runtime
 
 

@@ -151,6 +151,7 @@ def _figures(results: SaturationResults, *, run: SaturationRun, asymmetry: Seque
             results.motion["parameters"],
             results.motion["framewise_displacement"],
             reference=reference,
+            censored=results.motion.get("censored"),
             noun="volume",
         )
     yield from registration_figures(

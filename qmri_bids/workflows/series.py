@@ -57,6 +57,7 @@ def series_nodes(
     cest: CestRun | None = None,
     taper: bool = False,
     suffix: str = "",
+    droppable: bool = True,
 ) -> SeriesNodes:
     """Add the nodes that read a series and align its volumes.
 
@@ -74,6 +75,8 @@ def series_nodes(
         Whether Gibbs ringing is removed.
     suffix
         End of the names of the nodes.
+    droppable
+        Whether the estimation can do without volumes that moved too far.
     """
     # Nodes know of the run no more than they need: what does not concern them must not make them run again.
     load = pe.Node(LoadSeries(paths=[str(path) for path in paths], taper=taper), name=f"load_series{suffix}")
@@ -81,6 +84,9 @@ def series_nodes(
     if "motion" not in options.ignore:
         motion = pe.Node(AlignSeries(processes=options.processes), name=f"correct_motion{suffix}")
         workflow.connect(load, "series", motion, "series")
+        if options.fd_threshold is not None:
+            motion.inputs.threshold = options.fd_threshold
+            motion.inputs.droppable = droppable
     if cest is not None:
         load.inputs.volumes = list(cest.volumes)
         load.inputs.roles = list(cest.roles)
