@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from qmri_bids.bids.refusal import refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name
@@ -199,7 +199,8 @@ def _of_pipeline(t1w: Path, *, root: Path, pipeline: str) -> Anatomy:
             known.pop(name_of, None)
     mask = pick("mask", desc="brain")
     dseg = pick("dseg")
-    probseg = {label: path for label in TISSUES if (path := pick("probseg", label=label)) is not None}
+    probabilities = {label: pick("probseg", label=label) for label in TISSUES}
+    probseg = {label: found for label, found in probabilities.items() if found is not None}
     sentences = [f"Anatomy is that of {pipeline}: {relative_name(t1w, root)}."]
     if mask is None:
         sentences.append(f"{pipeline} has no desc-brain_mask beside {t1w.name}: brain masks are this program's own.")
@@ -262,7 +263,7 @@ def _check_grids(anatomy: Anatomy) -> None:
         _grid(path, anatomy.root)
 
 
-def _grid(path: Path, root: Path) -> tuple[tuple[int, ...], object]:
+def _grid(path: Path, root: Path) -> tuple[tuple[int, ...], Any]:
     import nibabel as nib
 
     try:

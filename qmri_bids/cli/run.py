@@ -186,11 +186,14 @@ def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) 
 
 def _act(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
     from qmri_bids.bids.table import plan_table
+    from qmri_bids.cli.space_options import space_lines
 
     runs = sum(len(plan.runs) for plan in plans)
     refusals = [refusal for plan in plans for refusal in plan.refusals]
     if options.dry_run:
         print(plan_table(plans))
+        for line in space_lines(options.spaces):
+            print(line)
     if not runs and not refusals:
         print(_nothing_found(options, plans), file=sys.stderr)
         return NOTHING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,3 +109,25 @@ def space_options(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> 
     spaces = check_spaces(options.output_spaces, atlas=atlas, anatomies=checked)
     common = SpaceOptions(spaces=spaces, atlas=atlas, use_masks=use_masks)
     return {plan.subject: replace(common, anatomies=found.get(plan.subject, {})) for plan in plans}
+
+
+def space_lines(spaces: Mapping[str, SpaceOptions]) -> tuple[str, ...]:
+    """Return what a call without computing says of anatomies, spaces and the atlas.
+
+    Parameters
+    ----------
+    spaces
+        From `space_options`.
+    """
+    lines = []
+    for subject, own in spaces.items():
+        for session in own.anatomies:
+            anatomy = own.anatomy_of(session)
+            label = f"sub-{subject}" + (f"_ses-{session}" if session else "")
+            if anatomy is not None:
+                lines += [f"{label}: {sentence}" for sentence in anatomy.sentences]
+        if own.spaces:
+            lines.append(f"sub-{subject}: maps are written in native and {', '.join(own.spaces)}.")
+        if own.atlas is not None:
+            lines.append(f"sub-{subject}: {own.atlas.path.name} ({own.atlas.space}) is brought to every run.")
+    return tuple(lines)

@@ -9,19 +9,17 @@ import numpy as np
 from nipype.interfaces.base import File, isdefined, traits
 from numpy.typing import NDArray
 
-from qmri_bids.workflows.interfaces import MaskBrain
-from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
+from qmri_bids.workflows.interfaces import MaskBrain, _MaskBrainInput, _MaskBrainOutput
+from qmri_bids.workflows.saturation_interfaces import ClassifyTissue, _ClassifyTissueInput
 from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
 
-_SPECS: tuple[Any, Any] = (MaskBrain.input_spec, MaskBrain.output_spec)
 
-
-class _MaskByAnatomyInput(_SPECS[0]):  # type: ignore[misc]
+class _MaskByAnatomyInput(_MaskBrainInput):
     anatomy = traits.Any(mandatory=True, desc="Anatomy of the session")
     use_masks = traits.Bool(True, usedefault=True, desc="whether its masks and tissues replace those of this program")
 
 
-class _MaskByAnatomyOutput(_SPECS[1]):  # type: ignore[misc]
+class _MaskByAnatomyOutput(_MaskBrainOutput):
     registration = File(
         exists=True, desc="transform from the run to the T1w image and its quality, or why it failed (npz)"
     )
@@ -80,10 +78,7 @@ class MaskByAnatomy(MaskBrain):
         return runtime
 
 
-_TISSUE_INPUT: Any = ClassifyTissue.input_spec
-
-
-class _TissueByAnatomyInput(_TISSUE_INPUT):  # type: ignore[misc]
+class _TissueByAnatomyInput(_ClassifyTissueInput):
     given = traits.Either(File(exists=True), None, desc="labels brought from the anatomy; None where it gave none")
 
 

@@ -48,6 +48,7 @@ class PutInSpaces(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.workflows.report_additions import save_additions
+        from qmri_bids.workflows.space_scan import Scan
         from qmri_bids.workflows.space_steps import put_in_spaces
 
         inputs = self.inputs
@@ -59,11 +60,13 @@ class PutInSpaces(SimpleInterface):
         magnitude, affine = load_volume(inputs.magnitude)
         done = put_in_spaces(
             files=[Path(path) for path in inputs.files],
-            entities=inputs.entities,
-            magnitude=np.asarray(magnitude, dtype=np.float32),
-            mask=load_volume(inputs.mask)[0] > 0,
-            affine=affine,
-            contrast=_contrast(inputs.estimate),
+            scan=Scan(
+                entities=inputs.entities,
+                magnitude=np.asarray(magnitude, dtype=np.float32),
+                mask=load_volume(inputs.mask)[0] > 0,
+                affine=affine,
+                contrast=_contrast(inputs.estimate),
+            ),
             registration=given("registration"),
             spaces=tuple(inputs.spaces) if isdefined(inputs.spaces) else (),
             atlas=given("atlas"),

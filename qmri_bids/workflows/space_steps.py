@@ -3,65 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qmri_bids.bids.anatomy import Anatomy
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.spaces import NATIVE, OWN_TEMPLATE, Atlas
 from qmri_bids.reports.content import Check, Figure, Level, Section
 from qmri_bids.reports.figures import registration_figure
+from qmri_bids.workflows.atlas_files import bring_atlas, write_atlas
 from qmri_bids.workflows.earlier_files import files_of_run, remove_files
 from qmri_bids.workflows.registration_checks import registration_check
 from qmri_bids.workflows.report_additions import Additions
-from qmri_bids.workflows.space_files import (
-    OwnTemplate,
-    Scan,
-    Space,
-    bring_atlas,
-    own_template,
-    space_of,
-    write_atlas,
-    write_in_space,
-    write_rigid,
-    write_template,
-)
+from qmri_bids.workflows.space_files import Space, space_of, write_in_space, write_rigid
+from qmri_bids.workflows.space_scan import Scan
+from qmri_bids.workflows.template_files import OwnTemplate, own_template, write_template
 
 GOOD_OVERLAP, GOOD_CORRELATION = 0.93, 0.65
 """Of a brain registered to the template: below, somebody should look."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PutInSpaces:
+class SpacesDone:
     """Files written, and additions to the report."""
 
     files: tuple[Path, ...]
     additions: Additions
 
 
-class _Said:
-    """What is collected on the way."""
-
-    def __init__(self) -> None:
-        self.files: list[Path] = []
-        self.checks: list[Check] = []
-        self.figures: list[Figure] = []
-        self.decisions: list[str] = []
-        self.warnings: list[str] = []
-
-
 def put_in_spaces(
     *,
     files: Sequence[Path],
-    entities: Mapping[str, str],
-    magnitude: NDArray[np.float32],
-    mask: NDArray[np.bool_],
-    affine: NDArray[np.float64],
-    contrast: NDArray[np.float32] | None,
+    scan: Scan,
     registration: str | None,
     spaces: Sequence[str],
     atlas: Atlas | None,
@@ -69,7 +45,7 @@ def put_in_spaces(
     cache: Path,
     bids_dir: Path,
     output_dir: Path,
-) -> PutInSpaces:
+) -> SpacesDone:
     """Write the maps of a run in other spaces, the transforms, and the regions of an atlas with their statistics.
 
     A space that cannot be reached is left out and said: the maps of the run itself are there.
@@ -78,12 +54,8 @@ def put_in_spaces(
     ----------
     files
         Written of the run.
-    entities
-        Of the raw run.
-    magnitude, mask, affine
-        Of its grid.
-    contrast
-        Image of T1 contrast; None where there is none.
+    scan
+        The run, not yet placed in the T1w image.
     registration
         File (npz) with the registration to the T1w image.
     spaces, atlas, anatomy
@@ -93,65 +65,155 @@ def put_in_spaces(
     bids_dir, output_dir
         Roots of the raw dataset and of the derivatives.
     """
-    said = _Said()
-    found = _registration(registration)
-    to_t1w = None
-    if anatomy is not None and found is not None:
+    work = _Work(scan, files=files, anatomy=anatomy, bids_dir=bids_dir, output_dir=output_dir)
+    work.place(_registration(registration))
+    reached = anatomy is None or work.scan.to_t1w is not None
+    template = None
+    wanted = list(spaces) if reached else []
+    if OWN_TEMPLATE in wanted or (reached and atlas is not None and atlas.space == OWN_TEMPLATE):
+        template = work.template(cache)
+    for label in wanted:
+        if label != OWN_TEMPLATE or template is not None:
+            work.put(label, template)
+    if atlas is not None and (
+        atlas.space == NATIVE or (reached and (atlas.space != OWN_TEMPLATE or template is not None))
+    ):
+        work.bring(atlas, template)
+    work.clear()
+    return SpacesDone(files=tuple(work.written), additions=work.additions)
+
+
+class _Work:
+    """What is done for a run, and what is collected on the way."""
+
+    def __init__(
+        self, scan: Scan, *, files: Sequence[Path], anatomy: Anatomy | None, bids_dir: Path, output_dir: Path
+    ) -> None:
+        self.scan, self._files, self._anatomy, self._out = scan, files, anatomy, output_dir
+        self._roots: dict[str, Path] = {"bids_dir": bids_dir, "output_dir": output_dir}
+        self.written: list[Path] = []
+        self._checks: list[Check] = []
+        self._figures: list[Figure] = []
+        self._decisions: list[str] = []
+        self._warnings: list[str] = []
+
+    @property
+    def additions(self) -> Additions:
+        """What the report is to say."""
+        return Additions(
+            checks=tuple(self._checks),
+            figures=tuple(self._figures),
+            decisions=tuple(self._decisions),
+            warnings=tuple(self._warnings),
+        )
+
+    def place(self, found: Mapping[str, Any] | None) -> None:
+        """Place the run in the T1w image, by the registration that was found."""
+        anatomy, scan = self._anatomy, self.scan
+        if anatomy is None or found is None:
+            return
+        name = f"Registration to {anatomy.t1w.name}"
         if found["failed"]:
-            said.warnings.append(
+            self._warnings.append(
                 f"The registration to {anatomy.t1w.name} has failed ({found['failed']}): brain mask and tissues are this "
                 "program's own, and nothing was put into other spaces."
             )
-            said.checks.append(
+            self._checks.append(Check(name=name, value="failed", level=Level.BAD, explanation=str(found["failed"])))
+            return
+        self.scan = scan = replace(scan, to_t1w=found["transform"])
+        self._warnings += [str(each) for each in found["warnings"]]
+        self._checks.append(registration_check(name, found))
+        self._figures.append(
+            registration_figure(
+                scan.magnitude,
+                found["anatomical"],
+                affine=scan.affine,
+                mask=scan.mask,
+                fixed_name="image of this scan",
+                moving_name=anatomy.t1w.name,
+                key="registration-t1w",
+                title="Registration of the T1w image",
+                section=Section.REGISTRATION,
+            )
+        )
+        self.written += write_rigid(scan, anatomy=anatomy, **self._roots)
+
+    def template(self, cache: Path) -> OwnTemplate | None:
+        """Return the transforms to the template inside nilearn; None where it cannot be reached, which is said."""
+        from qmri_bids.preprocessing.standard_space import TemplateNotReached
+
+        try:
+            template = own_template(self.scan, anatomy=self._anatomy, cache=cache)
+        except TemplateNotReached as error:
+            self._warnings.append(f"Nothing was put into {OWN_TEMPLATE}: {error}.")
+            self._checks.append(
+                Check(name=f"Registration to {OWN_TEMPLATE}", value="failed", level=Level.BAD, explanation=str(error))
+            )
+            return None
+        self._decisions.append(template.sentence)
+        if template.made:
+            good = template.overlap >= GOOD_OVERLAP and template.correlation >= GOOD_CORRELATION
+            self._checks.append(
                 Check(
-                    name=f"Registration to {anatomy.t1w.name}",
-                    value="failed",
-                    level=Level.BAD,
-                    explanation=str(found["failed"]),
+                    name=f"Registration to {OWN_TEMPLATE}",
+                    value=f"Dice of the brains {template.overlap:.3f}, correlation {template.correlation:.2f}",
+                    level=Level.GOOD if good else Level.CHECK,
+                    explanation=f"Good from {GOOD_OVERLAP} and {GOOD_CORRELATION}. Look at the contours below.",
                 )
             )
-        else:
-            to_t1w = found["transform"]
-            said.warnings += [str(each) for each in found["warnings"]]
-            said.checks.append(registration_check(f"Registration to {anatomy.t1w.name}", found))
-            said.figures.append(
-                registration_figure(
-                    magnitude,
-                    found["anatomical"],
-                    affine=affine,
-                    mask=mask,
-                    fixed_name="image of this scan",
-                    moving_name=anatomy.t1w.name,
-                    key="registration-t1w",
-                    title="Registration of the T1w image",
-                    section=Section.REGISTRATION,
-                )
+        self.written += write_template(self.scan, template=template, anatomy=self._anatomy, **self._roots)
+        return template
+
+    def put(self, label: str, template: OwnTemplate | None) -> None:
+        """Write the maps in another space."""
+        space = space_of(label, self.scan, anatomy=self._anatomy, template=template, bids_dir=self._roots["bids_dir"])
+        written = write_in_space(self._files, space=space, output_dir=self._out)
+        self.written += written
+        self._decisions.append(
+            f"{len(written)} maps and masks were put into {label}, each interpolated once from the grid of this run (linear, "
+            "labels and codes nearest neighbour)."
+        )
+        if label == OWN_TEMPLATE:
+            self._show_template(space)
+
+    def bring(self, atlas: Atlas, template: OwnTemplate | None) -> None:
+        """Write the regions of an atlas in the run, and the statistics of its maps."""
+        brought = bring_atlas(atlas, self.scan, anatomy=self._anatomy, template=template)
+        self._decisions.append(brought.sentence)
+        self._warnings += brought.warnings
+        self.written += write_atlas(brought, atlas=atlas, scan=self.scan, files=self._files, **self._roots)
+
+    def clear(self) -> None:
+        """Remove what an earlier call with other options wrote; `write_derivatives` clears only when it writes itself."""
+        keep = {*self._files, *self.written}
+        there = files_of_run(self.scan.entities, output_dir=self._out)
+        remove_files(
+            [path for path in there if path not in keep and {"space", "atlas"} & set(parse_name(path).entities)]
+        )
+
+    def _show_template(self, space: Space) -> None:
+        """Show how the run lies in the template."""
+        from nilearn.datasets import load_mni152_template
+
+        from qmri_bids.preprocessing.standard_space import interpolate
+
+        scan = self.scan
+        image = np.where(scan.mask, scan.magnitude if scan.contrast is None else scan.contrast, np.nan)
+        moved = np.nan_to_num(interpolate(image.astype(np.float32), affine=scan.affine, at=space.at))
+        brain = np.asarray(load_mni152_template(resolution=1).dataobj, dtype=np.float32)
+        self._figures.append(
+            registration_figure(
+                moved,
+                brain,
+                affine=space.affine,
+                mask=brain > 0.1 * float(brain.max()),
+                fixed_name="1/T1 of this scan" if scan.contrast is not None else "image of this scan",
+                moving_name=f"the template {OWN_TEMPLATE}",
+                key="registration-template",
+                title=f"This scan in {OWN_TEMPLATE}",
+                section=Section.REGISTRATION,
             )
-    scan = Scan(entities=entities, magnitude=magnitude, mask=mask, affine=affine, to_t1w=to_t1w, contrast=contrast)
-    if anatomy is not None:
-        said.files += write_rigid(scan, anatomy=anatomy, bids_dir=bids_dir, output_dir=output_dir)
-    if anatomy is None or to_t1w is not None:
-        _spaces(said, scan, files, spaces, atlas, anatomy, cache, bids_dir, output_dir)
-    elif atlas is not None and atlas.space == NATIVE:
-        _atlas(said, scan, files, atlas, anatomy, None, bids_dir, output_dir)
-    # What an earlier call wrote with other options; `write_derivatives` clears only when it writes itself.
-    keep = {*files, *said.files}
-    remove_files(
-        [
-            path
-            for path in files_of_run(entities, output_dir=output_dir)
-            if path not in keep and {"space", "atlas"} & set(parse_name(path).entities)
-        ]
-    )
-    return PutInSpaces(
-        files=tuple(said.files),
-        additions=Additions(
-            checks=tuple(said.checks),
-            figures=tuple(said.figures),
-            decisions=tuple(said.decisions),
-            warnings=tuple(said.warnings),
-        ),
-    )
+        )
 
 
 def _registration(path: str | None) -> dict[str, Any] | None:
@@ -160,100 +222,3 @@ def _registration(path: str | None) -> dict[str, Any] | None:
     with np.load(path) as stored:
         content = {name: stored[name] for name in stored.files}
     return content | {"failed": str(content["failed"])}
-
-
-def _spaces(
-    said: _Said,
-    scan: Scan,
-    files: Sequence[Path],
-    spaces: Sequence[str],
-    atlas: Atlas | None,
-    anatomy: Anatomy | None,
-    cache: Path,
-    bids_dir: Path,
-    output_dir: Path,
-) -> None:
-    """Write all spaces and the atlas."""
-    from qmri_bids.preprocessing.standard_space import TemplateNotReached
-
-    template: OwnTemplate | None = None
-    failed = False
-    if OWN_TEMPLATE in spaces or (atlas is not None and atlas.space == OWN_TEMPLATE):
-        try:
-            template = own_template(scan, anatomy=anatomy, cache=cache)
-            said.decisions.append(template.sentence)
-            said.files += write_template(
-                scan, template=template, anatomy=anatomy, bids_dir=bids_dir, output_dir=output_dir
-            )
-        except TemplateNotReached as error:
-            failed = True
-            said.warnings.append(f"Nothing was put into {OWN_TEMPLATE}: {error}.")
-            said.checks.append(
-                Check(name=f"Registration to {OWN_TEMPLATE}", value="failed", level=Level.BAD, explanation=str(error))
-            )
-    for label in spaces:
-        if label == OWN_TEMPLATE and failed:
-            continue
-        space = space_of(label, scan, anatomy=anatomy, template=template, bids_dir=bids_dir)
-        written = write_in_space(files, space=space, output_dir=output_dir)
-        said.files += written
-        said.decisions.append(
-            f"{len(written)} maps and masks were put into {label}, each interpolated once from the grid of this run (linear, "
-            "labels and codes nearest neighbour)."
-        )
-        if label == OWN_TEMPLATE:
-            _show_template(said, scan, space, template)
-    if atlas is not None and not (atlas.space == OWN_TEMPLATE and failed):
-        _atlas(said, scan, files, atlas, anatomy, template, bids_dir, output_dir)
-
-
-def _atlas(
-    said: _Said,
-    scan: Scan,
-    files: Sequence[Path],
-    atlas: Atlas,
-    anatomy: Anatomy | None,
-    template: OwnTemplate | None,
-    bids_dir: Path,
-    output_dir: Path,
-) -> None:
-    brought = bring_atlas(atlas, scan, anatomy=anatomy, template=template)
-    said.decisions.append(brought.sentence)
-    said.warnings += brought.warnings
-    said.files += write_atlas(brought, atlas=atlas, scan=scan, files=files, bids_dir=bids_dir, output_dir=output_dir)
-
-
-def _show_template(said: _Said, scan: Scan, space: Space, template: OwnTemplate | None) -> None:
-    """Judge and show how the run lies in the template."""
-    from nilearn.datasets import load_mni152_template
-
-    from qmri_bids.preprocessing.standard_space import interpolate
-
-    if template is not None and template.made:
-        good = template.overlap >= GOOD_OVERLAP and template.correlation >= GOOD_CORRELATION
-        said.checks.append(
-            Check(
-                name=f"Registration to {OWN_TEMPLATE}",
-                value=f"Dice of the brains {template.overlap:.3f}, correlation {template.correlation:.2f}",
-                level=Level.GOOD if good else Level.CHECK,
-                explanation=f"Good from {GOOD_OVERLAP} and {GOOD_CORRELATION}. Look at the contours below.",
-            )
-        )
-    image = scan.magnitude if scan.contrast is None else scan.contrast
-    moved = np.nan_to_num(
-        interpolate(np.where(scan.mask, image, np.nan).astype(np.float32), affine=scan.affine, at=space.at)
-    )
-    brain = np.asarray(load_mni152_template(resolution=1).dataobj, dtype=np.float32)
-    said.figures.append(
-        registration_figure(
-            moved,
-            brain,
-            affine=space.affine,
-            mask=brain > 0.1 * float(brain.max()),
-            fixed_name="1/T1 of this scan" if scan.contrast is not None else "image of this scan",
-            moving_name=f"the template {OWN_TEMPLATE}",
-            key="registration-template",
-            title=f"This scan in {OWN_TEMPLATE}",
-            section=Section.REGISTRATION,
-        )
-    )
