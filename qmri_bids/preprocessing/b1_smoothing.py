@@ -13,10 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.preprocessing.ants_bridge import voxel_sizes
+from qmri_bids.preprocessing.masks import shrink
+
 WAVELENGTH = 40.0
 """Structure of B1 of this wavelength is halved [mm]."""
 LEVELLING = 40.0
 """Distance over which an extrapolated map becomes level [mm]."""
+COARSE_VOXEL = 5.0
+"""Finer voxels are averaged before the fit, which they would only slow down [mm]."""
 ROUNDS = 3
 """Fits, each with the weights of the residuals of the one before."""
 CUTOFF = 4.685
@@ -46,6 +51,57 @@ class SmoothB1:
     stdev: NDArray[np.float32]
     single: float
     outliers: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoarseB1:
+    """Relative B1 on voxels of a size that its smooth surface needs; as the arguments of `coarsened`."""
+
+    b1: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    stdev: NDArray[np.float32] | None
+    affine: NDArray[np.float64]
+
+
+def coarsened(
+    b1: NDArray[np.floating],
+    *,
+    valid: NDArray[np.bool_],
+    stdev: NDArray[np.floating] | None,
+    affine: NDArray[np.floating],
+) -> CoarseB1:
+    """Return B1 averaged over blocks of about `COARSE_VOXEL`; as it is where its voxels are no smaller.
+
+    Parameters
+    ----------
+    b1, stdev
+        Actual over nominal flip angle and its standard deviation (None where it is not known), shape (X, Y, Z).
+    valid
+        Where it was measured: a block counts from half of its voxels on.
+    affine
+        Voxel to RAS millimetres, shape (4, 4).
+    """
+    factor = tuple(int(step) for step in np.maximum(1, np.round(COARSE_VOXEL / voxel_sizes(affine))))
+    if max(factor) == 1:
+        spread = None if stdev is None else np.asarray(stdev, dtype=np.float32)
+        return CoarseB1(
+            b1=np.asarray(b1, dtype=np.float32), valid=valid, stdev=spread, affine=np.asarray(affine, dtype=np.float64)
+        )
+    weights = valid.astype(np.float32)
+    if stdev is not None:
+        known = valid & np.isfinite(stdev) & (stdev > 0.0)
+        typical = float(np.median(stdev[known])) if known.any() else 1.0
+        weights = weights / np.where(known, np.maximum(np.nan_to_num(stdev, nan=typical), 0.5 * typical), typical) ** 2
+    share, small_affine = shrink(valid.astype(np.float32), affine=affine, factor=factor)
+    total, _ = shrink(weights.astype(np.float32), affine=affine, factor=factor)
+    values, _ = shrink(np.where(valid, weights * b1, 0.0).astype(np.float32), affine=affine, factor=factor)
+    counted = share >= 0.5
+    mean = np.divide(values, total, out=np.zeros_like(values), where=counted)
+    small = None
+    if stdev is not None:
+        small = np.full_like(total, np.nan)
+        small[counted] = 1.0 / np.sqrt(total[counted] * float(np.prod(factor)))
+    return CoarseB1(b1=mean, valid=counted, stdev=small, affine=small_affine)
 
 
 def smooth_b1(

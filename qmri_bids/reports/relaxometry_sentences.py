@@ -103,6 +103,10 @@ RELAXOMETRY_SENTENCES: dict[str, Sentence] = {
         text="It was replaced by a robust smooth surface through its values, which removes structure below {size} and continues "
         "the map where nothing was measured [garcia2010], and interpolated once.",
     ),
+    "fieldmap_unwrapped": Sentence(
+        paragraph="outputs",
+        text="The off-resonance was also made continuous in space [herraez2002], by multiples of 1/TR.",
+    ),
     "b1_assumed": Sentence(
         paragraph="b1",
         text="No B1+ map was available: the nominal flip angle was assumed everywhere, which biases T1 "

@@ -73,6 +73,7 @@ def _relaxometry(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list
         "signal_model",
         *ESTIMATORS[options.estimator].methods,
         *([("posterior", {"prior": options.posterior})] if options.posterior is not None else []),
+        "fieldmap_unwrapped",
         "magnetization_transfer",
     ]
 

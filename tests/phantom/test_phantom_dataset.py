@@ -188,7 +188,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path, exists):
     [
         ({"subjects": 0}, "subjects must be 1 or more, found 0"),
         ({"layout": "polar"}, "layout must be one of mag-phase, real-imag, complex, split, found 'polar'"),
-        ({"b1": "AFI"}, "b1 must be one of TB1TFL, TB1map, none, found 'AFI'"),
+        ({"b1": "AFI"}, "b1 must be one of TB1TFL, TB1RFM, TB1DAM, TB1AFI, TB1map, none, found 'AFI'"),
         ({"snr": 0.0}, "snr must be above 0"),
         ({"motion": -1.0}, "motion must lie in"),
         ({"voxel_size": 0.002}, "voxel_size must lie in .* mm, found 0.002"),

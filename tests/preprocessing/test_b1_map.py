@@ -2,7 +2,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.b1 import RegistrationFailed, register_b1
+from qmri_bids.preprocessing.b1 import B1Code, RegistrationFailed, register_b1
 from qmri_bids.preprocessing.b1_loading import load_b1
 
 
@@ -52,6 +52,29 @@ def test_without_anatomical_image_the_header_is_trusted(still_scan):
     assert "by its header alone" in result.decisions[0]
     relative = (result.map / still_scan.session.truth.b1)[still_scan.brain]
     assert (relative / np.median(relative)).std() < 0.015
+
+
+def test_implausible_b1_is_marked_and_said(still_scan):
+    inputs = prepared(still_scan) | {"anatomical": None, "target_mask": still_scan.brain}
+    b1 = inputs.pop("b1") * 1.4
+    result = register_b1(b1, **inputs)
+    beyond = still_scan.brain & (result.map > 1.7)
+    assert beyond.any()
+    np.testing.assert_array_equal(result.codes == B1Code.IMPLAUSIBLE, beyond)
+    assert (result.codes[~still_scan.brain] == B1Code.OUTSIDE).all()
+    (warning,) = result.warnings
+    assert f"B1 IS IMPLAUSIBLE in {beyond.sum():,} voxels of the brain" in warning
+    assert "desc-B1_mask" in warning
+    assert np.isfinite(result.stdev[result.measured]).all()
+    assert np.isnan(result.stdev[~result.measured]).all()
+
+
+def test_a_scan_that_covers_another_place_is_an_error(still_scan):
+    inputs = prepared(still_scan) | {"anatomical": None, "target_mask": still_scan.brain}
+    b1 = inputs.pop("b1").copy()
+    b1[..., b1.shape[2] // 3 :] = 0.0
+    with pytest.raises(RegistrationFailed, match="% of the brain in the other scan"):
+        register_b1(b1, **inputs)
 
 
 def test_a_registration_that_runs_away_is_an_error(still_scan):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qmri_bids.preprocessing.b1_loading import air_noise, load_b1, load_b1_pair
-from qmri_bids.preprocessing.b1_smoothing import smooth_b1
+from qmri_bids.preprocessing.b1_smoothing import coarsened, smooth_b1
 
 SIZES = np.array([8.0, 8.0, 8.0])
 NOISE = 0.02
@@ -66,6 +66,24 @@ def test_what_was_not_measured_goes_on_with_its_slope(field):
     near[..., :5] = False
     assert np.abs(found.map / truth - 1.0)[near].max() < 0.03
     assert 0.3 < found.map.min() < found.map.max() < 1.7
+
+
+def test_fine_voxels_are_averaged_by_their_weights(field):
+    truth, head = field
+    fine = np.kron(truth, np.ones((3, 3, 3), dtype=np.float32))
+    inside = np.kron(head, np.ones((3, 3, 3))) > 0
+    affine = np.diag([8.0 / 3.0, 8.0 / 3.0, 8.0 / 3.0, 1.0])
+    stdev = np.where(np.random.default_rng(5).random(fine.shape) < 0.5, 0.01, 0.02)
+    noise = np.random.default_rng(6).standard_normal(fine.shape)
+    coarse = coarsened(fine + stdev * noise, valid=inside, stdev=stdev, affine=affine)
+    np.testing.assert_allclose(np.linalg.norm(coarse.affine[:3, :3], axis=0), 16.0 / 3.0)
+    expected = coarsened(fine, valid=inside, stdev=None, affine=affine)
+    assert expected.stdev is None
+    score = ((coarse.b1 - expected.b1) / coarse.stdev)[coarse.valid]
+    # Weighted and plain means of a slope differ by little: the rest is noise.
+    assert np.sqrt(np.mean(score**2)) == pytest.approx(1.0, abs=0.25)
+    same = coarsened(truth, valid=head, stdev=None, affine=np.diag([8.0, 8.0, 8.0, 1.0]))
+    np.testing.assert_array_equal(same.b1, truth)
 
 
 def test_nothing_measured_is_an_error():
