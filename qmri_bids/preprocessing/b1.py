@@ -138,8 +138,8 @@ def register_b1(
             # Nothing was to be gained, or the search went astray: the scanner knows where both scans lie.
             transform = np.eye(4)
             sentence = (
-                "Registering the anatomical image of the B1 scan to the mean magnitude of this scan lowered their "
-                f"mutual information ({similarity[0]:.3f} before, {similarity[1]:.3f} after): the coordinates of the scanner were kept."
+                "Registering the anatomical image of the B1 scan to the mean magnitude of this scan lowered their mutual "
+                f"information from {similarity[0]:.3f} to {similarity[1]:.3f}: the coordinates of the scanner were kept."
             )
     if not valid.any():
         raise ValueError("the B1 map has no value above 0 where its anatomical image has signal")
