@@ -8,13 +8,14 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.workflows.anatomy import connect_spaces, mask_node
+from qmri_bids.workflows.anatomy import connect_spaces, gives_tissues, mask_node
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
 from qmri_bids.workflows.fieldmap_interfaces import UnwrapFieldmap
 from qmri_bids.workflows.interfaces import EstimateRelaxation, LoadCycles, RemovePhaseDrift
 from qmri_bids.workflows.motion_interfaces import CensorCycles, CorrectMotion, RemoveGibbs
 from qmri_bids.workflows.options import GIBBS_BEFORE_MOTION, ProcessingOptions
 from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
+from qmri_bids.workflows.tissue_interfaces import SegmentTissues
 
 
 def init_pcbssfp_wf(
@@ -158,7 +159,15 @@ def init_pcbssfp_wf(
     workflow.connect(estimate, "estimate", unwrap, "estimate")
     for node in results:
         workflow.connect(unwrap, "unwrapped", node, "unwrapped")
-    decisions += [node for node in (drift, estimate, unwrap) if node is not None]
+    tissue = pe.Node(SegmentTissues(), name="segment_tissues")
+    workflow.connect([(estimate, tissue, [("estimate", "estimate")]), (mask, tissue, [("mask", "mask")])])
+    if gives_tissues(options, entities=run.entities):
+        workflow.connect(mask, "tissue", tissue, "given")
+    for node in results:
+        workflow.connect(tissue, "tissue", node, "tissue")
+        workflow.connect(tissue, "probabilities", node, "tissue_probabilities")
+    sentences.append("White matter, grey matter and fluid were told apart by T1 and T2.")
+    decisions += [node for node in (drift, estimate, unwrap, tissue) if node is not None]
 
     for node in results:
         workflow.connect(

@@ -20,6 +20,7 @@ from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.motion_files import write_motion
 from qmri_bids.workflows.results import RunResults
+from qmri_bids.workflows.tissue_files import ABBREVIATIONS, write_tissue_statistics
 
 MAP_OUTPUTS = {"T1": "T1map", "T2": "T2map", "M0": "M0map", "off_resonance": "fieldmap"}
 
@@ -113,6 +114,14 @@ def write_derivatives(
         path = write_transforms(path_of("b1_transform"), [results.b1_registration["transform"]])
         write_json(sidecar_path(path), map_metadata("b1_transform", sources=of_b1))
         written.append(path)
+    if results.tissue is not None:
+        add("tissue", results.tissue)
+    if results.tissue_probabilities is not None:
+        for place, abbreviation in enumerate(ABBREVIATIONS.values()):
+            add(f"probseg_{abbreviation}", results.tissue_probabilities[..., place])
+    written += write_tissue_statistics(
+        written, tissue=results.tissue, entities=run.entities, output_dir=output_dir
+    )
     remove_others(run.entities, written, output_dir=output_dir)
     return tuple(written)
 

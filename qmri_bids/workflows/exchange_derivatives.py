@@ -22,6 +22,7 @@ from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.exchange_results import ExchangeResults
 from qmri_bids.workflows.known_maps import KNOWN_MAPS
 from qmri_bids.workflows.motion_files import write_motion
+from qmri_bids.workflows.tissue_files import write_tissue_statistics
 
 MAP_OUTPUTS: Mapping[str, str] = {"fraction": "fraction", "rate": "exchange", "correlation": "correlation"}
 """How the rows of maps in `data/outputs.json` begin, by the last part of their name between nodes; then follows the pool."""
@@ -126,6 +127,7 @@ def write_exchange(
             write_json(sidecar_path(path), map_metadata(output, sources=known[source.names[0]]))
             if "codes" in results.registrations[source.key]:
                 add("b1_mask", results.registrations[source.key]["codes"], sources=known["b1"], extra={})
+    written += write_tissue_statistics(written, tissue=results.tissue, entities=run.entities, output_dir=output_dir)
     for entities in (run.entities, *(stage.entities for stage in run.stages)):
         remove_others(entities, written, output_dir=output_dir)
     return tuple(written)

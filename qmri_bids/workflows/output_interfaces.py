@@ -32,12 +32,14 @@ class _ResultsInput(BaseInterfaceInputSpec):
     unwrapped = File(exists=True, desc="continuous off-resonance (npz)")
     b1 = File(exists=True, desc="B1 on this grid")
     b1_registration = File(exists=True, desc="how B1 came to this grid (npz)")
+    tissue = traits.Either(File(exists=True), None, desc="labels of tissues")
+    tissue_probabilities = traits.Either(File(exists=True), None, desc="probability of each tissue, 4D")
 
 
 def _results(inputs: Any) -> RunResults:
     def given(name: str) -> Path | None:
         value = getattr(inputs, name)
-        return Path(value) if isdefined(value) else None
+        return Path(value) if isdefined(value) and value is not None else None
 
     return RunResults(
         RunFiles(
@@ -49,6 +51,8 @@ def _results(inputs: Any) -> RunResults:
             unwrapped=given("unwrapped"),
             b1=given("b1"),
             b1_registration=given("b1_registration"),
+            tissue=given("tissue"),
+            tissue_probabilities=given("tissue_probabilities"),
         )
     )
 

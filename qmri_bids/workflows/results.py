@@ -37,6 +37,8 @@ class RunFiles:
         Continuous off-resonance (npz).
     b1, b1_registration
         B1 on this grid, and how it came there (npz).
+    tissue, tissue_probabilities
+        Labels of grey matter, white matter and fluid, and the probability of each (4D).
     """
 
     cycles: Path
@@ -47,6 +49,8 @@ class RunFiles:
     b1: Path | None = None
     unwrapped: Path | None = None
     b1_registration: Path | None = None
+    tissue: Path | None = None
+    tissue_probabilities: Path | None = None
 
 
 class RunResults:
@@ -121,3 +125,13 @@ class RunResults:
             return None
         with np.load(self.files.b1_registration) as stored:
             return {key: stored[key] for key in stored.files}
+
+    @cached_property
+    def tissue(self) -> NDArray[np.uint8] | None:
+        """Labels of grey matter, white matter and fluid, None where they were not told apart."""
+        return None if self.files.tissue is None else np.asarray(load_volume(self.files.tissue)[0]).astype(np.uint8)
+
+    @cached_property
+    def tissue_probabilities(self) -> NDArray[np.float32] | None:
+        """Probability of each of them, shape (X, Y, Z, 3), None where none is known."""
+        return None if self.files.tissue_probabilities is None else load_volume(self.files.tissue_probabilities)[0]

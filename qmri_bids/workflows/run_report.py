@@ -22,7 +22,7 @@ from qmri_bids.reports.figures import (
     registration_figure,
 )
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
-from qmri_bids.workflows.report_parts import motion_light, protocol_rows
+from qmri_bids.workflows.report_parts import TISSUES, motion_light, protocol_rows
 from qmri_bids.workflows.results import MAPS, POSTERIOR, RunResults
 
 
@@ -66,7 +66,9 @@ def describe_run(
         warnings=(*run.warnings, *warnings),
         figures=_figures(results, run=run, posterior=posterior),
         quality=quality,
-        statistics=statistics_rows(estimate.values, mask=results.mask),
+        statistics=statistics_rows(
+            estimate.values, mask=results.mask, labels=results.tissue, label_names=TISSUES
+        ),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
     )
 

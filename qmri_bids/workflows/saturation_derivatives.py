@@ -20,6 +20,7 @@ from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.motion_files import write_motion
 from qmri_bids.workflows.saturation_results import SaturationResults
+from qmri_bids.workflows.tissue_files import write_tissue_statistics
 
 
 def _as_it_is(values: Any) -> Any:
@@ -198,6 +199,7 @@ def write_saturation(
         path = output_path(output_dir, entities=run.entities, output=output)
         written.append(write_transforms(path, [registration["transform"]]))
         write_json(sidecar_path(path), map_metadata(output, sources=others))
+    written += write_tissue_statistics(written, tissue=results.tissue, entities=run.entities, output_dir=output_dir)
     remove_others(run.entities, written, output_dir=output_dir)
     return tuple(written)
 

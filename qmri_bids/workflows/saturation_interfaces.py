@@ -245,17 +245,27 @@ class ClassifyTissue(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.tissue_classes import tissue_classes
+        from qmri_bids.preprocessing.tissue_segmentation import segment_tissues
 
         image, affine = load_volume(self.inputs.mask)
         mask = image > 0
         with np.load(self.inputs.maps) as stored:
             maps = {name: stored[name] for name in TISSUE_CONTRASTS if name in stored}
+            relaxation = {name: stored[name] for name in ("T1", "T2") if name in stored}
         name = next((each for each, values in maps.items() if _telling(values, mask)), None)
         if name is None:
             self._results["tissue"] = None
             self._results["decisions"] = [
                 "Tissues were not told apart: there is no map of T1, MT saturation or the line or fraction of MT."
             ]
+            return runtime
+        if name == "T1":
+            t2 = relaxation.get("T2")
+            found = segment_tissues(
+                relaxation["T1"], t2 if t2 is not None and _telling(t2, mask) else None, mask=mask
+            )
+            self._results["tissue"] = save_volume(Path(runtime.cwd) / "tissue.nii", found.labels, affine)
+            self._results["decisions"] = ["Maps of another scan, brought here, tell the tissues.", *found.decisions]
             return runtime
         labels, decisions = tissue_classes(maps[name], affine=affine, mask=mask, ascending=TISSUE_CONTRASTS[name])
         self._results["tissue"] = save_volume(Path(runtime.cwd) / "tissue.nii", labels, affine)

@@ -66,6 +66,8 @@ def write_everything(root: Path, entities: dict[str, str]) -> None:
                 model={"Name": "ml", "Version": "1"},
             )
             write_map(path, array, affine=AFFINE, metadata=metadata)
+        elif row.suffix == "dseg":
+            write_text(path, "index\tname\n1\tGray Matter\n")
         elif row.kind == "table":
             write_table(path, {name: [0.0] * 4 for name in CONFOUND_DESCRIPTIONS}, descriptions=CONFOUND_DESCRIPTIONS)
         elif row.kind == "transform":

@@ -1,0 +1,98 @@
+"""The tissues of a run and the statistics of its maps there, as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.bids.names import output_path, sidecar_path
+from qmri_bids.bids.sidecar import parse_name
+from qmri_bids.bids.write import write_table, write_text
+from qmri_bids.preprocessing.tissue_segmentation import FLUID, GREY, WHITE
+from qmri_bids.preprocessing.tissue_statistics import COLUMNS, MapOfRegions, as_columns, tissue_statistics
+from qmri_bids.workflows.volumes import load_volume
+
+ABBREVIATIONS: Mapping[int, str] = {GREY: "GM", WHITE: "WM", FLUID: "CSF"}
+"""Of the tissues, in the order of the probabilities, as BIDS has them."""
+
+_LOOKUP = (
+    "index\tname\tabbreviation\tcolor\n"
+    f"{GREY}\tGray Matter\tGM\t#7f7f7f\n"
+    f"{WHITE}\tWhite Matter\tWM\t#f2f2f2\n"
+    f"{FLUID}\tCerebrospinal Fluid\tCSF\t#4fa3d1\n"
+)
+
+_NO_MAPS = ("mask", "dseg", "probseg", "VFA", "cest", "magnitude")
+"""Suffixes of what has no statistics."""
+
+
+def write_lookup(*, entities: Mapping[str, str], output_dir: Path) -> Path:
+    """Write the names of the labels of the tissue image."""
+    return write_text(output_path(output_dir, entities=entities, output="tissue_lookup"), _LOOKUP)
+
+
+def write_tissue_statistics(
+    files: Sequence[Path],
+    *,
+    tissue: NDArray[np.integer] | None,
+    entities: Mapping[str, str],
+    output_dir: Path,
+    names: Mapping[int, str] = ABBREVIATIONS,
+) -> list[Path]:
+    """Write the statistics of every map among the files of a run by tissue, and the lookup of the tissues; nothing without tissues.
+
+    Parameters
+    ----------
+    files
+        Files written for the run.
+    tissue
+        Labels on the grid of the run, shape (X, Y, Z).
+    entities
+        Of the raw run.
+    output_dir
+        Root of the derivatives.
+    names
+        Of the labels.
+    """
+    if tissue is None or not np.any(tissue):
+        return []
+    rows = tissue_statistics(maps_of(files, shape=tissue.shape), labels=tissue, names=names)
+    path = output_path(output_dir, entities=entities, output="tissue_statistics")
+    return [
+        write_lookup(entities=entities, output_dir=output_dir),
+        write_table(path, as_columns(rows), descriptions=COLUMNS),
+    ]
+
+
+def maps_of(files: Sequence[Path], *, shape: tuple[int, ...]) -> dict[str, MapOfRegions]:
+    """Return the maps among the files of a run by the end of their name, with the standard deviation that goes with each."""
+    found: dict[str, tuple[Path, NDArray[Any]]] = {}
+    for path in files:
+        name = parse_name(path)
+        if not path.name.endswith(".nii.gz") or name.suffix in _NO_MAPS:
+            continue
+        values, _ = load_volume(path)
+        if values.shape == tuple(shape):
+            desc = name.entities.get("desc", "")
+            found[f"desc-{desc}_{name.suffix}" if desc else name.suffix] = (path, values)
+    spread = {name: next((each for each in _partners(name) if each in found), None) for name in found}
+    maps = {}
+    for name, (path, values) in found.items():
+        if name in spread.values():
+            continue
+        partner = spread[name]
+        unit = json.loads(sidecar_path(path).read_text(encoding="utf-8")).get("Units") or "arbitrary"
+        stdev = None if partner is None else found[partner][1]
+        maps[name] = MapOfRegions(values=values, unit=unit, stdev=stdev)
+    return maps
+
+
+def _partners(name: str) -> tuple[str, ...]:
+    """Return the names that the standard deviation of a map may have."""
+    desc, _, suffix = name.rpartition("_")
+    return (f"{desc}std_{suffix}", f"{desc}Std_{suffix}") if desc else (f"desc-std_{suffix}",)

@@ -1,0 +1,57 @@
+"""The node that tells the tissues of a pc-bSSFP run by its own maps of T1 and T2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+
+from qmri_bids.workflows.volumes import load_volume, save_volume
+
+
+class _SegmentTissuesInput(BaseInterfaceInputSpec):
+    estimate = File(exists=True, mandatory=True, desc="T1 and T2 with their standard deviations (npz)")
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+    given = traits.Either(File(exists=True), None, desc="labels brought from the anatomy; None where it gave none")
+
+
+class _SegmentTissuesOutput(TraitedSpec):
+    tissue = traits.Either(File(exists=True), None, desc="labels of grey matter, white matter and fluid")
+    probabilities = traits.Either(File(exists=True), None, desc="probability of each of them, 4D")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+
+
+class SegmentTissues(SimpleInterface):
+    """Tell white matter, grey matter and fluid by T1 and T2; those of the anatomy where it gave them."""
+
+    input_spec = _SegmentTissuesInput
+    output_spec = _SegmentTissuesOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.tissue_segmentation import segment_tissues
+
+        self._results.update(tissue=None, probabilities=None, decisions=[])
+        if isdefined(self.inputs.given) and self.inputs.given is not None:
+            self._results["tissue"] = self.inputs.given
+            return runtime
+        image, affine = load_volume(self.inputs.mask)
+        with np.load(self.inputs.estimate) as stored:
+            maps = {name: stored[name] for name in ("T1", "T2", "T1_stdev", "T2_stdev") if name in stored}
+        try:
+            found = segment_tissues(
+                maps["T1"],
+                maps["T2"],
+                mask=image > 0,
+                t1_stdev=maps.get("T1_stdev"),
+                t2_stdev=maps.get("T2_stdev"),
+            )
+        except ValueError as error:
+            self._results["decisions"] = [f"Tissues were not told apart: {error}."]
+            return runtime
+        folder = Path(runtime.cwd)
+        self._results["tissue"] = save_volume(folder / "tissue.nii", found.labels, affine)
+        self._results["probabilities"] = save_volume(folder / "probabilities.nii", found.probabilities, affine)
+        self._results["decisions"] = list(found.decisions)
+        return runtime
