@@ -1,0 +1,114 @@
+"""Anatomy and spaces in the workflow of a run: failures are said, names are those of BIDS."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from qmri_bids.bids.anatomy import Anatomy
+from qmri_bids.bids.spaces import Atlas, SpaceOptions
+from qmri_bids.reports.content import Level, RunReport
+from qmri_bids.workflows.anatomy import gives_tissues, mask_node
+from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.registration_checks import registration_check
+from qmri_bids.workflows.report_additions import save_additions, with_additions
+from qmri_bids.workflows.space_files import in_space
+from qmri_bids.workflows.space_scan import Scan
+from qmri_bids.workflows.space_steps import put_in_spaces
+
+RUN = {"sub": "01", "acq": "pcbssfp"}
+SHAPE = (8, 8, 8)
+AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
+
+
+def scan(**more):
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[2:6, 2:6, 2:6] = True
+    return Scan(entities=RUN, magnitude=np.ones(SHAPE, dtype=np.float32), mask=mask, affine=AFFINE, **more)
+
+
+def put(tmp_path, **wanted):
+    given = {"files": [], "registration": None, "spaces": (), "atlas": None, "anatomy": None} | wanted
+    return put_in_spaces(scan=scan(), cache=tmp_path / "cache", bids_dir=tmp_path, output_dir=tmp_path / "out", **given)
+
+
+@pytest.fixture
+def anatomy(tmp_path):
+    path = tmp_path / "sub-01_T1w.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, dtype=np.float32), AFFINE), path)
+    return Anatomy(t1w=path, root=tmp_path, source="raw")
+
+
+def test_failed_registration_leaves_other_spaces_out_and_says_so(tmp_path, anatomy):
+    path = tmp_path / "registration.npz"
+    np.savez(path, failed="left and right are exchanged", warnings=np.array([], dtype=str))
+    done = put(tmp_path, registration=str(path), anatomy=anatomy, spaces=("T1w", "MNI152NLin2009aSym"))
+    assert done.files == ()
+    (check,) = done.additions.checks
+    assert (check.value, check.level) == ("failed", Level.BAD)
+    assert "left and right are exchanged" in done.additions.warnings[0]
+    assert "nothing was put into other spaces" in done.additions.warnings[0]
+
+
+def test_run_without_contrast_or_image_is_not_put_into_the_template(tmp_path):
+    done = put(tmp_path, spaces=("MNI152NLin2009aSym",))
+    assert done.files == ()
+    assert "no map of T1 or R1" in done.additions.warnings[0]
+    assert done.additions.checks[0].level is Level.BAD
+
+
+def test_atlas_on_the_grid_of_the_scanner_needs_no_registration(tmp_path):
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    labels[3, 3, 3], labels[0, 0, 0] = 1, 2
+    path = tmp_path / "atlas.nii.gz"
+    nib.save(nib.Nifti1Image(labels, AFFINE), path)
+    atlas = Atlas(path=path, name="Own", space="native", regions={1: "one", 2: "two"})
+    done = put(tmp_path, atlas=atlas)
+    assert [each.name for each in done.files] == [
+        "sub-01_acq-pcbssfp_atlas-Own_dseg.nii.gz",
+        "sub-01_acq-pcbssfp_atlas-Own_stats.tsv",
+    ]
+    assert np.asarray(nib.load(done.files[0]).dataobj).sum() == 1
+    assert done.additions.warnings == ("1 regions of atlas.nii.gz have no voxel in this run: two.",)
+    # Another call without the atlas removes them.
+    put(tmp_path)
+    assert not any(each.exists() for each in done.files)
+
+
+def test_anatomy_decides_who_finds_the_brain(anatomy):
+    def options(**spaces):
+        return ProcessingOptions(estimator="pinn", spaces=SpaceOptions(anatomies={"": anatomy}, **spaces))
+
+    assert type(mask_node(options(), entities=RUN).interface).__name__ == "MaskBrain"
+    assert type(mask_node(options(spaces=("T1w",)), entities=RUN).interface).__name__ == "MaskByAnatomy"
+    assert not gives_tissues(options(spaces=("T1w",)), entities=RUN)
+
+
+@pytest.mark.parametrize(
+    ("measured", "level"),
+    [
+        ({"similarity": (0.3, 0.5), "overlap": (0.8, 0.9), "mirrored": 0.6}, Level.GOOD),
+        ({"similarity": (0.3, 0.5), "overlap": (0.8, 0.9), "mirrored": 0.99}, Level.CHECK),
+        ({"similarity": (0.5, 0.49), "overlap": (0.8, 0.9), "mirrored": 0.6}, Level.CHECK),
+        ({"similarity": (np.nan, np.nan)}, Level.CHECK),
+    ],
+)
+def test_light_of_a_registration(measured, level):
+    assert registration_check("Registration", measured).level is level
+
+
+def test_report_takes_what_is_added(tmp_path, anatomy):
+    report = RunReport(title="a run", decisions=("one",))
+    path = tmp_path / "registration.npz"
+    np.savez(path, failed="why", warnings=np.array([], dtype=str))
+    additions = put(tmp_path, registration=str(path), anatomy=anatomy).additions
+    full = with_additions(report, save_additions(tmp_path / "more", additions))
+    assert full.decisions == ("one",)
+    assert full.level is Level.BAD
+    assert with_additions(report, None) is report
+
+
+def test_names_have_the_space_where_bids_wants_it():
+    path = Path("out/sub-01_ses-1_acq-APT_run-2_desc-amide_fractionmap.nii.gz")
+    assert in_space(path, "T1w").name == "sub-01_ses-1_acq-APT_run-2_space-T1w_desc-amide_fractionmap.nii.gz"
