@@ -111,6 +111,7 @@ def connect_spaces(
         node.inputs.atlas = options.spaces.atlas
     if anatomy is not None:
         node.inputs.anatomy = anatomy
+        node.inputs.use_masks = options.spaces.use_masks
         workflow.connect(mask, "registration", node, "registration")
     workflow.connect(
         [

@@ -85,7 +85,7 @@ def write_atlas(
     rows = {}
     for path in images_of(files):
         name = parse_name(path)
-        if name.suffix not in LABELS:
+        if name.suffix not in (*LABELS, "probseg"):
             desc = name.entities.get("desc")
             values = volume_of(path)[0]
             rows[f"desc-{desc}_{name.suffix}" if desc else name.suffix] = region_statistics(values, labels=labels)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.bids.anatomy import Anatomy
+from qmri_bids.bids.anatomy import TISSUES, Anatomy
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import bids_uri, map_metadata
 from qmri_bids.bids.sidecar import parse_name
@@ -161,3 +161,33 @@ def write_rigid(scan: Scan, *, anatomy: Anatomy, bids_dir: Path, output_dir: Pat
         written.append(write_transforms(path, [matrix]))
         write_json(sidecar_path(path), map_metadata(output, sources=[uri(anatomy.t1w, bids_dir=bids_dir)]))
     return written
+
+
+def credit_anatomy(files: Sequence[Path], *, anatomy: Anatomy, bids_dir: Path) -> None:
+    """Say in the sidecars of brain mask and tissues that they are those of the anatomy.
+
+    Parameters
+    ----------
+    files
+        Written of a run whose mask and tissues were taken from the anatomy, where it has them.
+    anatomy
+        Of the session.
+    bids_dir
+        Root of the raw dataset.
+    """
+    tissues = [anatomy.probseg[name] for name in TISSUES] if set(anatomy.probseg) >= set(TISSUES) else [anatomy.dseg]
+    for suffix, desc, origins, what in (
+        ("mask", "brain", [anatomy.brain_mask], "Brain mask"),
+        ("dseg", None, tissues, "Tissue of every voxel"),
+    ):
+        sources = [path for path in origins if path is not None]
+        for path in files:
+            name = parse_name(path)
+            own = {key for key in ("atlas", "space", "label") if key in name.entities}
+            if sources and name.suffix == suffix and name.entities.get("desc") == desc and not own:
+                if not path.name.endswith(".nii.gz"):
+                    continue
+                content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+                content["Description"] = f"{what} of {anatomy.pipeline}, brought to this scan by its T1w image."
+                content["Sources"] = [uri(each, bids_dir=bids_dir) for each in (*sources, anatomy.t1w)]
+                write_json(sidecar_path(path), content)

@@ -30,6 +30,9 @@ class _PutInSpacesInput(BaseInterfaceInputSpec):
     spaces = traits.List(traits.Str, desc="spaces besides that of the run")
     atlas = traits.Any(desc="Atlas; none for none")
     anatomy = traits.Any(desc="Anatomy of the session; none for none")
+    use_masks = traits.Bool(
+        True, usedefault=True, desc="whether mask and tissues of the anatomy were taken for the run"
+    )
     cache = traits.Str("", usedefault=True, nohash=True, desc="folder that keeps transforms to the template")
     bids_dir = traits.Str(mandatory=True, desc="root of the raw dataset")
     output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
@@ -71,6 +74,7 @@ class PutInSpaces(SimpleInterface):
             spaces=tuple(inputs.spaces) if isdefined(inputs.spaces) else (),
             atlas=given("atlas"),
             anatomy=given("anatomy"),
+            use_masks=inputs.use_masks,
             cache=Path(inputs.cache or runtime.cwd),
             bids_dir=Path(inputs.bids_dir),
             output_dir=Path(inputs.output_dir),

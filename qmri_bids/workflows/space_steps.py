@@ -18,7 +18,7 @@ from qmri_bids.workflows.atlas_files import bring_atlas, write_atlas
 from qmri_bids.workflows.earlier_files import files_of_run, remove_files
 from qmri_bids.workflows.registration_checks import registration_check
 from qmri_bids.workflows.report_additions import Additions
-from qmri_bids.workflows.space_files import Space, space_of, write_in_space, write_rigid
+from qmri_bids.workflows.space_files import Space, credit_anatomy, space_of, write_in_space, write_rigid
 from qmri_bids.workflows.space_scan import Scan
 from qmri_bids.workflows.template_files import OwnTemplate, own_template, write_template
 
@@ -45,6 +45,7 @@ def put_in_spaces(
     cache: Path,
     bids_dir: Path,
     output_dir: Path,
+    use_masks: bool = True,
 ) -> SpacesDone:
     """Write the maps of a run in other spaces, the transforms, and the regions of an atlas with their statistics.
 
@@ -64,9 +65,11 @@ def put_in_spaces(
         Folder that keeps transforms to the template.
     bids_dir, output_dir
         Roots of the raw dataset and of the derivatives.
+    use_masks
+        Whether mask and tissues of the anatomy, where it has any, were taken for the run.
     """
     work = _Work(scan, files=files, anatomy=anatomy, bids_dir=bids_dir, output_dir=output_dir)
-    work.place(_registration(registration))
+    work.place(_registration(registration), use_masks=use_masks)
     reached = anatomy is None or work.scan.to_t1w is not None
     template = None
     wanted = list(spaces) if reached else []
@@ -107,8 +110,8 @@ class _Work:
             warnings=tuple(self._warnings),
         )
 
-    def place(self, found: Mapping[str, Any] | None) -> None:
-        """Place the run in the T1w image, by the registration that was found."""
+    def place(self, found: Mapping[str, Any] | None, *, use_masks: bool) -> None:
+        """Place the run in the T1w image, by the registration that was found, and say whose mask and tissues it has."""
         anatomy, scan = self._anatomy, self.scan
         if anatomy is None or found is None:
             return
@@ -137,6 +140,8 @@ class _Work:
             )
         )
         self.written += write_rigid(scan, anatomy=anatomy, **self._roots)
+        if use_masks:
+            credit_anatomy(self._files, anatomy=anatomy, bids_dir=self._roots["bids_dir"])
 
     def template(self, cache: Path) -> OwnTemplate | None:
         """Return the transforms to the template inside nilearn; None where it cannot be reached, which is said."""
