@@ -11,6 +11,7 @@ from qmri_bids.reports.references import REFERENCES
 from qmri_bids.reports.relaxometry_sentences import RELAXOMETRY_SENTENCES
 from qmri_bids.reports.saturation_sentences import SATURATION_SENTENCES
 from qmri_bids.reports.sentence import Sentence
+from qmri_bids.reports.space_sentences import SPACE_SENTENCES
 
 Step = str | tuple[str, Mapping[str, object]]
 """Key of a step, alone or with the values of its placeholders."""
@@ -19,7 +20,7 @@ Step = str | tuple[str, Mapping[str, object]]
 PARAGRAPHS = ("general", "preprocessing", "b1", "estimation", "cest", "mt", "outputs")
 """Order of the paragraphs; inside one, the sentences stand in the order of the steps."""
 
-STEPS: dict[str, Sentence] = RELAXOMETRY_SENTENCES | SATURATION_SENTENCES | EXCHANGE_SENTENCES
+STEPS: dict[str, Sentence] = RELAXOMETRY_SENTENCES | SATURATION_SENTENCES | EXCHANGE_SENTENCES | SPACE_SENTENCES
 """What every step says, by its key."""
 
 

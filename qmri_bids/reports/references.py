@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from qmri_bids.reports.content import Reference
 from qmri_bids.reports.reference_entry import article
 from qmri_bids.reports.saturation_references import SATURATION_REFERENCES
+from qmri_bids.reports.space_sentences import SPACE_REFERENCES
 
 _MRM = "Magnetic Resonance in Medicine"
 _FRONTIERS = "Frontiers in Neuroinformatics"
@@ -303,7 +304,7 @@ REFERENCES: dict[str, Reference] = {
         ),
     )
 }
-REFERENCES |= {entry.key: entry for entry in SATURATION_REFERENCES}
+REFERENCES |= {entry.key: entry for entry in (*SATURATION_REFERENCES, *SPACE_REFERENCES)}
 """Publications by key."""
 
 

@@ -16,6 +16,7 @@ from qmri_bids.workflows.b1_steps import b1_steps
 from qmri_bids.workflows.exchange_steps import cest_acquisition, cest_motion, exchange_steps
 from qmri_bids.workflows.known_maps import listed
 from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.space_method_steps import space_method_steps
 
 
 def method_steps(runs: Sequence[PcBssfpRun | SaturationRun | ExchangeRun], options: ProcessingOptions) -> list[Step]:
@@ -38,6 +39,7 @@ def method_steps(runs: Sequence[PcBssfpRun | SaturationRun | ExchangeRun], optio
     if saturation and not relaxometry:
         steps.append("brain_mask")
     if runs:
+        steps += space_method_steps([run.entities.get("ses", "") for run in runs], options.spaces)
         steps.append("failed_voxels")
     unique: list[Step] = []
     for step in steps:
