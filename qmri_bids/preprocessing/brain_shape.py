@@ -63,7 +63,7 @@ def _template() -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.fl
     return signed_distance(mask, spacing=2.0), affine, _surface(mask, affine)
 
 
-def _surface(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np.float64]:
+def _surface(mask: NDArray[np.bool_], affine: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return positions on the surface of a mask [mm], those at the border of the image left out."""
     from scipy.ndimage import binary_erosion
 
@@ -72,7 +72,9 @@ def _surface(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> NDArray[np
     return np.asarray(voxels[chosen] @ affine[:3, :3].T + affine[:3, 3])
 
 
-def _read(field: NDArray[np.float32], affine: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+def _read(
+    field: NDArray[np.float32], affine: NDArray[np.floating], places: NDArray[np.floating]
+) -> NDArray[np.float64]:
     """Return a field at positions [mm], shape (n, 3); beyond its grid its rim goes on."""
     from scipy.ndimage import map_coordinates
 

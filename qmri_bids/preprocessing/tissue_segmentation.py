@@ -27,9 +27,6 @@ SMOOTHNESS = 0.5
 OUTLIER = 4.0
 """A voxel further than this many standard deviations from every tissue and every mixture of two fits none."""
 
-NEAREST = 0.25
-"""Share of the voxels nearest to a class from which its spread is told: the others are mixtures."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TissueSegmentation:
@@ -168,9 +165,9 @@ def _with_neighbours(logarithms: NDArray[np.float64], inside: NDArray[np.bool_])
     cross = np.zeros((3, 3, 3))
     for axis in range(3):
         for step in (0, 2):
-            place = [1, 1, 1]
-            place[axis] = step
-            cross[tuple(place)] = 1.0
+            corner = [1, 1, 1]
+            corner[axis] = step
+            cross[tuple(corner)] = 1.0
     found = softmax(logarithms, axis=1)
     volume = np.zeros(inside.shape)
     for _ in range(5):
@@ -242,8 +239,12 @@ def _without_bias(
 
     from qmri_bids.preprocessing.ants_bridge import to_ants, voxel_sizes
 
+    # Shading is smooth: a few steps on coarse voxels tell it.
     factor = int(max(1, round(4.0 / float(voxel_sizes(affine).max()))))
     corrected = ants.n4_bias_field_correction(
-        to_ants(image, affine=affine), mask=to_ants(mask, affine=affine), shrink_factor=factor
+        to_ants(image, affine=affine),
+        mask=to_ants(mask, affine=affine),
+        shrink_factor=factor,
+        convergence={"iters": [25, 25, 25], "tol": 1e-5},
     )
     return np.asarray(corrected.numpy(), dtype=np.float32)

@@ -108,8 +108,8 @@ def as_columns(rows: Sequence[TissueRow]) -> dict[str, list[object]]:
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "map": {"Description": "Map by the end of its file name"},
     "unit": {"Description": "Unit of mean, median, sd, iqr and stated_sd: that of the file of the map"},
-    "index": {"Description": "Label of the tissue in the dseg file"},
-    "tissue": {"Description": "Its abbreviation"},
+    "index": {"Description": "Label of the tissue in the dseg file; n/a for the whole brain mask"},
+    "tissue": {"Description": "Its abbreviation; brain for the whole brain mask"},
     "n": {
         "Description": "Voxels of the tissue with a value (status 1 of the quality mask); the whole tissue, not eroded: voxels "
         "at its border hold some of its neighbours, which moves the median least"

@@ -120,7 +120,7 @@ def write_derivatives(
         for place, abbreviation in enumerate(ABBREVIATIONS.values()):
             add(f"probseg_{abbreviation}", results.tissue_probabilities[..., place])
     written += write_tissue_statistics(
-        written, tissue=results.tissue, entities=run.entities, output_dir=output_dir
+        written, tissue=results.tissue, mask=results.mask, entities=run.entities, output_dir=output_dir
     )
     remove_others(run.entities, written, output_dir=output_dir)
     return tuple(written)

@@ -127,7 +127,9 @@ def write_exchange(
             write_json(sidecar_path(path), map_metadata(output, sources=known[source.names[0]]))
             if "codes" in results.registrations[source.key]:
                 add("b1_mask", results.registrations[source.key]["codes"], sources=known["b1"], extra={})
-    written += write_tissue_statistics(written, tissue=results.tissue, entities=run.entities, output_dir=output_dir)
+    written += write_tissue_statistics(
+        written, tissue=results.tissue, mask=results.mask, entities=run.entities, output_dir=output_dir
+    )
     for entities in (run.entities, *(stage.entities for stage in run.stages)):
         remove_others(entities, written, output_dir=output_dir)
     return tuple(written)

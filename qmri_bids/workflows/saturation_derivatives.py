@@ -199,7 +199,9 @@ def write_saturation(
         path = output_path(output_dir, entities=run.entities, output=output)
         written.append(write_transforms(path, [registration["transform"]]))
         write_json(sidecar_path(path), map_metadata(output, sources=others))
-    written += write_tissue_statistics(written, tissue=results.tissue, entities=run.entities, output_dir=output_dir)
+    written += write_tissue_statistics(
+        written, tissue=results.tissue, mask=results.mask, entities=run.entities, output_dir=output_dir
+    )
     remove_others(run.entities, written, output_dir=output_dir)
     return tuple(written)
 

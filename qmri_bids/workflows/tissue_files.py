@@ -27,6 +27,9 @@ _LOOKUP = (
     f"{FLUID}\tCerebrospinal Fluid\tCSF\t#4fa3d1\n"
 )
 
+BRAIN = "brain"
+"""Name of the whole brain mask among the tissues."""
+
 _NO_MAPS = ("mask", "dseg", "probseg", "VFA", "cest", "magnitude")
 """Suffixes of what has no statistics."""
 
@@ -40,46 +43,51 @@ def write_tissue_statistics(
     files: Sequence[Path],
     *,
     tissue: NDArray[np.integer] | None,
+    mask: NDArray[np.bool_],
     entities: Mapping[str, str],
     output_dir: Path,
-    names: Mapping[int, str] = ABBREVIATIONS,
 ) -> list[Path]:
-    """Write the statistics of every map among the files of a run by tissue, and the lookup of the tissues; nothing without tissues.
+    """Write the statistics of every map among the files of a run, of the brain and of each tissue, and the lookup of the tissues.
 
     Parameters
     ----------
     files
         Files written for the run.
     tissue
-        Labels on the grid of the run, shape (X, Y, Z).
+        Labels on the grid of the run, shape (X, Y, Z); None where they were not told apart.
+    mask
+        The brain on that grid.
     entities
         Of the raw run.
     output_dir
         Root of the derivatives.
-    names
-        Of the labels.
     """
-    if tissue is None or not np.any(tissue):
-        return []
-    rows = tissue_statistics(maps_of(files, shape=tissue.shape), labels=tissue, names=names)
-    path = output_path(output_dir, entities=entities, output="tissue_statistics")
-    return [
-        write_lookup(entities=entities, output_dir=output_dir),
-        write_table(path, as_columns(rows), descriptions=COLUMNS),
+    maps = maps_of(files, shape=mask.shape)
+    rows = tissue_statistics(maps, labels=mask.astype(np.uint8), names={1: BRAIN})
+    written = []
+    if tissue is not None:
+        of_tissues = tissue_statistics(maps, labels=tissue, names=ABBREVIATIONS)
+        rows = tuple(row for name in maps for row in (*rows, *of_tissues) if row.map == name)
+        written.append(write_lookup(entities=entities, output_dir=output_dir))
+    columns = as_columns(rows)
+    columns["index"] = [
+        None if name == BRAIN else index for name, index in zip(columns["tissue"], columns["index"], strict=True)
     ]
+    path = output_path(output_dir, entities=entities, output="tissue_statistics")
+    return [*written, write_table(path, columns, descriptions=COLUMNS)]
 
 
 def maps_of(files: Sequence[Path], *, shape: tuple[int, ...]) -> dict[str, MapOfRegions]:
     """Return the maps among the files of a run by the end of their name, with the standard deviation that goes with each."""
     found: dict[str, tuple[Path, NDArray[Any]]] = {}
     for path in files:
-        name = parse_name(path)
-        if not path.name.endswith(".nii.gz") or name.suffix in _NO_MAPS:
+        parsed = parse_name(path)
+        if not path.name.endswith(".nii.gz") or parsed.suffix in _NO_MAPS:
             continue
         values, _ = load_volume(path)
         if values.shape == tuple(shape):
-            desc = name.entities.get("desc", "")
-            found[f"desc-{desc}_{name.suffix}" if desc else name.suffix] = (path, values)
+            desc = parsed.entities.get("desc", "")
+            found[f"desc-{desc}_{parsed.suffix}" if desc else parsed.suffix] = (path, values)
     spread = {name: next((each for each in _partners(name) if each in found), None) for name in found}
     maps = {}
     for name, (path, values) in found.items():
