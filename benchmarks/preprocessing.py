@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from preprocessing_b1 import b1
 from preprocessing_gibbs import gibbs, gibbs_time
+from preprocessing_masks import mask_time, masks, tissues
 from preprocessing_motion import full_size, phase_cycles, saturated_series
 from preprocessing_registration import registration, template
 from rows import Row, run_parts
@@ -24,6 +25,9 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "gibbs-time": gibbs_time,
     "registration": registration,
     "template": template,
+    "masks": masks,
+    "mask-time": mask_time,
+    "tissues": tissues,
 }
 
 
