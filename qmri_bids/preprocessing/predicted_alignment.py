@@ -39,6 +39,11 @@ _CUT = 3.0
 _RIDGE = 1e-9
 
 
+def serves(protocol: BssfpProtocol) -> bool:
+    """Return whether cycles of a protocol can be aligned on the signal model: enough of them, evenly spaced."""
+    return protocol.number_of_cycles >= FEWEST_CYCLES and protocol.is_evenly_spaced
+
+
 def components_of(number: int) -> int:
     """Return the dimension of the space of profiles for a number of cycles: what leaves enough residual."""
     return 5 if number >= 10 else 4 if number >= 8 else 3

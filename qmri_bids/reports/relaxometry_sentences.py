@@ -24,8 +24,17 @@ RELAXOMETRY_SENTENCES: dict[str, Sentence] = {
     "motion": Sentence(
         paragraph="preprocessing",
         text="The magnitude of every phase cycle was rigidly registered to {reference} with ANTs "
-        "[avants2011]; real and imaginary parts were resampled with the same transform. Motion is "
-        "summarised as framewise displacement [power2012].",
+        "[avants2011], then all were aligned jointly on their edges; real and imaginary parts were resampled once with the "
+        "same transform. Motion is summarised as framewise displacement [power2012].",
+    ),
+    "motion_model": Sentence(
+        paragraph="preprocessing",
+        text="The alignment was refined on the complex cycles against what the signal model predicts from all of them together, "
+        "with the parameters of every voxel eliminated.",
+    ),
+    "censoring": Sentence(
+        paragraph="preprocessing",
+        text="Volumes whose framewise displacement exceeded {threshold_mm} mm were left out of the estimation.",
     ),
     "no_motion": Sentence(
         paragraph="preprocessing",
@@ -34,7 +43,7 @@ RELAXOMETRY_SENTENCES: dict[str, Sentence] = {
     "gibbs_apodization": Sentence(
         paragraph="preprocessing",
         text="Gibbs ringing was suppressed in every cycle by a Tukey window on the outer half of k-space along all "
-        "three axes, before any interpolation.",
+        "three axes, before any interpolation; axes along which the scan was zero-filled or filtered were left alone.",
     ),
     "gibbs_subvoxel": Sentence(
         paragraph="preprocessing",

@@ -10,8 +10,9 @@ from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.estimation.zspectrum_plan import automatic_pools
+from qmri_bids.preprocessing.predicted_alignment import serves
 from qmri_bids.reports.methods import Step
-from qmri_bids.units import radians_to_degrees, seconds_to_milliseconds
+from qmri_bids.units import metres_to_millimetres, radians_to_degrees, seconds_to_milliseconds
 from qmri_bids.workflows.b1_steps import b1_steps
 from qmri_bids.workflows.exchange_steps import cest_acquisition, cest_motion, exchange_steps
 from qmri_bids.workflows.known_maps import listed
@@ -60,6 +61,11 @@ def _relaxometry(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list
         }
         steps.append(("acquisition", values))
     steps.append("no_motion" if "motion" in options.ignore else ("motion", {"reference": "the middle cycle"}))
+    if "motion" not in options.ignore:
+        if any(serves(run.protocol) for run in runs):
+            steps.append("motion_model")
+        if options.fd_threshold is not None:
+            steps.append(("censoring", {"threshold_mm": f"{metres_to_millimetres(options.fd_threshold):g}"}))
     if "gibbs" not in options.ignore:
         steps.append(f"gibbs_{options.gibbs_method}")
     steps.append("brain_mask")
