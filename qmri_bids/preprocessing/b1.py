@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, voxel_sizes
 from qmri_bids.preprocessing.b1_smoothing import WAVELENGTH, SmoothB1, coarsened, smooth_b1
 from qmri_bids.preprocessing.masks import head_mask, shrink
+from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT, MIRROR_FAILS, measure_registration
 from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.similarity import mutual_information
 
 PLAUSIBLE_RANGE = (0.3, 1.7)
 """Ratios outside are marked and named: next to no transmit coil reaches them in a head."""
@@ -117,23 +117,30 @@ def register_b1(
     ValueError
         If the shapes of map and anatomical image differ or the map has no value above 0.
     RegistrationFailed
-        If the registration moves the head by more than `LARGEST_TRANSLATION`, or the map covers less than half of the brain.
+        If the registration moves the head by more than `LARGEST_TRANSLATION`, the map covers less than half of the brain, or
+        left and right of both scans are exchanged.
     """
     if anatomical is not None and anatomical.shape != b1.shape:
         raise ValueError(f"the B1 map has the shape {b1.shape}, its anatomical image {anatomical.shape}")
     valid = np.isfinite(b1) & (b1 > 0)
+    doubts: tuple[str, ...] = ()
     if anatomical is None:
         transform, similarity = np.eye(4), (math.nan, math.nan)
         sentence = "The B1 scan has no anatomical image: it was aligned to this scan by its header alone."
     else:
         valid &= head_mask(anatomical)
-        transform, similarity = _register_anatomical(
+        transform, similarity, mirrored = _register_anatomical(
             anatomical, affine=b1_affine, target=target_magnitude, target_affine=target_affine
         )
         sentence = (
             "The anatomical image of the B1 scan was registered rigidly to the mean magnitude of this scan; their "
             f"mutual information was {similarity[0]:.3f} before and is {similarity[1]:.3f} after."
         )
+        if mirrored > MIRROR_DOUBT:
+            doubts += (
+                "The mirror image of the B1 scan fits as well as the scan itself (mutual information "
+                f"{mirrored:.2f} times as high): whether its left and right are those of the head cannot be told.",
+            )
         if similarity[1] < similarity[0]:
             # Nothing was to be gained, or the search went astray: the scanner knows where both scans lie.
             transform = np.eye(4)
@@ -181,7 +188,7 @@ def register_b1(
         measured=measured,
         codes=codes,
         decisions=(sentence, *_said(smooth, region=region, extrapolated=extrapolated)),
-        warnings=_warnings(ratio, beyond & inside, inside, region=region),
+        warnings=(*doubts, *_warnings(ratio, beyond & inside, inside, region=region)),
     )
 
 
@@ -217,8 +224,8 @@ def _register_anatomical(
     affine: NDArray[np.floating],
     target: NDArray[np.floating],
     target_affine: NDArray[np.floating],
-) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """Return the transform from the target to the B1 scan, and the mutual information before and after."""
+) -> tuple[NDArray[np.float64], tuple[float, float], float]:
+    """Return the transform from the target to the B1 scan, the mutual information before and after, and the fit of the mirror image."""
     factor = tuple(int(step) for step in np.maximum(1, np.round(_COARSE_VOXEL / voxel_sizes(target_affine))))
     small, small_affine = shrink(target, affine=target_affine, factor=factor)
     with deterministic_pool(processes=1) as pool:
@@ -230,22 +237,21 @@ def _register_anatomical(
             moving_affine=affine,
             schedule=_SCHEDULE,
         ).result()
-    before, after = (
-        mutual_information(
+        quality = pool.submit(
+            measure_registration,
             small,
-            resample(
-                np.asarray(anatomical, dtype=np.float32),
-                affine=affine,
-                target_shape=small.shape,
-                target_affine=small_affine,
-                transform=matrix,
-                order=1,
-            ),
-        )
-        for matrix in (np.eye(4), transform)
-    )
+            affine=small_affine,
+            moving=np.nan_to_num(np.asarray(anatomical, dtype=np.float32)),
+            moving_affine=affine,
+            transform=transform,
+        ).result()
     _check_registration(transform, small.shape, small_affine)
-    return transform, (before, after)
+    if quality.mirrored > MIRROR_FAILS:
+        raise RegistrationFailed(
+            "left and right of the B1 scan and the other scan are exchanged: the mirror image of one fits the other better than the "
+            f"scan itself (mutual information {quality.mirrored:.2f} times as high); check the orientation in the headers of both"
+        )
+    return transform, quality.similarity, quality.mirrored
 
 
 def _check_registration(
