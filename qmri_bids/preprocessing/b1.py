@@ -225,7 +225,7 @@ def _register_anatomical(
     target: NDArray[np.floating],
     target_affine: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], tuple[float, float], float]:
-    """Return the transform from the target to the B1 scan, the mutual information before and after, and the fit of the mirror image."""
+    """Return the transform from the target to the B1 scan, mutual information before and after, and the fit of the mirror image."""
     factor = tuple(int(step) for step in np.maximum(1, np.round(_COARSE_VOXEL / voxel_sizes(target_affine))))
     small, small_affine = shrink(target, affine=target_affine, factor=factor)
     with deterministic_pool(processes=1) as pool:
@@ -248,8 +248,8 @@ def _register_anatomical(
     _check_registration(transform, small.shape, small_affine)
     if quality.mirrored > MIRROR_FAILS:
         raise RegistrationFailed(
-            "left and right of the B1 scan and the other scan are exchanged: the mirror image of one fits the other better than the "
-            f"scan itself (mutual information {quality.mirrored:.2f} times as high); check the orientation in the headers of both"
+            "left and right of the B1 scan and the other scan are exchanged: the mirror image of one fits the other better than "
+            f"the scan itself (mutual information {quality.mirrored:.2f} times as high); check the orientation in the headers of both"
         )
     return transform, quality.similarity, quality.mirrored
 

@@ -22,6 +22,7 @@ from qmri_bids.reports.figures import (
     registration_figure,
 )
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
+from qmri_bids.workflows.registration_checks import registration_check
 from qmri_bids.workflows.report_parts import TISSUES, motion_light, protocol_rows
 from qmri_bids.workflows.results import MAPS, POSTERIOR, RunResults
 
@@ -95,6 +96,8 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
                     explanation="Elsewhere B1 is extrapolated; good from 90 %. Look at the registration below.",
                 )
             )
+            if np.isfinite(results.b1_registration["similarity"]).all():
+                checks.append(registration_check("Registration of the B1 scan", results.b1_registration))
         checks.append(b1_check(results.b1[results.mask]))
     return tuple(checks)
 
