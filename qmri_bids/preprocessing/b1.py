@@ -249,7 +249,7 @@ def _register_anatomical(
     if quality.mirrored > MIRROR_FAILS:
         raise RegistrationFailed(
             "left and right of the B1 scan and the other scan are exchanged: the mirror image of one fits the other better than "
-            f"the scan itself (mutual information {quality.mirrored:.2f} times as high); check the orientation in the headers of both"
+            f"the scan itself (mutual information {quality.mirrored:.2f} times as high); check the orientation in both headers"
         )
     return transform, quality.similarity, quality.mirrored
 
