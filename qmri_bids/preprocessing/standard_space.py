@@ -153,7 +153,10 @@ def interpolate(
     valid = np.isfinite(values)
     if not valid.any():
         return result.reshape(shape)
-    points = inverse[:3, :3] @ np.asarray(at, dtype=float).reshape(3, -1) + inverse[:3, 3:]
+    # Single precision: the anatomical grids of 256³ voxels hold 17 million positions.
+    inverse = inverse.astype(np.float32)
+    points = inverse[:3, :3] @ np.asarray(at, dtype=np.float32).reshape(3, -1)
+    points += inverse[:3, 3:]
     occupied = np.argwhere(valid if not nearest else np.asarray(values) != 0)
     if not len(occupied):
         return result.reshape(shape)
@@ -178,7 +181,7 @@ def interpolate(
         else:
             turn = 2.0 * np.pi * np.asarray(values, dtype=float) / period
             found = period * np.arctan2(total(np.sin(turn)), total(np.cos(turn))) / (2.0 * np.pi)
-        result[near] = np.where(weight >= LEAST_VALID - 1e-5, found, np.nan)
+        result[near] = np.where(weight >= LEAST_VALID - 1e-4, found, np.nan)
     return result.reshape(shape)
 
 
