@@ -147,7 +147,9 @@ def test_repetition_times_under_other_keys_and_as_a_list(scans: Scans, key: str)
 def test_equal_repetition_times_are_refused_with_the_way_out(scans: Scans) -> None:
     scans.afi(times=(0.02, 0.02))
     text = scans.refusal()
-    assert "expected two different repetition times, TR1 and TR2, found RepetitionTimeExcitation = 0.02 s in both" in text
+    assert (
+        "expected two different repetition times, TR1 and TR2, found RepetitionTimeExcitation = 0.02 s in both" in text
+    )
     assert "Converters write the same TR to both images. Give both with --b1-afi-tr TR1 TR2 (seconds)" in text
     assert scans.b1(b1_afi_repetition_times=TIMES).repetition_times == TIMES
     scans.afi(times=None)
