@@ -103,7 +103,9 @@ def _ants_to_middle(cycles: NDArray[np.complex64], affine: NDArray[np.float64], 
 
 def phase_cycles() -> list[Row]:
     """False motion of still cycles, error of moved ones, and T1 and T2 after it."""
-    still, flat, moved = session(motion=0.0), session(motion=0.0, banding=False), session(motion=2.0)
+    size = {"voxel_size": 2.5, "matrix": (92, 104, 92)}
+    still, moved = session(motion=0.0, **size), session(motion=2.0, **size)
+    flat = session(motion=0.0, banding=False, **size)
     rows, maps = [], {}
     for name, scan in (("banding", still), ("no banding", flat), ("moved", moved)):
         affine = scan.grid.affine
@@ -120,7 +122,7 @@ def phase_cycles() -> list[Row]:
             identity = np.tile(np.eye(4), (12, 1, 1))
             rows.append(
                 Row(
-                    figure="motion: 12 phase cycles, 2 mm and 2°, SNR 25, mean error",
+                    figure="motion: 12 phase cycles of 2.5 mm, 2 mm and 2°, SNR 25, mean error",
                     unit="mm",
                     bar=0.1,
                     value=float(errors.mean()),
@@ -140,7 +142,7 @@ def phase_cycles() -> list[Row]:
             displacement, by_edges = (1e3 * each.framewise_displacement[1:].mean() for each in (found, edges))
             rows.append(
                 Row(
-                    figure=f"motion: 12 still phase cycles, {name}, mean framewise displacement",
+                    figure=f"motion: 12 still phase cycles of 2.5 mm, {name}, mean framewise displacement",
                     unit="mm",
                     bar=0.05,
                     value=float(displacement),
@@ -158,6 +160,7 @@ def _relaxometry(maps: dict[str, tuple[Session, NDArray[np.complex64]]]) -> list
     for name, (scan, cycles) in {**maps, "uncorrected": uncorrected}.items():
         truth = scan.truth
         inside = truth.brain & (truth.fractions[Label.GM] + truth.fractions[Label.WM] > 0.99)
+        inside[:, :, ::2] = False  # every other slice is enough
         clean = remove_phase_drift(cycles, mask=truth.brain, b1=truth.b1, protocol=PROTOCOL).cycles
         known = KnownMaps(b1=truth.b1[inside])
         found = MaximumLikelihood(threads=PROCESSES).estimate(clean[inside], protocol=PROTOCOL, known=known).values

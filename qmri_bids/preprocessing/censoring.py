@@ -107,7 +107,7 @@ def censor_saturated(
         )
     if not droppable:
         raise ValueError(
-            f"{limit} would leave out volumes of a fingerprint, expected a train without any: the head moved before volumes {which} "
+            f"{limit} would leave out volumes of a fingerprint, which needs its whole train: the head moved before volumes {which} "
             "Raise the threshold, or leave the option out."
         )
     references = np.array([role == "m0" for role in roles])

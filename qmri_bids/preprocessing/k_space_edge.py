@@ -67,13 +67,13 @@ class KSpaceEdge:
         for axis in range(3):
             if self.zero_filled[axis]:
                 sentences.append(
-                    f"Along axis {axis} k-space is empty beyond {100.0 * self.filled[axis]:.0f} % of its half-width: the images were "
-                    "zero-filled (interpolated), and Gibbs ringing was not removed there."
+                    f"Along axis {axis} k-space is empty beyond {100.0 * self.filled[axis]:.0f} % of its half-width: the images "
+                    "were zero-filled (interpolated), and Gibbs ringing was not removed there."
                 )
             elif self.filtered[axis]:
                 sentences.append(
-                    f"Along axis {axis} the power at the edge of k-space is {100.0 * self.edge_power[axis]:.2g} % of that further in, "
-                    "less than noise alone leaves: the images were filtered before, and Gibbs ringing was not removed there."
+                    f"Along axis {axis} the power at the edge of k-space is {100.0 * self.edge_power[axis]:.2g} % of that further "
+                    "in, less than noise alone leaves: the images were filtered before, and Gibbs ringing was not removed there."
                 )
         return tuple(sentences)
 

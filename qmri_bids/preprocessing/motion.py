@@ -38,6 +38,8 @@ _DEPTH = 12.0
 _FEWEST_VOXELS = 2000
 _PREDICTED_RANGE = 1.5
 """An alignment on the signal model that moves a cycle further than this from the edges [mm] is not believed."""
+_WORSE = 1.02
+"""Residual against that before, from which on the alignment on the signal model is not believed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,6 +294,11 @@ def _predict(
         return start, (
             f"The alignment on the signal model moved cycle {int(change.argmax()) + 1} by {change.max():.1f} mm and was discarded: "
             "the motion is that of the edges."
+        )
+    if found.residual[1] > _WORSE * found.residual[0]:
+        return start, (
+            "The alignment on the signal model left a larger residual than it found and was discarded: the motion is that of the "
+            "edges."
         )
     return found.transforms, (
         f"All cycles were then aligned jointly on what the signal model predicts from them, which moved the head by "

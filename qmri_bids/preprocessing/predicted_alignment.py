@@ -7,7 +7,8 @@ each cycle by the others, one after the other, is the same with the coupling lef
 
 The gradients are those of the predicted images: projected onto the space, they hold little noise. A voxel that the model does
 not describe (a field that spreads within it, flow) has a large residual and no weight. The phase of the receive coils rests with
-the scanner: for every cycle a constant and a linear phase are found along with the motion.
+the scanner, and its frequency drifts: for every cycle a constant and a linear phase and a change of θ are found along with the
+motion.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.preprocessing.groupwise import _small_motion
-from qmri_bids.preprocessing.profile_model import ProfileModel
+from qmri_bids.preprocessing.profile_model import ProfileFit, ProfileModel
 
 FEWEST_CYCLES = 6
 """Fewer leave too little beside the parameters of a voxel."""
@@ -114,7 +115,7 @@ def align_to_prediction(
     scaled = 2.0 * voxels / (np.array(samples.shape) - 1.0) - 1.0
     phases = np.concatenate([np.ones((len(voxels), 1)), scaled], axis=1)
     transforms = np.array(start, dtype=float)
-    drift = np.zeros((number, 4))
+    drift = np.zeros((number, 5))
     free = [cycle for cycle in range(number) if cycle != reference]
     angles = None
     power = [np.nan, np.nan]
@@ -122,22 +123,27 @@ def align_to_prediction(
         prepared = list(pool.map(_spline, (cycles[..., cycle] for cycle in range(number))))
         for iteration in range(iterations):
             sampled = list(pool.map(_sampler(prepared, voxels, matrix, transforms), range(number)))
-            turn = np.exp(-1j * (phases @ drift.T))
+            turn = np.exp(-1j * (phases @ drift[:, :4].T))
             signal = np.stack([value for value, _ in sampled], axis=1) * turn
             slopes = np.stack([slope for _, slope in sampled], axis=1) * turn[..., None]
-            fit = model.fit(signal.astype(np.complex64), angles=angles, iterations=8 if angles is None else 2)
+            fit = model.fit(
+                signal.astype(np.complex64), angles=angles, frequency=drift[:, 4], iterations=8 if angles is None else 2
+            )
             angles = fit.angles
             misfit = np.mean(fit.residual.astype(float) ** 2, axis=1)
             typical = float(np.median(misfit))
             power = [np.sqrt(typical) if iteration == 0 else power[0], np.sqrt(typical)]
             weights = (1.0 + (misfit / max(_CUT * typical, np.finfo(float).tiny)) ** 2) ** -2
-            step = _step(fit.residual, fit.tangent, signal, slopes, arm, phases, weights, free)
+            step = _step(fit, signal, slopes, arm, phases, weights, free)
             for row, cycle in enumerate(free):
                 transforms[cycle] = transforms[cycle] @ _small_motion(step[row, :6], centre=centre)
                 drift[cycle] += step[row, 6:]
             if np.abs(step[:, :3]).max() < _SMALLEST_STEP:
                 break
-    return PredictedAlignment(transforms=transforms, residual=(float(power[0]), float(power[1])))
+    return PredictedAlignment(
+        transforms=transforms,
+        residual=(float(power[0]), float(power[1])),
+    )
 
 
 def _spline(image: NDArray[np.complexfloating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -179,8 +185,7 @@ def _sampler(
 
 
 def _step(
-    residual: NDArray[np.float32],
-    tangent: NDArray[np.float32],
+    fit: ProfileFit,
     signal: NDArray[np.complexfloating],
     slopes: NDArray[np.complexfloating],
     arm: NDArray[np.float64],
@@ -188,14 +193,15 @@ def _step(
     weights: NDArray[np.float64],
     free: list[int],
 ) -> NDArray[np.float64]:
-    """Return translation [mm], rotation [rad] and phase [rad] of the free cycles, shape (F, 10)."""
+    """Return translation [mm], rotation [rad], phase [rad] and change of θ [rad] of the free cycles, shape (F, 11)."""
+    residual, tangent = fit.residual, fit.tangent
     number = signal.shape[1]
     root = np.sqrt(weights)[:, None]
     # What the model predicts: gradient and signal within its space, shape (V, 2N, 3 and 1).
     known = np.concatenate([slopes, signal[..., None]], axis=2)
     known = np.concatenate([known.real, known.imag], axis=1).astype(np.float32)
     known = tangent @ (tangent.swapaxes(1, 2) @ known)
-    count = 6 + phases.shape[1]
+    count = 7 + phases.shape[1]
     size = count * len(free)
     hessian = np.zeros((size, size))
     gradient = np.empty(size)
@@ -207,7 +213,9 @@ def _step(
         for part, other, sign in ((cycle, cycle + number, 1.0), (cycle + number, cycle, -1.0)):
             slope = known[:, part, :3]
             by_phase = sign * known[:, other, 3, None] * phases
-            pairs.append(np.concatenate([slope, np.cross(arm, slope), by_phase], axis=1) * root)
+            # A change of θ is in the prediction, and comes off the residual.
+            by_frequency = -fit.by_theta[:, part, None]
+            pairs.append(np.concatenate([slope, np.cross(arm, slope), by_phase, by_frequency], axis=1) * root)
         hessian[here, here] = sum(pair.T @ pair for pair in pairs)
         gradient[here] = sum(
             pair.T @ (root[:, 0] * residual[:, part]) for pair, part in zip(pairs, (cycle, cycle + number), strict=True)

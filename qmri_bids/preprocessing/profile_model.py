@@ -38,12 +38,15 @@ class ProfileFit:
         Real parts of all cycles, then imaginary parts: what the model leaves, shape (V, 2N).
     tangent
         Orthonormal basis of what a change of the parameters of the model does, shape (V, 2N, components + 2).
+    by_theta
+        What a change of θ does to the signal, parts as of `residual`, shape (V, 2N).
     angles
         α and θ [rad], shape (2, V): where a next fit of similar data may start.
     """
 
     residual: NDArray[np.float32]
     tangent: NDArray[np.float32]
+    by_theta: NDArray[np.float32]
     angles: NDArray[np.float64]
 
 
@@ -84,7 +87,12 @@ class ProfileModel:
         self._table = np.concatenate([waves @ space.T, (1j * orders * waves) @ space.T], axis=1).astype(np.complex64)
 
     def fit(
-        self, signal: NDArray[np.complexfloating], *, angles: NDArray[np.float64] | None = None, iterations: int = 6
+        self,
+        signal: NDArray[np.complexfloating],
+        *,
+        angles: NDArray[np.float64] | None = None,
+        frequency: NDArray[np.float64] | None = None,
+        iterations: int = 6,
     ) -> ProfileFit:
         """Fit voxels by Gauss-Newton steps of the two angles, the coefficients solved for in each.
 
@@ -94,13 +102,15 @@ class ProfileModel:
             Complex, shape (V, N).
         angles
             Where to start; from the two lowest configurations by default.
+        frequency
+            What θ of each cycle has more than that of the reference [rad], the same everywhere, shape (N,); 0 by default.
         iterations
             Number of steps.
         """
         alpha, theta = self._start(signal) if angles is None else angles
         target = _parts(signal)
         for step in range(iterations + 1):
-            columns, slopes = self._at(theta)
+            columns, slopes = self._at(theta, np.zeros(len(self._increments)) if frequency is None else frequency)
             turn = np.exp(1j * alpha).astype(np.complex64)[:, None, None]
             columns, slopes = _parts(columns * turn), _parts(slopes * turn)
             coefficients = _solve(columns, target)
@@ -115,7 +125,7 @@ class ProfileModel:
             alpha, theta = alpha + change[:, 0], theta + change[:, 1]
         basis, _ = np.linalg.qr(tangent)
         residual = residual - (basis @ (basis.swapaxes(1, 2) @ residual[..., None]))[..., 0]
-        return ProfileFit(residual=residual, tangent=basis, angles=np.stack([alpha, theta]))
+        return ProfileFit(residual=residual, tangent=basis, by_theta=by_theta, angles=np.stack([alpha, theta]))
 
     def _start(self, signal: NDArray[np.complexfloating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         # F_0 = a e^{iα} and F_-1 = -b e^{i(α - θ)} with positive a and b.
@@ -123,9 +133,11 @@ class ProfileModel:
         before = (signal * np.exp(-1j * self._increments).astype(np.complex64)).mean(axis=1)
         return np.angle(zeroth).astype(float), np.angle(-zeroth * before.conj()).astype(float)
 
-    def _at(self, theta: NDArray[np.float64]) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+    def _at(
+        self, theta: NDArray[np.float64], frequency: NDArray[np.float64]
+    ) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
         """Return the components and their derivatives by θ at all increments, shape (V, N, components) each."""
-        place = np.mod(theta[:, None] - self._increments, 2.0 * np.pi) * (_TABLE / (2.0 * np.pi))
+        place = np.mod(theta[:, None] + frequency - self._increments, 2.0 * np.pi) * (_TABLE / (2.0 * np.pi))
         index = np.minimum(place.astype(np.int64), _TABLE - 1)
         part = (place - index).astype(np.float32)[..., None]
         found = self._table[index] * (1.0 - part) + self._table[index + 1] * part

@@ -91,3 +91,37 @@ def test_what_the_model_cannot_serve_keeps_the_motion_of_the_edges_and_says_why(
         rf_phase_increment=(*PROTOCOL.rf_phase_increment[:7], 6.1),
     )
     assert "not evenly spaced" in predict(cycles, uneven)
+
+
+def test_frequency_that_drifts_is_no_motion(monkeypatch):
+    drift = np.linspace(0.0, 4.0, 8)  # [Hz]
+    turned = PROTOCOL.__class__(
+        repetition_time=PROTOCOL.repetition_time,
+        echo_time=PROTOCOL.echo_time,
+        flip_angle=PROTOCOL.flip_angle,
+        rf_phase_increment=tuple(np.array(PROTOCOL.rf_phase_increment) - 2 * np.pi * PROTOCOL.repetition_time * drift),
+    )
+    session = simulate_session(
+        build_head(subject=1, seed=0),
+        matrix=(48, 56, 48),
+        voxel_size=4.0,
+        protocol=turned,
+        snr=25.0,
+        motion=0.0,
+        with_b1=False,
+        rng=np.random.default_rng(1),
+        threads=1,
+    )
+    cycles = apodize(session.cycles).volumes
+    head = head_mask(np.abs(cycles).mean(axis=3))
+    monkeypatch.setattr(predicted_alignment, "SAMPLES", 8000)
+    found = align_to_prediction(
+        cycles,
+        affine=session.grid.affine,
+        start=np.tile(np.eye(4), (8, 1, 1)),
+        reference=REFERENCE,
+        samples=distance_transform_edt(np.pad(head, 1))[1:-1, 1:-1, 1:-1] > 3.0,
+        protocol=PROTOCOL,
+    )
+    found_off = offsets(found.transforms, session.truth.brain, session.grid.affine).mean()
+    assert found_off < 0.1, found_off
