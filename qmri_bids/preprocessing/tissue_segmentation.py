@@ -24,6 +24,9 @@ ROUNDS = 15
 SMOOTHNESS = 0.5
 """Weight of a neighbour of the same tissue (Potts), as a logarithm of probability."""
 
+PURE_FLUID = 20.0
+"""Percentile of the rates of voxels with fluid at which fluid itself is taken to lie."""
+
 OUTLIER = 4.0
 """A voxel further than this many standard deviations from every tissue and every mixture of two fits none."""
 
@@ -133,8 +136,9 @@ def _classes(
             if len(own) < FEWEST_VOXELS // 10:
                 continue
             centre = np.median(own, axis=0)
-            means[place] = centre
             spreads.append((len(own), 1.4826 * np.median(np.abs(own - centre), axis=0)))
+            # Most voxels with fluid are mixtures, faster than fluid: its own rates are among the slowest.
+            means[place] = centre if place < 2 else np.percentile(own, PURE_FLUID, axis=0)
         # Fluid spreads least in rates and mixtures with it most: the spread is that of the matter.
         matter = spreads[:2] or spreads
         scale = np.maximum(

@@ -10,7 +10,7 @@ from qmri_bids.workflows.tissue_files import write_tissue_statistics
 RUN = {"sub": "01", "acq": "pcbssfp", "flip": "1"}
 
 
-def test_maps_meet_their_standard_deviation_and_masks_are_left_out(tmp_path):
+def test_maps_meet_their_standard_deviation_and_only_good_voxels_count(tmp_path):
     files = []
     mask = np.ones((4, 4, 4), dtype=bool)
     tissue = np.where(np.arange(64).reshape(4, 4, 4) < 32, 1, 2).astype(np.uint8)
@@ -21,14 +21,19 @@ def test_maps_meet_their_standard_deviation_and_masks_are_left_out(tmp_path):
         files.append(write_map(path, array, affine=np.eye(4), metadata=map_metadata(output, sources=["bids:raw:x"])))
     path = output_path(tmp_path, entities=RUN, output="brain_mask")
     files.append(write_map(path, mask, affine=np.eye(4), metadata=map_metadata("brain_mask", sources=["bids:raw:x"])))
+    path = output_path(tmp_path, entities=RUN, output="quality_mask")
+    status = np.ones(mask.shape, dtype=np.uint8)
+    status[3, 3, 3] = 2
+    content = map_metadata("quality_mask", sources=["bids:raw:x"])
+    files.append(write_map(path, status, affine=np.eye(4), metadata=content))
     lookup, table = write_tissue_statistics(files, tissue=tissue, mask=mask, entities=RUN, output_dir=tmp_path)
     assert lookup.name.endswith("_dseg.tsv") and "2\tWhite Matter\tWM" in lookup.read_text()
     lines = [line.split("\t") for line in table.read_text().splitlines()]
     assert lines[0] == ["map", "unit", "index", "tissue", "n", "mean", "median", "sd", "iqr", "stated_sd"]
     assert [line[:5] for line in lines[1:4]] == [
-        ["T1map", "s", "n/a", "brain", "63"],
+        ["T1map", "s", "n/a", "brain", "62"],
         ["T1map", "s", "1", "GM", "31"],
-        ["T1map", "s", "2", "WM", "32"],
+        ["T1map", "s", "2", "WM", "31"],
     ]
     assert lines[1][-1] == "0.1"
     assert {line[0] for line in lines[1:]} == {"T1map", "desc-posteriorUniform_T1map", "fieldmap"}
