@@ -77,7 +77,9 @@ class _AlignSeriesInput(BaseInterfaceInputSpec):
     protocol = traits.Any(desc="SaturationProtocol of a long series; none of a few images of different contrast")
     roles = traits.List(traits.Str, desc="what each volume of the protocol is")
     kind = traits.Str("", usedefault=True, desc="kind of the CEST run")
-    threshold = traits.Float(desc="largest framewise displacement of a volume that is estimated [m]; without one all are")
+    threshold = traits.Float(
+        desc="largest framewise displacement of a volume that is estimated [m]; without one all are"
+    )
     droppable = traits.Bool(True, usedefault=True, desc="whether the estimation can do without single volumes")
     series = File(exists=True, mandatory=True, desc="magnitudes as scanned, 4D")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
@@ -205,7 +207,9 @@ class BringSeries(SimpleInterface):
         self._results["series"] = save_volume(folder / "series.nii", series, affine)
         self._results["motion"] = str(folder / "motion.npz")
         self._results["registration"] = str(folder / "registration.npz")
-        self._results["decisions"] = [f"The series {inputs.label}: {each}" for each in (*found.decisions, *found.warnings)]
+        self._results["decisions"] = [
+            f"The series {inputs.label}: {each}" for each in (*found.decisions, *found.warnings)
+        ]
         return runtime
 
 
@@ -261,9 +265,7 @@ class ClassifyTissue(SimpleInterface):
             return runtime
         if name == "T1":
             t2 = relaxation.get("T2")
-            found = segment_tissues(
-                relaxation["T1"], t2 if t2 is not None and _telling(t2, mask) else None, mask=mask
-            )
+            found = segment_tissues(relaxation["T1"], t2 if t2 is not None and _telling(t2, mask) else None, mask=mask)
             self._results["tissue"] = save_volume(Path(runtime.cwd) / "tissue.nii", found.labels, affine)
             self._results["decisions"] = ["Maps of another scan, brought here, tell the tissues.", *found.decisions]
             return runtime

@@ -51,7 +51,8 @@ def test_a_lesion_gets_no_label_and_is_counted(slab):
     assert found.unfitted[lesion].mean() > 0.9
     assert not found.labels[found.unfitted].any()
     count = int(found.unfitted.sum())
-    assert f"{count} voxels" in found.decisions[1] and "no label" in found.decisions[1]
+    assert f"{count} voxels" in found.decisions[1]
+    assert "no label" in found.decisions[1]
     assert count - lesion.sum() < 0.002 * truth.brain.sum()
 
 

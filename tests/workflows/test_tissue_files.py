@@ -27,7 +27,8 @@ def test_maps_meet_their_standard_deviation_and_only_good_voxels_count(tmp_path)
     content = map_metadata("quality_mask", sources=["bids:raw:x"])
     files.append(write_map(path, status, affine=np.eye(4), metadata=content))
     lookup, table = write_tissue_statistics(files, tissue=tissue, mask=mask, entities=RUN, output_dir=tmp_path)
-    assert lookup.name.endswith("_dseg.tsv") and "2\tWhite Matter\tWM" in lookup.read_text()
+    assert lookup.name.endswith("_dseg.tsv")
+    assert "2\tWhite Matter\tWM" in lookup.read_text()
     lines = [line.split("\t") for line in table.read_text().splitlines()]
     assert lines[0] == ["map", "unit", "index", "tissue", "n", "mean", "median", "sd", "iqr", "stated_sd"]
     assert [line[:5] for line in lines[1:4]] == [
