@@ -53,6 +53,50 @@ def mask_figure(
     )
 
 
+TISSUE_COLOURS = {2: "#3cc8dc", 3: "#4f7bff"}
+"""Outlines of white matter and fluid."""
+
+
+def tissue_figure(
+    image: NDArray[np.floating],
+    *,
+    labels: NDArray[np.integer],
+    mask: NDArray[Any],
+    affine: NDArray[np.floating],
+    image_name: str = "T1",
+) -> Figure:
+    """Return a map in three planes with the outlines of the tissues.
+
+    Parameters
+    ----------
+    image
+        A map, shape (X, Y, Z); values that are not finite count as 0.
+    labels
+        1 grey matter, 2 white matter, 3 fluid, shape (X, Y, Z).
+    mask
+        Brain mask, shape (X, Y, Z).
+    affine
+        Voxel to world [mm], shape (4, 4).
+    image_name
+        What the map is, for the caption.
+    """
+    view = View(affine=affine, mask=mask)
+    panels = lay_out(view, view.standard_rows(), side=0.0)
+    show(panels, view, gray(view.reorient(np.nan_to_num(image)), within=view.mask), cmap="gray", vmin=0, vmax=1)
+    for label in (3, 2):
+        where = view.reorient((np.asarray(labels) == label).astype(np.float32))
+        outline(panels, view, where, levels=[0.5], color=TISSUE_COLOURS[label])
+    return Figure(
+        key="tissues",
+        title="Tissues",
+        caption=f"{image_name} with outlines of white matter (cyan) and fluid (blue); the rest of the brain is grey matter, or has "
+        f"no label. {RADIOLOGICAL}",
+        image=encode_png(panels.canvas),
+        section=Section.MAPS,
+        alternative=f"Outlines of the tissues over {image_name}",
+    )
+
+
 def registration_figure(
     fixed: NDArray[np.floating],
     moving: NDArray[np.floating],

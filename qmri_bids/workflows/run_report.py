@@ -20,6 +20,7 @@ from qmri_bids.reports.figures import (
     profile_figure,
     quality_figure,
     registration_figure,
+    tissue_figure,
 )
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
 from qmri_bids.workflows.registration_checks import registration_check
@@ -142,6 +143,8 @@ def _figures(results: RunResults, *, run: PcBssfpRun, posterior: str | None) -> 
     for name in MAPS:
         window = (-half_band, half_band) if name == "off_resonance" else None
         figures.append(map_figure(estimate.values[name], affine=affine, mask=mask, name=name, window=window))
+    if results.tissue is not None:
+        figures.append(tissue_figure(estimate.values["T1"], labels=results.tissue, mask=mask, affine=affine))
     for name in MAPS:
         if name in estimate.stdev:
             figures.append(map_figure(estimate.stdev[name], affine=affine, mask=mask, name=f"{name}_stdev"))

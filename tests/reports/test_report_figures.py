@@ -204,3 +204,14 @@ def test_mistakes_are_named(head: Head) -> None:
         figures.motion_figure(np.zeros((3, 5)), np.zeros(3))
     with pytest.raises(ValueError, match="for 2 increments"):
         figures.cycles_figure(np.abs(head.cycles), increments=(0.0, 1.0), **geometry)
+
+
+def test_outlines_of_tissues_are_drawn_where_there_are_tissues(head: Head) -> None:
+    plain = figures.tissue_figure(
+        head.estimate.values["T1"], labels=np.zeros_like(head.labels), mask=head.mask, affine=head.affine
+    )
+    drawn = figures.tissue_figure(
+        head.estimate.values["T1"], labels=2 * (head.labels > 0), mask=head.mask, affine=head.affine
+    )
+    assert drawn.key == "tissues"
+    assert drawn.image != plain.image
