@@ -110,9 +110,9 @@ class ProfileModel:
         alpha, theta = self._start(signal) if angles is None else angles
         target = _parts(signal)
         for step in range(iterations + 1):
-            columns, slopes = self._at(theta, np.zeros(len(self._increments)) if frequency is None else frequency)
+            shapes, changes = self._at(theta, np.zeros(len(self._increments)) if frequency is None else frequency)
             turn = np.exp(1j * alpha).astype(np.complex64)[:, None, None]
-            columns, slopes = _parts(columns * turn), _parts(slopes * turn)
+            columns, slopes = _parts(shapes * turn), _parts(changes * turn)
             coefficients = _solve(columns, target)
             model = (columns @ coefficients[..., None])[..., 0]
             by_theta = (slopes @ coefficients[..., None])[..., 0]
