@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.workflows.volumes import load_volume
 
+FASTEST = 1.8
+"""Relaxation rate over the median of the brain above which a voxel is no brain."""
+
 
 class _PutInSpacesInput(BaseInterfaceInputSpec):
     files = InputMultiObject(File(exists=True), mandatory=True, desc="files written of the run, on its own grid")
@@ -91,6 +94,8 @@ def _contrast(path: str) -> NDArray[np.float32] | None:
             if name in stored and stored[name].ndim == 3 and np.isfinite(stored[name]).sum() > 1000:
                 with np.errstate(all="ignore"):
                     values = np.asarray(stored[name], dtype=np.float32) ** np.float32(power)
-                if np.ptp(values[np.isfinite(values)]) > 0.0:
-                    return np.clip(np.nan_to_num(values, posinf=0.0), 0.0, 3.0)
+                valid = np.isfinite(values) & (values > 0.0)
+                if np.ptp(values[valid]) > 0.0:
+                    # White matter is at 1.4 times the median; what relaxes far faster is bone, fat or a failed voxel.
+                    return np.where(valid & (values < FASTEST * np.median(values[valid])), values, 0.0)
     return None
