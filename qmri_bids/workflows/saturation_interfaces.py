@@ -121,7 +121,8 @@ class AlignSeries(SimpleInterface):
         else:
             result = align_scans(series, affine=affine)
         extra: dict[str, Any] = {}
-        decisions, warnings = list(result.decisions), []
+        decisions: list[str] = list(result.decisions)
+        warnings: list[str] = []
         if isdefined(self.inputs.threshold):
             from qmri_bids.preprocessing.censoring import censor_saturated
 
