@@ -80,7 +80,6 @@ def gibbs() -> list[Row]:
     ]
     inner = session(motion=0.0, voxel_size=2.5, matrix=(92, 104, 92))  # finer: tissue has an interior
     rung = _images(inner, factor=1, cycles=tuple(range(12)))
-    print(removed, before, flush=True)
     bias = {"none": _bias(inner, rung)}
     for name, remove in GIBBS_METHODS.items():
         bias[name] = _bias(inner, remove(rung, PROTOCOL.rf_phase_increment, (0, 1, 2), PROCESSES).volumes)
@@ -122,7 +121,6 @@ def _bias(scan: Session, cycles: NDArray[np.complex64]) -> dict[str, float]:
     for label in (Label.WM, Label.GM):
         pure = truth.fractions[label] > 0.999
         deep = distance_transform_edt(pure) >= INTERIOR
-        print(label, np.count_nonzero(deep), flush=True)
         if np.count_nonzero(deep) >= 50:
             tissues.append(deep)
             inside |= deep
