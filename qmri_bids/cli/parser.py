@@ -225,7 +225,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f"--{name.replace('_', '-')} must be positive, found {value}")
     times = options.b1_afi_tr
     if times is not None and (min(times) <= 0 or times[0] == times[1] or max(times) > 5.0):
-        parser.error(f"--b1-afi-tr takes two different repetition times in seconds, found {times[0]:g} and {times[1]:g}")
+        parser.error(
+            f"--b1-afi-tr takes two different repetition times in seconds, found {times[0]:g} and {times[1]:g}"
+        )
     if options.no_b1 and (options.b1_scale is not None or options.b1_nominal_fa is not None or times is not None):
         parser.error("--no-b1 uses no B1 map: leave out --b1-scale, --b1-nominal-fa and --b1-afi-tr, or --no-b1")
     check_estimators(parser, options)

@@ -18,6 +18,7 @@ from qmri_bids.units import radians_to_degrees
 DUMMY_PULSES = 4096
 """Five T1 of cerebrospinal fluid: the simulated signal is the exact steady state."""
 
+
 def increments_in_degrees(protocol: BssfpProtocol) -> list[float]:
     """Return the RF phase increments [deg]."""
     return [round(radians_to_degrees(increment), 6) for increment in protocol.rf_phase_increment]

@@ -68,9 +68,7 @@ def describe_run(
         warnings=(*run.warnings, *warnings),
         figures=_figures(results, run=run, posterior=posterior),
         quality=quality,
-        statistics=statistics_rows(
-            estimate.values, mask=results.mask, labels=results.tissue, label_names=TISSUES
-        ),
+        statistics=statistics_rows(estimate.values, mask=results.mask, labels=results.tissue, label_names=TISSUES),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
     )
 
