@@ -175,6 +175,7 @@ def motion(folder: Path) -> list[Row]:
 
 
 def _displacement(bids: Path) -> dict[str, float]:
+    from qmri_bids.phantom.session import simulated_protocol
     from qmri_bids.preprocessing.apodization import apodize
     from qmri_bids.preprocessing.complex_data import load_cycles
     from qmri_bids.preprocessing.motion import correct_motion
@@ -186,7 +187,8 @@ def _displacement(bids: Path) -> dict[str, float]:
         phase_units="arbitrary",
     )
     cycles = apodize(series.cycles, processes=2).volumes
-    found = correct_motion(cycles, affine=series.affine, processes=2).transforms
+    protocol = simulated_protocol(phase_cycles=cycles.shape[-1])
+    found = correct_motion(cycles, affine=series.affine, protocol=protocol, processes=2).transforms
     truth_anat = bids / "derivatives" / "truth" / "sub-01" / "anat"
     table = np.genfromtxt(truth_anat / "sub-01_acq-pcbssfp_desc-poses_timeseries.tsv", names=True)
     brain = load(truth_anat / "sub-01_acq-pcbssfp_desc-brain_mask.nii.gz") > 0
