@@ -44,6 +44,7 @@ benchmark: $(STAMP)
 	$(BIN)/python benchmarks/relaxometry.py
 	$(BIN)/python benchmarks/cest_physics.py
 	$(BIN)/python benchmarks/cest_quantification.py
+	$(BIN)/python benchmarks/preprocessing.py
 
 weights: $(STAMP)  ## train the shipped networks again
 	$(BIN)/qmri-tools train-natural --output qmri_bids/data/weights
