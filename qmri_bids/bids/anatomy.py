@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from qmri_bids.bids.refusal import refuse, relative_name
+from qmri_bids.bids.anatomy_checks import check_anatomy_files
+from qmri_bids.bids.refusal import relative_name
 from qmri_bids.bids.sidecar import parse_name
 
 PIPELINES = ("fmriprep", "smriprep")
@@ -78,7 +79,13 @@ class Anatomy:
 
 
 def find_anatomy(
-    *, bids_dir: Path, subject: str, session: str | None, derivatives: Mapping[str, Path] | None = None
+    *,
+    bids_dir: Path,
+    subject: str,
+    session: str | None,
+    derivatives: Mapping[str, Path] | None = None,
+    use_masks: bool = True,
+    needed: bool = True,
 ) -> tuple[Anatomy | None, tuple[str, ...]]:
     """Return the anatomy of a session, the derivatives of another pipeline first, and sentences where there is none.
 
@@ -90,11 +97,15 @@ def find_anatomy(
         Bare labels; session None for a subject without sessions.
     derivatives
         Folders of derivatives by name; those of other programs than `PIPELINES` are passed over.
+    use_masks
+        Whether masks and tissues are wanted; they are neither checked nor returned otherwise.
+    needed
+        Whether the image itself serves something besides: if neither, no file is opened.
 
     Raises
     ------
     RefusedError
-        If a file that belongs to an anatomy cannot be read or lies on another grid than its image.
+        If a file that belongs to an anatomy is damaged or lies on another grid than its image.
     """
     missing: list[str] = []
     for name, root in (derivatives or {}).items():
@@ -107,14 +118,20 @@ def find_anatomy(
             continue
         path, remarks = found
         anatomy = _of_pipeline(path, root=root, pipeline=pipeline)
-        _check_grids(anatomy)
+        if not use_masks:
+            anatomy = replace(anatomy, brain_mask=None, dseg=None, probseg={})
+        if use_masks or needed:
+            check_anatomy(anatomy)
         return replace(anatomy, sentences=(*missing, *anatomy.sentences, *remarks)), ()
     found = _choose(bids_dir, subject, session, desc=None)
     if found is None:
         return None, (*missing, f"sub-{subject} has no T1w image.")
     path, remarks = found
     sentence = f"The T1w space is that of {relative_name(path, bids_dir)}, a raw image."
-    return Anatomy(t1w=path, root=bids_dir, source="raw", sentences=(*missing, sentence, *remarks)), ()
+    anatomy = Anatomy(t1w=path, root=bids_dir, source="raw", sentences=(*missing, sentence, *remarks))
+    if needed:
+        check_anatomy(anatomy)
+    return anatomy, ()
 
 
 def pipeline_of(root: Path, *, name: str = "") -> str | None:
@@ -237,43 +254,19 @@ def _belongs(path: Path, own: Mapping[str, str]) -> bool:
     return entities.get("sub") == own.get("sub") and entities.items() <= own.items()
 
 
-def _check_grids(anatomy: Anatomy) -> None:
-    """Check that images can be read and lie on the grid of the T1w image.
+def check_anatomy(anatomy: Anatomy) -> None:
+    """Check all files of an anatomy before anything is computed.
 
     Raises
     ------
     RefusedError
-        If one does not.
+        If one is damaged, on another grid, or not what its name says.
     """
-    import numpy as np
-
-    shape, affine = _grid(anatomy.t1w, anatomy.root)
-    parts = [path for path in (anatomy.brain_mask, anatomy.dseg, *anatomy.probseg.values()) if path is not None]
-    for path in parts:
-        other_shape, other_affine = _grid(path, anatomy.root)
-        if other_shape != shape or not np.allclose(other_affine, affine, atol=1e-3):
-            raise refuse(
-                file=relative_name(path, anatomy.root),
-                key="grid",
-                expected=f"that of {anatomy.t1w.name}, shape {shape}",
-                found=f"shape {other_shape}" if other_shape != shape else "another affine",
-                advice="Give derivatives of one call of the pipeline, or leave them out (--ignore anatomy).",
-            )
-    for path in anatomy.grids.values():
-        _grid(path, anatomy.root)
-
-
-def _grid(path: Path, root: Path) -> tuple[tuple[int, ...], Any]:
-    import nibabel as nib
-
-    try:
-        image = nib.load(path)
-        return tuple(image.shape[:3]), image.affine  # type: ignore[attr-defined]
-    except Exception as error:
-        raise refuse(
-            file=relative_name(path, root),
-            key="image",
-            expected="a NIfTI image that can be read",
-            found=f"{error}",
-            advice="Restore the file, or leave the anatomy out (--ignore anatomy).",
-        ) from error
+    check_anatomy_files(
+        anatomy.t1w,
+        brain_mask=anatomy.brain_mask,
+        dseg=anatomy.dseg,
+        probseg=tuple(anatomy.probseg.values()),
+        transforms=(*anatomy.to_template.values(), *anatomy.from_template.values()),
+        grids=tuple(anatomy.grids.values()),
+    )

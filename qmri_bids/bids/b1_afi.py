@@ -25,6 +25,8 @@ LARGEST_TIME = 5.0
 
 OPTION = "--b1-afi-tr"
 _ADVICE = f"Give both with {OPTION} TR1 TR2 (seconds): the delays after the first and after the second pulse."
+LARGEST_BIAS = 0.02
+"""Relative error of B1 in grey matter above which the first order in TR/T1 is a warning."""
 TYPICAL_T1 = {"white matter": 0.9, "grey matter": 1.4}
 """Round values at 3 T [s], for what the first order in TR/T1 costs."""
 
@@ -88,9 +90,16 @@ def read_afi(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
     )
     bias = {tissue: afi_bias(flip_angle=angle, repetition_times=times, t1=t1) for tissue, t1 in TYPICAL_T1.items()}
     cost = ", ".join(f"{100.0 * each:+.2f} % in {tissue}" for tissue, each in bias.items())
-    sentence = (
+    said = (
         f"{pair.infos[0].name}: B1 of actual flip-angle imaging with {shown}, to first order in TR/T1, which changes it by {cost} "
-        "(at 3 T); spoiling was taken to be complete."
+        "(at 3 T); spoiling was taken to be complete.",
+    )
+    grey = bias["grey matter"]
+    row = ValueSource(
+        key="b1_first_order_error",
+        value=f"{100.0 * grey:+.2f}",
+        unit="%",
+        source=f"computed for grey matter with T1 {TYPICAL_T1['grey matter']:g} s, complete spoiling",
     )
     return B1Run(
         entities=dict(parse_name(pair.infos[0].path).entities),
@@ -107,9 +116,10 @@ def read_afi(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         identifiers=texts(pair.sidecars[0], "B0FieldIdentifier"),
         sources=(
             angle_source(angle, origin),
+            row,
             ValueSource(key="b1_repetition_times", value=f"{times[0]:g}, {times[1]:g}", unit="s", source=source),
         ),
-        warnings=(*stated_scale("TB1AFI", options), sentence),
+        warnings=(*stated_scale("TB1AFI", options), *(said if abs(grey) > LARGEST_BIAS else ())),
     )
 
 

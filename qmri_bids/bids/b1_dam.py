@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from qmri_bids.bids.b1_pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
 from qmri_bids.bids.b1_values import angle_source
 from qmri_bids.bids.plan import B1Run, FindOptions
@@ -24,8 +26,10 @@ TYPICAL_T1 = {"white matter": 0.9, "grey matter": 1.4, "fluid": 4.0}
 """Round values at 3 T [s], for what incomplete relaxation costs."""
 
 REPETITION_KEYS = ("RepetitionTimeExcitation", "RepetitionTimePreparation", "RepetitionTime")
+LONGEST_REPETITION = 60.0
+"""A repetition time above it [s] was stated in milliseconds."""
 LARGEST_BIAS = 0.02
-"""Relative error of B1 in grey matter above which incomplete relaxation is a loud warning."""
+"""Relative error of B1 in grey matter above which incomplete relaxation is a warning."""
 
 _EXPECTED = "flip angles α and 2α in degrees"
 _ADVICE = "Correct FlipAngle in the sidecars of flip-1 and flip-2, or run with --no-b1."
@@ -70,9 +74,17 @@ def read_dam(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
             advice=_ADVICE,
         )
     first, second = pair.values()
+    if np.array_equal(first, second):
+        raise refuse(
+            file=pair.infos[1].name,
+            key="image",
+            expected="the image of the larger flip angle",
+            found=f"the values of {pair.infos[0].name}, voxel by voxel",
+            advice="One of the images was copied or converted twice: convert both again, or run with --no-b1.",
+        )
     found = double_angle(first, second, flip_angle=angles[0])
     check_median(found.b1, pair, what=f"the flip angles {small:g}° and {large:g}° ({source})", advice=_ADVICE)
-    time, said = _relaxation(pair.sidecars[0], flip_angle=angles[0], name=pair.infos[0].name)
+    time, said = _relaxation(pair, flip_angle=angles[0])
     row = replace(angle_source(angles[0], source), key="b1_flip_angle")
     return B1Run(
         entities={key: label for key, label in parse_name(pair.infos[0].path).entities.items() if key != "flip"},
@@ -87,7 +99,7 @@ def read_dam(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         intended_for=texts(pair.sidecars[0], "IntendedFor"),
         identifiers=texts(pair.sidecars[0], "B0FieldIdentifier"),
         sources=(row, *time),
-        warnings=(*warnings, said),
+        warnings=(*warnings, *said),
     )
 
 
@@ -111,24 +123,40 @@ def _no_angle(sidecar: Sidecar) -> RefusedError:
     return wrong_value(sidecar, "FlipAngle", expected=_EXPECTED, advice=advice)
 
 
-def _relaxation(sidecar: Sidecar, *, flip_angle: float, name: str) -> tuple[tuple[ValueSource, ...], str]:
-    """Return the repetition time as a row, and what it costs that T1 has not fully relaxed."""
+def _relaxation(pair: Pair, *, flip_angle: float) -> tuple[tuple[ValueSource, ...], tuple[str, ...]]:
+    """Return the repetition time and the error of incomplete relaxation as rows, and a warning where it matters or is not known."""
+    sidecar, name = pair.sidecars[0], pair.infos[0].name
     key = next((each for each in REPETITION_KEYS if is_number(sidecar.values.get(each))), None)
     if key is None:
         return (), (
             f"{name}: no repetition time is stated. The double angle holds where T1 has fully relaxed (5 T1: 7 s for grey matter "
-            "at 3 T), which could not be checked; B1 is overestimated otherwise."
+            "at 3 T), which could not be checked; B1 is overestimated otherwise.",
         )
     time = float(sidecar.values[key])
     source = ValueSource(key="b1_repetition_time", value=f"{time:g}", unit="s", source=f"{sidecar.origin(key)}: {key}")
-    if time <= 0.0:
-        raise wrong_value(sidecar, key, expected="a repetition time in seconds", advice="Correct the sidecar.")
+    if not 0.0 < time <= LONGEST_REPETITION:
+        expected = f"a repetition time in seconds, at most {LONGEST_REPETITION:g}"
+        raise wrong_value(sidecar, key, expected=expected, advice="Correct the sidecar; BIDS gives times in seconds.")
+    other: Any = pair.sidecars[1].values.get(key)
+    if is_number(other) and not math.isclose(float(other), time, rel_tol=TOLERANCE):
+        expected = f"{time:g} s, as of {name}: the ratio of both images is then B1 alone"
+        raise wrong_value(pair.sidecars[1], key, expected=expected, advice="Correct the sidecar, or run with --no-b1.")
     bias = {
         tissue: double_angle_bias(flip_angle=flip_angle, repetition_time=time, t1=t1)
         for tissue, t1 in TYPICAL_T1.items()
     }
+    grey = bias["grey matter"]
+    row = ValueSource(
+        key="b1_relaxation_error",
+        value=f"{100.0 * grey:+.1f}",
+        unit="%",
+        source=f"computed for grey matter with T1 {TYPICAL_T1['grey matter']:g} s",
+    )
     shown = ", ".join(f"{100.0 * each:+.1f} % in {tissue}" for tissue, each in bias.items())
     sentence = f"{name}: with a TR of {time:g} s, T1 that has not fully relaxed changes B1 of the double angle by {shown} (at 3 T)."
-    if abs(bias["grey matter"]) > LARGEST_BIAS:
-        sentence = f"THE REPETITION TIME IS SHORT FOR THE DOUBLE ANGLE. {sentence} Was the magnetisation reset after each readout?"
-    return (source,), sentence
+    said: tuple[str, ...] = ()
+    if abs(grey) > LARGEST_BIAS:
+        said = (
+            f"THE REPETITION TIME IS SHORT FOR THE DOUBLE ANGLE. {sentence} Was the magnetisation reset after each readout?",
+        )
+    return (source, row), said

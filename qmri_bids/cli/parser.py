@@ -78,6 +78,13 @@ def build_parser() -> argparse.ArgumentParser:
         "itself does not give; those of fMRIPrep and sMRIPrep give brain masks, tissues and transforms to all runs",
     )
     which.add_argument(
+        "--bids-filter-file",
+        "--bids_filter_file",
+        type=Path,
+        metavar="FILE",
+        help='JSON file that selects scans by entities, for instance {"pcbssfp": {"acquisition": "highres"}, "b1": {"run": 2}}',
+    )
+    which.add_argument(
         "--bids-database-dir",
         "--bids_database_dir",
         type=Path,

@@ -90,7 +90,7 @@ def _quiet_engine(verbosity: int) -> None:
 def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     """Find and check all runs, before anything is computed."""
     from qmri_bids.bids.find import find_runs
-    from qmri_bids.bids.layout import list_sessions, open_layout, select_subjects, strip_label
+    from qmri_bids.bids.layout import list_sessions, load_filter_file, open_layout, select_subjects, strip_label
     from qmri_bids.bids.plan import FindOptions
     from qmri_bids.cli.space_options import space_options
     from qmri_bids.units import degrees_to_radians
@@ -110,6 +110,7 @@ def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
         cest_t2=options.cest_t2,
         cest_off_resonance=options.cest_off_resonance,
         derivatives=options.derivatives,
+        filters=None if options.bids_filter_file is None else load_filter_file(options.bids_filter_file),
         run_label=tuple(options.run_id) if options.run_id else None,
     )
     plans = []

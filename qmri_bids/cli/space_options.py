@@ -89,18 +89,22 @@ def space_options(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> 
     found: dict[str, dict[str, Anatomy]] = {}
     checked: dict[str, Anatomy | None] = {}
     use_masks = "anatomy" not in options.ignore
+    # Whether an image is needed besides its masks.
+    elsewhere = any(space != NATIVE for space in options.output_spaces) or (atlas is not None and atlas.space != NATIVE)
     for plan in plans:
         for session in dict.fromkeys(run.entities.get("ses", "") for run in plan.runs):
+            label = f"sub-{plan.subject}" + (f"_ses-{session}" if session else "")
             try:
                 anatomy, missing = find_anatomy(
                     bids_dir=options.bids_dir,
                     subject=plan.subject,
                     session=session or None,
                     derivatives=options.derivatives,
+                    use_masks=use_masks,
+                    needed=elsewhere,
                 )
             except RefusedError as error:
-                raise BidsInputError(str(error)) from error
-            label = f"sub-{plan.subject}" + (f"_ses-{session}" if session else "")
+                raise BidsInputError(f"{label}: {error}") from error
             checked[label] = anatomy
             if anatomy is not None:
                 found.setdefault(plan.subject, {})[session] = anatomy

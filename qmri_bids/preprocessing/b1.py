@@ -138,8 +138,9 @@ def register_b1(
         )
         if mirrored > MIRROR_DOUBT:
             doubts += (
-                "The mirror image of the B1 scan fits as well as the scan itself (mutual information "
-                f"{mirrored:.2f} times as high): whether its left and right are those of the head cannot be told.",
+                "The mirror image of the B1 scan fits nearly as well as the scan itself (mutual information "
+                f"{mirrored:.2f} times as high): left and right cannot be told, or the scans do not lie on each other; look at "
+                "the contours.",
             )
         if similarity[1] < similarity[0]:
             # Nothing was to be gained, or the search went astray: the scanner knows where both scans lie.

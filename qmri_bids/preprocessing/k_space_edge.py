@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 _VOLUMES = 4
 """Volumes that are looked at."""
+_SHORTEST = 8
+"""Along fewer voxels k-space has no edge to judge: it counts as acquired."""
 _EDGE = 0.96
 """From this share of the half-axis on, frequencies are the edge."""
 _ACQUIRED = (0.25, 0.35)
@@ -96,6 +98,10 @@ def k_space_edge(volumes: NDArray[np.complexfloating]) -> KSpaceEdge:
     chosen = np.unique(np.linspace(0, volumes.shape[3] - 1, _VOLUMES).astype(int))
     filled, edges = [], []
     for axis in range(3):
+        if volumes.shape[axis] < _SHORTEST:
+            filled.append(1.0)
+            edges.append(1.0)
+            continue
         distance, power = _power(volumes, chosen, axis)
         filled.append(_filled(distance, power))
         outer = _mean(power, distance >= _EDGE)

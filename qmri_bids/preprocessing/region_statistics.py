@@ -55,7 +55,9 @@ def region_statistics(values: NDArray[np.floating], *, labels: NDArray[np.intege
     flat, regions = flat[order], regions[order]
     found, starts = np.unique(regions, return_index=True)
     rows = []
-    for label, part in zip(found, np.split(flat, starts[1:]), strict=True):
+    # Of nothing, `split` makes one part.
+    parts = np.split(flat, starts[1:]) if found.size else []
+    for label, part in zip(found, parts, strict=True):
         valid = part[np.isfinite(part)]
         if valid.size:
             low, middle, high = (float(each) for each in np.percentile(valid, (25, 50, 75)))

@@ -136,8 +136,9 @@ def register_scans(
     warnings = []
     if quality.mirrored > MIRROR_DOUBT:
         warnings.append(
-            f"The mirror image of the other scan fits as well as the scan itself (mutual information {quality.mirrored:.2f} times "
-            "as high): whether left and right are those of the head cannot be told; check the orientation of both files."
+            f"The mirror image of the other scan fits nearly as well as the scan itself (mutual information {quality.mirrored:.2f} "
+            "times as high): left and right cannot be told, or the scans do not lie on each other; look at the contours and "
+            "check the orientation of both files."
         )
     return ScanRegistration(
         transform=transform,

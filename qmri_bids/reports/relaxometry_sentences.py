@@ -54,12 +54,12 @@ RELAXOMETRY_SENTENCES: dict[str, Sentence] = {
     "phase_drift": Sentence(
         paragraph="estimation",
         text="Receive phase that differs between cycles was estimated from the residuals of the signal model in the brain, as "
-        "a second-order polynomial in space for every cycle, and removed.",
+        "a second-order polynomial in space for every cycle, and removed where these tell it.",
     ),
     "brain_mask": Sentence(
         paragraph="preprocessing",
-        text="The brain mask is that of the ICBM 2009a template [fonov2011] distributed with nilearn "
-        "[abraham2014], after affine registration with the mean magnitude by ANTs [avants2011].",
+        text="The brain mask follows the edge of the tissue in the mean magnitude; the ICBM 2009a template [fonov2011] distributed "
+        "with nilearn [abraham2014], laid over it by its shape, cuts off what lies far outside.",
     ),
     "brain_mask_given": Sentence(
         paragraph="preprocessing",
@@ -152,8 +152,8 @@ RELAXOMETRY_SENTENCES: dict[str, Sentence] = {
     "natural_network": Sentence(
         paragraph="estimation",
         text="A physics-informed neural network [birk2025], trained in silico with PyTorch [paszke2019] on the profile of balanced "
-        "SSFP in its natural coordinates, inferred these from the low-order configurations; T1 and T2 follow from them, TR, flip "
-        "angle and B1 in closed form.",
+        "SSFP in its natural coordinates, inferred these from the low-order configurations (of uneven increments they are a linear "
+        "solution); T1 and T2 follow from them, TR, flip angle and B1 in closed form.",
     ),
     "refinement": Sentence(
         paragraph="estimation",

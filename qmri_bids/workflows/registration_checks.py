@@ -11,9 +11,13 @@ from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT
 from qmri_bids.reports.content import Check, Level
 
 RULE = (
-    "Mutual information before and after: it should rise. Mirror: that of the mirror image over that of the scan, far below 1 "
-    "where left and right are right. Look at the contours below."
+    "Mutual information before and after: it should rise, or stay where the head did not move. Mirror: that of the mirror image "
+    f"over that of the scan, below {MIRROR_DOUBT:g} where left and right are right and the scans lie on each other. Look at the "
+    "contours below."
 )
+
+UNCHANGED = 0.98
+"""Share of the mutual information that must be left: of scans that lay well before, interpolation takes a little."""
 
 
 def registration_check(name: str, registration: Mapping[str, Any]) -> Check:
@@ -41,7 +45,7 @@ def registration_check(name: str, registration: Mapping[str, Any]) -> Check:
         value += f", overlap of the heads {overlap[0]:.2f} → {overlap[1]:.2f}"
     if np.isfinite(mirrored):
         value += f", mirror {mirrored:.2f}"
-    good = after >= before and not mirrored > MIRROR_DOUBT
+    good = after >= UNCHANGED * before and not mirrored > MIRROR_DOUBT
     return Check(name=name, value=value, level=Level.GOOD if good else Level.CHECK, explanation=RULE)
 
 

@@ -32,9 +32,11 @@ def put(folder, prefix, names, shape=SHAPE):
     for name in names:
         path = folder / f"{prefix}_{name}"
         if name.endswith(".nii.gz"):
-            nib.save(nib.Nifti1Image(np.ones(shape, dtype=np.float32), np.eye(4)), path)
+            values = np.zeros(shape, dtype=np.float32)
+            values[1:3, 1:3] = 1.0
+            nib.save(nib.Nifti1Image(values, np.eye(4)), path)
         else:
-            path.write_text("a transform")
+            path.write_bytes(b"\x89HDF, a transform")
 
 
 @pytest.fixture
@@ -99,6 +101,41 @@ def test_image_that_cannot_be_read_is_refused(raw, fmriprep):
     (fmriprep / "sub-01" / "anat" / "sub-01_dseg.nii.gz").write_bytes(b"")
     with pytest.raises(RefusedError, match=r"dseg.nii.gz: image: expected a NIfTI image"):
         find(raw, fmriprep=fmriprep)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("desc-preproc_T1w.nii.gz", np.nan, r"values: expected finite values, found NaN or infinite in 1e\+02 %"),
+        ("desc-preproc_T1w.nii.gz", 1.0, "values: expected an image of a head, found the value 1 everywhere"),
+        ("desc-brain_mask.nii.gz", 0.0, "values: expected voxels of the brain, found no value above 0"),
+        ("dseg.nii.gz", 17.0, "labels: expected 0 and three tissues, 1 to 3, found 17"),
+    ],
+)
+def test_image_that_is_not_what_its_name_says_is_refused(raw, fmriprep, name, value, message):
+    path = fmriprep / "sub-01" / "anat" / f"sub-01_{name}"
+    nib.save(nib.Nifti1Image(np.full(SHAPE, value, dtype=np.float32), np.eye(4)), path)
+    with pytest.raises(RefusedError, match=message):
+        find(raw, fmriprep=fmriprep)
+
+
+@pytest.mark.parametrize(("content", "found"), [(b"", "an empty file"), (b"text", "another format")])
+def test_transform_that_is_none_is_refused(raw, fmriprep, content, found):
+    (fmriprep / "sub-01" / "anat" / "sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5").write_bytes(content)
+    with pytest.raises(RefusedError, match=f"transform: expected an ITK transform, found {found}"):
+        find(raw, fmriprep=fmriprep)
+
+
+def test_damaged_files_that_nothing_needs_stop_nothing(raw, fmriprep):
+    put(raw / "sub-01" / "anat", "sub-01", ["T1w.nii.gz"])
+    (fmriprep / "sub-01" / "anat" / "sub-01_desc-brain_mask.nii.gz").write_bytes(b"")
+    (raw / "sub-01" / "anat" / "sub-01_T1w.nii.gz").write_bytes(b"")
+    known = {"bids_dir": raw, "subject": "01", "session": None}
+    anatomy, _ = find_anatomy(**known, derivatives={"fmriprep": fmriprep}, use_masks=False)
+    assert (anatomy.brain_mask, anatomy.dseg, dict(anatomy.probseg)) == (None, None, {})
+    assert find_anatomy(**known, needed=False)[0].source == "raw"
+    with pytest.raises(RefusedError, match=r"sub-01_T1w.nii.gz: image: expected a NIfTI image"):
+        find_anatomy(**known)
 
 
 def test_raw_image_serves_where_derivatives_lack_the_subject(raw, fmriprep):

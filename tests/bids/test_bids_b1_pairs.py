@@ -78,7 +78,10 @@ def test_double_angle(scans: Scans) -> None:
     assert b1.anatomical == b1.map
     assert b1.nominal_flip_angle == pytest.approx(math.radians(60))
     assert len(b1.paths) == 2
-    assert "+0.0 % in grey matter, +4.3 % in fluid" in b1.warnings[0]
+    # A negligible error of the method is a row, no warning.
+    assert b1.warnings == ()
+    (row,) = (each for each in b1.sources if each.key == "b1_relaxation_error")
+    assert (row.value, row.unit) == ("+0.0", "%")
 
 
 def test_double_angle_of_a_short_tr_is_said_loudly_and_one_without_tr_as_well(scans: Scans) -> None:
@@ -115,6 +118,21 @@ def test_double_angle_of_wrong_images(scans: Scans) -> None:
     assert "expected flip-1 and flip-2 of the same scan" in scans.refusal()
 
 
+def test_repetition_times_of_the_double_angle_are_checked(scans: Scans) -> None:
+    scans.dam(time=10000)
+    assert "expected a repetition time in seconds, at most 60, found 10000" in scans.refusal()
+    scans.dam(time=10)
+    scans.raw.json(scans.raw.fmap / "sub-01_flip-2_TB1DAM.json", {"FlipAngle": 120, "RepetitionTimeExcitation": 5})
+    assert "expected 10 s, as of sub-01/fmap/sub-01_flip-1_TB1DAM.nii.gz" in scans.refusal()
+
+
+def test_the_same_image_twice_is_no_double_angle(scans: Scans) -> None:
+    scans.dam()
+    first, second = (scans.raw.fmap / f"sub-01_flip-{number}_TB1DAM.nii.gz" for number in (1, 2))
+    second.write_bytes(first.read_bytes())
+    assert "found the values of sub-01/fmap/sub-01_flip-1_TB1DAM.nii.gz, voxel by voxel" in scans.refusal()
+
+
 def test_double_angle_in_one_file(scans: Scans) -> None:
     values = np.stack([np.full(scans.raw.shape, 900.0), np.full(scans.raw.shape, 850.0)], axis=-1)
     scans.raw.image(scans.raw.fmap / "sub-01_TB1DAM.nii.gz", values, shape=values.shape)
@@ -133,7 +151,9 @@ def test_actual_flip_angle_imaging(scans: Scans) -> None:
         TIMES,
     )
     assert "--b1-scale is not used" in b1.warnings[0]
-    assert "changes it by -0.27 % in white matter" in b1.warnings[1]
+    assert len(b1.warnings) == 1
+    (row,) = (each for each in b1.sources if each.key == "b1_first_order_error")
+    assert (row.value, row.unit) == ("-0.17", "%")
 
 
 @pytest.mark.parametrize("key", ["RepetitionTimePreparation", "RepetitionTime"])

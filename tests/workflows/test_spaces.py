@@ -93,7 +93,8 @@ def test_anatomy_decides_who_finds_the_brain(anatomy):
     [
         ({"similarity": (0.3, 0.5), "overlap": (0.8, 0.9), "mirrored": 0.6}, Level.GOOD),
         ({"similarity": (0.3, 0.5), "overlap": (0.8, 0.9), "mirrored": 0.99}, Level.CHECK),
-        ({"similarity": (0.5, 0.49), "overlap": (0.8, 0.9), "mirrored": 0.6}, Level.CHECK),
+        ({"similarity": (0.5, 0.495), "overlap": (0.8, 0.9), "mirrored": 0.6}, Level.GOOD),
+        ({"similarity": (0.5, 0.45), "overlap": (0.8, 0.9), "mirrored": 0.6}, Level.CHECK),
         ({"similarity": (np.nan, np.nan)}, Level.CHECK),
     ],
 )
