@@ -317,3 +317,19 @@ def test_a_second_call_on_the_same_work_folder_is_refused(dataset: Path, capsys:
     assert code == 2
     assert "another call of qmri_bids is at work in" in text
     assert not list((dataset.parent / "out").rglob("*map.nii.gz"))
+
+
+def test_a_filter_file_selects_scans_and_a_wrong_one_is_refused(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = dataset.parent / "filter.json"
+    path.write_text(json.dumps({"pcbssfp": {"acquisition": "pcbssfp"}}))
+    code, text = check(dataset, capsys, "--bids-filter-file", path)
+    assert (code, "sub-01_acq-pcbssfp" in text) == (0, True)
+    path.write_text(json.dumps({"pcbssfp": {"acquisition": "other"}}))
+    assert check(dataset, capsys, "--bids-filter-file", path)[0] == 3
+    path.write_text(json.dumps({"bold": {}}))
+    code, text = check(dataset, capsys, "--bids-filter-file", path)
+    assert code == 2
+    assert "expected an object with some of the keys pcbssfp, b1, cest, mt, fieldmap" in text
+    assert check(dataset, capsys, "--bids-filter-file", dataset / "none.json")[0] == 2

@@ -91,3 +91,11 @@ def test_step_is_left_out_with_a_reason_along_axes_that_need_none(still_scan):
     assert after < before  # other axes were tapered
     with pytest.raises(ValueError, match=r"shape \(X, Y, Z, K\)"):
         k_space_edge(cycles[..., 0])
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1, 3), (16, 16, 4, 3)])
+def test_few_slices_have_no_edge_to_judge(shape):
+    noise = np.random.default_rng(0).standard_normal((2, *shape))
+    found = k_space_edge(noise[0] + 1j * noise[1])
+    assert (found.filled[2], found.edge_power[2]) == (1.0, 1.0)
+    assert found.axes_left == (0, 1, 2)

@@ -95,3 +95,7 @@ def test_region_without_a_value_has_none():
     (row,) = region_statistics(np.full(3, np.nan), labels=np.ones(3, dtype=int))
     assert row.voxels == 0
     assert np.isnan(row.mean)
+
+
+def test_no_region_in_the_run_gives_no_row():
+    assert region_statistics(np.ones(4), labels=np.zeros(4, dtype=int)) == ()
