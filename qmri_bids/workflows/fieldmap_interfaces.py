@@ -9,7 +9,7 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, traits
 
 from qmri_bids.workflows.map_interfaces import MapsOutput
-from qmri_bids.workflows.volumes import load_volume, save_volume
+from qmri_bids.workflows.volumes import save_still
 
 
 class _LoadFieldmapInput(BaseInterfaceInputSpec):
@@ -43,10 +43,7 @@ class LoadFieldmap(SimpleInterface):
                 f"{scan.path.name}: no image shows where it lies, so that it was placed by the coordinates of the scanner alone."
             )
         else:
-            data, affine = load_volume(scan.magnitude)
-            data = np.asarray(data, dtype=np.float32)
-            data = data.mean(axis=3) if data.ndim == 4 else data
-            self._results["magnitude"] = save_volume(folder / "magnitude.nii", data, affine)
+            self._results["magnitude"] = save_still(folder / "magnitude.nii", scan.magnitude)
         self._results["decisions"] = decisions
         return runtime
 

@@ -10,7 +10,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface
 from numpy.typing import NDArray
 
 from qmri_bids.workflows.known_maps import shown_stored
-from qmri_bids.workflows.volumes import load_volume, save_volume
+from qmri_bids.workflows.volumes import load_volume, save_still
 
 
 class _LoadMapsInput(BaseInterfaceInputSpec):
@@ -34,7 +34,6 @@ class LoadMaps(SimpleInterface):
     output_spec = MapsOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        import nibabel as nib
 
         from qmri_bids.preprocessing.map_loading import load_maps
 
@@ -46,10 +45,7 @@ class LoadMaps(SimpleInterface):
         self._results["maps"] = str(folder / "maps.npz")
         decisions = list(loaded.decisions)
         if isdefined(inputs.image):
-            image: Any = nib.load(inputs.image)
-            data = np.asarray(image.dataobj, dtype=np.float32)
-            data = data.mean(axis=3) if data.ndim == 4 else data
-            self._results["magnitude"] = save_volume(folder / "magnitude.nii", data, image.affine)
+            self._results["magnitude"] = save_still(folder / "magnitude.nii", inputs.image)
         else:
             names = " and ".join(dict.fromkeys(path.name for path in files.values()))
             decisions.append(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 
-from qmri_bids.workflows.volumes import load_volume, save_volume
+from qmri_bids.workflows.volumes import load_volume, save_motion, save_volume
 
 
 class _CyclesOutput(TraitedSpec):
@@ -39,16 +39,7 @@ class CorrectMotion(SimpleInterface):
         cycles, affine = load_volume(self.inputs.cycles)
         result = correct_motion(cycles, affine=affine, protocol=self.inputs.protocol, processes=self.inputs.processes)
         folder = Path(runtime.cwd)
-        np.savez(
-            folder / "motion.npz",
-            transforms=result.transforms,
-            parameters=result.parameters,
-            centre=result.centre,
-            framewise_displacement=result.framewise_displacement,
-            coverage=result.coverage,
-            reference=result.reference,
-        )
-        self._results["motion"] = str(folder / "motion.npz")
+        self._results["motion"] = save_motion(folder, result)
         self._results["cycles"] = save_volume(folder / "cycles.nii", result.cycles, affine)
         self._results["decisions"] = list(result.decisions)
         return runtime

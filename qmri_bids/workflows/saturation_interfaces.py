@@ -10,7 +10,7 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
-from qmri_bids.workflows.volumes import load_volume, save_volume
+from qmri_bids.workflows.volumes import load_volume, save_motion, save_volume
 
 
 class _LoadSeriesInput(BaseInterfaceInputSpec):
@@ -136,18 +136,7 @@ class AlignSeries(SimpleInterface):
             decisions += found.decisions
             warnings += found.warnings
         folder = Path(runtime.cwd)
-        np.savez(
-            folder / "motion.npz",
-            transforms=result.transforms,
-            parameters=result.parameters,
-            centre=result.centre,
-            framewise_displacement=result.framewise_displacement,
-            coverage=result.coverage,
-            reference=result.reference,
-            trusted=result.trusted,
-            **extra,
-        )
-        self._results["motion"] = str(folder / "motion.npz")
+        self._results["motion"] = save_motion(folder, result, trusted=result.trusted, **extra)
         self._results["series"] = save_volume(folder / "series.nii", result.volumes, affine)
         self._results["decisions"] = decisions
         self._results["warnings"] = warnings

@@ -29,3 +29,36 @@ def mean_magnitude(cycles: NDArray[np.complexfloating]) -> NDArray[np.float32]:
     for index in range(cycles.shape[3]):
         total += np.abs(cycles[..., index])
     return total / np.float32(cycles.shape[3])
+
+
+def save_still(path: Path, source: str | Path) -> str:
+    """Write an image as one float32 volume, the mean of all where it has several, and return its path."""
+    data, affine = load_volume(source)
+    still = np.asarray(data, dtype=np.float32)
+    return save_volume(path, still.mean(axis=3) if still.ndim == 4 else still, affine)
+
+
+def save_motion(folder: Path, motion: Any, **extra: Any) -> str:
+    """Write what a motion correction found (npz) and return its path.
+
+    Parameters
+    ----------
+    folder
+        Of the node.
+    motion
+        Its result: `MotionEstimate`, or that of a saturated series or of scans.
+    extra
+        Arrays that only some corrections have.
+    """
+    path = folder / "motion.npz"
+    np.savez(
+        path,
+        transforms=motion.transforms,
+        parameters=motion.parameters,
+        centre=motion.centre,
+        framewise_displacement=motion.framewise_displacement,
+        coverage=motion.coverage,
+        reference=motion.reference,
+        **extra,
+    )
+    return str(path)

@@ -65,7 +65,7 @@ def test_the_bare_network_states_the_size_of_its_errors(folder):
     assert ((inside > 0.6) & (inside < 0.78)).all(), inside
     told = found.status["MT"] == Status.CONVERGED
     assert told.mean() > 0.3
-    np.testing.assert_allclose(found.stdev["MT.rate"][told], (np.exp(spread) * np.exp(logs))[told, 1], rtol=1e-4)
+    np.testing.assert_allclose(found.stdev["MT.rate"][told], (np.exp(spread) * np.exp(logs))[told, 1], rtol=1e-5)
     assert "network alone" in bare.remarks(MT_ALONE)[0]
     point = bare.point(data, scan=MT_ALONE, known=known)[told, 0]
     np.testing.assert_allclose(point, found.values["MT.fraction"][told], rtol=1e-5)
