@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from qmri_bids.bids.refusal import Refusal
+from qmri_bids.reports.measures import Measure
+
 
 class Level(StrEnum):
     """How much attention a check asks for."""
@@ -110,12 +113,16 @@ class StatisticsRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One traffic light: what was looked at, what was found, how it is judged and by which rule."""
+    """One traffic light: what was looked at, what was found, how it is judged and by which rule.
+
+    `measures` holds the numbers behind the words of `value`.
+    """
 
     name: str
     value: str
     level: Level
     explanation: str = ""
+    measures: tuple[Measure, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +174,8 @@ class RunReport:
         What failed in this run.
     outputs
         Files written, relative to the output folder.
+    measures
+        Numbers that no check judges.
     """
 
     title: str
@@ -181,6 +190,7 @@ class RunReport:
     statistics: tuple[StatisticsRow, ...] = ()
     errors: tuple[ErrorEntry, ...] = ()
     outputs: tuple[str, ...] = ()
+    measures: tuple[Measure, ...] = ()
 
     @property
     def level(self) -> Level:
@@ -217,7 +227,7 @@ class SubjectReport:
     runs
         One report a run.
     refusals
-        Runs that were found but not processed, each a sentence that says why and what to do.
+        Runs that were found but not processed; text, a sentence that says why and what to do, or the refusal itself.
     decisions
         Sentences that hold for the whole participant.
     errors
@@ -240,7 +250,7 @@ class SubjectReport:
     created: str
     software: Mapping[str, str] = field(default_factory=dict)
     runs: tuple[RunReport, ...] = ()
-    refusals: tuple[str, ...] = ()
+    refusals: tuple[Refusal | str, ...] = ()
     decisions: tuple[str, ...] = ()
     errors: tuple[ErrorEntry, ...] = ()
     methods: str = ""

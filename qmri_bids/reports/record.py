@@ -1,0 +1,251 @@
+"""The record of a participant: what its report says, without pictures, for programs. The group level reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qmri_bids.bids.refusal import Refusal
+from qmri_bids.bids.sidecar import parse_name
+from qmri_bids.bids.write import write_json
+from qmri_bids.reports.content import (
+    Check,
+    ErrorEntry,
+    Level,
+    QualityRow,
+    RunReport,
+    StatisticsRow,
+    SubjectReport,
+)
+from qmri_bids.reports.measures import Measure
+
+SCHEMA_VERSION = 1
+"""Of the records that this version writes and reads."""
+
+DONE, FAILED, REFUSED = "done", "failed", "refused"
+"""What can become of a run."""
+
+_Row = TypeVar("_Row")
+
+
+class RecordError(ValueError):
+    """A record that cannot be read: which file, what was expected and what was found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What became of one run.
+
+    Parameters
+    ----------
+    session
+        Label without `ses-`, empty where there is none.
+    run
+        The other entities that name it, as BIDS writes them: `acq-pcbssfp_run-1`.
+    title
+        What was done, `pc-bSSFP relaxometry`; empty for a run that was refused.
+    state
+        `done`, `failed` or `refused`.
+    level
+        Of its report; a run that was refused asks for a look.
+    messages
+        Why it failed or was refused.
+    warnings, checks, quality, statistics, measures, outputs
+        As in `RunReport`.
+    """
+
+    session: str
+    run: str
+    title: str
+    state: str
+    level: Level
+    messages: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    quality: tuple[QualityRow, ...] = ()
+    statistics: tuple[StatisticsRow, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    outputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParticipantRecord:
+    """What became of a participant.
+
+    Parameters
+    ----------
+    participant
+        Label without `sub-`.
+    version, command, created, duration, exit_status
+        As in `SubjectReport`.
+    level
+        Of its report.
+    messages
+        What failed outside any run.
+    runs
+        What became of every run, those that were refused at the end.
+    """
+
+    participant: str
+    version: str
+    command: str
+    created: str
+    duration: float | None
+    exit_status: int | None
+    level: Level
+    messages: tuple[str, ...] = ()
+    runs: tuple[RunRecord, ...] = ()
+
+
+def record_path(output_dir: Path, participant: str) -> Path:
+    """Return where the record of a participant lies."""
+    return output_dir / f"sub-{participant}" / "log" / f"sub-{participant}_record.json"
+
+
+def write_record(report: SubjectReport, *, output_dir: Path) -> Path:
+    """Write the record of a participant, whole or not at all.
+
+    Parameters
+    ----------
+    report
+        Its report.
+    output_dir
+        Root of the derivatives.
+
+    Returns
+    -------
+    Path
+        The file, `sub-<label>/log/sub-<label>_record.json`.
+    """
+    content: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "program": "qmri_bids"} | asdict(
+        participant_record(report)
+    )
+    for run in content["runs"]:
+        for measure in [*run["measures"], *(each for check in run["checks"] for each in check["measures"])]:
+            # For readers of the file: the name alone states the unit to this program.
+            measure["unit"] = Measure(key=measure["key"], value=0.0).unit
+    return write_json(record_path(output_dir, report.participant), content)
+
+
+def participant_record(report: SubjectReport) -> ParticipantRecord:
+    """Return what a report says of its participant, without pictures and protocols."""
+    return ParticipantRecord(
+        participant=report.participant,
+        version=report.version,
+        command=report.command,
+        created=report.created,
+        duration=report.duration,
+        exit_status=report.exit_status,
+        level=report.level,
+        messages=_messages(report.errors),
+        runs=(*map(_run_record, report.runs), *map(_refused_record, report.refusals)),
+    )
+
+
+def read_record(path: Path) -> ParticipantRecord:
+    """Read the record of a participant.
+
+    Raises
+    ------
+    RecordError
+        If it cannot be read, is of another schema, or lacks something.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path.name}: expected a record in JSON, found: {error}") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise RecordError(
+            f"{path.name}: schema_version: expected {SCHEMA_VERSION}, found {version!r}. "
+            "Process the participant with this version, or collect the group with that which wrote it."
+        )
+    try:
+        return _participant(content)
+    except KeyError as error:
+        raise RecordError(
+            f"{path.name}: expected the key {error}, found none. Process the participant again."
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"{path.name}: {error}. Process the participant again.") from error
+
+
+def _run_record(run: RunReport) -> RunRecord:
+    return RunRecord(
+        session=run.session,
+        run=_label(run.entities),
+        title=run.title,
+        state=FAILED if run.errors else DONE,
+        level=run.level,
+        messages=_messages(run.errors),
+        warnings=run.warnings,
+        checks=run.checks,
+        quality=run.quality,
+        statistics=run.statistics,
+        measures=run.measures,
+        outputs=run.outputs,
+    )
+
+
+def _refused_record(refusal: Refusal | str) -> RunRecord:
+    """Return the record of a run that was refused; its name is that of the file at fault, where it is known."""
+    name = parse_name(Path(refusal.file)) if isinstance(refusal, Refusal) else None
+    label = "" if name is None else "_".join(filter(None, (_label(name.entities), name.suffix)))
+    return RunRecord(
+        session="" if name is None else name.entities.get("ses", ""),
+        run=label,
+        title="",
+        state=REFUSED,
+        level=Level.CHECK,
+        messages=(str(refusal),),
+    )
+
+
+def _label(entities: Mapping[str, str]) -> str:
+    return "_".join(f"{key}-{value}" for key, value in entities.items() if key not in ("sub", "ses", "session"))
+
+
+def _messages(errors: tuple[ErrorEntry, ...]) -> tuple[str, ...]:
+    return tuple(f"{error.title}: {error.message} {error.advice}".rstrip() for error in errors)
+
+
+def _participant(content: Mapping[str, Any]) -> ParticipantRecord:
+    return _row(
+        ParticipantRecord,
+        content,
+        level=Level,
+        messages=tuple,
+        runs=lambda rows: tuple(_run(row) for row in rows),
+    )
+
+
+def _run(content: Mapping[str, Any]) -> RunRecord:
+    return _row(
+        RunRecord,
+        content,
+        level=Level,
+        messages=tuple,
+        warnings=tuple,
+        checks=lambda rows: tuple(_row(Check, row, level=Level, measures=_measures) for row in rows),
+        quality=lambda rows: tuple(_row(QualityRow, row) for row in rows),
+        statistics=lambda rows: tuple(_row(StatisticsRow, row) for row in rows),
+        measures=_measures,
+        outputs=tuple,
+    )
+
+
+def _measures(rows: list[Mapping[str, Any]]) -> tuple[Measure, ...]:
+    return tuple(
+        _row(Measure, row, value=lambda value: float("nan") if value is None else float(value)) for row in rows
+    )
+
+
+def _row(kind: type[_Row], content: Mapping[str, Any], **readers: Callable[[Any], Any]) -> _Row:
+    """Return a row of its kind from an object of JSON; keys that the kind has not are left alone."""
+    if not isinstance(content, dict):
+        raise TypeError(f"expected an object for {kind.__name__}, found {content!r:.60}")
+    values = {each.name: content[each.name] for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: readers[name](value) if name in readers else value for name, value in values.items()})
