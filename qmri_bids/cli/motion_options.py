@@ -10,7 +10,6 @@ def add_motion_options(parser: argparse.ArgumentParser) -> None:
     motion = parser.add_argument_group("motion")
     motion.add_argument(
         "--fd-threshold",
-        "--fd_threshold",
         type=float,
         default=None,
         metavar="MM",

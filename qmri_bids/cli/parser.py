@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from qmri_bids import __version__
+from qmri_bids.cli.call_options import add_call_options, check_call_options
 from qmri_bids.cli.cest_options import add_cest_options, check_cest_options
+from qmri_bids.cli.config_file import ConfigError, configuration, spelled_with_dashes, take_config
+from qmri_bids.cli.data_options import add_data_options, check_data_options, check_folders
 from qmri_bids.cli.estimator_options import check_estimators
 from qmri_bids.cli.motion_options import add_motion_options, check_motion_options
+from qmri_bids.cli.resource_options import add_resource_options, check_resource_options
 from qmri_bids.cli.space_options import add_space_options, check_space_options
 from qmri_bids.estimation.table import DEFAULT_ESTIMATOR, ESTIMATORS
 from qmri_bids.networks.names import NETWORK_SYSTEMS, PAPER_PRIORS
@@ -36,7 +40,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(
         prog="qmri_bids",
-        description="Quantitative maps with uncertainty and a report from phase-cycled bSSFP, B1, CEST and MT scans in BIDS.",
+        description="Quantitative maps with uncertainty and a report from phase-cycled bSSFP, B1, CEST and MT scans in BIDS.\n"
+        "Options may be written with underscores, too, and be kept in a file (--config-file).",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -45,65 +50,16 @@ def build_parser() -> argparse.ArgumentParser:
         "bids_dir", type=Path, help="root of the raw BIDS dataset (dataset_description.json lies in it)"
     )
     parser.add_argument("output_dir", type=Path, help="folder of the derivatives; made if it does not exist")
-    parser.add_argument("analysis_level", choices=("participant",), help="processing stage")
+    parser.add_argument(
+        "analysis_level",
+        choices=("participant", "group"),
+        help="participant: maps and reports; group: tables and a page of all participants that were processed",
+    )
     parser.add_argument("--version", action="version", version=f"qmri_bids {__version__}")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="say more; twice for debugging")
 
-    which = parser.add_argument_group("which data")
-    which.add_argument(
-        "--participant-label",
-        "--participant_label",
-        nargs="+",
-        metavar="LABEL",
-        help="participants to process, with or without 'sub-'; all by default",
-    )
-    which.add_argument(
-        "--session-label",
-        "--session_label",
-        "--session-id",
-        "--session_id",
-        nargs="+",
-        metavar="LABEL",
-        help="sessions to process, with or without 'ses-'; all by default",
-    )
-    which.add_argument("--run-id", "--run_id", nargs="+", metavar="INDEX", help="runs to process; all by default")
-    which.add_argument(
-        "-d",
-        "--derivatives",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="[NAME=]PATH",
-        help="folders of derivatives in which CEST fingerprints look for maps of T1, T2, B1 and off-resonance that the session "
-        "itself does not give; those of fMRIPrep and sMRIPrep give brain masks, tissues and transforms to all runs",
-    )
-    which.add_argument(
-        "--bids-filter-file",
-        "--bids_filter_file",
-        type=Path,
-        metavar="FILE",
-        help='JSON file that selects scans by entities, for instance {"pcbssfp": {"acquisition": "highres"}, "b1": {"run": 2}}',
-    )
-    which.add_argument(
-        "--bids-database-dir",
-        "--bids_database_dir",
-        type=Path,
-        metavar="PATH",
-        help="where the index of the dataset is kept between calls",
-    )
-    which.add_argument(
-        "--skip-bids-validation",
-        "--skip_bids_validation",
-        action="store_true",
-        help="do not run bids-validator on the dataset; its errors are warnings here, since every run is checked anyway",
-    )
-    which.add_argument(
-        "--dry-run",
-        "--check",
-        action="store_true",
-        help="print what would be processed, the protocol and where each value came from, what is refused and why; compute nothing",
-    )
-
+    add_data_options(parser)
+    add_call_options(parser)
     b1 = parser.add_argument_group("B1 map")
     b1.add_argument(
         "--no-b1",
@@ -183,31 +139,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_cest_options(parser)
     add_space_options(parser)
 
-    resources = parser.add_argument_group("resources")
-    resources.add_argument(
-        "--nprocs",
-        "--nthreads",
-        "--n-cpus",
-        "--n_cpus",
-        type=int,
-        default=None,
-        metavar="N",
-        help="processes to use; by default the cores this process may use",
-    )
-    resources.add_argument(
-        "-w",
-        "--work-dir",
-        "--work_dir",
-        type=Path,
-        default=Path("work"),
-        metavar="PATH",
-        help="folder of intermediate results, outside bids_dir; default: ./work",
-    )
-    resources.add_argument(
-        "--clean-workdir", action="store_true", help="empty this participant's part of work_dir first"
-    )
-    resources.add_argument("--stop-on-first-crash", action="store_true", help="stop at the first run that fails")
-    resources.add_argument("--notrack", action="store_true", help="accepted for habit's sake: there is no telemetry")
+    add_resource_options(parser)
     return parser
 
 
@@ -217,15 +149,16 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     Exits with code 2 and one clear message on anything wrong.
     """
     parser = build_parser()
+    arguments = spelled_with_dashes(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(arguments)
-    options.bids_dir = options.bids_dir.resolve()
-    options.output_dir = options.output_dir.resolve()
-    options.work_dir = options.work_dir.resolve()
-    if options.nprocs is None:
-        options.nprocs = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if options.nprocs < 1:
-        parser.error(f"--nprocs must be at least 1, found {options.nprocs}")
-    _check_folders(parser, options)
+    try:
+        take_config(options, arguments, build=build_parser)
+    except ConfigError as error:
+        parser.error(f"--config-file {error}")
+    options.configuration = configuration(options, parser=parser)
+    check_call_options(parser, options)
+    check_folders(parser, options)
+    check_resource_options(parser, options)
     for name in ("b1_nominal_fa", "b1_scale"):
         value = getattr(options, name)
         if value is not None and not value > 0:
@@ -241,57 +174,5 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     check_motion_options(parser, options)
     check_cest_options(parser, options)
     check_space_options(parser, options)
-    options.derivatives = _derivatives(parser, options.derivatives)
-    options.participant_label = _labels(options.participant_label, "sub-")
-    options.session_label = _labels(options.session_label, "ses-")
+    check_data_options(parser, options)
     return options
-
-
-def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    if not options.bids_dir.is_dir():
-        parser.error(f"bids_dir {options.bids_dir} is not a folder; give the root of a BIDS dataset")
-    if not (options.bids_dir / "dataset_description.json").is_file():
-        parser.error(
-            f"{options.bids_dir}/dataset_description.json not found: bids_dir must be the root of a BIDS dataset, "
-            "where that file lies"
-        )
-    if options.output_dir == options.bids_dir:
-        parser.error(
-            f"output_dir is bids_dir ({options.bids_dir}); give another folder, for instance "
-            f"{options.bids_dir / 'derivatives' / 'qmri_bids'}"
-        )
-    inside = options.bids_dir in options.output_dir.parents
-    if inside and options.output_dir.relative_to(options.bids_dir).parts[0] != "derivatives":
-        parser.error(
-            f"output_dir {options.output_dir} lies inside the raw dataset; inside it only derivatives/… may be written, for "
-            f"instance {options.bids_dir / 'derivatives' / 'qmri_bids'}"
-        )
-    if options.work_dir == options.output_dir:
-        parser.error(f"work_dir is output_dir ({options.work_dir}); give another with --work-dir")
-    for name, folder in (("output_dir", options.output_dir), ("work_dir", options.work_dir)):
-        nearest = next(each for each in (folder, *folder.parents) if each.exists())
-        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-            parser.error(f"{name} {folder} cannot be written: {nearest} is not a folder that this user may write to")
-    if options.work_dir == options.bids_dir or options.bids_dir in options.work_dir.parents:
-        parser.error(
-            f"work_dir {options.work_dir} lies inside bids_dir {options.bids_dir}; give another with --work-dir"
-        )
-
-
-def _derivatives(parser: argparse.ArgumentParser, given: Sequence[str]) -> dict[str, Path]:
-    """Return folders of derivatives by name, that of the folder where none is given."""
-    folders: dict[str, Path] = {}
-    for text in given:
-        name, equals, path = text.partition("=")
-        folder = Path(path if equals else text).resolve()
-        name = name if equals else folder.name
-        if not any(folder.glob("sub-*")):
-            parser.error(f"--derivatives {folder} holds no folder sub-…; give the root of one dataset of derivatives")
-        if name in folders:
-            parser.error(f"--derivatives names {name} twice; give them names of their own (NAME=PATH)")
-        folders[name] = folder
-    return folders
-
-
-def _labels(labels: list[str] | None, prefix: str) -> tuple[str, ...] | None:
-    return None if labels is None else tuple(label.removeprefix(prefix) for label in labels)

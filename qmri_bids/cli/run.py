@@ -38,11 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _stop_at_once)
     # Read by Nipype and ITK when they are imported, which happens below.
     os.environ.setdefault("NO_ET", "1")
-    os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", str(options.nprocs))
+    os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", str(options.omp_nthreads))
     _keep_compiled_code(options)
     from qmri_bids.bids.layout import BidsInputError
 
     try:
+        if options.analysis_level == "group":
+            from qmri_bids.cli.group import run_group
+
+            return run_group(options)
+        for sentence in options.resources:
+            logger.info("%s", sentence)
         plans = _find(options)
         return _act(options, plans)
     except BidsInputError as error:

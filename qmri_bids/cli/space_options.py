@@ -23,7 +23,6 @@ def add_space_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("spaces and atlases")
     group.add_argument(
         "--output-spaces",
-        "--output_spaces",
         nargs="+",
         default=[NATIVE],
         metavar="SPACE",
