@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Status
 from qmri_bids.reports.content import Check, Level, QualityRow, StatisticsRow
 from qmri_bids.reports.map_style import MapStyle
+from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.status_styles import STATUS_STYLES
 from qmri_bids.reports.styles import find_style
 from qmri_bids.units import metres_to_millimetres
@@ -83,8 +85,8 @@ def statistics_rows(
     return tuple(rows)
 
 
-def convergence_check(rows: tuple[QualityRow, ...]) -> Check:
-    """Return the traffic light of the share of voxels with a value."""
+def convergence_check(rows: tuple[QualityRow, ...], *, of: str = "") -> Check:
+    """Return the traffic light of the share of voxels with a value; `of` says of which maps, where a run has several."""
     inside = sum(row.voxels for row in rows if row.code != Status.OUTSIDE)
     converged = sum(row.voxels for row in rows if row.code == Status.CONVERGED)
     share = converged / inside if inside else 0.0
@@ -94,10 +96,13 @@ def convergence_check(rows: tuple[QualityRow, ...]) -> Check:
         value=f"{100 * share:.1f} % of {inside:,}",
         level=level,
         explanation=f"Good from {100 * GOOD_SHARE:.0f} %, bad below {100 * USABLE_SHARE:.0f} % of the brain mask.",
+        measures=(Measure(key="valid_voxels", value=100.0 * share if inside else math.nan, of=of),),
     )
 
 
-def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: float, noun: str = "cycle") -> Check:
+def motion_check(
+    framewise_displacement: NDArray[np.floating], *, voxel_size: float, noun: str = "cycle", of: str = ""
+) -> Check:
     """Return the traffic light of the motion in a series of images.
 
     Parameters
@@ -108,6 +113,8 @@ def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: fl
         Smallest side of a voxel [m].
     noun
         What one image of the series is called.
+    of
+        Name of the series, where a run has several.
     """
     displacement = np.asarray(framewise_displacement, dtype=float)
     finite = displacement[np.isfinite(displacement)]
@@ -121,6 +128,10 @@ def motion_check(framewise_displacement: NDArray[np.floating], *, voxel_size: fl
         level=level,
         explanation=f"Good below half a voxel ({500 * voxel_size:.2f} mm), bad from two voxels "
         f"({2000 * voxel_size:.2f} mm); the motion shown is corrected.",
+        measures=(
+            Measure(key="displacement_max", value=metres_to_millimetres(largest), of=of),
+            Measure(key="displacement_mean", value=metres_to_millimetres(float(finite.mean())), of=of),
+        ),
     )
 
 
@@ -138,6 +149,7 @@ def b1_check(b1: NDArray[np.floating]) -> Check:
         value=f"{100 * low:.0f} to {100 * high:.0f} % of nominal",
         level=Level.GOOD if low >= B1_RANGE[0] and high <= B1_RANGE[1] else Level.CHECK,
         explanation=f"2nd to 98th percentile in the brain; good within {100 * B1_RANGE[0]:.0f} to {100 * B1_RANGE[1]:.0f} %.",
+        measures=(Measure(key="b1_low", value=100.0 * low), Measure(key="b1_high", value=100.0 * high)),
     )
 
 

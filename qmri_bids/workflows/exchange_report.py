@@ -22,6 +22,7 @@ from qmri_bids.reports.figures import (
     series_figure,
     trajectory_figure,
 )
+from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
 from qmri_bids.reports.trajectory_figures import trajectories
 from qmri_bids.units import tesla_to_microtesla
@@ -34,6 +35,7 @@ from qmri_bids.workflows.report_parts import (
     motion_light,
     protocol_rows,
     registration_figures,
+    unjudged_measures,
 )
 from qmri_bids.workflows.results import POSTERIOR
 
@@ -89,6 +91,13 @@ def describe_exchange(
         quality=_quality(results),
         statistics=statistics_rows(results.maps, mask=results.mask, labels=results.tissue, label_names=TISSUES),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
+        measures=unjudged_measures(
+            results.maps,
+            stdev=results.stdev,
+            residual=results.arrays["residual"],
+            mask=results.mask,
+            affine=results.affine,
+        ),
     )
 
 
@@ -108,7 +117,7 @@ def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
         matter = results.mask & ~(results.known["t1"] > FLUID_T1)
     where = f"the brain mask where T1 is at most {FLUID_T1:g} s: fluid holds no pool"
     for pool, codes in results.status.items():
-        light = convergence_check(quality_rows(codes[matter]))
+        light = convergence_check(quality_rows(codes[matter]), of=pool)
         yield replace(
             light,
             name=f"{pool}: voxels with a value",
@@ -118,7 +127,10 @@ def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
     for number, stage in enumerate(run.stages):
         motion = results.motions.get(number)
         light = motion_light(
-            motion if motion is not None and "parameters" in motion else None, affine=results.affine, noun="volume"
+            motion if motion is not None and "parameters" in motion else None,
+            affine=results.affine,
+            noun="volume",
+            of=_name(stage),
         )
         yield replace(light, name=f"Motion of {_name(stage)}" if len(run.stages) > 1 else light.name)
     yield from registration_checks(results.registrations, names=_registered(run))
@@ -161,6 +173,7 @@ def _told_apart(pool: str, share: float, *, where: str) -> Check:
         value=f"in {100.0 * share:.1f} %",
         level=level,
         explanation=f"Good from {100 * GOOD_TELLING:.0f} %, bad below {100 * USABLE_TELLING:.0f} % of {where}.",
+        measures=(Measure(key="told_apart", value=100.0 * share, of=pool),),
     )
 
 

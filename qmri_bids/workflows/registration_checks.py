@@ -9,6 +9,7 @@ import numpy as np
 
 from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT
 from qmri_bids.reports.content import Check, Level
+from qmri_bids.reports.measures import Measure
 
 RULE = (
     "Mutual information before and after: it should rise, or stay where the head did not move. Mirror: that of the mirror image "
@@ -46,7 +47,19 @@ def registration_check(name: str, registration: Mapping[str, Any]) -> Check:
     if np.isfinite(mirrored):
         value += f", mirror {mirrored:.2f}"
     good = after >= UNCHANGED * before and not mirrored > MIRROR_DOUBT
-    return Check(name=name, value=value, level=Level.GOOD if good else Level.CHECK, explanation=RULE)
+    found = {
+        "mutual_information_before": before,
+        "mutual_information_after": after,
+        "head_overlap": overlap[1],
+        "mirror_ratio": mirrored,
+    }
+    return Check(
+        name=name,
+        value=value,
+        level=Level.GOOD if good else Level.CHECK,
+        explanation=RULE,
+        measures=tuple(Measure(key=key, value=each, of=name) for key, each in found.items() if np.isfinite(each)),
+    )
 
 
 def registration_checks(registrations: Mapping[str, Mapping[str, Any]], *, names: Mapping[str, str]) -> Iterator[Check]:

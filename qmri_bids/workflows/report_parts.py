@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, Section
 from qmri_bids.reports.figures import registration_figure
-from qmri_bids.reports.tables import motion_check
+from qmri_bids.reports.measures import Measure
+from qmri_bids.reports.tables import motion_check, style_of
 from qmri_bids.units import millimetres_to_metres
 from qmri_bids.workflows.saturation_interfaces import FLUID, GREY, WHITE
 
@@ -23,18 +24,58 @@ CURVE_TISSUES = (WHITE, GREY)
 FEWEST_VOXELS = 20
 """A tissue of fewer voxels has no mean curve."""
 
+MOSTLY_POSITIVE = 0.25
+"""Share of negative values from which a standard deviation is not stated relative to them."""
+
 
 def protocol_rows(sources: Iterable[ValueSource]) -> tuple[ProtocolRow, ...]:
     """Return values of the acquisition as rows of a table."""
     return tuple(ProtocolRow(key=each.key, value=each.value, unit=each.unit, source=each.source) for each in sources)
 
 
-def motion_light(motion: Mapping[str, Any] | None, *, affine: NDArray[np.floating], noun: str = "cycle") -> Check:
+def motion_light(
+    motion: Mapping[str, Any] | None, *, affine: NDArray[np.floating], noun: str = "cycle", of: str = ""
+) -> Check:
     """Return the traffic light of the motion of a series, None where it was left alone."""
     if motion is None:
         return Check(name="Motion", value="not corrected, as asked", level=Level.CHECK)
     smallest = float(np.linalg.norm(affine[:3, :3], axis=0).min())
-    return motion_check(motion["framewise_displacement"], voxel_size=millimetres_to_metres(smallest), noun=noun)
+    return motion_check(motion["framewise_displacement"], voxel_size=millimetres_to_metres(smallest), noun=noun, of=of)
+
+
+def unjudged_measures(
+    values: Mapping[str, NDArray[np.floating]],
+    *,
+    stdev: Mapping[str, NDArray[np.floating]],
+    residual: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    affine: NDArray[np.floating],
+) -> tuple[Measure, ...]:
+    """Return the numbers of a run that no check judges: how large the brain is and how precise its maps are.
+
+    Parameters
+    ----------
+    values, stdev
+        Maps and their standard deviations by name. Of a map whose values have a sign the relative one says nothing:
+        it is left out where a quarter of the voxels or more are negative.
+    residual
+        Residual of the fit, relative to the signal.
+    mask
+        Brain mask.
+    affine
+        Voxel to scanner coordinates [mm].
+    """
+    millilitres = abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
+    measures = [Measure(key="brain_volume", value=float(np.count_nonzero(mask)) * millilitres)]
+    if np.isfinite(residual).any():
+        measures.append(Measure(key="residual", value=100.0 * float(np.nanmedian(residual))))
+    for name, sd in stdev.items():
+        known = np.isfinite(sd) & np.isfinite(values[name]) & (values[name] != 0.0)
+        value = values[name][known].astype(float)
+        if value.size and np.mean(value < 0.0) < MOSTLY_POSITIVE:
+            relative = float(np.median(sd[known].astype(float) / np.abs(value)))
+            measures.append(Measure(key="relative_stdev", value=100.0 * relative, of=style_of(name).label))
+    return tuple(measures)
 
 
 def curve_regions(tissue: NDArray[np.integer] | None, inside: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:

@@ -22,9 +22,10 @@ from qmri_bids.reports.figures import (
     registration_figure,
     tissue_figure,
 )
+from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
 from qmri_bids.workflows.registration_checks import registration_check
-from qmri_bids.workflows.report_parts import TISSUES, motion_light, protocol_rows
+from qmri_bids.workflows.report_parts import TISSUES, motion_light, protocol_rows, unjudged_measures
 from qmri_bids.workflows.results import MAPS, POSTERIOR, RunResults
 
 
@@ -70,6 +71,13 @@ def describe_run(
         quality=quality,
         statistics=statistics_rows(estimate.values, mask=results.mask, labels=results.tissue, label_names=TISSUES),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
+        measures=unjudged_measures(
+            estimate.values,
+            stdev=estimate.stdev,
+            residual=estimate.residual,
+            mask=results.mask,
+            affine=results.affine,
+        ),
     )
 
 
@@ -93,6 +101,7 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
                     value=f"{100.0 - missing:.0f} % of the brain",
                     level=Level.GOOD if missing < 10.0 else Level.CHECK,
                     explanation="Elsewhere B1 is extrapolated; good from 90 %. Look at the registration below.",
+                    measures=(Measure(key="b1_coverage", value=100.0 - missing),),
                 )
             )
             if np.isfinite(results.b1_registration["similarity"]).all():

@@ -30,6 +30,7 @@ from qmri_bids.workflows.report_parts import (
     motion_light,
     protocol_rows,
     registration_figures,
+    unjudged_measures,
 )
 from qmri_bids.workflows.saturation_results import SaturationResults
 
@@ -93,6 +94,13 @@ def describe_saturation(
             label_names=TISSUES,
         ),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
+        measures=unjudged_measures(
+            results.maps,
+            stdev=results.stdev,
+            residual=results.arrays["residual"],
+            mask=results.mask,
+            affine=results.affine,
+        ),
     )
 
 

@@ -14,6 +14,7 @@ from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.spaces import NATIVE, OWN_TEMPLATE, Atlas
 from qmri_bids.reports.content import Check, Figure, Level, Section
 from qmri_bids.reports.figures import registration_figure
+from qmri_bids.reports.measures import Measure
 from qmri_bids.workflows.atlas_files import bring_atlas, write_atlas
 from qmri_bids.workflows.earlier_files import files_of_run, remove_files
 from qmri_bids.workflows.registration_checks import registration_check
@@ -164,6 +165,10 @@ class _Work:
                     value=f"Dice of the brains {template.overlap:.3f}, correlation {template.correlation:.2f}",
                     level=Level.GOOD if good else Level.CHECK,
                     explanation=f"Good from {GOOD_OVERLAP} and {GOOD_CORRELATION}. Look at the contours below.",
+                    measures=(
+                        Measure(key="template_overlap", value=template.overlap, of=OWN_TEMPLATE),
+                        Measure(key="template_correlation", value=template.correlation, of=OWN_TEMPLATE),
+                    ),
                 )
             )
         self.written += write_template(self.scan, template=template, anatomy=self._anatomy, **self._roots)
