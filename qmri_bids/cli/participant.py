@@ -1,36 +1,38 @@
-"""One participant: its runs processed, its report written."""
+"""Participants: their runs processed, their reports written."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
-import fcntl
 import logging
 import platform
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO
 
 from qmri_bids import __version__
-from qmri_bids.bids.layout import BidsInputError
+from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.write import write_text
+from qmri_bids.cli.plugin_file import load_plugin
+from qmri_bids.cli.work_folder import take_work_folder
 from qmri_bids.reports.content import RunReport, SubjectReport
 from qmri_bids.reports.methods import Step, citation_bibtex, citation_markdown, methods_text
+from qmri_bids.reports.record import write_record
 from qmri_bids.reports.render import write_report
 from qmri_bids.units import millimetres_to_metres
-from qmri_bids.workflows.base import RUN_KINDS, Run, RunOutcome, process_runs
+from qmri_bids.workflows.base import RUN_KINDS, ParticipantRuns, Run, RunOutcome, process_runs
+from qmri_bids.workflows.engine import EngineOptions
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.run_reports import SOFTWARE
+from qmri_bids.workflows.steps import Listener
 
 logger = logging.getLogger("qmri_bids")
-
-SOFTWARE = ("numpy", "scipy", "torch", "antspyx", "dipy", "nilearn", "scikit-image", "nibabel", "pybids", "nipype")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,35 +65,144 @@ class ParticipantResult:
         return any(outcome.report is None for outcome in self.outcomes)
 
 
-def process_participant(
-    subject: str,
-    plans: tuple[SessionPlan, ...],
+def process_participants(
+    plans: Sequence[SessionPlan],
     *,
     options: argparse.Namespace,
     decisions: tuple[str, ...],
-) -> ParticipantResult:
-    """Process the runs of a participant and write the report.
+    listener: Listener | None = None,
+) -> list[ParticipantResult]:
+    """Process the runs of all participants and write the report of each as soon as it is done.
 
     Parameters
     ----------
-    subject
-        Label without `sub-`.
     plans
-        What was found in each of its sessions.
+        What was found in each session of each participant.
     options
         The command line.
     decisions
         Sentences that hold for the whole call.
+    listener
+        Shows the progress; lines of the log by default.
+
+    Raises
+    ------
+    BidsInputError
+        If another call is at work on one of them; nothing was computed then.
     """
-    started = time.monotonic()
-    runs = tuple(run for plan in plans for run in plan.runs)
-    refusals = tuple(refusal for plan in plans for refusal in plan.refusals)
-    # Results of another version are not taken up.
-    work_dir = options.work_dir / f"qmri_bids-{__version__}" / f"sub-{subject}"
-    lock = _lock(work_dir)
-    if options.clean_workdir:
-        shutil.rmtree(work_dir, ignore_errors=True)
-    processing = ProcessingOptions(
+    subjects = dict.fromkeys(plan.subject for plan in plans)
+    with contextlib.ExitStack() as held:
+        works = [
+            _Participant(
+                subject,
+                tuple(plan for plan in plans if plan.subject == subject),
+                options=options,
+                decisions=decisions,
+                held=held,
+            )
+            for subject in subjects
+        ]
+        by_subject = {work.subject: work for work in works}
+        outcomes = process_runs(
+            [work.runs for work in works if work.runs.runs],
+            bids_dir=options.bids_dir,
+            output_dir=options.output_dir,
+            engine=engine_options(options),
+            listener=listener,
+            when_done=lambda runs, ended: by_subject[runs.subject].finish(ended),
+        )
+        return [work.finish(outcomes.get(work.subject, ())) for work in works]
+
+
+class _Participant:
+    """What is known of a participant until its report is written."""
+
+    def __init__(
+        self,
+        subject: str,
+        plans: tuple[SessionPlan, ...],
+        *,
+        options: argparse.Namespace,
+        decisions: tuple[str, ...],
+        held: contextlib.ExitStack,
+    ) -> None:
+        self.subject, self._plans, self._options, self._decisions = subject, plans, options, decisions
+        self._started = time.monotonic()
+        work = take_work_folder(options.work_dir, subject=subject)
+        held.callback(work.release)
+        self._result: ParticipantResult | None = None
+        self.runs = ParticipantRuns(
+            subject=subject,
+            runs=tuple(run for plan in plans for run in plan.runs),
+            options=processing_options(options, subject=subject, cache=work.path / "spaces"),
+            work_dir=work.path,
+            crash_dir=self._log_dir,
+            digests=Digests(work.path / "digests.json"),
+        )
+        if options.clean_workdir:
+            work.empty(self.runs.nodes_dir)
+
+    @property
+    def _log_dir(self) -> Path:
+        return self._options.output_dir / f"sub-{self.subject}" / "log"
+
+    def finish(self, outcomes: tuple[RunOutcome, ...]) -> ParticipantResult:
+        """Write the report, once, and return how the participant ended."""
+        if self._result is None:
+            self._result = self._write(outcomes)
+            logger.info(
+                "sub-%s: report %s (%.0f s)", self.subject, self._result.report, time.monotonic() - self._started
+            )
+        return self._result
+
+    def _write(self, outcomes: tuple[RunOutcome, ...]) -> ParticipantResult:
+        options, plans = self._options, self._plans
+        refusals = tuple(refusal for plan in plans for refusal in plan.refusals)
+        _log_decisions(outcomes)
+        steps = method_steps([outcome.run for outcome in outcomes if outcome.report is not None], self.runs.options)
+        text, references = methods_text(steps)
+        failed = any(outcome.report is None for outcome in outcomes)
+        report = SubjectReport(
+            participant=self.subject,
+            version=__version__,
+            command=options.command,
+            created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            software={"Python": platform.python_version()} | {name: version(name) for name in SOFTWARE},
+            runs=tuple(_run_report(outcome) for outcome in outcomes),
+            refusals=tuple(str(refusal) for refusal in refusals),
+            decisions=(
+                *self._decisions,
+                *_earlier_maps(self.subject, self.runs.runs, refusals, options),
+                *(note for plan in plans for note in plan.notes),
+            ),
+            methods=text,
+            references=references,
+            bids_dir=options.bids_dir.name,
+            output_dir=options.output_dir.name,
+            duration=time.monotonic() - self._started,
+            exit_status=1 if failed or refusals else 0,
+        )
+        write_inputs(self.runs.digests, self._log_dir / f"sub-{self.subject}_inputs.json", bids_dir=options.bids_dir)
+        path = write_report(report, options.output_dir / f"sub-{self.subject}.html")
+        write_record(report, output_dir=options.output_dir)
+        return ParticipantResult(
+            subject=self.subject, outcomes=outcomes, refusals=refusals, report=path, steps=tuple(steps)
+        )
+
+
+def processing_options(options: argparse.Namespace, *, subject: str, cache: Path) -> ProcessingOptions:
+    """Return the choices of the command line that change the maps of a participant.
+
+    Parameters
+    ----------
+    options
+        The command line.
+    subject
+        Label without `sub-`.
+    cache
+        Folder that keeps transforms to templates.
+    """
+    return ProcessingOptions(
         estimator=options.bssfp_estimator,
         posterior=options.posterior,
         weights_folder=options.bssfp_weights,
@@ -105,49 +216,21 @@ def process_participant(
         exchange_weights=options.cest_weights,
         exchange_posterior=options.cest_posterior,
         train_missing=options.train_missing,
-        processes=options.nprocs,
-        spaces=replace(options.spaces[subject], cache=work_dir / "spaces"),
+        processes=options.omp_nthreads,
+        spaces=replace(options.spaces[subject], cache=cache),
     )
-    outcomes = (
-        process_runs(
-            runs,
-            options=processing,
-            bids_dir=options.bids_dir,
-            output_dir=options.output_dir,
-            work_dir=work_dir,
-            crash_dir=options.output_dir / f"sub-{subject}" / "log",
-            stop_on_first_crash=options.stop_on_first_crash,
-        )
-        if runs
-        else ()
+
+
+def engine_options(options: argparse.Namespace) -> EngineOptions:
+    """Return where the steps run, by the command line."""
+    plugin, arguments = (None, {}) if options.use_plugin is None else load_plugin(options.use_plugin)
+    return EngineOptions(
+        processors=options.nprocs,
+        memory_gb=options.memory_gb,
+        plugin=plugin,
+        plugin_arguments=arguments,
+        stop_on_first_crash=options.stop_on_first_crash,
     )
-    _log_decisions(outcomes)
-    steps = method_steps([outcome.run for outcome in outcomes if outcome.report is not None], processing)
-    text, references = methods_text(steps)
-    failed = any(outcome.report is None for outcome in outcomes)
-    report = SubjectReport(
-        participant=subject,
-        version=__version__,
-        command=options.command,
-        created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        software={"Python": platform.python_version()} | {name: version(name) for name in SOFTWARE},
-        runs=tuple(_run_report(outcome) for outcome in outcomes),
-        refusals=tuple(str(refusal) for refusal in refusals),
-        decisions=(
-            *decisions,
-            *_earlier_maps(subject, runs, refusals, options),
-            *(note for plan in plans for note in plan.notes),
-        ),
-        methods=text,
-        references=references,
-        bids_dir=options.bids_dir.name,
-        output_dir=options.output_dir.name,
-        duration=time.monotonic() - started,
-        exit_status=1 if failed or refusals else 0,
-    )
-    lock.close()
-    path = write_report(report, options.output_dir / f"sub-{subject}.html")
-    return ParticipantResult(subject=subject, outcomes=outcomes, refusals=refusals, report=path, steps=tuple(steps))
 
 
 def write_citation(results: Sequence[ParticipantResult], *, output_dir: Path) -> None:
@@ -156,7 +239,7 @@ def write_citation(results: Sequence[ParticipantResult], *, output_dir: Path) ->
     Parameters
     ----------
     results
-        Of `process_participant`.
+        Of `process_participants`.
     output_dir
         Root of the derivatives.
     """
@@ -167,28 +250,6 @@ def write_citation(results: Sequence[ParticipantResult], *, output_dir: Path) ->
     text, references = methods_text(steps)
     write_text(output_dir / "logs" / "CITATION.md", citation_markdown(text, references))
     write_text(output_dir / "logs" / "CITATION.bib", citation_bibtex(references))
-
-
-def _lock(work_dir: Path) -> IO[str]:
-    """Keep other calls out of the work folder of a participant until the file is closed.
-
-    Raises
-    ------
-    BidsInputError
-        If another call is at work in it.
-    """
-    work_dir.parent.mkdir(parents=True, exist_ok=True)
-    lock = work_dir.with_name(f".{work_dir.name}.lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise BidsInputError(
-            f"another call of qmri_bids is at work in {work_dir}; wait for it, or give this one another --work-dir"
-        ) from None
-    except OSError as error:
-        logger.warning("The work folder %s cannot be locked (%s): do not start a second call on it", work_dir, error)
-    return lock
 
 
 def _earlier_maps(

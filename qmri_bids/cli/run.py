@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,16 +80,6 @@ def _start_logging(verbosity: int) -> None:
     logger.setLevel(logging.DEBUG if verbosity else logging.INFO)
     if verbosity > 1:
         logging.getLogger().setLevel(logging.DEBUG)
-
-
-def _quiet_engine(verbosity: int) -> None:
-    """Keep Nipype from repeating every step and its tracebacks: ours are one line a step, and the crash files."""
-    import nipype  # noqa: F401  (sets up its loggers, which are then changed)
-
-    for name in ("nipype", "nipype.workflow", "nipype.utils", "nipype.interface"):
-        engine = logging.getLogger(name)
-        engine.handlers.clear()
-        engine.setLevel(logging.DEBUG if verbosity > 1 else logging.CRITICAL)
 
 
 def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
@@ -225,8 +214,9 @@ def _nothing_found(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) 
 
 def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
     from qmri_bids.bids.description import write_bidsignore, write_dataset_description
-    from qmri_bids.cli.participant import process_participant, write_citation
+    from qmri_bids.cli.participant import process_participants, write_citation
     from qmri_bids.cli.summary import summary_table
+    from qmri_bids.workflows.engine import limit_threads, quiet_engine
 
     for folder in filter(None, (options.output_dir, options.work_dir, options.cest_weights)):
         try:
@@ -234,29 +224,27 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
         except OSError as error:
             print(f"qmri_bids: error: the folder {folder} cannot be made: {error}", file=sys.stderr)
             return USAGE
-    _quiet_engine(options.verbose)
+    quiet_engine(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
+    limit_threads(options.omp_nthreads)
     decisions = list(write_dataset_description(options.output_dir, bids_dir=options.bids_dir))
     write_bidsignore(options.output_dir)
     decisions += _validate(options)
     for sentence in decisions:
         logger.warning("%s", sentence)
-    subjects = list(dict.fromkeys(plan.subject for plan in plans))
-    results = []
-    for number, subject in enumerate(subjects, start=1):
-        own = tuple(plan for plan in plans if plan.subject == subject)
-        if not any(plan.runs or plan.refusals for plan in own):
-            logger.warning("sub-%s: no pc-bSSFP, CEST or MT run", subject)
-            continue
-        logger.info("sub-%s (%d of %d)", subject, number, len(subjects))
-        started = time.monotonic()
-        result = process_participant(subject, own, options=options, decisions=tuple(decisions))
-        logger.info("sub-%s: report %s (%.0f s)", subject, result.report, time.monotonic() - started)
-        results.append(result)
-        if options.stop_on_first_crash and result.failed:
-            break
+    eligible = _eligible(plans)
+    results = process_participants(eligible, options=options, decisions=tuple(decisions))
     write_citation(results, output_dir=options.output_dir)
     print(summary_table(results))
     return FAILED if any(result.failed or result.refusals for result in results) else DONE
+
+
+def _eligible(plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
+    """Return the plans of participants of whom there is anything to process or to refuse, and name the others."""
+    found = {plan.subject for plan in plans if plan.runs or plan.refusals}
+    for subject in dict.fromkeys(plan.subject for plan in plans):
+        if subject not in found:
+            logger.warning("sub-%s: no pc-bSSFP, CEST or MT run", subject)
+    return tuple(plan for plan in plans if plan.subject in found)
 
 
 def _validate(options: argparse.Namespace) -> list[str]:

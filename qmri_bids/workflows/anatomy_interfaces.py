@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nipype.interfaces.base import File, isdefined, traits
+from nipype.interfaces.base import File, InputMultiObject, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.interfaces import MaskBrain, _MaskBrainInput, _MaskBrainOutput
 from qmri_bids.workflows.saturation_interfaces import ClassifyTissue, _ClassifyTissueInput
 from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
 
 
-class _MaskByAnatomyInput(_MaskBrainInput):
+class _MaskByAnatomyInput(_MaskBrainInput, ReadsFiles):
     anatomy = traits.Any(mandatory=True, desc="Anatomy of the session")
+    anatomy_files = InputMultiObject(File(exists=True), desc="its files, so that changed ones are noticed")
     use_masks = traits.Bool(True, usedefault=True, desc="whether its masks and tissues replace those of this program")
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+from nipype.interfaces.base import File, SimpleInterface, TraitedSpec, isdefined, traits
 
 from qmri_bids.bids.plan import B1Run
 from qmri_bids.preprocessing.b1_loading import LoadedB1
+from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.volumes import load_volume, save_volume
 
 
-class _AlignB1Input(BaseInterfaceInputSpec):
+class _AlignB1Input(ReadsFiles):
     b1_run = traits.Any(mandatory=True, desc="B1Run: files and how B1 follows from them")
     magnitude = File(exists=True, mandatory=True, desc="mean magnitude of the target scan")
     mask = File(exists=True, desc="brain mask of the target scan")

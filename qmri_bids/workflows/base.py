@@ -1,39 +1,35 @@
-"""Running the workflow of a participant: one run after the other, and what happens when one of them fails."""
+"""Running the workflows of participants with one call of the engine, and what happens when a run fails."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
-import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from qmri_bids.bids.exchange_plan import ExchangeRun
-from qmri_bids.bids.saturation_plan import B0Source, CestRun
+from nipype.pipeline import engine as pe
+
+from qmri_bids.bids.digests import Digests
 from qmri_bids.reports.content import ErrorEntry, RunReport
-from qmri_bids.workflows.crashes import Crash, read_crashes
-from qmri_bids.workflows.earlier_files import files_of_run, remove_files
-from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
+from qmri_bids.workflows.crashes import Crash, crash_entry, read_crashes
+from qmri_bids.workflows.dependents import missing_sources, with_dependents, with_sources, without_failed
+from qmri_bids.workflows.earlier_files import all_entities, files_of_run, remove_files
+from qmri_bids.workflows.engine import EngineOptions, run_workflow
+from qmri_bids.workflows.input_content import note_content
+from qmri_bids.workflows.kept_outputs import forget_if_outputs_are_gone
 from qmri_bids.workflows.options import ProcessingOptions
-from qmri_bids.workflows.run_kinds import RUN_KINDS, Run, init_qmri_wf, needs, report_file, run_name
+from qmri_bids.workflows.run_kinds import RUN_KINDS, Run, init_qmri_wf, report_file, run_name
+from qmri_bids.workflows.steps import Listener, LogLines, Steps, shown_steps
 
-__all__ = ["RUN_KINDS", "Run", "RunOutcome", "init_qmri_wf", "process_runs", "run_name"]
+__all__ = ["RUN_KINDS", "ParticipantRuns", "Run", "RunOutcome", "init_qmri_wf", "process_runs", "run_name"]
 
 logger = logging.getLogger("qmri_bids")
 
-QUIET_NODES = ("inputnode", "outputnode", "collect_")
-"""How the names of nodes begin that only pass something on."""
-
-ENGINE: Mapping[str, str] = {
-    "crashfile_format": "txt",
-    "poll_sleep_duration": "0.1",
-    "check_version": "false",
-    "remove_unnecessary_outputs": "false",
-}
-"""How Nipype executes."""
+NAME = "participants"
+"""Of the workflow of all participants of a call, and of the folder of its nodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,46 +41,88 @@ class RunOutcome:
     errors: tuple[ErrorEntry, ...] = ()
 
 
-def process_runs(
-    runs: Sequence[Run],
-    *,
-    options: ProcessingOptions,
-    bids_dir: Path,
-    output_dir: Path,
-    work_dir: Path,
-    crash_dir: Path,
-    stop_on_first_crash: bool = False,
-) -> tuple[RunOutcome, ...]:
-    """Process runs one after the other; a run that fails does not stop the others.
+@dataclass(frozen=True, kw_only=True)
+class ParticipantRuns:
+    """What is to be processed of a participant.
 
     Parameters
     ----------
-    runs, options, bids_dir, output_dir, work_dir
-        As in `init_qmri_wf`.
+    subject
+        Label without `sub-`.
+    runs
+        Runs that passed the checks.
+    options
+        How they are processed.
+    work_dir
+        Folder of intermediate results of this participant; the nodes lie in `participants` beside it.
     crash_dir
         Where the details of failures are kept.
-    stop_on_first_crash
-        Stop at the first failure.
+    digests
+        Of the files that are read.
+    """
+
+    subject: str
+    runs: tuple[Run, ...]
+    options: ProcessingOptions
+    work_dir: Path
+    crash_dir: Path
+    digests: Digests
+
+    @property
+    def workflow_name(self) -> str:
+        """Name of the workflow of the participant."""
+        return f"sub_{self.subject}_wf"
+
+    @property
+    def nodes_dir(self) -> Path:
+        """Folder of the nodes of the participant."""
+        return self.work_dir.parent / NAME / self.workflow_name
+
+
+Outcomes = Mapping[str, tuple[RunOutcome, ...]]
+"""Of the runs by the label of the participant."""
+
+
+def process_runs(
+    participants: Sequence[ParticipantRuns],
+    *,
+    bids_dir: Path,
+    output_dir: Path,
+    engine: EngineOptions,
+    listener: Listener | None = None,
+    when_done: Callable[[ParticipantRuns, tuple[RunOutcome, ...]], object] | None = None,
+) -> Outcomes:
+    """Process runs of participants; a run that fails stops only those that cannot do without its maps.
+
+    Parameters
+    ----------
+    participants
+        Their work folders lie in one folder.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+    engine
+        Where the steps run.
+    listener
+        Shows the progress; lines of the log by default.
+    when_done
+        Called for a participant as soon as all its runs have come to their end.
     """
     call = _Call(
-        options=options,
+        participants,
         bids_dir=bids_dir,
         output_dir=output_dir,
-        work_dir=work_dir,
-        crash_dir=crash_dir,
-        stop_on_first_crash=stop_on_first_crash,
+        engine=engine,
+        listener=listener or LogLines(),
+        when_done=when_done,
     )
-    call.process(runs)
-    done = list(runs)
-    if not stop_on_first_crash:
-        failed = [run for run in runs if not call.has_done(run)]
-        freed = {run.label: _without_failed(run, failed) for run in failed if not call.crashes_of(run)}
-        without = {label: run for label, run in freed.items() if run is not None}
-        if without:
-            call.process(_with_sources(list(without.values()), [run for run in runs if call.has_done(run)]))
-            done = [without.get(run.label, run) for run in runs]
-    failed = [run for run in done if not call.has_done(run)]
-    return tuple(call.outcome(run, failed=failed) for run in done)
+    call.process({each.subject: each.runs for each in participants})
+    done = {each.subject: list(each.runs) for each in participants}
+    if not engine.stop_on_first_crash:
+        again = {each.subject: call.freed(each) for each in participants}
+        call.process({subject: runs for subject, (runs, _) in again.items() if runs})
+        for subject, (_, replaced) in again.items():
+            done[subject] = [replaced.get(run.label, run) for run in done[subject]]
+    return {each.subject: call.outcomes(each, done[each.subject]) for each in participants}
 
 
 class _Call:
@@ -92,71 +130,111 @@ class _Call:
 
     def __init__(
         self,
+        participants: Sequence[ParticipantRuns],
         *,
-        options: ProcessingOptions,
         bids_dir: Path,
         output_dir: Path,
-        work_dir: Path,
-        crash_dir: Path,
-        stop_on_first_crash: bool,
+        engine: EngineOptions,
+        listener: Listener,
+        when_done: Callable[[ParticipantRuns, tuple[RunOutcome, ...]], object] | None,
     ) -> None:
-        self._places: dict[str, Any] = {"bids_dir": bids_dir, "output_dir": output_dir, "work_dir": work_dir}
-        self._options, self._crash_dir, self._stop = options, crash_dir, stop_on_first_crash
+        self._participants = {each.subject: each for each in participants}
+        self._bids_dir, self._output_dir, self._engine = bids_dir, output_dir, engine
+        self._listener, self._when_done = listener, when_done
         self._started = time.time()
-        self._described: set[str] = set()
+        self._done: set[tuple[str, str]] = set()
         self._failure: Exception | None = None
 
-    def process(self, runs: Sequence[Run]) -> None:
-        """Process runs that may need each other."""
-        workflow = init_qmri_wf(runs=runs, options=self._options, **self._places)
-        workflow.config["execution"] = dict(ENGINE) | {
-            "crashdump_dir": str(self._crash_dir),
-            "stop_on_first_crash": str(self._stop).lower(),
-        }
-        for run in runs:
-            _forget_if_outputs_are_gone(
-                workflow.name, run, work_dir=self._places["work_dir"], output_dir=self._places["output_dir"]
-            )
-        progress = _Progress(runs)
+    def process(self, chosen: Mapping[str, Sequence[Run]]) -> None:
+        """Process runs of participants; those of one may need each other."""
+        if not any(chosen.values()):
+            return
+        groups = [(self._participants[subject], tuple(runs)) for subject, runs in chosen.items() if runs]
+        workflow = pe.Workflow(name=NAME, base_dir=str(groups[0][0].work_dir.parent))
+        workflow.add_nodes([self._participant_wf(group, runs) for group, runs in groups])
+        labels = {(group.workflow_name, run_name(run)): run.label for group, runs in groups for run in runs}
+        waiting = {group.workflow_name: ({run_name(run) for run in runs}, group) for group, runs in groups}
+
+        def done(name: tuple[str, str]) -> None:
+            self._done.add(name)
+            left, group = waiting[name[0]]
+            left.discard(name[1])
+            if not left and self._when_done is not None and tuple(chosen[group.subject]) == group.runs:
+                self._when_done(group, self.outcomes(group, group.runs))
+
+        self._listener.start(shown_steps(workflow))
         try:
-            workflow.run(plugin="Linear", plugin_args={"status_callback": progress})
+            run_workflow(
+                workflow,
+                options=self._engine,
+                callback=Steps(labels, listener=self._listener, in_order=self._engine.in_order, done=done),
+            )
         except Exception as error:
             # Nipype raises when a node failed; which one, the crash files say.
             self._failure = error
-        self._described.update(progress.described)
+        finally:
+            self._listener.close()
 
-    def has_done(self, run: Run) -> bool:
-        """Whether a run came to its end."""
-        return run_name(run) in self._described
+    def _participant_wf(self, group: ParticipantRuns, runs: Sequence[Run]) -> pe.Workflow:
+        workflow = init_qmri_wf(
+            runs=runs,
+            options=group.options,
+            bids_dir=self._bids_dir,
+            output_dir=self._output_dir,
+            work_dir=group.work_dir,
+            name=group.workflow_name,
+        )
+        note_content(workflow, group.digests)
+        group.digests.keep()
+        for name in workflow.list_node_names():
+            workflow.get_node(name).config = {"execution": {"crashdump_dir": str(group.crash_dir)}}
+        for run in runs:
+            forget_if_outputs_are_gone(
+                run, nodes_dir=group.nodes_dir, work_dir=group.work_dir, output_dir=self._output_dir
+            )
+        return workflow
 
-    def crashes_of(self, run: Run) -> list[Crash]:
-        """Return the failures of the nodes of a run."""
-        crashes = read_crashes(self._crash_dir, since=self._started)
+    def _has_done(self, group: ParticipantRuns, run: Run) -> bool:
+        return (group.workflow_name, run_name(run)) in self._done
+
+    def freed(self, group: ParticipantRuns) -> tuple[list[Run], dict[str, Run]]:
+        """Return what can still be processed of a participant: runs without those sources that have failed.
+
+        Returns
+        -------
+        runs
+            Those, and the ones that are done and whose maps they take.
+        replaced
+            Those by label.
+        """
+        failed = [run for run in group.runs if not self._has_done(group, run)]
+        freed = {run.label: without_failed(run, failed) for run in failed if not self._crashes(group, run)}
+        replaced = {label: run for label, run in freed.items() if run is not None}
+        done = [run for run in group.runs if self._has_done(group, run)]
+        return (with_sources(list(replaced.values()), done) if replaced else []), replaced
+
+    def _crashes(self, group: ParticipantRuns, run: Run) -> list[Crash]:
+        crashes = read_crashes(group.crash_dir, since=self._started)
         return [crash for crash in crashes if f".{run_name(run)}." in f".{crash.node}."]
 
-    def outcome(self, run: Run, *, failed: Sequence[Run]) -> RunOutcome:
-        """Return how a run ended; what an earlier call wrote for one that failed is removed.
+    def outcomes(self, group: ParticipantRuns, runs: Sequence[Run]) -> tuple[RunOutcome, ...]:
+        """Return how the runs of a participant ended; what an earlier call wrote for one that failed is removed."""
+        failed = [run for run in runs if not self._has_done(group, run)]
+        return tuple(self._outcome(group, run, failed=failed) for run in runs)
 
-        Parameters
-        ----------
-        run
-            Any run.
-        failed
-            All runs without a result.
-        """
-        if self.has_done(run):
-            path = report_file(self._places["work_dir"], run)
-            return RunOutcome(run=run, report=pickle.loads(path.read_bytes()))
+    def _outcome(self, group: ParticipantRuns, run: Run, *, failed: Sequence[Run]) -> RunOutcome:
+        if self._has_done(group, run):
+            return RunOutcome(run=run, report=pickle.loads(report_file(group.work_dir, run).read_bytes()))
+        crashed = [each for each in failed if self._crashes(group, each)]
         errors = (
-            [crash.entry for crash in self.crashes_of(run)]
-            or _missing_sources(run, _with_dependents([each for each in failed if self.crashes_of(each)], failed))
+            [crash.entry for crash in self._crashes(group, run)]
+            or missing_sources(run, with_dependents(crashed, failed))
             or [self._stopped(run)]
         )
-        removed = [
-            path
-            for entities in _all_entities(run)
-            for path in remove_files(files_of_run(entities, output_dir=self._places["output_dir"]))
-        ]
+        removed: list[Path] = []
+        with contextlib.suppress(OSError):  # a disk that has become read-only must not hide why the run failed
+            for entities in all_entities(run):
+                removed += remove_files(files_of_run(entities, output_dir=self._output_dir))
         if removed:
             logger.warning(
                 "%s: %d files of an earlier call were removed, since the run has failed", run.label, len(removed)
@@ -165,117 +243,15 @@ class _Call:
 
     def _stopped(self, run: Run) -> ErrorEntry:
         """Say that a run ended for a reason that lies outside of it."""
-        error = self._failure
-        return ErrorEntry(
-            title=run.label,
-            message=f"{type(error).__name__}: {error}" if error else "the run was not processed",
-            advice="An earlier run failed and --stop-on-first-crash was given."
-            if self._stop
-            else "Run again with -vv and see the log.",
-        )
-
-
-def _all_entities(run: Run) -> list[Mapping[str, str]]:
-    """Return the entities under which the files of a run are written."""
-    return [run.entities, *(stage.entities for stage in (run.stages if isinstance(run, ExchangeRun) else ()))]
-
-
-def _with_sources(runs: Sequence[Run], others: Sequence[Run]) -> list[Run]:
-    """Return runs and those of the others whose maps they take, directly or through others."""
-    found = list(runs)
-    for _ in others:
-        labels = {label for run in found for label in needs(run).values()}
-        found += [run for run in others if run.label in labels and run not in found]
-    return found
-
-
-def _missing_sources(run: Run, failed: Sequence[Run]) -> list[ErrorEntry]:
-    """Return an error for every run that failed and whose maps a run cannot do without.
-
-    Parameters
-    ----------
-    run
-        A run that was not processed.
-    failed
-        Runs that failed by themselves, and those that could not be processed for it.
-    """
-    gone = {each.label for each in failed} - {run.label}
-    taken: dict[str, list[str]] = {}
-    if isinstance(run, ExchangeRun):
-        for source in run.known:
-            if source.run is not None:
-                taken.setdefault(source.run, []).append(shown(source.names))
-    elif not isinstance(run, CestRun):
-        taken = {label: [KNOWN_MAPS[what].shown] for what, label in needs(run).items()}
-    return [
-        ErrorEntry(
-            title=f"{run.label} was not processed",
-            message=f"It takes {' and '.join(names)} from {label}, and that run has failed.",
-            advice=f"Mend {label} first (its error stands there), or give maps from another source: see --help.",
-        )
-        for label, names in taken.items()
-        if label in gone
-    ]
-
-
-def _with_dependents(failed: Sequence[Run], runs: Sequence[Run]) -> list[Run]:
-    """Return runs that failed and all those that need one of them, directly or through others."""
-    gone = list(failed)
-    for _ in runs:
-        labels = {each.label for each in gone}
-        gone += [run for run in runs if run not in gone and labels & set(needs(run).values())]
-    return gone
-
-
-def _without_failed(run: Run, failed: Sequence[Run]) -> Run | None:
-    """Return a run that was not processed because others failed, freed of them and saying so; None for any other."""
-    gone = {each.label for each in failed}
-    needed = {what: label for what, label in needs(run).items() if label in gone}
-    if not isinstance(run, CestRun) or not needed:
-        return None
-    warnings = []
-    if "t1" in needed:
-        run = replace(run, t1_run=None)
-        warnings.append(f"T1 of {needed['t1']} is missing, since that run failed: AREX is left out.")
-    if "b0" in needed:
-        sentence = f"B0 of {needed['b0']} is missing, since that run failed: it is taken from the Z-spectrum itself."
-        run = replace(run, b0=B0Source(method="spectrum", sentence=sentence))
-        warnings.append(sentence)
-    return replace(run, warnings=(*run.warnings, *warnings))
-
-
-def _forget_if_outputs_are_gone(name: str, run: Run, *, work_dir: Path, output_dir: Path) -> None:
-    """Let a run write its outputs again if some are missing: the engine knows of its own folders only."""
-    path = report_file(work_dir, run)
-    if path.is_file():
-        report: RunReport = pickle.loads(path.read_bytes())
-        if all((output_dir / each).is_file() for each in report.outputs):
-            return
-    for node in ("write_derivatives", "put_in_spaces", "describe_run"):
-        shutil.rmtree(work_dir / name / run_name(run) / node, ignore_errors=True)
-
-
-class _Progress:
-    """Says when a step begins and how long it took, and remembers which runs came to their end."""
-
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self._labels = {run_name(run): run.label for run in runs}
-        self._starts: dict[str, float] = {}
-        self.described: set[str] = set()
-
-    def __call__(self, node: Any, status: str) -> None:
-        if node.name.startswith(QUIET_NODES):
-            return
-        workflow = node.fullname.split(".")[1]
-        label = f"{self._labels[workflow]}: {node.name}"
-        if status == "start":
-            self._starts[node.fullname] = time.monotonic()
-            logger.info("%s …", label)
-        elif node.fullname in self._starts:  # the engine also ends nodes that it never began: what they need has failed
-            seconds = time.monotonic() - self._starts[node.fullname]
-            if status == "end":
-                logger.info("%s done (%.1f s)", label, seconds)
-                if node.name == "describe_run":
-                    self.described.add(workflow)
-            else:
-                logger.error("%s FAILED (%.1f s)", label, seconds)
+        if self._engine.stop_on_first_crash:
+            return ErrorEntry(
+                title=run.label,
+                message="The run was not processed.",
+                advice="An earlier run failed and --stop-on-first-crash was given.",
+            )
+        if self._failure is None:
+            return ErrorEntry(
+                title=run.label, message="The run was not processed.", advice="Run again with -vv and see the log."
+            )
+        text = f"{type(self._failure).__name__}: {self._failure}"
+        return crash_entry(text, title=run.label, advice="Run again with -vv and see the log.")

@@ -8,9 +8,10 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.workflows.anatomy import connect_spaces, gives_tissues, mask_node
+from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, gives_tissues, mask_node
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
 from qmri_bids.workflows.fieldmap_interfaces import UnwrapFieldmap
+from qmri_bids.workflows.input_content import weights_state
 from qmri_bids.workflows.interfaces import EstimateRelaxation, LoadCycles, RemovePhaseDrift
 from qmri_bids.workflows.motion_interfaces import CensorCycles, CorrectMotion, RemoveGibbs
 from qmri_bids.workflows.options import GIBBS_BEFORE_MOTION, ProcessingOptions
@@ -48,6 +49,8 @@ def init_pcbssfp_wf(
         The `PcBssfpRun`; set from the argument.
     b1_maps, b1_magnitude
         Maps of the run named by `run.b1.run` (npz with `b1`) and the image by which they are registered.
+    t1w_preproc, t1w_mask, …
+        Those of `given_anatomy.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
 
     Outputs
     -------
@@ -61,15 +64,17 @@ def init_pcbssfp_wf(
         Values, stdev, residual and status (npz).
     report
         The report of the run.
+    files, maps
+        Files written, and the images among them by name (`select_map`).
     """
     workflow = pe.Workflow(name=name)
-    inputnode = pe.Node(IdentityInterface(fields=["run", *b1_fields(run.b1)]), name="inputnode")
+    inputnode = pe.Node(IdentityInterface(fields=["run", *b1_fields(run.b1), *given_fields(options)]), name="inputnode")
     inputnode.inputs.run = run
     outputnode = pe.Node(
-        IdentityInterface(fields=["cycles", "magnitude", "mask", "b1", "estimate", "report"]),
+        IdentityInterface(fields=["cycles", "magnitude", "mask", "b1", "estimate", "report", *FILE_OUTPUTS]),
         name="outputnode",
     )
-    load = pe.Node(LoadCycles(), name="load_cycles")
+    load = pe.Node(LoadCycles(files=run.files, protocol=run.protocol), name="load_cycles")
     mask = mask_node(options, entities=run.entities)
     estimate = pe.Node(
         EstimateRelaxation(protocol=run.protocol, estimator=options.estimator, processes=options.processes),
@@ -77,6 +82,7 @@ def init_pcbssfp_wf(
     )
     if options.weights_folder is not None:
         estimate.inputs.weights_folder = str(options.weights_folder)
+        estimate.inputs.weights_state = weights_state(options.weights_folder)
     write = pe.Node(
         WriteDerivatives(estimator=options.estimator, bids_dir=str(bids_dir), output_dir=str(output_dir)),
         name="write_derivatives",
@@ -86,7 +92,6 @@ def init_pcbssfp_wf(
     if options.posterior is not None:
         for node in (estimate, *results):
             node.inputs.posterior = options.posterior
-    workflow.connect(inputnode, "run", load, "run")
     decisions = [load]
     sentences = ["The phase cycles were read as complex data."]
 

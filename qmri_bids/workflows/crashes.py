@@ -12,6 +12,8 @@ ADVICE = {
     "RegistrationFailed": "Look at the two images; leave a wrong B1 scan out with a filter, or run with --no-b1.",
     "MemoryError": "Give the job more memory, or fewer processes with --nprocs.",
     "BrokenProcessPool": "A process was killed, mostly for lack of memory: give the job more, or fewer processes with --nprocs.",
+    "ProcessKilledError": "Give the job more memory, fewer threads with --omp-nthreads, or take --low-mem, and run it again: it "
+    "goes on from here.",
     "OSError": "See whether the disk is full and the folders can be written to.",
 }
 
@@ -45,6 +47,22 @@ def _read(path: Path) -> Crash:
     found = re.search(r"^Node: (\S+)", text, flags=re.MULTILINE)
     node = found.group(1) if found else path.stem
     step = node.rsplit(".", 1)[-1]
+    advice = f"The details are in {path.name}, in the log folder of the participant."
+    return Crash(node=node, entry=crash_entry(text, title=f"Step {step} failed", advice=advice))
+
+
+def crash_entry(text: str, *, title: str, advice: str) -> ErrorEntry:
+    """Return the last error in a text of tracebacks.
+
+    Parameters
+    ----------
+    text
+        Of the engine.
+    title
+        What failed.
+    advice
+        What to do about an error for which nothing better is known.
+    """
     errors = re.findall(
         r"^[\t ]*((?:\w+\.)*(\w*(?:Error|Exception|Failed|Found|Interrupt|Pool|Supported))\b:? ?.*)$",
         text,
@@ -53,12 +71,6 @@ def _read(path: Path) -> Crash:
     # What the engine raises around it says nothing.
     errors = [each for each in errors if each[1] != "NodeExecutionError"] or errors
     message, kind = errors[-1] if errors else ("the engine gave no reason", "")
-    return Crash(
-        node=node,
-        entry=ErrorEntry(
-            title=f"Step {step} failed",
-            message=message.strip().rstrip(".") + ".",
-            advice=ADVICE.get(kind, f"The details are in {path.name}, in the log folder of the participant."),
-            details=text,
-        ),
+    return ErrorEntry(
+        title=title, message=message.strip().rstrip(".") + ".", advice=ADVICE.get(kind, advice), details=text
     )

@@ -9,11 +9,13 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
-from qmri_bids.workflows.anatomy import connect_spaces, mask_node, tissue_node
+from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
+from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, mask_node, tissue_node
 from qmri_bids.workflows.b1 import add_b1_wf
 from qmri_bids.workflows.exchange_estimates import EstimateExchange
 from qmri_bids.workflows.exchange_outputs import DescribeExchange, WriteExchange
 from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
+from qmri_bids.workflows.input_content import weights_state
 from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
 from qmri_bids.workflows.map_interfaces import BringMaps, LoadMaps, UnwrapOffResonance
 from qmri_bids.workflows.options import ProcessingOptions
@@ -37,10 +39,10 @@ class _Parts:
         self.run, self.options = run, options
         self.workflow = pe.Workflow(name=name)
         wanted = [f"{source.key}_{what}" for source in run.known if source.run for what in ("maps", "magnitude")]
-        self.inputnode = pe.Node(IdentityInterface(fields=["run", *wanted]), name="inputnode")
+        self.inputnode = pe.Node(IdentityInterface(fields=["run", *wanted, *given_fields(options)]), name="inputnode")
         self.inputnode.inputs.run = run
         self.outputnode = pe.Node(
-            IdentityInterface(fields=["estimate", "magnitude", "mask", "report"]), name="outputnode"
+            IdentityInterface(fields=["estimate", "magnitude", "mask", "report", *FILE_OUTPUTS]), name="outputnode"
         )
         self.mask = mask_node(options, entities=run.entities)
         self.bids_dir, self.output_dir = bids_dir, output_dir
@@ -50,6 +52,8 @@ class _Parts:
         )
         if options.exchange_weights is not None:
             self.estimate.inputs.weights_folder = str(options.exchange_weights)
+            if not EXCHANGE_ESTIMATORS[options.exchange_estimator].learns:  # what it learns itself changes the folder
+                self.estimate.inputs.weights_state = weights_state(options.exchange_weights)
         common = {"run": run, "output_dir": str(output_dir)}
         self.write = pe.Node(
             WriteExchange(estimator=options.exchange_estimator, bids_dir=str(bids_dir), **common),
@@ -308,6 +312,8 @@ def init_exchange_wf(
     <key>_maps, <key>_magnitude
         Of every source of `run.known` that is another run: its maps (npz) and the image by which they are registered; `key` is
         `KnownSource.key`.
+    t1w_preproc, t1w_mask, …
+        Those of `given_anatomy.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
 
     Outputs
     -------
@@ -317,6 +323,8 @@ def init_exchange_wf(
         Mean of the volumes of full signal of the first stage, and the brain mask.
     report
         The report of the run.
+    files, maps
+        Files written, and the images among them by name (`select_map`).
     """
     parts = _Parts(run, options=options, bids_dir=bids_dir, output_dir=output_dir, report_file=report_file, name=name)
     for number in range(len(run.stages)):

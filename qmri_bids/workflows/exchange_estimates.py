@@ -31,6 +31,7 @@ class _EstimateExchangeInput(BaseInterfaceInputSpec):
     fixed = traits.Dict(desc="numbers for every voxel, by the names of KNOWN")
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
     weights_folder = traits.Str(desc="folder searched for weights before those of the package")
+    weights_state = traits.Dict(desc="what tells one state of that folder from another")
     posterior = traits.Str(desc="prior under which posterior maps are computed too")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, traits
 
+from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.map_interfaces import MapsOutput
 from qmri_bids.workflows.volumes import save_still
 
 
-class _LoadFieldmapInput(BaseInterfaceInputSpec):
+class _LoadFieldmapInput(ReadsFiles):
     fieldmap = traits.Any(mandatory=True, desc="Fieldmap: files and how off-resonance follows from them")
 
 

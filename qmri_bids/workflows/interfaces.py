@@ -19,6 +19,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
 from qmri_bids.workflows.voxels import Voxels, network_sentences
 
@@ -28,8 +29,9 @@ class _CyclesOutput(TraitedSpec):
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
 
 
-class _LoadCyclesInput(BaseInterfaceInputSpec):
-    run = traits.Any(mandatory=True, desc="PcBssfpRun: files and protocol")
+class _LoadCyclesInput(ReadsFiles):
+    files = traits.Any(mandatory=True, desc="PcBssfpFiles: where magnitude and phase lie")
+    protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
 
 
 class LoadCycles(SimpleInterface):
@@ -42,8 +44,7 @@ class LoadCycles(SimpleInterface):
         from qmri_bids.estimation.convention import precession_sense
         from qmri_bids.preprocessing.complex_data import load_cycles
 
-        run = self.inputs.run
-        files = run.files
+        files, protocol = self.inputs.files, self.inputs.protocol
         series = load_cycles(
             magnitude=files.magnitude,
             phase=files.phase,
@@ -55,7 +56,7 @@ class LoadCycles(SimpleInterface):
         cycles = series.cycles
         if files.volumes and cycles.shape[-1] != len(files.volumes):
             cycles = cycles[..., list(files.volumes)]
-        sense = precession_sense(cycles, protocol=run.protocol)
+        sense = precession_sense(cycles, protocol=protocol)
         if sense.sign < 0:
             cycles = cycles.conj()
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", cycles, series.affine)
@@ -139,6 +140,7 @@ class _EstimateRelaxationInput(BaseInterfaceInputSpec):
     protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
     weights_folder = traits.Str(desc="folder searched for weights before those of the package")
+    weights_state = traits.Dict(desc="what tells one state of that folder from another")
     posterior = traits.Str(desc="prior under which posterior maps are computed too")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
 

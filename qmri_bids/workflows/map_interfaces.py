@@ -9,11 +9,12 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.known_maps import shown_stored
 from qmri_bids.workflows.volumes import load_volume, save_still
 
 
-class _LoadMapsInput(BaseInterfaceInputSpec):
+class _LoadMapsInput(ReadsFiles):
     files = traits.Dict(mandatory=True, desc="paths of maps on one grid by name, in the units of BIDS")
     stdev_files = traits.Dict(desc="paths of their standard deviations by name")
     image = traits.Str(desc="image on the same grid by which they are registered")

@@ -10,10 +10,11 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.volumes import load_volume, save_motion, save_volume
 
 
-class _LoadSeriesInput(BaseInterfaceInputSpec):
+class _LoadSeriesInput(ReadsFiles):
     paths = traits.List(traits.Str, mandatory=True, desc="magnitude images of one grid, 3D or 4D")
     volumes = traits.List(traits.Int, desc="which volumes of them; all by default")
     roles = traits.List(traits.Str, desc="what each of these volumes is")

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from nipype.interfaces.base import (
-    BaseInterfaceInputSpec,
     File,
     InputMultiObject,
     SimpleInterface,
@@ -17,13 +16,15 @@ from nipype.interfaces.base import (
 )
 from numpy.typing import NDArray
 
+from qmri_bids.workflows.input_content import ReadsFiles
+from qmri_bids.workflows.select import maps_by_name
 from qmri_bids.workflows.volumes import load_volume
 
 FASTEST = 1.8
 """Relaxation rate over the median of the brain above which a voxel is no brain."""
 
 
-class _PutInSpacesInput(BaseInterfaceInputSpec):
+class _PutInSpacesInput(ReadsFiles):
     files = InputMultiObject(File(exists=True), mandatory=True, desc="files written of the run, on its own grid")
     magnitude = File(exists=True, mandatory=True, desc="image of the run with its scalp")
     mask = File(exists=True, mandatory=True, desc="brain mask")
@@ -33,6 +34,7 @@ class _PutInSpacesInput(BaseInterfaceInputSpec):
     spaces = traits.List(traits.Str, desc="spaces besides that of the run")
     atlas = traits.Any(desc="Atlas; none for none")
     anatomy = traits.Any(desc="Anatomy of the session; none for none")
+    anatomy_files = InputMultiObject(File(exists=True), desc="its files, so that changed ones are noticed")
     use_masks = traits.Bool(
         True, usedefault=True, desc="whether mask and tissues of the anatomy were taken for the run"
     )
@@ -43,6 +45,7 @@ class _PutInSpacesInput(BaseInterfaceInputSpec):
 
 class _PutInSpacesOutput(TraitedSpec):
     files = traits.List(traits.Str, desc="all files of the run, those in other spaces last")
+    maps = traits.Dict(traits.Str, traits.Str, desc="images among them by what they show, as in `select_map`")
     additions = File(exists=True, desc="checks, figures and sentences for the report")
 
 
@@ -83,6 +86,7 @@ class PutInSpaces(SimpleInterface):
             output_dir=Path(inputs.output_dir),
         )
         self._results["files"] = [*inputs.files, *(str(path) for path in done.files)]
+        self._results["maps"] = maps_by_name(self._results["files"], entities=inputs.entities)
         self._results["additions"] = save_additions(Path(runtime.cwd) / "additions.pickle", done.additions)
         return runtime
 
