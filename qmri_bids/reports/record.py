@@ -70,6 +70,11 @@ class RunRecord:
     measures: tuple[Measure, ...] = ()
     outputs: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """Session and entities, `ses-1_acq-pcbssfp_run-1`."""
+        return "_".join(filter(None, (f"ses-{self.session}" if self.session else "", self.run)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ParticipantRecord:

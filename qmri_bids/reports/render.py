@@ -9,8 +9,12 @@ import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qmri_bids.reports.content import Figure, Level, RunReport, Section, SubjectReport
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 SECTION_TITLES: dict[Section, str] = {
     Section.PROTOCOL: "Saturation protocol",
@@ -54,6 +58,11 @@ def report_html(report: SubjectReport) -> str:
     report
         What the report holds. All of its text is escaped.
     """
+    return page_environment().get_template("report.html.j2").render(report=report)
+
+
+def page_environment() -> Environment:
+    """Return what the templates of pages are rendered with: all text is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -69,7 +78,7 @@ def report_html(report: SubjectReport) -> str:
     environment.filters["glue"] = _glue
     environment.filters["duration"] = _duration
     environment.globals.update(level_words=LEVEL_WORDS, run_anchor=_run_anchor, parts=_parts)
-    return environment.get_template("report.html.j2").render(report=report)
+    return environment
 
 
 def write_report(report: SubjectReport, path: Path) -> Path:
@@ -141,9 +150,21 @@ def _anchor(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower() or "part"
 
 
+def anchor_of_run(number: int, name: str) -> str:
+    """Return the anchor of a run in the report of its participant.
+
+    Parameters
+    ----------
+    number
+        Place of the run in the report, from 1; it keeps two runs of the same name apart.
+    name
+        Name of the run, `ses-1_acq-pcbssfp`; empty where it has none.
+    """
+    return _anchor(f"run-{number}-{name}")
+
+
 def _run_anchor(run: RunReport, number: int) -> str:
-    """Return the anchor of a run; the number keeps two runs of the same name apart."""
-    return _anchor(f"run-{number}-{run.name}")
+    return anchor_of_run(number, run.name)
 
 
 def _duration(seconds: float) -> str:

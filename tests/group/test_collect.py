@@ -1,0 +1,110 @@
+"""What became of every participant, and which numbers lie apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qmri_bids.group.collect import Group, collect_group
+from qmri_bids.group.distributions import quality_distributions, robust_scores, tissue_distributions
+from qmri_bids.reports.content import SubjectReport
+from qmri_bids.reports.record import write_record
+
+LABELS = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
+
+
+@pytest.fixture
+def group(mixed: Path) -> Group:
+    return collect_group(mixed, participants=LABELS)
+
+
+def test_every_participant_and_run_is_accounted_for(group: Group) -> None:
+    assert [(run.participant, run.run, run.state) for run in group.runs[6:]] == [
+        ("07", "acq-pcbssfp_run-1", "done"),
+        ("07", "acq-APT", "failed"),
+        ("07", "acq-MT_mt-on_MTR", "refused"),
+        ("08", "", "unreadable record"),
+        ("09", "", "not processed"),
+    ]
+    assert group.recorded == LABELS[:8]
+    assert [run.participant for run in group.amiss] == ["07", "07", "08", "09"]
+
+
+def test_messages_are_one_line_and_say_why(group: Group) -> None:
+    messages = [run.message for run in group.runs]
+    assert messages[0] == "Motion: some. EchoTime is missing: TR/2 was taken."
+    assert messages[7] == "CEST failed: <b>no</b> volumes. Copy it again."
+    assert "expected a number in degrees, found nothing. Add it." in messages[8]
+    assert messages[9].startswith("sub-08_record.json: expected a record in JSON")
+
+
+def test_links_lead_to_the_run_in_the_report(group: Group) -> None:
+    assert [run.link for run in group.runs[6:]] == [
+        "sub-07.html#run-1-acq-pcbssfp-run-1",
+        "sub-07.html#run-2-acq-apt",
+        "sub-07.html",
+        "",
+        "",
+    ]
+
+
+def test_mixed_versions_are_said(group: Group) -> None:
+    assert len(group.sentences) == 1
+    assert group.sentences[0].endswith("0.1.0: sub-01, sub-02, sub-03, sub-04, sub-05, sub-06; 0.2.0: sub-07.")
+
+
+def test_a_record_of_nobody_in_the_dataset_counts_and_is_said(good: Path) -> None:
+    group = collect_group(good, participants=LABELS[:5])
+    assert len(group.recorded) == 6
+    assert "Not in the dataset" in group.sentences[0]
+    assert group.sentences[0].endswith("sub-06.")
+    alone = collect_group(good, participants=LABELS[:5], only=True)
+    assert len(alone.recorded) == 5
+    assert alone.sentences == ()
+
+
+def test_a_record_of_another_participant_is_not_read(good: Path) -> None:
+    record = good / "sub-01" / "log" / "sub-01_record.json"
+    record.write_text((good / "sub-02" / "log" / "sub-02_record.json").read_text(encoding="utf-8"), encoding="utf-8")
+    first = collect_group(good, participants=LABELS[:6]).runs[0]
+    assert first.state == "unreadable record"
+    assert first.message == "sub-01_record.json: participant: expected '01', found '02'. Process the participant again."
+
+
+def test_what_lies_apart_is_found(group: Group) -> None:
+    white, grey, m0 = tissue_distributions(group)
+    assert (white.title, white.unit, white.participants) == ("T1, white matter", "ms", 7)
+    assert [point.name for point in white.apart] == ["sub-06"]
+    assert white.apart[0].score == pytest.approx((1500.0 - 902.0) / (1.4826 * 7.0))
+    assert [point.name for point in grey.apart] == ["sub-06"]
+    assert m0.apart == ()
+    assert m0.unjudged == "arbitrary units"
+    by_title = {each.title: each for each in quality_distributions(group)}
+    assert [point.name for point in by_title["Largest displacement"].apart] == ["sub-06"]
+    assert by_title["Voxels with a value"].unjudged == "most values are equal"
+    assert by_title["Mirror, the B1 scan"].unit == ""
+
+
+def test_few_participants_are_not_judged(good: Path) -> None:
+    group = collect_group(good, participants=("01", "02", "03", "06"), only=True)
+    white = tissue_distributions(group)[0]
+    assert white.apart == ()
+    assert white.unjudged == "fewer than 5 participants"
+
+
+def test_repetitions_are_compared_and_sessions_are_not_more_participants(
+    tmp_path: Path, processed: Callable[..., SubjectReport]
+) -> None:
+    report = processed("01", 900.0)
+    write_record(processed("01", 900.0, runs=report.runs * 5), output_dir=tmp_path)
+    white = tissue_distributions(collect_group(tmp_path, participants=("01",)))[0]
+    assert (len(white.points), white.participants, white.series) == (5, 1, "acq-pcbssfp")
+    assert white.unjudged == "fewer than 5 participants"
+
+
+def test_equal_values_have_no_scores() -> None:
+    assert robust_scores(np.array([0.1 + 0.2, 0.3, 0.3, 0.3, 7.0])) is None
+    assert robust_scores(np.zeros(5)) is None

@@ -1,0 +1,110 @@
+"""The page of the group level: links that lead somewhere, nothing from outside, text that is escaped."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from qmri_bids.group.collect import collect_group
+from qmri_bids.group.page import write_page
+from qmri_bids.group.tables import write_tables
+
+LABELS = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
+
+
+class Page(HTMLParser):
+    """Collects addresses, anchors, and text by table row."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.anchors: list[str] = []
+        self.tags: set[str] = set()
+        self.rows: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes = dict(attrs)
+        self.tags.add(tag)
+        self.links += filter(None, [attributes.get("href")])
+        self.sources += filter(None, [attributes.get("src")])
+        self.anchors += filter(None, [attributes.get("id")])
+        if tag == "tr":
+            self.rows.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.rows:
+            self.rows[-1] += f"{data} "
+
+
+def _page(output_dir: Path, labels: tuple[str, ...] = LABELS, *, only: bool = False) -> str:
+    group = collect_group(output_dir, participants=labels, only=only)
+    write_tables(group, output_dir=output_dir)
+    path = write_page(group, output_dir=output_dir, version="0.1.0", command="qmri_bids /data /out group")
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def html(mixed: Path) -> str:
+    return _page(mixed)
+
+
+def test_every_link_leads_somewhere(html: str, mixed: Path) -> None:
+    page = Page(html)
+    assert len(page.anchors) == len(set(page.anchors))
+    reports = 0
+    for link in page.links:
+        name, _, anchor = link.partition("#")
+        target = Page((mixed / name).read_text(encoding="utf-8")) if name.endswith(".html") else page
+        reports += name.endswith(".html")
+        assert (mixed / name).exists()
+        assert not anchor or anchor in target.anchors, link
+    assert reports > 9
+
+
+def test_nothing_is_loaded_from_outside_and_text_is_escaped(html: str) -> None:
+    page = Page(html)
+    assert page.tags.isdisjoint({"script", "link", "iframe", "b"})
+    assert len(page.sources) == 2
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert "&lt;b&gt;no&lt;/b&gt;" in html
+
+
+def test_it_names_who_lies_apart_and_who_has_no_result(html: str) -> None:
+    rows = [" ".join(row.split()) for row in Page(html).rows]
+    apart = [row for row in rows if row.startswith("sub-06") and "T1, white matter" in row]
+    assert apart == ["sub-06 acq-pcbssfp_run-1 T1, white matter 1500 ms 902.0 +57.6"]
+    for start in (
+        "sub-07 acq-APT CEST failed",
+        "sub-07 acq-MT_mt-on_MTR refused",
+        "sub-08 – unreadable",
+        "sub-09 – not",
+    ):
+        assert sum(row.startswith(start) for row in rows) == 1, start
+    assert "0.2.0: sub-07." in html
+    assert "not judged, since most of the values are equal: Voxels with a value" in html
+
+
+def test_few_participants_are_not_judged_and_it_says_so(good: Path) -> None:
+    html = _page(good, ("01", "02", "03", "06"), only=True)
+    assert "no outliers are judged, since fewer than 5 participants have it (4)" in html
+    assert "No value that could be judged lies apart." in html
+    assert "Every run of every participant was processed." in html
+
+
+def test_without_any_result_there_is_a_page(mixed: Path) -> None:
+    html = _page(mixed, ("08", "09"), only=True)
+    assert "data:image" not in html
+    assert "1 of 2" in html
+
+
+def test_the_same_records_give_the_same_page(good: Path, html: str, mixed: Path) -> None:
+    assert _page(mixed) == html
+    group = collect_group(good, participants=LABELS)
+    assert replace(group) == group
+    assert re.search(r"records up to 2025-11-21T10:07", html)
