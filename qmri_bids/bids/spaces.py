@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qmri_bids.bids.anatomy import Anatomy
+from qmri_bids.bids.given_anatomy import GivenAnatomy
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.sidecar import parse_name
 
@@ -49,6 +50,8 @@ class SpaceOptions:
         Labels that are brought to every run; None for none.
     anatomies
         By session label, empty for none.
+    given
+        The anatomy that a workflow around this one hands over, for all sessions and in place of `anatomies`; None for none.
     use_masks
         Whether brain masks and tissues of another pipeline replace this program's own.
     cache
@@ -58,13 +61,14 @@ class SpaceOptions:
     spaces: tuple[str, ...] = ()
     atlas: Atlas | None = None
     anatomies: Mapping[str, Anatomy] = field(default_factory=dict)
+    given: GivenAnatomy | None = None
     use_masks: bool = True
     cache: Path | None = None
 
     def anatomy_of(self, session: str | None) -> Anatomy | None:
-        """Return the anatomy that serves runs of a session, None where there is none or nothing needs it."""
+        """Return the anatomy on disk that serves runs of a session, None where there is none or nothing needs it."""
         anatomy = self.anatomies.get(session or "")
-        if anatomy is None:
+        if anatomy is None or self.given is not None:
             return None
         masks = self.use_masks and anatomy.source == "derivatives"
         return anatomy if masks or self.spaces or (self.atlas is not None and self.atlas.space != NATIVE) else None

@@ -1,1 +1,64 @@
-"""Nipype workflows that carry BIDS files through preprocessing and estimation."""
+"""Nipype workflows that carry BIDS files through preprocessing and estimation.
+
+What another pipeline needs of them is here; each is imported when it is asked for, so that the command line starts at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qmri_bids.bids.given_anatomy import GivenAnatomy
+    from qmri_bids.bids.spaces import SpaceOptions
+    from qmri_bids.workflows.b1 import init_b1_wf
+    from qmri_bids.workflows.bssfp import init_pcbssfp_wf
+    from qmri_bids.workflows.exchange import init_exchange_wf
+    from qmri_bids.workflows.options import ProcessingOptions
+    from qmri_bids.workflows.participant_plan import plan_participant
+    from qmri_bids.workflows.run_kinds import init_qmri_wf, report_file, run_name
+    from qmri_bids.workflows.run_reports import WriteParticipantReport, load_run_report
+    from qmri_bids.workflows.saturation import init_cest_wf, init_mt_wf
+    from qmri_bids.workflows.select import select_map
+
+__all__ = [
+    "GivenAnatomy",
+    "ProcessingOptions",
+    "SpaceOptions",
+    "WriteParticipantReport",
+    "init_b1_wf",
+    "init_cest_wf",
+    "init_exchange_wf",
+    "init_mt_wf",
+    "init_pcbssfp_wf",
+    "init_qmri_wf",
+    "load_run_report",
+    "plan_participant",
+    "report_file",
+    "run_name",
+    "select_map",
+]
+
+_HOMES = {
+    "GivenAnatomy": "qmri_bids.bids.given_anatomy",
+    "ProcessingOptions": "qmri_bids.workflows.options",
+    "SpaceOptions": "qmri_bids.bids.spaces",
+    "WriteParticipantReport": "qmri_bids.workflows.run_reports",
+    "init_b1_wf": "qmri_bids.workflows.b1",
+    "init_cest_wf": "qmri_bids.workflows.saturation",
+    "init_exchange_wf": "qmri_bids.workflows.exchange",
+    "init_mt_wf": "qmri_bids.workflows.saturation",
+    "init_pcbssfp_wf": "qmri_bids.workflows.bssfp",
+    "init_qmri_wf": "qmri_bids.workflows.run_kinds",
+    "load_run_report": "qmri_bids.workflows.run_reports",
+    "plan_participant": "qmri_bids.workflows.participant_plan",
+    "report_file": "qmri_bids.workflows.run_kinds",
+    "run_name": "qmri_bids.workflows.run_kinds",
+    "select_map": "qmri_bids.workflows.select",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

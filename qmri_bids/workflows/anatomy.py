@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nipype.pipeline import engine as pe
 
+from qmri_bids.workflows.given_anatomy import TakeAnatomy
 from qmri_bids.workflows.interfaces import MaskBrain
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
 from qmri_bids.workflows.space_interfaces import PutInSpaces
+
+FILE_OUTPUTS = ("files", "maps")
+"""Outputs of the workflow of a run that name what it wrote."""
+
+
+def given_fields(options: ProcessingOptions) -> tuple[str, ...]:
+    """Return the inputs of the workflow of a run by which the anatomy is handed over; none where it is found on disk."""
+    return options.spaces.given.fields if options.spaces.given is not None else ()
 
 
 def mask_node(options: ProcessingOptions, *, entities: Mapping[str, str], name: str = "mask_brain") -> pe.Node:
@@ -27,10 +36,12 @@ def mask_node(options: ProcessingOptions, *, entities: Mapping[str, str], name: 
         Of the node.
     """
     anatomy = options.spaces.anatomy_of(entities.get("ses"))
-    if anatomy is None:
+    if anatomy is None and options.spaces.given is None:
         return pe.Node(MaskBrain(), name=name)
     from qmri_bids.workflows.anatomy_interfaces import MaskByAnatomy
 
+    if anatomy is None:  # `connect_spaces` connects the one that is handed over
+        return pe.Node(MaskByAnatomy(use_masks=options.spaces.use_masks), name=name)
     return pe.Node(MaskByAnatomy(anatomy=anatomy, use_masks=options.spaces.use_masks), name=name)
 
 
@@ -61,7 +72,7 @@ def tissue_node(
 
 def gives_tissues(options: ProcessingOptions, *, entities: Mapping[str, str]) -> bool:
     """Whether the node that finds the brain gives tissues too (where the registration succeeds)."""
-    anatomy = options.spaces.anatomy_of(entities.get("ses"))
+    anatomy = options.spaces.given or options.spaces.anatomy_of(entities.get("ses"))
     return anatomy is not None and options.spaces.use_masks and anatomy.has_tissues
 
 
@@ -77,12 +88,12 @@ def connect_spaces(
     bids_dir: Path,
     output_dir: Path,
 ) -> None:
-    """Put what was written into other spaces before it is described.
+    """Put what was written into other spaces before it is described, and connect the anatomy that is handed over.
 
     Parameters
     ----------
     workflow
-        Of the run.
+        Of the run; its `inputnode` has `given_fields`, and its `outputnode` takes `FILE_OUTPUTS`.
     options
         With the spaces and anatomies.
     entities
@@ -113,11 +124,27 @@ def connect_spaces(
         node.inputs.anatomy = anatomy
         node.inputs.use_masks = options.spaces.use_masks
         workflow.connect(mask, "registration", node, "registration")
+    if options.spaces.given is not None:
+        _connect_given(workflow, options=options, to=(mask, node))
+        node.inputs.use_masks = options.spaces.use_masks
+        workflow.connect(mask, "registration", node, "registration")
     workflow.connect(
         [
+            (node, workflow.get_node("outputnode"), [(each, each) for each in FILE_OUTPUTS]),
             (mask, node, [("mask", "mask"), ("magnitude", "magnitude")]),
             (write, node, [("files", "files")]),
             (node, describe, [("files", "outputs"), ("additions", "additions")]),
         ]
     )
     workflow.connect(estimate[0], estimate[1], node, "estimate")
+
+
+def _connect_given(workflow: pe.Workflow, *, options: ProcessingOptions, to: Sequence[pe.Node]) -> None:
+    """Connect the anatomy that is handed over to the nodes that need it."""
+    given = options.spaces.given
+    assert given is not None
+    take = pe.Node(TakeAnatomy(pipeline=given.pipeline, spaces=list(options.spaces.spaces)), name="take_anatomy")
+    if options.spaces.atlas is not None:
+        take.inputs.atlas = options.spaces.atlas
+    workflow.connect([(workflow.get_node("inputnode"), take, [(field, field) for field in given.fields])])
+    workflow.connect([(take, node, [("anatomy", "anatomy"), ("files", "anatomy_files")]) for node in to])

@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
+from qmri_bids.workflows.anatomy import given_fields
 from qmri_bids.workflows.bssfp import init_pcbssfp_wf
+from qmri_bids.workflows.collect import PER_RUN, CollectRuns, collected
 from qmri_bids.workflows.exchange import init_exchange_wf
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation import init_cest_wf, init_mtr_wf, init_mts_wf
@@ -79,9 +82,9 @@ def init_qmri_wf(
     Parameters
     ----------
     runs
-        Runs that passed the checks.
+        Runs that passed the checks: those of `plan_participant`.
     options
-        Estimator, steps to leave out, processes.
+        Estimator, steps to leave out, processes, and what a workflow around this one hands over (`options.spaces.given`).
     bids_dir, output_dir
         Roots of the raw dataset and of the derivatives.
     work_dir
@@ -89,11 +92,37 @@ def init_qmri_wf(
     name
         Name of the workflow.
 
+    Inputs
+    ------
+    t1w_preproc, t1w_mask, …
+        Those of `given_anatomy.GIVEN_FIELDS` that `options.spaces.given` names; no other, and none without it.
+
+    Outputs
+    -------
+    labels
+        Names of the runs, in the order of the lists that follow.
+    files
+        All files written, sidecars left out.
+    maps
+        For each run the images by what they show; `select_map` takes one out.
+    reports
+        For each run its report, for `load_run_report`.
+    masks, magnitudes
+        For each run the brain mask and the mean magnitude.
+
     Returns
     -------
     nipype.pipeline.engine.Workflow
-        One workflow a run, named by `run_name`; a run takes maps from those of other runs that it needs.
+        One workflow a run, named by `run_name`; a run takes maps from those of other runs that it needs. The outputs are there
+        when all runs have ended well; those of one run alone are those of its own workflow: `<run_name>.outputnode.maps`.
+
+    Raises
+    ------
+    ValueError
+        If there is no run.
     """
+    if not runs:
+        raise ValueError("init_qmri_wf: expected at least one run, found none; see what the plan refuses, and why")
     workflow = pe.Workflow(name=name, base_dir=str(work_dir))
     workflow.__desc__ = "Quantitative maps were computed run by run."
     parts = {
@@ -108,6 +137,7 @@ def init_qmri_wf(
         for run in runs
     }
     workflow.add_nodes(list(parts.values()))
+    _connect_ends(workflow, list(parts.values()), labels=list(parts), fields=given_fields(options))
     for run in runs:
         for prefix, source in needs(run).items():
             workflow.connect(
@@ -123,3 +153,19 @@ def init_qmri_wf(
                 ]
             )
     return workflow
+
+
+def _connect_ends(
+    workflow: pe.Workflow, parts: Sequence[pe.Workflow], *, labels: Sequence[str], fields: Sequence[str]
+) -> None:
+    """Give the workflow of a participant its inputs and outputs."""
+    inputnode = pe.Node(IdentityInterface(fields=list(fields)), name="inputnode") if fields else None
+    outputs = ["labels", *PER_RUN.values()]
+    outputnode = pe.Node(IdentityInterface(fields=outputs), name="outputnode")
+    # It only makes lists: no job of a cluster is worth that.
+    collect = pe.Node(CollectRuns(labels=labels), name="collect_runs", run_without_submitting=True)
+    for number, part in enumerate(parts):
+        workflow.connect([(part, collect, [(f"outputnode.{what}", collected(number, what)) for what in PER_RUN])])
+        if inputnode is not None:
+            workflow.connect([(inputnode, part, [(field, f"inputnode.{field}") for field in fields])])
+    workflow.connect([(collect, outputnode, [(each, each) for each in outputs])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nipype.interfaces.utility import IdentityInterface
@@ -9,7 +10,7 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
-from qmri_bids.workflows.anatomy import connect_spaces, mask_node, tissue_node
+from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, mask_node, tissue_node
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
 from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
 from qmri_bids.workflows.map_interfaces import BringMaps
@@ -40,10 +41,10 @@ class _Parts:
         fields: tuple[str, ...] = (),
     ) -> None:
         self.workflow = pe.Workflow(name=name)
-        self.inputnode = pe.Node(IdentityInterface(fields=["run", *fields]), name="inputnode")
+        self.inputnode = pe.Node(IdentityInterface(fields=["run", *fields, *given_fields(options)]), name="inputnode")
         self.inputnode.inputs.run = run
         self.outputnode = pe.Node(
-            IdentityInterface(fields=["estimate", "magnitude", "mask", "report"]), name="outputnode"
+            IdentityInterface(fields=["estimate", "magnitude", "mask", "report", *FILE_OUTPUTS]), name="outputnode"
         )
         self.write = pe.Node(
             WriteSaturation(run=run, bids_dir=str(bids_dir), output_dir=str(output_dir)), name="write_derivatives"
@@ -175,6 +176,8 @@ def init_cest_wf(
         Maps of the run named by `run.t1_run` (npz with `T1` and `T1_stdev`) and the image by which they are registered.
     b0_maps, b0_magnitude
         Maps of the run named by `run.b0.run` (npz with `off_resonance`) and the image by which they are registered.
+    t1w_preproc, t1w_mask, …
+        Those of `given_anatomy.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
 
     Outputs
     -------
@@ -184,6 +187,8 @@ def init_cest_wf(
         Mean of the volumes of full signal, and the brain mask.
     report
         The report of the run.
+    files, maps
+        Files written, and the images among them by name (`select_map`).
     """
     fields = (T1_FIELDS if run.t1_run else ()) + (B0_FIELDS if run.b0 is not None and run.b0.run else ())
     parts = _Parts(
@@ -245,7 +250,7 @@ def init_mtr_wf(
 
     Outputs
     -------
-    estimate, magnitude, mask, report
+    estimate, magnitude, mask, report, files, maps
         As in `init_cest_wf`.
     """
     parts = _Parts(run, options=options, bids_dir=bids_dir, output_dir=output_dir, report_file=report_file, name=name)
@@ -272,7 +277,7 @@ def init_mts_wf(
 
     Outputs
     -------
-    estimate, magnitude, mask, report
+    estimate, magnitude, mask, report, files, maps
         As in `init_cest_wf`.
     """
     parts = _Parts(
@@ -301,3 +306,39 @@ def init_mts_wf(
     parts.sentences.append("MT saturation was mapped.")
     parts.estimate(estimate)
     return parts.workflow
+
+
+MT_KINDS: Mapping[type, Callable[..., pe.Workflow]] = {MtrRun: init_mtr_wf, MtsRun: init_mts_wf}
+"""What is done with each kind of MT run."""
+
+
+def init_mt_wf(
+    *,
+    run: MtrRun | MtsRun,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
+    name: str = "mt_wf",
+) -> pe.Workflow:
+    """Process one MT run: the magnetisation transfer ratio of a pair of images, or MT saturation of three.
+
+    Parameters
+    ----------
+    run
+        The run decides which of `init_mtr_wf` and `init_mts_wf` this is.
+    options, bids_dir, output_dir, report_file, name
+        As in `init_cest_wf`.
+
+    Inputs
+    ------
+    run, b1_maps, b1_magnitude, t1w_preproc, …
+        As in `init_cest_wf`; B1 for MT saturation with the B1 of a WASABI run.
+
+    Outputs
+    -------
+    estimate, magnitude, mask, report, files, maps
+        As in `init_cest_wf`.
+    """
+    places = {"bids_dir": bids_dir, "output_dir": output_dir, "report_file": report_file}
+    return MT_KINDS[type(run)](run=run, options=options, name=name, **places)

@@ -23,6 +23,16 @@ def space_method_steps(sessions: Iterable[str], options: SpaceOptions) -> list[S
     own = OWN_TEMPLATE in options.spaces or (options.atlas is not None and options.atlas.space == OWN_TEMPLATE)
     computed = False
     for session in dict.fromkeys(sessions):
+        if options.given is not None:
+            computed |= own and "template" not in options.given.fields
+            masks = options.use_masks and {"t1w_mask", "t1w_dseg", "t1w_tpms"} & set(options.given.fields)
+            image = f"T1w image of {options.given.pipeline}"
+            steps.append(
+                ("anatomy_masks", {"pipeline": options.given.pipeline})
+                if masks
+                else ("anatomy_image", {"image": image})
+            )
+            continue
         anatomy = options.anatomy_of(session)
         computed |= own and (anatomy is None or OWN_TEMPLATE not in anatomy.to_template)
         if anatomy is None:
