@@ -1,0 +1,290 @@
+"""What every node asks of the machine: threads and memory, told before anything runs from the shapes in the headers.
+
+`MEMORY` was measured with `benchmarks/engine_memory.py`, each node in a process of its own, its children included. Imports nothing
+heavy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from qmri_bids.bids.exchange_plan import ExchangeRun
+from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
+from qmri_bids.bids.spaces import OWN_TEMPLATE, SpaceOptions
+from qmri_bids.workflows.run_kinds import Run, run_name
+
+MEGABYTE = 1e6
+GIGABYTE = 2.0**30
+"""Nipype counts in these."""
+
+OWN_TEMPLATE_VOXELS = 197 * 233 * 189
+"""Grid of the template inside nilearn at 1 mm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeMemory:
+    """Peak memory of a node and its child processes as a sum, and whether it runs on several cores.
+
+    Parameters
+    ----------
+    fixed
+        Interpreter and libraries, of the node and of a child process where it starts one [bytes].
+    per_voxel
+        For each voxel of the grid of the run [bytes].
+    per_value
+        For each voxel of each volume of the run [bytes].
+    per_other
+        For each voxel of the largest other image: the anatomy or a template [bytes].
+    parallel
+        Whether the node uses its `processes`.
+    per_worker
+        For each of its worker processes beyond the first [bytes]; 0 where it uses threads, which share all.
+    per_worker_voxel
+        For each voxel of the grid and each of these workers [bytes].
+    """
+
+    fixed: float
+    per_voxel: float = 0.0
+    per_value: float = 0.0
+    per_other: float = 0.0
+    parallel: bool = False
+    per_worker: float = 0.0
+    per_worker_voxel: float = 0.0
+
+
+MEMORY: Mapping[str, NodeMemory] = {
+    # pc-bSSFP
+    "LoadCycles": NodeMemory(fixed=140e6, per_value=30),
+    "RemoveGibbs": NodeMemory(fixed=300e6, per_value=40, parallel=True, per_worker=200e6),
+    "CorrectMotion": NodeMemory(fixed=900e6, per_value=80, parallel=True, per_worker=350e6, per_worker_voxel=60),
+    "CensorCycles": NodeMemory(fixed=300e6, per_value=24),
+    "RemovePhaseDrift": NodeMemory(fixed=600e6, per_value=40, parallel=True),
+    "EstimateRelaxation": NodeMemory(fixed=700e6, per_voxel=200, per_value=40, parallel=True),
+    "UnwrapFieldmap": NodeMemory(fixed=350e6, per_voxel=200),
+    "SegmentTissues": NodeMemory(fixed=900e6, per_voxel=400),
+    "WriteDerivatives": NodeMemory(fixed=300e6, per_voxel=300, per_value=24),
+    "DescribeRun": NodeMemory(fixed=600e6, per_voxel=300, per_value=24),
+    # B1 and maps of other scans
+    "AlignB1": NodeMemory(fixed=700e6, per_voxel=200),
+    "LoadFieldmap": NodeMemory(fixed=300e6, per_voxel=200),
+    "LoadMaps": NodeMemory(fixed=200e6, per_voxel=100),
+    "UnwrapOffResonance": NodeMemory(fixed=350e6, per_voxel=200),
+    "BringMaps": NodeMemory(fixed=700e6, per_voxel=200),
+    # CEST and MT
+    "LoadSeries": NodeMemory(fixed=300e6, per_value=40),
+    "AlignSeries": NodeMemory(fixed=900e6, per_value=60, parallel=True, per_worker=350e6, per_worker_voxel=60),
+    "BringSeries": NodeMemory(fixed=700e6, per_value=30, parallel=True),
+    "EstimateB0": NodeMemory(fixed=400e6, per_voxel=200, per_value=40, parallel=True),
+    "EstimateZSpectrum": NodeMemory(fixed=400e6, per_voxel=300, per_value=60, parallel=True),
+    "EstimateMtr": NodeMemory(fixed=200e6, per_voxel=300),
+    "EstimateMtsat": NodeMemory(fixed=200e6, per_voxel=300),
+    "EstimateExchange": NodeMemory(fixed=800e6, per_voxel=500, per_value=60, parallel=True),
+    "ClassifyTissue": NodeMemory(fixed=700e6, per_voxel=300),
+    "WriteSaturation": NodeMemory(fixed=300e6, per_voxel=300, per_value=24),
+    "DescribeSaturation": NodeMemory(fixed=600e6, per_voxel=300, per_value=24),
+    "WriteExchange": NodeMemory(fixed=300e6, per_voxel=300, per_value=24),
+    "DescribeExchange": NodeMemory(fixed=600e6, per_voxel=300, per_value=24),
+    # brain, anatomy and spaces
+    "MaskBrain": NodeMemory(fixed=400e6, per_voxel=200, per_value=12),
+    "MaskByAnatomy": NodeMemory(fixed=900e6, per_voxel=200, per_value=12, per_other=100),
+    "TissueByAnatomy": NodeMemory(fixed=700e6, per_voxel=300),
+    "PutInSpaces": NodeMemory(fixed=900e6, per_voxel=200, per_other=200),
+    # of the participant
+    "TakeAnatomy": NodeMemory(fixed=200e6),
+    "CollectRuns": NodeMemory(fixed=200e6),
+    "WriteParticipantReport": NodeMemory(fixed=400e6),
+}
+"""By the name of the interface."""
+
+PASSING_ON = NodeMemory(fixed=60 * MEGABYTE)
+"""Nodes of Nipype that only pass something on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How much data a run has.
+
+    Parameters
+    ----------
+    voxels
+        Of its grid.
+    volumes
+        Of its longest series.
+    series
+        Series that are in memory at once.
+    other
+        Voxels of the largest image on another grid.
+    """
+
+    voxels: int
+    volumes: int
+    series: int = 1
+    other: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeResources:
+    """What a node asks for.
+
+    Parameters
+    ----------
+    name
+        Of the node with the workflows around it.
+    interface
+        Name of its interface.
+    threads
+        Cores.
+    memory
+        Peak [bytes].
+    """
+
+    name: str
+    interface: str
+    threads: int
+    memory: float
+
+
+def set_resources(
+    workflow: Any, *, runs: Sequence[Run], threads: int, spaces: SpaceOptions | None = None, low_mem: bool = False
+) -> tuple[NodeResources, ...]:
+    """Set `n_procs`, `mem_gb` and the input `processes` of every node of a workflow, and return them.
+
+    Nodes of other programs around the workflow are left as they are.
+
+    Parameters
+    ----------
+    workflow
+        Of `init_qmri_wf`, or one that holds it.
+    runs
+        The runs in it.
+    threads
+        Cores that a node may use.
+    spaces
+        Spaces in which maps are written, with the anatomies.
+    low_mem
+        One worker process where each holds volumes of its own: slower, with less memory.
+
+    Raises
+    ------
+    LookupError
+        If an interface of this package has no row in `MEMORY`.
+    """
+    extents = {run_name(run): extent_of(run, spaces=spaces) for run in runs}
+    found = []
+    for node in workflow._get_all_nodes():
+        interface = type(node.interface)
+        own = interface.__module__.startswith("qmri_bids.")
+        extent = next((extents[part] for part in node.fullname.split(".") if part in extents), None)
+        if extent is None and not own:
+            continue
+        needs = memory_of(interface) if own else PASSING_ON
+        cores = _threads(needs, threads=threads, low_mem=low_mem)
+        memory = peak_of(needs, extent=extent or Extent(voxels=0, volumes=0), threads=cores)
+        if hasattr(node.inputs, "processes"):
+            node.inputs.processes = cores
+        node._n_procs, node._mem_gb = cores, memory / GIGABYTE
+        found.append(NodeResources(name=node.fullname, interface=interface.__name__, threads=cores, memory=memory))
+    return tuple(found)
+
+
+def memory_of(interface: type) -> NodeMemory:
+    """Return the row of an interface of this package.
+
+    Raises
+    ------
+    LookupError
+        If it has none.
+    """
+    if interface.__name__ not in MEMORY:
+        raise LookupError(
+            f"{interface.__name__}: expected a row in MEMORY of {__name__}, found none; measure the node with "
+            "benchmarks/engine_memory.py and add one"
+        )
+    return MEMORY[interface.__name__]
+
+
+def _threads(needs: NodeMemory, *, threads: int, low_mem: bool) -> int:
+    return threads if needs.parallel and not (low_mem and needs.per_worker) else 1
+
+
+def peak_of(needs: NodeMemory, *, extent: Extent, threads: int) -> float:
+    """Return the peak memory of a node [bytes].
+
+    Examples
+    --------
+    >>> needs = NodeMemory(fixed=1e8, per_voxel=100.0, per_value=8.0, parallel=True, per_worker=2e8)
+    >>> peak_of(needs, extent=Extent(voxels=1_000_000, volumes=10), threads=2) / 1e6
+    480.0
+    """
+    return (
+        needs.fixed
+        + needs.per_voxel * extent.voxels
+        + needs.per_value * extent.voxels * extent.volumes * extent.series
+        + needs.per_other * extent.other
+        + (threads - 1) * (needs.per_worker + needs.per_worker_voxel * extent.voxels)
+    )
+
+
+def peak_memory(resources: Sequence[NodeResources]) -> NodeResources:
+    """Return the node that asks for most memory: no call can do with less."""
+    return max(resources, key=lambda each: each.memory)
+
+
+def extent_of(run: Run, *, spaces: SpaceOptions | None = None) -> Extent:
+    """Return how much data a run has, from what was found of it and the headers of images on other grids.
+
+    Parameters
+    ----------
+    run
+        Of any kind.
+    spaces
+        With the anatomy of its session and the spaces asked for.
+    """
+    volumes, series = _VOLUMES[type(run)](run)
+    grid = run.stages[0].grid if isinstance(run, ExchangeRun) else run.grid
+    return Extent(
+        voxels=prod(grid), volumes=volumes, series=series, other=_other_voxels(spaces, session=run.entities.get("ses"))
+    )
+
+
+def _volumes_of_mtr(run: MtrRun) -> tuple[int, int]:
+    return sum(_volumes_in(path) for path in (run.saturated, run.unsaturated)), 1
+
+
+_VOLUMES: Mapping[type, Callable[[Any], tuple[int, int]]] = {
+    PcBssfpRun: lambda run: (run.protocol.number_of_cycles, 1),
+    CestRun: lambda run: (len(run.volumes), 1),
+    MtrRun: _volumes_of_mtr,
+    MtsRun: lambda run: (3, 1),
+    ExchangeRun: lambda run: (max(len(stage.volumes) for stage in run.stages), len(run.stages)),
+}
+"""Volumes of the longest series of a run, and how many series it has, by the class of the run."""
+
+
+def _other_voxels(spaces: SpaceOptions | None, *, session: str | None) -> int:
+    """Return the voxels of the largest image on another grid: the anatomy, a template or an atlas; 0 without any."""
+    if spaces is None or not spaces.serves(session):
+        return 0
+    images: list[Path] = [] if spaces.atlas is None else [spaces.atlas.path]
+    voxels = [OWN_TEMPLATE_VOXELS] if OWN_TEMPLATE in spaces.spaces else []
+    anatomy = spaces.anatomy_of(session)
+    if anatomy is not None:
+        images += [anatomy.t1w, *(anatomy.grids[each] for each in spaces.spaces if each in anatomy.grids)]
+    return max([*voxels, *(prod(_shape(path)[:3]) for path in images)], default=0)
+
+
+def _volumes_in(path: Path) -> int:
+    return prod(_shape(path)[3:4])
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    """Return the shape in the header of an image."""
+    import nibabel as nib
+
+    image: Any = nib.load(path)
+    return tuple(int(each) for each in image.shape)

@@ -1,0 +1,116 @@
+"""Threads and memory of nodes: every interface has a row, and what a node asks for follows from the headers."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nipype.interfaces.base import SimpleInterface
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline import engine as pe
+
+import qmri_bids.workflows
+from qmri_bids.bids.saturation_plan import MtrRun
+from qmri_bids.workflows.motion_interfaces import CorrectMotion
+from qmri_bids.workflows.resources import (
+    MEMORY,
+    Extent,
+    NodeMemory,
+    extent_of,
+    memory_of,
+    peak_memory,
+    peak_of,
+    set_resources,
+)
+from qmri_bids.workflows.run_kinds import run_name
+from qmri_bids.workflows.saturation_estimates import EstimateMtr
+
+
+def interfaces() -> set[type]:
+    """Return all interfaces of the package."""
+    for module in pkgutil.walk_packages(qmri_bids.workflows.__path__, "qmri_bids.workflows."):
+        importlib.import_module(module.name)
+    found, fresh = set(), [SimpleInterface]
+    while fresh:
+        below = fresh.pop().__subclasses__()
+        found |= set(below)
+        fresh += below
+    return {each for each in found if each.__module__.startswith("qmri_bids.")}
+
+
+def test_every_interface_has_a_row_and_every_row_an_interface():
+    assert {each.__name__ for each in interfaces()} == set(MEMORY)
+
+
+def test_rows_that_are_parallel_belong_to_nodes_with_processes():
+    for each in interfaces():
+        if MEMORY[each.__name__].parallel:
+            assert hasattr(each().inputs, "processes"), each.__name__
+
+
+def test_an_interface_without_a_row_is_named():
+    class Unknown(SimpleInterface):
+        pass
+
+    with pytest.raises(LookupError, match="Unknown: expected a row in MEMORY"):
+        memory_of(Unknown)
+
+
+def test_workers_take_memory_of_their_own():
+    needs = NodeMemory(fixed=1e8, per_value=8.0, parallel=True, per_worker=1e8, per_worker_voxel=10.0)
+    extent = Extent(voxels=1000, volumes=5)
+    assert peak_of(needs, extent=extent, threads=1) == 1e8 + 40_000
+    assert peak_of(needs, extent=extent, threads=3) == 3e8 + 40_000 + 20_000
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> MtrRun:
+    for name, shape in (("on", (4, 5, 6)), ("off", (4, 5, 6, 3))):
+        nib.save(nib.Nifti1Image(np.zeros(shape, dtype=np.int16), np.eye(4)), tmp_path / f"{name}.nii")
+    return MtrRun(
+        entities={"sub": "01"}, saturated=tmp_path / "on.nii", unsaturated=tmp_path / "off.nii", grid=(4, 5, 6)
+    )
+
+
+def workflow_of(run: MtrRun) -> Any:
+    """Return a workflow around one of a run, with a node of another program beside it."""
+    inner = pe.Workflow(name=run_name(run))
+    inner.add_nodes(
+        [
+            pe.Node(CorrectMotion(), name="correct_motion"),
+            pe.Node(EstimateMtr(), name="estimate_mtr"),
+            pe.Node(IdentityInterface(fields=["run"]), name="inputnode"),
+        ]
+    )
+    outer = pe.Workflow(name="qmri_wf")
+    outer.add_nodes([inner, pe.Node(IdentityInterface(fields=["run"]), name="foreign", mem_gb=7.0, n_procs=5)])
+    return outer
+
+
+def test_the_extent_of_a_run_is_read_in_the_headers(run: MtrRun):
+    assert extent_of(run) == Extent(voxels=120, volumes=4)
+
+
+def test_nodes_are_told_and_foreign_ones_left_alone(run: MtrRun):
+    workflow = workflow_of(run)
+    found = {each.interface: each for each in set_resources(workflow, runs=[run], threads=4)}
+    motion = workflow.get_node(f"{run_name(run)}.correct_motion")
+    assert (motion.n_procs, motion.inputs.processes, found["CorrectMotion"].threads) == (4, 4, 4)
+    assert motion.mem_gb * 2**30 == pytest.approx(found["CorrectMotion"].memory)
+    # It has the input, but runs on one core.
+    assert workflow.get_node(f"{run_name(run)}.estimate_mtr").n_procs == 1
+    assert (workflow.get_node("foreign").n_procs, workflow.get_node("foreign").mem_gb) == (5, 7.0)
+    assert peak_memory(list(found.values())).interface == "CorrectMotion"
+
+
+def test_low_memory_leaves_one_worker_process(run: MtrRun):
+    workflow = workflow_of(run)
+    more = peak_memory(set_resources(workflow, runs=[run], threads=4))
+    less = peak_memory(set_resources(workflow, runs=[run], threads=4, low_mem=True))
+    assert (less.threads, workflow.get_node(f"{run_name(run)}.correct_motion").inputs.processes) == (1, 1)
+    assert less.memory < more.memory
