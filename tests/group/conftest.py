@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -98,19 +99,24 @@ def bids_dir(tmp_path: Path) -> Path:
     return tmp_path / "bids"
 
 
-@pytest.fixture
-def good(tmp_path: Path, processed: Callable[..., SubjectReport]) -> Path:
+@pytest.fixture(scope="session")
+def good_once(tmp_path_factory: pytest.TempPathFactory, processed: Callable[..., SubjectReport]) -> Path:
     """Return derivatives in which six participants were processed."""
+    output_dir = tmp_path_factory.mktemp("good")
     for label, t1 in T1.items():
         report = processed(label, t1)
-        write_record(report, output_dir=tmp_path / "out")
-        write_report(report, tmp_path / "out" / f"sub-{label}.html")
-    return tmp_path / "out"
+        write_record(report, output_dir=output_dir)
+        write_report(report, output_dir / f"sub-{label}.html")
+    return output_dir
 
 
-@pytest.fixture
-def mixed(good: Path, processed: Callable[..., SubjectReport]) -> Path:
+@pytest.fixture(scope="session")
+def mixed_once(
+    good_once: Path, tmp_path_factory: pytest.TempPathFactory, processed: Callable[..., SubjectReport]
+) -> Path:
     """Return derivatives in which also one failed and was refused a run, and one has half a record and a temporary one."""
+    good = tmp_path_factory.mktemp("mixed") / "out"
+    shutil.copytree(good_once, good)
     failed = RunReport(
         title="CEST",
         entities={"acq": "APT"},
@@ -133,3 +139,15 @@ def mixed(good: Path, processed: Callable[..., SubjectReport]) -> Path:
     log.mkdir(parents=True)
     (log / ".sub-09_record-123-abcdef01.json").write_text("{", encoding="utf-8")
     return good
+
+
+@pytest.fixture
+def good(good_once: Path, tmp_path: Path) -> Path:
+    """Return a copy of the derivatives in which all went well."""
+    return shutil.copytree(good_once, tmp_path / "good")
+
+
+@pytest.fixture
+def mixed(mixed_once: Path, tmp_path: Path) -> Path:
+    """Return a copy of the derivatives in which not all went well."""
+    return shutil.copytree(mixed_once, tmp_path / "mixed")
