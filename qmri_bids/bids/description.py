@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,17 @@ from qmri_bids import __version__
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.names import ignored_patterns
 from qmri_bids.bids.provenance import RAW_NAME
+from qmri_bids.bids.shared_files import shared_files
 from qmri_bids.bids.write import write_json, write_text
 
 NAME = "qmri_bids"
 BIDS_VERSION = "1.11.1"
+
+IMAGE_VARIABLES = {"APPTAINER_CONTAINER": "apptainer", "SINGULARITY_CONTAINER": "singularity"}
+"""Environment variables that hold the path of the image of a container, and its kind."""
+
+CONTAINER_FILES = {".dockerenv": "docker", "run/.containerenv": "podman"}
+"""Files that lie in every container of a kind."""
 
 
 def write_dataset_description(output_dir: Path, *, bids_dir: Path) -> tuple[str, ...]:
@@ -39,12 +47,18 @@ def write_dataset_description(output_dir: Path, *, bids_dir: Path) -> tuple[str,
     BidsInputError
         If the folder is a raw dataset or its description cannot be read.
     """
-    sentences: list[str] = []
     path = output_dir / "dataset_description.json"
+    _read_existing(path)  # nothing is written, a lock neither, where derivatives do not belong
+    with shared_files(output_dir):
+        return _complete_description(path, bids_dir=bids_dir)
+
+
+def _complete_description(path: Path, *, bids_dir: Path) -> tuple[str, ...]:
+    sentences: list[str] = []
     existing = _read_existing(path)
     raw, raw_sentence = _read_raw(bids_dir)
     sentences += raw_sentence
-    link = _link(bids_dir, output_dir)
+    link = _link(bids_dir, path.parent)
     content: dict[str, Any] = {
         "Name": f"{NAME}: quantitative maps of {raw.get('Name') or bids_dir.absolute().name}",
         "BIDSVersion": BIDS_VERSION,
@@ -84,10 +98,11 @@ def write_dataset_description(output_dir: Path, *, bids_dir: Path) -> tuple[str,
 def write_bidsignore(output_dir: Path) -> None:
     """Write `.bidsignore`, keeping the lines that are there."""
     path = output_dir / ".bidsignore"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    missing = [pattern for pattern in ignored_patterns() if pattern not in lines]
-    if missing:
-        write_text(path, "\n".join([*lines, *missing]) + "\n")
+    with shared_files(output_dir):
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        missing = [pattern for pattern in ignored_patterns() if pattern not in lines]
+        if missing:
+            write_text(path, "\n".join([*lines, *missing]) + "\n")
 
 
 def _read_existing(path: Path) -> dict[str, Any]:
@@ -123,12 +138,25 @@ def _link(bids_dir: Path, output_dir: Path) -> str:
 
 
 def _generated_by() -> dict[str, Any]:
-    """Return this program, with its container if the environment names one."""
-    entry: dict[str, Any] = {"Name": NAME, "Version": __version__}
-    if tag := os.environ.get("QMRI_BIDS_DOCKER_TAG"):
-        entry["Container"] = {"Type": "docker", "Tag": f"{NAME}:{tag}"}
-    for variable, kind in (("APPTAINER_CONTAINER", "apptainer"), ("SINGULARITY_CONTAINER", "singularity")):
-        if image := os.environ.get(variable):
-            entry["Container"] = {"Type": kind, "Tag": Path(image).name}
-            break
-    return entry
+    """Return this program, with the container it runs in, if it runs in one."""
+    container = running_container()
+    return {"Name": NAME, "Version": __version__} | ({"Container": container} if container else {})
+
+
+def running_container(*, environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> dict[str, str] | None:
+    """Return the container this program runs in, as BIDS describes it; None outside of one.
+
+    Parameters
+    ----------
+    environment
+        Environment variables: the image itself sets QMRI_BIDS_DOCKER_TAG, Apptainer the path of the image.
+    root
+        Where the files lie that Docker and Podman leave in a container.
+    """
+    for variable, kind in IMAGE_VARIABLES.items():
+        if image := environment.get(variable):
+            return {"Type": kind, "Tag": Path(image).name}
+    kinds = [kind for name, kind in CONTAINER_FILES.items() if (root / name).exists()]
+    if tag := environment.get("QMRI_BIDS_DOCKER_TAG"):
+        return {"Type": kinds[0] if kinds else "docker", "Tag": f"{NAME}:{tag}"}
+    return {"Type": kinds[0]} if kinds else None

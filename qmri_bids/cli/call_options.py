@@ -42,5 +42,7 @@ def check_call_options(parser: argparse.ArgumentParser, options: argparse.Namesp
     given = [f"--{name.replace('_', '-')}" for name in MODES if getattr(options, name)]
     if len(given) > 1:
         parser.error(f"{' and '.join(given)} exclude each other: give one of them")
+    if options.reports_only and options.clean_workdir:
+        parser.error("--reports-only needs what --clean-workdir empties: give one of the two")
     if given and options.analysis_level == "group":
         parser.error(f"{given[0]} goes with the level participant, found group")

@@ -7,16 +7,15 @@ import logging
 import multiprocessing
 import os
 import shlex
-import shutil
 import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmri_bids.cli.parser import parse
+from qmri_bids.cli.progress import TerminalHandler
 
 if TYPE_CHECKING:
     from qmri_bids.bids.plan import SessionPlan
@@ -40,19 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", str(options.omp_nthreads))
     _keep_compiled_code(options)
     from qmri_bids.bids.layout import BidsInputError
+    from qmri_bids.cli.failures import describe_failure
+    from qmri_bids.cli.plugin_file import PluginFileError
 
     try:
-        if options.analysis_level == "group":
-            from qmri_bids.cli.group import run_group
-
-            return run_group(options)
-        for sentence in options.resources:
-            logger.info("%s", sentence)
-        plans = _find(options)
-        return _act(options, plans)
-    except BidsInputError as error:
+        return LEVELS[options.analysis_level](options)
+    except (BidsInputError, PluginFileError) as error:
         print(f"qmri_bids: error: {error}", file=sys.stderr)
         return USAGE
+    except Exception as error:
+        message = describe_failure(error, output_dir=options.output_dir, command=options.command)
+        print(f"qmri_bids: error: {message}", file=sys.stderr)
+        return FAILED
 
 
 def _keep_compiled_code(options: argparse.Namespace) -> None:
@@ -75,167 +73,97 @@ def _start_logging(verbosity: int) -> None:
         level=logging.WARNING,
         format="%(asctime)s %(levelname)-7s %(message)s",
         datefmt="%H:%M:%S",
-        stream=sys.stderr,
+        handlers=[TerminalHandler()],
     )
     logger.setLevel(logging.DEBUG if verbosity else logging.INFO)
     if verbosity > 1:
         logging.getLogger().setLevel(logging.DEBUG)
 
 
-def _find(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
-    """Find and check all runs, before anything is computed."""
-    from qmri_bids.bids.find import find_runs
-    from qmri_bids.bids.layout import list_sessions, load_filter_file, open_layout, select_subjects, strip_label
-    from qmri_bids.bids.plan import FindOptions
-    from qmri_bids.cli.space_options import space_options
-    from qmri_bids.units import degrees_to_radians
-    from qmri_bids.workflows.planning import link_runs
+def _group(options: argparse.Namespace) -> int:
+    from qmri_bids.cli.group import run_group
 
-    subjects = select_subjects(options.bids_dir, options.participant_label)
-    layout = open_layout(options.bids_dir, subjects=subjects, database_dir=options.bids_database_dir)
-    nominal = options.b1_nominal_fa
-    find_options = FindOptions(
-        no_b1=options.no_b1,
-        b1_nominal_flip_angle=None if nominal is None else degrees_to_radians(nominal),
-        b1_scale=options.b1_scale,
-        b1_afi_repetition_times=None if options.b1_afi_tr is None else tuple(options.b1_afi_tr),
-        cest_b0=options.cest_b0,
-        cest_pools=options.cest_pools,
-        cest_t1=options.cest_t1,
-        cest_t2=options.cest_t2,
-        cest_off_resonance=options.cest_off_resonance,
-        derivatives=options.derivatives,
-        filters=None if options.bids_filter_file is None else load_filter_file(options.bids_filter_file),
-        run_label=tuple(options.run_id) if options.run_id else None,
-    )
-    plans = []
-    for subject in subjects:
-        sessions: tuple[str | None, ...] = (None,)
-        if options.session_label:
-            wanted = [strip_label(each, entity="ses") for each in options.session_label]
-            there = list_sessions(layout, subject=subject)
-            sessions = tuple(each for each in there if each in wanted)
-            if not sessions:
-                shown = ", ".join(each for each in there if each) or "no sessions"
-                logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), shown)
-        plans += [find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions]
-    # Runs take maps of others: which of those are processed must be known first.
-    found = _served_exchange(options, link_runs(_served(options, plans), options=find_options))
-    options.spaces = space_options(options, found)
-    return found
+    return run_group(options)
 
 
-def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
-    """Refuse what the estimator does not cover, or train what it lacks."""
-    from qmri_bids.bids.layout import BidsInputError
-    from qmri_bids.estimation.base import EstimatorOptions
-    from qmri_bids.estimation.table import ESTIMATORS
-    from qmri_bids.workflows.planning import missing_trainings, refuse_unsupported, train_missing
+def _participant(options: argparse.Namespace) -> int:
+    from qmri_bids.cli.failures import say
+    from qmri_bids.cli.finding import find_plans, nothing_found
+    from qmri_bids.cli.plugin_file import load_plugin
 
-    name, how = options.bssfp_estimator, EstimatorOptions(weights_folder=options.bssfp_weights)
-    try:
-        if options.train_missing and ESTIMATORS[name].trainable:
-            missing = missing_trainings(plans, estimator=name, options=how)
-            if options.dry_run:
-                for protocol in missing:
-                    print(f"A network would be trained for {protocol.number_of_cycles} cycles ({name}).")
-                if missing:
-                    return tuple(plans)
-            else:
-                train_missing(missing, estimator=name, cache=options.bssfp_weights, processes=options.nprocs)
-        return refuse_unsupported(plans, estimator=name, options=how)
-    except (OSError, ValueError) as error:
-        # Weights of the user: a folder that cannot be written, a card or a file that is damaged.
-        raise BidsInputError(f"--bssfp-weights {options.bssfp_weights}: {error}") from error
-
-
-def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
-    """Refuse fingerprints that the estimator of pools does not cover, or train what it lacks."""
-    from qmri_bids.bids.layout import BidsInputError
-    from qmri_bids.estimation.exchange import ExchangeOptions
-    from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR
-    from qmri_bids.workflows.planning import (
-        missing_exchange_trainings,
-        refuse_unsupported_exchange,
-        train_missing_exchange,
-    )
-
-    name = options.cest_estimator
-    how = ExchangeOptions(threads=options.nprocs, weights_folder=options.cest_weights)
-    try:
-        users = [name] if options.cest_posterior is None else [name, POSTERIOR_ESTIMATOR]
-        needed = [EXCHANGE_ESTIMATORS[user].loss for user in users]
-        losses = list(dict.fromkeys(loss for loss in needed if loss is not None))
-        if options.train_missing and losses:
-            missing = missing_exchange_trainings(plans, losses=losses, options=how)
-            if options.dry_run:
-                for run, loss in missing:
-                    print(f"A network would be trained for {run.label} ({loss} loss).")
-                if missing:
-                    return tuple(plans)
-            else:
-                train_missing_exchange(missing, cache=options.cest_weights, processes=options.nprocs)
-        return refuse_unsupported_exchange(plans, estimator=name, options=how, posterior=options.cest_posterior)
-    except (OSError, ValueError) as error:
-        raise BidsInputError(f"--cest-weights {options.cest_weights}: {error}") from error
-
-
-def _act(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
-    from qmri_bids.bids.table import plan_table
-    from qmri_bids.cli.space_options import space_lines
-
-    runs = sum(len(plan.runs) for plan in plans)
-    refusals = [refusal for plan in plans for refusal in plan.refusals]
+    if options.use_plugin is not None:
+        load_plugin(options.use_plugin)  # what is wrong in it is said before anything else is done
+    for sentence in options.resources:
+        logger.info("%s", sentence)
+    plans = find_plans(options)
     if options.dry_run:
-        print(plan_table(plans))
-        for line in space_lines(options.spaces):
-            print(line)
-    if not runs and not refusals:
-        print(_nothing_found(options, plans), file=sys.stderr)
+        say(_table(options, plans))
+    if not any(plan.runs or plan.refusals for plan in plans):
+        print(nothing_found(options, plans), file=sys.stderr)
         return NOTHING
+    refused = any(plan.refusals for plan in plans)
     if options.dry_run:
-        return FAILED if refusals else DONE
-    return _process(options, plans)
-
-
-def _nothing_found(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> str:
-    from qmri_bids.bids.find import SUFFIXES
-
-    labels = ", ".join(plan.label for plan in plans) or "the sessions asked for"
-    lines = [
-        f"qmri_bids: no pc-bSSFP, CEST or MT run found in {options.bids_dir} for {labels}.",
-        f"Looked for: anat/*_{{{','.join(SUFFIXES)}}}.nii[.gz] whose sidecar has a PulseSequenceType of balanced SSFP "
-        "(bSSFP, TrueFISP, FIESTA, bFFE, CISS) and one RFPhaseIncrement a volume, or a label acq-pcbssfp;",
-        "*_cest or *_wassr series with saturation offsets; mt-on and mt-off _MTR; flip-1, flip-2, mt-on and mt-off _MTS.",
-    ]
-    lines += [f"Left alone: {note}" for plan in plans for note in plan.notes]
-    return "\n".join(lines)
-
-
-def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
-    from qmri_bids.bids.description import write_bidsignore, write_dataset_description
-    from qmri_bids.cli.participant import process_participants, write_citation
-    from qmri_bids.cli.summary import summary_table
-    from qmri_bids.workflows.engine import limit_threads, quiet_engine
-
+        return FAILED if refused else DONE
     for folder in filter(None, (options.output_dir, options.work_dir, options.cest_weights)):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             print(f"qmri_bids: error: the folder {folder} cannot be made: {error}", file=sys.stderr)
             return USAGE
+    if options.boilerplate_only:
+        from qmri_bids.cli.boilerplate import write_boilerplate
+
+        say(f"Methods text: {write_boilerplate(plans, options=options)}")
+        return FAILED if refused else DONE
+    return _process(options, plans)
+
+
+LEVELS: Mapping[str, Callable[[argparse.Namespace], int]] = {"participant": _participant, "group": _group}
+"""What is done at each level of analysis."""
+
+
+def _table(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:
+    from qmri_bids.bids.table import plan_table
+    from qmri_bids.cli.space_options import space_lines
+
+    return "\n".join([plan_table(tuple(plans)), *space_lines(options.spaces)])
+
+
+def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
+    from qmri_bids.bids.description import write_bidsignore, write_dataset_description
+    from qmri_bids.cli.call_record import write_call
+    from qmri_bids.cli.failures import say
+    from qmri_bids.cli.participant import process_participants
+    from qmri_bids.cli.progress import progress_listener
+    from qmri_bids.cli.summary import summary_table
+    from qmri_bids.reports.citation import write_citation
+    from qmri_bids.workflows.engine import limit_threads, quiet_engine
+
     quiet_engine(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
     limit_threads(options.omp_nthreads)
     decisions = list(write_dataset_description(options.output_dir, bids_dir=options.bids_dir))
     write_bidsignore(options.output_dir)
-    decisions += _validate(options)
+    eligible = _eligible(plans)
+    subjects = tuple(dict.fromkeys(plan.subject for plan in eligible))
+    logger.info("The options of this call: %s", write_call(options, subjects=subjects))
+    decisions += _validate(options, subjects=subjects)
     for sentence in decisions:
         logger.warning("%s", sentence)
-    eligible = _eligible(plans)
-    results = process_participants(eligible, options=options, decisions=tuple(decisions))
-    write_citation(results, output_dir=options.output_dir)
-    print(summary_table(results))
+    results = process_participants(eligible, options=options, decisions=tuple(decisions), listener=progress_listener())
+    write_citation({result.subject: result.steps for result in results}, output_dir=options.output_dir)
+    say(summary_table(results))
     return FAILED if any(result.failed or result.refusals for result in results) else DONE
+
+
+def _validate(options: argparse.Namespace, *, subjects: Sequence[str]) -> list[str]:
+    from qmri_bids.bids.layout import list_subjects
+    from qmri_bids.cli.validation import validation_sentences
+
+    if options.reports_only:
+        return []
+    if options.skip_bids_validation:
+        return ["The dataset was not validated, as asked (--skip-bids-validation)."]
+    return validation_sentences(options.bids_dir, subjects=subjects, everyone=list_subjects(options.bids_dir))
 
 
 def _eligible(plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
@@ -245,29 +173,6 @@ def _eligible(plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
         if subject not in found:
             logger.warning("sub-%s: no pc-bSSFP, CEST or MT run", subject)
     return tuple(plan for plan in plans if plan.subject in found)
-
-
-def _validate(options: argparse.Namespace) -> list[str]:
-    """Return what bids-validator finds wrong, as one sentence; it never stops the processing."""
-    if options.skip_bids_validation:
-        return ["The dataset was not validated, as asked (--skip-bids-validation)."]
-    program = shutil.which(
-        "bids-validator-deno",
-        path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]),
-    )
-    if program is None:
-        return ["bids-validator-deno was not found: the dataset was not validated."]
-    done = subprocess.run(
-        [program, "--ignoreWarnings", str(options.bids_dir)], capture_output=True, text=True, check=False
-    )
-    if done.returncode == 0:
-        return []
-    errors = [line.strip() for line in done.stdout.splitlines() if "[ERROR]" in line]
-    first = f": {errors[0]}" if errors else ""
-    return [
-        f"bids-validator found the dataset not valid ({len(errors) or 'some'} kinds of errors{first}). "
-        "Every run was checked by itself all the same; run bids-validator-deno on the dataset to see all."
-    ]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+"""From the command line to runs that can be processed, and those that cannot with the reasons."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from qmri_bids.bids.plan import SessionPlan
+
+logger = logging.getLogger("qmri_bids")
+
+
+def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
+    """Find and check all runs, before anything is computed.
+
+    Parameters
+    ----------
+    options
+        The command line; `spaces` is added to it.
+
+    Raises
+    ------
+    BidsInputError
+        If the dataset, or what was asked of it, cannot be read.
+    """
+    from qmri_bids.bids.find import find_runs
+    from qmri_bids.bids.layout import list_sessions, load_filter_file, open_layout, select_subjects, strip_label
+    from qmri_bids.bids.plan import FindOptions
+    from qmri_bids.cli.space_options import space_options
+    from qmri_bids.units import degrees_to_radians
+    from qmri_bids.workflows.planning import link_runs
+
+    subjects = select_subjects(options.bids_dir, options.participant_label)
+    layout = open_layout(options.bids_dir, subjects=subjects, database_dir=options.bids_database_dir)
+    nominal = options.b1_nominal_fa
+    find_options = FindOptions(
+        no_b1=options.no_b1,
+        b1_nominal_flip_angle=None if nominal is None else degrees_to_radians(nominal),
+        b1_scale=options.b1_scale,
+        b1_afi_repetition_times=None if options.b1_afi_tr is None else tuple(options.b1_afi_tr),
+        cest_b0=options.cest_b0,
+        cest_pools=options.cest_pools,
+        cest_t1=options.cest_t1,
+        cest_t2=options.cest_t2,
+        cest_off_resonance=options.cest_off_resonance,
+        derivatives=options.derivatives,
+        filters=None if options.bids_filter_file is None else load_filter_file(options.bids_filter_file),
+        run_label=tuple(options.run_id) if options.run_id else None,
+    )
+    plans = []
+    for subject in subjects:
+        sessions: tuple[str | None, ...] = (None,)
+        if options.session_label:
+            wanted = [strip_label(each, entity="ses") for each in options.session_label]
+            there = list_sessions(layout, subject=subject)
+            sessions = tuple(each for each in there if each in wanted)
+            if not sessions:
+                shown = ", ".join(each for each in there if each) or "no sessions"
+                logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), shown)
+        plans += [find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions]
+    # Runs take maps of others: which of those are processed must be known first.
+    found = _served_exchange(options, link_runs(_served(options, plans), options=find_options))
+    options.spaces = space_options(options, found)
+    return found
+
+
+def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
+    """Refuse what the estimator does not cover, or train what it lacks."""
+    from qmri_bids.bids.layout import BidsInputError
+    from qmri_bids.estimation.base import EstimatorOptions
+    from qmri_bids.estimation.table import ESTIMATORS
+    from qmri_bids.workflows.planning import missing_trainings, refuse_unsupported, train_missing
+
+    name, how = options.bssfp_estimator, EstimatorOptions(weights_folder=options.bssfp_weights)
+    try:
+        if options.train_missing and ESTIMATORS[name].trainable:
+            missing = missing_trainings(plans, estimator=name, options=how)
+            if options.dry_run:
+                for protocol in missing:
+                    print(f"A network would be trained for {protocol.number_of_cycles} cycles ({name}).")
+                if missing:
+                    return tuple(plans)
+            else:
+                train_missing(missing, estimator=name, cache=options.bssfp_weights, processes=options.nprocs)
+        return refuse_unsupported(plans, estimator=name, options=how)
+    except (OSError, ValueError) as error:
+        # Weights of the user: a folder that cannot be written, a card or a file that is damaged.
+        raise BidsInputError(f"--bssfp-weights {options.bssfp_weights}: {error}") from error
+
+
+def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
+    """Refuse fingerprints that the estimator of pools does not cover, or train what it lacks."""
+    from qmri_bids.bids.layout import BidsInputError
+    from qmri_bids.estimation.exchange import ExchangeOptions
+    from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR
+    from qmri_bids.workflows.planning import (
+        missing_exchange_trainings,
+        refuse_unsupported_exchange,
+        train_missing_exchange,
+    )
+
+    name = options.cest_estimator
+    how = ExchangeOptions(threads=options.nprocs, weights_folder=options.cest_weights)
+    try:
+        users = [name] if options.cest_posterior is None else [name, POSTERIOR_ESTIMATOR]
+        needed = [EXCHANGE_ESTIMATORS[user].loss for user in users]
+        losses = list(dict.fromkeys(loss for loss in needed if loss is not None))
+        if options.train_missing and losses:
+            missing = missing_exchange_trainings(plans, losses=losses, options=how)
+            if options.dry_run:
+                for run, loss in missing:
+                    print(f"A network would be trained for {run.label} ({loss} loss).")
+                if missing:
+                    return tuple(plans)
+            else:
+                train_missing_exchange(missing, cache=options.cest_weights, processes=options.nprocs)
+        return refuse_unsupported_exchange(plans, estimator=name, options=how, posterior=options.cest_posterior)
+    except (OSError, ValueError) as error:
+        raise BidsInputError(f"--cest-weights {options.cest_weights}: {error}") from error
+
+
+def nothing_found(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:
+    """Return what was looked for, where nothing was found."""
+    from qmri_bids.bids.find import SUFFIXES
+
+    labels = ", ".join(plan.label for plan in plans) or "the sessions asked for"
+    lines = [
+        f"qmri_bids: no pc-bSSFP, CEST or MT run found in {options.bids_dir} for {labels}.",
+        f"Looked for: anat/*_{{{','.join(SUFFIXES)}}}.nii[.gz] whose sidecar has a PulseSequenceType of balanced SSFP "
+        "(bSSFP, TrueFISP, FIESTA, bFFE, CISS) and one RFPhaseIncrement a volume, or a label acq-pcbssfp;",
+        "*_cest or *_wassr series with saturation offsets; mt-on and mt-off _MTR; flip-1, flip-2, mt-on and mt-off _MTS.",
+    ]
+    lines += [f"Left alone: {note}" for plan in plans for note in plan.notes]
+    return "\n".join(lines)
