@@ -169,7 +169,7 @@ class _Participant:
             created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             software={"Python": platform.python_version()} | {name: version(name) for name in SOFTWARE},
             runs=tuple(_run_report(outcome) for outcome in outcomes),
-            refusals=tuple(str(refusal) for refusal in refusals),
+            refusals=refusals,
             decisions=(
                 *self._decisions,
                 *_earlier_maps(self.subject, self.runs.runs, refusals, options),
