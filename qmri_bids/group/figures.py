@@ -122,7 +122,9 @@ def _farthest(distribution: Distribution) -> list[int]:
 
 
 def _name_points(axes: Axes, distribution: Distribution, heights: NDArray[np.floating]) -> None:
-    """Write names beside points."""
+    """Write names beside points, readable over those of others."""
+    from matplotlib.patheffects import withStroke
+
     middle = sum(axes.get_xlim()) / 2.0
     for number in _farthest(distribution):
         point = distribution.points[number]
@@ -137,4 +139,5 @@ def _name_points(axes: Axes, distribution: Distribution, heights: NDArray[np.flo
             ha="right" if right else "left",
             va="center",
             zorder=4,
+            path_effects=[withStroke(linewidth=2.0, foreground="white")],
         )
