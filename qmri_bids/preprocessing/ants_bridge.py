@@ -7,7 +7,6 @@ reproducible run in the workers of `deterministic_pool`.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from qmri_bids.child_processes import end_with_parent
+from qmri_bids.worker_context import worker_context
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -50,13 +52,14 @@ def _one_thread_fixed_seed() -> None:
     """Make ANTs deterministic in this process; has an effect only before ANTs is imported."""
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
     os.environ["ANTS_RANDOM_SEED"] = "1"
+    end_with_parent()
 
 
 def deterministic_pool(*, processes: int) -> ProcessPoolExecutor:
     """Return a pool of fresh processes in which ANTs has one thread and a fixed seed.
 
     Results do not depend on `processes`: one process also works in a worker of its own, since ANTs may be
-    loaded with other settings in the caller. Scripts need the usual `if __name__ == "__main__":` guard.
+    loaded with other settings in the caller.
 
     Raises
     ------
@@ -65,8 +68,7 @@ def deterministic_pool(*, processes: int) -> ProcessPoolExecutor:
     """
     if processes < 1:
         raise ValueError(f"processes must be at least 1, found {processes}")
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(max_workers=processes, mp_context=context, initializer=_one_thread_fixed_seed)
+    return ProcessPoolExecutor(max_workers=processes, mp_context=worker_context(), initializer=_one_thread_fixed_seed)
 
 
 def voxel_sizes(affine: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.child_processes import end_with_parent
 from qmri_bids.physics.protocol import evenly_spaced_increments
 from qmri_bids.preprocessing.masks import bounding_box, head_mask
+from qmri_bids.worker_context import worker_context
 
 _MARGIN = 6
 """Voxels around the head that are processed with it: beyond the three neighbours that dipy compares."""
@@ -80,7 +81,7 @@ def remove_gibbs_ringing(volumes: NDArray[np.complexfloating], *, slice_axis: in
     cleaned = volumes.astype(np.complex64)
     inside = cleaned[box]
     starts = range(0, inside.shape[slice_axis], _SLICES_PER_TASK)
-    with ProcessPoolExecutor(max_workers=processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(max_workers=processes, mp_context=worker_context(), initializer=end_with_parent) as pool:
         tasks: list[tuple[Any, Any, Any]] = []
         for volume in range(volumes.shape[3]):
             for start in starts:

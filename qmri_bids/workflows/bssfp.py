@@ -183,12 +183,14 @@ def init_pcbssfp_wf(
                 (estimate, node, [("estimate", "estimate")]),
             ]
         )
-    said = pe.Node(Merge(len(decisions) + (run.b1 is not None)), name="collect_decisions")
+    # A list is not worth a job of a cluster.
+    listed = {"run_without_submitting": True}
+    said = pe.Node(Merge(len(decisions) + (run.b1 is not None)), name="collect_decisions", **listed)
     for number, node in enumerate(decisions, start=1):
         workflow.connect(node, "decisions", said, f"in{number}")
     if run.b1 is not None:
         workflow.connect(b1_wf, "outputnode.decisions", said, f"in{len(decisions) + 1}")
-    warned = pe.Node(Merge(4), name="collect_warnings")
+    warned = pe.Node(Merge(4), name="collect_warnings", **listed)
     if censor is not None:
         workflow.connect(censor, "warnings", warned, "in4")
     if run.b1 is not None:

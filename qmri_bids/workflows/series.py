@@ -111,7 +111,8 @@ def gather(workflow: pe.Workflow, sources: Said, *, to: Sequence[tuple[pe.Node, 
     name
         Of the node between.
     """
-    merged = pe.Node(Merge(len(sources)), name=name)
+    # A list is not worth a job of a cluster.
+    merged = pe.Node(Merge(len(sources)), name=name, run_without_submitting=True)
     for number, (source, field) in enumerate(sources, start=1):
         workflow.connect(source, field, merged, f"in{number}")
     for node, field in to:
