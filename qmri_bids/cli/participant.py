@@ -25,12 +25,13 @@ from qmri_bids.reports.methods import Step, citation_bibtex, citation_markdown, 
 from qmri_bids.reports.record import write_record
 from qmri_bids.reports.render import write_report
 from qmri_bids.units import millimetres_to_metres
-from qmri_bids.workflows.base import RUN_KINDS, ParticipantRuns, Run, RunOutcome, process_runs
+from qmri_bids.workflows.base import ParticipantRuns, Run, RunOutcome, process_runs
 from qmri_bids.workflows.engine import EngineOptions
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_reports import SOFTWARE
 from qmri_bids.workflows.steps import Listener
+from qmri_bids.workflows.titles import run_title
 
 logger = logging.getLogger("qmri_bids")
 
@@ -275,7 +276,7 @@ def _run_report(outcome: RunOutcome) -> RunReport:
     if outcome.report is not None:
         return outcome.report
     return RunReport(
-        title=RUN_KINDS[type(outcome.run)].title,
+        title=run_title(outcome.run),
         session=outcome.run.entities.get("ses", ""),
         entities={key: value for key, value in outcome.run.entities.items() if key not in ("sub", "ses")},
         errors=outcome.errors,

@@ -38,6 +38,7 @@ from qmri_bids.workflows.report_parts import (
     unjudged_measures,
 )
 from qmri_bids.workflows.results import POSTERIOR
+from qmri_bids.workflows.titles import run_title
 
 RESIDUAL_WINDOW = (0.0, 0.05)
 """Of the map of the residual: 0.01 is noise of a hundredth of the signal."""
@@ -80,7 +81,7 @@ def describe_exchange(
     for source in run.known:
         sources += source.b1_run.sources if source.b1_run is not None else ()
     return RunReport(
-        title="CEST: pool fractions and exchange rates",
+        title=run_title(run),
         session=run.entities.get("ses", ""),
         entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
         checks=tuple(_checks(results, run=run)),

@@ -24,19 +24,18 @@ Run = PcBssfpRun | SaturationRun | ExchangeRun
 
 @dataclass(frozen=True, kw_only=True)
 class RunKind:
-    """What is done with a kind of run: a heading for its report, and the workflow."""
+    """What is done with a kind of run: how the name of its workflow begins, and the workflow."""
 
-    title: str
     prefix: str
     init: Callable[..., pe.Workflow]
 
 
 RUN_KINDS: Mapping[type, RunKind] = {
-    PcBssfpRun: RunKind(title="pc-bSSFP relaxometry", prefix="pcbssfp", init=init_pcbssfp_wf),
-    CestRun: RunKind(title="CEST", prefix="cest", init=init_cest_wf),
-    MtrRun: RunKind(title="Magnetisation transfer ratio", prefix="mtr", init=init_mtr_wf),
-    MtsRun: RunKind(title="MT saturation", prefix="mts", init=init_mts_wf),
-    ExchangeRun: RunKind(title="CEST: pool fractions and exchange rates", prefix="exchange", init=init_exchange_wf),
+    PcBssfpRun: RunKind(prefix="pcbssfp", init=init_pcbssfp_wf),
+    CestRun: RunKind(prefix="cest", init=init_cest_wf),
+    MtrRun: RunKind(prefix="mtr", init=init_mtr_wf),
+    MtsRun: RunKind(prefix="mts", init=init_mts_wf),
+    ExchangeRun: RunKind(prefix="exchange", init=init_exchange_wf),
 }
 
 

@@ -27,6 +27,7 @@ from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, 
 from qmri_bids.workflows.registration_checks import registration_check
 from qmri_bids.workflows.report_parts import TISSUES, motion_light, protocol_rows, unjudged_measures
 from qmri_bids.workflows.results import MAPS, POSTERIOR, RunResults
+from qmri_bids.workflows.titles import run_title
 
 
 def describe_run(
@@ -60,7 +61,7 @@ def describe_run(
     quality = quality_rows(estimate.status)
     sources = run.sources + (run.b1.sources if run.b1 is not None else ())
     return RunReport(
-        title="pc-bSSFP relaxometry",
+        title=run_title(run),
         session=run.entities.get("ses", ""),
         entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
         checks=_checks(results, quality=quality),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
+from qmri_bids.bids.saturation_plan import CestRun, MtsRun, SaturationRun
 from qmri_bids.reports.content import Check, Figure, Level, RunReport, Section
 from qmri_bids.reports.figures import (
     histogram_figure,
@@ -33,12 +33,7 @@ from qmri_bids.workflows.report_parts import (
     unjudged_measures,
 )
 from qmri_bids.workflows.saturation_results import SaturationResults
-
-TITLES: Mapping[str, str] = {
-    "z-spectrum": "CEST: Z-spectrum",
-    "wasabi": "CEST: B0 and B1 by WASABI",
-    "wassr": "CEST: B0 by WASSR",
-}
+from qmri_bids.workflows.titles import run_title
 
 REGISTERED: Mapping[str, str] = {
     "b0": "the scan that gave B0",
@@ -78,7 +73,7 @@ def describe_saturation(
     quality = quality_rows(results.arrays["status"])
     sources = run.sources + (run.b1.sources if isinstance(run, MtsRun) and run.b1 is not None else ())
     return RunReport(
-        title=_title(run),
+        title=run_title(run),
         session=run.entities.get("ses", ""),
         entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
         checks=tuple(_checks(results, run=run, quality=quality)),
@@ -102,12 +97,6 @@ def describe_saturation(
             affine=results.affine,
         ),
     )
-
-
-def _title(run: SaturationRun) -> str:
-    if isinstance(run, CestRun):
-        return TITLES[run.kind]
-    return "Magnetisation transfer ratio" if isinstance(run, MtrRun) else "MT saturation"
 
 
 def _checks(results: SaturationResults, *, run: SaturationRun, quality: tuple) -> Iterator[Check]:
