@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from qmri_bids.file_lock import file_lock
 
 
 @contextmanager
@@ -23,11 +24,6 @@ def untrained(name: str, *, cache: Path, say: Callable[[str], None]) -> Iterator
     say
         Called with a line of text where there is somebody to wait for.
     """
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f".{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"Waiting for another process that trains network {name}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = cache / f".{name}.lock"
+    with file_lock(lock, waits=lambda: say(f"Waiting for another process that trains network {name}")):
         yield not (cache / f"{name}.json").is_file()

@@ -91,7 +91,7 @@ class _DescribeExchangeInput(_ResultsInput):
     warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
     outputs = traits.List(traits.Str, mandatory=True, desc="files written")
     additions = File(exists=True, desc="what later nodes add to the report")
-    report_file = traits.Str(mandatory=True, desc="where to keep the report of the run")
+    report_file = traits.Str(mandatory=True, nohash=True, desc="where to keep the report of the run")
 
 
 class _DescribeExchangeOutput(TraitedSpec):

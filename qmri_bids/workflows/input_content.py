@@ -54,7 +54,9 @@ def weights_state(folder: Path | None) -> dict[str, str]:
 
 
 def _values(node: pe.Node) -> list[Any]:
-    return [value for value in node.inputs.get_traitsfree().values() if isdefined(value)]
+    """Return the inputs of a node that count for whether it runs again."""
+    ignored = node.inputs.traits(nohash=True)
+    return [value for name, value in node.inputs.get_traitsfree().items() if name not in ignored and isdefined(value)]
 
 
 def _passed_on(workflow: pe.Workflow, node: pe.Node) -> Iterator[Any]:

@@ -17,10 +17,12 @@ from nipype.pipeline.plugins.multiproc import MultiProcPlugin, run_node
 
 from qmri_bids.child_processes import end_with_parent
 from qmri_bids.workflows.engine import quiet_engine
+from qmri_bids.workflows.step_server import start_server
 
 logger = logging.getLogger("qmri_bids")
 
 PRELOADED = (
+    "qmri_bids.workflows.step_server",
     "numpy",
     "scipy.ndimage",
     "nibabel",
@@ -61,6 +63,7 @@ class LocalPlugin(MultiProcPlugin):
             initargs=(os.getcwd(), logging.getLogger("nipype").level),
         )
         self._executors[number] = executor
+        start_server()  # not before there is something to do
         future = executor.submit(run_node, node, updatehash, number)
         self._task_obj[number] = future
         future.add_done_callback(partial(self._finished, number=number, node=node))

@@ -82,7 +82,7 @@ class _DescribeSaturationInput(_ResultsInput):
     asymmetry = traits.List(traits.Float, desc="offsets of the maps of MTR asymmetry [ppm]")
     outputs = traits.List(traits.Str, mandatory=True, desc="files written")
     additions = File(exists=True, desc="what later nodes add to the report")
-    report_file = traits.Str(mandatory=True, desc="where to keep the report of the run")
+    report_file = traits.Str(mandatory=True, nohash=True, desc="where to keep the report of the run")
 
 
 class _DescribeSaturationOutput(TraitedSpec):

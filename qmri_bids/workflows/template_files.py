@@ -18,6 +18,7 @@ from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import map_metadata
 from qmri_bids.bids.spaces import OWN_TEMPLATE
 from qmri_bids.bids.write import atomic_path, write_json
+from qmri_bids.file_lock import file_lock
 from qmri_bids.workflows.space_scan import Scan, uri, volume_of
 
 
@@ -65,8 +66,7 @@ def own_template(scan: Scan, *, anatomy: Anatomy | None, cache: Path) -> OwnTemp
     TemplateNotReached
         If the registration fails, or nothing of T1 contrast is there.
     """
-    from qmri_bids.preprocessing.masks import brain_mask
-    from qmri_bids.preprocessing.standard_space import TemplateNotReached, TemplateTransform, register_to_template
+    from qmri_bids.preprocessing.standard_space import TemplateNotReached, TemplateTransform
 
     if anatomy is not None and OWN_TEMPLATE in anatomy.to_template and OWN_TEMPLATE in anatomy.from_template:
         return OwnTemplate(
@@ -86,17 +86,9 @@ def own_template(scan: Scan, *, anatomy: Anatomy | None, cache: Path) -> OwnTemp
         )
     key = hashlib.sha256(image.tobytes() + affine.tobytes() + (b"" if brain is None else brain.tobytes()))
     folder = cache / f"template-{key.hexdigest()[:16]}"
-    if not folder.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".template-", dir=cache) as temporary:
-            work = Path(temporary) / "done"
-            work.mkdir()
-            if brain is None:
-                brain, _ = brain_mask(image, affine=affine)
-            made = register_to_template(image, brain=brain, affine=affine, folder=work)
-            quality = {"overlap": made.overlap, "correlation": made.correlation}
-            (work / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
-            os.replace(work, folder)
+    with file_lock(cache / f".{folder.name}.lock"):  # runs of a session share it
+        if not folder.is_dir():
+            _make_template(folder, image=image, affine=affine, brain=brain)
     quality = json.loads((folder / "quality.json").read_text(encoding="utf-8"))
     kept = TemplateTransform(
         forward=folder / "Composite.h5",
@@ -116,6 +108,24 @@ def own_template(scan: Scan, *, anatomy: Anatomy | None, cache: Path) -> OwnTemp
         overlap=kept.overlap[1],
         correlation=kept.correlation[1],
     )
+
+
+def _make_template(
+    folder: Path, *, image: NDArray[np.floating], affine: NDArray[np.floating], brain: NDArray[np.bool_] | None
+) -> None:
+    """Register a brain to the template and keep the transforms in a folder, whole or not at all."""
+    from qmri_bids.preprocessing.masks import brain_mask
+    from qmri_bids.preprocessing.standard_space import register_to_template
+
+    with tempfile.TemporaryDirectory(prefix=".template-", dir=folder.parent) as temporary:
+        work = Path(temporary) / "done"
+        work.mkdir()
+        if brain is None:
+            brain, _ = brain_mask(image, affine=affine)
+        made = register_to_template(image, brain=brain, affine=affine, folder=work)
+        quality = {"overlap": made.overlap, "correlation": made.correlation}
+        (work / "quality.json").write_text(json.dumps(quality), encoding="utf-8")
+        os.replace(work, folder)
 
 
 def write_template(

@@ -13,12 +13,14 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, SimpleInterface, Trai
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
+from qmri_bids.bids.digests import Digests
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.physics.saturation_presets import mrf_mt
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.workflows import run_kinds
-from qmri_bids.workflows.base import process_runs
+from qmri_bids.workflows.base import ParticipantRuns, process_runs
+from qmri_bids.workflows.engine import EngineOptions
 from qmri_bids.workflows.map_interfaces import UnwrapOffResonance
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
@@ -100,6 +102,10 @@ def test_a_run_that_needs_two_others_is_connected_to_both(tmp_path: Path) -> Non
     }
 
 
+OUTPUTS = ("files", "maps", "report", "mask", "magnitude")
+"""What the workflow of a participant takes from every run."""
+
+
 class _FailsInput(BaseInterfaceInputSpec):
     text = traits.Str("", usedefault=True)
 
@@ -120,7 +126,7 @@ class Fails(SimpleInterface):
 def test_a_fingerprint_without_its_source_fails_and_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(**arguments: Any) -> pe.Workflow:
         workflow = pe.Workflow(name=arguments["name"])
-        outputnode = pe.Node(IdentityInterface(fields=["estimate", "magnitude"]), name="outputnode")
+        outputnode = pe.Node(IdentityInterface(fields=[*OUTPUTS, "estimate"]), name="outputnode")
         fails = pe.Node(Fails(), name="load_cycles")
         workflow.connect(fails, "estimate", outputnode, "estimate")
         workflow.connect(fails, "magnitude", outputnode, "magnitude")
@@ -132,6 +138,7 @@ def test_a_fingerprint_without_its_source_fails_and_names_it(tmp_path: Path, mon
         inputnode = pe.Node(IdentityInterface(fields=fields), name="inputnode")
         last = pe.Node(IdentityInterface(fields=["maps"]), name="describe_run")
         workflow.connect(inputnode, fields[0], last, "maps")
+        workflow.add_nodes([pe.Node(IdentityInterface(fields=list(OUTPUTS)), name="outputnode")])
         return workflow
 
     kinds = dict(run_kinds.RUN_KINDS)
@@ -141,14 +148,18 @@ def test_a_fingerprint_without_its_source_fails_and_names_it(tmp_path: Path, mon
     old = tmp_path / "out" / "sub-01" / "anat" / "sub-01_acq-MRFMT_desc-preproc_cest.nii.gz"
     old.parent.mkdir(parents=True)
     old.touch()
-    source, outcome = process_runs(
-        (relaxation(), fingerprint(from_run("t1", "t2", "off_resonance"), fixed(b1=1.0))),
+    participant = ParticipantRuns(
+        subject="01",
+        runs=(relaxation(), fingerprint(from_run("t1", "t2", "off_resonance"), fixed(b1=1.0))),
         options=ProcessingOptions(estimator="ml"),
-        bids_dir=tmp_path,
-        output_dir=tmp_path / "out",
-        work_dir=tmp_path / "work",
+        work_dir=tmp_path / "work" / "sub-01",
         crash_dir=tmp_path / "log",
+        digests=Digests(None),
     )
+    outcomes = process_runs(
+        [participant], bids_dir=tmp_path, output_dir=tmp_path / "out", engine=EngineOptions(processors=1)
+    )
+    source, outcome = outcomes["01"]
     assert source.report is None
     assert "the cycles are gone" in source.errors[0].message
     assert outcome.report is None
