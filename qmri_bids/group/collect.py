@@ -145,7 +145,6 @@ def collect_group(output_dir: Path, *, participants: Sequence[str], only: bool =
     """
     strangers = [] if only else sorted(_recorded(output_dir) - set(participants))
     labels = sorted({*participants, *strangers})
-    records: list[ParticipantRecord] = []
     runs: list[GroupRun] = []
     for label in labels:
         report = f"sub-{label}.html"
@@ -166,9 +165,8 @@ def collect_group(output_dir: Path, *, participants: Sequence[str], only: bool =
         except RecordError as error:
             runs.append(GroupRun(participant=label, state=UNREADABLE, message=_one_line(str(error)), report=shown))
             continue
-        records.append(record)
         runs += _runs(label, record, report=shown)
-    sentences = [*_versions(records)]
+    sentences = [*_versions(runs)]
     if strangers:
         sentences.append(f"Not in the dataset, but processed at some time, and counted here: {_named(strangers)}.")
     return Group(participants=tuple(labels), runs=tuple(runs), sentences=tuple(sentences))
@@ -199,11 +197,15 @@ def _runs(label: str, record: ParticipantRecord, *, report: str) -> Iterator[Gro
     if record.messages:
         yield of_participant(state=FAILED, message=_one_line(" ".join(record.messages)))
     for number, run in enumerate(record.runs, start=1):
-        reported = run.state != REFUSED
+        last = run.created == record.created
+        reported = run.state != REFUSED and last
+        said = " ".join(run.messages) or _doubts(run)
         yield of_participant(
             state=run.state,
             record=run,
-            message=_one_line(" ".join(run.messages) or _doubts(run)),
+            message=_one_line(said if last else f"Of an earlier call, which the report does not show. {said}"),
+            version=run.version,
+            created=run.created,
             anchor=anchor_of_run(number, run.name) if reported else "",
         )
     if not record.runs and not record.messages:
@@ -216,13 +218,14 @@ def _doubts(run: RunRecord) -> str:
     return " ".join([*checks, *run.warnings])
 
 
-def _versions(records: Sequence[ParticipantRecord]) -> Iterator[str]:
+def _versions(runs: Sequence[GroupRun]) -> Iterator[str]:
     versions: dict[str, list[str]] = {}
-    for record in records:
-        versions.setdefault(record.version, []).append(record.participant)
+    for run in runs:
+        if run.version and run.participant not in versions.setdefault(run.version, []):
+            versions[run.version].append(run.participant)
     if len(versions) > 1:
         listed = "; ".join(f"{version}: {_named(labels)}" for version, labels in sorted(versions.items()))
-        yield f"The participants were processed by different versions of qmri_bids, which may differ in their maps. {listed}."
+        yield f"The runs were processed by different versions of qmri_bids, which may differ in their maps. {listed}."
 
 
 def _named(labels: Sequence[str]) -> str:

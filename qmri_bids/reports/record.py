@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ from qmri_bids.reports.content import (
     SubjectReport,
 )
 from qmri_bids.reports.measures import Measure
+
+logger = logging.getLogger("qmri_bids")
 
 SCHEMA_VERSION = 1
 """Of the records that this version writes and reads."""
@@ -55,6 +58,9 @@ class RunRecord:
         Why it failed or was refused.
     warnings, checks, quality, statistics, measures, outputs
         As in `RunReport`.
+    version, created
+        Version that processed it, and date and time of the report in which it stood (ISO 8601): those of an earlier call where
+        the last one left the run out.
     """
 
     session: str
@@ -69,6 +75,8 @@ class RunRecord:
     statistics: tuple[StatisticsRow, ...] = ()
     measures: tuple[Measure, ...] = ()
     outputs: tuple[str, ...] = ()
+    version: str = ""
+    created: str = ""
 
     @property
     def name(self) -> str:
@@ -91,7 +99,7 @@ class ParticipantRecord:
     messages
         What failed outside any run.
     runs
-        What became of every run, those that were refused at the end.
+        What became of every run, in the order of the report; then those that were refused, and those of earlier calls.
     """
 
     participant: str
@@ -113,6 +121,9 @@ def record_path(output_dir: Path, participant: str) -> Path:
 def write_record(report: SubjectReport, *, output_dir: Path) -> Path:
     """Write the record of a participant, whole or not at all.
 
+    A record tells what the folder holds, and the sessions of a participant may be processed one by one: runs that an earlier
+    call processed and this one left out are kept as long as all their files are there, and so is what failed in other sessions.
+
     Parameters
     ----------
     report
@@ -125,9 +136,9 @@ def write_record(report: SubjectReport, *, output_dir: Path) -> Path:
     Path
         The file, `sub-<label>/log/sub-<label>_record.json`.
     """
-    content: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "program": "qmri_bids"} | asdict(
-        participant_record(report)
-    )
+    record = participant_record(report)
+    record = replace(record, runs=(*record.runs, *_kept(record, output_dir=output_dir)))
+    content: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "program": "qmri_bids"} | asdict(record)
     for run in content["runs"]:
         for measure in [*run["measures"], *(each for check in run["checks"] for each in check["measures"])]:
             # For readers of the file: the name alone states the unit to this program.
@@ -146,7 +157,10 @@ def participant_record(report: SubjectReport) -> ParticipantRecord:
         exit_status=report.exit_status,
         level=report.level,
         messages=_messages(report.errors),
-        runs=(*map(_run_record, report.runs), *map(_refused_record, report.refusals)),
+        runs=tuple(
+            replace(run, version=report.version, created=report.created)
+            for run in (*map(_run_record, report.runs), *map(_refused_record, report.refusals))
+        ),
     )
 
 
@@ -176,6 +190,31 @@ def read_record(path: Path) -> ParticipantRecord:
         ) from error
     except (TypeError, ValueError) as error:
         raise RecordError(f"{path.name}: {error}. Process the participant again.") from error
+
+
+def _kept(record: ParticipantRecord, *, output_dir: Path) -> tuple[RunRecord, ...]:
+    """Return the runs of earlier calls that hold beside a new record.
+
+    Those are the runs done of which it says nothing and whose files are there, and of sessions of which it says nothing those
+    that failed or were refused, too.
+    """
+    path = record_path(output_dir, record.participant)
+    if not path.is_file():
+        return ()
+    try:
+        earlier = read_record(path)
+    except RecordError as error:
+        logger.warning("sub-%s: what it says of earlier calls is lost: %s", record.participant, error)
+        return ()
+    sessions, new = {run.session for run in record.runs}, {(run.name, run.title) for run in record.runs}
+
+    def holds(run: RunRecord) -> bool:
+        if run.state != DONE:
+            return run.session not in sessions
+        there = bool(run.outputs) and all((output_dir / name).is_file() for name in run.outputs)
+        return there and (run.name, run.title) not in new
+
+    return tuple(run for run in earlier.runs if holds(run))
 
 
 def _run_record(run: RunReport) -> RunRecord:

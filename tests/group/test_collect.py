@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,19 @@ def test_repetitions_are_compared_and_sessions_are_not_more_participants(
 def test_equal_values_have_no_scores() -> None:
     assert robust_scores(np.array([0.1 + 0.2, 0.3, 0.3, 0.3, 7.0])) is None
     assert robust_scores(np.zeros(5)) is None
+
+
+def test_a_run_of_an_earlier_call_counts_and_is_said(tmp_path: Path, processed: Callable[..., SubjectReport]) -> None:
+    report = processed("01", 900.0)
+    (tmp_path / "map.nii.gz").touch()
+    earlier = replace(report.runs[0], session="1", outputs=("map.nii.gz",))
+    write_record(replace(report, runs=(earlier,), created="2025-11-20T10:00:00+00:00"), output_dir=tmp_path)
+    write_record(replace(report, runs=(replace(earlier, session="2"),), version="0.2.0"), output_dir=tmp_path)
+    (tmp_path / "sub-01.html").touch()
+    group = collect_group(tmp_path, participants=("01",))
+    assert [(run.session, run.version, run.link) for run in group.runs] == [
+        ("2", "0.2.0", "sub-01.html#run-1-ses-2-acq-pcbssfp-run-1"),
+        ("1", "0.1.0", "sub-01.html"),
+    ]
+    assert group.runs[1].message.startswith("Of an earlier call, which the report does not show. Motion")
+    assert "0.1.0: sub-01; 0.2.0: sub-01." in group.sentences[0]

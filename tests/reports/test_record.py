@@ -135,3 +135,44 @@ def test_half_a_record_is_named(tmp_path: Path) -> None:
 def test_a_measure_without_description_is_refused() -> None:
     with pytest.raises(ValueError, match="found 'speed': add it to MEASURES"):
         Measure(key="speed", value=1.0)
+
+
+def _session(label: str, tmp_path: Path) -> RunReport:
+    """Return a run of a session whose map has been written."""
+    name = f"sub-01/ses-{label}/anat/sub-01_ses-{label}_T1map.nii.gz"
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return RunReport(title="pc-bSSFP relaxometry", session=label, entities={"acq": "pcbssfp"}, outputs=(name,))
+
+
+def test_sessions_may_be_processed_one_by_one(tmp_path: Path) -> None:
+    lost = RunReport(title="CEST", session="1", errors=(ErrorEntry(title="t", message="m"),))
+    first = replace(REPORT, created="first", refusals=(), runs=(_session("1", tmp_path), lost))
+    second = replace(REPORT, created="second", refusals=(), runs=(_session("2", tmp_path),))
+    write_record(first, output_dir=tmp_path)
+    path = write_record(second, output_dir=tmp_path)
+    assert [(run.session, run.state, run.created) for run in read_record(path).runs] == [
+        ("2", "done", "second"),
+        ("1", "done", "first"),
+        ("1", "failed", "first"),
+    ]
+    # Session 1 again, now with one run: what failed in it is no longer there to fail.
+    write_record(replace(first, created="third", runs=(_session("1", tmp_path),)), output_dir=tmp_path)
+    assert [(run.session, run.created) for run in read_record(path).runs] == [("1", "third"), ("2", "second")]
+
+
+def test_a_run_whose_files_are_gone_is_not_kept(tmp_path: Path) -> None:
+    run = _session("1", tmp_path)
+    write_record(replace(REPORT, runs=(run,), refusals=()), output_dir=tmp_path)
+    (tmp_path / run.outputs[0]).unlink()
+    path = write_record(replace(REPORT, runs=(), refusals=()), output_dir=tmp_path)
+    assert read_record(path).runs == ()
+
+
+def test_what_cannot_be_kept_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = record_path(tmp_path, "01")
+    path.parent.mkdir(parents=True)
+    path.write_text("{", encoding="utf-8")
+    write_record(REPORT, output_dir=tmp_path)
+    assert "sub-01: what it says of earlier calls is lost: sub-01_record.json" in caplog.text
