@@ -17,15 +17,14 @@ from qmri_bids import __version__
 from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
-from qmri_bids.bids.write import write_text
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.cli.work_folder import take_work_folder
 from qmri_bids.reports.content import RunReport, SubjectReport
-from qmri_bids.reports.methods import Step, citation_bibtex, citation_markdown, methods_text
+from qmri_bids.reports.methods import Step, methods_text
 from qmri_bids.reports.record import write_record
 from qmri_bids.reports.render import write_report
 from qmri_bids.units import millimetres_to_metres
-from qmri_bids.workflows.base import ParticipantRuns, Run, RunOutcome, process_runs
+from qmri_bids.workflows.base import ParticipantRuns, Run, RunOutcome, kept_outcomes, process_runs
 from qmri_bids.workflows.engine import EngineOptions
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
@@ -104,6 +103,8 @@ def process_participants(
             for subject in subjects
         ]
         by_subject = {work.subject: work for work in works}
+        if options.reports_only:
+            return [work.finish(kept_outcomes(work.runs)) for work in works]
         outcomes = process_runs(
             [work.runs for work in works if work.runs.runs],
             bids_dir=options.bids_dir,
@@ -183,7 +184,10 @@ class _Participant:
             duration=time.monotonic() - self._started,
             exit_status=1 if failed or refusals else 0,
         )
-        write_inputs(self.runs.digests, self._log_dir / f"sub-{self.subject}_inputs.json", bids_dir=options.bids_dir)
+        if self.runs.digests.used:
+            write_inputs(
+                self.runs.digests, self._log_dir / f"sub-{self.subject}_inputs.json", bids_dir=options.bids_dir
+            )
         path = write_report(report, options.output_dir / f"sub-{self.subject}.html")
         write_record(report, output_dir=options.output_dir)
         return ParticipantResult(
@@ -231,26 +235,8 @@ def engine_options(options: argparse.Namespace) -> EngineOptions:
         plugin=plugin,
         plugin_arguments=arguments,
         stop_on_first_crash=options.stop_on_first_crash,
+        low_mem=options.low_mem,
     )
-
-
-def write_citation(results: Sequence[ParticipantResult], *, output_dir: Path) -> None:
-    """Write the methods text of all participants of a call with its references; each sentence stands once.
-
-    Parameters
-    ----------
-    results
-        Of `process_participants`.
-    output_dir
-        Root of the derivatives.
-    """
-    steps: list[Step] = []
-    for step in (step for result in results for step in result.steps):
-        if step not in steps:
-            steps.append(step)
-    text, references = methods_text(steps)
-    write_text(output_dir / "logs" / "CITATION.md", citation_markdown(text, references))
-    write_text(output_dir / "logs" / "CITATION.bib", citation_bibtex(references))
 
 
 def _earlier_maps(

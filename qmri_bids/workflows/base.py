@@ -21,6 +21,7 @@ from qmri_bids.workflows.engine import EngineOptions, run_workflow
 from qmri_bids.workflows.input_content import note_content
 from qmri_bids.workflows.kept_outputs import forget_if_outputs_are_gone
 from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.resources import GIGABYTE, NodeResources, peak_memory, set_resources
 from qmri_bids.workflows.run_kinds import RUN_KINDS, Run, init_qmri_wf, report_file, run_name
 from qmri_bids.workflows.steps import Listener, LogLines, Steps, shown_steps
 
@@ -125,6 +126,79 @@ def process_runs(
     return {each.subject: call.outcomes(each, done[each.subject]) for each in participants}
 
 
+def planned_workflow(
+    group: ParticipantRuns, runs: Sequence[Run], *, bids_dir: Path, output_dir: Path, low_mem: bool
+) -> tuple[pe.Workflow, tuple[NodeResources, ...]]:
+    """Return the workflow of a participant and what each of its nodes asks of the machine.
+
+    Parameters
+    ----------
+    group
+        The participant.
+    runs
+        Those of its runs that are processed.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+    low_mem
+        Whether nodes take less memory and more time.
+    """
+    workflow = init_qmri_wf(
+        runs=runs,
+        options=group.options,
+        bids_dir=bids_dir,
+        output_dir=output_dir,
+        work_dir=group.work_dir,
+        name=group.workflow_name,
+    )
+    options = group.options
+    return workflow, set_resources(
+        workflow, runs=runs, threads=options.processes, spaces=options.spaces, low_mem=low_mem
+    )
+
+
+def memory_sentence(subject: str, resources: Sequence[NodeResources]) -> str:
+    """Return what the largest step of a participant needs, as a sentence."""
+    most = peak_memory(resources)
+    return f"sub-{subject}: needs about {most.memory / GIGABYTE:.1f} GB of memory, in the step {most.name.rsplit('.', 1)[-1]}."
+
+
+def _say_memory(group: ParticipantRuns, resources: Sequence[NodeResources], *, memory_gb: float | None) -> None:
+    sentence = memory_sentence(group.subject, resources)
+    most = peak_memory(resources).memory / GIGABYTE
+    if memory_gb is not None and most > memory_gb:
+        logger.warning(
+            "%s That is more than the %.1f GB of --mem: the step may be killed. Give the job more memory, fewer threads a step "
+            "(--omp-nthreads), or take --low-mem.",
+            sentence,
+            memory_gb,
+        )
+    else:
+        logger.info("%s", sentence)
+
+
+def kept_outcomes(group: ParticipantRuns) -> tuple[RunOutcome, ...]:
+    """Return how the runs of a participant ended in earlier calls, by what the work folder keeps.
+
+    Parameters
+    ----------
+    group
+        The participant.
+    """
+    outcomes = []
+    for run in group.runs:
+        path = report_file(group.work_dir, run)
+        if path.is_file():
+            outcomes.append(RunOutcome(run=run, report=pickle.loads(path.read_bytes())))
+            continue
+        error = ErrorEntry(
+            title=run.label,
+            message=f"No result of an earlier call is kept: {path} is not there.",
+            advice="Process the run with this --work-dir first, without --reports-only.",
+        )
+        outcomes.append(RunOutcome(run=run, report=None, errors=(error,)))
+    return tuple(outcomes)
+
+
 class _Call:
     """One call of the engine or several, and what came of the runs."""
 
@@ -176,14 +250,10 @@ class _Call:
             self._listener.close()
 
     def _participant_wf(self, group: ParticipantRuns, runs: Sequence[Run]) -> pe.Workflow:
-        workflow = init_qmri_wf(
-            runs=runs,
-            options=group.options,
-            bids_dir=self._bids_dir,
-            output_dir=self._output_dir,
-            work_dir=group.work_dir,
-            name=group.workflow_name,
+        workflow, resources = planned_workflow(
+            group, runs, bids_dir=self._bids_dir, output_dir=self._output_dir, low_mem=self._engine.low_mem
         )
+        _say_memory(group, resources, memory_gb=self._engine.memory_gb)
         note_content(workflow, group.digests)
         group.digests.keep()
         for name in workflow.list_node_names():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -51,6 +52,8 @@ class EngineOptions:
         Its arguments.
     stop_on_first_crash
         Whether the first failure ends all.
+    low_mem
+        Whether steps take less memory and more time where they have the choice.
     """
 
     processors: int = 1
@@ -58,6 +61,7 @@ class EngineOptions:
     plugin: str | None = None
     plugin_arguments: Mapping[str, Any] = field(default_factory=dict)
     stop_on_first_crash: bool = False
+    low_mem: bool = False
 
     @property
     def in_order(self) -> bool:
@@ -97,10 +101,19 @@ def run_workflow(
     }
     arguments = {**options.plugin_arguments, "status_callback": callback}
     if options.plugin is not None or options.in_order:
+        os.environ.setdefault("LOGNAME", _user())  # Nipype names jobs by it; in containers it is not there
         workflow.run(plugin=options.plugin or IN_ORDER, plugin_args=arguments)
         return
     with local_plugin(arguments, options=options) as plugin:
         workflow.run(plugin=plugin)
+
+
+def _user() -> str:
+    """Return the name of the user; a number where the machine does not know them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid{os.getuid()}"
 
 
 @contextlib.contextmanager
