@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from qmri_bids.group.collect import collect_group
-from qmri_bids.group.tables import write_tables
+from qmri_bids.group.tables import CODE, write_tables
+from qmri_bids.reports.measures import MEASURES
 
 LABELS = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
 
@@ -95,3 +96,18 @@ def test_nothing_processed_gives_tables_without_rows(mixed: Path) -> None:
     group = collect_group(mixed, participants=("08", "09"), only=True)
     paths = write_tables(group, output_dir=mixed)
     assert [len(path.read_text(encoding="utf-8").splitlines()) for path in paths] == [1, 1, 3]
+
+
+def test_the_example_of_the_docs(good: Path) -> None:
+    import pandas as pd
+
+    write_tables(collect_group(good, participants=LABELS[:6]), output_dir=good)
+    tissues = pd.read_csv(good / "group_tissues.tsv", sep="\t", na_values="n/a")
+    t1 = tissues.query("map == 'T1'").pivot(index="participant_id", columns="tissue", values="median")
+    assert t1.loc["sub-06", "white matter"] == 1500.0
+    assert t1.shape == (6, 2)
+
+
+def test_the_docs_explain_every_measure() -> None:
+    docs = (Path(__file__).parents[2] / "docs" / "group.md").read_text(encoding="utf-8")
+    assert [key for key in (*MEASURES, CODE) if f"`{key}`" not in docs] == []
