@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qmri_bids.reports.content import ErrorEntry
+from qmri_bids.workflows.lost_jobs import lost_job
 
 ADVICE = {
     "RegistrationFailed": "Look at the two images; leave a wrong B1 scan out with a filter, or run with --no-b1.",
@@ -63,6 +64,9 @@ def crash_entry(text: str, *, title: str, advice: str) -> ErrorEntry:
     advice
         What to do about an error for which nothing better is known.
     """
+    lost = lost_job(text)
+    if lost is not None:
+        return ErrorEntry(title=title, message=lost[0] + ".", advice=lost[1], details=text)
     errors = re.findall(
         r"^[\t ]*((?:\w+\.)*(\w*(?:Error|Exception|Failed|Found|Interrupt|Pool|Supported))\b:? ?.*)$",
         text,
