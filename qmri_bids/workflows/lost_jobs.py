@@ -16,8 +16,8 @@ ENDED = re.compile(r"(slurmstepd|srun|sbatch|=>> PBS|TERM_|Killed|oom|exceeded|C
 MESSAGE = "Job {job} of the cluster ended without a result: it was killed, or its node failed"
 
 ADVICE = (
-    "If it lacked memory or time, give each job more in the file of --use-plugin (sbatch_args of SLURM: --mem, --time). Run the same "
-    "command again: it goes on from here."
+    "If it lacked memory or time, give each job more in the file of --use-plugin (sbatch_args of SLURM: --mem, --time). Run the "
+    "same command again: it goes on from here."
 )
 
 
