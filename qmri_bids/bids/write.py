@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qmri_bids.bids.names import sidecar_path
+from qmri_bids.bids.temporaries import temporary_path
 
 SCANNER = 1
 """Code of sform and qform: coordinates of the scanner."""
@@ -30,10 +30,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     unique for every call. A failure leaves neither a temporary nor a partial file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    stem, dot, extension = path.name.partition(".")
-    if not stem:  # a dot file such as .bidsignore
-        stem, extension = extension, ""
-    temporary = path.with_name(f".{stem[:80]}-{os.getpid()}-{uuid.uuid4().hex[:8]}{dot}{extension or 'tmp'}")
+    temporary = temporary_path(path)
     try:
         yield temporary
         with temporary.open("rb") as handle:

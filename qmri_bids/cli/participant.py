@@ -17,6 +17,7 @@ from qmri_bids import __version__
 from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
+from qmri_bids.bids.temporaries import remove_abandoned
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.cli.work_folder import take_work_folder
 from qmri_bids.reports.content import RunReport, SubjectReport
@@ -143,6 +144,14 @@ class _Participant:
         )
         if options.clean_workdir:
             work.empty(self.runs.nodes_dir)
+        subject_dir = options.output_dir / f"sub-{subject}"
+        folders = [
+            options.output_dir,
+            options.output_dir / "logs",
+            *(each for each in subject_dir.rglob("*") if each.is_dir()),
+        ]
+        for path in remove_abandoned([*folders, subject_dir]):
+            logger.info("%s, which an earlier call was writing when it was killed, was removed", path)
 
     @property
     def _log_dir(self) -> Path:
