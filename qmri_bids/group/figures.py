@@ -91,8 +91,8 @@ def _panel(axes: Axes, distribution: Distribution, *, color: str) -> None:
         lower, upper = distribution.quartiles
         axes.axvspan(lower, upper, ymin=0.12, ymax=0.88, color=_BOX, linewidth=0, zorder=0)
         axes.plot([distribution.median] * 2, [0.12, 0.88], color="#586673", linewidth=1.4, zorder=1)
-    size = 16 if len(values) <= 100 else 6
-    axes.scatter(values[~apart], heights[~apart], s=size, color=color, alpha=0.75, linewidths=0, zorder=2)
+    size, alpha = (16, 0.75) if len(values) <= 100 else (6, 0.3)
+    axes.scatter(values[~apart], heights[~apart], s=size, color=color, alpha=alpha, linewidths=0, zorder=2)
     axes.scatter(values[apart], heights[apart], s=size + 6, color=_APART, marker="D", linewidths=0, zorder=3)
     low, high = float(values.min()), float(values.max())
     pad = 0.08 * (high - low) or 0.02 * abs(high) or 0.5
