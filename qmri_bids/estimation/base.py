@@ -63,10 +63,13 @@ class EstimatorOptions:
         Threads of compiled kernels.
     weights_folder
         Folder of further network weights, searched before those of the package; None for the package alone.
+    device
+        Of networks: `auto`, `cpu`, `cuda` or `cuda:N`; all else stays on the processor.
     """
 
     threads: int = 1
     weights_folder: Path | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)

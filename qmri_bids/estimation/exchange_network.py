@@ -20,6 +20,7 @@ from qmri_bids.estimation.exchange_input import ExchangeInput
 from qmri_bids.estimation.exchange_likelihood import ExchangeLikelihood
 from qmri_bids.estimation.exchange_point import assembled, known_covariance, noise_level, point_at
 from qmri_bids.networks.checkpoint import ModelCard, Weights, available_weights, load_checkpoint
+from qmri_bids.networks.devices import CPU, device_of, resolve_device
 from qmri_bids.networks.exchange import ExchangeNetwork
 from qmri_bids.physics.exchange_scan import ExchangeScan, KnownVoxels
 from qmri_bids.training.exchange import known_features
@@ -62,22 +63,29 @@ def find_exchange_weights(
 
 def predict(network: ExchangeNetwork, signal: NDArray[np.floating], known: KnownVoxels) -> tuple[Values, Values]:
     """Return logarithms of the parameters and of their standard deviations by a network, shape (V, P) each."""
-    images, maps = torch.as_tensor(np.asarray(signal, dtype=np.float32)), known_features(known)
+    images, maps, device = (
+        torch.as_tensor(np.asarray(signal, dtype=np.float32)),
+        known_features(known),
+        device_of(network),
+    )
     count = len(network.config.parameters)
     logs, spreads = np.empty((len(images), count)), np.empty((len(images), count))
     with torch.inference_mode():
         for begin in range(0, len(images), CHUNK):
             part = slice(begin, begin + CHUNK)
-            found = network(images[part], maps[part])
-            logs[part], spreads[part] = (each.numpy() for each in found)
+            found = network(images[part].to(device), maps[part].to(device))
+            logs[part], spreads[part] = (each.cpu().numpy() for each in found)
     return logs, spreads
 
 
 class _NetworkOfScan:
     """Weights looked up for a scan, loaded once."""
 
-    def __init__(self, *, name: str, loss: str, weights_folder: Path | None, within: float = SAME_SIGNAL) -> None:
+    def __init__(
+        self, *, name: str, loss: str, weights_folder: Path | None, device: str, within: float = SAME_SIGNAL
+    ) -> None:
         self._name, self._loss, self._folder, self._within = name, loss, weights_folder, within
+        self._device = resolve_device(device)
         self._loaded: tuple[ExchangeNetwork, ModelCard, Path] | None = None
         self.identity: Mapping[str, str] = {}
 
@@ -89,7 +97,7 @@ class _NetworkOfScan:
         if weights is None:
             return None
         network, card = load_checkpoint(weights.path)
-        self._loaded = cast(ExchangeNetwork, network), card, weights.path
+        self._loaded = cast(ExchangeNetwork, network).to(self._device), card, weights.path
         self.identity = {"name": card.name, "sha256": card.sha256}
         return self._loaded[:2]
 
@@ -121,14 +129,16 @@ class BareExchangeNetwork:
         Threads of compiled kernels.
     weights_folder
         Folder searched for weights before those of the package.
+    device
+        Of the network; see `networks.devices`.
     """
 
     name = "pinn-bare"
     loss = "physics"
 
-    def __init__(self, *, threads: int = 1, weights_folder: Path | None = None) -> None:
+    def __init__(self, *, threads: int = 1, weights_folder: Path | None = None, device: str = CPU) -> None:
         self.threads = threads
-        self._network = _NetworkOfScan(name=self.name, loss=self.loss, weights_folder=weights_folder)
+        self._network = _NetworkOfScan(name=self.name, loss=self.loss, weights_folder=weights_folder, device=device)
 
     @property
     def model(self) -> Mapping[str, str]:
@@ -195,15 +205,17 @@ class RefinedExchangeNetwork(ExchangeLikelihood):
         Threads of compiled kernels; the result does not depend on it.
     weights_folder
         Folder searched for weights before those of the package.
+    device
+        Of the network; the refinement stays on the processor.
     """
 
     name = "pinn"
     loss = "physics"
 
-    def __init__(self, *, threads: int = 1, weights_folder: Path | None = None) -> None:
+    def __init__(self, *, threads: int = 1, weights_folder: Path | None = None, device: str = CPU) -> None:
         super().__init__(threads=threads)
         self._network = _NetworkOfScan(
-            name=self.name, loss=self.loss, weights_folder=weights_folder, within=SIMILAR_SIGNAL
+            name=self.name, loss=self.loss, weights_folder=weights_folder, device=device, within=SIMILAR_SIGNAL
         )
 
     @property

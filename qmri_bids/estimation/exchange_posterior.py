@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.exchange_input import check_exchange_shapes, usable_voxels
 from qmri_bids.estimation.exchange_network import SupervisedExchangeNetwork, predict
 from qmri_bids.exchange_prior import EXCHANGE_PRIOR, ExchangePrior
+from qmri_bids.networks.devices import CPU
 from qmri_bids.physics.exchange_scan import KNOWN, ExchangeScan, KnownVoxels
 
 EXCHANGE_PRIORS: Mapping[str, ExchangePrior] = {"uniform": EXCHANGE_PRIOR}
@@ -59,6 +60,7 @@ def exchange_posterior(
     known: KnownVoxels,
     prior: str = "uniform",
     weights_folder: Path | None = None,
+    device: str = CPU,
 ) -> ExchangePosterior:
     """Return the posterior of every voxel.
 
@@ -74,6 +76,8 @@ def exchange_posterior(
         Key of `EXCHANGE_PRIORS`.
     weights_folder
         Searched for weights before the package.
+    device
+        Of the network; see `networks.devices`.
 
     Raises
     ------
@@ -82,7 +86,7 @@ def exchange_posterior(
     """
     chosen = EXCHANGE_PRIORS[prior]
     check_exchange_shapes(signal, scan=scan, known=known)
-    network = SupervisedExchangeNetwork(weights_folder=weights_folder).network(scan)
+    network = SupervisedExchangeNetwork(weights_folder=weights_folder, device=device).network(scan)
     usable = usable_voxels(signal, known)
     for name in KNOWN:
         low, high = chosen.ranges[name]

@@ -49,13 +49,13 @@ class ExchangeEntry:
 def _pinn(options: ExchangeOptions) -> ExchangeEstimator:
     from qmri_bids.estimation.exchange_network import RefinedExchangeNetwork
 
-    return RefinedExchangeNetwork(threads=options.threads, weights_folder=options.weights_folder)
+    return RefinedExchangeNetwork(threads=options.threads, weights_folder=options.weights_folder, device=options.device)
 
 
 def _pinn_bare(options: ExchangeOptions) -> ExchangeEstimator:
     from qmri_bids.estimation.exchange_network import BareExchangeNetwork
 
-    return BareExchangeNetwork(threads=options.threads, weights_folder=options.weights_folder)
+    return BareExchangeNetwork(threads=options.threads, weights_folder=options.weights_folder, device=options.device)
 
 
 def _maximum_likelihood(options: ExchangeOptions) -> ExchangeEstimator:
@@ -66,20 +66,28 @@ def _maximum_likelihood(options: ExchangeOptions) -> ExchangeEstimator:
 
 def _train_by_fit(options: ExchangeOptions) -> ExchangeEstimator:
     from qmri_bids.estimation.train_by_fit import TrainByFit
+    from qmri_bids.training.exchange_subject import SubjectTrainingSpec
 
-    return TrainByFit(threads=options.threads, weights_folder=options.weights_folder)
+    return TrainByFit(
+        threads=options.threads,
+        weights_folder=options.weights_folder,
+        device=options.device,
+        spec=SubjectTrainingSpec(seed=options.seed),
+    )
 
 
 def _dictionary(options: ExchangeOptions) -> ExchangeEstimator:
-    from qmri_bids.estimation.exchange_dictionary import ExchangeDictionary
+    from qmri_bids.estimation.exchange_dictionary import SEED, ExchangeDictionary
 
-    return ExchangeDictionary(threads=options.threads)
+    return ExchangeDictionary(threads=options.threads, seed=SEED + options.seed)
 
 
 def _supervised(options: ExchangeOptions) -> ExchangeEstimator:
     from qmri_bids.estimation.exchange_network import SupervisedExchangeNetwork
 
-    return SupervisedExchangeNetwork(threads=options.threads, weights_folder=options.weights_folder)
+    return SupervisedExchangeNetwork(
+        threads=options.threads, weights_folder=options.weights_folder, device=options.device
+    )
 
 
 EXCHANGE_ESTIMATORS: dict[str, ExchangeEntry] = {

@@ -20,6 +20,7 @@ from qmri_bids.estimation.base import NaturalPoint, ProtocolNotSupported
 from qmri_bids.estimation.maximum_likelihood import MaximumLikelihood
 from qmri_bids.estimation.steady_state import SteadyStateEstimator, ValidRange
 from qmri_bids.networks.checkpoint import ModelCard, find_weights, load_checkpoint
+from qmri_bids.networks.devices import CPU, device_of, resolve_device
 from qmri_bids.networks.natural import FEWEST_CYCLES, MOST_CYCLES, NaturalFunction, NaturalNetwork, canonical_features
 from qmri_bids.physics.bssfp import relaxation_times
 from qmri_bids.physics.protocol import BssfpProtocol
@@ -36,10 +37,10 @@ UNEVEN = (
 )
 
 
-def _load(weights_folder: Path | None) -> tuple[NaturalNetwork, ModelCard, Path]:
+def _load(weights_folder: Path | None, device: str) -> tuple[NaturalNetwork, ModelCard, Path]:
     path = find_weights(kind="natural", folder=weights_folder)[0].path
     network, card = load_checkpoint(path)
-    return cast(NaturalNetwork, network), card, path
+    return cast(NaturalNetwork, network).to(resolve_device(device)), card, path
 
 
 def _serves(protocol: BssfpProtocol) -> bool:
@@ -75,13 +76,16 @@ class BareNaturalNetwork(SteadyStateEstimator):
     ----------
     weights_folder
         Folder searched for weights before those of the package.
+    device
+        Of the network; see `networks.devices`.
     """
 
     name = "pinn-bare"
     dtype = torch.float32
 
-    def __init__(self, *, weights_folder: Path | None = None) -> None:
-        self.network, self.card, self.weights_path = _load(weights_folder)
+    def __init__(self, *, weights_folder: Path | None = None, device: str = CPU) -> None:
+        self.network, self.card, self.weights_path = _load(weights_folder, device)
+        self.device = device_of(self.network)
         self.model: Mapping[str, str] = {"name": self.card.name, "sha256": self.card.sha256}
 
     def check(self, protocol: BssfpProtocol) -> None:
@@ -124,13 +128,15 @@ class RefinedNaturalNetwork(MaximumLikelihood):
         Threads of the compiled kernel; the result does not depend on it.
     weights_folder
         Folder searched for weights before those of the package.
+    device
+        Of the network; the refinement stays on the processor.
     """
 
     name = "pinn"
 
-    def __init__(self, *, threads: int = 1, weights_folder: Path | None = None) -> None:
+    def __init__(self, *, threads: int = 1, weights_folder: Path | None = None, device: str = CPU) -> None:
         super().__init__(threads=threads)
-        self.network, self.card, self.weights_path = _load(weights_folder)
+        self.network, self.card, self.weights_path = _load(weights_folder, device)
         self.model = {"name": self.card.name, "sha256": self.card.sha256}
 
     def check(self, protocol: BssfpProtocol) -> None:
@@ -156,11 +162,12 @@ def network_point(
 ) -> NaturalPoint:
     """Return what a network says of complex cycles (V, N), in chunks and single precision."""
     parts = []
+    device = device_of(network)
     with torch.inference_mode():
         function = network.for_cycles(protocol.number_of_cycles)
         for begin in range(0, max(len(cycles), 1), NETWORK_CHUNK):
-            part = torch.as_tensor(cycles[begin : begin + NETWORK_CHUNK], dtype=torch.complex64)
-            parts.append(_natural(function, part, protocol))
+            part = torch.as_tensor(cycles[begin : begin + NETWORK_CHUNK], dtype=torch.complex64, device=device)
+            parts.append(tuple(each.cpu() for each in _natural(function, part, protocol)))
     e2, b, theta = (torch.cat(each).numpy() for each in zip(*parts, strict=True))
     return NaturalPoint(e2=e2, b=b, theta=theta)
 

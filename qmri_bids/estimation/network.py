@@ -12,6 +12,7 @@ from qmri_bids.estimation.base import ProtocolNotSupported
 from qmri_bids.estimation.steady_state import SteadyStateEstimator, ValidRange
 from qmri_bids.networks.architecture import PaperNetwork
 from qmri_bids.networks.checkpoint import Weights, find_weights, load_checkpoint
+from qmri_bids.networks.devices import CPU, resolve_device
 from qmri_bids.networks.features import half_bin_offset, lowest_configurations, phase_theta
 from qmri_bids.networks.names import NETWORK_SYSTEMS
 from qmri_bids.physics.bssfp import ALIASING_FREE_CYCLES
@@ -38,13 +39,16 @@ class Network(SteadyStateEstimator):
         Key of `networks.names.NETWORK_SYSTEMS`.
     weights_folder
         Folder of further weights, searched before those of the package.
+    device
+        Of the network; see `networks.devices`.
     """
 
     dtype = torch.float32
 
-    def __init__(self, name: str, *, weights_folder: Path | None = None) -> None:
+    def __init__(self, name: str, *, weights_folder: Path | None = None, device: str = CPU) -> None:
         row = NETWORK_SYSTEMS[name]
         self.name = name
+        self.device = resolve_device(device)
         self.candidates = find_weights(kind="paper", folder=weights_folder, system=row.system, prior=row.prior)
         self._chosen: Weights | None = None
         self._network: PaperNetwork | None = None
@@ -65,7 +69,7 @@ class Network(SteadyStateEstimator):
     def _use(self, weights: Weights) -> None:
         if weights is not self._chosen:
             network, card = load_checkpoint(weights.path)
-            self._chosen, self._network = weights, cast(PaperNetwork, network)
+            self._chosen, self._network = weights, cast(PaperNetwork, network).to(self.device)
             self.model = {"name": card.name, "sha256": card.sha256}
             self.weights_path: Path | None = weights.path
 

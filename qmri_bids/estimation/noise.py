@@ -54,7 +54,7 @@ def linearise(
     protocol
         The acquisition.
     """
-    increments = torch.as_tensor(protocol.rf_phase_increment, dtype=e2.dtype)
+    increments = torch.as_tensor(protocol.rf_phase_increment, dtype=e2.dtype, device=e2.device)
     psi = theta[:, None] - increments
     turn = torch.exp(-1j * psi)
     denominator = 1.0 - b[:, None] * torch.cos(psi)
@@ -109,7 +109,7 @@ def noise_from_residual(
     point = linearise(signal, fitted, e2, b, theta, protocol=protocol)
     jacobian, residual = point.jacobian, point.residual[..., None]
     normal = jacobian.mT @ jacobian
-    ridge = 1e-10 * torch.eye(NUMBER_OF_PARAMETERS, dtype=normal.dtype)
+    ridge = 1e-10 * torch.eye(NUMBER_OF_PARAMETERS, dtype=normal.dtype, device=normal.device)
     step = torch.linalg.solve(normal + ridge, jacobian.mT @ residual)
     unexplained = (residual - jacobian @ step).square().sum(dim=(1, 2))
     noise = torch.sqrt(unexplained / freedom)

@@ -61,6 +61,8 @@ class SteadyStateEstimator(ABC):
     name: str
     model: Mapping[str, str] = MappingProxyType({})
     dtype = torch.float64
+    device = torch.device("cpu")
+    """Where the function is computed; of a network, where it lies."""
 
     @abstractmethod
     def solve(
@@ -103,12 +105,12 @@ class SteadyStateEstimator(ABC):
         complex_dtype = torch.complex128 if self.dtype is torch.float64 else torch.complex64
         parts = []
         for begin in range(0, max(len(cycles), 1), CHUNK):
-            part = torch.as_tensor(cycles[begin : begin + CHUNK], dtype=complex_dtype)
-            scale = torch.as_tensor(b1[begin : begin + CHUNK], dtype=self.dtype)
+            part = torch.as_tensor(cycles[begin : begin + CHUNK], dtype=complex_dtype, device=self.device)
+            scale = torch.as_tensor(b1[begin : begin + CHUNK], dtype=self.dtype, device=self.device)
             with torch.no_grad():
                 t1, t2, theta = self.solve(part, scale, protocol)
                 parts.append((*natural_coordinates(t1, t2, b1=scale, protocol=protocol), theta))
-        found = [torch.cat(each).numpy() for each in zip(*parts, strict=True)]
+        found = [torch.cat(each).cpu().numpy() for each in zip(*parts, strict=True)]
         return NaturalPoint(e2=found[0], b=found[1], theta=found[2])
 
     def estimate(self, cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol, known: KnownMaps) -> Estimate:
@@ -169,8 +171,8 @@ class SteadyStateEstimator(ABC):
         # Unusable voxels go through as zeros of a harmless signal and are masked below: the arrays keep their shape.
         safe = np.where(usable[:, None], cycles / np.where(usable, scale, 1.0)[:, None], 1.0)
         complex_dtype = torch.complex128 if self.dtype is torch.float64 else torch.complex64
-        signal = torch.as_tensor(safe, dtype=complex_dtype).requires_grad_()
-        b1_tensor = torch.as_tensor(np.where(usable, b1, 1.0), dtype=self.dtype).requires_grad_()
+        signal = torch.as_tensor(safe, dtype=complex_dtype, device=self.device).requires_grad_()
+        b1_tensor = torch.as_tensor(np.where(usable, b1, 1.0), dtype=self.dtype, device=self.device).requires_grad_()
         t1, t2, theta = self.solve(signal, b1_tensor, protocol)
         m0, fit = fit_amplitude(signal, t1, t2, theta, b1_tensor, protocol)
         off_resonance = theta / (2.0 * math.pi * protocol.repetition_time)
@@ -181,13 +183,14 @@ class SteadyStateEstimator(ABC):
             by_signal, by_b1 = torch.autograd.grad(
                 output.sum(), (signal, b1_tensor), retain_graph=True, materialize_grads=True
             )
-            from_noise = (torch.linalg.vector_norm(by_signal, dim=-1) * noise).numpy()
-            result[f"{name}_stdev"] = np.hypot(from_noise, by_b1.numpy() * b1_stdev)
-            result[name] = output.detach().numpy()
+            from_noise = (torch.linalg.vector_norm(by_signal, dim=-1) * noise).cpu().numpy()
+            result[f"{name}_stdev"] = np.hypot(from_noise, by_b1.cpu().numpy() * b1_stdev)
+            result[name] = output.detach().cpu().numpy()
         for key in ("M0", "M0_stdev"):
             result[key] = result[key] * scale
-        residual = _relative_residual(signal.detach(), *(each.detach() for each in fit), protocol=protocol).numpy()
-        status = self._status(result, noise.numpy(), residual, usable, b1, protocol)
+        left = _relative_residual(signal.detach(), *(each.detach() for each in fit), protocol=protocol)
+        residual = left.cpu().numpy()
+        status = self._status(result, noise.cpu().numpy(), residual, usable, b1, protocol)
         failed = status != Status.CONVERGED
         result = {key: np.where(failed, np.nan, value).astype(np.float32) for key, value in result.items()}
         result["residual"] = np.where(usable, residual, np.nan).astype(np.float32)

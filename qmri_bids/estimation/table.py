@@ -41,13 +41,13 @@ class EstimatorEntry:
 def _pinn(options: EstimatorOptions) -> Estimator:
     from qmri_bids.estimation.natural_network import RefinedNaturalNetwork
 
-    return RefinedNaturalNetwork(threads=options.threads, weights_folder=options.weights_folder)
+    return RefinedNaturalNetwork(threads=options.threads, weights_folder=options.weights_folder, device=options.device)
 
 
 def _pinn_bare(options: EstimatorOptions) -> Estimator:
     from qmri_bids.estimation.natural_network import BareNaturalNetwork
 
-    return BareNaturalNetwork(weights_folder=options.weights_folder)
+    return BareNaturalNetwork(weights_folder=options.weights_folder, device=options.device)
 
 
 def _maximum_likelihood(options: EstimatorOptions) -> Estimator:
@@ -77,7 +77,7 @@ def _planet(options: EstimatorOptions) -> Estimator:
 def _paper_network(name: str, options: EstimatorOptions) -> Estimator:
     from qmri_bids.estimation.network import Network
 
-    return Network(name, weights_folder=options.weights_folder)
+    return Network(name, weights_folder=options.weights_folder, device=options.device)
 
 
 ESTIMATORS: dict[str, EstimatorEntry] = {

@@ -16,6 +16,7 @@ from qmri_bids.estimation.exchange_network import find_exchange_weights, predict
 from qmri_bids.estimation.exchange_point import assembled, known_covariance, noise_level, point_at
 from qmri_bids.estimation.exchange_start import RegressionStart
 from qmri_bids.networks.checkpoint import load_checkpoint, save_checkpoint
+from qmri_bids.networks.devices import CPU, resolve_device
 from qmri_bids.networks.exchange import ExchangeNetwork
 from qmri_bids.physics.exchange_scan import ExchangeScan, KnownVoxels
 from qmri_bids.training.exchange_card import subject_card
@@ -43,14 +44,22 @@ class TrainByFit:
         Where the network is looked for, and kept after a training; None: it is trained anew for every subject.
     spec
         How it is trained.
+    device
+        Of network and training; see `networks.devices`.
     """
 
     name = "train-by-fit"
 
     def __init__(
-        self, *, threads: int = 1, weights_folder: Path | None = None, spec: SubjectTrainingSpec | None = None
+        self,
+        *,
+        threads: int = 1,
+        weights_folder: Path | None = None,
+        spec: SubjectTrainingSpec | None = None,
+        device: str = CPU,
     ) -> None:
         self.threads, self._folder = threads, weights_folder
+        self._device = resolve_device(device)
         self._spec = spec or SubjectTrainingSpec()
         self.model: Mapping[str, str] = {}
         self._said: tuple[str, ...] = ()
@@ -109,7 +118,7 @@ class TrainByFit:
             self.model = {"name": card.name, "sha256": card.sha256}
             self._said = (f"The network was trained on an earlier subject: {card.name}.",)
             assert isinstance(network, ExchangeNetwork)
-            return network
+            return network.to(self._device)
         if len(data) < FEWEST_VOXELS:
             raise ValueError(
                 f"train-by-fit needs at least {FEWEST_VOXELS} voxels with data and known maps, found {len(data)}; "
@@ -124,6 +133,7 @@ class TrainByFit:
             bounds=bounds_of(scan),
             spec=self._spec,
             threads=self.threads,
+            device=self._device,
             progress=LOGGER.info,
         )
         self._said = (f"The network was trained on this subject in {result.seconds:.0f} s.",)
@@ -132,4 +142,4 @@ class TrainByFit:
             path = save_checkpoint(result.network, card, self._folder)
             self.model = {"name": card.name}
             self._said += (f"It is kept in {path} and serves further subjects.",)
-        return result.network
+        return result.network.to(self._device)

@@ -74,7 +74,7 @@ def canonical_features(cycles: torch.Tensor, *, rf_phase_increment: Sequence[flo
     rough = torch.angle(plus * zero.conj() - zero * minus.conj())
     bins = torch.round(rough / turn)
     mirrored = rough < bins * turn
-    order = torch.arange(-HIGHEST_ORDER, HIGHEST_ORDER + 1)
+    order = torch.arange(-HIGHEST_ORDER, HIGHEST_ORDER + 1, device=modes.device)
     back = -(bins * turn)[:, None] * order
     modes = modes * torch.complex(torch.cos(back), torch.sin(back))
     modes = torch.where(mirrored[:, None], modes.conj(), modes)
@@ -205,7 +205,7 @@ class NaturalNetwork(nn.Module):
                 weight = weight / self.feature_scale
                 bias = bias - weight @ self.feature_mean
             layers += [_linear(weight, bias), nn.ReLU(inplace=True)]
-        scale = torch.cat([self.output_scale, torch.ones(2)])
+        scale = torch.cat([self.output_scale, torch.ones_like(self.output_scale)])
         layers.append(_linear(self.out.weight * scale[:, None], self.out.bias * scale))
         perceptron = nn.Sequential(*layers)
 
@@ -218,7 +218,7 @@ class NaturalNetwork(nn.Module):
 
 
 def _linear(weight: torch.Tensor, bias: torch.Tensor) -> nn.Linear:
-    layer = nn.Linear(weight.shape[1], weight.shape[0], dtype=weight.dtype)
+    layer = nn.Linear(weight.shape[1], weight.shape[0], dtype=weight.dtype, device=weight.device)
     with torch.no_grad():
         layer.weight.copy_(weight)
         layer.bias.copy_(bias)

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from qmri_bids.exchange_prior import EXCHANGE_PRIOR
+from qmri_bids.networks.devices import PROCESSOR
 from qmri_bids.networks.exchange import ExchangeNetwork, ExchangeNetworkConfig
 from qmri_bids.physics.exchange_scan import KNOWN, ExchangeScan, KnownVoxels, exchange_signal
 from qmri_bids.training.exchange_misfit import Misfit, misfit_about
@@ -215,7 +216,11 @@ LOSSES = {"physics": _physics_loss, "supervised": _supervised_loss}
 
 
 def train_exchange(
-    spec: ExchangeTrainingSpec, *, threads: int = 1, progress: Callable[[str], None] | None = None
+    spec: ExchangeTrainingSpec,
+    *,
+    threads: int = 1,
+    device: torch.device = PROCESSOR,
+    progress: Callable[[str], None] | None = None,
 ) -> ExchangeTrainingResult:
     """Train a network of pools on simulated voxels, whose noise is drawn anew at every step.
 
@@ -225,6 +230,9 @@ def train_exchange(
         What to train.
     threads
         Threads of the forward model; the optimiser uses those of torch.
+    device
+        Of the network, which comes back on the processor; draws are the same on every device, and the forward model stays on the
+        processor.
     progress
         Called with a line of text every thousand steps.
     """
@@ -238,22 +246,27 @@ def train_exchange(
         threads=threads,
         logarithmic=LOGARITHMIC[spec.loss],
     )
-    truth = torch.as_tensor(np.log(samples.values).astype(np.float32))
-    clean = torch.as_tensor(samples.clean.astype(np.float32))
-    noise = torch.as_tensor(samples.noise.astype(np.float32))
-    known = known_features(samples.known)
+    truth, clean, noise = (
+        torch.as_tensor(each.astype(np.float32)).to(device)
+        for each in (np.log(samples.values), samples.clean, samples.noise)
+    )
+    known = known_features(samples.known).to(device)
     ranges = ranges_of(scan)
-    span = torch.as_tensor((ranges[:, 1] - ranges[:, 0]).astype(np.float32))
+    span = torch.as_tensor((ranges[:, 1] - ranges[:, 0]).astype(np.float32)).to(device)
     low, high = np.log(ranges[:, 0]) - MARGIN, np.log(ranges[:, 1]) + MARGIN
-    network = new_network(scan, hidden=spec.hidden, depth=spec.depth, low=low, high=high, seed=spec.seed)
+    network = new_network(scan, hidden=spec.hidden, depth=spec.depth, low=low, high=high, seed=spec.seed).to(device)
     generator = torch.Generator().manual_seed(spec.seed)
 
     def seen(chosen: torch.Tensor) -> torch.Tensor:
         pure = clean[chosen]
-        return pure + noise[chosen, None] * torch.randn(pure.shape, generator=generator)
+        return pure + noise[chosen, None] * torch.randn(pure.shape, generator=generator).to(device)
 
-    misfit = misfit_about(truth.numpy(), data=samples.clean, scan=scan, known=samples.known, threads=threads)
-    everything = torch.arange(spec.samples)
+    def misfit_at(logs: torch.Tensor) -> Misfit:
+        at = logs.cpu().numpy()
+        return misfit_about(at, data=samples.clean, scan=scan, known=samples.known, threads=threads).to(device)
+
+    misfit = misfit_at(truth)
+    everything = torch.arange(spec.samples, device=device)
     network.scale_by(
         seen(everything),
         known,
@@ -267,7 +280,7 @@ def train_exchange(
     losses: list[float] = []
     running = 0.0
     for step in range(1, total + 1):
-        chosen = torch.randint(spec.samples, (spec.batch_size,), generator=generator)
+        chosen = torch.randint(spec.samples, (spec.batch_size,), generator=generator).to(device)
         x, spread = network(seen(chosen), known[chosen])
         misfits = misfit.at(x, chosen).clamp_min(0.0) / noise[chosen].square()
         loss, error = LOSSES[spec.loss](x, truth[chosen], misfits, span)
@@ -286,11 +299,11 @@ def train_exchange(
         if spec.loss == "physics" and step % spec.steps == 0 and step < total:
             with torch.no_grad():
                 points = torch.cat([network(seen(part), known[part])[0] for part in everything.split(16_384)])
-            misfit = misfit_about(points.numpy(), data=samples.clean, scan=scan, known=samples.known, threads=threads)
+            misfit = misfit_at(points)
             if progress is not None:
                 level = float(torch.log1p(misfit.constant / noise.square() / len(scan.parameters)).mean())
                 progress(f"physics loss of the decoded predictions {level:.4g}")
-    network.eval()
+    network.eval().to(PROCESSOR)
     if not all(math.isfinite(loss) for loss in losses):
         raise FloatingPointError(f"training of {spec.name} has diverged: losses {losses[-3:]}")
     return ExchangeTrainingResult(network=network, losses=losses, seconds=time.perf_counter() - start)

@@ -40,6 +40,10 @@ class Misfit:
     gradient: torch.Tensor
     curvature: torch.Tensor
 
+    def to(self, device: torch.device) -> Misfit:
+        """Return it on a device."""
+        return Misfit(**{name: value.to(device) for name, value in vars(self).items()})
+
     def at(self, x: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """Return the misfit of chosen voxels at logarithms (B, P), shape (B,); a square, never below zero but by rounding."""
         step = x - self.centre[chosen]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from qmri_bids.networks.checkpoint import CARD_VERSION, save_checkpoint
+from qmri_bids.networks.devices import CPU, resolve_device
 from qmri_bids.physics.exchange_scan import ExchangeScan
 from qmri_bids.training.cache import untrained
 from qmri_bids.training.exchange import ExchangeTrainingSpec, train_exchange
@@ -33,6 +34,8 @@ def ensure_exchange_weights(
     *,
     cache: Path,
     threads: int = 1,
+    device: str = CPU,
+    seed: int = 0,
     loss: Literal["physics", "supervised"] = "physics",
     progress: Callable[[str], None] | None = None,
 ) -> Path:
@@ -49,6 +52,10 @@ def ensure_exchange_weights(
         Folder that keeps trained networks; made if need be.
     threads
         Threads of the forward model.
+    device
+        Of the training; see `networks.devices`.
+    seed
+        Of all draws. A network that is there serves whatever its seed was.
     loss
         Of the training.
     progress
@@ -60,13 +67,18 @@ def ensure_exchange_weights(
         The cache, for `ExchangeOptions.weights_folder`.
     """
     say = LOGGER.info if progress is None else progress
-    name = f"{loss}_{'_'.join(scan.pools)}_{scan_hash(scan, loss=loss)[:12]}"
+    name = f"{loss}_{'_'.join(scan.pools)}_{scan_hash(scan, loss=loss)[:12]}" + (f"_seed{seed}" if seed else "")
     with untrained(name, cache=cache, say=say) as missing:
         if not missing:
             return cache
         say(f"Training network {name} on simulated signals of {scan.number_of_images} images (about ten minutes)")
-        spec = ExchangeTrainingSpec(name=name, scan=scan, loss=loss)
-        result = train_exchange(spec, threads=threads, progress=lambda line: say(f"Network {name}: {line}"))
+        spec = ExchangeTrainingSpec(name=name, scan=scan, loss=loss, seed=seed)
+        result = train_exchange(
+            spec,
+            threads=threads,
+            device=resolve_device(device),
+            progress=lambda line: say(f"Network {name}: {line}"),
+        )
         card = exchange_card(
             result.network,
             spec,

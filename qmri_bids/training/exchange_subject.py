@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from qmri_bids.networks.devices import PROCESSOR
 from qmri_bids.physics.exchange_scan import ExchangeScan, KnownVoxels
 from qmri_bids.training.exchange import ExchangeTrainingResult, known_features, mixing_of, new_network
 from qmri_bids.training.exchange_misfit import misfit_about
@@ -59,6 +60,7 @@ def train_on_subject(
     bounds: tuple[NDArray[np.floating], NDArray[np.floating]],
     spec: SubjectTrainingSpec,
     threads: int = 1,
+    device: torch.device = PROCESSOR,
     progress: Callable[[str], None] | None = None,
 ) -> ExchangeTrainingResult:
     """Train a network on the voxels of a subject.
@@ -79,6 +81,9 @@ def train_on_subject(
         How.
     threads
         Threads of the forward model.
+    device
+        Of the network, which comes back on the processor; draws are the same on every device, and the forward model stays on the
+        processor.
     progress
         Called with a line of text at every expansion.
     """
@@ -86,12 +91,12 @@ def train_on_subject(
     rng = np.random.default_rng(spec.seed)
     chosen = rng.permutation(len(signal))[: spec.samples]
     data, maps = np.asarray(signal, dtype=np.float64)[chosen], known[chosen]
-    images, features = torch.as_tensor(data.astype(np.float32)), known_features(maps)
-    rough = torch.as_tensor(np.log(np.asarray(start)[chosen]).astype(np.float32))
+    images, features = torch.as_tensor(data.astype(np.float32)).to(device), known_features(maps).to(device)
+    rough = torch.as_tensor(np.log(np.asarray(start)[chosen]).astype(np.float32)).to(device)
     network = new_network(
         scan, hidden=spec.hidden, depth=spec.depth, low=np.log(bounds[0]), high=np.log(bounds[1]), seed=spec.seed
-    )
-    misfit = misfit_about(rough.numpy(), data=data, scan=scan, known=maps, threads=threads)
+    ).to(device)
+    misfit = misfit_about(rough.cpu().numpy(), data=data, scan=scan, known=maps, threads=threads).to(device)
     freedom = scan.number_of_images - len(scan.parameters) - len(scan.protocols)
     # The start is rough: the quieter voxels are those where it is good.
     noise = torch.sqrt(torch.quantile(misfit.constant, 0.25) / freedom)
@@ -114,7 +119,7 @@ def train_on_subject(
     def descend(steps: int, loss_of: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> float:
         running = 0.0
         for _ in range(steps):
-            part = torch.randint(len(data), (spec.batch_size,), generator=generator)
+            part = torch.randint(len(data), (spec.batch_size,), generator=generator).to(device)
             loss = loss_of(network(images[part], features[part])[0], part)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -128,7 +133,7 @@ def train_on_subject(
     for expansion in range(1, spec.expansions + 1):
         with torch.no_grad():
             points = torch.cat([network(images[part], features[part])[0] for part in _parts(len(data))])
-        misfit = misfit_about(points.numpy(), data=data, scan=scan, known=maps, threads=threads)
+        misfit = misfit_about(points.cpu().numpy(), data=data, scan=scan, known=maps, threads=threads).to(device)
         decoded = float(torch.log1p(misfit.constant / noise.square() / freedom).mean())
         if progress is not None:
             progress(f"train-by-fit {expansion}/{spec.expansions}: physics loss {decoded:.4f}")
@@ -140,7 +145,7 @@ def train_on_subject(
             return (torch.log1p(level) + 0.01 * away / expansion).mean()  # noqa: B023
 
         losses.append(descend(spec.steps, physics))
-    network.eval()
+    network.eval().to(PROCESSOR)
     if not math.isfinite(losses[-1]):
         raise FloatingPointError(f"training on the subject has diverged: losses {losses}")
     return ExchangeTrainingResult(network=network, losses=losses, seconds=time.perf_counter() - began)

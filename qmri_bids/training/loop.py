@@ -12,6 +12,7 @@ import torch
 
 from qmri_bids.networks.architecture import PaperNetwork, PaperNetworkConfig
 from qmri_bids.networks.checkpoint import ModelCard
+from qmri_bids.networks.devices import PROCESSOR
 from qmri_bids.priors import PRIORS
 from qmri_bids.training.losses import LOSSES
 from qmri_bids.training.simulation import Batch, TrainingSpec, simulate
@@ -53,6 +54,7 @@ def train(
     spec: TrainingSpec,
     *,
     command: str = "",
+    device: torch.device = PROCESSOR,
     progress: Callable[[int, float, float], None] | None = None,
     inspect: Callable[[int, PaperNetwork], None] | None = None,
 ) -> TrainingResult:
@@ -64,6 +66,8 @@ def train(
         What to train.
     command
         The command line, for the card.
+    device
+        Of the network, which comes back on the processor; signals are simulated there, the same for every device.
     progress
         Called after every epoch with its number, mean loss and duration [s].
     inspect
@@ -80,6 +84,7 @@ def train(
         network = PaperNetwork(network_config(spec))
     first = simulate(spec, min(spec.samples, 100_000), generator=torch.Generator().manual_seed(spec.seed + 2))
     network.normalise_by(first.features)
+    network.to(device)
     optimiser = torch.optim.Adam(network.parameters(), lr=spec.learning_rate, fused=True)
     steps = spec.epochs * math.ceil(spec.samples / spec.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps, eta_min=spec.learning_rate / 100.0)
@@ -88,8 +93,8 @@ def train(
     for epoch in range(spec.epochs):
         start = time.perf_counter()
         loss_function = LOSSES["supervised" if epoch < spec.warm_up else spec.parts.loss]
-        data = simulate(spec, spec.samples, generator=generator)
-        total = torch.zeros(())
+        data = simulate(spec, spec.samples, generator=generator).to(device)
+        total = torch.zeros((), device=device)
         for begin in range(0, spec.samples, spec.batch_size):
             part = Batch(**{key: value[begin : begin + spec.batch_size] for key, value in vars(data).items()})
             optimiser.zero_grad(set_to_none=True)
@@ -104,7 +109,7 @@ def train(
             progress(epoch + 1, losses[-1], durations[-1])
         if inspect is not None:
             inspect(epoch + 1, network)
-    network.eval()
+    network.eval().to(PROCESSOR)
     return TrainingResult(
         network=network,
         card=_card(spec, network, losses, durations, command),

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from qmri_bids.networks.checkpoint import CARD_VERSION, save_checkpoint
+from qmri_bids.networks.devices import CPU, resolve_device
 from qmri_bids.networks.names import NETWORK_SYSTEMS, SYSTEMS
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.training.cache import untrained
@@ -88,7 +89,9 @@ def content_hash(spec: TrainingSpec) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def ensure_weights(spec: TrainingSpec, *, cache: Path, progress: Callable[[str], None] | None = None) -> Path:
+def ensure_weights(
+    spec: TrainingSpec, *, cache: Path, device: str = CPU, progress: Callable[[str], None] | None = None
+) -> Path:
     """Train a network unless the cache has it.
 
     Two processes that need the same network train it once: the second waits for the first. Weights and card appear only when
@@ -100,6 +103,8 @@ def ensure_weights(spec: TrainingSpec, *, cache: Path, progress: Callable[[str],
         What to train.
     cache
         Folder that keeps trained networks; made if need be.
+    device
+        Of the training; see `networks.devices`.
     progress
         Called with one line of text before the training, after every epoch and at the end; None sends them to the log.
 
@@ -125,7 +130,12 @@ def ensure_weights(spec: TrainingSpec, *, cache: Path, progress: Callable[[str],
             left = (spec.epochs - epoch) * max(seconds)
             say(f"Network {name}: epoch {epoch}/{spec.epochs}, loss {loss:.3e}, at most about {left:.0f} s left")
 
-        result = train(replace(spec, name=name), command="trained for a protocol on demand", progress=after_epoch)
+        result = train(
+            replace(spec, name=name),
+            command="trained for a protocol on demand",
+            device=resolve_device(device),
+            progress=after_epoch,
+        )
         save_checkpoint(result.network, result.card, cache)
         say(f"Network {name} trained in {sum(seconds):.0f} s")
     return cache

@@ -134,6 +134,10 @@ class Batch:
     measured_theta: torch.Tensor
     weight: torch.Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """Return them on a device."""
+        return Batch(**{name: value.to(device) for name, value in vars(self).items()})
+
 
 def simulate(spec: TrainingSpec, number: int, *, generator: torch.Generator) -> Batch:
     """Draw parameters from the prior and beyond it and simulate noisy signals; θ covers the whole circle."""
