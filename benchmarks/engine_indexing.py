@@ -53,8 +53,8 @@ print(time.monotonic() - start)
 WHOLE_INDEX = """
 import sys, time
 start = time.monotonic()
-from bids.layout import BIDSLayout
-layout = BIDSLayout(sys.argv[1])
+from bids.layout import BIDSLayout, BIDSLayoutIndexer
+layout = BIDSLayout(sys.argv[1], indexer=BIDSLayoutIndexer(index_metadata=False))  # empty sidecars are no JSON
 print(time.monotonic() - start)
 """
 

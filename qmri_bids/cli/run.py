@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qmri_bids.cli.caches import CacheError, keep_caches
 from qmri_bids.cli.parser import parse
 from qmri_bids.cli.progress import TerminalHandler
 
@@ -37,7 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Read by Nipype and ITK when they are imported, which happens below.
     os.environ.setdefault("NO_ET", "1")
     os.environ.setdefault("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", str(options.omp_nthreads))
-    _keep_compiled_code(options)
+    try:
+        keep_caches(options.work_dir)
+    except CacheError as error:
+        print(f"qmri_bids: error: {error}", file=sys.stderr)
+        return USAGE
     from qmri_bids.bids.layout import BidsInputError
     from qmri_bids.cli.failures import describe_failure
     from qmri_bids.cli.plugin_file import PluginFileError
@@ -51,13 +56,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         message = describe_failure(error, output_dir=options.output_dir, command=options.command)
         print(f"qmri_bids: error: {message}", file=sys.stderr)
         return FAILED
-
-
-def _keep_compiled_code(options: argparse.Namespace) -> None:
-    """Give numba a folder for compiled kernels where neither package nor home can be written: it fails without one."""
-    package = Path(__file__).parent.parent
-    if not any(os.access(folder, os.W_OK) for folder in (package, Path(os.environ.get("HOME", "/nonexistent")))):
-        os.environ.setdefault("NUMBA_CACHE_DIR", str(options.work_dir / "numba"))
 
 
 def _stop_at_once(number: int, frame: object) -> None:
@@ -151,7 +149,8 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
         logger.warning("%s", sentence)
     results = process_participants(eligible, options=options, decisions=tuple(decisions), listener=progress_listener())
     write_citation({result.subject: result.steps for result in results}, output_dir=options.output_dir)
-    say(summary_table(results))
+    without = dict.fromkeys(plan.subject for plan in plans if plan.subject not in subjects)
+    say(summary_table(results, without=tuple(without)))
     return FAILED if any(result.failed or result.refusals for result in results) else DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 
 from qmri_bids.cli.participant import ParticipantResult
 from qmri_bids.reports.content import Level
@@ -12,8 +13,16 @@ WIDTH = 110
 STATES = {Level.GOOD: "good", Level.INFO: "good", Level.CHECK: "please check", Level.BAD: "problem, see there"}
 
 
-def summary_table(results: Sequence[ParticipantResult]) -> str:
-    """Return the final table as text."""
+def summary_table(results: Sequence[ParticipantResult], *, without: Sequence[str] = ()) -> str:
+    """Return the final table as text.
+
+    Parameters
+    ----------
+    results
+        How participants ended.
+    without
+        Labels of participants that have no run.
+    """
     lines = ["", f"{'participant':<14} {'run':<40} result"]
     for result in results:
         label = f"sub-{result.subject}"
@@ -24,9 +33,11 @@ def summary_table(results: Sequence[ParticipantResult]) -> str:
             for error in outcome.errors:
                 lines += _indented(f"{error.title}: {error.message} {error.advice}")
         for refusal in result.refusals:
-            lines.append(f"{label:<14} {'':<40} REFUSED")
+            name = Path(refusal.file).name.partition(".")[0].removeprefix(f"{label}_")
+            lines.append(f"{label:<14} {name:<40} REFUSED")
             lines += _indented(str(refusal))
         lines.append(f"{label:<14} report: {result.report}")
+    lines += [f"{f'sub-{subject}':<14} {'':<40} no pc-bSSFP, CEST or MT run" for subject in without]
     return "\n".join(lines)
 
 
