@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmri_bids.cli.caches import CacheError, keep_caches
