@@ -166,7 +166,7 @@ def collect_group(output_dir: Path, *, participants: Sequence[str], only: bool =
             runs.append(GroupRun(participant=label, state=UNREADABLE, message=_one_line(str(error)), report=shown))
             continue
         runs += _runs(label, record, report=shown)
-    sentences = [*_versions(runs)]
+    sentences = [*_versions(runs), *_settings(runs)]
     if strangers:
         sentences.append(f"Not in the dataset, but processed at some time, and counted here: {_named(strangers)}.")
     return Group(participants=tuple(labels), runs=tuple(runs), sentences=tuple(sentences))
@@ -219,13 +219,30 @@ def _doubts(run: RunRecord) -> str:
 
 
 def _versions(runs: Sequence[GroupRun]) -> Iterator[str]:
-    versions: dict[str, list[str]] = {}
-    for run in runs:
-        if run.version and run.participant not in versions.setdefault(run.version, []):
-            versions[run.version].append(run.participant)
-    if len(versions) > 1:
-        listed = "; ".join(f"{version}: {_named(labels)}" for version, labels in sorted(versions.items()))
+    found = [(run.version, run.participant) for run in runs if run.version]
+    if len(dict(found)) > 1:
+        listed = _participants_by_value(found)
         yield f"The runs were processed by different versions of qmri_bids, which may differ in their maps. {listed}."
+
+
+def _settings(runs: Sequence[GroupRun]) -> Iterator[str]:
+    """Say which choices were not those of all runs that were processed."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for run in runs:
+        if run.record is not None and run.state == DONE:
+            for name, value in run.record.settings.items():
+                found.setdefault(name, []).append((value, run.participant))
+    for name, values in found.items():
+        if len(dict(values)) > 1:
+            yield f"The runs were processed with different settings: {name} {_participants_by_value(values)}."
+
+
+def _participants_by_value(found: Sequence[tuple[str, str]]) -> str:
+    """Return values, each with the participants that have it."""
+    by_value: dict[str, dict[str, None]] = {}
+    for value, participant in found:
+        by_value.setdefault(value, {})[participant] = None
+    return "; ".join(f"{value}: {_named(list(labels))}" for value, labels in sorted(by_value.items()))
 
 
 def _named(labels: Sequence[str]) -> str:

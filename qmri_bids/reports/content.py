@@ -242,6 +242,8 @@ class SubjectReport:
         Time taken [s], where known.
     exit_status
         Exit status of the participant's processing, where known; 0 is success.
+    settings
+        Choices that must be alike where maps of participants are compared, as text by name.
     """
 
     participant: str
@@ -259,6 +261,7 @@ class SubjectReport:
     output_dir: str = ""
     duration: float | None = None
     exit_status: int | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def level(self) -> Level:

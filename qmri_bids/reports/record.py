@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -58,9 +58,9 @@ class RunRecord:
         Why it failed or was refused.
     warnings, checks, quality, statistics, measures, outputs
         As in `RunReport`.
-    version, created
-        Version that processed it, and date and time of the report in which it stood (ISO 8601): those of an earlier call where
-        the last one left the run out.
+    version, created, settings
+        Version that processed it, date and time of the report in which it stood (ISO 8601), and choices by which its maps may
+        differ from others: those of an earlier call where the last one left the run out.
     """
 
     session: str
@@ -77,6 +77,7 @@ class RunRecord:
     outputs: tuple[str, ...] = ()
     version: str = ""
     created: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -158,7 +159,7 @@ def participant_record(report: SubjectReport) -> ParticipantRecord:
         level=report.level,
         messages=_messages(report.errors),
         runs=tuple(
-            replace(run, version=report.version, created=report.created)
+            replace(run, version=report.version, created=report.created, settings=dict(report.settings))
             for run in (*map(_run_record, report.runs), *map(_refused_record, report.refusals))
         ),
     )

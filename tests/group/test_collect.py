@@ -57,6 +57,15 @@ def test_mixed_versions_are_said(group: Group) -> None:
     assert group.sentences[0].endswith("0.1.0: sub-01, sub-02, sub-03, sub-04, sub-05, sub-06; 0.2.0: sub-07.")
 
 
+def test_different_settings_are_said(good: Path, processed: Callable[..., SubjectReport]) -> None:
+    for label, estimator in (("01", "pinn"), ("02", "ml")):
+        settings = {"bssfp-estimator": estimator, "ignore": "none"}
+        write_record(processed(label, 900.0, settings=settings), output_dir=good)
+    assert collect_group(good, participants=LABELS[:6]).sentences == (
+        "The runs were processed with different settings: bssfp-estimator ml: sub-02; pinn: sub-01.",
+    )
+
+
 def test_a_record_of_nobody_in_the_dataset_counts_and_is_said(good: Path) -> None:
     group = collect_group(good, participants=LABELS[:5])
     assert len(group.recorded) == 6

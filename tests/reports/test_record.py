@@ -61,6 +61,7 @@ REPORT = SubjectReport(
         "a sentence",
     ),
     duration=60.5,
+    settings={"bssfp-estimator": "pinn"},
     exit_status=1,
 )
 
