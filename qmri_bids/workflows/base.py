@@ -16,7 +16,7 @@ from qmri_bids.bids.digests import Digests
 from qmri_bids.reports.content import ErrorEntry, RunReport
 from qmri_bids.workflows.crashes import Crash, crash_entry, read_crashes
 from qmri_bids.workflows.dependents import missing_sources, with_dependents, with_sources, without_failed
-from qmri_bids.workflows.earlier_files import all_entities, files_of_run, remove_files
+from qmri_bids.workflows.earlier_files import all_entities, remove_all
 from qmri_bids.workflows.engine import EngineOptions, run_workflow
 from qmri_bids.workflows.input_content import note_content
 from qmri_bids.workflows.kept_outputs import forget_if_outputs_are_gone
@@ -304,10 +304,12 @@ class _Call:
         removed: list[Path] = []
         with contextlib.suppress(OSError):  # a disk that has become read-only must not hide why the run failed
             for entities in all_entities(run):
-                removed += remove_files(files_of_run(entities, output_dir=self._output_dir))
+                removed += remove_all(entities, output_dir=self._output_dir)
         if removed:
             logger.warning(
-                "%s: %d files of an earlier call were removed, since the run has failed", run.label, len(removed)
+                "%s: %d files that this or an earlier call wrote were removed, since the run has failed",
+                run.label,
+                len(removed),
             )
         return RunOutcome(run=run, report=None, errors=tuple(errors))
 

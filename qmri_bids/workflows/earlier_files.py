@@ -26,6 +26,10 @@ def files_of_run(entities: Mapping[str, str], *, output_dir: Path) -> tuple[Path
     output_dir
         Root of the derivatives.
     """
+    return tuple(path for path in _of_run(entities, output_dir=output_dir) if path.suffix != ".json")
+
+
+def _of_run(entities: Mapping[str, str], *, output_dir: Path) -> list[Path]:
     own = derivative_entities(entities)
     subject = output_dir / f"sub-{own['sub']}"
     session = subject / f"ses-{own['ses']}" if "ses" in own else subject
@@ -33,9 +37,9 @@ def files_of_run(entities: Mapping[str, str], *, output_dir: Path) -> tuple[Path
     for folder in FOLDERS:
         for path in sorted((session / folder).glob("sub-*")):
             kept = {key: label for key, label in parse_name(path).entities.items() if key in KEPT}
-            if kept == own and path.suffix != ".json":
+            if kept == own:
                 found.append(path)
-    return tuple(found)
+    return found
 
 
 def all_entities(run: Run) -> list[Mapping[str, str]]:
@@ -49,6 +53,22 @@ def remove_files(paths: Collection[Path]) -> tuple[Path, ...]:
     for path in removed:
         path.unlink()
         sidecar_path(path).unlink(missing_ok=True)
+    return removed
+
+
+def remove_all(entities: Mapping[str, str], *, output_dir: Path) -> tuple[Path, ...]:
+    """Remove all that carries the entities of a run, a sidecar without its image included, and return the files.
+
+    Parameters
+    ----------
+    entities
+        Entities of the raw run.
+    output_dir
+        Root of the derivatives.
+    """
+    removed = remove_files(files_of_run(entities, output_dir=output_dir))
+    for sidecar in _of_run(entities, output_dir=output_dir):
+        sidecar.unlink(missing_ok=True)
     return removed
 
 

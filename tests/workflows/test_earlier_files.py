@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qmri_bids.workflows.earlier_files import files_of_run, remove_others
+from qmri_bids.workflows.earlier_files import files_of_run, remove_all, remove_others
 
 RUN = {"sub": "01", "acq": "APTw"}
 
@@ -43,3 +43,16 @@ def test_what_was_not_written_again_is_removed_with_its_sidecar(tmp_path: Path) 
     assert kept.exists()
     assert not gone.exists()
     assert not sidecar.exists()
+
+
+def test_nothing_of_a_run_that_failed_is_left_not_even_a_sidecar_without_its_image(tmp_path: Path) -> None:
+    image, sidecar, lone, other = write(
+        tmp_path,
+        "anat/sub-01_acq-APTw_desc-asymAPT_MTRmap.nii.gz",
+        "anat/sub-01_acq-APTw_desc-asymAPT_MTRmap.json",
+        "fmap/sub-01_acq-APTw_fieldmap.json",
+        "anat/sub-01_acq-pcbssfp_T1map.json",
+    )
+    assert remove_all(RUN, output_dir=tmp_path) == (image,)
+    assert not any(path.exists() for path in (image, sidecar, lone))
+    assert other.exists()
