@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,3 +116,11 @@ def test_without_any_result_there_is_a_page(mixed: Path) -> None:
 def test_the_same_records_give_the_same_page(html: str, mixed: Path) -> None:
     assert _page(mixed) == html
     assert re.search(r"records up to 2025-11-21T10:07", html)
+
+
+def test_a_browser_shows_every_picture_on_a_laptop(written: Path, probe_page: Callable[[Path], dict[str, Any]]) -> None:
+    probe = probe_page(written / "group.html")
+    assert len(probe["widths"]) == 2
+    assert all(width > 1000 for width in probe["widths"])
+    assert all(length > 10 for length in probe["alternatives"])
+    assert probe["overflow"] == 0
