@@ -6,11 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from qmri_bids.bids.anatomy import Anatomy
-from qmri_bids.bids.given_anatomy import GivenAnatomy
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.sidecar import parse_name
+
+if TYPE_CHECKING:  # the command line reads this module
+    from qmri_bids.bids.anatomy import Anatomy
+    from qmri_bids.bids.given_anatomy import GivenAnatomy
 
 NATIVE, T1W, OWN_TEMPLATE = "native", "T1w", "MNI152NLin2009aSym"
 """The space of the scan, that of the anatomical image, and the template inside nilearn."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-from qmri_bids.estimation.base import Estimator, EstimatorOptions
 from qmri_bids.networks.names import NETWORK_SYSTEMS
+
+if TYPE_CHECKING:
+    from qmri_bids.estimation.base import Estimator, EstimatorOptions
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -239,6 +239,7 @@ def test_help_imports_nothing_heavy() -> None:
         "dipy",
         "matplotlib",
         "numba",
+        "numpy",
         "pandas",
         "scipy",
     )
