@@ -25,11 +25,20 @@ from qmri_bids.reports.methods import Step, methods_text
 from qmri_bids.reports.record import write_record
 from qmri_bids.reports.render import write_report
 from qmri_bids.units import millimetres_to_metres
-from qmri_bids.workflows.base import ParticipantRuns, Run, RunOutcome, kept_outcomes, process_runs
+from qmri_bids.workflows.base import (
+    ParticipantRuns,
+    Run,
+    RunOutcome,
+    kept_outcomes,
+    memory_sentence,
+    planned_workflow,
+    process_runs,
+)
 from qmri_bids.workflows.engine import EngineOptions
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_reports import SOFTWARE
+from qmri_bids.workflows.settings import compared_settings
 from qmri_bids.workflows.steps import Listener
 from qmri_bids.workflows.titles import run_title
 
@@ -192,6 +201,7 @@ class _Participant:
             output_dir=options.output_dir.name,
             duration=time.monotonic() - self._started,
             exit_status=1 if failed or refusals else 0,
+            settings=compared_settings(self.runs.options),
         )
         if self.runs.digests.used:
             write_inputs(
@@ -230,9 +240,39 @@ def processing_options(options: argparse.Namespace, *, subject: str, cache: Path
         exchange_weights=options.cest_weights,
         exchange_posterior=options.cest_posterior,
         train_missing=options.train_missing,
+        device=options.device,
+        random_seed=options.random_seed or 0,
         processes=options.omp_nthreads,
         spaces=replace(options.spaces[subject], cache=cache),
     )
+
+
+def memory_lines(plans: Sequence[SessionPlan], *, options: argparse.Namespace) -> list[str]:
+    """Return what the largest step of each participant would need.
+
+    Parameters
+    ----------
+    plans
+        What was found in each session of each participant.
+    options
+        The command line.
+    """
+    lines = []
+    for subject in dict.fromkeys(plan.subject for plan in plans if plan.runs):
+        work_dir = options.work_dir / f"sub-{subject}"
+        group = ParticipantRuns(
+            subject=subject,
+            runs=tuple(run for plan in plans if plan.subject == subject for run in plan.runs),
+            options=processing_options(options, subject=subject, cache=work_dir),
+            work_dir=work_dir,
+            crash_dir=work_dir,
+            digests=Digests(None),
+        )
+        _, resources = planned_workflow(
+            group, group.runs, bids_dir=options.bids_dir, output_dir=options.output_dir, low_mem=options.low_mem
+        )
+        lines.append(memory_sentence(subject, resources))
+    return lines
 
 
 def engine_options(options: argparse.Namespace) -> EngineOptions:

@@ -121,9 +121,11 @@ LEVELS: Mapping[str, Callable[[argparse.Namespace], int]] = {"participant": _par
 
 def _table(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:
     from qmri_bids.bids.table import plan_table
+    from qmri_bids.cli.participant import memory_lines
     from qmri_bids.cli.space_options import space_lines
 
-    return "\n".join([plan_table(tuple(plans)), *space_lines(options.spaces)])
+    lines = [*space_lines(options.spaces), *memory_lines(plans, options=options)]
+    return "\n".join([plan_table(tuple(plans)), *lines])
 
 
 def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
@@ -137,7 +139,7 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     from qmri_bids.workflows.engine import limit_threads, quiet_engine
 
     quiet_engine(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
-    limit_threads(options.omp_nthreads)
+    limit_threads(1)  # sums of several threads are not the same to the bit; steps share work out by voxels and volumes
     decisions = list(write_dataset_description(options.output_dir, bids_dir=options.bids_dir))
     write_bidsignore(options.output_dir)
     eligible = _eligible(plans)
