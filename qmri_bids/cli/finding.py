@@ -33,6 +33,7 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     from qmri_bids.units import degrees_to_radians
     from qmri_bids.workflows.planning import link_runs
 
+    _check_device(options)
     subjects = select_subjects(options.bids_dir, options.participant_label)
     layout = open_layout(options.bids_dir, subjects=subjects, database_dir=options.bids_database_dir)
     nominal = options.b1_nominal_fa
@@ -67,6 +68,20 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     return found
 
 
+def _check_device(options: argparse.Namespace) -> None:
+    """Refuse a device that is not there; steps that a cluster runs see those of its own machines."""
+    from qmri_bids.bids.layout import BidsInputError
+
+    if not options.device.startswith("cuda") or options.use_plugin is not None:
+        return
+    from qmri_bids.networks.devices import DeviceNotFoundError, resolve_device
+
+    try:
+        resolve_device(options.device)
+    except DeviceNotFoundError as error:
+        raise BidsInputError(str(error)) from error
+
+
 def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
     """Refuse what the estimator does not cover, or train what it lacks."""
     from qmri_bids.bids.layout import BidsInputError
@@ -84,7 +99,13 @@ def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[
                 if missing:
                     return tuple(plans)
             else:
-                train_missing(missing, estimator=name, cache=options.bssfp_weights, processes=options.nprocs)
+                train_missing(
+                    missing,
+                    estimator=name,
+                    cache=options.bssfp_weights,
+                    device=options.device,
+                    seed=options.random_seed or 0,
+                )
         return refuse_unsupported(plans, estimator=name, options=how)
     except (OSError, ValueError) as error:
         # Weights of the user: a folder that cannot be written, a card or a file that is damaged.
@@ -116,7 +137,13 @@ def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) 
                 if missing:
                     return tuple(plans)
             else:
-                train_missing_exchange(missing, cache=options.cest_weights, processes=options.nprocs)
+                train_missing_exchange(
+                    missing,
+                    cache=options.cest_weights,
+                    processes=options.nprocs,
+                    device=options.device,
+                    seed=options.random_seed or 0,
+                )
         return refuse_unsupported_exchange(plans, estimator=name, options=how, posterior=options.cest_posterior)
     except (OSError, ValueError) as error:
         raise BidsInputError(f"--cest-weights {options.cest_weights}: {error}") from error

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from qmri_bids.blocks import run_blocks
 from qmri_bids.estimation.base import ProtocolNotSupported, Status
 from qmri_bids.estimation.exchange import ExchangeEstimate
 from qmri_bids.estimation.exchange_entries import ExchangeEntries, exchange_entries
@@ -52,7 +53,7 @@ class ExchangeDictionary:
     Parameters
     ----------
     threads
-        Threads of the simulation; the matching takes those of torch.
+        Threads of simulation and matching; the result does not depend on it.
     weights_folder
         Where entries are kept for further calls; None: in memory alone.
     number
@@ -150,6 +151,7 @@ class ExchangeDictionary:
         return nearest(
             _single(normalised(signal, scan), place_of_voxels, ones),
             _single(entries.signal, place_of_entries, penalty),
+            threads=self.threads,
         )
 
     def _coordinates(self, known: Values) -> Values:
@@ -177,10 +179,11 @@ def _single(*columns: NDArray[np.floating]) -> Tensor:
     return torch.from_numpy(np.concatenate(columns, axis=1, dtype=np.float32))
 
 
-def nearest(voxels: Tensor, entries: Tensor) -> NDArray[np.int64]:
+def nearest(voxels: Tensor, entries: Tensor, *, threads: int = 1) -> NDArray[np.int64]:
     """Return the row of `entries` (E, D) with the largest dot product with each row of `voxels` (V, D), shape (V,)."""
     found = torch.zeros(len(voxels), dtype=torch.int64)
-    for begin in range(0, len(voxels), VOXELS):
+
+    def match_block(begin: int) -> None:
         part = voxels[begin : begin + VOXELS]
         largest = torch.full((len(part),), -torch.inf)
         block = torch.zeros(len(part), dtype=torch.int64)
@@ -193,6 +196,8 @@ def nearest(voxels: Tensor, entries: Tensor) -> NDArray[np.int64]:
             chosen, first = block == number, number * ENTRIES
             place = (part[chosen] @ entries[first : first + ENTRIES].T).argmax(dim=1)
             found[begin : begin + VOXELS][chosen] = first + place
+
+    run_blocks(match_block, len(voxels), block=VOXELS, threads=threads)
     return found.numpy()
 
 

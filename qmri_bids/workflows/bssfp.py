@@ -77,7 +77,12 @@ def init_pcbssfp_wf(
     load = pe.Node(LoadCycles(files=run.files, protocol=run.protocol), name="load_cycles")
     mask = mask_node(options, entities=run.entities)
     estimate = pe.Node(
-        EstimateRelaxation(protocol=run.protocol, estimator=options.estimator, processes=options.processes),
+        EstimateRelaxation(
+            protocol=run.protocol,
+            estimator=options.estimator,
+            device=options.device,
+            processes=options.processes,
+        ),
         name="estimate_relaxation",
     )
     if options.weights_folder is not None:
@@ -143,7 +148,7 @@ def init_pcbssfp_wf(
     decisions.append(mask)
     drift = None
     if "phase-drift" not in options.ignore:
-        drift = pe.Node(RemovePhaseDrift(protocol=run.protocol, processes=options.processes), name="remove_phase_drift")
+        drift = pe.Node(RemovePhaseDrift(protocol=run.protocol, seed=options.random_seed), name="remove_phase_drift")
         workflow.connect([(final, drift, [("cycles", "cycles")]), (mask, drift, [("mask", "mask")])])
         if censor is not None:
             workflow.connect(censor, "protocol", drift, "protocol")

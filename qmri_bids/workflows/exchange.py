@@ -47,7 +47,13 @@ class _Parts:
         self.mask = mask_node(options, entities=run.entities)
         self.bids_dir, self.output_dir = bids_dir, output_dir
         self.estimate = pe.Node(
-            EstimateExchange(scan=run.scan, estimator=options.exchange_estimator, processes=options.processes),
+            EstimateExchange(
+                scan=run.scan,
+                estimator=options.exchange_estimator,
+                device=options.device,
+                seed=options.random_seed,
+                processes=options.processes,
+            ),
             name="estimate_exchange",
         )
         if options.exchange_weights is not None:

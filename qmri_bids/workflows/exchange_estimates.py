@@ -33,7 +33,11 @@ class _EstimateExchangeInput(BaseInterfaceInputSpec):
     weights_folder = traits.Str(desc="folder searched for weights before those of the package")
     weights_state = traits.Dict(desc="what tells one state of that folder from another")
     posterior = traits.Str(desc="prior under which posterior maps are computed too")
-    processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
+    device = traits.Str("cpu", usedefault=True, desc="where networks compute and are trained")
+    seed = traits.Int(0, usedefault=True, desc="of what the estimator draws at random")
+    processes = traits.Int(
+        1, usedefault=True, nohash=True, desc="threads of compiled kernels; does not change the result"
+    )
 
 
 class _EstimateExchangeOutput(TraitedSpec):
@@ -56,7 +60,7 @@ class EstimateExchange(SimpleInterface):
         from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
 
         inputs, scan = self.inputs, self.inputs.scan
-        torch.set_num_threads(inputs.processes)
+        torch.set_num_threads(1)  # several would add in another order; compiled kernels take theirs voxel by voxel
         voxels = Voxels(inputs.mask, motions=inputs.motions if isdefined(inputs.motions) else ())
         maps = _known_maps(inputs, shape=voxels.mask.shape)
         for name, row in KNOWN_MAPS.items():
@@ -77,7 +81,7 @@ class EstimateExchange(SimpleInterface):
         signal = np.concatenate([voxels.signal(path) for path in inputs.series], axis=1)
         folder = Path(inputs.weights_folder) if isdefined(inputs.weights_folder) else None
         estimator = EXCHANGE_ESTIMATORS[inputs.estimator].create(
-            ExchangeOptions(threads=inputs.processes, weights_folder=folder)
+            ExchangeOptions(threads=inputs.processes, weights_folder=folder, device=inputs.device, seed=inputs.seed)
         )
         found = estimator.estimate(signal, scan=scan, known=known)
         found_maps: dict[str, tuple[NDArray[Any], NDArray[Any] | None]] = {
@@ -97,7 +101,7 @@ class EstimateExchange(SimpleInterface):
             from qmri_bids.estimation.exchange_posterior import exchange_posterior
 
             posterior = exchange_posterior(
-                signal, scan=scan, known=known, prior=inputs.posterior, weights_folder=folder
+                signal, scan=scan, known=known, prior=inputs.posterior, weights_folder=folder, device=inputs.device
             )
             for ending, values_of in (("", posterior.values), ("_stdev", posterior.stdev)):
                 for name, values in values_of.items():

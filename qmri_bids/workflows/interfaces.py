@@ -101,7 +101,7 @@ class _RemovePhaseDriftInput(BaseInterfaceInputSpec):
     mask = File(exists=True, mandatory=True, desc="brain mask")
     b1 = File(exists=True, desc="actual over nominal flip angle; 1 is assumed where none is given")
     protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
-    processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
+    seed = traits.Int(0, usedefault=True, desc="of the choice of voxels")
 
 
 class _RemovePhaseDriftOutput(_CyclesOutput):
@@ -119,13 +119,13 @@ class RemovePhaseDrift(SimpleInterface):
 
         from qmri_bids.preprocessing.phase_drift import remove_phase_drift
 
-        torch.set_num_threads(self.inputs.processes)
+        torch.set_num_threads(1)  # several would add in another order
         cycles, affine = load_volume(self.inputs.cycles)
         mask = load_volume(self.inputs.mask)[0] > 0
         b1 = np.ones(mask.shape, dtype=np.float32)
         if isdefined(self.inputs.b1):
             b1 = load_volume(self.inputs.b1)[0]
-        result = remove_phase_drift(cycles, mask=mask, b1=b1, protocol=self.inputs.protocol)
+        result = remove_phase_drift(cycles, mask=mask, b1=b1, protocol=self.inputs.protocol, seed=self.inputs.seed)
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", result.cycles, affine)
         self._results["decisions"] = list(result.decisions)
         self._results["warnings"] = list(result.warnings)
@@ -142,7 +142,10 @@ class _EstimateRelaxationInput(BaseInterfaceInputSpec):
     weights_folder = traits.Str(desc="folder searched for weights before those of the package")
     weights_state = traits.Dict(desc="what tells one state of that folder from another")
     posterior = traits.Str(desc="prior under which posterior maps are computed too")
-    processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
+    device = traits.Str("cpu", usedefault=True, desc="where networks compute")
+    processes = traits.Int(
+        1, usedefault=True, nohash=True, desc="threads of compiled kernels; does not change the result"
+    )
 
 
 class _EstimateRelaxationOutput(TraitedSpec):
@@ -171,10 +174,10 @@ class EstimateRelaxation(SimpleInterface):
         if isdefined(self.inputs.b1):
             b1 = voxels.signal(self.inputs.b1)
         protocol = self.inputs.protocol
-        torch.set_num_threads(self.inputs.processes)
+        torch.set_num_threads(1)  # several would add in another order; compiled kernels take theirs voxel by voxel
         folder = Path(self.inputs.weights_folder) if isdefined(self.inputs.weights_folder) else None
         estimator = ESTIMATORS[self.inputs.estimator].create(
-            EstimatorOptions(threads=self.inputs.processes, weights_folder=folder)
+            EstimatorOptions(threads=self.inputs.processes, weights_folder=folder, device=self.inputs.device)
         )
         signal = voxels.signal(self.inputs.cycles)
         found = estimator.estimate(signal, protocol=protocol, known=KnownMaps(b1=b1))

@@ -68,6 +68,10 @@ class ProcessingOptions:
         One of `EXCHANGE_POSTERIOR_PRIORS`: posterior maps of pools are written beside those of the estimator; None for none.
     train_missing
         Whether networks were trained in silico for protocols that no weights cover.
+    device
+        Where networks compute: `auto`, `cpu`, `cuda` or `cuda:N`; maps of two devices agree within single precision.
+    random_seed
+        Of all that is drawn at random: voxels that tell the phase drift, the training of networks, the entries of a dictionary.
     processes
         Processes for the steps that run in parallel; does not change the maps.
     spaces
@@ -87,5 +91,7 @@ class ProcessingOptions:
     exchange_weights: Path | None = None
     exchange_posterior: str | None = None
     train_missing: bool = False
+    device: str = "cpu"
+    random_seed: int = 0
     processes: int = 1
     spaces: SpaceOptions = field(default_factory=SpaceOptions)

@@ -156,7 +156,9 @@ def missing_exchange_trainings(
     return tuple(missing)
 
 
-def train_missing_exchange(missing: Sequence[MissingExchange], *, cache: Path, processes: int) -> None:
+def train_missing_exchange(
+    missing: Sequence[MissingExchange], *, cache: Path, processes: int, device: str = "cpu", seed: int = 0
+) -> None:
     """Train the networks of pools that are missing and keep them in a folder.
 
     Parameters
@@ -166,14 +168,24 @@ def train_missing_exchange(missing: Sequence[MissingExchange], *, cache: Path, p
     cache
         Folder of weights.
     processes
-        Threads of the training.
+        Threads of the forward model; the weights do not depend on it.
+    device
+        Of the training; see `networks.devices`.
+    seed
+        Of all draws.
     """
     if not missing:
         return
+    import torch
+
     from qmri_bids.training.exchange_missing import ensure_exchange_weights
 
+    torch.set_num_threads(1)  # several would add in another order
+
     for run, loss in missing:
-        ensure_exchange_weights(run.scan, cache=cache, threads=processes, loss=loss, progress=logger.info)
+        ensure_exchange_weights(
+            run.scan, cache=cache, threads=processes, device=device, seed=seed, loss=loss, progress=logger.info
+        )
 
 
 def missing_trainings(
@@ -197,7 +209,9 @@ def missing_trainings(
     return tuple(missing)
 
 
-def train_missing(protocols: Sequence[BssfpProtocol], *, estimator: str, cache: Path, processes: int) -> None:
+def train_missing(
+    protocols: Sequence[BssfpProtocol], *, estimator: str, cache: Path, device: str = "cpu", seed: int = 0
+) -> None:
     """Train the networks that are missing and keep them in a folder.
 
     Parameters
@@ -208,13 +222,16 @@ def train_missing(protocols: Sequence[BssfpProtocol], *, estimator: str, cache: 
         A trainable key of the table of estimators.
     cache
         Folder of weights.
-    processes
-        Threads of the training.
+    device
+        Of the training; see `networks.devices`.
+    seed
+        Of all draws.
     """
     import torch
 
     from qmri_bids.training.missing import ensure_weights, spec_for
 
-    torch.set_num_threads(processes)
+    torch.set_num_threads(1)  # several would add in another order
     for protocol in protocols:
-        ensure_weights(spec_for(protocol, estimator), cache=cache, progress=logger.info)
+        spec = replace(spec_for(protocol, estimator), seed=seed)
+        ensure_weights(spec, cache=cache, device=device, progress=logger.info)

@@ -63,7 +63,7 @@ MEMORY: Mapping[str, NodeMemory] = {
     "RemoveGibbs": NodeMemory(fixed=300e6, per_value=40, parallel=True, per_worker=200e6),
     "CorrectMotion": NodeMemory(fixed=900e6, per_value=80, parallel=True, per_worker=350e6, per_worker_voxel=60),
     "CensorCycles": NodeMemory(fixed=300e6, per_value=24),
-    "RemovePhaseDrift": NodeMemory(fixed=600e6, per_value=40, parallel=True),
+    "RemovePhaseDrift": NodeMemory(fixed=600e6, per_value=40),
     "EstimateRelaxation": NodeMemory(fixed=700e6, per_voxel=200, per_value=40, parallel=True),
     "UnwrapFieldmap": NodeMemory(fixed=350e6, per_voxel=200),
     "SegmentTissues": NodeMemory(fixed=900e6, per_voxel=400),

@@ -112,7 +112,9 @@ def test_weights_are_trained_once_and_found(tmp_path, monkeypatch):
     lines = []
     small = replace(SMALL, samples=500, steps=20, expansions=1)
     monkeypatch.setattr(
-        exchange_missing, "ExchangeTrainingSpec", lambda *, name, scan, loss: replace(small, name=name, loss=loss)
+        exchange_missing,
+        "ExchangeTrainingSpec",
+        lambda *, name, scan, loss, seed: replace(small, name=name, loss=loss, seed=seed),
     )
     for _ in range(2):
         assert ensure_exchange_weights(MT_ALONE, cache=tmp_path / "cache", progress=lines.append) == tmp_path / "cache"

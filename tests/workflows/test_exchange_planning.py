@@ -129,8 +129,10 @@ def test_networks_of_pools_that_are_missing_are_trained_once(
 ) -> None:
     calls = []
 
-    def ensure(scan: ExchangeScan, *, cache: Path, threads: int, loss: str, progress: object) -> None:
-        calls.append((scan, cache, threads, loss))
+    def ensure(
+        scan: ExchangeScan, *, cache: Path, threads: int, device: str, seed: int, loss: str, progress: object
+    ) -> None:
+        calls.append((scan, cache, threads, device, seed, loss))
         stub.trained = True
 
     module = SimpleNamespace(ensure_exchange_weights=ensure)
@@ -144,8 +146,8 @@ def test_networks_of_pools_that_are_missing_are_trained_once(
     missing = missing_exchange_trainings(plans, losses=("physics", "supervised"), options=ExchangeOptions())
     run = plans[0].exchange[0]
     assert missing == ((run, "physics"), (run, "supervised"))
-    train_missing_exchange(missing, cache=tmp_path, processes=2)
-    assert calls == [(run.scan, tmp_path, 2, loss) for loss in ("physics", "supervised")]
+    train_missing_exchange(missing, cache=tmp_path, processes=2, device="cpu", seed=3)
+    assert calls == [(run.scan, tmp_path, 2, "cpu", 3, loss) for loss in ("physics", "supervised")]
     assert refuse_unsupported_exchange(plans, estimator="stub", options=ExchangeOptions()) == plans
 
 
