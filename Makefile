@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint types layers check benchmark weights browser clean
+.PHONY: demo test slurm-test container-test lint types layers check benchmark weights browser clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -26,6 +26,16 @@ browser:  # the report is tested in a real browser
 
 test: $(STAMP) browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+container-test: $(STAMP)  ## build the Dockerfile and run it as on a cluster; as root, some minutes
+	@for program in buildah debootstrap bwrap; do command -v $$program >/dev/null || missing=1; done; \
+	if [ -n "$$missing" ]; then echo "installing buildah, debootstrap and bubblewrap"; \
+	  apt-get update -q && apt-get install -y -q --no-install-recommends buildah debootstrap bubblewrap; fi
+	$(BIN)/python -m pytest -m container tests/containers
+
+slurm-test: $(STAMP)  ## the program on a SLURM of one node; Debian's slurm-wlm is installed where there is none
+	@if tests/slurm/one_node.sh install; then $(BIN)/python -m pytest -m slurm tests/slurm; \
+	  else echo "The tests on SLURM were left out."; fi
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

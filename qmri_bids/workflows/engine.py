@@ -12,6 +12,8 @@ from typing import Any
 
 from nipype.pipeline import engine as pe
 
+from qmri_bids.workflows.cluster_plugin import cluster_plugin
+
 IN_ORDER = "Linear"
 """Nipype's plugin of one process."""
 
@@ -102,7 +104,8 @@ def run_workflow(
     arguments = {**options.plugin_arguments, "status_callback": callback}
     if options.plugin is not None or options.in_order:
         os.environ.setdefault("LOGNAME", _user())  # Nipype names jobs by it; in containers it is not there
-        workflow.run(plugin=options.plugin or IN_ORDER, plugin_args=arguments)
+        plugin = cluster_plugin(options.plugin or IN_ORDER, arguments)
+        workflow.run(plugin=plugin, plugin_args=arguments)
         return
     with local_plugin(arguments, options=options) as plugin:
         workflow.run(plugin=plugin)

@@ -1,0 +1,55 @@
+"""The plugin of a cluster whose jobs leave no result."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nipype.interfaces.utility import IdentityInterface
+from nipype.pipeline import engine as pe
+from nipype.pipeline.plugins.base import SGELikeBatchManagerBase
+
+from qmri_bids.workflows.cluster_plugin import cluster_plugin
+from qmri_bids.workflows.crashes import read_crashes
+
+
+def test_a_lost_job_is_reported_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted: list[str] = []
+
+    def submit(self: Any, script: str, node: Any) -> int:
+        submitted.append(node.name)
+        self._pending[len(submitted)] = node.output_dir()
+        return len(submitted)
+
+    plugin = cluster_plugin("SLURM", {})
+    monkeypatch.setattr(type(plugin), "_submit_batchtask", submit)
+    monkeypatch.setattr(type(plugin), "_is_pending", lambda self, job: False)
+    workflow = pe.Workflow(name="lost", base_dir=str(tmp_path))
+    nodes = [pe.Node(IdentityInterface(fields=["x"], mandatory_inputs=False), name=name) for name in ("a", "b")]
+    followers = [pe.Node(IdentityInterface(fields=["x"]), name=f"after_{node.name}") for node in nodes]
+    for node, follower in zip(nodes, followers, strict=True):
+        node.inputs.x = 1
+        workflow.connect(node, "x", follower, "x")
+    monkeypatch.setattr(pe.workflows, "generate_expanded_graph", lambda graph: graph)  # which drops identities
+    workflow.config["execution"] = {
+        "crashfile_format": "txt",
+        "crashdump_dir": str(tmp_path / "log"),
+        "job_finished_timeout": "0",
+        "poll_sleep_duration": "0.01",
+        "create_report": "false",
+    }
+    with pytest.raises(RuntimeError, match="2 raised"):
+        workflow.run(plugin=plugin)
+    assert sorted(submitted) == ["a", "b"]
+    crashes = read_crashes(tmp_path / "log", since=0.0)
+    assert sorted(crash.node for crash in crashes) == ["lost.a", "lost.b"]
+    assert all("of the cluster ended without a result" in crash.entry.message for crash in crashes)
+
+
+def test_other_plugins_are_left_to_nipype() -> None:
+    assert cluster_plugin("Linear", {}) == "Linear"
+    assert cluster_plugin("MultiProc", {"n_procs": 2}) == "MultiProc"
+    assert isinstance(cluster_plugin("PBS", {}), SGELikeBatchManagerBase)
+    assert "nipype.pipeline.plugins.slurm" in sys.modules
