@@ -96,8 +96,9 @@ def add_resource_options(parser: argparse.ArgumentParser) -> None:
     resources.add_argument(
         "--random-seed",
         type=int,
+        default=0,
         metavar="N",
-        help="seed of all random numbers; two calls with one seed give identical maps",
+        help="seed of all random numbers; two calls with one seed give identical maps; default: %(default)s",
     )
     resources.add_argument(
         "-w",
@@ -133,7 +134,7 @@ def check_resource_options(parser: argparse.ArgumentParser, options: argparse.Na
     if options.memory_gb is None and (memory_found := available_memory()) is not None:
         options.memory_gb = memory_found.amount / 2**30
         found.append(f"--mem {memory_found.amount // 2**20} ({memory_found.source})")
-    if options.random_seed is not None and not 0 <= options.random_seed < 2**32:
+    if not 0 <= options.random_seed < 2**32:
         parser.error(f"--random-seed must lie within 0 to 2^32 - 1, found {options.random_seed}")
     if options.use_plugin is not None:
         options.use_plugin = options.use_plugin.resolve()

@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _stop_at_once(number: int, frame: object) -> None:
     """End the program and its workers: the engine would take an interrupt for the failure of one step and go on."""
-    print("qmri_bids: interrupted; run the same command again to go on", file=sys.stderr, flush=True)
+    below = "\n" if sys.stderr.isatty() else ""  # the bar may hold the last line
+    print(f"{below}qmri_bids: interrupted; run the same command again to go on", file=sys.stderr, flush=True)
     for child in multiprocessing.active_children():
         child.terminate()
     os._exit(128 + number)

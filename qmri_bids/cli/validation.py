@@ -39,8 +39,8 @@ def validation_sentences(
     program = shutil.which(PROGRAM, path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
     if program is None:
         return [f"{PROGRAM} was not found: the dataset was not validated."]
-    with _part(bids_dir, subjects=subjects, everyone=everyone) as folder:
-        try:
+    try:
+        with _part(bids_dir, subjects=subjects, everyone=everyone) as folder:
             done = subprocess.run(
                 [program, "--ignoreWarnings", str(folder)],
                 capture_output=True,
@@ -49,8 +49,8 @@ def validation_sentences(
                 check=False,
                 timeout=patience,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return [f"{PROGRAM} could not validate the dataset: {error}"]
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return [f"{PROGRAM} could not validate the dataset: {error}"]
     if done.returncode == 0:
         return []
     errors = [line.strip() for line in done.stdout.splitlines() if "[ERROR]" in line]
