@@ -63,6 +63,10 @@ def _stop_at_once(number: int, frame: object) -> None:
     print(f"{below}qmri_bids: interrupted; run the same command again to go on", file=sys.stderr, flush=True)
     for child in multiprocessing.active_children():
         child.terminate()
+    if "qmri_bids.workflows.cluster_plugin" in sys.modules:
+        from qmri_bids.workflows.cluster_plugin import end_all_jobs
+
+        end_all_jobs()
     os._exit(128 + number)
 
 

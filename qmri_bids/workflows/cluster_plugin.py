@@ -1,20 +1,56 @@
-"""Nipype's plugins for the jobs of a cluster, mended where a job that was lost would end them all."""
+"""Nipype's plugins for the jobs of a cluster, mended: a lost job ends no other, and no job goes on when the program has ended."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 from nipype.pipeline import plugins
 from nipype.pipeline.plugins.base import SGELikeBatchManagerBase
 
+CANCEL: Mapping[str, str] = {
+    "SLURM": "scancel",
+    "PBS": "qdel",
+    "SGE": "qdel",
+    "LSF": "bkill",
+    "OAR": "oardel",
+    "Condor": "condor_rm",
+}
+"""Programs that end jobs, by plugin; they take the numbers of the jobs."""
 
-class _KeepsGoing:
-    """Tells of a node without a result as of any that failed.
+_PATIENCE = 30.0
+"""How long the cluster may take to answer [s]."""
+
+_at_work: list[_MendedPlugin] = []
+
+
+class _MendedPlugin:
+    """What is mended in a plugin of Nipype.
 
     Nipype 1.11 gives `report_crash` one text where it takes lines, and adds lines to it when a node has left no result: that fails,
-    and with it every run of the call, for one job that the cluster has killed.
+    and with it every run of the call, for one job that the cluster has killed. And it leaves jobs alone when it stops: they would
+    go on writing into folders in which the next call works.
     """
+
+    cancel: str
+    _pending: dict[int, str]
+
+    def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
+        """Run the nodes of a graph as jobs, and end those that are left."""
+        _at_work.append(self)
+        try:
+            super().run(graph, config, updatehash=updatehash)  # type: ignore[misc]
+        finally:
+            _at_work.remove(self)
+            self.end_jobs()
+
+    def end_jobs(self) -> None:
+        """End the jobs whose results have not come."""
+        jobs = [str(job) for job in self._pending]
+        self._pending.clear()
+        if jobs:
+            subprocess.run([self.cancel, *jobs], check=False, capture_output=True, timeout=_PATIENCE)
 
     def _report_crash(self, node: Any, result: Any = None) -> Any:
         if result is not None and isinstance(result["traceback"], str):
@@ -33,6 +69,12 @@ def cluster_plugin(name: str, arguments: Mapping[str, Any]) -> Any:
         Of the plugin.
     """
     kind = getattr(plugins, f"{name}Plugin", None)
-    if kind is None or not issubclass(kind, SGELikeBatchManagerBase):
+    if kind is None or not issubclass(kind, SGELikeBatchManagerBase) or name not in CANCEL:
         return name
-    return type(kind.__name__, (_KeepsGoing, kind), {})(plugin_args=dict(arguments))
+    return type(kind.__name__, (_MendedPlugin, kind), {"cancel": CANCEL[name]})(plugin_args=dict(arguments))
+
+
+def end_all_jobs() -> None:
+    """End the jobs of every plugin that is at work: the program is about to end."""
+    for plugin in _at_work:
+        plugin.end_jobs()

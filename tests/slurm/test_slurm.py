@@ -59,6 +59,19 @@ def test_a_job_that_was_cancelled_ends_the_run_with_a_message(
     assert f"slurm-{job}.out" in page
 
 
+def test_jobs_end_with_the_program(bids: Path, call: Call, cluster: Mapping[str, str], tmp_path: Path) -> None:
+    command = ["qmri_bids", *(str(each) for each in arguments(bids, tmp_path, "01")), "--use-plugin", str(PLUGIN)]
+    running = subprocess.Popen(command, env=dict(cluster), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not call("squeue", "--noheader", "--states=RUNNING").stdout.strip():
+        assert running.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)  # the program has the number of its job
+    running.terminate()
+    assert running.wait(timeout=60) == 143
+    time.sleep(3.0)  # what SLURM gives a job to end
+    assert not call("squeue", "--noheader", "--states=PENDING,RUNNING").stdout.strip()
+
+
 def test_a_job_that_lacks_memory_says_so(bids: Path, call: Call, tmp_path: Path) -> None:
     small = tmp_path / "plugin.yml"
     small.write_text("plugin: SLURM\nplugin_args:\n  sbatch_args: --mem=20M\n")

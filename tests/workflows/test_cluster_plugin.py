@@ -48,6 +48,20 @@ def test_a_lost_job_is_reported_and_the_others_go_on(tmp_path: Path, monkeypatch
     assert all("of the cluster ended without a result" in crash.entry.message for crash in crashes)
 
 
+def test_jobs_end_with_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[list[str]] = []
+    monkeypatch.setattr("subprocess.run", lambda command, **_: ended.append(command))
+
+    def interrupted(self: Any, *_: Any, **__: Any) -> None:
+        self._pending[41], self._pending[42] = "node", "node"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SGELikeBatchManagerBase, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cluster_plugin("SLURM", {}).run(None, {})
+    assert ended == [["scancel", "41", "42"]]
+
+
 def test_other_plugins_are_left_to_nipype() -> None:
     assert cluster_plugin("Linear", {}) == "Linear"
     assert cluster_plugin("MultiProc", {"n_procs": 2}) == "MultiProc"
