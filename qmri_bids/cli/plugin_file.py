@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import shutil
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,20 @@ from typing import Any
 
 KEYS = ("plugin", "plugin_args")
 """What a plugin file may hold."""
+
+SUBMIT: Mapping[str, str] = {
+    "SLURM": "sbatch",
+    "SLURMGraph": "sbatch",
+    "PBS": "qsub",
+    "PBSGraph": "qsub",
+    "SGE": "qsub",
+    "SGEGraph": "qsub",
+    "LSF": "bsub",
+    "OAR": "oarsub",
+    "Condor": "condor_qsub",
+    "CondorDAGMan": "condor_submit_dag",
+}
+"""Programs by which the plugins of clusters hand in jobs."""
 
 
 class PluginFileError(ValueError):
@@ -50,6 +65,28 @@ def load_plugin(path: Path) -> tuple[str, dict[str, Any]]:
     if not isinstance(arguments, dict) or not all(isinstance(key, str) for key in arguments):
         raise PluginFileError(f"{path}: plugin_args: expected a table of arguments by name, found {arguments!r}")
     return name, arguments | _template(path, arguments)
+
+
+def check_cluster(path: Path) -> None:
+    """Check that the jobs of a plugin file can be handed in from this machine.
+
+    Parameters
+    ----------
+    path
+        That `load_plugin` takes.
+
+    Raises
+    ------
+    PluginFileError
+        If the program of the cluster is not there: every step would fail for it.
+    """
+    name, _ = load_plugin(path)
+    program = SUBMIT.get(name)
+    if program is not None and shutil.which(program) is None:
+        raise PluginFileError(
+            f"{path}: plugin: {name} needs the program {program}, found none on PATH; run this on a machine of the cluster, outside of "
+            "a container that lacks it), or without --use-plugin"
+        )
 
 
 def plugin_names() -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def _group(options: argparse.Namespace) -> int:
 def _participant(options: argparse.Namespace) -> int:
     from qmri_bids.cli.failures import say
     from qmri_bids.cli.finding import find_plans, nothing_found
-    from qmri_bids.cli.plugin_file import load_plugin
+    from qmri_bids.cli.plugin_file import check_cluster, load_plugin
 
     if options.use_plugin is not None:
         load_plugin(options.use_plugin)  # what is wrong in it is said before anything else is done
@@ -117,6 +117,8 @@ def _participant(options: argparse.Namespace) -> int:
 
         say(f"Methods text: {write_boilerplate(plans, options=options)}")
         return FAILED if refused else DONE
+    if options.use_plugin is not None and not options.reports_only:
+        check_cluster(options.use_plugin)
     return _process(options, plans)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.cli.plugin_file import PluginFileError, load_plugin
+from qmri_bids.cli.plugin_file import SUBMIT, PluginFileError, check_cluster, load_plugin, plugin_names
 
 CONTENTS = {
     "plugin.yml": "plugin: SLURM\nplugin_args: {sbatch_args: --mem=4G, dont_resubmit_completed_jobs: true}\n",
@@ -58,3 +58,15 @@ def test_files_that_are_wrong(tmp_path: Path, name: str, text: str, message: str
     (tmp_path / name).write_text(text)
     with pytest.raises(PluginFileError, match=message):
         load_plugin(tmp_path / name)
+
+
+def test_a_cluster_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "plugin.yml"
+    path.write_text("plugin: SLURM\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PluginFileError, match="SLURM needs the program sbatch, found none on PATH"):
+        check_cluster(path)
+    (tmp_path / "sbatch").write_text("#!/bin/sh\n")
+    (tmp_path / "sbatch").chmod(0o755)
+    check_cluster(path)
+    assert set(SUBMIT) <= set(plugin_names())
