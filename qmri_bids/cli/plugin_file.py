@@ -84,8 +84,8 @@ def check_cluster(path: Path) -> None:
     program = SUBMIT.get(name)
     if program is not None and shutil.which(program) is None:
         raise PluginFileError(
-            f"{path}: plugin: {name} needs the program {program}, found none on PATH; run this on a machine of the cluster, outside of "
-            "a container that lacks it), or without --use-plugin"
+            f"{path}: plugin: {name} needs the program {program}, found none on PATH; run this on a machine of the cluster, "
+            "outside of a container that lacks it), or without --use-plugin"
         )
 
 
