@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -183,3 +184,17 @@ def test_maps_are_selected_by_name() -> None:
     assert select_map(runs[1], "MTRmap") == "MTR"
     with pytest.raises(KeyError, match="expected a map T2map, found MTRmap, T1map, desc-std_T1map"):
         select_map(runs, "T2map")
+
+
+def test_the_code_of_the_documentation_runs(bids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (EXAMPLE.parents[1] / "docs" / "embedding.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 3
+    (tmp_path / "bids").symlink_to(bids)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block, names)
+    assert names["workflow"].list_node_names()
+    assert names["options"].spaces.given.has_tissues
+    assert names["source"][0][1] is select_map
