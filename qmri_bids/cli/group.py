@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 
 from qmri_bids import __version__
+from qmri_bids.cli.failures import say
 
 logger = logging.getLogger("qmri_bids")
 
@@ -54,12 +55,12 @@ def run_group(options: argparse.Namespace) -> int:
         logger.warning("%s", sentence)
     for run in group.amiss:
         name = "_".join(filter(None, (f"sub-{run.participant}", run.record.name if run.record else "")))
-        print(f"{name}: {run.state.upper()}: {run.message}")
+        say(f"{name}: {run.state.upper()}: {run.message}")
     counts = Counter(run.state for run in group.runs)
-    print(
+    say(
         f"{len(group.recorded)} of {len(group.participants)} participants have a record; runs: "
         + ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
     )
     for path in (page, *tables):
-        print(path)
+        say(str(path))
     return INCOMPLETE if group.amiss else DONE
