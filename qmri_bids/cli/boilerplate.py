@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qmri_bids.bids.plan import SessionPlan
+from qmri_bids.cli.data_options import part_asked_for
 from qmri_bids.cli.participant import processing_options
 from qmri_bids.reports.citation import write_citation
 from qmri_bids.workflows.method_steps import method_steps
@@ -33,4 +34,4 @@ def write_boilerplate(plans: Sequence[SessionPlan], *, options: argparse.Namespa
         steps[subject] = method_steps(
             runs, processing_options(options, subject=subject, cache=options.work_dir / "spaces")
         )
-    return write_citation(steps, output_dir=options.output_dir)
+    return write_citation(steps, output_dir=options.output_dir, part=part_asked_for(options))

@@ -61,6 +61,12 @@ def check_data_options(parser: argparse.ArgumentParser, options: argparse.Namesp
     options.session_label = _labels(options.session_label, "ses-")
 
 
+def part_asked_for(options: argparse.Namespace) -> str:
+    """Return the sessions and runs that a call is limited to, as names of files hold them; empty without a limit."""
+    sessions = [f"ses-{each}" for each in options.session_label or ()]
+    return "_".join([*sessions, *(f"run-{each}" for each in options.run_id or ())])
+
+
 def check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Make the folders of a call absolute, and refuse those that cannot be read, written or told apart."""
     options.bids_dir = options.bids_dir.resolve()

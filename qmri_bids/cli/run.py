@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qmri_bids.cli.caches import CacheError, keep_caches
+from qmri_bids.cli.data_options import part_asked_for
 from qmri_bids.cli.parser import parse
 from qmri_bids.cli.progress import TerminalHandler
 
@@ -156,7 +157,8 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     for sentence in decisions:
         logger.warning("%s", sentence)
     results = process_participants(eligible, options=options, decisions=tuple(decisions), listener=progress_listener())
-    write_citation({result.subject: result.steps for result in results}, output_dir=options.output_dir)
+    steps = {result.subject: result.steps for result in results}
+    write_citation(steps, output_dir=options.output_dir, part=part_asked_for(options))
     without = dict.fromkeys(plan.subject for plan in plans if plan.subject not in subjects)
     say(summary_table(results, without=tuple(without)))
     return FAILED if any(result.failed or result.refusals for result in results) else DONE

@@ -14,12 +14,13 @@ from qmri_bids.reports.methods import STEPS, Step, citation_bibtex, citation_mar
 logger = logging.getLogger("qmri_bids")
 
 
-def methods_path(subject: str, *, output_dir: Path) -> Path:
-    """Return where the steps of the methods of a participant are kept."""
-    return output_dir / f"sub-{subject}" / "log" / f"sub-{subject}_methods.json"
+def methods_path(subject: str, *, output_dir: Path, part: str = "") -> Path:
+    """Return where the steps of the methods of a participant are kept, or those of some of its sessions and runs."""
+    stem = "_".join(filter(None, (f"sub-{subject}", part)))
+    return output_dir / f"sub-{subject}" / "log" / f"{stem}_methods.json"
 
 
-def write_citation(steps: Mapping[str, Sequence[Step]], *, output_dir: Path) -> Path:
+def write_citation(steps: Mapping[str, Sequence[Step]], *, output_dir: Path, part: str = "") -> Path:
     """Keep the steps of participants, and write the methods of all participants of the folder with their references.
 
     Parameters
@@ -28,6 +29,8 @@ def write_citation(steps: Mapping[str, Sequence[Step]], *, output_dir: Path) -> 
         By the labels of the participants of this call.
     output_dir
         Root of the derivatives. Jobs that share it wait for each other.
+    part
+        Which sessions and runs the call was limited to, for instance `ses-1`; what others wrote of the participants is kept then.
 
     Returns
     -------
@@ -37,7 +40,10 @@ def write_citation(steps: Mapping[str, Sequence[Step]], *, output_dir: Path) -> 
     for subject, own in steps.items():
         pairs = [(step, {}) if isinstance(step, str) else step for step in own]
         content = [[key, {name: str(value) for name, value in values.items()}] for key, values in pairs]
-        write_json(methods_path(subject, output_dir=output_dir), {"Steps": content})
+        path = write_json(methods_path(subject, output_dir=output_dir, part=part), {"Steps": content})
+        if not part:
+            for other in path.parent.glob(f"sub-{subject}_*_methods.json"):
+                other.unlink(missing_ok=True)
     with shared_files(output_dir):
         text, references = methods_text(list(_kept_steps(output_dir)))
         write_text(output_dir / "logs" / "CITATION.md", citation_markdown(text, references))

@@ -31,6 +31,15 @@ def test_jobs_add_to_the_methods_of_others(tmp_path: Path) -> None:
     assert methods_text(first)[0] not in (tmp_path / "logs" / "CITATION.md").read_text()
 
 
+def test_sessions_that_are_processed_apart_stand_together(tmp_path: Path) -> None:
+    write_citation({"01": ["signal_model"]}, output_dir=tmp_path, part="ses-1")
+    write_citation({"01": ["miracle"]}, output_dir=tmp_path, part="ses-2")
+    assert methods_text(["signal_model", "miracle"])[0] in (tmp_path / "logs" / "CITATION.md").read_text()
+    write_citation({"01": ["planet"]}, output_dir=tmp_path)  # all sessions at one time take the place of them
+    assert methods_text(["planet"])[0] in (tmp_path / "logs" / "CITATION.md").read_text()
+    assert methods_text(["miracle"])[0] not in (tmp_path / "logs" / "CITATION.md").read_text()
+
+
 def test_what_cannot_be_read_is_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     broken, other = (methods_path(each, output_dir=tmp_path) for each in ("01", "02"))
     for path in (broken, other):
