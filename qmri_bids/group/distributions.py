@@ -16,8 +16,20 @@ from qmri_bids.reports.measures import MEASURES, Measure
 FEWEST_PARTICIPANTS = 5
 """With fewer no value is judged."""
 
-LIMIT = 3.5
-"""Robust score beyond which a value lies apart (Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993)."""
+LIMITS = (
+    (5, 17.9),
+    (6, 10.3),
+    (8, 8.1),
+    (10, 6.7),
+    (12, 6.2),
+    (15, 6.1),
+    (20, 5.3),
+    (30, 4.8),
+    (50, 4.5),
+    (100, 4.4),
+)
+"""Number of values from which a limit holds, and the robust score beyond which a value lies apart: of a hundred groups of so many
+normally distributed values, one has a value beyond it (by simulation; the usual 3.5 is exceeded in 20 groups of 5, in 10 of 20)."""
 
 MAD_TO_SD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
@@ -26,25 +38,35 @@ ARBITRARY = "arbitrary"
 """Unit of maps whose scale is that of the receiver: they are not comparable between participants."""
 
 RULE = (
-    f"A value lies apart where it differs from the median of the participants by more than {LIMIT} robust standard deviations "
-    f"({MAD_TO_SD} × the median absolute deviation). Medians of tissues and quality measures are judged; they are compared "
-    "between runs of the same kind and name (repetitions and sessions together). Maps in arbitrary units are not judged. "
-    "With few participants, chance alone sets a value apart now and then: look before leaving anybody out."
+    "A value lies apart where it differs from the median of the runs by more robust standard deviations "
+    f"({MAD_TO_SD} × the median absolute deviation) than chance allows: one group in a hundred of as many normally distributed "
+    f"values has such a value (beyond {LIMITS[0][1]:g} of {LIMITS[0][0]} values, {LIMITS[3][1]:g} of {LIMITS[3][0]}, "
+    f"{LIMITS[6][1]:g} of {LIMITS[6][0]}, {LIMITS[-1][1]:g} of {LIMITS[-1][0]} and more). Medians of tissues and quality measures "
+    "are judged; they are compared between runs of the same kind and name, repetitions and sessions together. Maps in arbitrary "
+    "units are not judged. Look before leaving anybody out."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One number of one run; `score` is its distance from the median in robust standard deviations, NaN where not judged."""
+    """One number of one run.
+
+    Parameters
+    ----------
+    run
+        The run.
+    value
+        The number.
+    score
+        Its distance from the median in robust standard deviations, NaN where it is not judged.
+    apart
+        Whether it lies apart from those of the others.
+    """
 
     run: GroupRun
     value: float
     score: float
-
-    @property
-    def apart(self) -> bool:
-        """Whether the value lies apart from those of the others."""
-        return abs(self.score) > LIMIT
+    apart: bool
 
     @property
     def name(self) -> str:
@@ -168,6 +190,17 @@ def robust_scores(values: NDArray[np.float64]) -> NDArray[np.float64] | None:
     return scores
 
 
+def limit_of(number: int) -> float:
+    """Return the robust score beyond which one of so many values lies apart; infinite where too few are judged.
+
+    Examples
+    --------
+    >>> limit_of(4), limit_of(11), limit_of(5000)
+    (inf, 6.7, 4.4)
+    """
+    return max((row for row in LIMITS if row[0] <= number), default=(0, float("inf")))[1]
+
+
 def _distributions(
     group: Group, rows: Callable[[GroupRun], Iterator[tuple[tuple[str, str, str], float]]]
 ) -> tuple[Distribution, ...]:
@@ -194,8 +227,9 @@ def _distribution(key: _Key, values: list[tuple[GroupRun, float]]) -> Distributi
         scores = robust_scores(np.array([value for _, value in values]))
         if scores is None:
             unjudged = "most values are equal"
-    points = (
-        Point(run=run, value=value, score=float("nan") if scores is None else float(scores[number]))
-        for number, (run, value) in enumerate(values)
-    )
+    limit = limit_of(len(values))
+    points = []
+    for number, (run, value) in enumerate(values):
+        score = float("nan") if scores is None else float(scores[number])
+        points.append(Point(run=run, value=value, score=score, apart=abs(score) > limit))
     return Distribution(kind=kind, series=series, name=name, of=of, unit=unit, points=tuple(points), unjudged=unjudged)

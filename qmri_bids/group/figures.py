@@ -48,7 +48,7 @@ def strip_figure(
     """
     tissues = list(dict.fromkeys(each.of for each in distributions)) if by_tissue else []
     panels: list[Distribution | None] = list(distributions)
-    columns = min(COLUMNS, len(panels))
+    columns = COLUMNS
     if len(tissues) > 1:
         columns = len(tissues)
         found = {(each.name, each.unit, each.of): each for each in distributions}

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from qmri_bids.group.collect import Group, collect_group
-from qmri_bids.group.distributions import quality_distributions, robust_scores, tissue_distributions
+from qmri_bids.group.distributions import (
+    MAD_TO_SD,
+    limit_of,
+    quality_distributions,
+    robust_scores,
+    tissue_distributions,
+)
 from qmri_bids.reports.content import SubjectReport
 from qmri_bids.reports.record import write_record
 
@@ -113,6 +119,14 @@ def test_repetitions_are_compared_and_sessions_are_not_more_participants(
     white = tissue_distributions(collect_group(tmp_path, participants=("01",)))[0]
     assert (len(white.points), white.participants, white.series) == (5, 1, "acq-pcbssfp")
     assert white.unjudged == "fewer than 5 participants"
+
+
+@pytest.mark.parametrize(("number", "trials"), [(5, 20_000), (10, 20_000), (20, 20_000), (200, 4_000)])
+def test_chance_sets_a_value_apart_in_one_group_of_a_hundred(number: int, trials: int) -> None:
+    values = np.random.default_rng(1).standard_normal((trials, number))
+    away = np.abs(values - np.median(values, axis=1, keepdims=True))
+    largest = away.max(axis=1) / (MAD_TO_SD * np.median(away, axis=1))
+    assert np.mean(largest > limit_of(number)) == pytest.approx(0.01, abs=0.003)
 
 
 def test_equal_values_have_no_scores() -> None:
