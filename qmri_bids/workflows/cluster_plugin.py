@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 import subprocess
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +23,9 @@ CANCEL: Mapping[str, str] = {
 
 _PATIENCE = 30.0
 """How long the cluster may take to answer [s]."""
+
+HEADROOM, LEAST = 1.5, 1.0
+"""Memory that a job asks for: times what its step is expected to need, and at least so much [GB]."""
 
 _at_work: list[_MendedPlugin] = []
 
@@ -58,6 +63,41 @@ class _MendedPlugin:
         return super()._report_crash(node, result)  # type: ignore[misc]
 
 
+class _AsksForNeeds:
+    """Asks SLURM for the cores and the memory that each step needs, where the arguments of the plugin name none."""
+
+    _sbatch_args: str | None
+
+    def _submit_batchtask(self, scriptfile: str, node: Any) -> int:
+        given = self._sbatch_args
+        own = node.plugin_args.get("sbatch_args", "")
+        words = " ".join([given or "", own])
+        self._sbatch_args = " ".join([given or "", *needs_of(node, given=words)]).strip()
+        try:
+            return super()._submit_batchtask(scriptfile, node)  # type: ignore[misc]
+        finally:
+            self._sbatch_args = given
+
+
+def needs_of(node: Any, *, given: str) -> list[str]:
+    """Return the options of `sbatch` for the cores and the memory of a node that are not given.
+
+    Parameters
+    ----------
+    node
+        With `n_procs` and `mem_gb`.
+    given
+        Options of `sbatch`.
+    """
+    words = shlex.split(given)
+    found = []
+    if not any(word.startswith(("--cpus", "-c", "--ntasks", "-n", "--exclusive")) for word in words):
+        found.append(f"--cpus-per-task={node.n_procs}")
+    if not any(word.startswith(("--mem", "--exclusive")) for word in words):
+        found.append(f"--mem={math.ceil(1024 * max(LEAST, HEADROOM * node.mem_gb))}M")
+    return found
+
+
 def cluster_plugin(name: str, arguments: Mapping[str, Any]) -> Any:
     """Return what Nipype takes as the plugin: the mended one for a cluster, the name for any other.
 
@@ -71,7 +111,8 @@ def cluster_plugin(name: str, arguments: Mapping[str, Any]) -> Any:
     kind = getattr(plugins, f"{name}Plugin", None)
     if kind is None or not issubclass(kind, SGELikeBatchManagerBase) or name not in CANCEL:
         return name
-    return type(kind.__name__, (_MendedPlugin, kind), {"cancel": CANCEL[name]})(plugin_args=dict(arguments))
+    mended = (_MendedPlugin, _AsksForNeeds, kind) if name == "SLURM" else (_MendedPlugin, kind)
+    return type(kind.__name__, mended, {"cancel": CANCEL[name]})(plugin_args=dict(arguments))
 
 
 def end_all_jobs() -> None:

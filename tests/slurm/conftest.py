@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -50,4 +51,8 @@ def call(cluster: Mapping[str, str]) -> Call:
 def bids(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two") / "bids"
     simulate_dataset(folder, subjects=2, matrix=(32, 36, 32), voxel_size=6.0, phase_cycles=6, motion=0.0, seed=3)
+    # The methods of the two are not the same, so that it shows whose are written.
+    for path in (folder / "sub-02" / "anat").glob("*_VFA.json"):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps(content | {"RepetitionTimeExcitation": 0.0052}))
     return folder

@@ -11,7 +11,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from nipype.pipeline.plugins.base import SGELikeBatchManagerBase
 
-from qmri_bids.workflows.cluster_plugin import cluster_plugin
+from qmri_bids.workflows.cluster_plugin import cluster_plugin, needs_of
 from qmri_bids.workflows.crashes import read_crashes
 
 
@@ -60,6 +60,21 @@ def test_jobs_end_with_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(KeyboardInterrupt):
         cluster_plugin("SLURM", {}).run(None, {})
     assert ended == [["scancel", "41", "42"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("", ["--cpus-per-task=4", "--mem=3072M"]),
+        ("--time=1:00:00 -p long", ["--cpus-per-task=4", "--mem=3072M"]),
+        ("--mem=8G", ["--cpus-per-task=4"]),
+        ("-c 2 --mem-per-cpu=4G", []),
+        ("--exclusive", []),
+    ],
+)
+def test_a_job_asks_for_what_its_step_needs(given: str, asked: list[str]) -> None:
+    node = pe.Node(IdentityInterface(fields=["x"]), name="node", n_procs=4, mem_gb=2.0)
+    assert needs_of(node, given=given) == asked
 
 
 def test_other_plugins_are_left_to_nipype() -> None:
