@@ -25,10 +25,10 @@ PAUSE = 0.02
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Peak memory of every node.")
-    parser.add_argument("dataset", type=Path)
+    parser.add_argument("dataset", type=lambda text: Path(text).resolve())
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, help="where the figures are kept (JSON)")
-    parser.add_argument("--work-dir", type=Path)
+    parser.add_argument("--work-dir", type=lambda text: Path(text).resolve())
     parser.add_argument("--spaces", nargs="*", default=[])
     parser.add_argument("--gibbs-method", default="apodization")
     parser.add_argument(
