@@ -25,6 +25,7 @@ from qmri_bids.workflows import (
     plan_participant,
     run_name,
     select_map,
+    set_resources,
 )
 
 GIVEN = ("t1w_preproc", "t1w_mask", "t1w_dseg")
@@ -93,6 +94,7 @@ def build(*, bids_dir: Path, subject: str, output_dir: Path, work_dir: Path) -> 
     qmri_wf = init_qmri_wf(
         runs=plan.runs, options=options, bids_dir=bids_dir, output_dir=output_dir, work_dir=work_dir, name="qmri_wf"
     )
+    set_resources(qmri_wf, runs=plan.runs, threads=1, spaces=options.spaces)  # what each node asks of the machine
     (t1w,) = (bids_dir / f"sub-{subject}" / "anat").glob("*_T1w.nii.gz")
     anat_wf = init_skull_strip_wf(t1w=t1w)
     table = pe.Node(

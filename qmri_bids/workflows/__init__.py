@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qmri_bids.workflows.exchange import init_exchange_wf
     from qmri_bids.workflows.options import ProcessingOptions
     from qmri_bids.workflows.participant_plan import plan_participant
+    from qmri_bids.workflows.resources import set_resources
     from qmri_bids.workflows.run_kinds import init_qmri_wf, report_file, run_name
     from qmri_bids.workflows.run_reports import WriteParticipantReport, load_run_report
     from qmri_bids.workflows.saturation import init_cest_wf, init_mt_wf
@@ -37,6 +38,7 @@ __all__ = [
     "report_file",
     "run_name",
     "select_map",
+    "set_resources",
 ]
 
 _HOMES = {
@@ -55,6 +57,7 @@ _HOMES = {
     "report_file": "qmri_bids.workflows.run_kinds",
     "run_name": "qmri_bids.workflows.run_kinds",
     "select_map": "qmri_bids.workflows.select",
+    "set_resources": "qmri_bids.workflows.resources",
 }
 
 
