@@ -116,7 +116,10 @@ def process_runs(
         listener=listener or LogLines(),
         when_done=when_done,
     )
-    call.process({each.subject: each.runs for each in participants})
+    # In order means one participant after the other, so that what is done is done when a call is stopped.
+    parts = [[each] for each in participants] if engine.in_order else [participants]
+    for part in parts:
+        call.process({each.subject: each.runs for each in part})
     done = {each.subject: list(each.runs) for each in participants}
     if not engine.stop_on_first_crash:
         again = {each.subject: call.freed(each) for each in participants}

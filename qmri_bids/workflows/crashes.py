@@ -10,7 +10,8 @@ from qmri_bids.reports.content import ErrorEntry
 from qmri_bids.workflows.lost_jobs import lost_job
 
 ADVICE = {
-    "RegistrationFailed": "Look at the two images; leave a wrong B1 scan out with a filter, or run with --no-b1.",
+    "RegistrationFailed": "Look at the two images: do they show the same head in the same place? A wrong scan is left out with "
+    "--bids-filter-file, a wrong B1 scan with --no-b1.",
     "MemoryError": "Give the job more memory, or fewer processes with --nprocs.",
     "BrokenProcessPool": "A process was killed, mostly for lack of memory: give the job more, or fewer processes with --nprocs.",
     "ProcessKilledError": "Give the job more memory, fewer threads with --omp-nthreads, or take --low-mem, and run it again: it "

@@ -18,6 +18,7 @@ from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.workflows.crashes import read_crashes
 from qmri_bids.workflows.engine import THREAD_VARIABLES, EngineOptions, limit_threads, run_workflow
 from qmri_bids.workflows.input_content import note_content
+from qmri_bids.workflows.local_plugin import LocalPlugin
 from qmri_bids.workflows.steps import Steps
 
 
@@ -80,6 +81,24 @@ class TestSideBySide:
             run_workflow(workflow, options=options)
         for line in (tmp_path / "note.txt").read_text().splitlines():
             assert ends(int(line.split()[0]))
+
+
+def test_one_participant_is_finished_before_the_next_is_begun(tmp_path: Path) -> None:
+    whole = pe.Workflow(name="participants", base_dir=str(tmp_path / "work"))
+    begun: list[str] = []
+    for subject in ("01", "02", "03"):
+        workflow = pe.Workflow(name=f"sub_{subject}_wf")
+        last = pe.Node(Work(), name="last")
+        workflow.connect(pe.Node(Work(), name="first"), "out", last, "after")
+        whole.add_nodes([workflow])
+
+    def note(node: pe.Node, status: str) -> None:
+        if status == "start":
+            begun.append(node.fullname.removeprefix("participants."))
+
+    whole.config["execution"] = {"poll_sleep_duration": "0.05"}
+    whole.run(plugin=LocalPlugin({"n_procs": 1, "memory_gb": 1.0, "status_callback": note}))
+    assert begun == [f"sub_{subject}_wf.{step}" for subject in ("01", "02", "03") for step in ("first", "last")]
 
 
 def ends(process: int, *, within: float = 20.0) -> bool:

@@ -1,0 +1,267 @@
+"""What an earlier call has fitted and left in its derivatives: brain masks and motion, to be applied instead of fitted again.
+
+A brain mask that a person has corrected in an editor is read like any other: it must still lie on the grid of its run. What is
+there but does not fit is left alone, and why is said.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qmri_bids.bids.description import NAME
+from qmri_bids.bids.digests import Digests
+from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
+from qmri_bids.bids.exchange_plan import ExchangeRun
+from qmri_bids.bids.names import output_path, sidecar_path
+from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.bids.provenance import RAW_NAME
+from qmri_bids.bids.refusal import relative_name
+from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
+
+Series = PcBssfpRun | CestRun | MtrRun | MtsRun
+"""Runs of one series."""
+
+FARTHEST = 0.05
+"""Share of a voxel by which the corners of two grids may differ: editors round affines, a shift by a voxel is none of rounding."""
+
+
+class _DoesNotFitError(Exception):
+    """Says why a derivative that is there is left alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """How the motion of a kind of run lies in derivatives: row in `data/outputs.json`, key of the reference, and volumes."""
+
+    volumes: Callable[[Any], int]
+    output: str = "volume_transforms"
+    reference_key: str = "ReferenceVolume"
+    noun: str = "volume"
+    has_table: bool = True
+
+
+def _shape(path: Path) -> tuple[int, ...]:
+    import nibabel as nib
+
+    image: Any = nib.load(path)
+    return tuple(int(each) for each in image.shape)
+
+
+def _images_of(run: Series | ExchangeRun) -> tuple[Path, ...]:
+    """Return the raw images of a run, as the sidecars of its derivatives name them."""
+    return run.files.paths if isinstance(run, PcBssfpRun) else run.paths
+
+
+def _images(run: MtrRun | MtsRun) -> int:
+    shapes = [_shape(path) for path in run.paths]
+    return sum(shape[3] if len(shape) > 3 else 1 for shape in shapes)
+
+
+_KINDS: Mapping[type, _Kind] = {
+    PcBssfpRun: _Kind(
+        output="cycle_transforms",
+        reference_key="ReferenceCycle",
+        noun="cycle",
+        volumes=lambda run: run.protocol.number_of_cycles,
+        has_table=False,
+    ),
+    CestRun: _Kind(volumes=lambda run: len(run.volumes)),
+    MtrRun: _Kind(volumes=_images),
+    MtsRun: _Kind(volumes=_images),
+}
+
+
+def find_earlier_fits(
+    runs: Iterable[Series | ExchangeRun],
+    *,
+    bids_dir: Path,
+    derivatives: Mapping[str, Path],
+    with_motion: bool = True,
+) -> dict[str, EarlierFits]:
+    """Return what can be applied to runs, by the label of the run, and by that of its series for the motion of fingerprints.
+
+    Parameters
+    ----------
+    runs
+        That are processed.
+    bids_dir
+        The raw dataset.
+    derivatives
+        Folders by name, the first that fits is used; those of other programs are passed over.
+    with_motion
+        Whether motion is corrected at all.
+    """
+    folders = {name: root for name, root in derivatives.items() if is_own(root)}
+    if not folders:
+        return {}
+    finder = _Finder(bids_dir=bids_dir, folders=folders)
+    found: dict[str, EarlierFits] = {}
+    for run in runs:
+        fits = finder.mask(run)
+        if isinstance(run, ExchangeRun):
+            for number, stage in enumerate(run.stages):
+                found[stage.label] = finder.motion(stage, wanted=with_motion, brought=number > 0)
+            found[run.label] = fits
+            continue
+        motion = finder.motion(run, wanted=with_motion)
+        found[run.label] = EarlierFits(
+            mask=fits.mask,
+            mask_source=fits.mask_source,
+            motion=motion.motion,
+            sentences=(*fits.sentences, *motion.sentences),
+        )
+    return found
+
+
+def is_own(root: Path) -> bool:
+    """Whether a folder of derivatives was made by this program, by its dataset_description.json."""
+    try:
+        content = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    made = content.get("GeneratedBy", []) if isinstance(content, dict) else []
+    return isinstance(made, list) and any(isinstance(each, dict) and each.get("Name") == NAME for each in made)
+
+
+class _Finder:
+    """Looks for the derivatives of runs in folders of earlier calls."""
+
+    def __init__(self, *, bids_dir: Path, folders: Mapping[str, Path]) -> None:
+        self._bids_dir, self._folders = bids_dir, folders
+        self._digests = Digests(None)
+
+    def mask(self, run: Series | ExchangeRun) -> EarlierFits:
+        """Return the brain mask of a run."""
+        said: list[str] = []
+        for name, root in self._folders.items():
+            path = output_path(root, entities=run.entities, output="brain_mask")
+            source = f"{name}: {relative_name(path, root)}"
+            if not path.is_file():
+                said.append(f"{source} is not there: no brain mask is taken from {name}.")
+                continue
+            try:
+                self._check_sources(path, _images_of(run), root=root)
+                volume = _check_mask(path, _images_of(run)[0])
+            except _DoesNotFitError as misfit:
+                said.append(f"{source} was not taken: {misfit}")
+                continue
+            said.append(f"The brain mask is read from {source} ({volume:.2f} litres); none is looked for.")
+            return EarlierFits(mask=path, mask_source=source, sentences=tuple(said))
+        return EarlierFits(sentences=tuple(said))
+
+    def motion(self, run: Series, *, wanted: bool, brought: bool = False) -> EarlierFits:
+        """Return the motion of a series; `brought` to another series its transforms hold the way there, too."""
+        kind = _KINDS[type(run)]
+        said: list[str] = []
+        for name, root in self._folders.items():
+            path = output_path(root, entities=run.entities, output=kind.output)
+            source = f"{name}: {relative_name(path, root)}"
+            if not path.is_file():
+                said.append(f"{source} is not there: no motion is taken from {name}.")
+                continue
+            try:
+                if not wanted:
+                    raise _DoesNotFitError("--ignore motion leaves motion alone.")
+                if brought:
+                    raise _DoesNotFitError(
+                        "it holds the way to the first series of the fingerprint, too; the motion is fitted again."
+                    )
+                self._check_sources(path, _images_of(run), root=root)
+                motion = _read_motion(path, kind=kind, number=kind.volumes(run), entities=run.entities, root=root)
+            except _DoesNotFitError as misfit:
+                said.append(f"{source} was not taken: {misfit}")
+                continue
+            said.append(f"The motion of the {kind.noun}s is read from {source}; none is fitted.")
+            found = EarlierMotion(transforms=path, source=source, **motion)
+            return EarlierFits(motion=found, sentences=tuple(said))
+        return EarlierFits(sentences=tuple(said))
+
+    def _check_sources(self, path: Path, images: Sequence[Path], *, root: Path) -> None:
+        """Refuse what was made of other raw files, or of what these held before."""
+        prefix = f"bids:{RAW_NAME}:"
+        sources = _json(sidecar_path(path)).get("Sources")
+        if not isinstance(sources, list):
+            raise _DoesNotFitError(
+                f"{sidecar_path(path).name}: expected Sources with the raw files it was made of, found none; restore the sidecar."
+            )
+        named = {str(each).removeprefix(prefix) for each in sources if str(each).startswith(prefix)}
+        expected = {relative_name(image, self._bids_dir): image for image in images}
+        if named != set(expected):
+            raise _DoesNotFitError(
+                f"Sources of its sidecar: expected {', '.join(sorted(expected))}, found {', '.join(sorted(named)) or 'none'}."
+            )
+        subject = path.relative_to(root).parts[0]
+        try:
+            digests = _json(root / subject / "log" / f"{subject}_inputs.json").get("SHA256", {})
+        except _DoesNotFitError:  # written for people: without it the names must do
+            return
+        for name, image in expected.items():
+            known = digests.get(prefix + name) if isinstance(digests, dict) else None
+            if known is not None and known != self._digests.of(image):
+                raise _DoesNotFitError(f"{name} holds something else than when it was made.")
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _DoesNotFitError(f"{path.name}: expected a JSON file, found: {error}.") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _check_mask(path: Path, image: Path) -> float:
+    """Refuse a mask on another grid than the run, or an empty one, and return its volume [litres]."""
+    import nibabel as nib
+    import numpy as np
+
+    of_run: Any = nib.load(image)
+    try:
+        mask: Any = nib.load(path)
+        values = np.asarray(mask.dataobj, dtype=np.float32)
+    except Exception as error:  # nibabel raises many kinds for damaged files
+        raise _DoesNotFitError(f"it cannot be read ({error}).") from error
+    shape = tuple(of_run.shape[:3])
+    if values.shape not in (shape, (*shape, 1)):
+        raise _DoesNotFitError(f"expected the grid of {image.name}, {shape}, found {values.shape}.")
+    corners = np.stack(np.meshgrid(*[[0, size - 1] for size in shape], indexing="ij")).reshape(3, -1)
+    corners = np.vstack([corners, np.ones(corners.shape[1])])
+    apart = np.linalg.norm(((mask.affine - of_run.affine) @ corners)[:3], axis=0).max()
+    sizes = np.linalg.norm(of_run.affine[:3, :3], axis=0)
+    if not apart <= FARTHEST * sizes.min():
+        raise _DoesNotFitError(f"expected the grid of {image.name}, found one whose corners lie {apart:.2f} mm away.")
+    if not np.all(np.isfinite(values)) or not (values > 0.5).any():
+        raise _DoesNotFitError("expected a mask of 0 and 1, found one that is empty or not finite.")
+    return float(np.count_nonzero(values > 0.5) * np.prod(sizes)) * 1e-6
+
+
+def _read_motion(path: Path, *, kind: _Kind, number: int, entities: Mapping[str, str], root: Path) -> dict[str, Any]:
+    """Return reference and registered volumes of a motion that fits to a series of `number` volumes."""
+    from qmri_bids.bids.transform_files import read_transforms
+
+    try:
+        found = len(read_transforms(path))
+    except ValueError as error:
+        raise _DoesNotFitError(f"{error}.") from error
+    if found != number:
+        raise _DoesNotFitError(f"expected one transform for each of the {number} {kind.noun}s, found {found}.")
+    reference = _json(sidecar_path(path)).get(kind.reference_key)
+    if not isinstance(reference, int) or not 0 <= reference < number:
+        raise _DoesNotFitError(
+            f"{kind.reference_key} of its sidecar: expected an index below {number}, found {reference!r}."
+        )
+    registered: tuple[bool, ...] = ()
+    if kind.has_table:
+        table = output_path(root, entities=entities, output="confounds")
+        try:
+            with table.open(encoding="utf-8", newline="") as handle:
+                registered = tuple(row.get("registered") == "1" for row in csv.DictReader(handle, delimiter="\t"))
+        except OSError as error:
+            raise _DoesNotFitError(f"expected its table {table.name} beside it, found: {error}.") from error
+        if len(registered) != number:
+            raise _DoesNotFitError(f"{table.name}: expected {number} rows, found {len(registered)}.")
+    return {"reference": reference, "registered": registered}
