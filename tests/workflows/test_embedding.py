@@ -12,6 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from exchange_runs import fingerprint, fixed
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
@@ -117,6 +118,21 @@ def test_every_public_factory_takes_keywords_and_has_a_description(bids: Path, t
         assert workflow.get_node("inputnode") is not None
         assert workflow.get_node("outputnode") is not None
     assert set(whole.inputs.inputnode.copyable_trait_names()) == {"t1w_preproc", "t1w_mask", "t1w_dseg"}
+
+
+def test_a_fingerprint_takes_the_anatomy_too(tmp_path: Path) -> None:
+    options = ProcessingOptions(estimator="linear", spaces=SpaceOptions(given=GivenAnatomy(pipeline="mine")))
+    workflow = public.init_exchange_wf(
+        run=fingerprint(fixed(t1=1.0, t2=0.1, b1=1.0, off_resonance=0.0)),
+        options=options,
+        bids_dir=tmp_path,
+        output_dir=tmp_path,
+        report_file=tmp_path / "report",
+    )
+    edges = workflow._graph.out_edges(workflow.get_node("take_anatomy"), data=True)
+    connected = {target.name: sorted(into for _, into in data["connect"]) for _, target, data in edges}
+    assert connected == {name: ["anatomy", "anatomy_files"] for name in ("mask_brain", "put_in_spaces")}
+    assert set(workflow.outputs.outputnode.copyable_trait_names()) >= {"files", "maps", "report"}
 
 
 def test_a_field_that_was_not_named_cannot_be_connected(bids: Path, tmp_path: Path) -> None:
