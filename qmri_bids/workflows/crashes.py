@@ -76,6 +76,6 @@ def crash_entry(text: str, *, title: str, advice: str) -> ErrorEntry:
     # What the engine raises around it says nothing.
     errors = [each for each in errors if each[1] != "NodeExecutionError"] or errors
     message, kind = errors[-1] if errors else ("the engine gave no reason", "")
-    return ErrorEntry(
-        title=title, message=message.strip().rstrip(".") + ".", advice=ADVICE.get(kind, advice), details=text
-    )
+    # Errors of this program are sentences; those of others need their name.
+    message = re.sub(r"^qmri_bids(\.\w+)+: (.)", lambda own: own[2].upper(), message.strip())
+    return ErrorEntry(title=title, message=message.rstrip(".") + ".", advice=ADVICE.get(kind, advice), details=text)

@@ -15,7 +15,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.digests import Digests, write_inputs
-from qmri_bids.workflows.crashes import read_crashes
+from qmri_bids.workflows.crashes import crash_entry, read_crashes
 from qmri_bids.workflows.engine import THREAD_VARIABLES, EngineOptions, limit_threads, run_workflow
 from qmri_bids.workflows.input_content import note_content
 from qmri_bids.workflows.local_plugin import LocalPlugin
@@ -81,6 +81,20 @@ class TestSideBySide:
             run_workflow(workflow, options=options)
         for line in (tmp_path / "note.txt").read_text().splitlines():
             assert ends(int(line.split()[0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("qmri_bids.preprocessing.b1.RegistrationFailed: the scans do not fit\n", "The scans do not fit."),
+        (
+            "ValueError: zero\n\nnipype.pipeline.engine.nodes.NodeExecutionError: Exception raised\n",
+            "ValueError: zero.",
+        ),
+    ],
+)
+def test_errors_of_this_program_are_sentences(text: str, message: str) -> None:
+    assert crash_entry(text, title="a", advice="b").message == message
 
 
 def test_one_participant_is_finished_before_the_next_is_begun(tmp_path: Path) -> None:
