@@ -64,7 +64,9 @@ class TestSideBySide:
         assert deeds(tmp_path) == ["kill", "nothing"]
         (crash,) = read_crashes(tmp_path / "log", since=begun)
         assert crash.node == "participants.one"
-        assert "the process of the step one was killed from outside, most often because memory" in crash.entry.message
+        assert crash.entry.message.startswith(
+            "The process of the step one was killed from outside, most often because memory"
+        )
         assert "--low-mem" in crash.entry.advice
 
     def test_a_disk_that_is_full_is_named_even_where_no_crash_file_can_be_kept(self, tmp_path: Path) -> None:
