@@ -26,8 +26,9 @@ def run_group(options: argparse.Namespace) -> int:
     Returns
     -------
     int
-        0 if every run of every participant was processed; 1 if one failed, was refused or is missing, or a record cannot be
-        read (all is written); 2 if `bids_dir` has no participants or not those asked for; 3 if there is no record at all.
+        0 if every run of every participant was processed, of those who have any; 1 if one failed, was refused or is missing, or a
+        record cannot be read (all is written); 2 if `bids_dir` has no participants or not those asked for; 3 if there is no
+        record at all.
     """
     from qmri_bids.bids.description import write_bidsignore
     from qmri_bids.bids.layout import BidsInputError, select_subjects
@@ -63,4 +64,4 @@ def run_group(options: argparse.Namespace) -> int:
     )
     for path in (page, *tables):
         say(str(path))
-    return INCOMPLETE if group.amiss else DONE
+    return DONE if group.complete else INCOMPLETE

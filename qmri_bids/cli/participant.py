@@ -15,6 +15,7 @@ from pathlib import Path
 
 from qmri_bids import __version__
 from qmri_bids.bids.digests import Digests, write_inputs
+from qmri_bids.bids.earlier_plan import earlier_sentences
 from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.temporaries import remove_abandoned
@@ -22,7 +23,7 @@ from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.cli.work_folder import take_work_folder
 from qmri_bids.reports.content import RunReport, SubjectReport
 from qmri_bids.reports.methods import Step, methods_text
-from qmri_bids.reports.record import write_record
+from qmri_bids.reports.record import record_path, write_record
 from qmri_bids.reports.render import write_report
 from qmri_bids.units import millimetres_to_metres
 from qmri_bids.workflows.base import (
@@ -186,12 +187,13 @@ class _Participant:
             participant=self.subject,
             version=__version__,
             command=options.command,
-            created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            created=_now(),
             software={"Python": platform.python_version()} | {name: version(name) for name in SOFTWARE},
             runs=tuple(_run_report(outcome) for outcome in outcomes),
             refusals=refusals,
             decisions=(
                 *self._decisions,
+                *earlier_sentences(options.earlier_fits, prefix=f"sub-{self.subject}_"),
                 *_earlier_maps(self.subject, self.runs.runs, refusals, options),
                 *(note for plan in plans for note in plan.notes),
             ),
@@ -212,6 +214,28 @@ class _Participant:
         return ParticipantResult(
             subject=self.subject, outcomes=outcomes, refusals=refusals, report=path, steps=tuple(steps)
         )
+
+
+def record_nothing(subject: str, *, options: argparse.Namespace) -> None:
+    """Record that a participant has no run, unless an earlier call has recorded any.
+
+    Parameters
+    ----------
+    subject
+        Label without `sub-`.
+    options
+        The command line.
+    """
+    if record_path(options.output_dir, subject).is_file():
+        return
+    report = SubjectReport(
+        participant=subject, version=__version__, command=options.command, created=_now(), exit_status=0
+    )
+    write_record(report, output_dir=options.output_dir)
+
+
+def _now() -> str:
+    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def processing_options(options: argparse.Namespace, *, subject: str, cache: Path) -> ProcessingOptions:
@@ -244,6 +268,7 @@ def processing_options(options: argparse.Namespace, *, subject: str, cache: Path
         random_seed=options.random_seed or 0,
         processes=options.omp_nthreads,
         spaces=replace(options.spaces[subject], cache=cache),
+        earlier_fits=options.earlier_fits,
     )
 
 

@@ -128,11 +128,16 @@ LEVELS: Mapping[str, Callable[[argparse.Namespace], int]] = {"participant": _par
 
 
 def _table(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:
+    from qmri_bids.bids.earlier_plan import earlier_sentences
     from qmri_bids.bids.table import plan_table
     from qmri_bids.cli.participant import memory_lines
     from qmri_bids.cli.space_options import space_lines
 
-    lines = [*space_lines(options.spaces), *memory_lines(plans, options=options)]
+    lines = [
+        *space_lines(options.spaces),
+        *earlier_sentences(options.earlier_fits),
+        *memory_lines(plans, options=options),
+    ]
     return "\n".join([plan_table(tuple(plans)), *lines])
 
 
@@ -150,7 +155,7 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     limit_threads(1)  # sums of several threads are not the same to the bit; steps share work out by voxels and volumes
     decisions = list(write_dataset_description(options.output_dir, bids_dir=options.bids_dir))
     write_bidsignore(options.output_dir)
-    eligible = _eligible(plans)
+    eligible = _eligible(plans, options=options)
     subjects = tuple(dict.fromkeys(plan.subject for plan in eligible))
     logger.info("The options of this call: %s", write_call(options, subjects=subjects))
     decisions += _validate(options, subjects=subjects)
@@ -175,12 +180,15 @@ def _validate(options: argparse.Namespace, *, subjects: Sequence[str]) -> list[s
     return validation_sentences(options.bids_dir, subjects=subjects, everyone=list_subjects(options.bids_dir))
 
 
-def _eligible(plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
-    """Return the plans of participants of whom there is anything to process or to refuse, and name the others."""
+def _eligible(plans: Sequence[SessionPlan], *, options: argparse.Namespace) -> tuple[SessionPlan, ...]:
+    """Return the plans of participants of whom there is anything to process or to refuse; of the others it is recorded."""
+    from qmri_bids.cli.participant import record_nothing
+
     found = {plan.subject for plan in plans if plan.runs or plan.refusals}
     for subject in dict.fromkeys(plan.subject for plan in plans):
         if subject not in found:
             logger.warning("sub-%s: no pc-bSSFP, CEST or MT run", subject)
+            record_nothing(subject, options=options)
     return tuple(plan for plan in plans if plan.subject in found)
 
 

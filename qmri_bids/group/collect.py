@@ -20,7 +20,7 @@ from qmri_bids.reports.record import (
 )
 from qmri_bids.reports.render import anchor_of_run
 
-MISSING, UNREADABLE = "not processed", "unreadable record"
+MISSING, EMPTY, UNREADABLE = "not processed", "nothing to process", "unreadable record"
 """What can become of a participant beside the states of its runs."""
 
 STATES: dict[str, str] = {
@@ -28,6 +28,7 @@ STATES: dict[str, str] = {
     FAILED: "The processing of the run, or of the whole participant, failed",
     REFUSED: "The run was found but not processed, since something about its files is wrong",
     MISSING: "The participant is in the dataset, and there is no record of any of its runs",
+    EMPTY: "The participant has no scan that this program processes",
     UNREADABLE: "There is a record of the participant, and it cannot be read",
 }
 """What every state means."""
@@ -124,6 +125,11 @@ class Group:
         return tuple(run for run in self.runs if run.state != DONE)
 
     @property
+    def complete(self) -> bool:
+        """Whether there is a result of all that could be processed."""
+        return all(run.state in (DONE, EMPTY) for run in self.runs)
+
+    @property
     def recorded(self) -> tuple[str, ...]:
         """The participants that have a record, be it one that cannot be read."""
         return tuple(dict.fromkeys(run.participant for run in self.runs if run.created or run.state == UNREADABLE))
@@ -156,7 +162,7 @@ def collect_group(output_dir: Path, *, participants: Sequence[str], only: bool =
                     participant=label,
                     state=MISSING,
                     report=shown,
-                    message="There is no record: not processed yet, still at work, or no scan that can be used.",
+                    message="There is no record: not processed yet, or still at work.",
                 )
             )
             continue
@@ -209,7 +215,7 @@ def _runs(label: str, record: ParticipantRecord, *, report: str) -> Iterator[Gro
             anchor=anchor_of_run(number, run.name) if reported else "",
         )
     if not record.runs and not record.messages:
-        yield of_participant(state=MISSING, message="Its record names no run.")
+        yield of_participant(state=EMPTY, message="No pc-bSSFP, CEST or MT run was found.")
 
 
 def _doubts(run: RunRecord) -> str:

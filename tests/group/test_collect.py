@@ -40,6 +40,15 @@ def test_every_participant_and_run_is_accounted_for(group: Group) -> None:
     assert [run.participant for run in group.amiss] == ["07", "07", "08", "09"]
 
 
+def test_a_participant_without_scans_does_not_make_the_group_incomplete(tmp_path: Path) -> None:
+    nobody = SubjectReport(participant="01", version="1.0.0", command="", created="2026-01-01T00:00:00", exit_status=0)
+    write_record(nobody, output_dir=tmp_path)
+    alone = collect_group(tmp_path, participants=("01",))
+    assert [run.state for run in alone.runs] == ["nothing to process"]
+    assert alone.complete
+    assert not collect_group(tmp_path, participants=("01", "02")).complete
+
+
 def test_messages_are_one_line_and_say_why(group: Group) -> None:
     messages = [run.message for run in group.runs]
     assert messages[0] == "Motion: some. EchoTime is missing: TR/2 was taken."
