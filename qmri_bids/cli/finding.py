@@ -19,13 +19,15 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     Parameters
     ----------
     options
-        The command line; `spaces` is added to it.
+        The command line; `spaces` and `earlier_fits` are added to it.
 
     Raises
     ------
     BidsInputError
         If the dataset, or what was asked of it, cannot be read.
     """
+    from qmri_bids.bids.earlier_fits import find_earlier_fits
+    from qmri_bids.bids.earlier_plan import earlier_sentences
     from qmri_bids.bids.find import find_runs
     from qmri_bids.bids.layout import list_sessions, load_filter_file, open_layout, select_subjects, strip_label
     from qmri_bids.bids.plan import FindOptions
@@ -65,6 +67,14 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     # Runs take maps of others: which of those are processed must be known first.
     found = _served_exchange(options, link_runs(_served(options, plans), options=find_options))
     options.spaces = space_options(options, found)
+    options.earlier_fits = find_earlier_fits(
+        [run for plan in found for run in plan.runs],
+        bids_dir=options.bids_dir,
+        derivatives=options.derivatives,
+        with_motion="motion" not in options.ignore,
+    )
+    for sentence in earlier_sentences(options.earlier_fits):
+        logger.info("%s", sentence)
     return found
 
 

@@ -10,7 +10,7 @@ as real and imaginary parts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,25 +130,73 @@ def correct_motion(
             protocol=protocol,
             threads=processes,
         )
-        aligned = _resample_cycles(cycles, affine=affine, transforms=transforms, pool=pool)
-    centre = centre_of_mass(magnitude[..., reference], affine=affine)
+        decisions = (
+            f"Magnitudes were registered rigidly to cycle {reference + 1} of {number} (mutual information).",
+            sentence,
+            predicted,
+        )
+        return _moved_back(
+            cycles, affine=affine, transforms=transforms, reference=reference, pool=pool, decisions=decisions
+        )
+
+
+def apply_motion(
+    cycles: NDArray[np.complexfloating],
+    *,
+    affine: NDArray[np.floating],
+    transforms: NDArray[np.float64],
+    reference: int,
+    threads: int = 1,
+) -> MotionEstimate:
+    """Bring phase cycles back by a motion that is known, interpolating once: what `correct_motion` does with what it found.
+
+    Parameters
+    ----------
+    cycles
+        Complex, shape (X, Y, Z, N).
+    affine
+        Voxel to RAS millimetres, shape (4, 4).
+    transforms, reference
+        As of `MotionEstimate`.
+    threads
+        Threads; the result does not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If there is not one transform a cycle, or the reference is none of them.
+    """
+    number = cycles.shape[3]
+    if transforms.shape != (number, 4, 4):
+        raise ValueError(f"transforms must have the shape ({number}, 4, 4), found {transforms.shape}")
+    if not 0 <= reference < number:
+        raise ValueError(f"reference must be one of the {number} cycles, found index {reference}")
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        return _moved_back(cycles, affine=affine, transforms=transforms, reference=reference, pool=pool, decisions=())
+
+
+def _moved_back(
+    cycles: NDArray[np.complexfloating],
+    *,
+    affine: NDArray[np.floating],
+    transforms: NDArray[np.float64],
+    reference: int,
+    pool: Executor,
+    decisions: tuple[str, ...],
+) -> MotionEstimate:
+    """Return the cycles on the grid of the reference, with what the transforms say."""
+    centre = centre_of_mass(np.abs(cycles[..., reference]).astype(np.float32), affine=affine)
     parameters = motion_parameters(transforms, centre=centre)
     displacement = framewise_displacement(parameters)
-    coverage = common_coverage(transforms, shape=cycles.shape[:3], affine=affine)
     return MotionEstimate(
-        cycles=aligned,
+        cycles=_resample_cycles(cycles, affine=affine, transforms=transforms, pool=pool),
         transforms=transforms,
         parameters=parameters,
         centre=centre,
         framewise_displacement=displacement,
-        coverage=coverage,
+        coverage=common_coverage(transforms, shape=cycles.shape[:3], affine=affine),
         reference=reference,
-        decisions=(
-            f"Magnitudes were registered rigidly to cycle {reference + 1} of {number} (mutual information).",
-            sentence,
-            predicted,
-            f"Largest framewise displacement {1e3 * displacement.max():.2f} mm.",
-        ),
+        decisions=(*decisions, f"Largest framewise displacement {1e3 * displacement.max():.2f} mm."),
     )
 
 
@@ -327,7 +375,7 @@ def _resample_cycles(
     *,
     affine: NDArray[np.floating],
     transforms: NDArray[np.float64],
-    pool: ProcessPoolExecutor,
+    pool: Executor,
 ) -> NDArray[np.complex64]:
     """Return every cycle on the grid of the reference."""
     futures = [

@@ -148,20 +148,69 @@ def correct_saturated_motion(
         transforms, trusted, decisions = _align(
             series, affine=affine, head=head, reference=reference, centre=centre, names=names, threads=processes
         )
-    shape = series.shape[:3]
+    return apply_series_motion(
+        series,
+        affine=affine,
+        transforms=transforms,
+        reference=reference,
+        trusted=trusted,
+        centre=centre,
+        threads=processes,
+        decisions=decisions,
+    )
+
+
+def apply_series_motion(
+    volumes: NDArray[np.floating],
+    *,
+    affine: NDArray[np.floating],
+    transforms: NDArray[np.float64],
+    reference: int,
+    trusted: NDArray[np.bool_],
+    centre: NDArray[np.floating],
+    threads: int = 1,
+    decisions: Sequence[str] = (),
+) -> SaturatedMotion:
+    """Bring the volumes of a series back by a motion that is known, interpolating once.
+
+    Parameters
+    ----------
+    volumes
+        Magnitudes, shape (X, Y, Z, N).
+    affine
+        Voxel to RAS millimetres, shape (4, 4).
+    transforms, reference, trusted, centre
+        As of `SaturatedMotion`.
+    threads
+        Threads; the result does not depend on it.
+    decisions
+        How the motion is known, as sentences.
+
+    Raises
+    ------
+    ValueError
+        If there is not one transform a volume, or the reference is none of them.
+    """
+    shape, number = volumes.shape[:3], volumes.shape[3]
+    if transforms.shape != (number, 4, 4) or len(trusted) != number:
+        raise ValueError(
+            f"transforms must have the shape ({number}, 4, 4) and trusted {number} values, found {transforms.shape} and "
+            f"{len(trusted)}"
+        )
+    if not 0 <= reference < number:
+        raise ValueError(f"reference must be one of the {number} volumes, found index {reference}")
     aligned = resample_series(
-        series, affine=affine, target_shape=shape, target_affine=affine, transforms=transforms, threads=processes
+        volumes, affine=affine, target_shape=shape, target_affine=affine, transforms=transforms, threads=threads
     )
     parameters = motion_parameters(transforms, centre=centre)
     displacement = framewise_displacement(parameters)
-    coverage = common_coverage(transforms, shape=shape, affine=affine)
     return SaturatedMotion(
         volumes=aligned,
         transforms=transforms,
         parameters=parameters,
-        centre=centre,
+        centre=np.asarray(centre, dtype=np.float64),
         framewise_displacement=displacement,
-        coverage=coverage,
+        coverage=common_coverage(transforms, shape=shape, affine=affine),
         reference=reference,
         trusted=trusted,
         decisions=(

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.ants_bridge import deterministic_pool
-from qmri_bids.preprocessing.motion import framewise_displacement, motion_parameters, register_to_reference
-from qmri_bids.preprocessing.resampling import common_coverage, resample_series
-from qmri_bids.preprocessing.saturated_motion import SaturatedMotion
+from qmri_bids.preprocessing.motion import register_to_reference
+from qmri_bids.preprocessing.saturated_motion import SaturatedMotion, apply_series_motion
 from qmri_bids.preprocessing.scan_registration import register_scans
 
 
@@ -74,19 +73,17 @@ def _aligned(
     sentences: list[str],
 ) -> SaturatedMotion:
     """Return the volumes brought to the reference, with what the transforms say."""
-    shape, number = volumes.shape[:3], volumes.shape[3]
-    aligned = resample_series(volumes, affine=affine, target_shape=shape, target_affine=affine, transforms=transforms)
-    centre = (np.asarray(affine) @ np.append((np.asarray(shape) - 1) / 2.0, 1.0))[:3]
-    parameters = motion_parameters(transforms, centre=centre)
-    displacement = framewise_displacement(parameters)
-    return SaturatedMotion(
-        volumes=aligned,
+    return apply_series_motion(
+        volumes,
+        affine=affine,
         transforms=transforms,
-        parameters=parameters,
-        centre=centre,
-        framewise_displacement=displacement,
-        coverage=common_coverage(transforms, shape=shape, affine=affine),
         reference=reference,
-        trusted=np.ones(number, dtype=bool),
-        decisions=(*sentences, f"Largest framewise displacement {1e3 * displacement.max():.2f} mm."),
+        trusted=np.ones(volumes.shape[3], dtype=bool),
+        centre=grid_centre(volumes.shape[:3], affine=affine),
+        decisions=sentences,
     )
+
+
+def grid_centre(shape: tuple[int, ...], *, affine: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the centre of a grid, RAS [mm]: the parameters of motion are about it."""
+    return np.asarray((np.asarray(affine) @ np.append((np.asarray(shape) - 1) / 2.0, 1.0))[:3], dtype=np.float64)

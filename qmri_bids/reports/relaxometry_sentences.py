@@ -27,6 +27,12 @@ RELAXOMETRY_SENTENCES: dict[str, Sentence] = {
         "[avants2011], then all were aligned jointly on their edges; real and imaginary parts were resampled once with the "
         "same transform. Motion is summarised as framewise displacement [power2012].",
     ),
+    # {run}: name of the run; {source}: the file, with the name of the derivatives.
+    "motion_given": Sentence(
+        paragraph="preprocessing",
+        text="The motion within {run} was that of derivatives of an earlier call ({source}); every volume was resampled once with "
+        "its transform. Motion is summarised as framewise displacement [power2012].",
+    ),
     "motion_model": Sentence(
         paragraph="preprocessing",
         text="The alignment was refined on the complex cycles against what the signal model predicts from all of them together, "
@@ -63,7 +69,8 @@ RELAXOMETRY_SENTENCES: dict[str, Sentence] = {
     ),
     "brain_mask_given": Sentence(
         paragraph="preprocessing",
-        text="The brain mask was read from {source}.",
+        text="The brain mask of {run} was not found in the image but read from derivatives of an earlier call ({source}), where it "
+        "may have been corrected by hand.",
     ),
     "bias_field": Sentence(
         paragraph="preprocessing",

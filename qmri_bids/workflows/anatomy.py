@@ -8,6 +8,7 @@ from typing import Any
 
 from nipype.pipeline import engine as pe
 
+from qmri_bids.workflows.applied_fits import mask_reader
 from qmri_bids.workflows.given_anatomy import TakeAnatomy
 from qmri_bids.workflows.interfaces import MaskBrain
 from qmri_bids.workflows.options import ProcessingOptions
@@ -23,8 +24,10 @@ def given_fields(options: ProcessingOptions) -> tuple[str, ...]:
     return options.spaces.given.fields if options.spaces.given is not None else ()
 
 
-def mask_node(options: ProcessingOptions, *, entities: Mapping[str, str], name: str = "mask_brain") -> pe.Node:
-    """Return the node that finds the brain: by the anatomy of the session, where there is one that is needed.
+def mask_node(
+    options: ProcessingOptions, *, entities: Mapping[str, str], label: str = "", name: str = "mask_brain"
+) -> pe.Node:
+    """Return the node that finds the brain: by the mask of an earlier call, or the anatomy of the session, where there is one.
 
     Parameters
     ----------
@@ -32,10 +35,15 @@ def mask_node(options: ProcessingOptions, *, entities: Mapping[str, str], name: 
         With the spaces and anatomies.
     entities
         Of the raw run.
+    label
+        Of the run, by which its earlier mask is known.
     name
-        Of the node.
+        Of the node; another where a mask is read.
     """
     anatomy = options.spaces.anatomy_of(entities.get("ses"))
+    given = options.earlier_mask(label)
+    if given is not None:
+        return mask_reader(given, anatomy=anatomy, options=options)
     if anatomy is None and options.spaces.given is None:
         return pe.Node(MaskBrain(), name=name)
     from qmri_bids.workflows.anatomy_interfaces import MaskByAnatomy

@@ -33,6 +33,9 @@ class _MaskByAnatomyOutput(_MaskBrainOutput):
 class MaskByAnatomy(MaskBrain):
     """Register the anatomical image to the run, and take mask and tissues from it where it has them."""
 
+    takes_mask = True
+    """Whether its brain mask is taken where it has one; without it the brain is found as by the class above."""
+
     input_spec = _MaskByAnatomyInput
     output_spec = _MaskByAnatomyOutput
 
@@ -54,7 +57,7 @@ class MaskByAnatomy(MaskBrain):
             brought = bring_anatomy(
                 load_anatomical(
                     anatomy.t1w,
-                    brain_mask=anatomy.brain_mask if inputs.use_masks else None,
+                    brain_mask=anatomy.brain_mask if inputs.use_masks and self.takes_mask else None,
                     dseg=anatomy.dseg if inputs.use_masks else None,
                     probseg=anatomy.probseg if inputs.use_masks else {},
                 ),

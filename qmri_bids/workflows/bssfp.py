@@ -9,6 +9,7 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, gives_tissues, mask_node
+from qmri_bids.workflows.applied_fits import cycle_motion_reader
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
 from qmri_bids.workflows.fieldmap_interfaces import UnwrapFieldmap
 from qmri_bids.workflows.input_content import weights_state
@@ -75,7 +76,7 @@ def init_pcbssfp_wf(
         name="outputnode",
     )
     load = pe.Node(LoadCycles(files=run.files, protocol=run.protocol), name="load_cycles")
-    mask = mask_node(options, entities=run.entities)
+    mask = mask_node(options, entities=run.entities, label=run.label)
     estimate = pe.Node(
         EstimateRelaxation(
             protocol=run.protocol,
@@ -110,11 +111,19 @@ def init_pcbssfp_wf(
         workflow.connect(load, "cycles", gibbs, "acquired")
     early = gibbs is not None and GIBBS_BEFORE_MOTION[options.gibbs_method]
     motion = None
+    registered = "Every cycle was registered rigidly to the middle one."
     if "motion" not in options.ignore:
-        motion = pe.Node(CorrectMotion(protocol=run.protocol, processes=options.processes), name="correct_motion")
+        known = options.earlier_motion(run.label)
+        motion = (
+            pe.Node(CorrectMotion(protocol=run.protocol, processes=options.processes), name="correct_motion")
+            if known is None
+            else cycle_motion_reader(known, processes=options.processes)
+        )
+        if known is not None:
+            registered = "Every cycle was brought back by the motion that an earlier call has found."
     for node, sentence in (
         (gibbs if early else None, "Gibbs ringing was removed from every cycle."),
-        (motion, "Every cycle was registered rigidly to the middle one."),
+        (motion, registered),
         (None if early else gibbs, "Gibbs ringing was removed from the three lowest configurations."),
     ):
         if node is not None:

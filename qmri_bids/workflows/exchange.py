@@ -41,10 +41,11 @@ class _Parts:
         wanted = [f"{source.key}_{what}" for source in run.known if source.run for what in ("maps", "magnitude")]
         self.inputnode = pe.Node(IdentityInterface(fields=["run", *wanted, *given_fields(options)]), name="inputnode")
         self.inputnode.inputs.run = run
+        self.workflow.add_nodes([self.inputnode])  # where no known map comes from another run, nothing else adds it
         self.outputnode = pe.Node(
             IdentityInterface(fields=["estimate", "magnitude", "mask", "report", *FILE_OUTPUTS]), name="outputnode"
         )
-        self.mask = mask_node(options, entities=run.entities)
+        self.mask = mask_node(options, entities=run.entities, label=run.label)
         self.bids_dir, self.output_dir = bids_dir, output_dir
         self.estimate = pe.Node(
             EstimateExchange(
@@ -91,6 +92,7 @@ class _Parts:
         nodes = series_nodes(
             self.workflow,
             paths=run.paths,
+            label=run.label,
             options=self.options,
             cest=run,
             taper="gibbs" not in self.options.ignore,

@@ -10,6 +10,7 @@ from qmri_bids.physics.pools import CestPool, MtPool
 from qmri_bids.physics.saturation import Saturation
 from qmri_bids.reports.methods import Step
 from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
+from qmri_bids.workflows.applied_steps import given_motion
 from qmri_bids.workflows.b1_steps import b1_steps
 from qmri_bids.workflows.known_maps import listed, shown
 from qmri_bids.workflows.options import ProcessingOptions
@@ -25,7 +26,7 @@ def cest_motion(run: CestRun, options: ProcessingOptions) -> list[Step]:
     """Return the step of the motion within a series of saturated images."""
     if "motion" in options.ignore:
         return ["cest_no_motion"]
-    return ["cest_fringe_motion" if run.kind in ("wasabi", "wassr") else "cest_motion"]
+    return given_motion(run, options) or ["cest_fringe_motion" if run.kind in ("wasabi", "wassr") else "cest_motion"]
 
 
 def cest_acquisition(run: CestRun) -> dict[str, object]:

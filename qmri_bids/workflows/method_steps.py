@@ -13,6 +13,7 @@ from qmri_bids.estimation.zspectrum_plan import automatic_pools
 from qmri_bids.preprocessing.predicted_alignment import serves
 from qmri_bids.reports.methods import Step
 from qmri_bids.units import metres_to_millimetres, radians_to_degrees, seconds_to_milliseconds
+from qmri_bids.workflows.applied_steps import brain_mask_steps, given_motion
 from qmri_bids.workflows.b1_steps import b1_steps
 from qmri_bids.workflows.exchange_steps import cest_acquisition, cest_motion, exchange_steps
 from qmri_bids.workflows.known_maps import listed
@@ -37,8 +38,7 @@ def method_steps(runs: Sequence[PcBssfpRun | SaturationRun | ExchangeRun], optio
         steps += _relaxometry(relaxometry, options)
     for run in saturation:
         steps += exchange_steps(run, options) if isinstance(run, ExchangeRun) else _saturation(run, options)
-    if saturation and not relaxometry:
-        steps.append("brain_mask")
+    steps += brain_mask_steps(saturation, options)
     if runs:
         steps += space_method_steps([run.entities.get("ses", "") for run in runs], options.spaces)
         steps.append("failed_voxels")
@@ -60,15 +60,20 @@ def _relaxometry(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list
             "flip_angle_degrees": f"{radians_to_degrees(protocol.flip_angle):g}",
         }
         steps.append(("acquisition", values))
-    steps.append("no_motion" if "motion" in options.ignore else ("motion", {"reference": "the middle cycle"}))
-    if "motion" not in options.ignore:
-        if any(serves(run.protocol) for run in runs):
+    if "motion" in options.ignore:
+        steps.append("no_motion")
+    else:
+        fitted = [run for run in runs if options.earlier_motion(run.label) is None]
+        if fitted:
+            steps.append(("motion", {"reference": "the middle cycle"}))
+        if any(serves(run.protocol) for run in fitted):
             steps.append("motion_model")
+        steps += [step for run in runs for step in given_motion(run, options)]
         if options.fd_threshold is not None:
             steps.append(("censoring", {"threshold_mm": f"{metres_to_millimetres(options.fd_threshold):g}"}))
     if "gibbs" not in options.ignore:
         steps.append(f"gibbs_{options.gibbs_method}")
-    steps.append("brain_mask")
+    steps += brain_mask_steps(runs, options)
     for run in runs:
         if run.b1 is None:
             steps.append("b1_assumed")
@@ -88,9 +93,9 @@ def _relaxometry(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list
 
 def _saturation(run: SaturationRun, options: ProcessingOptions) -> list[Step]:
     if isinstance(run, MtrRun):
-        return [*_mt_motion("the image without MT pulse", options), "mtr"]
+        return [*_mt_motion(run, "the image without MT pulse", options), "mtr"]
     if isinstance(run, MtsRun):
-        steps = _mt_motion("the image of small flip angle without MT pulse", options)
+        steps = _mt_motion(run, "the image of small flip angle without MT pulse", options)
         if run.b1 is None:
             return [*steps, "mts_no_b1"]
         correction = options.mtsat_correction
@@ -98,8 +103,10 @@ def _saturation(run: SaturationRun, options: ProcessingOptions) -> list[Step]:
     return [("cest_acquisition", cest_acquisition(run)), *cest_motion(run, options), *_cest_maps(run, options)]
 
 
-def _mt_motion(reference: str, options: ProcessingOptions) -> list[Step]:
-    return ["mt_no_motion"] if "motion" in options.ignore else [("mt_motion", {"reference": reference})]
+def _mt_motion(run: MtrRun | MtsRun, reference: str, options: ProcessingOptions) -> list[Step]:
+    if "motion" in options.ignore:
+        return ["mt_no_motion"]
+    return given_motion(run, options) or [("mt_motion", {"reference": reference})]
 
 
 def _cest_maps(run: CestRun, options: ProcessingOptions) -> list[Step]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
 from qmri_bids.bids.spaces import SpaceOptions
 from qmri_bids.estimation.exchange_table import DEFAULT_EXCHANGE_ESTIMATOR
 
@@ -76,6 +78,8 @@ class ProcessingOptions:
         Processes for the steps that run in parallel; does not change the maps.
     spaces
         Spaces in which maps are written too, the anatomy of each session, and an atlas.
+    earlier_fits
+        Brain masks and motion that are applied instead of fitted, by the label of the run; from `bids.earlier_fits`.
     """
 
     estimator: str
@@ -95,3 +99,14 @@ class ProcessingOptions:
     random_seed: int = 0
     processes: int = 1
     spaces: SpaceOptions = field(default_factory=SpaceOptions)
+    earlier_fits: Mapping[str, EarlierFits] = field(default_factory=dict)
+
+    def earlier_mask(self, label: str) -> EarlierFits | None:
+        """Return what is known of the brain mask that is applied to a run; None where the brain is found."""
+        fits = self.earlier_fits.get(label)
+        return fits if fits is not None and fits.mask is not None else None
+
+    def earlier_motion(self, label: str) -> EarlierMotion | None:
+        """Return the motion that is applied to a series; None where it is fitted, or left alone."""
+        fits = self.earlier_fits.get(label)
+        return fits.motion if fits is not None and "motion" not in self.ignore else None

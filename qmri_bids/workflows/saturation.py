@@ -58,10 +58,14 @@ class _Parts:
             ),
             name="describe_run",
         )
-        self.mask = mask_node(options, entities=run.entities)
+        self.mask = mask_node(options, entities=run.entities, label=run.label)
         self.run, self.options, self.bids_dir, self.output_dir = run, options, bids_dir, output_dir
         nodes = series_nodes(
-            self.workflow, paths=run.paths, options=options, cest=run if isinstance(run, CestRun) else None
+            self.workflow,
+            paths=run.paths,
+            label=run.label,
+            options=options,
+            cest=run if isinstance(run, CestRun) else None,
         )
         self.load, self.motion, self.series = nodes.load, nodes.motion, nodes.last
         self.said: Said = nodes.said

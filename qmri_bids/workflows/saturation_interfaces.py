@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.volumes import load_volume, save_motion, save_volume
+
+if TYPE_CHECKING:
+    from qmri_bids.preprocessing.saturated_motion import SaturatedMotion
 
 
 class _LoadSeriesInput(ReadsFiles):
@@ -100,27 +103,8 @@ class AlignSeries(SimpleInterface):
     output_spec = _AlignSeriesOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.saturated_motion import correct_saturated_motion
-        from qmri_bids.preprocessing.scan_series import align_fringes, align_scans
-
         series, affine = load_volume(self.inputs.series)
-        if self.inputs.kind in FRINGED:
-            roles = list(self.inputs.roles)
-            reference = roles.index("m0") if "m0" in roles else int(np.argmax(series.mean(axis=(0, 1, 2))))
-            result = align_fringes(series, affine=affine, reference=reference, processes=self.inputs.processes)
-        elif isdefined(self.inputs.protocol):
-            protocol = self.inputs.protocol
-            power = tuple(0.0 if each.saturation is None else each.saturation.b1_rms for each in protocol.images)
-            result = correct_saturated_motion(
-                series,
-                affine=affine,
-                roles=tuple(self.inputs.roles),
-                offsets=protocol.offsets,
-                b1_rms=power,
-                processes=self.inputs.processes,
-            )
-        else:
-            result = align_scans(series, affine=affine)
+        result = self._aligned(series, affine)
         extra: dict[str, Any] = {}
         decisions: list[str] = list(result.decisions)
         warnings: list[str] = []
@@ -142,6 +126,27 @@ class AlignSeries(SimpleInterface):
         self._results["decisions"] = decisions
         self._results["warnings"] = warnings
         return runtime
+
+    def _aligned(self, series: NDArray[Any], affine: NDArray[np.float64]) -> SaturatedMotion:
+        """Return the aligned volumes and their motion."""
+        from qmri_bids.preprocessing.saturated_motion import correct_saturated_motion
+        from qmri_bids.preprocessing.scan_series import align_fringes, align_scans
+
+        if self.inputs.kind in FRINGED:
+            roles = list(self.inputs.roles)
+            reference = roles.index("m0") if "m0" in roles else int(np.argmax(series.mean(axis=(0, 1, 2))))
+            return align_fringes(series, affine=affine, reference=reference, processes=self.inputs.processes)
+        if not isdefined(self.inputs.protocol):
+            return align_scans(series, affine=affine)
+        protocol = self.inputs.protocol
+        return correct_saturated_motion(
+            series,
+            affine=affine,
+            roles=tuple(self.inputs.roles),
+            offsets=protocol.offsets,
+            b1_rms=tuple(0.0 if each.saturation is None else each.saturation.b1_rms for each in protocol.images),
+            processes=self.inputs.processes,
+        )
 
 
 class _BringSeriesInput(BaseInterfaceInputSpec):

@@ -10,6 +10,7 @@ from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.saturation_plan import CestRun
+from qmri_bids.workflows.applied_fits import ApplySeriesMotion, series_motion_reader
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation_interfaces import AlignSeries, LoadSeries
 
@@ -46,6 +47,8 @@ class SeriesNodes:
     def sentences(self) -> list[str]:
         """What they do."""
         moved = [] if self.motion is None else ["All volumes were registered rigidly."]
+        if self.motion is not None and isinstance(self.motion.interface, ApplySeriesMotion):
+            moved = ["All volumes were brought back by the motion that an earlier call has found."]
         return ["The volumes were read as one series of magnitudes.", *moved]
 
 
@@ -53,6 +56,7 @@ def series_nodes(
     workflow: pe.Workflow,
     *,
     paths: Sequence[Path],
+    label: str,
     options: ProcessingOptions,
     cest: CestRun | None = None,
     taper: bool = False,
@@ -67,6 +71,8 @@ def series_nodes(
         Takes them.
     paths
         Images of the series.
+    label
+        Of the run, by which its earlier motion is known.
     options
         Steps to leave out, processes.
     cest
@@ -82,7 +88,12 @@ def series_nodes(
     load = pe.Node(LoadSeries(paths=[str(path) for path in paths], taper=taper), name=f"load_series{suffix}")
     motion = None
     if "motion" not in options.ignore:
-        motion = pe.Node(AlignSeries(processes=options.processes), name=f"correct_motion{suffix}")
+        known = options.earlier_motion(label)
+        motion = (
+            pe.Node(AlignSeries(processes=options.processes), name=f"correct_motion{suffix}")
+            if known is None
+            else series_motion_reader(known, processes=options.processes, suffix=suffix)
+        )
         workflow.connect(load, "series", motion, "series")
         if options.fd_threshold is not None:
             motion.inputs.threshold = options.fd_threshold
