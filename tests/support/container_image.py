@@ -65,6 +65,7 @@ class Image:
         command += ["--unshare-net", "--unshare-pid", "--unshare-ipc", "--die-with-parent", "--clearenv"]
         for name, value in environment.items():
             command += ["--setenv", name, value]
+        command += ["--perms", "1777", "--tmpfs", "/dev/shm"]  # as engines have it
         if temporary:
             command += ["--perms", "1777", "--tmpfs", "/tmp"]
         for option, folders in (("--ro-bind", read), ("--bind", write)):
