@@ -15,6 +15,13 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt /var/log/dpkg.log
 
 
+FROM python AS requirements
+WORKDIR /src
+# Only these lines of pyproject.toml matter to the stage below: another edit of it leaves what is installed there alone.
+COPY pyproject.toml containers/requirements.py ./
+RUN python3 requirements.py > requirements.txt
+
+
 FROM python AS dependencies
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -25,9 +32,9 @@ ENV PATH=/opt/qmri_bids/bin:$PATH
 WORKDIR /src
 # Where torch comes from: wheels for the CPU by default, of a CUDA release if named; empty for the machine's own index.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-COPY pyproject.toml constraints.txt containers/requirements.py ./
-RUN python requirements.py > requirements.txt \
- && pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} \
+COPY constraints.txt ./
+COPY --from=requirements /src/requirements.txt ./
+RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} \
       --constraint constraints.txt --requirement requirements.txt \
  # Headers and static libraries are for building on torch, which nothing here does.
  && rm -rf /opt/qmri_bids/lib/python3*/site-packages/torch/include \
