@@ -1,4 +1,4 @@
-"""`qmri-tools`: simulate a dataset, train networks, list them, compare estimators."""
+"""`qmri-tools`: simulate a dataset, train networks, list them, compare estimators, describe the command line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from qmri_bids import __version__
 from qmri_bids.cli.benchmark_command import add_benchmark
+from qmri_bids.cli.boutiques_command import add_boutiques
 from qmri_bids.cli.exchange_command import add_train_exchange
 from qmri_bids.cli.natural_command import add_train_natural
 from qmri_bids.cli.train_command import add_train
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_train_natural(commands)
     add_train_exchange(commands)
     add_benchmark(commands)
+    add_boutiques(commands)
     models = commands.add_parser("models", help="list the networks that ship with the package")
     models.set_defaults(run=_models)
     return parser
