@@ -307,7 +307,7 @@ class _Call:
         removed: list[Path] = []
         with contextlib.suppress(OSError):  # a disk that has become read-only must not hide why the run failed
             for entities in all_entities(run):
-                removed += remove_all(entities, output_dir=self._output_dir)
+                removed += remove_all(entities, output_dir=self._output_dir, keep=group.options.applied_files)
         if removed:
             logger.warning(
                 "%s: %d files that this or an earlier call wrote were removed, since the run has failed",

@@ -56,7 +56,7 @@ def remove_files(paths: Collection[Path]) -> tuple[Path, ...]:
     return removed
 
 
-def remove_all(entities: Mapping[str, str], *, output_dir: Path) -> tuple[Path, ...]:
+def remove_all(entities: Mapping[str, str], *, output_dir: Path, keep: Collection[Path] = ()) -> tuple[Path, ...]:
     """Remove all that carries the entities of a run, a sidecar without its image included, and return the files.
 
     Parameters
@@ -65,10 +65,14 @@ def remove_all(entities: Mapping[str, str], *, output_dir: Path) -> tuple[Path, 
         Entities of the raw run.
     output_dir
         Root of the derivatives.
+    keep
+        Files that stay with their sidecars: a mask that a person has corrected cannot be made again.
     """
-    removed = remove_files(files_of_run(entities, output_dir=output_dir))
-    for sidecar in _of_run(entities, output_dir=output_dir):
-        sidecar.unlink(missing_ok=True)
+    removed = remove_files([path for path in files_of_run(entities, output_dir=output_dir) if path not in keep])
+    sidecars = {sidecar_path(path) for path in keep}
+    for left in _of_run(entities, output_dir=output_dir):
+        if left not in keep and left not in sidecars:
+            left.unlink(missing_ok=True)
     return removed
 
 

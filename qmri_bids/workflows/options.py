@@ -110,3 +110,10 @@ class ProcessingOptions:
         """Return the motion that is applied to a series; None where it is fitted, or left alone."""
         fits = self.earlier_fits.get(label)
         return fits.motion if fits is not None and "motion" not in self.ignore else None
+
+    @property
+    def applied_files(self) -> frozenset[Path]:
+        """Files of earlier calls that are applied."""
+        fits = self.earlier_fits.values()
+        masks = {each.mask for each in fits if each.mask is not None}
+        return frozenset(masks | {each.motion.transforms for each in fits if each.motion is not None})
