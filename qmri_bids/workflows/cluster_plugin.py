@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import shlex
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 from nipype.pipeline import plugins
 from nipype.pipeline.plugins.base import SGELikeBatchManagerBase
+
+from qmri_bids.workflows.slurm_jobs import SlurmJobs
 
 CANCEL: Mapping[str, str] = {
     "SLURM": "scancel",
@@ -24,22 +24,23 @@ CANCEL: Mapping[str, str] = {
 _PATIENCE = 30.0
 """How long the cluster may take to answer [s]."""
 
-HEADROOM, LEAST = 1.5, 1.0
-"""Memory that a job asks for: times what its step is expected to need, and at least so much [GB]."""
-
-_at_work: list[_MendedPlugin] = []
+_at_work: list[MendedPlugin] = []
 
 
-class _MendedPlugin:
+class MendedPlugin:
     """What is mended in a plugin of Nipype.
 
     Nipype 1.11 gives `report_crash` one text where it takes lines, and adds lines to it when a node has left no result: that fails,
-    and with it every run of the call, for one job that the cluster has killed. And it leaves jobs alone when it stops: they would
-    go on writing into folders in which the next call works.
+    and with it every run of the call, for one job that the cluster has killed. A job that the cluster does not take ends all,
+    too. And jobs are left alone when it stops: they would go on writing into folders in which the next call works.
     """
 
     cancel: str
     _pending: dict[int, str]
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._refused: dict[int, Exception] = {}
 
     def run(self, graph: Any, config: Any, updatehash: bool = False) -> None:
         """Run the nodes of a graph as jobs, and end those that are left."""
@@ -57,45 +58,23 @@ class _MendedPlugin:
         if jobs:
             subprocess.run([self.cancel, *jobs], check=False, capture_output=True, timeout=_PATIENCE)
 
+    def _submit_job(self, node: Any, updatehash: bool = False) -> int:
+        try:
+            return super()._submit_job(node, updatehash=updatehash)  # type: ignore[misc]
+        except Exception as error:
+            number = -1 - len(self._refused)
+            self._refused[number] = error
+            return number
+
+    def _get_result(self, taskid: int) -> Any:
+        if taskid in self._refused:
+            raise self._refused[taskid]
+        return super()._get_result(taskid)  # type: ignore[misc]
+
     def _report_crash(self, node: Any, result: Any = None) -> Any:
         if result is not None and isinstance(result["traceback"], str):
             result = {**result, "traceback": result["traceback"].splitlines(keepends=True)}
         return super()._report_crash(node, result)  # type: ignore[misc]
-
-
-class _AsksForNeeds:
-    """Asks SLURM for the cores and the memory that each step needs, where the arguments of the plugin name none."""
-
-    _sbatch_args: str | None
-
-    def _submit_batchtask(self, scriptfile: str, node: Any) -> int:
-        given = self._sbatch_args
-        own = node.plugin_args.get("sbatch_args", "")
-        words = " ".join([given or "", own])
-        self._sbatch_args = " ".join([given or "", *needs_of(node, given=words)]).strip()
-        try:
-            return super()._submit_batchtask(scriptfile, node)  # type: ignore[misc]
-        finally:
-            self._sbatch_args = given
-
-
-def needs_of(node: Any, *, given: str) -> list[str]:
-    """Return the options of `sbatch` for the cores and the memory of a node that are not given.
-
-    Parameters
-    ----------
-    node
-        With `n_procs` and `mem_gb`.
-    given
-        Options of `sbatch`.
-    """
-    words = shlex.split(given)
-    found = []
-    if not any(word.startswith(("--cpus", "-c", "--ntasks", "-n", "--exclusive")) for word in words):
-        found.append(f"--cpus-per-task={node.n_procs}")
-    if not any(word.startswith(("--mem", "--exclusive")) for word in words):
-        found.append(f"--mem={math.ceil(1024 * max(LEAST, HEADROOM * node.mem_gb))}M")
-    return found
 
 
 def cluster_plugin(name: str, arguments: Mapping[str, Any]) -> Any:
@@ -111,8 +90,8 @@ def cluster_plugin(name: str, arguments: Mapping[str, Any]) -> Any:
     kind = getattr(plugins, f"{name}Plugin", None)
     if kind is None or not issubclass(kind, SGELikeBatchManagerBase) or name not in CANCEL:
         return name
-    mended = (_MendedPlugin, _AsksForNeeds, kind) if name == "SLURM" else (_MendedPlugin, kind)
-    return type(kind.__name__, mended, {"cancel": CANCEL[name]})(plugin_args=dict(arguments))
+    more = (SlurmJobs,) if name == "SLURM" else ()
+    return type(kind.__name__, (MendedPlugin, *more, kind), {"cancel": CANCEL[name]})(plugin_args=dict(arguments))
 
 
 def end_all_jobs() -> None:

@@ -16,6 +16,8 @@ ADVICE = {
     "BrokenProcessPool": "A process was killed, mostly for lack of memory: give the job more, or fewer processes with --nprocs.",
     "ProcessKilledError": "Give the job more memory, fewer threads with --omp-nthreads, or take --low-mem, and run it again: it "
     "goes on from here.",
+    "JobRefusedError": "See the options of sbatch in the file of --use-plugin (sbatch_args), and whether SLURM is at work (sinfo).",
+    "ClusterUnreachableError": "Run the same command again when SLURM is at work (sinfo): it goes on from here.",
     "OSError": "See whether the disk is full and the folders can be written to.",
 }
 

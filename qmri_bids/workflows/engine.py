@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from nipype.pipeline import engine as pe
 
 from qmri_bids.workflows.cluster_plugin import cluster_plugin
+from qmri_bids.workflows.slurm_jobs import user_name
 
 IN_ORDER = "Linear"
 """Nipype's plugin of one process."""
@@ -103,20 +103,12 @@ def run_workflow(
     }
     arguments = {**options.plugin_arguments, "status_callback": callback}
     if options.plugin is not None or options.in_order:
-        os.environ.setdefault("LOGNAME", _user())  # Nipype names jobs by it; in containers it is not there
+        os.environ.setdefault("LOGNAME", user_name())  # Nipype names jobs by it; in containers it is not there
         plugin = cluster_plugin(options.plugin or IN_ORDER, arguments)
         workflow.run(plugin=plugin, plugin_args=arguments)
         return
     with local_plugin(arguments, options=options) as plugin:
         workflow.run(plugin=plugin)
-
-
-def _user() -> str:
-    """Return the name of the user; a number where the machine does not know them."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid{os.getuid()}"
 
 
 @contextlib.contextmanager

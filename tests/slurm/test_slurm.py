@@ -83,6 +83,16 @@ def test_a_job_that_lacks_memory_says_so(bids: Path, call: Call, tmp_path: Path)
     assert "--mem" in said
 
 
+def test_a_job_that_slurm_does_not_take_says_so(bids: Path, call: Call, tmp_path: Path) -> None:
+    huge = tmp_path / "plugin.yml"
+    huge.write_text("plugin: SLURM\nplugin_args: {sbatch_args: --mem=900T, max_tries: 1, retry_timeout: 0}\n")
+    done = call("qmri_bids", *arguments(bids, tmp_path, "01"), "--use-plugin", huge)
+    assert done.returncode == 1, done.stderr + done.stdout
+    said = " ".join(done.stdout.split())
+    assert "SLURM did not take the job of load_cycles: sbatch: error:" in said
+    assert "sbatch_args" in said
+
+
 def test_an_array_shares_one_output_folder_and_the_group_comes_after_it(bids: Path, call: Call, tmp_path: Path) -> None:
     out = tmp_path / "out"
     submitted = call(
