@@ -108,6 +108,8 @@ def _without_value(action: argparse.Action) -> dict[str, Any]:
         short = next(each for each in action.option_strings if not each.startswith("--"))
         choices = [short + (number - 1) * short[-1] for number in range(1, MOST_COUNTED + 1)]
         return {"type": "String", "value-choices": choices}
+    if not isinstance(action, argparse._StoreTrueAction):
+        raise NotImplementedError(f"{_flag(action)}: expected a flag or a count, found {type(action).__name__}")
     return {"type": "Flag", "command-line-flag": _flag(action)}
 
 
@@ -121,6 +123,8 @@ def _list(action: argparse.Action) -> dict[str, Any]:
         return {}
     if isinstance(action.nargs, int):
         return {"list": True, "min-list-entries": action.nargs, "max-list-entries": action.nargs}
+    if action.nargs != "+":
+        raise NotImplementedError(f"{_flag(action)}: expected a number of values or '+', found {action.nargs!r}")
     return {"list": True, "min-list-entries": 1}
 
 

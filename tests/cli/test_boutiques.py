@@ -170,6 +170,16 @@ def test_every_option_of_the_parser_is_an_input_and_no_other() -> None:
     assert {each["code"] for each in content["error-codes"]} == {1, 2, 3, 130, 143}
 
 
+@pytest.mark.parametrize(
+    ("given", "said"), [({"nargs": "?"}, "found '?'"), ({"action": "store_false"}, "found _StoreFalseAction")]
+)
+def test_an_option_that_no_input_can_be_is_no_input(given: dict[str, str], said: str) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--new", **given)
+    with pytest.raises(NotImplementedError, match=said):
+        descriptor(parser)
+
+
 def test_facts_are_about_options_that_there_are() -> None:
     assert set(RANGES) <= {key for key, each in INPUTS.items() if each["type"] == "Number"}
     related = {**EXCLUDED, **NEEDED}
