@@ -28,7 +28,7 @@ def sandbox(apptainer: Apptainer, image: Image, storage: Path) -> Path:
     archive.chmod(0o644)
     definition = apptainer.shared / "singularity.def"
     definition.write_text((ROOT / "singularity.def").read_text())
-    built = apptainer.shared / "home" / "qmri_bids"
+    built = apptainer.shared / "user" / "qmri_bids"
     options = ["--sandbox", "--build-arg", "BOOTSTRAP=docker-archive", "--build-arg", f"FROM={archive}"]
     done = subprocess.run(
         apptainer.command("build", *options, built, definition), capture_output=True, text=True, check=False

@@ -80,7 +80,7 @@ def test_without_a_folder_to_write_the_error_says_so(head, image: Image):
         check=False,
     )
     assert done.returncode == 2
-    assert "--work-dir" in done.stderr
+    assert "/tmp/work cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -96,7 +96,9 @@ def test_labels_and_version_are_those_of_the_package(image: Image):
 
 
 def test_nothing_of_the_machine_is_in_the_image(image: Image):
-    assert not (image.root / "etc" / "pip.conf").exists()
+    # Where something was mounted, an empty file or folder may be left.
+    for place in (image.root / "etc" / "pip.conf", *(image.root / "run").rglob("*")):
+        assert not place.is_file() or place.stat().st_size == 0
     assert not (image.root / "src").exists()
     assert not any("index" in each.lower() or "proxy" in each.lower() for each in image.config["Env"])
 

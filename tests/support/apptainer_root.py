@@ -13,6 +13,8 @@ ENTER = Path(__file__).with_name("enter_root.sh")
 RELEASE = "trixie"
 """Of Debian: its libraries are as new as Apptainer, which is in sid alone, wants them."""
 
+HOME = "/home/someone"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Apptainer:
@@ -31,11 +33,11 @@ class Apptainer:
 
     def command(self, *arguments: object) -> list[str]:
         """Return the command of the host, as user `USER` who has a name, a home and his own variables."""
-        home = self.shared / "home"
+        own = self.shared / "user"
         environment = [
-            f"HOME={home}",
-            f"APPTAINER_CACHEDIR={home}/cache",
-            f"APPTAINER_TMPDIR={home}",
+            f"HOME={HOME}",
+            f"APPTAINER_CACHEDIR={own}/cache",
+            f"APPTAINER_TMPDIR={own}",
             "PATH=/usr/bin:/bin:/usr/sbin:/sbin",
             # What must not come in with --cleanenv.
             "PYTHONPATH=/nonexistent",
@@ -46,7 +48,7 @@ class Apptainer:
 
 
 def make_apptainer(folder: Path, shared: Path) -> Apptainer:
-    """Make the root below `folder`, unless it is there, and the home of its user below `shared`."""
+    """Make the root below `folder`, unless it is there, and a folder of its user below `shared`."""
     root = folder / "apptainer"
     if not (root / "usr" / "bin" / "apptainer").exists():
         mirror = os.environ.get("DEBIAN_MIRROR", MIRROR)
@@ -57,10 +59,10 @@ def make_apptainer(folder: Path, shared: Path) -> Apptainer:
         (apt / "preferences.d" / "sid").write_text("Package: *\nPin: release n=sid\nPin-Priority: 100\n")
         _run("chroot", root, "apt-get", "update", "-q")
         _run("chroot", root, "apt-get", "install", "-y", "-q", "--no-install-recommends", "apptainer")
-        _run("chroot", root, "useradd", "--uid", USER, "--no-create-home", "--home-dir", shared / "home", "someone")
-    home = shared / "home"
-    home.mkdir(parents=True, exist_ok=True)
-    os.chown(home, USER, USER)
+        _run("chroot", root, "useradd", "--uid", USER, "--create-home", "--home-dir", HOME, "someone")
+    own = shared / "user"
+    own.mkdir(parents=True, exist_ok=True)
+    os.chown(own, USER, USER)
     return Apptainer(root=root, shared=shared)
 
 
