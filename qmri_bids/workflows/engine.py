@@ -14,8 +14,11 @@ from nipype.pipeline import engine as pe
 from qmri_bids.workflows.cluster_plugin import cluster_plugin
 from qmri_bids.workflows.slurm_jobs import user_name
 
-IN_ORDER = "Linear"
-"""Nipype's plugin of one process."""
+IN_ORDER, LOCAL = "Linear", "MultiProc"
+"""Nipype's plugins of one process, and of several on this machine; `LocalPlugin` takes the place of the latter."""
+
+PATIENCE, RESULTS_ARRIVE = "job_finished_timeout", 30.0
+"""Argument of a plugin: how long the result of a job that has ended may take to appear on a shared disk; by default [s]."""
 
 LOCAL_POLL, CLUSTER_POLL = 0.1, 2.0
 """How often the engine looks for steps that have ended [s]: here, and where a question goes to the master of a cluster."""
@@ -73,7 +76,7 @@ class EngineOptions:
     @property
     def poll(self) -> float:
         """How often the engine looks for steps that have ended [s]."""
-        return LOCAL_POLL if self.plugin in (None, IN_ORDER, "MultiProc") else CLUSTER_POLL
+        return LOCAL_POLL if self.plugin in (None, IN_ORDER, LOCAL) else CLUSTER_POLL
 
 
 def run_workflow(
@@ -99,10 +102,11 @@ def run_workflow(
         **workflow.config.get("execution", {}),
         **SETTINGS,
         "poll_sleep_duration": str(options.poll),
+        "job_finished_timeout": str(options.plugin_arguments.get(PATIENCE, RESULTS_ARRIVE)),
         "stop_on_first_crash": str(options.stop_on_first_crash).lower(),
     }
     arguments = {**options.plugin_arguments, "status_callback": callback}
-    if options.plugin is not None or options.in_order:
+    if options.plugin not in (None, LOCAL) or options.in_order:
         os.environ.setdefault("LOGNAME", user_name())  # Nipype names jobs by it; in containers it is not there
         plugin = cluster_plugin(options.plugin or IN_ORDER, arguments)
         workflow.run(plugin=plugin, plugin_args=arguments)
@@ -119,7 +123,7 @@ def local_plugin(arguments: Mapping[str, Any], *, options: EngineOptions) -> Ite
     limits: dict[str, Any] = {"n_procs": options.processors}
     if options.memory_gb is not None:
         limits["memory_gb"] = options.memory_gb
-    plugin = LocalPlugin({**arguments, **limits})
+    plugin = LocalPlugin({**limits, **arguments})  # what the file of a plugin says is meant
     try:
         yield plugin
     finally:

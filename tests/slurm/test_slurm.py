@@ -74,7 +74,7 @@ def test_jobs_end_with_the_program(bids: Path, call: Call, cluster: Mapping[str,
 
 def test_a_job_that_lacks_memory_says_so(bids: Path, call: Call, tmp_path: Path) -> None:
     small = tmp_path / "plugin.yml"
-    small.write_text("plugin: SLURM\nplugin_args:\n  sbatch_args: --mem=20M\n")
+    small.write_text("plugin: SLURM\nplugin_args:\n  sbatch_args: --mem=20M\n  job_finished_timeout: 5\n")
     done = call("qmri_bids", *arguments(bids, tmp_path, "01"), "--use-plugin", small)
     assert done.returncode == 1, done.stderr + done.stdout
     said = " ".join(done.stdout.split())
