@@ -6,19 +6,25 @@ from types import SimpleNamespace
 import nibabel as nib
 import numpy as np
 import pytest
+from exchange_runs import fingerprint, fixed
 
 from qmri_bids.bids.anatomy import Anatomy
 from qmri_bids.bids.digests import Digests
+from qmri_bids.bids.earlier_fits import find_earlier_fits
 from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
+from qmri_bids.bids.names import output_path
 from qmri_bids.bids.spaces import SpaceOptions
-from qmri_bids.bids.write import write_transforms
+from qmri_bids.bids.write import write_json, write_transforms
 from qmri_bids.preprocessing.motion import apply_motion, framewise_displacement
 from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.reports.methods import methods_text
 from qmri_bids.workflows.anatomy import mask_node
 from qmri_bids.workflows.applied_fits import ApplyMotion, ApplySeriesMotion, ReadMask, ReadMaskBesideAnatomy
 from qmri_bids.workflows.applied_steps import brain_mask_steps, given_motion
 from qmri_bids.workflows.earlier_files import remove_all
+from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.run_kinds import RUN_KINDS
 from qmri_bids.workflows.volumes import load_volume, save_volume
 
 SHAPE = (7, 8, 6)
@@ -228,3 +234,33 @@ def test_a_mask_in_the_output_folder_outlives_a_failure(tmp_path):
     assert path.is_file()
     assert sidecar.is_file()
     assert not other.exists()
+
+
+def test_fingerprints_take_the_motion_of_their_first_series_alone(tmp_path):
+    run = fingerprint(fixed(t1=1.0, t2=0.1, b1=1.0, off_resonance=0.0))
+    first, second = run.stages
+    path, _ = mask_file(tmp_path)
+    root = tmp_path / "out"
+    write_json(root / "dataset_description.json", {"GeneratedBy": [{"Name": "qmri_bids"}]})
+    write_transforms(output_path(root, entities=second.entities, output="volume_transforms"), moved(3))
+    found = find_earlier_fits([run], bids_dir=tmp_path, derivatives={"mine": root})
+    assert list(found) == [first.label, second.label, run.label]
+    assert "holds the way to the first series" in found[second.label].sentences[0]
+
+    motion = EarlierMotion(transforms=path, reference=0, registered=(True,), source="mine: xfm.txt")
+    options = ProcessingOptions(
+        estimator="ml",
+        exchange_estimator="ml",
+        earlier_fits=found
+        | {first.label: EarlierFits(motion=motion), run.label: EarlierFits(mask=path, mask_source="mine: mask")},
+    )
+    workflow = RUN_KINDS[type(run)].init(
+        run=run, options=options, bids_dir=tmp_path, output_dir=tmp_path, report_file=tmp_path / "report"
+    )
+    names = {node.name for node in workflow._graph.nodes()}
+    assert {"apply_motion", "correct_motion_2", "read_mask"} <= names
+    assert not {"correct_motion", "apply_motion_2", "mask_brain"} & names
+    text, _ = methods_text(method_steps([run], options))
+    assert f"The motion within {first.label} was that of derivatives of an earlier call (mine: xfm.txt)" in text
+    assert f"The brain mask of {run.label} was not found in the image" in text
+    assert "aligned rigidly and jointly" in text
