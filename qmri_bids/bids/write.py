@@ -190,7 +190,8 @@ def write_transforms(path: Path, matrices: Sequence[NDArray[np.floating]]) -> Pa
     lines = ["#Insight Transform File V1.0"]
     for index, matrix in enumerate(matrices):
         lps = _RAS_TO_LPS @ np.asarray(matrix, dtype=float) @ _RAS_TO_LPS
-        numbers = " ".join(f"{value:.10g}" for value in [*lps[:3, :3].ravel(), *lps[:3, 3]])
+        # All digits: what is read again moves voxels to the same place to the bit.
+        numbers = " ".join(repr(float(value)) for value in [*lps[:3, :3].ravel(), *lps[:3, 3]])
         lines += [
             f"#Transform {index}",
             "Transform: AffineTransform_double_3_3",
