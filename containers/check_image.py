@@ -14,7 +14,9 @@ from pathlib import Path
 
 def main() -> None:
     import qmri_bids
+    from qmri_bids.cli.caches import keep_caches_of_one_call
 
+    keep_caches_of_one_call()
     names = [module.name for module in pkgutil.walk_packages(qmri_bids.__path__, "qmri_bids.")]
     for name in names:
         importlib.import_module(name)

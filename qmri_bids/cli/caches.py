@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -59,6 +60,15 @@ def keep_caches(work_dir: Path) -> None:
             f"--work-dir {work_dir}: cannot be written ({error.strerror}). Expected a folder for intermediate results that "
             f"user {os.getuid()} can write; give one by --work-dir, in a container one that is mounted."
         ) from error
+
+
+def keep_caches_of_one_call() -> None:
+    """Do the same for a program that has no work folder: in a temporary folder that is gone at its end."""
+    if SHIPPED not in os.environ and _can_keep_by_themselves():
+        return
+    folder = tempfile.mkdtemp(prefix="qmri_bids-caches-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    keep_caches(Path(folder))
 
 
 def _can_keep_by_themselves() -> bool:

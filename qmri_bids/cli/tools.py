@@ -13,6 +13,7 @@ from typing import Any
 from qmri_bids import __version__
 from qmri_bids.cli.benchmark_command import add_benchmark
 from qmri_bids.cli.boutiques_command import add_boutiques
+from qmri_bids.cli.caches import keep_caches_of_one_call
 from qmri_bids.cli.exchange_command import add_train_exchange
 from qmri_bids.cli.natural_command import add_train_natural
 from qmri_bids.cli.train_command import add_train
@@ -150,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `qmri-tools` and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = build_parser().parse_args(given)
+    keep_caches_of_one_call()
     options.command_line = shlex.join(["qmri-tools", *given])
     return int(options.run(options))
 

@@ -6,7 +6,7 @@ import pytest
 
 from qmri_bids import __version__
 from qmri_bids.cli import caches
-from qmri_bids.cli.caches import CACHES, SHIPPED, CacheError, keep_caches
+from qmri_bids.cli.caches import CACHES, SHIPPED, CacheError, keep_caches, keep_caches_of_one_call
 
 
 @pytest.fixture
@@ -72,3 +72,14 @@ def test_a_work_folder_that_cannot_be_made_is_named(bare: None, tmp_path: Path):
         CacheError, match=re.escape(f"--work-dir {tmp_path / 'file' / 'work'}: cannot be written (Not a dir")
     ):
         keep_caches(tmp_path / "file" / "work")
+
+
+def test_a_program_without_work_folder_keeps_them_until_its_end(shipped: Path, monkeypatch: pytest.MonkeyPatch):
+    at_exit = []
+    monkeypatch.setattr(caches.atexit, "register", lambda *call, **options: at_exit.append((call, options)))
+    keep_caches_of_one_call()
+    folder = Path(os.environ["NUMBA_CACHE_DIR"])
+    assert (folder / "fits" / "kernel.nbc").exists()
+    (((remove, *arguments), options),) = at_exit
+    remove(*arguments, **options)
+    assert not folder.exists()
