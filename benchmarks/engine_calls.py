@@ -61,7 +61,7 @@ def kills() -> list[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bids = folder / "bids"
-        _small(bids, subjects=1, mt=("mtr", "mts"))
+        _small(bids, subjects=1, mt=("mts",))
         unbroken = _timed(_command(bids, folder / "whole", folder / "work-whole"))
         truth = _images(folder / "whole")
         same, moments, gone_on = 0, [], []
