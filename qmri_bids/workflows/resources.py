@@ -62,7 +62,7 @@ MEMORY: Mapping[str, NodeMemory] = {
     "LoadCycles": NodeMemory(fixed=115e6, per_value=30),
     "RemoveGibbs": NodeMemory(fixed=200e6, per_value=24, parallel=True, per_worker=60e6),
     "CorrectMotion": NodeMemory(fixed=340e6, per_value=300, parallel=True, per_worker=160e6, per_worker_voxel=60),
-    "ApplyMotion": NodeMemory(fixed=400e6, per_value=80, parallel=True, per_worker_voxel=60),
+    "ApplyMotion": NodeMemory(fixed=500e6, per_value=24, parallel=True, per_worker_voxel=60),
     "CensorCycles": NodeMemory(fixed=300e6, per_value=24),
     "RemovePhaseDrift": NodeMemory(fixed=660e6, per_value=30),
     "EstimateRelaxation": NodeMemory(fixed=700e6, per_voxel=200, per_value=40, parallel=True),
@@ -79,7 +79,7 @@ MEMORY: Mapping[str, NodeMemory] = {
     # CEST and MT
     "LoadSeries": NodeMemory(fixed=270e6, per_value=18),
     "AlignSeries": NodeMemory(fixed=320e6, per_value=75, parallel=True, per_worker=150e6),
-    "ApplySeriesMotion": NodeMemory(fixed=400e6, per_value=30, parallel=True, per_worker_voxel=60),
+    "ApplySeriesMotion": NodeMemory(fixed=500e6, per_value=20, parallel=True, per_worker_voxel=60),
     "BringSeries": NodeMemory(fixed=330e6, per_value=30, parallel=True),
     "EstimateB0": NodeMemory(fixed=380e6, per_voxel=200, per_value=16, parallel=True),
     "EstimateZSpectrum": NodeMemory(fixed=400e6, per_voxel=300, per_value=60, parallel=True),
@@ -94,7 +94,7 @@ MEMORY: Mapping[str, NodeMemory] = {
     # brain, anatomy and spaces
     "MaskBrain": NodeMemory(fixed=430e6, per_voxel=60, per_value=8),
     "MaskByAnatomy": NodeMemory(fixed=900e6, per_voxel=200, per_value=12, per_other=100),
-    "ReadMask": NodeMemory(fixed=200e6, per_voxel=100, per_value=12),
+    "ReadMask": NodeMemory(fixed=500e6, per_voxel=100, per_value=12),
     "ReadMaskBesideAnatomy": NodeMemory(fixed=900e6, per_voxel=200, per_value=12, per_other=100),
     "TissueByAnatomy": NodeMemory(fixed=340e6, per_voxel=150),
     "PutInSpaces": NodeMemory(fixed=900e6, per_voxel=200, per_other=200),
