@@ -19,7 +19,7 @@ def read(bids: Path, folder: Path) -> np.ndarray:
     assert not plan.refusals
     (run,) = plan.pcbssfp
     folder.mkdir()
-    result = LoadCycles(run=run).run(cwd=str(folder))
+    result = LoadCycles(files=run.files, protocol=run.protocol).run(cwd=str(folder))
     return np.array(load_volume(result.outputs.cycles)[0])
 
 

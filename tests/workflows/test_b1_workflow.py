@@ -15,7 +15,7 @@ from qmri_bids.physics.saturation_presets import aptw_3t_000
 from qmri_bids.workflows.b1_interfaces import AlignB1
 from qmri_bids.workflows.b1_outputs import b1_sources
 from qmri_bids.workflows.b1_steps import b1_steps
-from qmri_bids.workflows.base import _missing_sources, _with_dependents, _with_sources
+from qmri_bids.workflows.dependents import _with_dependents, _with_sources, missing_sources
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_kinds import init_qmri_wf, needs, run_name
 
@@ -84,7 +84,7 @@ def test_what_needs_a_run_that_failed_says_so_through_others() -> None:
     spectrum = replace(series("APTw", b0=B0Source(method="spectrum", sentence="its own")), t1_run=run.label)
     gone = _with_dependents([WASABI], [run, spectrum])
     assert gone == [WASABI, run, spectrum]
-    (error,) = _missing_sources(run, gone)
+    (error,) = missing_sources(run, gone)
     assert error.message == f"It takes B1 from {WASABI.label}, and that run has failed."
     # A run that is processed again needs what its sources need.
     assert _with_sources([spectrum], [WASABI, run]) == [spectrum, run, WASABI]

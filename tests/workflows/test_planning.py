@@ -6,7 +6,7 @@ from qmri_bids.bids.plan import CycleFiles, PcBssfpRun, SessionPlan
 from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.saturation_presets import aptw_3t_000
-from qmri_bids.workflows.base import _without_failed
+from qmri_bids.workflows.dependents import without_failed
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.planning import link_runs
@@ -68,12 +68,12 @@ def test_a_spectrum_is_freed_of_runs_that_failed_and_says_so() -> None:
     wasabi = series("WASABI", kind="wasabi")
     run = series("APTw", b0=wasabi_source(wasabi.label))
     assert needs(run) == {"b0": wasabi.label}
-    freed = _without_failed(run, [wasabi, run])
+    freed = without_failed(run, [wasabi, run])
     assert isinstance(freed, CestRun)
     assert freed.b0 is not None
     assert freed.b0.method == "spectrum"
     assert "since that run failed" in freed.warnings[-1]
-    assert _without_failed(wasabi, [wasabi]) is None
+    assert without_failed(wasabi, [wasabi]) is None
 
 
 def test_the_workflow_connects_maps_of_other_runs(tmp_path: Path) -> None:
