@@ -15,7 +15,7 @@ from qmri_bids.physics.saturation_presets import aptw_3t_000
 from qmri_bids.workflows.b1_interfaces import AlignB1
 from qmri_bids.workflows.b1_outputs import b1_sources
 from qmri_bids.workflows.b1_steps import b1_steps
-from qmri_bids.workflows.dependents import _with_dependents, _with_sources, missing_sources
+from qmri_bids.workflows.dependents import missing_sources, with_dependents, with_sources
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_kinds import init_qmri_wf, needs, run_name
 
@@ -82,12 +82,12 @@ def test_a_bssfp_run_takes_b1_of_wasabi(tmp_path: Path) -> None:
 def test_what_needs_a_run_that_failed_says_so_through_others() -> None:
     run = replace(relaxation(), b1=OF_WASABI)
     spectrum = replace(series("APTw", b0=B0Source(method="spectrum", sentence="its own")), t1_run=run.label)
-    gone = _with_dependents([WASABI], [run, spectrum])
+    gone = with_dependents([WASABI], [run, spectrum])
     assert gone == [WASABI, run, spectrum]
     (error,) = missing_sources(run, gone)
     assert error.message == f"It takes B1 from {WASABI.label}, and that run has failed."
     # A run that is processed again needs what its sources need.
-    assert _with_sources([spectrum], [WASABI, run]) == [spectrum, run, WASABI]
+    assert with_sources([spectrum], [WASABI, run]) == [spectrum, run, WASABI]
 
 
 def test_b1_of_maps_is_continued_beyond_the_brain(tmp_path: Path, monkeypatch) -> None:
