@@ -30,6 +30,10 @@ class BidsInputError(ValueError):
     """The dataset, or what was asked of it, cannot be read; the message says what to do."""
 
 
+NAMES = {"sub": "participant", "ses": "session", "run": "run"}
+"""Of entities, as their options say them: `--participant-label`, `--session-label`, `--run-id`."""
+
+
 def strip_label(label: str, *, entity: str) -> str:
     """Return a label without the prefix of its entity.
 
@@ -53,7 +57,8 @@ def strip_label(label: str, *, entity: str) -> str:
     bare = label.strip().removeprefix(f"{entity}-")
     if not re.fullmatch(r"[0-9a-zA-Z+]+", bare):
         raise BidsInputError(
-            f"{entity}-: expected a label of letters and digits with or without '{entity}-', found {label!r}"
+            f"label of {NAMES.get(entity, entity)}: expected letters and digits, with or without '{entity}-' before them, "
+            f"found {label!r}"
         )
     return bare
 

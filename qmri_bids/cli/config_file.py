@@ -169,9 +169,17 @@ def _flat(content: Mapping[str, Any], *, known: Mapping[str, object]) -> list[tu
     return flat
 
 
+OUTPUT_WORDS = ("out-dir", "output", "outdir", "bids", "level")
+"""What a person may call the arguments that stand on the command line."""
+
+
 def _unknown(key: str, *, known: Sequence[str], positional: Sequence[str]) -> str:
     if key in positional:
         return f"{key}: expected an option, found what the command line itself must give"
+    if _plain(key) in OUTPUT_WORDS:
+        return (
+            f"{key}: expected an option, found what the command line itself must give (BIDS_DIR, OUT_DIR and the level)"
+        )
     near = difflib.get_close_matches(_plain(key), known, n=1)
     advice = f"did you mean {near[0]}?" if near else "see qmri_bids --help for the options"
     return f"{key}: expected the name of an option, found none of that name; {advice}"

@@ -104,7 +104,9 @@ def _content(path: Path) -> dict[Any, Any]:
         content = read(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         found = " ".join(str(error).split())
-        raise PluginFileError(f"{path}: expected {path.suffix.lstrip('.').upper()}, found: {found}") from error
+        raise PluginFileError(
+            f"--use-plugin {path}: expected {FORMATS[path.suffix.lower()]}, found: {found}"
+        ) from error
     if not isinstance(content, dict):
         raise PluginFileError(f"{path}: expected the keys {' and '.join(KEYS)}, found {content!r}")
     return content
@@ -133,6 +135,9 @@ def _yaml(text: str) -> Any:
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
 
+
+FORMATS: Mapping[str, str] = {".yml": "YAML", ".yaml": "YAML", ".toml": "TOML", ".json": "JSON"}
+"""What the files are, by their extension."""
 
 READERS: Mapping[str, Callable[[str], Any]] = {
     ".yml": _yaml,

@@ -367,7 +367,7 @@ def test_database_of_somebody_else_without_the_subject(raw: Any, tmp_path: Path)
 
 def test_labels_and_filter_files(tmp_path: Path) -> None:
     assert strip_label("ses-1", entity="ses") == "1"
-    with pytest.raises(BidsInputError, match="expected a label of letters and digits"):
+    with pytest.raises(BidsInputError, match="label of participant: expected letters and digits"):
         strip_label("sub-0 1", entity="sub")
     path = tmp_path / "filter.json"
     path.write_text('{"pcbssfp": {"run": 1}}')

@@ -67,6 +67,7 @@ def test_lists_of_the_command_line_replace_those_of_the_file(
         ("colour = 2", "colour: expected the name of an option, found none of that name; see qmri_bids --help"),
         ("config-file = 'x'", "config-file: expected the name of an option"),
         ("bids_dir = '/data'", "bids_dir: expected an option, found what the command line itself must give"),
+        ("out-dir = '/data'", "out-dir: expected an option, found what the command line itself must give"),
         ("nprocs = '2'", "nprocs: expected a whole number, found text: '2'"),
         ("nprocs = true", "nprocs: expected a whole number, found true or false: True"),
         ("nprocs = 2.5", "nprocs: expected a whole number, found a number: 2.5"),

@@ -47,7 +47,7 @@ def test_a_template_is_a_script_or_a_path_beside_the_file(tmp_path: Path) -> Non
         ("plugin.yml", "plugin: SLURM\nargs: {}", "expected the keys plugin and plugin_args, found args, too"),
         ("plugin.yml", "- SLURM", "expected the keys plugin and plugin_args, found \\['SLURM'\\]"),
         ("plugin.yml", "plugin: SLURM\nplugin_args: [1]", "plugin_args: expected a table of arguments by name, found"),
-        ("plugin.yml", "plugin: [", "expected YML, found: "),
+        ("plugin.yml", "plugin: [", "expected YAML, found: "),
         ("plugin.json", "{", "expected JSON, found: "),
         ("plugin.toml", "=", "expected TOML, found: "),
         ("plugin.ini", "", "expected a file .yml, .yaml, .toml, .json, found .ini"),
