@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine_calls import answers, kills, overhead, pairs
+from engine_calls import kills, overhead, pairs
 from engine_indexing import rows as indexing
 from rows import Row, run_parts
 
@@ -18,7 +18,6 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "kills": kills,
     "pairs": pairs,
     "indexing": indexing,
-    "answers": answers,
 }
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from rows import AtLeast, AtMost, Row
+from rows import AtLeast, Row
 
 from qmri_bids.phantom.dataset import simulate_dataset
 
 PROGRAM = Path(sys.executable).with_name("qmri_bids")
 VALIDATOR = Path(sys.executable).with_name("bids-validator-deno")
 PROCESSES = 2
-KILLS, PAIRS, ANSWERS = 10, 20, 5
+KILLS, PAIRS = 10, 20
 SEED = 7
 
 
@@ -114,23 +114,6 @@ def pairs() -> list[Row]:
                 baseline="one work folder, one MT run each",
             )
         ]
-
-
-def answers() -> list[Row]:
-    """Time what needs no dataset."""
-    rows = []
-    for option in ("--help", "--version"):
-        times = [_timed([PROGRAM, option]) for _ in range(ANSWERS)]
-        rows.append(
-            Row(
-                figure=f"qmri_bids {option}, median of {ANSWERS}",
-                unit="s",
-                bar=AtMost(1.0),
-                value=float(np.median(times)),
-                baseline=f"python -c pass: {_timed([sys.executable, '-c', 'pass']):.2f} s",
-            )
-        )
-    return rows
 
 
 def _small(bids: Path, *, subjects: int, mt: Sequence[str], cycles: bool = True) -> None:
