@@ -71,6 +71,13 @@ def part_asked_for(options: argparse.Namespace) -> str:
 
 def check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Make the folders of a call absolute, and refuse those that cannot be read, written or told apart."""
+    try:
+        _check_folders(parser, options)
+    except OSError as error:  # a folder above one of them that this user may not enter
+        parser.error(f"{error.filename} cannot be read: {error.strerror}; change permissions, or give other folders")
+
+
+def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     options.bids_dir = options.bids_dir.resolve()
     options.output_dir = options.output_dir.resolve()
     options.work_dir = options.work_dir.resolve()

@@ -68,6 +68,10 @@ class Image:
         command += ["--perms", "1777", "--tmpfs", "/dev/shm"]  # as engines have it
         if temporary:
             command += ["--perms", "1777", "--tmpfs", "/tmp"]
+            # Folders above a mount are made for root alone otherwise.
+            above = {parent for folder in (*read, *write) for parent in Path(folder).parents}
+            for parent in sorted(each for each in above if Path("/tmp") in each.parents):
+                command += ["--perms", "0755", "--dir", str(parent)]
         for option, folders in (("--ro-bind", read), ("--bind", write)):
             for folder in folders:
                 # Engines make the places of mounts before the root becomes read-only.
