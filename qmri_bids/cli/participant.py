@@ -18,13 +18,13 @@ from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.bids.earlier_plan import earlier_sentences
 from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
-from qmri_bids.bids.temporaries import remove_abandoned
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.cli.work_folder import take_work_folder
 from qmri_bids.reports.content import RunReport, SubjectReport
 from qmri_bids.reports.methods import Step, methods_text
 from qmri_bids.reports.record import record_path, write_record
 from qmri_bids.reports.render import write_report
+from qmri_bids.temporaries import remove_abandoned
 from qmri_bids.units import millimetres_to_metres
 from qmri_bids.workflows.base import (
     ParticipantRuns,

@@ -93,6 +93,7 @@ def _participant(options: argparse.Namespace) -> int:
     from qmri_bids.cli.failures import say
     from qmri_bids.cli.finding import find_plans, nothing_found
     from qmri_bids.cli.plugin_file import check_cluster, load_plugin
+    from qmri_bids.temporaries import remove_abandoned_scratch
 
     if options.use_plugin is not None:
         load_plugin(options.use_plugin)  # what is wrong in it is said before anything else is done
@@ -113,6 +114,8 @@ def _participant(options: argparse.Namespace) -> int:
         except OSError as error:
             print(f"qmri_bids: error: the folder {folder} cannot be made: {error}", file=sys.stderr)
             return USAGE
+    for path in remove_abandoned_scratch():
+        logger.info("%s, which an earlier call left behind when it was killed, was removed", path)
     if options.boilerplate_only:
         from qmri_bids.cli.boilerplate import write_boilerplate
 

@@ -6,10 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from qmri_bids.temporaries import scratch_folder
 
 PROGRAM = "bids-validator-deno"
 
@@ -68,8 +69,7 @@ def _part(bids_dir: Path, *, subjects: Sequence[str], everyone: Sequence[str]) -
     if set(everyone) <= set(subjects):
         yield bids_dir
         return
-    with tempfile.TemporaryDirectory(prefix="qmri_bids-validation-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         for entry in bids_dir.iterdir():
             if entry.is_file() and entry.name != "participants.tsv":
                 (folder / entry.name).symlink_to(entry)

@@ -8,7 +8,6 @@ reproducible run in the workers of `deterministic_pool`.
 from __future__ import annotations
 
 import os
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.child_processes import end_with_parent
+from qmri_bids.temporaries import scratch_folder
 from qmri_bids.worker_context import worker_context
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -162,13 +162,13 @@ def register(
     fixed_image = to_ants(fixed, affine=fixed_affine)
     moving_image = to_ants(moving, affine=moving_affine)
     mask = None if fixed_mask is None else to_ants(fixed_mask, affine=fixed_affine)
-    with tempfile.TemporaryDirectory(prefix="qmri_bids_ants_") as folder:
+    with scratch_folder() as folder:
         result = ants.registration(
             fixed=fixed_image,
             moving=moving_image,
             type_of_transform=transform,
             initial_transform=None if initial == "centre" else initial,
-            outprefix=str(Path(folder) / "transform_"),
+            outprefix=str(folder / "transform_"),
             mask=mask,
             mask_all_stages=mask is not None,
             aff_metric=schedule.metric,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.ants_bridge import deterministic_pool
+from qmri_bids.temporaries import scratch_folder
 
 CLASSES = 3
 """Grey matter, white matter, fluid."""
@@ -97,11 +98,12 @@ def _classes(values: NDArray[np.float32], affine: NDArray[np.float64], inside: N
 
     from qmri_bids.preprocessing.ants_bridge import to_ants
 
-    found = ants.atropos(
-        a=to_ants(values, affine=affine),
-        x=to_ants(inside, affine=affine),
-        i=f"kmeans[{CLASSES}]",
-        m="[0.1,1x1x1]",
-        c="[10,0]",
-    )
+    with scratch_folder():  # for the probabilities that it writes to files and leaves there
+        found = ants.atropos(
+            a=to_ants(values, affine=affine),
+            x=to_ants(inside, affine=affine),
+            i=f"kmeans[{CLASSES}]",
+            m="[0.1,1x1x1]",
+            c="[10,0]",
+        )
     return np.asarray(found["segmentation"].numpy()).round().astype(np.uint8)

@@ -1,3 +1,5 @@
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -65,3 +67,11 @@ def test_bad_input_is_refused():
     values[0] = 2.0
     with pytest.raises(ValueError, match="more than half of the map"):
         tissue_classes(values, affine=np.eye(4), mask=mask, ascending=(1, 2, 3))
+
+
+def test_no_file_of_the_segmentation_stays_behind(slab, tmp_path, monkeypatch):
+    truth, affine = slab
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    tissue_classes(truth.t1, affine=affine, mask=truth.brain, ascending=(WHITE, GREY, FLUID))
+    assert not list(tmp_path.iterdir())

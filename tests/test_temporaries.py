@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-from qmri_bids.bids.temporaries import remove_abandoned, temporary_path
+import pytest
+
 from qmri_bids.bids.write import write_text
+from qmri_bids.temporaries import remove_abandoned, remove_abandoned_scratch, scratch_folder, temporary_path
 
 WRITES = """
 import os, signal, sys
@@ -40,3 +43,33 @@ def test_what_others_write_stays(tmp_path: Path) -> None:
     write_text(tmp_path / "kept.txt", "whole")
     assert remove_abandoned([tmp_path]) == ()
     assert len(list(tmp_path.iterdir())) == 4
+
+
+IS_KILLED = """
+import os, signal, tempfile
+from qmri_bids.temporaries import scratch_folder
+with scratch_folder() as folder:
+    (folder / "image.nii.gz").write_text("of a patient")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_files_of_libraries_lie_in_the_scratch_folder_and_go_with_it(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder() as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+        library = Path(tempfile.mktemp(prefix="antsr"))
+        library.write_text("left there")
+        assert library.parent == folder
+        assert remove_abandoned_scratch() == ()
+    assert tempfile.gettempdir() == str(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_scratch_of_a_killed_process_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run([sys.executable, "-c", IS_KILLED], check=False, env={**os.environ, "TMPDIR": str(tmp_path)})
+    (left,) = tmp_path.iterdir()
+    (tmp_path / ".qmri_bids-scratch-of-somebody").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert remove_abandoned_scratch() == (left,)
+    assert not left.exists()
