@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.interfaces import MaskBrain, _MaskBrainInput, _MaskBrainOutput
 from qmri_bids.workflows.saturation_interfaces import ClassifyTissue, _ClassifyTissueInput
+from qmri_bids.workflows.tissue_interfaces import BRAIN
 from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
 
 
@@ -93,7 +94,7 @@ class TissueByAnatomy(ClassifyTissue):
     input_spec = _TissueByAnatomyInput
 
     def _run_interface(self, runtime: Any) -> Any:
-        if not isdefined(self.inputs.given) or self.inputs.given is None:
+        if self.inputs.kind != BRAIN or not isdefined(self.inputs.given) or self.inputs.given is None:
             return super()._run_interface(runtime)
         self._results["tissue"] = self.inputs.given
         self._results["decisions"] = []

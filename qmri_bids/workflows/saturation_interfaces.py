@@ -11,6 +11,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface
 from numpy.typing import NDArray
 
 from qmri_bids.workflows.input_content import ReadsFiles
+from qmri_bids.workflows.tissue_interfaces import BRAIN, NO_BRAIN
 from qmri_bids.workflows.volumes import load_volume, save_motion, save_volume
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ class BringSeries(SimpleInterface):
 class _ClassifyTissueInput(BaseInterfaceInputSpec):
     maps = File(exists=True, mandatory=True, desc="maps by name (npz), volumes")
     mask = File(exists=True, mandatory=True, desc="brain mask")
+    kind = traits.Str(BRAIN, usedefault=True, desc="of what the mask is: brain, or object, which has no tissues")
 
 
 class _ClassifyTissueOutput(TraitedSpec):
@@ -247,6 +249,9 @@ class ClassifyTissue(SimpleInterface):
         from qmri_bids.preprocessing.tissue_classes import tissue_classes
         from qmri_bids.preprocessing.tissue_segmentation import segment_tissues
 
+        if self.inputs.kind != BRAIN:
+            self._results.update(tissue=None, decisions=[NO_BRAIN])
+            return runtime
         image, affine = load_volume(self.inputs.mask)
         mask = image > 0
         with np.load(self.inputs.maps) as stored:

@@ -10,10 +10,16 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface
 
 from qmri_bids.workflows.volumes import load_volume, save_volume
 
+BRAIN = "brain"
+"""Kind of a mask that holds tissues."""
+
+NO_BRAIN = "Tissues were not told apart: the mask is that of the whole object, not of a brain."
+
 
 class _SegmentTissuesInput(BaseInterfaceInputSpec):
     estimate = File(exists=True, mandatory=True, desc="T1 and T2 with their standard deviations (npz)")
     mask = File(exists=True, mandatory=True, desc="brain mask")
+    kind = traits.Str(BRAIN, usedefault=True, desc="of what the mask is: brain, or object, which has no tissues")
     given = traits.Either(File(exists=True), None, desc="labels brought from the anatomy; None where it gave none")
 
 
@@ -33,6 +39,9 @@ class SegmentTissues(SimpleInterface):
         from qmri_bids.preprocessing.tissue_segmentation import segment_tissues
 
         self._results.update(tissue=None, probabilities=None, decisions=[])
+        if self.inputs.kind != BRAIN:
+            self._results["decisions"] = [NO_BRAIN]
+            return runtime
         if isdefined(self.inputs.given) and self.inputs.given is not None:
             self._results["tissue"] = self.inputs.given
             return runtime
