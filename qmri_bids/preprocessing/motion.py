@@ -31,6 +31,8 @@ _COARSE_VOXEL = 4.0
 _COARSE = Schedule(iterations=(500, 200), shrink_factors=(3, 1), smoothing=(1, 0), sampling_rate=0.5)
 _RIM = 12.0
 """Air around the head whose edge takes part in the joint alignment [mm]."""
+_AROUND_BRAIN = 10.0
+"""Surroundings of the brain whose edges take part in the joint alignment [mm]: skull and scalp, which move with it."""
 _CAPTURE_RANGE = 3.0
 """A joint alignment that moves a cycle further than this from the first registration [mm] is not believed."""
 _DEPTH = 12.0
@@ -83,6 +85,7 @@ def correct_motion(
     *,
     affine: NDArray[np.floating],
     protocol: BssfpProtocol | None = None,
+    brain: NDArray[np.bool_] | None = None,
     processes: int = 1,
 ) -> MotionEstimate:
     """Align all phase cycles to the middle one.
@@ -95,6 +98,9 @@ def correct_motion(
         Voxel to RAS millimetres, shape (4, 4).
     protocol
         The acquisition, by which the signal model predicts the cycles; without it they are aligned on edges alone.
+    brain
+        The brain in the mean of the cycles, shape (X, Y, Z): face and neck, which need not move with the skull, are then left
+        out. None to use the whole head.
     processes
         Number of worker processes; the result does not depend on it.
 
@@ -112,6 +118,7 @@ def correct_motion(
         raise ValueError(f"cycles must have the shape (X, Y, Z, N), found {cycles.shape}")
     if not np.all(np.isfinite(cycles)):
         raise ValueError("cycles hold values that are not finite (NaN or infinite)")
+    check_brain(brain, cycles.shape[:3])
     number = cycles.shape[3]
     reference = number // 2
     magnitude = np.abs(cycles).astype(np.float32)
@@ -119,7 +126,7 @@ def correct_motion(
     with deterministic_pool(processes=processes) as pool:
         start = register_to_reference(magnitude, affine=affine, reference=reference, pool=pool)
         transforms, sentence = _refine(
-            magnitude, affine=affine, start=start, reference=reference, head=head, threads=processes
+            magnitude, affine=affine, start=start, reference=reference, head=head, brain=brain, threads=processes
         )
         transforms, predicted = _predict(
             cycles,
@@ -127,6 +134,7 @@ def correct_motion(
             start=transforms,
             reference=reference,
             head=head,
+            brain=brain,
             protocol=protocol,
             threads=processes,
         )
@@ -198,6 +206,27 @@ def _moved_back(
         reference=reference,
         decisions=(*decisions, f"Largest framewise displacement {1e3 * displacement.max():.2f} mm."),
     )
+
+
+def check_brain(brain: NDArray[np.bool_] | None, shape: tuple[int, ...]) -> None:
+    """Refuse a brain mask that is empty or of another grid.
+
+    Raises
+    ------
+    ValueError
+        If it is.
+    """
+    if brain is not None and brain.shape != tuple(shape):
+        raise ValueError(f"the brain mask must have the shape {tuple(shape)} of the images, found {brain.shape}")
+    if brain is not None and not brain.any():
+        raise ValueError("the brain mask is empty; leave it out to use the whole head")
+
+
+def grown(mask: NDArray[np.bool_], *, by: float, affine: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return a mask with all that lies within a distance [mm] of it."""
+    from scipy.ndimage import distance_transform_edt
+
+    return np.asarray(distance_transform_edt(~mask, sampling=voxel_sizes(affine)) <= by)
 
 
 def motion_parameters(transforms: NDArray[np.floating], *, centre: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -272,23 +301,22 @@ def _refine(
     start: NDArray[np.float64],
     reference: int,
     head: NDArray[np.bool_],
+    brain: NDArray[np.bool_] | None,
     threads: int,
 ) -> tuple[NDArray[np.float64], str]:
     """Return the jointly aligned transforms, or `start` if they are not believable, and a sentence."""
-    from scipy.ndimage import binary_dilation
-
-    rim = max(1, round(_RIM / float(voxel_sizes(affine).mean())))
-    box = bounding_box(head, margin=rim + 4)
+    region = grown(head, by=_RIM, affine=affine) if brain is None else grown(brain, by=_AROUND_BRAIN, affine=affine)
+    box = bounding_box(region, margin=4)
     inside = affine @ _shift([part.start for part in box])
     transforms = align_jointly(
         magnitude[box],
         affine=inside,
         start=start,
         reference=reference,
-        samples=binary_dilation(head[box], iterations=rim),
+        samples=region[box],
         threads=threads,
     )
-    change = _distance(transforms, start, head=head, affine=affine)
+    change = _distance(transforms, start, head=head if brain is None else brain, affine=affine)
     if not change.max() <= _CAPTURE_RANGE:
         return start, (
             f"The joint alignment of all cycles moved cycle {int(change.argmax()) + 1} by "
@@ -306,6 +334,7 @@ def _predict(
     start: NDArray[np.float64],
     reference: int,
     head: NDArray[np.bool_],
+    brain: NDArray[np.bool_] | None,
     protocol: BssfpProtocol | None,
     threads: int,
 ) -> tuple[NDArray[np.float64], str]:
@@ -315,6 +344,8 @@ def _predict(
     number = cycles.shape[3]
     box = bounding_box(head, margin=4)
     inside = distance_transform_edt(np.pad(head[box], 1), sampling=voxel_sizes(affine))[1:-1, 1:-1, 1:-1] > _DEPTH
+    if brain is not None:
+        inside &= brain[box]
     reason = None
     if protocol is None:
         reason = "no protocol was given"
@@ -337,7 +368,7 @@ def _predict(
         protocol=protocol,
         threads=threads,
     )
-    change = _distance(found.transforms, start, head=head, affine=affine)
+    change = _distance(found.transforms, start, head=head if brain is None else brain, affine=affine)
     if not change.max() <= _PREDICTED_RANGE:
         return start, (
             f"The alignment on the signal model moved cycle {int(change.argmax()) + 1} by {change.max():.1f} mm and was discarded: "

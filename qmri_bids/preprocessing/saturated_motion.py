@@ -22,7 +22,13 @@ from qmri_bids.preprocessing.alignment_evidence import shared_variance
 from qmri_bids.preprocessing.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.groupwise import Level, align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
-from qmri_bids.preprocessing.motion import centre_of_mass, framewise_displacement, motion_parameters
+from qmri_bids.preprocessing.motion import (
+    centre_of_mass,
+    check_brain,
+    framewise_displacement,
+    grown,
+    motion_parameters,
+)
 from qmri_bids.preprocessing.resampling import common_coverage, resample_series
 
 STAGES: tuple[tuple[float, Level], ...] = (
@@ -101,6 +107,7 @@ def correct_saturated_motion(
     roles: Sequence[str],
     offsets: Sequence[float | None],
     b1_rms: Sequence[float] | None = None,
+    brain: NDArray[np.bool_] | None = None,
     processes: int = 1,
 ) -> SaturatedMotion:
     """Align all volumes of a saturated series.
@@ -117,6 +124,9 @@ def correct_saturated_motion(
         Of each volume [ppm], None without saturation; for the sentences.
     b1_rms
         Of each volume [T]; for the sentences.
+    brain
+        The brain, shape (X, Y, Z): face and neck, which need not move with the skull, are then left out. None to use the whole
+        head.
     processes
         Threads; the result does not depend on it.
 
@@ -133,8 +143,12 @@ def correct_saturated_motion(
             raise ValueError(f"{name} must be as many as volumes, expected {number}, found {len(each)}")
     if not np.all(np.isfinite(volumes)):
         raise ValueError("volumes hold values that are not finite (NaN or infinite)")
+    check_brain(brain, volumes.shape[:3])
     series = np.asarray(volumes, dtype=np.float32)
     head = head_mask(series.mean(axis=3))
+    if brain is not None:
+        # As far as the head reaches: skull and scalp beside the brain move with it.
+        head &= grown(brain, by=RIM, affine=affine)
     reference = _reference(series, head=head, roles=roles)
     names = [_name(index, offsets[index], None if b1_rms is None else b1_rms[index]) for index in range(number)]
     centre = centre_of_mass(series[..., reference], affine=affine)
