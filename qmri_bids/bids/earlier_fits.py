@@ -9,18 +9,22 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qmri_bids.bids.description import NAME
 from qmri_bids.bids.digests import Digests
 from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
 from qmri_bids.bids.exchange_plan import ExchangeRun
+from qmri_bids.bids.mask_record import BRAIN, MASK_OUTPUTS, made_by_hand
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import RAW_NAME
-from qmri_bids.bids.refusal import relative_name
+from qmri_bids.bids.refusal import Refusal, RefusedError, relative_name
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 
 Series = PcBssfpRun | CestRun | MtrRun | MtsRun
@@ -52,7 +56,7 @@ def _shape(path: Path) -> tuple[int, ...]:
     return tuple(int(each) for each in image.shape)
 
 
-def _images_of(run: Series | ExchangeRun) -> tuple[Path, ...]:
+def images_of(run: Series | ExchangeRun) -> tuple[Path, ...]:
     """Return the raw images of a run, as the sidecars of its derivatives name them."""
     return run.files.paths if isinstance(run, PcBssfpRun) else run.paths
 
@@ -109,13 +113,85 @@ def find_earlier_fits(
             found[run.label] = fits
             continue
         motion = finder.motion(run, wanted=with_motion)
-        found[run.label] = EarlierFits(
-            mask=fits.mask,
-            mask_source=fits.mask_source,
-            motion=motion.motion,
-            sentences=(*fits.sentences, *motion.sentences),
-        )
+        found[run.label] = replace(fits, motion=motion.motion, sentences=(*fits.sentences, *motion.sentences))
     return found
+
+
+def corrected_mask(run: Series | ExchangeRun, *, output_dir: Path) -> EarlierFits | None:
+    """Return the mask of a run in the output folder that a person has made or corrected; None where there is none.
+
+    Parameters
+    ----------
+    run
+        Any run.
+    output_dir
+        Root of the derivatives that this call writes.
+
+    Raises
+    ------
+    RefusedError
+        If such a mask does not fit the run: it is neither used nor written over.
+    """
+    for kind, output in MASK_OUTPUTS.items():
+        path = output_path(output_dir, entities=run.entities, output=output)
+        if not path.is_file():
+            continue
+        beside = sidecar_path(path)
+        try:
+            sidecar = _json(beside) if beside.is_file() else None
+            volume, values = _check_mask(path, images_of(run)[0])
+        except _DoesNotFitError as misfit:
+            raise RefusedError(
+                Refusal(
+                    file=path.as_posix(),
+                    key="mask",
+                    expected=f"a mask on the grid of {images_of(run)[0].name}",
+                    found=f"one that was not taken: {str(misfit).rstrip('.')}",
+                    advice="Save the mask on that grid, or remove the file to have the mask found anew.",
+                )
+            ) from misfit
+        if made_by_hand(sidecar, values):
+            return EarlierFits(
+                mask=path,
+                mask_source=path.name,
+                kind=kind,
+                by_hand=True,
+                sentences=(
+                    f"{path.name} in the output folder was made or corrected by a person: it is used ({volume:.2f} litres) and "
+                    "kept; remove it to have the mask found anew.",
+                ),
+            )
+    return None
+
+
+def given_mask_file(run: Series | ExchangeRun, path: Path, *, kind: str) -> EarlierFits:
+    """Return a mask that the command line names.
+
+    Parameters
+    ----------
+    run
+        The one run of the call.
+    path
+        NIfTI.
+    kind
+        What it holds: `brain` or `object`.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit the run.
+    """
+    try:
+        volume, _ = _check_mask(path, images_of(run)[0])
+    except _DoesNotFitError as misfit:
+        raise ValueError(f"{path}: {misfit} Save the mask on the grid of that image.") from misfit
+    return EarlierFits(
+        mask=path,
+        mask_source=path.name,
+        kind=kind,
+        by_hand=True,
+        sentences=(f"The mask is {path.name}, as asked ({volume:.2f} litres).",),
+    )
 
 
 def is_own(root: Path) -> bool:
@@ -139,19 +215,28 @@ class _Finder:
         """Return the brain mask of a run."""
         said: list[str] = []
         for name, root in self._folders.items():
-            path = output_path(root, entities=run.entities, output="brain_mask")
+            paths = {kind: output_path(root, entities=run.entities, output=row) for kind, row in MASK_OUTPUTS.items()}
+            kind = next((kind for kind, path in paths.items() if path.is_file()), BRAIN)
+            path = paths[kind]
             source = f"{name}: {relative_name(path, root)}"
             if not path.is_file():
                 said.append(f"{source} is not there: no brain mask is taken from {name}.")
                 continue
             try:
-                self._check_sources(path, _images_of(run), root=root)
-                volume = _check_mask(path, _images_of(run)[0])
+                self._check_sources(path, images_of(run), root=root)
+                volume, values = _check_mask(path, images_of(run)[0])
             except _DoesNotFitError as misfit:
                 said.append(f"{source} was not taken: {misfit}")
                 continue
-            said.append(f"The brain mask is read from {source} ({volume:.2f} litres); none is looked for.")
-            return EarlierFits(mask=path, mask_source=source, sentences=tuple(said))
+            what = "brain mask" if kind == BRAIN else "mask of the object"
+            said.append(f"The {what} is read from {source} ({volume:.2f} litres); none is looked for.")
+            return EarlierFits(
+                mask=path,
+                mask_source=source,
+                kind=kind,
+                by_hand=made_by_hand(_json(sidecar_path(path)), values),
+                sentences=tuple(said),
+            )
         return EarlierFits(sentences=tuple(said))
 
     def motion(self, run: Series, *, wanted: bool, brought: bool = False) -> EarlierFits:
@@ -171,7 +256,7 @@ class _Finder:
                     raise _DoesNotFitError(
                         "it holds the way to the first series of the fingerprint, too; the motion is fitted again."
                     )
-                self._check_sources(path, _images_of(run), root=root)
+                self._check_sources(path, images_of(run), root=root)
                 motion = _read_motion(path, kind=kind, number=kind.volumes(run), entities=run.entities, root=root)
             except _DoesNotFitError as misfit:
                 said.append(f"{source} was not taken: {misfit}")
@@ -214,10 +299,9 @@ def _json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _check_mask(path: Path, image: Path) -> float:
-    """Refuse a mask on another grid than the run, or an empty one, and return its volume [litres]."""
+def _check_mask(path: Path, image: Path) -> tuple[float, NDArray[np.float32]]:
+    """Refuse a mask on another grid than the run, or an empty one, and return its volume [litres] and its voxels."""
     import nibabel as nib
-    import numpy as np
 
     of_run: Any = nib.load(image)
     try:
@@ -236,7 +320,7 @@ def _check_mask(path: Path, image: Path) -> float:
         raise _DoesNotFitError(f"expected the grid of {image.name}, found one whose corners lie {apart:.2f} mm away.")
     if not np.all(np.isfinite(values)) or not (values > 0.5).any():
         raise _DoesNotFitError("expected a mask of 0 and 1, found one that is empty or not finite.")
-    return float(np.count_nonzero(values > 0.5) * np.prod(sizes)) * 1e-6
+    return float(np.count_nonzero(values > 0.5) * np.prod(sizes)) * 1e-6, values
 
 
 def _read_motion(path: Path, *, kind: _Kind, number: int, entities: Mapping[str, str], root: Path) -> dict[str, Any]:

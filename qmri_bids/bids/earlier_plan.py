@@ -36,9 +36,13 @@ class EarlierFits:
     Parameters
     ----------
     mask
-        Brain mask on the grid of the run; None where it is to be found.
+        Mask on the grid of the run; None where it is to be found.
     mask_source
         That file, as sentences name it.
+    kind
+        What the mask holds: `brain`, or `object` where it is that of a phantom, an animal, or whatever has signal.
+    by_hand
+        Whether a person has made or corrected the mask.
     motion
         None where motion is to be fitted.
     sentences
@@ -47,6 +51,8 @@ class EarlierFits:
 
     mask: Path | None = None
     mask_source: str = ""
+    kind: str = "brain"
+    by_hand: bool = False
     motion: EarlierMotion | None = None
     sentences: tuple[str, ...] = ()
 

@@ -31,6 +31,7 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     from qmri_bids.bids.find import find_runs
     from qmri_bids.bids.layout import list_sessions, load_filter_file, open_layout, select_subjects, strip_label
     from qmri_bids.bids.plan import FindOptions
+    from qmri_bids.cli.given_masks import mask_of_call, refuse_corrected_masks, with_masks
     from qmri_bids.cli.space_options import space_options
     from qmri_bids.units import degrees_to_radians
     from qmri_bids.workflows.planning import link_runs
@@ -65,14 +66,18 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
                 logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), shown)
         plans += [find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions]
     # Runs take maps of others: which of those are processed must be known first.
-    found = _served_exchange(options, link_runs(_served(options, plans), options=find_options))
+    served, corrected = refuse_corrected_masks(_served(options, plans), output_dir=options.output_dir)
+    found = _served_exchange(options, link_runs(served, options=find_options))
+    found, of_fingerprints = refuse_corrected_masks(found, output_dir=options.output_dir)
     options.spaces = space_options(options, found)
-    options.earlier_fits = find_earlier_fits(
-        [run for plan in found for run in plan.runs],
+    runs = [run for plan in found for run in plan.runs]
+    fits = find_earlier_fits(
+        runs,
         bids_dir=options.bids_dir,
         derivatives=options.derivatives,
         with_motion="motion" not in options.ignore,
     )
+    options.earlier_fits = with_masks(fits, {**corrected, **of_fingerprints, **mask_of_call(options, runs)})
     for sentence in earlier_sentences(options.earlier_fits):
         logger.info("%s", sentence)
     return found

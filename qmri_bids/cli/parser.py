@@ -13,6 +13,7 @@ from qmri_bids.cli.cest_options import add_cest_options, check_cest_options
 from qmri_bids.cli.config_file import ConfigError, configuration, spelled_with_dashes, take_config
 from qmri_bids.cli.data_options import add_data_options, check_data_options, check_folders
 from qmri_bids.cli.estimator_options import check_estimators
+from qmri_bids.cli.mask_options import add_mask_options, check_mask_options
 from qmri_bids.cli.motion_options import add_motion_options, check_motion_options
 from qmri_bids.cli.resource_options import add_resource_options, check_resource_options
 from qmri_bids.cli.space_options import add_space_options, check_space_options
@@ -135,6 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--derivatives hold others",
     )
 
+    add_mask_options(parser)
     add_motion_options(parser)
     add_cest_options(parser)
     add_space_options(parser)
@@ -171,6 +173,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if options.no_b1 and (options.b1_scale is not None or options.b1_nominal_fa is not None or times is not None):
         parser.error("--no-b1 uses no B1 map: leave out --b1-scale, --b1-nominal-fa and --b1-afi-tr, or --no-b1")
     check_estimators(parser, options)
+    check_mask_options(parser, options)
     check_motion_options(parser, options)
     check_cest_options(parser, options)
     check_space_options(parser, options)

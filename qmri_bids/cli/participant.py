@@ -255,6 +255,7 @@ def processing_options(options: argparse.Namespace, *, subject: str, cache: Path
         posterior=options.posterior,
         weights_folder=options.bssfp_weights,
         gibbs_method=options.gibbs_method,
+        mask_method=options.mask_method,
         ignore=tuple(options.ignore),
         fd_threshold=None if options.fd_threshold is None else millimetres_to_metres(options.fd_threshold),
         asymmetry=tuple(options.mtrasym_offsets),
@@ -324,17 +325,20 @@ def _earlier_maps(
 
 def _log_decisions(outcomes: tuple[RunOutcome, ...]) -> None:
     for outcome in outcomes:
-        if outcome.report is None:
+        report = outcome.report or outcome.partial
+        if report is None:
             continue
-        for sentence in outcome.report.decisions:
+        for sentence in report.decisions:
             logger.info("%s: %s", outcome.run.label, sentence)
-        for sentence in outcome.report.warnings:
+        for sentence in report.warnings:
             logger.warning("%s: %s", outcome.run.label, sentence)
 
 
 def _run_report(outcome: RunOutcome) -> RunReport:
     if outcome.report is not None:
         return outcome.report
+    if outcome.partial is not None:
+        return replace(outcome.partial, errors=outcome.errors)
     return RunReport(
         title=run_title(outcome.run),
         session=outcome.run.entities.get("ses", ""),

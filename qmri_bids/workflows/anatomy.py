@@ -10,7 +10,7 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.workflows.applied_fits import mask_reader
 from qmri_bids.workflows.given_anatomy import TakeAnatomy
-from qmri_bids.workflows.interfaces import MaskBrain
+from qmri_bids.workflows.mask_interfaces import MaskBrain
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
 from qmri_bids.workflows.space_interfaces import PutInSpaces
@@ -45,12 +45,14 @@ def mask_node(
     if given is not None:
         return mask_reader(given, anatomy=anatomy, options=options)
     if anatomy is None and options.spaces.given is None:
-        return pe.Node(MaskBrain(), name=name)
+        return pe.Node(MaskBrain(method=options.mask_method), name=name)
     from qmri_bids.workflows.anatomy_interfaces import MaskByAnatomy
 
     if anatomy is None:  # `connect_spaces` connects the one that is handed over
-        return pe.Node(MaskByAnatomy(use_masks=options.spaces.use_masks), name=name)
-    return pe.Node(MaskByAnatomy(anatomy=anatomy, use_masks=options.spaces.use_masks), name=name)
+        return pe.Node(MaskByAnatomy(use_masks=options.spaces.use_masks, method=options.mask_method), name=name)
+    return pe.Node(
+        MaskByAnatomy(anatomy=anatomy, use_masks=options.spaces.use_masks, method=options.mask_method), name=name
+    )
 
 
 def tissue_node(
@@ -70,11 +72,13 @@ def tissue_node(
         Node of `mask_node`.
     """
     if not gives_tissues(options, entities=entities):
-        return pe.Node(ClassifyTissue(), name="classify_tissue")
+        node = pe.Node(ClassifyTissue(), name="classify_tissue")
+        workflow.connect(mask, "kind", node, "kind")
+        return node
     from qmri_bids.workflows.anatomy_interfaces import TissueByAnatomy
 
     node = pe.Node(TissueByAnatomy(), name="classify_tissue")
-    workflow.connect(mask, "tissue", node, "given")
+    workflow.connect([(mask, node, [("tissue", "given"), ("kind", "kind")])])
     return node
 
 
@@ -139,7 +143,7 @@ def connect_spaces(
     workflow.connect(
         [
             (node, workflow.get_node("outputnode"), [(each, each) for each in FILE_OUTPUTS]),
-            (mask, node, [("mask", "mask"), ("magnitude", "magnitude")]),
+            (mask, node, [("mask", "mask"), ("magnitude", "magnitude"), ("kind", "kind")]),
             (write, node, [("files", "files")]),
             (node, describe, [("files", "outputs"), ("additions", "additions")]),
         ]

@@ -10,10 +10,11 @@ from nipype.interfaces.base import File, InputMultiObject, isdefined, traits
 from numpy.typing import NDArray
 
 from qmri_bids.workflows.input_content import ReadsFiles
-from qmri_bids.workflows.interfaces import MaskBrain, _MaskBrainInput, _MaskBrainOutput
+from qmri_bids.workflows.mask_interfaces import MaskBrain, _FindBrainOutput, _MaskBrainInput, given_mask
+from qmri_bids.workflows.options import DEFAULT_MASK_METHOD
 from qmri_bids.workflows.saturation_interfaces import ClassifyTissue, _ClassifyTissueInput
 from qmri_bids.workflows.tissue_interfaces import BRAIN
-from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
+from qmri_bids.workflows.volumes import save_volume
 
 
 class _MaskByAnatomyInput(_MaskBrainInput, ReadsFiles):
@@ -22,7 +23,7 @@ class _MaskByAnatomyInput(_MaskBrainInput, ReadsFiles):
     use_masks = traits.Bool(True, usedefault=True, desc="whether its masks and tissues replace those of this program")
 
 
-class _MaskByAnatomyOutput(_MaskBrainOutput):
+class _MaskByAnatomyOutput(_FindBrainOutput):
     registration = File(
         exists=True, desc="transform from the run to the T1w image and its quality, or why it failed (npz)"
     )
@@ -46,19 +47,18 @@ class MaskByAnatomy(MaskBrain):
 
         inputs, folder = self.inputs, Path(runtime.cwd)
         anatomy = inputs.anatomy
-        series, affine = load_volume(inputs.cycles)
-        if isdefined(inputs.volumes):
-            series = series[..., list(inputs.volumes)]
-        magnitude = mean_magnitude(series)
+        magnitude, affine = self._magnitude()
         said: list[str] = list(anatomy.sentences)
         stored: dict[str, Any] = {"failed": "", "warnings": np.array([], dtype=str)}
         mask: NDArray[np.bool_] | None = None
         tissue: NDArray[np.uint8] | None = None
+        # Who asks for a method by name gets it, not the mask of another program.
+        takes_mask = inputs.use_masks and self.takes_mask and inputs.method == DEFAULT_MASK_METHOD
         try:
             brought = bring_anatomy(
                 load_anatomical(
                     anatomy.t1w,
-                    brain_mask=anatomy.brain_mask if inputs.use_masks and self.takes_mask else None,
+                    brain_mask=anatomy.brain_mask if takes_mask else None,
                     dseg=anatomy.dseg if inputs.use_masks else None,
                     probseg=anatomy.probseg if inputs.use_masks else {},
                 ),
@@ -75,8 +75,8 @@ class MaskByAnatomy(MaskBrain):
             runtime = super()._run_interface(runtime)
             said += self._results["decisions"]
         else:
-            self._results["mask"] = save_volume(folder / "mask.nii", mask, affine)
-            self._results["magnitude"] = save_volume(folder / "magnitude.nii", magnitude, affine)
+            found = given_mask(mask, affine=affine, kind=BRAIN, source=anatomy.brain_mask.name)
+            self._store(runtime, mask=mask, magnitude=magnitude, affine=affine, found=found, decisions=())
         np.savez(folder / "anatomy_registration.npz", **stored)
         self._results["registration"] = str(folder / "anatomy_registration.npz")
         self._results["tissue"] = None if tissue is None else save_volume(folder / "anatomy_tissue.nii", tissue, affine)

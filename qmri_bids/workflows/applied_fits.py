@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.anatomy import Anatomy
 from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
+from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.workflows.anatomy_interfaces import MaskByAnatomy, _MaskByAnatomyInput
 from qmri_bids.workflows.input_content import ReadsFiles
-from qmri_bids.workflows.interfaces import MaskBrain, _MaskBrainInput
+from qmri_bids.workflows.mask_interfaces import MaskBrain, _MaskBrainInput, given_mask
 from qmri_bids.workflows.motion_interfaces import _CorrectMotionOutput
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation_interfaces import FRINGED, AlignSeries, _AlignSeriesInput
-from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_motion, save_volume
+from qmri_bids.workflows.volumes import load_volume, save_motion, save_volume
 
 if TYPE_CHECKING:
     from qmri_bids.preprocessing.saturated_motion import SaturatedMotion
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 class _EarlierMaskInput(ReadsFiles):
     mask_file = traits.Str(mandatory=True, desc="brain mask on the grid of the run")
     mask_source = traits.Str(mandatory=True, desc="the same file, as sentences name it")
+    mask_kind = traits.Str(BRAIN, usedefault=True, desc="what the mask holds: brain or object")
+    by_hand = traits.Bool(False, usedefault=True, desc="whether a person has made or corrected it")
 
 
 class _ReadMaskInput(_MaskBrainInput, _EarlierMaskInput):
@@ -39,19 +42,17 @@ class ReadMask(MaskBrain):
     input_spec = _ReadMaskInput
 
     def _run_interface(self, runtime: Any) -> Any:
-        cycles, affine = load_volume(self.inputs.cycles)
-        if isdefined(self.inputs.volumes):
-            cycles = cycles[..., list(self.inputs.volumes)]
-        magnitude = mean_magnitude(cycles)
+        magnitude, affine = self._magnitude()
         stored, _ = load_volume(self.inputs.mask_file)
         mask = np.asarray(stored, dtype=np.float32).reshape(magnitude.shape) > 0.5
-        folder = Path(runtime.cwd)
-        self._results["mask"] = save_volume(folder / "mask.nii", mask, affine)
-        self._results["magnitude"] = save_volume(folder / "magnitude.nii", magnitude, affine)
+        inputs = self.inputs
+        found = given_mask(
+            mask, affine=affine, kind=inputs.mask_kind, source=inputs.mask_source, by_hand=inputs.by_hand
+        )
         litres = float(mask.sum()) * abs(float(np.linalg.det(affine[:3, :3]))) * 1e-6
-        self._results["decisions"] = [
-            f"The brain mask was read from {self.inputs.mask_source} ({litres:.2f} litres); none was looked for."
-        ]
+        what = "The brain mask" if self.inputs.mask_kind == BRAIN else "The mask of the object"
+        said = [f"{what} was read from {self.inputs.mask_source} ({litres:.2f} litres); none was looked for."]
+        self._store(runtime, mask=mask, magnitude=magnitude, affine=affine, found=found, decisions=said)
         return runtime
 
 
@@ -167,7 +168,12 @@ def mask_reader(fits: EarlierFits, *, anatomy: Anatomy | None, options: Processi
     options
         With the spaces.
     """
-    known = {"mask_file": str(fits.mask), "mask_source": fits.mask_source}
+    known = {
+        "mask_file": str(fits.mask),
+        "mask_source": fits.mask_source,
+        "mask_kind": fits.kind,
+        "by_hand": fits.by_hand,
+    }
     if anatomy is None and options.spaces.given is None:
         return pe.Node(ReadMask(**known), name="read_mask")
     node = pe.Node(ReadMaskBesideAnatomy(use_masks=options.spaces.use_masks, **known), name="read_mask")

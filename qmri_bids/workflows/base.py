@@ -19,6 +19,7 @@ from qmri_bids.workflows.dependents import missing_sources, with_dependents, wit
 from qmri_bids.workflows.earlier_files import all_entities, remove_all
 from qmri_bids.workflows.engine import EngineOptions, run_workflow
 from qmri_bids.workflows.input_content import note_content
+from qmri_bids.workflows.keep_interfaces import KEEPING_NODES, PARTIAL, joined
 from qmri_bids.workflows.kept_outputs import forget_if_outputs_are_gone
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.resources import GIGABYTE, NodeResources, peak_memory, set_resources
@@ -35,11 +36,12 @@ NAME = "participants"
 
 @dataclass(frozen=True, kw_only=True)
 class RunOutcome:
-    """How the processing of a run ended: with a report, or with errors."""
+    """How the processing of a run ended: with a report, or with errors and what was done before them."""
 
     run: Run
     report: RunReport | None
     errors: tuple[ErrorEntry, ...] = ()
+    partial: RunReport | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +221,7 @@ class _Call:
         self._bids_dir, self._output_dir, self._engine = bids_dir, output_dir, engine
         self._listener, self._when_done = listener, when_done
         self._started = time.time()
+        self._ended: set[tuple[str, str, str]] = set()
         self._done: set[tuple[str, str]] = set()
         self._failure: Exception | None = None
 
@@ -240,16 +243,14 @@ class _Call:
                 self._when_done(group, self.outcomes(group, group.runs))
 
         self._listener.start(shown_steps(workflow))
+        steps = Steps(labels, listener=self._listener, in_order=self._engine.in_order, done=done)
         try:
-            run_workflow(
-                workflow,
-                options=self._engine,
-                callback=Steps(labels, listener=self._listener, in_order=self._engine.in_order, done=done),
-            )
+            run_workflow(workflow, options=self._engine, callback=steps)
         except Exception as error:
             # Nipype raises when a node failed; which one, the crash files say.
             self._failure = error
         finally:
+            self._ended |= steps.ended
             self._listener.close()
 
     def _participant_wf(self, group: ParticipantRuns, runs: Sequence[Run]) -> pe.Workflow:
@@ -304,17 +305,30 @@ class _Call:
             or missing_sources(run, with_dependents(crashed, failed))
             or [self._stopped(run)]
         )
+        partial = self._partial(group, run)
+        kept = set(group.options.applied_files)
+        if partial is not None:
+            kept |= {self._output_dir / name for name in partial.outputs}
         removed: list[Path] = []
         with contextlib.suppress(OSError):  # a disk that has become read-only must not hide why the run failed
             for entities in all_entities(run):
-                removed += remove_all(entities, output_dir=self._output_dir, keep=group.options.applied_files)
+                removed += remove_all(entities, output_dir=self._output_dir, keep=kept)
         if removed:
             logger.warning(
                 "%s: %d files that this or an earlier call wrote were removed, since the run has failed",
                 run.label,
                 len(removed),
             )
-        return RunOutcome(run=run, report=None, errors=tuple(errors))
+        return RunOutcome(run=run, report=None, errors=tuple(errors), partial=partial)
+
+    def _partial(self, group: ParticipantRuns, run: Run) -> RunReport | None:
+        """Return what was done of a run before it failed; None where not even its mask was found in this call."""
+        parts = []
+        for node in KEEPING_NODES:
+            path = group.nodes_dir / run_name(run) / node / PARTIAL
+            if (group.workflow_name, run_name(run), node) in self._ended and path.is_file():
+                parts.append(pickle.loads(path.read_bytes()))
+        return joined(parts) if parts else None
 
     def _stopped(self, run: Run) -> ErrorEntry:
         """Say that a run ended for a reason that lies outside of it."""

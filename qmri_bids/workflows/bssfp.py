@@ -8,12 +8,13 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, gives_tissues, mask_node
+from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, gives_tissues
 from qmri_bids.workflows.applied_fits import cycle_motion_reader
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
 from qmri_bids.workflows.fieldmap_interfaces import UnwrapFieldmap
 from qmri_bids.workflows.input_content import weights_state
 from qmri_bids.workflows.interfaces import EstimateRelaxation, LoadCycles, RemovePhaseDrift
+from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.motion_interfaces import CensorCycles, CorrectMotion, RemoveGibbs
 from qmri_bids.workflows.options import GIBBS_BEFORE_MOTION, ProcessingOptions
 from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
@@ -76,7 +77,9 @@ def init_pcbssfp_wf(
         name="outputnode",
     )
     load = pe.Node(LoadCycles(files=run.files, protocol=run.protocol), name="load_cycles")
-    mask = mask_node(options, entities=run.entities, label=run.label)
+    places = {"bids_dir": bids_dir, "output_dir": output_dir}
+    masks = add_mask_nodes(workflow, run=run, options=options, scanned=(load, "cycles"), **places)
+    mask = masks.last
     estimate = pe.Node(
         EstimateRelaxation(
             protocol=run.protocol,
@@ -131,6 +134,8 @@ def init_pcbssfp_wf(
             decisions.append(node)
             sentences.append(sentence)
             final = node
+    if motion is not None:
+        connect_motion(workflow, motion, masks=masks, run=run, **places)
     censor = None
     if motion is not None and options.fd_threshold is not None:
         censor = pe.Node(
@@ -179,7 +184,9 @@ def init_pcbssfp_wf(
     for node in results:
         workflow.connect(unwrap, "unwrapped", node, "unwrapped")
     tissue = pe.Node(SegmentTissues(), name="segment_tissues")
-    workflow.connect([(estimate, tissue, [("estimate", "estimate")]), (mask, tissue, [("mask", "mask")])])
+    workflow.connect(
+        [(estimate, tissue, [("estimate", "estimate")]), (mask, tissue, [("mask", "mask"), ("kind", "kind")])]
+    )
     if gives_tissues(options, entities=run.entities):
         workflow.connect(mask, "tissue", tissue, "given")
     for node in results:
@@ -193,7 +200,7 @@ def init_pcbssfp_wf(
             [
                 (inputnode if censor is None else censor, node, [("run", "run")]),
                 (final, node, [("cycles", "cycles")]),
-                (mask, node, [("mask", "mask"), ("magnitude", "magnitude")]),
+                (mask, node, [("mask", "mask"), ("magnitude", "magnitude"), ("found", "found")]),
                 (estimate, node, [("estimate", "estimate")]),
             ]
         )

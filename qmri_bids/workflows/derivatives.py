@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from qmri_bids.bids.mask_record import mask_output, mask_record
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
@@ -15,10 +16,9 @@ from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.priors import PRIORS
 from qmri_bids.reports.references import full_citation
-from qmri_bids.units import radians_to_degrees
 from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
 from qmri_bids.workflows.earlier_files import remove_others
-from qmri_bids.workflows.motion_files import write_motion
+from qmri_bids.workflows.motion_files import write_run_motion
 from qmri_bids.workflows.results import RunResults
 from qmri_bids.workflows.tissue_files import ABBREVIATIONS, write_tissue_statistics
 
@@ -66,7 +66,7 @@ def write_derivatives(
         return output_path(output_dir, entities=run.entities, output=output)
 
     def add(output: str, array: Any, **metadata: Any) -> None:
-        known: dict[str, Any] = {"sources": sources, "protocol": run.protocol}
+        known: dict[str, Any] = {"sources": sources, "protocol": run.protocol, "skull_stripped": results.stripped}
         content = map_metadata(output, **known | metadata)
         written.append(write_map(path_of(output), array, affine=results.affine, metadata=content))
 
@@ -92,24 +92,14 @@ def write_derivatives(
             add(output, values, **estimated | known)
     add("residual", results.estimate.residual, **estimated)
     add("quality_mask", results.estimate.status, **estimated)
-    add("brain_mask", results.mask)
+    add(mask_output(results.kind), results.mask, extra=mask_record(results.mask, by_hand=results.by_hand))
     add("fieldmap_magnitude", results.magnitude)
     add("preproc_magnitude", np.abs(results.cycles))
     if results.b1 is not None:
         registration = results.b1_registration
         add_b1(add, results.b1, run=run.b1, registration=registration, mask=results.mask, sources=of_b1, protocol=None)
     if results.motion is not None:
-        # Of all cycles, those that were left out of the estimation too.
-        increments = results.motion.get("rf_phase_increment", run.protocol.rf_phase_increment)
-        written += write_motion(
-            results.motion,
-            entities=run.entities,
-            transforms="cycle_transforms",
-            reference_key="ReferenceCycle",
-            columns={"rf_phase_increment": [radians_to_degrees(float(each)) for each in increments]},
-            sources=sources,
-            output_dir=output_dir,
-        )
+        written += write_run_motion(results.motion, run=run, sources=sources, output_dir=output_dir)
     if results.b1_registration is not None:
         path = write_transforms(path_of("b1_transform"), [results.b1_registration["transform"]])
         write_json(sidecar_path(path), map_metadata("b1_transform", sources=of_b1))

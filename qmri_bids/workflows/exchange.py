@@ -10,7 +10,7 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
-from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, mask_node, tissue_node
+from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
 from qmri_bids.workflows.b1 import add_b1_wf
 from qmri_bids.workflows.exchange_estimates import EstimateExchange
 from qmri_bids.workflows.exchange_outputs import DescribeExchange, WriteExchange
@@ -18,6 +18,7 @@ from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
 from qmri_bids.workflows.input_content import weights_state
 from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
 from qmri_bids.workflows.map_interfaces import BringMaps, LoadMaps, UnwrapOffResonance
+from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation_interfaces import BringSeries
 from qmri_bids.workflows.series import Said, gather, series_nodes
@@ -45,7 +46,6 @@ class _Parts:
         self.outputnode = pe.Node(
             IdentityInterface(fields=["estimate", "magnitude", "mask", "report", *FILE_OUTPUTS]), name="outputnode"
         )
-        self.mask = mask_node(options, entities=run.entities, label=run.label)
         self.bids_dir, self.output_dir = bids_dir, output_dir
         self.estimate = pe.Node(
             EstimateExchange(
@@ -73,6 +73,7 @@ class _Parts:
         self.said: Said = []
         self.warned: Said = []
         self.sentences: list[str] = []
+        self.mask: pe.Node  # of the first stage, which is always there
         self.fixed: dict[str, float] = {}
         self.series: Said = []
         self.motions: Said = []
@@ -103,12 +104,14 @@ class _Parts:
         self.said += nodes.said
         series, motion = nodes.last, nodes.motion
         if number == 0:
-            self.workflow.connect(
-                [
-                    (series, self.mask, [("series", "cycles")]),
-                    (nodes.load, self.mask, [("reference_volumes", "volumes")]),
-                ]
+            places = {"bids_dir": self.bids_dir, "output_dir": self.output_dir}
+            masks = add_mask_nodes(
+                self.workflow, run=self.run, options=self.options, scanned=(nodes.load, "series"), **places
             )
+            self.mask = masks.last
+            if motion is not None:
+                connect_motion(self.workflow, motion, masks=masks, run=run, **places)
+            self.workflow.connect(series, "series", self.mask, "cycles")
             self.said.append((self.mask, "decisions"))
             self.sentences += nodes.sentences
         else:
@@ -173,7 +176,7 @@ class _Parts:
             node.inputs.registered = self.registered
             connect(
                 [
-                    (self.mask, node, [("mask", "mask"), ("magnitude", "magnitude")]),
+                    (self.mask, node, [("mask", "mask"), ("magnitude", "magnitude"), ("found", "found")]),
                     (self.estimate, node, [("estimate", "estimate")]),
                     (tissue, node, [("tissue", "tissue")]),
                 ]

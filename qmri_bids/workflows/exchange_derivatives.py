@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
+from qmri_bids.bids.mask_record import mask_output, mask_record
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata, protocol_metadata
 from qmri_bids.bids.refusal import relative_name
@@ -21,7 +22,7 @@ from qmri_bids.units import fraction_to_percent
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.exchange_results import ExchangeResults
 from qmri_bids.workflows.known_maps import KNOWN_MAPS
-from qmri_bids.workflows.motion_files import write_motion
+from qmri_bids.workflows.motion_files import write_run_motion
 from qmri_bids.workflows.tissue_files import write_tissue_statistics
 
 MAP_OUTPUTS: Mapping[str, str] = {"fraction": "fraction", "rate": "exchange", "correlation": "correlation"}
@@ -79,7 +80,8 @@ def write_exchange(
 
     def add(output: str, array: Any, *, entities: Mapping[str, str] = run.entities, **metadata: Any) -> None:
         path = output_path(output_dir, entities=entities, output=output)
-        content = map_metadata(output, **{"sources": everything, "extra": acquisition} | metadata)
+        known_of_all = {"sources": everything, "extra": acquisition, "skull_stripped": results.stripped}
+        content = map_metadata(output, **known_of_all | metadata)
         written.append(write_map(path, array, affine=results.affine, metadata=content))
 
     estimated: dict[str, Any] = {
@@ -101,7 +103,8 @@ def write_exchange(
             output = f"{_output_of(name.removesuffix('_stdev'))}_posterior_{posterior}{ending}"
             add(output, values, algorithm=POSTERIOR_ALGORITHM, extra=acquisition | {"Prior": _prior(posterior)})
     add("residual", results.arrays["residual"], **estimated)
-    add("brain_mask", results.mask, sources=raw)
+    record = mask_record(results.mask, by_hand=results.by_hand)
+    add(mask_output(results.kind), results.mask, sources=raw, extra=acquisition | record)
     if results.tissue is not None:
         add("tissue", results.tissue)
     for source in run.known:
@@ -175,18 +178,7 @@ def _write_motion(motion: Mapping[str, Any], stage: CestRun, *, sources: Sequenc
         path = output_path(output_dir, entities=stage.entities, output="volume_transforms")
         write_json(sidecar_path(path), map_metadata("volume_transforms", sources=sources))
         return [write_transforms(path, motion["transforms"])]
-    return write_motion(
-        motion,
-        entities=stage.entities,
-        transforms="volume_transforms",
-        reference_key="ReferenceVolume",
-        columns={
-            "offset_ppm": list(stage.protocol.offsets),
-            "registered": [int(each) for each in motion["trusted"]],
-        },
-        sources=sources,
-        output_dir=output_dir,
-    )
+    return write_run_motion(motion, run=stage, sources=sources, output_dir=output_dir)
 
 
 def _pools(run: ExchangeRun) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from nipype.interfaces.base import (
 )
 
 from qmri_bids.workflows.exchange_results import ExchangeFiles, ExchangeResults
+from qmri_bids.workflows.mask_report import with_mask
 from qmri_bids.workflows.report_additions import with_additions
 
 
@@ -30,6 +31,7 @@ class _ResultsInput(BaseInterfaceInputSpec):
     registrations = traits.List(File(exists=True), desc="how stages and known maps came to this grid (npz)")
     registered = traits.List(traits.Str, desc="names of these stages and maps")
     mask = File(exists=True, mandatory=True, desc="brain mask")
+    found = traits.Dict(mandatory=True, desc="what the mask holds and what speaks for it")
     magnitude = File(exists=True, mandatory=True, desc="mean of the volumes of full signal of the first stage")
     estimate = File(exists=True, mandatory=True, desc="maps, standard deviations, residual and status (npz)")
     tissue = traits.Either(File(exists=True), None, desc="labels of tissues")
@@ -48,6 +50,7 @@ def _results(inputs: Any) -> ExchangeResults:
             magnitude=Path(inputs.magnitude),
             estimate=Path(inputs.estimate),
             tissue=Path(inputs.tissue) if isdefined(inputs.tissue) and inputs.tissue is not None else None,
+            found=dict(inputs.found),
         ),
         scan=inputs.run.scan,
     )
@@ -118,7 +121,7 @@ class DescribeExchange(SimpleInterface):
             outputs=[Path(each) for each in inputs.outputs],
             output_dir=Path(inputs.output_dir),
         )
-        report = with_additions(report, inputs.additions)
+        report = with_mask(with_additions(report, inputs.additions), inputs.found)
         path = Path(inputs.report_file)
         with atomic_path(path) as temporary:
             temporary.write_bytes(pickle.dumps(report))

@@ -20,7 +20,7 @@ from nipype.interfaces.base import (
 )
 
 from qmri_bids.workflows.input_content import ReadsFiles
-from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
+from qmri_bids.workflows.volumes import load_volume, save_volume
 from qmri_bids.workflows.voxels import Voxels, network_sentences
 
 
@@ -61,38 +61,6 @@ class LoadCycles(SimpleInterface):
             cycles = cycles.conj()
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", cycles, series.affine)
         self._results["decisions"] = [*series.decisions, sense.sentence]
-        return runtime
-
-
-class _MaskBrainInput(BaseInterfaceInputSpec):
-    cycles = File(exists=True, mandatory=True, desc="phase cycles or magnitudes, 4D, aligned")
-    volumes = traits.List(traits.Int, desc="which of them are averaged; all by default")
-
-
-class _MaskBrainOutput(TraitedSpec):
-    mask = File(exists=True, desc="brain mask")
-    magnitude = File(exists=True, desc="mean magnitude")
-    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
-
-
-class MaskBrain(SimpleInterface):
-    """Average the magnitudes and find the brain in them."""
-
-    input_spec = _MaskBrainInput
-    output_spec = _MaskBrainOutput
-
-    def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.masks import brain_mask
-
-        cycles, affine = load_volume(self.inputs.cycles)
-        if isdefined(self.inputs.volumes):
-            cycles = cycles[..., list(self.inputs.volumes)]
-        magnitude = mean_magnitude(cycles)
-        mask, decisions = brain_mask(magnitude, affine=affine)
-        folder = Path(runtime.cwd)
-        self._results["mask"] = save_volume(folder / "mask.nii", mask, affine)
-        self._results["magnitude"] = save_volume(folder / "magnitude.nii", magnitude, affine)
-        self._results["decisions"] = list(decisions)
         return runtime
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from qmri_bids.reports.content import RunReport
 from qmri_bids.workflows.earlier_files import all_entities, files_of_run
+from qmri_bids.workflows.keep_interfaces import KEEPING_NODES
 from qmri_bids.workflows.run_kinds import Run, report_file, run_name
 
-WRITING_NODES = ("write_derivatives", "put_in_spaces", "describe_run")
+WRITING_NODES = (*KEEPING_NODES, "write_derivatives", "put_in_spaces", "describe_run")
 
 
 def forget_if_outputs_are_gone(run: Run, *, nodes_dir: Path, work_dir: Path, output_dir: Path) -> None:

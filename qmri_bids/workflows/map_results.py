@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.workflows.volumes import load_volume
 
 RESERVED = ("residual", "status", "inside", "T1")
@@ -29,19 +30,44 @@ class MapFiles:
         Maps, standard deviations, residual and status (npz).
     tissue
         Labels of white matter, grey matter and fluid.
+    found
+        What the mask holds and what speaks for it.
     """
 
     mask: Path
     magnitude: Path
     estimate: Path
     tissue: Path | None = None
+    found: Mapping[str, Any] = field(default_factory=lambda: {"kind": BRAIN})
 
 
-class MapResults:
+class OfMask:
+    """What is said of the mask of a run wherever its results are written."""
+
+    found: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """What the mask holds: `brain`, `object` or `all`."""
+        return str(self.found["kind"])
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person has made the mask."""
+        return bool(self.found.get("by_hand", False))
+
+    @property
+    def stripped(self) -> bool | None:
+        """SkullStripped where it is not what it usually is: maps of an object hold whatever has signal."""
+        return None if self.kind == BRAIN else False
+
+
+class MapResults(OfMask):
     """Lazy access to the arrays of `MapFiles`."""
 
     def __init__(self, files: MapFiles) -> None:
         self._common = files
+        self.found = files.found
 
     @cached_property
     def affine(self) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 
-from qmri_bids.workflows.volumes import load_volume, save_motion, save_volume
+from qmri_bids.workflows.volumes import load_mask, load_volume, save_motion, save_volume
 
 
 class _CyclesOutput(TraitedSpec):
@@ -19,6 +19,7 @@ class _CyclesOutput(TraitedSpec):
 
 class _CorrectMotionInput(BaseInterfaceInputSpec):
     cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D")
+    brain = File(exists=True, desc="mask of the brain in the images as scanned; the whole head without one")
     protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
 
@@ -37,7 +38,13 @@ class CorrectMotion(SimpleInterface):
         from qmri_bids.preprocessing.motion import correct_motion
 
         cycles, affine = load_volume(self.inputs.cycles)
-        result = correct_motion(cycles, affine=affine, protocol=self.inputs.protocol, processes=self.inputs.processes)
+        result = correct_motion(
+            cycles,
+            affine=affine,
+            protocol=self.inputs.protocol,
+            brain=load_mask(self.inputs.brain, shape=cycles.shape[:3]),
+            processes=self.inputs.processes,
+        )
         folder = Path(runtime.cwd)
         self._results["motion"] = save_motion(folder, result)
         self._results["cycles"] = save_volume(folder / "cycles.nii", result.cycles, affine)

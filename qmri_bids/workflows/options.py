@@ -18,6 +18,14 @@ GIBBS_BEFORE_MOTION = {"apodization": True, "subvoxel": False}
 
 DEFAULT_GIBBS_METHOD = "apodization"
 
+MASK_METHODS = ("auto", "library", "template", "object", "none")
+"""Ways to find the brain, or what else is estimated: names of `preprocessing.brain_mask.MASK_METHODS`."""
+
+DEFAULT_MASK_METHOD = MASK_METHODS[0]
+
+OBJECT_METHODS = ("object", "none")
+"""Those that look for no brain."""
+
 POSTERIOR_PRIORS = ("uniform", "uniform-extended", "in-vivo")
 """Priors of `priors.PRIORS` under which posterior maps can be asked for."""
 
@@ -52,6 +60,8 @@ class ProcessingOptions:
         Folder searched for weights of networks before those of the package.
     gibbs_method
         Key of `GIBBS_BEFORE_MOTION`.
+    mask_method
+        How the brain is found, of `MASK_METHODS`.
     ignore
         Steps left out, of `IGNORABLE_STEPS`.
     fd_threshold
@@ -86,6 +96,7 @@ class ProcessingOptions:
     posterior: str | None = None
     weights_folder: Path | None = None
     gibbs_method: str = DEFAULT_GIBBS_METHOD
+    mask_method: str = DEFAULT_MASK_METHOD
     ignore: tuple[str, ...] = ()
     fd_threshold: float | None = None
     asymmetry: tuple[float, ...] = DEFAULT_ASYMMETRY

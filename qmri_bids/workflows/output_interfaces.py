@@ -16,6 +16,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from qmri_bids.workflows.mask_report import with_mask
 from qmri_bids.workflows.report_additions import with_additions
 from qmri_bids.workflows.results import RunFiles, RunResults
 
@@ -26,6 +27,7 @@ class _ResultsInput(BaseInterfaceInputSpec):
     output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
     cycles = File(exists=True, mandatory=True, desc="preprocessed complex cycles")
     mask = File(exists=True, mandatory=True, desc="brain mask")
+    found = traits.Dict(mandatory=True, desc="what the mask holds and what speaks for it")
     magnitude = File(exists=True, mandatory=True, desc="mean magnitude")
     estimate = File(exists=True, mandatory=True, desc="values, stdev, residual and status (npz)")
     motion = File(exists=True, desc="result of the motion correction (npz)")
@@ -53,6 +55,7 @@ def _results(inputs: Any) -> RunResults:
             b1_registration=given("b1_registration"),
             tissue=given("tissue"),
             tissue_probabilities=given("tissue_probabilities"),
+            found=dict(inputs.found),
         )
     )
 
@@ -120,7 +123,7 @@ class DescribeRun(SimpleInterface):
             outputs=[Path(each) for each in self.inputs.outputs],
             output_dir=Path(self.inputs.output_dir),
         )
-        report = with_additions(report, self.inputs.additions)
+        report = with_mask(with_additions(report, self.inputs.additions), self.inputs.found)
         path = Path(self.inputs.report_file)
         with atomic_path(path) as temporary:
             temporary.write_bytes(pickle.dumps(report))

@@ -92,6 +92,9 @@ MEMORY: Mapping[str, NodeMemory] = {
     "WriteExchange": NodeMemory(fixed=500e6, per_voxel=300, per_value=24),
     "DescribeExchange": NodeMemory(fixed=600e6, per_voxel=300, per_value=24),
     # brain, anatomy and spaces
+    "FindBrain": NodeMemory(fixed=1500e6, per_voxel=60, per_value=8),
+    "KeepMask": NodeMemory(fixed=400e6, per_voxel=60, per_value=8),
+    "KeepMotion": NodeMemory(fixed=400e6),
     "MaskBrain": NodeMemory(fixed=430e6, per_voxel=60, per_value=8),
     "MaskByAnatomy": NodeMemory(fixed=900e6, per_voxel=200, per_value=12, per_other=100),
     "ReadMask": NodeMemory(fixed=500e6, per_voxel=100, per_value=12),

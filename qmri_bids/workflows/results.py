@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.estimation.base import Estimate
+from qmri_bids.workflows.map_results import OfMask
 from qmri_bids.workflows.volumes import load_volume
 
 MAPS = ("T1", "T2", "M0", "off_resonance")
@@ -39,6 +42,8 @@ class RunFiles:
         B1 on this grid, and how it came there (npz).
     tissue, tissue_probabilities
         Labels of grey matter, white matter and fluid, and the probability of each (4D).
+    found
+        What the mask holds and what speaks for it.
     """
 
     cycles: Path
@@ -51,13 +56,15 @@ class RunFiles:
     b1_registration: Path | None = None
     tissue: Path | None = None
     tissue_probabilities: Path | None = None
+    found: Mapping[str, Any] = field(default_factory=lambda: {"kind": BRAIN})
 
 
-class RunResults:
+class RunResults(OfMask):
     """Lazy access to the arrays of `RunFiles`."""
 
     def __init__(self, files: RunFiles) -> None:
         self.files = files
+        self.found = files.found
 
     @cached_property
     def affine(self) -> NDArray[np.float64]:

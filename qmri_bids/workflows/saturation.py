@@ -10,10 +10,11 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
-from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, mask_node, tissue_node
+from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
 from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
 from qmri_bids.workflows.map_interfaces import BringMaps
+from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation_estimates import EstimateB0, EstimateMtr, EstimateMtsat, EstimateZSpectrum
 from qmri_bids.workflows.saturation_outputs import DescribeSaturation, WriteSaturation
@@ -58,7 +59,6 @@ class _Parts:
             ),
             name="describe_run",
         )
-        self.mask = mask_node(options, entities=run.entities, label=run.label)
         self.run, self.options, self.bids_dir, self.output_dir = run, options, bids_dir, output_dir
         nodes = series_nodes(
             self.workflow,
@@ -68,6 +68,11 @@ class _Parts:
             cest=run if isinstance(run, CestRun) else None,
         )
         self.load, self.motion, self.series = nodes.load, nodes.motion, nodes.last
+        places = {"bids_dir": bids_dir, "output_dir": output_dir}
+        masks = add_mask_nodes(self.workflow, run=run, options=options, scanned=(self.load, "series"), **places)
+        self.mask = masks.last
+        if self.motion is not None:
+            connect_motion(self.workflow, self.motion, masks=masks, run=run, **places)
         self.said: Said = nodes.said
         self.warned: Said = []
         if self.motion is not None and options.fd_threshold is not None:
@@ -76,12 +81,7 @@ class _Parts:
         if self.motion is not None:
             for node in (self.write, self.describe):
                 self.workflow.connect(self.motion, "motion", node, "motion")
-        self.workflow.connect(
-            [
-                (self.series, self.mask, [("series", "cycles")]),
-                (self.load, self.mask, [("reference_volumes", "volumes")]),
-            ]
-        )
+        self.workflow.connect(self.series, "series", self.mask, "cycles")
         self.said.append((self.mask, "decisions"))
 
     def estimate(self, node: pe.Node) -> None:
@@ -105,7 +105,7 @@ class _Parts:
             connect(
                 [
                     (self.series, last, [("series", "series")]),
-                    (self.mask, last, [("mask", "mask"), ("magnitude", "magnitude")]),
+                    (self.mask, last, [("mask", "mask"), ("magnitude", "magnitude"), ("found", "found")]),
                     (node, last, [("estimate", "estimate")]),
                     (tissue, last, [("tissue", "tissue")]),
                 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from qmri_bids.bids.mask_record import mask_output, mask_record
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata, protocol_metadata
 from qmri_bids.bids.saturation_plan import CestRun, MtsRun, SaturationRun
@@ -18,7 +19,7 @@ from qmri_bids.reports.references import full_citation
 from qmri_bids.units import fraction_to_percent, radians_to_degrees
 from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
 from qmri_bids.workflows.earlier_files import remove_others
-from qmri_bids.workflows.motion_files import write_motion
+from qmri_bids.workflows.motion_files import write_run_motion
 from qmri_bids.workflows.saturation_results import SaturationResults
 from qmri_bids.workflows.tissue_files import write_tissue_statistics
 
@@ -134,7 +135,7 @@ def write_saturation(
         path = output_path(output_dir, entities=run.entities, output=output, desc=desc)
         extra = {**acquisition, **metadata.pop("extra", {})}
         extra = {key: value for key, value in extra.items() if value is not None}
-        known: dict[str, Any] = {"sources": sources, "extra": extra}
+        known: dict[str, Any] = {"sources": sources, "extra": extra, "skull_stripped": results.stripped}
         content = map_metadata(output, **known | metadata)
         written.append(write_map(path, array, affine=results.affine, metadata=content))
 
@@ -153,7 +154,7 @@ def write_saturation(
     if np.isfinite(results.arrays["residual"]).any():  # one image for every unknown leaves none
         add("residual", results.arrays["residual"], sources=sources + others)
     add("quality_mask", results.arrays["status"], sources=sources + others)
-    add("brain_mask", results.mask)
+    add(mask_output(results.kind), results.mask, extra=mask_record(results.mask, by_hand=results.by_hand))
     if "off_resonance" in results.maps:
         add("fieldmap_magnitude", results.magnitude)
     if isinstance(run, CestRun):
@@ -181,19 +182,7 @@ def write_saturation(
             sources=others,
         )
     if results.motion is not None:
-        columns: dict[str, list[Any]] = {}
-        if isinstance(run, CestRun):
-            columns["offset_ppm"] = list(run.protocol.offsets)
-        columns["registered"] = [int(each) for each in results.motion["trusted"]]
-        written += write_motion(
-            results.motion,
-            entities=run.entities,
-            transforms="volume_transforms",
-            reference_key="ReferenceVolume",
-            columns=columns,
-            sources=sources,
-            output_dir=output_dir,
-        )
+        written += write_run_motion(results.motion, run=run, sources=sources, output_dir=output_dir)
     for name, registration in results.registrations.items():
         output = f"{name}_to_scan_transform"
         path = output_path(output_dir, entities=run.entities, output=output)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.tissue_interfaces import BRAIN, NO_BRAIN
-from qmri_bids.workflows.volumes import load_volume, save_motion, save_volume
+from qmri_bids.workflows.volumes import load_mask, load_volume, save_motion, save_volume
 
 if TYPE_CHECKING:
     from qmri_bids.preprocessing.saturated_motion import SaturatedMotion
@@ -87,6 +87,7 @@ class _AlignSeriesInput(BaseInterfaceInputSpec):
     )
     droppable = traits.Bool(True, usedefault=True, desc="whether the estimation can do without single volumes")
     series = File(exists=True, mandatory=True, desc="magnitudes as scanned, 4D")
+    brain = File(exists=True, desc="mask of the brain in the images as scanned; the whole head without one")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
 
 
@@ -146,6 +147,7 @@ class AlignSeries(SimpleInterface):
             roles=tuple(self.inputs.roles),
             offsets=protocol.offsets,
             b1_rms=tuple(0.0 if each.saturation is None else each.saturation.b1_rms for each in protocol.images),
+            brain=load_mask(self.inputs.brain, shape=series.shape[:3]),
             processes=self.inputs.processes,
         )
 

@@ -16,6 +16,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from qmri_bids.workflows.mask_report import with_mask
 from qmri_bids.workflows.report_additions import with_additions
 from qmri_bids.workflows.saturation_results import SaturationFiles, SaturationResults
 
@@ -29,6 +30,7 @@ class _ResultsInput(BaseInterfaceInputSpec):
     correction = traits.Str(desc="how MT saturation was taken to nominal B1")
     series = File(exists=True, mandatory=True, desc="aligned magnitudes")
     mask = File(exists=True, mandatory=True, desc="brain mask")
+    found = traits.Dict(mandatory=True, desc="what the mask holds and what speaks for it")
     magnitude = File(exists=True, mandatory=True, desc="mean of the volumes of full signal")
     estimate = File(exists=True, mandatory=True, desc="maps, standard deviations, residual and status (npz)")
     motion = File(exists=True, desc="result of the motion correction (npz)")
@@ -45,7 +47,7 @@ def _results(inputs: Any) -> SaturationResults:
         value = getattr(inputs, name)
         if isdefined(value) and value is not None:
             files[name] = Path(value)
-    return SaturationResults(SaturationFiles(**files))
+    return SaturationResults(SaturationFiles(**files, found=dict(inputs.found)))
 
 
 class _WriteSaturationInput(_ResultsInput):
@@ -108,7 +110,7 @@ class DescribeSaturation(SimpleInterface):
             outputs=[Path(each) for each in self.inputs.outputs],
             output_dir=Path(self.inputs.output_dir),
         )
-        report = with_additions(report, self.inputs.additions)
+        report = with_mask(with_additions(report, self.inputs.additions), self.inputs.found)
         path = Path(self.inputs.report_file)
         with atomic_path(path) as temporary:
             temporary.write_bytes(pickle.dumps(report))

@@ -10,6 +10,7 @@ COMPARED: Mapping[str, str] = {
     "estimator": "bssfp-estimator",
     "posterior": "posterior",
     "gibbs_method": "gibbs-method",
+    "mask_method": "mask-method",
     "ignore": "ignore",
     "fd_threshold": "fd-threshold [m]",
     "asymmetry": "mtrasym-offsets [ppm]",

@@ -16,6 +16,7 @@ from nipype.interfaces.base import (
 )
 from numpy.typing import NDArray
 
+from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.select import maps_by_name
 from qmri_bids.workflows.volumes import load_volume
@@ -28,6 +29,7 @@ class _PutInSpacesInput(ReadsFiles):
     files = InputMultiObject(File(exists=True), mandatory=True, desc="files written of the run, on its own grid")
     magnitude = File(exists=True, mandatory=True, desc="image of the run with its scalp")
     mask = File(exists=True, mandatory=True, desc="brain mask")
+    kind = traits.Str(BRAIN, usedefault=True, desc="what the mask holds: brain, object or all")
     estimate = File(exists=True, mandatory=True, desc="maps (npz), for their T1 contrast")
     registration = File(exists=True, desc="where the run lies in the T1w image (npz); none without an anatomy")
     entities = traits.Dict(mandatory=True, desc="entities of the raw run")
@@ -75,6 +77,7 @@ class PutInSpaces(SimpleInterface):
                 mask=load_volume(inputs.mask)[0] > 0,
                 affine=affine,
                 contrast=_contrast(inputs.estimate),
+                holds_brain=inputs.kind == BRAIN,
             ),
             registration=given("registration"),
             spaces=tuple(inputs.spaces) if isdefined(inputs.spaces) else (),

@@ -31,6 +31,8 @@ class Scan:
         From the position in the run to that in the T1w image; None without an image or a registration.
     contrast
         Image of T1 contrast, by which a run without T1w image comes to the template; None where there is none.
+    holds_brain
+        Whether the mask is that of a brain.
     """
 
     entities: Mapping[str, str]
@@ -39,6 +41,7 @@ class Scan:
     affine: NDArray[np.float64]
     to_t1w: NDArray[np.float64] | None = None
     contrast: NDArray[np.float32] | None = None
+    holds_brain: bool = True
 
 
 def uri(path: Path, *, bids_dir: Path) -> str:

@@ -76,6 +76,11 @@ class Steps:
         what they have kept.
     done
         Called with the names when a run came to its end.
+
+    Attributes
+    ----------
+    ended
+        Names of participant, run and node of every node whose result is there.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Steps:
     ) -> None:
         self._labels, self._listener, self._in_order, self._done = labels, listener, in_order, done
         self._starts: dict[str, float] = {}
+        self.ended: set[tuple[str, str, str]] = set()
 
     def __call__(self, node: Any, status: str) -> None:
         """Take what the engine tells of a node."""
@@ -109,5 +115,7 @@ class Steps:
             ok=status == "end",
             cached=begun is None,
         )
+        if status == "end":
+            self.ended.add((participant, run, node.name))
         if status == "end" and node.name == LAST_NODE:
             self._done((participant, run))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.bids.anatomy import Anatomy
+from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import map_metadata
 from qmri_bids.bids.spaces import OWN_TEMPLATE
@@ -78,6 +79,8 @@ def own_template(scan: Scan, *, anatomy: Anatomy | None, cache: Path) -> OwnTemp
     if anatomy is not None:
         image, affine = volume_of(anatomy.t1w)
         brain = None if anatomy.brain_mask is None else volume_of(anatomy.brain_mask)[0] > 0.5
+    elif not scan.holds_brain:
+        raise TemplateNotReached(f"the mask of this run is that of an object, which has no place in {OWN_TEMPLATE}")
     elif scan.contrast is not None:
         image, affine, brain = scan.contrast, scan.affine, scan.mask
     else:
@@ -114,14 +117,17 @@ def _make_template(
     folder: Path, *, image: NDArray[np.floating], affine: NDArray[np.floating], brain: NDArray[np.bool_] | None
 ) -> None:
     """Register a brain to the template and keep the transforms in a folder, whole or not at all."""
-    from qmri_bids.preprocessing.masks import brain_mask
-    from qmri_bids.preprocessing.standard_space import register_to_template
+    from qmri_bids.preprocessing.brain_mask import find_mask
+    from qmri_bids.preprocessing.standard_space import TemplateNotReached, register_to_template
 
     with tempfile.TemporaryDirectory(prefix=".template-", dir=folder.parent) as temporary:
         work = Path(temporary) / "done"
         work.mkdir()
         if brain is None:
-            brain, _ = brain_mask(image, affine=affine)
+            found = find_mask(image, affine=affine)
+            if found.kind != BRAIN:
+                raise TemplateNotReached("no brain was found in the T1w image")
+            brain = found.mask
         made = register_to_template(image, brain=brain, affine=affine, folder=work)
         quality = {"overlap": made.overlap, "correlation": made.correlation}
         (work / "quality.json").write_text(json.dumps(quality), encoding="utf-8")

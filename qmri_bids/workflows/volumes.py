@@ -7,6 +7,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from nipype.interfaces.base import isdefined
 from numpy.typing import NDArray
 
 
@@ -21,6 +22,13 @@ def load_volume(path: str | Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return the array, mapped from the file where it can be, and the affine."""
     image: Any = nib.load(path)
     return np.asanyarray(image.dataobj), image.affine
+
+
+def load_mask(path: Any, *, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+    """Return a mask of this shape, voxels above one half; None where none is given."""
+    if not isdefined(path) or path is None:
+        return None
+    return np.asarray(load_volume(path)[0], dtype=np.float32).reshape(shape) > 0.5
 
 
 def mean_magnitude(cycles: NDArray[np.complexfloating]) -> NDArray[np.float32]:
@@ -59,6 +67,8 @@ def save_motion(folder: Path, motion: Any, **extra: Any) -> str:
         framewise_displacement=motion.framewise_displacement,
         coverage=motion.coverage,
         reference=motion.reference,
+        assessed=motion.assessed,
+        remaining=motion.remaining,
         **extra,
     )
     return str(path)

@@ -1,0 +1,186 @@
+"""The nodes that keep what is done of a run as soon as it is done: its mask and its motion, whatever fails later."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    Directory,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from qmri_bids.bids.earlier_fits import images_of
+from qmri_bids.bids.mask_record import mask_output, mask_record
+from qmri_bids.bids.names import output_path
+from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
+from qmri_bids.bids.write import atomic_path, write_map
+from qmri_bids.reports.content import RunReport, Section
+from qmri_bids.workflows.mask_report import mask_check
+from qmri_bids.workflows.titles import run_title
+from qmri_bids.workflows.volumes import load_volume, mean_magnitude
+
+KEEPING_NODES = ("keep_mask", "keep_motion")
+"""Nodes whose folder holds `PARTIAL`, in the order of the report."""
+
+PARTIAL = "partial.pickle"
+"""What they add to the report of a run that fails later."""
+
+
+class _KeepInput(BaseInterfaceInputSpec):
+    run = traits.Any(mandatory=True, desc="the run, or the series of a fingerprint")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    bids_dir = Directory(exists=True, mandatory=True, desc="root of the raw dataset")
+    output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
+
+
+class _KeepOutput(TraitedSpec):
+    partial = File(exists=True, desc="what a report can show of the run so far")
+
+
+class _KeepMaskInput(_KeepInput):
+    cycles = File(exists=True, mandatory=True, desc="phase cycles or magnitudes as scanned, 4D")
+    volumes = traits.List(traits.Int, desc="which of them are averaged; all by default")
+    mask = File(exists=True, mandatory=True, desc="mask that was found, or given")
+    found = traits.Dict(
+        desc="what it holds and what speaks for it; none of a mask that was given, which stays as it is"
+    )
+
+
+class KeepMask(SimpleInterface):
+    """Write the mask as found, and draw the scan with it."""
+
+    input_spec = _KeepMaskInput
+    output_spec = _KeepOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.reports.figures import mask_figure
+
+        inputs = self.inputs
+        cycles, affine = load_volume(inputs.cycles)
+        if isdefined(inputs.volumes):
+            cycles = cycles[..., list(inputs.volumes)]
+        magnitude = mean_magnitude(cycles)
+        mask = np.asarray(load_volume(inputs.mask)[0], dtype=np.float32).reshape(magnitude.shape) > 0.5
+        files: list[Path] = []
+        found = dict(inputs.found) if isdefined(inputs.found) else None
+        if found is not None:
+            output = mask_output(found["kind"])
+            path = output_path(Path(inputs.output_dir), entities=inputs.run.entities, output=output)
+            metadata = map_metadata(
+                output,
+                sources=_sources(inputs.run, bids_dir=Path(inputs.bids_dir)),
+                extra=mask_record(mask, by_hand=False),
+            )
+            files.append(write_map(path, mask, affine=affine, metadata=metadata))
+        figure = mask_figure(
+            magnitude,
+            mask=mask,
+            affine=affine,
+            image_name="mean of the images as scanned",
+            section=Section.CYCLES if isinstance(inputs.run, PcBssfpRun) else Section.SERIES,
+        )
+        report = RunReport(
+            **_partial(inputs, files=files),
+            checks=() if found is None else (mask_check(found),),
+            figures=(figure,),
+            warnings=inputs.run.warnings,
+        )
+        self._results["partial"] = _save(Path(runtime.cwd), report)
+        return runtime
+
+
+class _KeepMotionInput(_KeepInput):
+    motion = File(exists=True, mandatory=True, desc="result of the motion correction (npz)")
+    affine_of = File(exists=True, mandatory=True, desc="image on the grid of the series")
+
+
+class KeepMotion(SimpleInterface):
+    """Write the motion as found, and draw it."""
+
+    input_spec = _KeepMotionInput
+    output_spec = _KeepOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.reports.figures import motion_figure
+        from qmri_bids.workflows.motion_files import write_run_motion
+        from qmri_bids.workflows.report_parts import motion_light
+
+        inputs = self.inputs
+        with np.load(inputs.motion) as stored:
+            motion = {name: stored[name] for name in stored.files}
+        files = write_run_motion(
+            motion,
+            run=inputs.run,
+            sources=_sources(inputs.run, bids_dir=Path(inputs.bids_dir)),
+            output_dir=Path(inputs.output_dir),
+        )
+        noun = "cycle" if isinstance(inputs.run, PcBssfpRun) else "volume"
+        figure = motion_figure(
+            motion["parameters"], motion["framewise_displacement"], reference=int(motion["reference"]), noun=noun
+        )
+        light = motion_light(motion, affine=load_volume(inputs.affine_of)[1], noun=noun)
+        report = RunReport(**_partial(inputs, files=files), checks=(light,), figures=(figure,))
+        self._results["partial"] = _save(Path(runtime.cwd), report)
+        return runtime
+
+
+def _sources(run: Any, *, bids_dir: Path) -> list[str]:
+    """Return the raw images of a run as sidecars name them."""
+    return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in images_of(run)]
+
+
+def _partial(inputs: Any, *, files: Sequence[Path]) -> dict[str, Any]:
+    """Return what every part of a report says of its run."""
+    run, root = inputs.run, Path(inputs.output_dir)
+    return {
+        "title": run_title(run),
+        "session": run.entities.get("ses", ""),
+        "entities": {key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
+        "decisions": tuple(inputs.decisions) if isdefined(inputs.decisions) else (),
+        "outputs": tuple(path.relative_to(root).as_posix() for path in files),
+    }
+
+
+def _save(folder: Path, report: RunReport) -> str:
+    path = folder / PARTIAL
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(pickle.dumps(report))
+    return str(path)
+
+
+STAYS = (
+    "The run failed after this; what was written of it stays, and the report shows it. A mask may be corrected in any editor (in "
+    "place, or given with --mask-file) or found otherwise (--mask-method); the same command then goes on."
+)
+"""What a person can do with what was done."""
+
+
+def joined(parts: Sequence[RunReport]) -> RunReport:
+    """Return the report of a run as far as it got.
+
+    Parameters
+    ----------
+    parts
+        One or more, from `PARTIAL` of the nodes that ended.
+    """
+    first = parts[0]
+    return RunReport(
+        title=first.title,
+        session=first.session,
+        entities=first.entities,
+        checks=tuple(each for part in parts for each in part.checks),
+        decisions=(*dict.fromkeys(sentence for part in parts for sentence in part.decisions), STAYS),
+        warnings=tuple(each for part in parts for each in part.warnings),
+        figures=tuple(each for part in parts for each in part.figures),
+        outputs=tuple(dict.fromkeys(each for part in parts for each in part.outputs)),
+    )
