@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slurm-test container-test lint types layers check benchmark weights browser clean
+.PHONY: demo test slurm-test container-test lint types layers check benchmark weights browser real-heads clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,7 +24,13 @@ browser:  # the report is tested in a real browser
 	    SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
 	    $$SUDO apt-get update -q && $$SUDO apt-get install -y -q --no-install-recommends chromium; }
 
-test: $(STAMP) browser
+real-heads:  # real anatomy for the digital heads of the tests; elsewhere than on Debian QMRI_BIDS_TEST_HEAD names their folder
+	@test -f "$${QMRI_BIDS_TEST_HEAD:-/usr/share/mricron/templates}/ch2.nii.gz" || ! command -v apt-get >/dev/null || \
+	  { echo "installing mricron-data for the tests on real heads"; \
+	    SUDO=$$(test "$$(id -u)" = 0 || echo sudo); \
+	    $$SUDO apt-get update -q && $$SUDO apt-get install -y -q --no-install-recommends mricron-data; }
+
+test: $(STAMP) browser real-heads
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 container-test: $(STAMP)  ## build the Dockerfile and run it as on a cluster; as root, some minutes

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from rows import AtLeast, Row
 
 from qmri_bids.phantom.acquisition import acquire, add_noise, oversampling
-from qmri_bids.phantom.anatomy import Head, Sample, build_head
+from qmri_bids.phantom.anatomy import build_head
 from qmri_bids.phantom.b1_scan import coarse_grid, scan_b1
 from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.geometry import Pose
+from qmri_bids.phantom.head import Head, Sample
 from qmri_bids.phantom.session import Session, simulate_session, simulated_protocol
 from qmri_bids.phantom.t1w_scan import scan_t1w
 from qmri_bids.phantom.volume import Points

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.acquisition import acquire, add_noise, bssfp_signal, noise_stdev, oversampling
-from qmri_bids.phantom.anatomy import Sample, build_head
+from qmri_bids.phantom.anatomy import build_head
 from qmri_bids.phantom.geometry import Grid, Pose
+from qmri_bids.phantom.head import Sample
 from qmri_bids.phantom.session import simulated_protocol
 from qmri_bids.phantom.truth import Truth, true_maps
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from real_heads import MISSING, RealHeads, real_heads
 
 # The probe is part of the test: the report itself holds no script.
 PROBE = """<script>window.addEventListener("load", () => {
@@ -69,3 +70,20 @@ def probe_page(tmp_path: Path) -> Callable[[Path], dict[str, Any]]:
         return result
 
     return probe
+
+
+@pytest.fixture(scope="session")
+def colin27() -> RealHeads:
+    """Return the files of real heads; tests that cannot have them are counted at the end of the run."""
+    found = real_heads()
+    if found is None:
+        pytest.skip(MISSING)
+    return found
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly how much was not tested for want of a real head."""
+    number = sum(MISSING in str(report.longrepr) for report in terminalreporter.stats.get("skipped", []))
+    if number:
+        terminalreporter.section("REAL ANATOMY WAS NOT TESTED", red=True, bold=True)
+        terminalreporter.line(f"{number} tests could not run: {MISSING}", red=True)

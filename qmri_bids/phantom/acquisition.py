@@ -17,9 +17,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.anatomy import Head, Sample
 from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.geometry import Grid, Pose
+from qmri_bids.phantom.head import Head, Sample
+from qmri_bids.phantom.kernels import deposit
 from qmri_bids.phantom.volume import Points
 from qmri_bids.physics import bssfp
 from qmri_bids.physics.protocol import BssfpProtocol
@@ -123,13 +124,13 @@ def acquire(
     def work(span: tuple[int, int]) -> None:
         """Fill one slab: positions along the first axis, spatial frequencies along the others."""
         points = fine.slab_points(*span)
-        inside, sample = head.sample(inverse[:3, :3] @ points + inverse[:3, 3:])
-        if not inside.any():
+        where, sample = head.sample(inverse[:3, :3] @ points + inverse[:3, 3:])
+        if not len(where):
             return
-        values = signal(sample, points[:, inside])
-        slab = np.zeros((span[1] - span[0], *fine.shape[1:]), dtype=np.complex64)
+        values = signal(sample, points[:, where])
+        slab = np.empty((span[1] - span[0], *fine.shape[1:]), dtype=np.complex64)
         for volume in range(volumes):
-            slab.reshape(-1)[inside] = values[:, volume]
+            deposit(values[:, volume], where, slab.reshape(-1))
             rows = truncate(slab, number=grid.shape[2], axis=2)
             hybrid[volume, slice(*span)] = truncate(rows, number=grid.shape[1], axis=1)
 

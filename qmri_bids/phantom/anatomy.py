@@ -12,6 +12,7 @@ tissue.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.fields import shim, smooth_variation, susceptibility_field, transmit_field
-from qmri_bids.phantom.tissues import TISSUES, Label
+from qmri_bids.phantom.head import Sample
+from qmri_bids.phantom.tissues import TISSUES, Label, Tissue
 from qmri_bids.phantom.volume import Points, Volume, empty_volume
 from qmri_bids.units import GYROMAGNETIC_RATIO
 
@@ -33,6 +35,7 @@ FLUID_WEIGHT = 1.3
 """Weight of cerebrospinal fluid where tissues compete: averaging brains blurs the sulci away, this opens them
 again."""
 
+_LABELS = (Label.GM, Label.WM, Label.CSF, Label.FAT, Label.MUSCLE)
 _CAVITIES = (
     ((0.0, 24.0, -44.0), (13.0, 20.0, 12.0)),
     ((-54.0, -30.0, -42.0), (8.0, 9.0, 9.0)),
@@ -42,26 +45,8 @@ _CAVITIES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sample:
-    """What the head is at a set of positions inside it, every array of shape (n,)."""
-
-    label: NDArray[np.uint8]
-    t1: NDArray[np.float32]
-    """[s]"""
-    t2: NDArray[np.float32]
-    """[s]"""
-    m0: NDArray[np.float32]
-    off_resonance: NDArray[np.float32]
-    """Of water [Hz]; fat is shifted against it."""
-    chemical_shift: NDArray[np.float32]
-    """[Hz]"""
-    b1: NDArray[np.float32]
-    """Actual over nominal flip angle."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Head:
-    """A subject's head, in coordinates [mm, RAS] whose origin is the middle of the head.
+class TemplateHead:
+    """A subject's head from the templates, in coordinates [mm, RAS] whose origin is the middle of the head.
 
     Parameters
     ----------
@@ -97,25 +82,27 @@ class Head:
         points = self.surface_points()
         return points.min(axis=1), points.max(axis=1)
 
+    @property
+    def tissues(self) -> Mapping[Label, Tissue]:
+        """Brain, fat and muscle."""
+        return {label: TISSUES[label] for label in _LABELS}
+
+    def brain_distance(self, points: Points) -> None:
+        """Return nothing: the brain is all that the skull encloses, see `truth`."""
+
     def surface_points(self) -> Points:
         """Return positions on the skin, within half a grid step [mm], shape (3, n)."""
         distance = self.surface.data.ravel()
         return self.surface.points()[:, np.abs(distance) < 0.5 * self.surface.spacing]
 
-    def sample(self, points: Points) -> tuple[NDArray[np.bool_], Sample]:
-        """Return which positions have a signal, shape (n,), and what is there.
-
-        Parameters
-        ----------
-        points
-            Positions in the coordinates of the head [mm], shape (3, n).
-        """
+    def sample(self, points: Points) -> tuple[NDArray[np.intp], Sample]:
+        """Return which positions have a signal, and what is there: one tissue a position, see `Head`."""
         label = self._label(points)
-        inside = label != Label.NONE
+        inside = np.flatnonzero(label != Label.NONE)
         points, label = points[:, inside], label[inside]
         relative = [1.0 + field.sample(points) for field in self.variation]
         table = np.zeros((len(Label), 4), dtype=np.float32)
-        for key, tissue in TISSUES.items():
+        for key, tissue in self.tissues.items():
             table[key] = (tissue.t1, tissue.t2, tissue.m0, tissue.chemical_shift)
         frequency = GYROMAGNETIC_RATIO * self.field_strength
         return inside, Sample(
@@ -126,6 +113,7 @@ class Head:
             off_resonance=self.off_resonance.sample(points),
             chemical_shift=table[label, 3] * np.float32(frequency),
             b1=self.b1.sample(points),
+            share=np.ones(len(label), dtype=np.float32),
         )
 
     def _label(self, points: Points) -> NDArray[np.uint8]:
@@ -189,7 +177,7 @@ def _template() -> dict[str, Volume]:
 
 
 @lru_cache(maxsize=2)
-def build_head(*, subject: int, seed: int, field_strength: float = 3.0) -> Head:
+def build_head(*, subject: int, seed: int, field_strength: float = 3.0) -> TemplateHead:
     """Return the head of a subject.
 
     Parameters
@@ -234,7 +222,7 @@ def build_head(*, subject: int, seed: int, field_strength: float = 3.0) -> Head:
         smooth.with_data(offset + amplitude * smooth_variation(smooth, length=25.0, rng=rng).data)
         for amplitude, offset in zip(amplitudes, offsets, strict=True)
     )
-    return Head(
+    return TemplateHead(
         gm=gm,
         wm=wm,
         inside_skull=skull,

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.acquisition import acquire, add_noise, noise_stdev
-from qmri_bids.phantom.anatomy import Head, Sample
 from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.geometry import Grid, Pose
+from qmri_bids.phantom.head import Head, Sample
 from qmri_bids.phantom.volume import Points
 from qmri_bids.physics.b1_signals import afi_signals, spoiled_signal
 

@@ -213,7 +213,7 @@ def scan_cest(
             chemical_shift=chemical_shift(label, protocol.field_strength),
             threads=scanner.threads,
         )
-        for label in TISSUES
+        for label in scanner.head.tissues
     }
     contrast = Contrast(signals=signals, readout=design.readout_flip_angle, volumes=protocol.number_of_images)
     noise = TISSUES[Label.GM].m0 * math.sin(design.readout_flip_angle) / snr

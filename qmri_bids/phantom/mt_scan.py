@@ -94,7 +94,7 @@ def scan_mt(design: MtDesign, *, scanner: Scanner, motion: float, snr: float, rn
             chemical_shift=chemical_shift(label, FIELD_STRENGTH),
             field_strength=FIELD_STRENGTH,
         )
-        for label in TISSUES
+        for label in scanner.head.tissues
     }
     contrast = Contrast(signals=signals, readout=None, volumes=len(echoes))
     grey, one = replace(pool_model(Label.GM, every_pool=False), cest=()), np.ones(1)

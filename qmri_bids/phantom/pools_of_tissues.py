@@ -50,10 +50,12 @@ EXCHANGE: Mapping[Label, Exchange] = {
     Label.CSF: Exchange(),
     Label.FAT: Exchange(),
     Label.MUSCLE: Exchange(mt=_semisolid(0.07, 40.0)),
+    Label.MARROW: Exchange(),
+    Label.VITREOUS: Exchange(),
 }
 """Semisolid and amide pools of grey and white matter: Heo et al., NeuroImage 189:202 (2019). Amine and NOE: round values after the
 white matter of the BMsim challenge (guanidine 9e-4, 1000 1/s; NOE 4.5e-3, 20 1/s, T2 5 ms). Muscle: round values beside grey
-matter (Stanisz et al., MRM 54:507, 2005: 7.4 %, 66 1/s). Fat is water at its chemical shift, without exchange."""
+matter (Stanisz et al., MRM 54:507, 2005: 7.4 %, 66 1/s). Fat and marrow are water at their chemical shift, without exchange."""
 
 
 def pool_model(label: Label, *, every_pool: bool) -> PoolModel:

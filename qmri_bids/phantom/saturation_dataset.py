@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from qmri_bids.phantom.anatomy import Head
 from qmri_bids.phantom.cest_files import write_cest, write_mt
 from qmri_bids.phantom.cest_scan import CEST_SCANS, WASABI, CestDesign, scan_cest
 from qmri_bids.phantom.cest_truth import write_cest_truth, write_mt_truth
+from qmri_bids.phantom.head import Head
 from qmri_bids.phantom.mt_scan import FIELD_STRENGTH, MT_SCANS, scan_mt
 from qmri_bids.phantom.scan_series import Scanner
 from qmri_bids.phantom.session import Session

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.acquisition import acquire, add_noise, oversampling
-from qmri_bids.phantom.anatomy import Head, Sample
 from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.geometry import Grid, Pose
+from qmri_bids.phantom.head import Head, Sample
 from qmri_bids.phantom.saturation_signal import TissueSignal
 from qmri_bids.phantom.tissues import Label
 from qmri_bids.phantom.volume import Points

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.acquisition import scan_bssfp
-from qmri_bids.phantom.anatomy import Head
 from qmri_bids.phantom.b1_scan import B1Scan, coarse_grid, scan_b1
 from qmri_bids.phantom.geometry import Grid, Pose, draw_poses, prescribe
+from qmri_bids.phantom.head import Head
 from qmri_bids.phantom.truth import Truth, true_maps
 from qmri_bids.physics.protocol import BssfpProtocol
 

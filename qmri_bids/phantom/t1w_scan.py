@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.acquisition import acquire, add_noise
-from qmri_bids.phantom.anatomy import Head, Sample
 from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.files import integers, write_image
 from qmri_bids.phantom.geometry import Grid, Pose, draw_poses
+from qmri_bids.phantom.head import Head, Sample
 from qmri_bids.phantom.raw_files import SCANNER
 from qmri_bids.phantom.session import Session
 from qmri_bids.phantom.truth_files import write_poses

@@ -19,6 +19,8 @@ class Label(IntEnum):
     CSF = 3
     FAT = 4
     MUSCLE = 5
+    MARROW = 6
+    VITREOUS = 7
 
 
 BRAIN_LABELS = (Label.GM, Label.WM, Label.CSF)
@@ -51,9 +53,13 @@ TISSUES: dict[Label, Tissue] = {
     Label.CSF: Tissue(t1=4.000, t2=1.500, m0=1.00),
     Label.FAT: Tissue(t1=0.371, t2=0.133, m0=0.80, chemical_shift=FAT_SHIFT),
     Label.MUSCLE: Tissue(t1=1.412, t2=0.050, m0=0.75),
+    Label.MARROW: Tissue(t1=0.586, t2=0.049, m0=0.60, chemical_shift=FAT_SHIFT),
+    Label.VITREOUS: Tissue(t1=4.250, t2=0.600, m0=1.00),
 }
 """White matter: T1 and T2 of Birk et al., Sci Rep 15:4825 (2025). Muscle: Stanisz et al., MRM 54:507 (2005),
 3 T. Fat: subcutaneous fat of Gold et al., AJR 183:343 (2004), 3 T. Grey matter and cerebrospinal fluid: round
 values within the spread that is reported at 3 T (grey matter 1.3-1.8 s and 75-110 ms: Wansapura et al., JMRI
-9:531 (1999), Stanisz et al. 2005). M0: water content by volume of white matter, grey matter and cerebrospinal
-fluid, about 0.70 : 0.80 : 1."""
+9:531 (1999), Stanisz et al. 2005). Marrow: de Bazelaire et al., Radiology 230:652 (2004), 3 T, vertebrae; it
+is taken for fat, in trabeculae that take up a quarter. Vitreous humour: T1 of Richdale et al., JMRI 30:924
+(2009), 7 T; T2 a round value above that of the aqueous humour (0.45 s, Patz et al., JMRI 26:510, 2007, 1.5 T).
+M0: water content by volume of white matter, grey matter and cerebrospinal fluid, about 0.70 : 0.80 : 1."""

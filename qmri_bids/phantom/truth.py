@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.acquisition import oversampling
-from qmri_bids.phantom.anatomy import Head
 from qmri_bids.phantom.geometry import Grid
+from qmri_bids.phantom.head import Head
 from qmri_bids.phantom.tissues import BRAIN_LABELS, Label
+
+BRAIN_RIM = 2.0
+"""Fluid around the brain that a brain mask holds [mm]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,10 @@ class Truth:
     segmentation
         The largest of them inside the brain mask, else 0.
     brain
-        Where GM, WM and CSF together fill at least half the voxel.
+        The brain with the fluid around it: `BRAIN_RIM` beyond the brain's surface. Where the head knows no such surface, GM, WM
+        and CSF together fill at least half the voxel.
+    tissue
+        The brain alone, within its surface; the same as `brain` where the head knows none.
     t1, t2, m0
         [s], [s], against cerebrospinal fluid.
     off_resonance
@@ -41,6 +47,7 @@ class Truth:
     fractions: dict[Label, NDArray[np.float32]]
     segmentation: NDArray[np.uint8]
     brain: NDArray[np.bool_]
+    tissue: NDArray[np.bool_]
     t1: NDArray[np.float32]
     t2: NDArray[np.float32]
     m0: NDArray[np.float32]
@@ -67,37 +74,43 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
     means = {name: np.empty(grid.shape, dtype=np.float32) for name in names}
     fractions = {label: np.empty(grid.shape, dtype=np.float32) for label in BRAIN_LABELS}
 
-    def block_sum(values: NDArray) -> NDArray:
-        """Sum over the points of every voxel of one plane."""
-        blocks = values.reshape(factor, grid.shape[1], factor, grid.shape[2], factor)
-        return blocks.sum(axis=(0, 2, 4), dtype=np.float64)
+    voxels = grid.shape[1] * grid.shape[2]
+    # Voxel of its plane in which every point lies.
+    axes = np.meshgrid(np.arange(factor), *(np.arange(n * factor) // factor for n in grid.shape[1:]), indexing="ij")
+    voxel = (axes[1] * grid.shape[2] + axes[2]).ravel()
 
     for plane in range(grid.shape[0]):
         points = fine.slab_points(plane * factor, (plane + 1) * factor)
-        inside, sample = head.sample(inverse[:3, :3] @ points + inverse[:3, 3:])
-        labels = np.zeros(inside.shape, dtype=np.uint8)
-        labels[inside] = sample.label
+        where, sample = head.sample(inverse[:3, :3] @ points + inverse[:3, 3:])
+        place, brain = voxel[where], np.isin(sample.label, BRAIN_LABELS)
+
+        def plane_sum(values: NDArray, counted: NDArray[np.bool_], place: NDArray = place) -> NDArray[np.float64]:
+            """Sum over the spins of every voxel of the plane."""
+            sums = np.bincount(place[counted], weights=values[counted], minlength=voxels)
+            return sums.astype(np.float64).reshape(grid.shape[1:])
+
         for label in BRAIN_LABELS:
-            fractions[label][plane] = block_sum(labels == label) / factor**3
-        brain = np.isin(labels, BRAIN_LABELS)
+            fractions[label][plane] = plane_sum(sample.share, sample.label == label) / factor**3
         for name in names:
-            counted = inside if name in ("off_resonance", "b1") else brain
-            spread = np.zeros(inside.shape, dtype=np.float32)
+            values = getattr(sample, name).astype(np.float64)
+            counted = np.ones(len(where), dtype=bool) if name in ("off_resonance", "b1") else brain
             if name in ("t1", "t2"):
                 # Σ m0 / Σ (m0/T): the time of the mean rate.
-                spread[inside] = sample.m0 / getattr(sample, name)
-                weight = np.zeros(inside.shape, dtype=np.float32)
-                weight[inside] = sample.m0
-                below, above = (
-                    block_sum(np.where(counted, spread, 0.0)),
-                    block_sum(np.where(counted, weight, 0.0)),
-                )
+                below, above = plane_sum(sample.m0 / values, counted), plane_sum(sample.m0, counted)
             else:
-                spread[inside] = getattr(sample, name)
-                below, above = block_sum(counted), block_sum(np.where(counted, spread, 0.0))
+                below = plane_sum(sample.share, counted)
+                above = plane_sum(values if name == "m0" else values * sample.share, counted)
             means[name][plane] = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
 
     share = np.stack([fractions[label] for label in BRAIN_LABELS])
-    mask = share.sum(axis=0) >= 0.5
+    tissue = share.sum(axis=0) >= 0.5
+    centres = grid.slab_points(0, grid.shape[0])
+    distance = head.brain_distance(inverse[:3, :3] @ centres + inverse[:3, 3:])
+    mask = tissue
+    if distance is not None:
+        tissue = (distance < 0.0).reshape(grid.shape)
+        mask = (distance < BRAIN_RIM).reshape(grid.shape)
     winner = np.array(BRAIN_LABELS, dtype=np.uint8)[np.argmax(share, axis=0)]
-    return Truth(fractions=fractions, segmentation=np.where(mask, winner, 0).astype(np.uint8), brain=mask, **means)
+    return Truth(
+        fractions=fractions, segmentation=np.where(mask, winner, 0).astype(np.uint8), brain=mask, tissue=tissue, **means
+    )

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from qmri_bids.phantom.anatomy import Head, build_head
+from qmri_bids.phantom.anatomy import build_head
+from qmri_bids.phantom.head import Head
 from qmri_bids.phantom.tissues import BRAIN_LABELS, TISSUES, Label
 from qmri_bids.phantom.volume import empty_volume
 
@@ -19,7 +20,7 @@ def _sample(head: Head):
     lower, upper = head.extent
     grid = empty_volume(lower=tuple(lower - 6.0), upper=tuple(upper + 6.0), spacing=SPACING)
     inside, sample = head.sample(grid.points())
-    labels = np.zeros(inside.shape, dtype=np.uint8)
+    labels = np.zeros(grid.data.size, dtype=np.uint8)
     labels[inside] = sample.label
     return labels.reshape(grid.data.shape), sample
 

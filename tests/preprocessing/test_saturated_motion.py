@@ -86,7 +86,7 @@ def scan(head, tables):
                             here = sample.label == label
                             fat = 3.4 if label is Label.FAT else 0.0
                             signal[here] *= table(np.clip(OFFSETS[index] - shift[here] + fat, -9.0, 9.0))
-                    full = np.zeros(inside.shape)
+                    full = np.zeros(points.shape[1])
                     full[inside] = signal
                     volumes[plane, :, :, index] = full.reshape(2, 56, 2, 48, 2).mean(axis=(0, 2, 4))
         rng = np.random.default_rng(seed)

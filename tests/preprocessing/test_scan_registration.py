@@ -27,7 +27,7 @@ def image():
         for plane in range(shape[0]):
             points = fine.slab_points(2 * plane, 2 * plane + 2)
             inside, sample = head.sample(inverse[:3, :3] @ points + inverse[:3, 3:])
-            full = np.zeros(inside.shape)
+            full = np.zeros(points.shape[1])
             full[inside] = np.select([sample.label == label for label in contrast], list(contrast.values()))
             planes.append(full.reshape(2, shape[1], 2, shape[2], 2).mean(axis=(0, 2, 4)))
         noise = 0.01 * np.random.default_rng(1).standard_normal(shape)
