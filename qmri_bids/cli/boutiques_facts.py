@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from qmri_bids.cli.call_options import MODES
 from qmri_bids.cli.cest_options import NUMBERS
+from qmri_bids.cli.mask_options import WITH_FILE
+from qmri_bids.workflows.options import MASK_METHODS
 
 NOT_INPUTS = ("help", "version")
 """Options that ask about the program and start none of its work."""
@@ -68,6 +70,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {"atlas_space": ("atlas",)}
 EXCLUDED_BY_VALUE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "analysis_level": {"group": MODES},
     "ignore": {"motion": ("fd_threshold",)},
+    "mask_method": {method: ("mask_file",) for method in MASK_METHODS if method not in WITH_FILE},
 }
 """Options that cannot be given beside a value of another."""
 

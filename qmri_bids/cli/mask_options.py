@@ -7,6 +7,9 @@ from pathlib import Path
 
 from qmri_bids.workflows.options import DEFAULT_MASK_METHOD, MASK_METHODS
 
+WITH_FILE = (DEFAULT_MASK_METHOD, "object")
+"""Methods beside which a mask may be given: they say what it holds."""
+
 
 def add_mask_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the mask to a parser."""
@@ -36,7 +39,7 @@ def check_mask_options(parser: argparse.ArgumentParser, options: argparse.Namesp
     options.mask_file = options.mask_file.resolve()
     if not options.mask_file.is_file():
         parser.error(f"--mask-file {options.mask_file} is not a file")
-    if options.mask_method not in (DEFAULT_MASK_METHOD, "object"):
+    if options.mask_method not in WITH_FILE:
         parser.error(
             f"--mask-file gives the mask and --mask-method {options.mask_method} looks for one: give one of the two"
         )

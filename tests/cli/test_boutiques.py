@@ -38,6 +38,7 @@ FORMS = {
     "derivatives": [["my derivatives"]],
     "lorentzian_pools": [["water"], ["water", "MT", "NOE"]],
     "ignore": [["gibbs"], ["phase-drift", "anatomy"]],
+    "mask_method": ["auto", "object"],
 }
 """Values of options that take text of a form of their own, or that go with what else is given."""
 
