@@ -21,8 +21,8 @@ from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.geometry import Grid, Pose
 from qmri_bids.phantom.head import Head, Sample
 from qmri_bids.phantom.kernels import deposit
+from qmri_bids.phantom.steady_state import balanced_signal
 from qmri_bids.phantom.volume import Points
-from qmri_bids.physics import bssfp
 from qmri_bids.physics.protocol import BssfpProtocol
 
 REFERENCE_SIGNAL = 0.074
@@ -151,7 +151,7 @@ def bssfp_signal(
     cycles: tuple[int, ...],
     receiver: NDArray[np.float64],
 ) -> NDArray[np.complex64]:
-    """Return the signal of some phase cycles: `physics.bssfp.signal` with a complex M0.
+    """Return the signal of some phase cycles in exact steady state, see `steady_state.balanced_signal`.
 
     The result has shape (n, len(cycles)); cycles in which the head lies elsewhere are not computed.
 
@@ -168,22 +168,18 @@ def bssfp_signal(
     receiver
         Coefficients of the receiver phase.
     """
-    off_resonance = sample.off_resonance + sample.chemical_shift
     phase = receiver_phase(points, coefficients=receiver).astype(np.float32)
-    scale = bssfp.amplitude(
+    return balanced_signal(
         sample.t1,
         sample.t2,
-        b1=sample.b1,
-        off_resonance=off_resonance,
-        m0=sample.m0 * (np.cos(phase) + np.complex64(1j) * np.sin(phase)),
-        protocol=protocol,
+        sample.b1,
+        sample.off_resonance + sample.chemical_shift,
+        (sample.m0 * (np.cos(phase) + np.complex64(1j) * np.sin(phase))).astype(np.complex64),
+        protocol.repetition_time,
+        protocol.echo_time,
+        protocol.flip_angle,
+        np.array([protocol.rf_phase_increment[cycle] for cycle in cycles], dtype=np.float64),
     )
-    e2, b = bssfp.natural_coordinates(sample.t1, sample.t2, b1=sample.b1, protocol=protocol)
-    theta = np.float32(2.0 * math.pi * protocol.repetition_time) * off_resonance
-    increments = [protocol.rf_phase_increment[cycle] for cycle in cycles]
-    shape = bssfp.profile(e2, b, theta, rf_phase_increment=increments)
-    signal: NDArray[np.complex64] = (scale[:, None] * shape).astype(np.complex64)
-    return signal
 
 
 def scan_bssfp(

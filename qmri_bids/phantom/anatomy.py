@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.fields import shim, smooth_variation, susceptibility_field, transmit_field
-from qmri_bids.phantom.head import Sample
+from qmri_bids.phantom.head import BRAIN_REGIONS, Region, Sample, tissue_table
 from qmri_bids.phantom.tissues import TISSUES, Label, Tissue
 from qmri_bids.phantom.volume import Points, Volume, empty_volume
 from qmri_bids.units import GYROMAGNETIC_RATIO
@@ -83,12 +83,27 @@ class TemplateHead:
         return points.min(axis=1), points.max(axis=1)
 
     @property
-    def tissues(self) -> Mapping[Label, Tissue]:
+    def tissues(self) -> Mapping[int, Tissue]:
         """Brain, fat and muscle."""
         return {label: TISSUES[label] for label in _LABELS}
 
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """Grey matter, white matter and fluid."""
+        return BRAIN_REGIONS
+
+    @property
+    def target(self) -> NDArray[np.float64]:
+        """The middle of the inside of the skull [mm]."""
+        middle: NDArray[np.float64] = self.inside_skull.points()[:, self.inside_skull.data.ravel() < 0.0].mean(axis=1)
+        return middle
+
     def brain_distance(self, points: Points) -> None:
         """Return nothing: the brain is all that the skull encloses, see `truth`."""
+
+    def after(self, motion: NDArray[np.float64]) -> TemplateHead:
+        """Return the same head: it is rigid."""
+        return self
 
     def surface_points(self) -> Points:
         """Return positions on the skin, within half a grid step [mm], shape (3, n)."""
@@ -101,9 +116,7 @@ class TemplateHead:
         inside = np.flatnonzero(label != Label.NONE)
         points, label = points[:, inside], label[inside]
         relative = [1.0 + field.sample(points) for field in self.variation]
-        table = np.zeros((len(Label), 4), dtype=np.float32)
-        for key, tissue in self.tissues.items():
-            table[key] = (tissue.t1, tissue.t2, tissue.m0, tissue.chemical_shift)
+        table = tissue_table(self.tissues)
         frequency = GYROMAGNETIC_RATIO * self.field_strength
         return inside, Sample(
             label=label,

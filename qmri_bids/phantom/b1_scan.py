@@ -18,8 +18,8 @@ from qmri_bids.phantom.acquisition import acquire, add_noise, noise_stdev
 from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.geometry import Grid, Pose
 from qmri_bids.phantom.head import Head, Sample
+from qmri_bids.phantom.steady_state import interleaved_echoes, spoiled_echo
 from qmri_bids.phantom.volume import Points
-from qmri_bids.physics.b1_signals import afi_signals, spoiled_signal
 
 PREPARATION_FLIP_ANGLE = math.radians(80.0)
 """Nominal flip angle of the preparation pulse [rad]."""
@@ -108,14 +108,14 @@ def _prepared(sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating
 
 def _double_angle(sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     first, second = (
-        spoiled_signal(times * sample.b1 * DOUBLE_ANGLE, t1=sample.t1, repetition_time=DOUBLE_ANGLE_TIME)
+        spoiled_echo(times * sample.b1 * DOUBLE_ANGLE, t1=sample.t1, repetition_time=DOUBLE_ANGLE_TIME)
         for times in (1.0, 2.0)
     )
     return first, second
 
 
 def _afi(sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    return afi_signals(sample.b1 * AFI_FLIP_ANGLE, t1=sample.t1, repetition_times=AFI_TIMES)
+    return interleaved_echoes(sample.b1 * AFI_FLIP_ANGLE, t1=sample.t1, repetition_times=AFI_TIMES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +149,9 @@ SEQUENCES: Mapping[str, B1Sequence] = {
     "TB1DAM": B1Sequence(signals=_double_angle, grey_matter=math.sin(DOUBLE_ANGLE), computes=False),
     "TB1AFI": B1Sequence(
         signals=_afi,
-        grey_matter=float(afi_signals(AFI_FLIP_ANGLE, t1=1.4, repetition_times=AFI_TIMES)[0]),
+        grey_matter=float(
+            interleaved_echoes(np.array(AFI_FLIP_ANGLE), t1=np.array(1.4), repetition_times=AFI_TIMES)[0]
+        ),
         computes=False,
     ),
 }

@@ -13,7 +13,7 @@ from qmri_bids.phantom.geometry import Pose
 from qmri_bids.phantom.pools_of_tissues import pool_model
 from qmri_bids.phantom.saturation_signal import tissue_signal
 from qmri_bids.phantom.scan_series import Contrast, Scanner, drift
-from qmri_bids.phantom.tissues import TISSUES, Label
+from qmri_bids.phantom.tissues import TISSUES, Label, Tissue
 from qmri_bids.phantom.truth import Truth, true_maps
 from qmri_bids.physics.saturation import SaturationProtocol
 from qmri_bids.physics.saturation_presets import aptw_3t_001, mrf_amide, mrf_mt, multipool_3t_001, wasabi_3t_001
@@ -182,9 +182,9 @@ def series_of(
     )
 
 
-def chemical_shift(label: Label, field_strength: float) -> float:
+def chemical_shift(tissue: Tissue, field_strength: float) -> float:
     """Return the chemical shift of a tissue [Hz]."""
-    return TISSUES[label].chemical_shift * GYROMAGNETIC_RATIO * field_strength
+    return tissue.chemical_shift * GYROMAGNETIC_RATIO * field_strength
 
 
 def scan_cest(
@@ -208,12 +208,12 @@ def scan_cest(
     protocol = design.protocol
     signals = {
         label: tissue_signal(
-            pool_model(label, every_pool=design.every_pool),
+            pool_model(label, every_pool=design.every_pool, tissue=tissue),
             protocol,
-            chemical_shift=chemical_shift(label, protocol.field_strength),
+            chemical_shift=chemical_shift(tissue, protocol.field_strength),
             threads=scanner.threads,
         )
-        for label in scanner.head.tissues
+        for label, tissue in scanner.head.tissues.items()
     }
     contrast = Contrast(signals=signals, readout=design.readout_flip_angle, volumes=protocol.number_of_images)
     noise = TISSUES[Label.GM].m0 * math.sin(design.readout_flip_angle) / snr

@@ -1,4 +1,4 @@
-"""What every object to be scanned offers: spins at positions, and where the object ends."""
+"""What every object to be scanned offers: spins at positions, what they are, and where the object ends."""
 
 from __future__ import annotations
 
@@ -34,6 +34,35 @@ class Sample:
     """Share of the position that these spins fill, in (0, 1]."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A kind of spins that the truth tells apart.
+
+    Parameters
+    ----------
+    label
+        Of the spins.
+    index
+        In the `dseg` file.
+    name, abbreviation, colour
+        In its table.
+    """
+
+    label: int
+    index: int
+    name: str
+    abbreviation: str
+    colour: str
+
+
+BRAIN_REGIONS = (
+    Region(label=Label.GM, index=1, name="Gray Matter", abbreviation="GM", colour="#7f7f7f"),
+    Region(label=Label.WM, index=2, name="White Matter", abbreviation="WM", colour="#f2f2f2"),
+    Region(label=Label.CSF, index=3, name="Cerebrospinal Fluid", abbreviation="CSF", colour="#4fa3d1"),
+)
+"""Regions of every head."""
+
+
 class Head(Protocol):
     """An object to be scanned, in coordinates [mm, RAS] whose origin is its middle."""
 
@@ -43,13 +72,23 @@ class Head(Protocol):
         ...
 
     @property
-    def tissues(self) -> Mapping[Label, Tissue]:
+    def tissues(self) -> Mapping[int, Tissue]:
         """What the object is made of, by label."""
+        ...
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """What the truth tells apart, and what its maps and masks count."""
         ...
 
     @property
     def extent(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Lower and upper corner of the box around the object [mm]."""
+        ...
+
+    @property
+    def target(self) -> NDArray[np.float64]:
+        """Position [mm] on which slices are centred, shape (3,): the middle of the brain."""
         ...
 
     def surface_points(self) -> Points:
@@ -75,3 +114,36 @@ class Head(Protocol):
     def brain_distance(self, points: Points) -> NDArray[np.float32] | None:
         """Return the signed distance to the brain's surface [mm], negative inside, shape (n,); None if it is not known."""
         ...
+
+    def after(self, motion: NDArray[np.float64]) -> Head:
+        """Return the object after its rigid part has moved, in the coordinates of that part.
+
+        Parameters
+        ----------
+        motion
+            Of the rigid part, in coordinates of the object, shape (4, 4). What is rigid throughout is the same after it.
+        """
+        ...
+
+
+def posed(head: Head, *, placement: NDArray[np.float64], motion: NDArray[np.float64]) -> Head:
+    """Return the object as it is after a motion in the scanner.
+
+    Parameters
+    ----------
+    head
+        At rest.
+    placement
+        From coordinates of the object to the scanner's RAS [mm] at rest, shape (4, 4).
+    motion
+        Of its rigid part in the scanner's RAS [mm], shape (4, 4).
+    """
+    return head.after(np.linalg.inv(placement) @ motion @ placement)
+
+
+def tissue_table(tissues: Mapping[int, Tissue]) -> NDArray[np.float32]:
+    """Return T1 [s], T2 [s], M0 and chemical shift [fraction of the frequency] by label, shape (256, 4)."""
+    table = np.zeros((256, 4), dtype=np.float32)
+    for label, tissue in tissues.items():
+        table[label] = (tissue.t1, tissue.t2, tissue.m0, tissue.chemical_shift)
+    return table

@@ -7,7 +7,7 @@ image says which tissue lies where (`image_tissues`); relaxation times, off-reso
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.fields import shim, smooth_variation, susceptibility_field, transmit_field
-from qmri_bids.phantom.head import Sample
-from qmri_bids.phantom.image_tissues import LABELS, Tissues, clean_brain, tissues_of
-from qmri_bids.phantom.tissues import TISSUES, Label, Tissue
+from qmri_bids.phantom.head import BRAIN_REGIONS, Region, Sample, tissue_table
+from qmri_bids.phantom.image_tissues import LABELS, Tissues, box_around, clean_brain, grown, tissues_of
+from qmri_bids.phantom.tissues import TISSUES, Tissue
 from qmri_bids.phantom.volume import Points, Volume, empty_volume
 from qmri_bids.units import GYROMAGNETIC_RATIO
 
@@ -25,6 +25,10 @@ LEAST_SHARE = 0.03
 """A smaller share of a tissue at a position is given to the others there."""
 VARIATION = (0.03, 0.03, 0.015)
 """Relative variation of T1, T2 and M0 inside a tissue."""
+SKULL_THICKNESS = 12.0
+"""So far around the inside of the skull all moves with it [mm]."""
+FACE_TRANSITION = 40.0
+"""Distance over which face and neck come to rest [mm]."""
 LARGEST_FIELD = 850.0
 """Off-resonance is cut here [Hz]; only points at the walls of air cavities exceed it."""
 
@@ -53,6 +57,10 @@ class ImageHead:
         B0 [T].
     decisions
         What was decided about the image, in sentences.
+    follows
+        How far a position follows the motion of the skull, from 0 to 1 in the skull; None for a head that is rigid throughout.
+    motion
+        Of the skull since the head was at rest, in its coordinates, shape (4, 4).
     """
 
     shares: NDArray[np.uint8]
@@ -65,9 +73,22 @@ class ImageHead:
     b1: Volume
     field_strength: float
     decisions: tuple[str, ...]
+    follows: Volume | None = None
+    motion: NDArray[np.float64] | None = None
 
     @property
-    def tissues(self) -> Mapping[Label, Tissue]:
+    def regions(self) -> tuple[Region, ...]:
+        """Grey matter, white matter and fluid."""
+        return BRAIN_REGIONS
+
+    @property
+    def target(self) -> NDArray[np.float64]:
+        """The middle of the brain [mm]."""
+        middle: NDArray[np.float64] = self.brain.points()[:, self.brain.data.ravel() < 0.0].mean(axis=1)
+        return middle
+
+    @property
+    def tissues(self) -> Mapping[int, Tissue]:
         """Those that occur."""
         present = self.shares.reshape(-1, len(LABELS)).max(axis=0) > 0
         return {label: TISSUES[label] for label, there in zip(LABELS, present, strict=True) if there}
@@ -87,20 +108,30 @@ class ImageHead:
         """Return the signed distance to the surface of the brain [mm], negative inside, shape (n,)."""
         return self.brain.sample(points)
 
+    def after(self, motion: NDArray[np.float64]) -> ImageHead:
+        """Return the head after its skull has moved: face and neck are left behind, see `head.Head`."""
+        return self if self.follows is None else replace(self, motion=motion)
+
+    def _at_rest(self, points: Points) -> Points:
+        """Return where the tissue lay at rest that is at positions seen from the skull, shape (3, n)."""
+        if self.follows is None or self.motion is None:
+            return points
+        behind = 1.0 - self.follows.sample(points)
+        moved = self.motion[:3, :3] @ points + self.motion[:3, 3:]
+        rest: Points = points + behind * (moved - points)
+        return rest
+
     def sample(self, points: Points) -> tuple[NDArray[np.intp], Sample]:
         """Return the spins at positions [mm], shape (3, n): up to all tissues of a voxel at one position, see `head.Head`."""
         from qmri_bids.phantom.kernels import mixtures
 
-        points = np.ascontiguousarray(points)
+        points = np.ascontiguousarray(self._at_rest(points))
         where, index, share = mixtures(self.shares, points, self.origin, self.spacing, LEAST_SHARE)
         label = np.array(LABELS, dtype=np.uint8)[index]
-        table = np.zeros((len(Label), 4), dtype=np.float32)
-        for key in LABELS:
-            tissue = TISSUES[key]
-            table[key] = (tissue.t1, tissue.t2, tissue.m0, tissue.chemical_shift)
-        # Fields are the same for all spins of a position.
-        positions, back = np.unique(where, return_inverse=True)
-        here = points[:, positions]
+        table = tissue_table(self.tissues)
+        # Fields are the same for all spins of a position, which come one after the other.
+        first = np.diff(where, prepend=-1) > 0
+        here, back = points[:, where[first]], np.cumsum(first) - 1
         relative = [(1.0 + field.sample(here))[back] for field in self.variation]
         return where, Sample(
             label=label,
@@ -122,6 +153,7 @@ def head_of_image(
     subject: int = 1,
     field_strength: float = 3.0,
     scale: float = 1.0,
+    face_motion: float = 0.0,
 ) -> ImageHead:
     """Return the digital head of a T1-weighted image.
 
@@ -138,12 +170,18 @@ def head_of_image(
         B0 [T].
     scale
         Factor on the size of the head.
+    face_motion
+        Share of the skull's motion that face and neck do not follow: 0 for a rigid head, 1 for a neck that stays where it is.
 
     Raises
     ------
     ValueError
-        If the image is not T1-weighted, or its brain is not known.
+        If the image is not T1-weighted, or its brain is not known, or a setting has no meaning.
     """
+    if not 0.0 <= face_motion <= 1.0:
+        raise ValueError(f"face_motion must lie in [0, 1], found {face_motion}")
+    if not 0.1 <= scale <= 10.0:
+        raise ValueError(f"scale must lie in [0.1, 10], found {scale}")
     return _cached_head(
         Path(whole_head),
         None if brain is None else Path(brain),
@@ -151,12 +189,20 @@ def head_of_image(
         subject=subject,
         field_strength=field_strength,
         scale=scale,
+        face_motion=face_motion,
     )
 
 
 @lru_cache(maxsize=2)
 def _cached_head(
-    whole_head: Path, brain: Path | None, *, seed: int, subject: int, field_strength: float, scale: float
+    whole_head: Path,
+    brain: Path | None,
+    *,
+    seed: int,
+    subject: int,
+    field_strength: float,
+    scale: float,
+    face_motion: float,
 ) -> ImageHead:
     tissues, spacing, stripped = _load(whole_head, brain)
     spacing *= scale
@@ -178,30 +224,36 @@ def _cached_head(
     smooth = grid(2.0 * coarse, 10.0 * coarse)
     length = 0.3 * float(half.min())
 
-    def distance(mask: NDArray[np.bool_], target: Volume) -> Volume:
-        return target.with_data(_signed_distance(mask, spacing=spacing, origin=origin, target=target))
+    def carried(mask: NDArray[np.bool_]) -> Volume:
+        """Bring a mask onto the grid of the fields; nothing lies beyond the image."""
+        padded = Volume(data=np.pad(mask, 1).astype(np.float32), origin=first, spacing=spacing)
+        return medium.with_data(padded.sample(medium.points()).reshape(medium.data.shape))
 
-    surface, skull = distance(tissues.head, medium), distance(tissues.inside_skull, medium)
-    air = Volume(data=tissues.air.astype(np.float32), origin=origin, spacing=spacing)
-    cavities = medium.with_data(air.sample(medium.points()).reshape(medium.data.shape))
+    first = (origin[0] - spacing, origin[1] - spacing, origin[2] - spacing)
+    surface = _signed_distance(carried(tissues.head))
+    skull = carried(tissues.inside_skull)
     variation = tuple(
         smooth.with_data(amplitude * smooth_variation(smooth, length=length, rng=rng).data) for amplitude in VARIATION
     )
     padded = np.pad(tissues.shares, ((1, 1), (1, 1), (1, 1), (0, 0)))
-    first = (origin[0] - spacing, origin[1] - spacing, origin[2] - spacing)
     return ImageHead(
         shares=padded,
         origin=first,
         spacing=spacing,
-        brain=distance(tissues.brain, _like(tissues.brain, spacing=spacing, origin=origin)),
+        brain=_distance_to_brain(tissues.brain, spacing=spacing, origin=origin),
         surface=surface,
         variation=(variation[0], variation[1], variation[2]),
         off_resonance=_off_resonance(
-            skull=skull, skin=surface, air=cavities, field_strength=field_strength, cut=None if stripped else -half[2]
+            skull=skull,
+            skin=surface,
+            air=carried(tissues.air),
+            field_strength=field_strength,
+            cut=None if stripped else -half[2],
         ),
         b1=transmit_field(smooth, semi_axes=_semi_axes(half), rng=rng),
         field_strength=field_strength,
         decisions=tissues.decisions,
+        follows=None if face_motion == 0.0 or stripped else _follows(skull, surface, share=face_motion),
     )
 
 
@@ -211,25 +263,43 @@ def _semi_axes(half: NDArray[np.float64]) -> tuple[float, float, float]:
     return x, y, z
 
 
-def _like(mask: NDArray[np.bool_], *, spacing: float, origin: tuple[float, float, float]) -> Volume:
-    return Volume(data=np.zeros(mask.shape, dtype=np.float32), origin=origin, spacing=spacing)
-
-
-def _signed_distance(
-    mask: NDArray[np.bool_], *, spacing: float, origin: tuple[float, float, float], target: Volume
-) -> NDArray[np.float32]:
-    """Return the signed distance to the surface of a mask on another grid [mm], negative inside."""
+def _signed_distance(mask: Volume) -> Volume:
+    """Return the signed distance to the surface where a mask passes one half [mm], negative inside, within half a voxel."""
     from scipy.ndimage import distance_transform_edt
 
-    # Room on all sides: beyond the grid of the mask the distance has to grow on.
-    margin = int(np.ceil(60.0 / spacing)) if target.data.shape != mask.shape else 8
-    padded = np.pad(mask, margin)
-    signed = distance_transform_edt(~padded, sampling=spacing) - distance_transform_edt(padded, sampling=spacing)
-    # Half a voxel lies between the centres on both sides of the surface.
-    signed = (signed - 0.5 * spacing * np.sign(signed)).astype(np.float32)
-    start = tuple(o - margin * spacing for o in origin)
-    volume = Volume(data=signed, origin=(start[0], start[1], start[2]), spacing=spacing)
-    return volume.sample(target.points()).reshape(target.data.shape)
+    inside = mask.data > 0.5
+    signed = distance_transform_edt(~inside) - distance_transform_edt(inside)
+    # Half a voxel lies between the centres on both sides of the surface; beside it the mask itself tells more.
+    signed = np.where(np.abs(signed) <= 1.0, 0.5 - mask.data, signed - 0.5 * np.sign(signed))
+    return mask.with_data(mask.spacing * signed)
+
+
+def _distance_to_brain(
+    brain: NDArray[np.bool_], *, spacing: float, origin: tuple[float, float, float], reach: float = 12.0
+) -> Volume:
+    """Return the signed distance to the surface of the brain [mm] on a grid around it: beyond it the brain is farther."""
+    from scipy.ndimage import distance_transform_edt
+
+    margin = int(np.ceil(reach / spacing))
+    padded = np.pad(brain, margin)
+    box = box_around(padded, margin)
+    start = [o + (b.start - margin) * spacing for o, b in zip(origin, box, strict=True)]
+    inside = padded[box]
+    signed = distance_transform_edt(~inside, sampling=spacing) - distance_transform_edt(inside, sampling=spacing)
+    signed -= 0.5 * spacing * np.sign(signed)
+    return Volume(data=signed.astype(np.float32), origin=(start[0], start[1], start[2]), spacing=spacing)
+
+
+def _follows(skull: Volume, surface: Volume, *, share: float) -> Volume:
+    """Return how far positions follow the motion of the skull: wholly around the brain, by 1 - `share` far below it."""
+    from scipy.ndimage import distance_transform_edt
+
+    rigid = grown(skull.data > 0.5, SKULL_THICKNESS, skull.spacing)
+    brain = np.flatnonzero((skull.data > 0.5).any(axis=(0, 1)))
+    # Above the middle of the brain there is no face that could lag behind.
+    rigid[:, :, int(brain.mean()) :] = True
+    along = np.clip(distance_transform_edt(~rigid, sampling=skull.spacing) / FACE_TRANSITION, 0.0, 1.0)
+    return surface.with_data(1.0 - share * along**2 * (3.0 - 2.0 * along))
 
 
 def _off_resonance(*, skull: Volume, skin: Volume, air: Volume, field_strength: float, cut: float | None) -> Volume:
@@ -240,7 +310,7 @@ def _off_resonance(*, skull: Volume, skin: Volume, air: Volume, field_strength: 
         level = int(np.ceil((cut + 3.0 * skin.spacing - skin.origin[2]) / skin.spacing))
         outside[:, :, :level] = outside[:, :, level][:, :, None]
     field = susceptibility_field(outside, spacing=skin.spacing, field_strength=field_strength)
-    shimmed = shim(field, points=skin.points(), region=skull.data < 0.0)
+    shimmed = shim(field, points=skin.points(), region=skull.data > 0.5)
     return skin.with_data(np.clip(shimmed, -LARGEST_FIELD, LARGEST_FIELD))
 
 

@@ -68,27 +68,47 @@ class Tissues:
     decisions: tuple[str, ...]
 
 
-def _ball(mask: NDArray[np.bool_], radius: float, spacing: float, *, grow: bool) -> NDArray[np.bool_]:
-    """Return a mask grown (or eroded) by a distance [mm]."""
+def box_around(mask: NDArray[np.bool_], margin: int) -> tuple[slice, ...]:
+    """Return the box around a mask with a margin [voxels], within its array."""
+    box = []
+    for axis in range(mask.ndim):
+        there = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        first, last = (int(there[0]), int(there[-1])) if len(there) else (0, 0)
+        box.append(slice(max(0, first - margin), min(mask.shape[axis], last + margin + 1)))
+    return tuple(box)
+
+
+def grown(mask: NDArray[np.bool_], radius: float, spacing: float) -> NDArray[np.bool_]:
+    """Return all that lies within a distance [mm] of a mask."""
     from scipy.ndimage import distance_transform_edt
 
-    if grow:
-        near: NDArray[np.bool_] = distance_transform_edt(~mask, sampling=spacing) <= radius
-        return near
-    deep: NDArray[np.bool_] = distance_transform_edt(mask, sampling=spacing) > radius
-    return deep
+    box = box_around(mask, int(np.ceil(radius / spacing)) + 1)
+    out = np.zeros(mask.shape, dtype=bool)
+    out[box] = distance_transform_edt(~mask[box], sampling=spacing) <= radius
+    return out
 
 
-def _open(mask: NDArray[np.bool_], radius: float, spacing: float) -> NDArray[np.bool_]:
-    return _ball(_ball(mask, radius, spacing, grow=False), radius, spacing, grow=True) & mask
+def shrunk(mask: NDArray[np.bool_], radius: float, spacing: float) -> NDArray[np.bool_]:
+    """Return what lies deeper in a mask than a distance [mm]; where the image ends the mask does not."""
+    from scipy.ndimage import distance_transform_edt
+
+    box = box_around(mask, 1)
+    out = np.zeros(mask.shape, dtype=bool)
+    out[box] = mask[box] if mask[box].all() else distance_transform_edt(mask[box], sampling=spacing) > radius
+    return out
 
 
-def _close(mask: NDArray[np.bool_], radius: float, spacing: float) -> NDArray[np.bool_]:
+def opened(mask: NDArray[np.bool_], radius: float, spacing: float) -> NDArray[np.bool_]:
+    """Return the part of a mask that holds a ball of a radius [mm]."""
+    return grown(shrunk(mask, radius, spacing), radius, spacing) & mask
+
+
+def closed(mask: NDArray[np.bool_], radius: float, spacing: float) -> NDArray[np.bool_]:
+    """Return a mask with all gaps that hold no ball of a radius [mm]."""
     margin = int(np.ceil(radius / spacing)) + 1
     padded = np.pad(mask, margin)
-    closed = _ball(_ball(padded, radius, spacing, grow=True), radius, spacing, grow=False)
     inner = (slice(margin, -margin),) * 3
-    return closed[inner] | mask
+    return shrunk(grown(padded, radius, spacing), radius, spacing)[inner] | mask
 
 
 def largest_part(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -108,8 +128,8 @@ def clean_brain(brain: NDArray[np.bool_], *, spacing: float) -> NDArray[np.bool_
     """Return a brain mask without what hangs on it by a thread, with holes filled and its rim closed."""
     from scipy.ndimage import binary_fill_holes
 
-    core = largest_part(_open(brain, 2.0 * spacing, spacing))
-    filled: NDArray[np.bool_] = binary_fill_holes(_close(core, 2.0 * spacing, spacing))
+    core = largest_part(opened(brain, 2.0 * spacing, spacing))
+    filled: NDArray[np.bool_] = binary_fill_holes(closed(core, 2.0 * spacing, spacing))
     return filled
 
 
@@ -177,7 +197,7 @@ def tissues_of(
     """
     from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
-    fluid, grey, white = tissue_modes(image[_ball(brain, 2.0 * spacing, spacing, grow=False)])
+    fluid, grey, white = tissue_modes(image[shrunk(brain, 2.0 * spacing, spacing)])
     decisions = [
         f"Intensities of fluid, grey and white matter: {fluid / white:.2f}, {grey / white:.2f} and 1 of white matter."
     ]
@@ -190,7 +210,7 @@ def tissues_of(
     gm, csf = no_fluid * (1.0 - wm), 1.0 - no_fluid
     depth = distance_transform_edt(brain, sampling=spacing)
     ventricle = (csf > 0.9) & (depth > 15.0)
-    border = _ball(ventricle, 2.2, spacing, grow=True) & _ball((wm > 0.9) & brain, 2.2, spacing, grow=True)
+    border = grown(ventricle, 2.2, spacing) & grown((wm > 0.9) & brain, 2.2, spacing)
     both = _ramp(relative, fluid, 1.0)
     wm, gm, csf = np.where(border, both, wm), np.where(border, 0.0, gm), np.where(border, 1.0 - both, csf)
     outer = np.zeros(brain.shape, dtype=bool) if stripped else ~brain
@@ -201,15 +221,15 @@ def tissues_of(
         shares[label] = zero.copy()
     head, inside_skull, air = brain, brain, np.zeros(brain.shape, dtype=bool)
     if not stripped:
-        bright = largest_part(_open(relative > 1.2 * DARK, spacing, spacing) | brain)
-        head = binary_fill_holes(_close(bright, 5.0, spacing))
+        bright = largest_part(opened(relative > 1.2 * DARK, spacing, spacing) | brain)
+        head = binary_fill_holes(closed(bright, 5.0, spacing))
         # Nostrils, mouth and windpipe are open to the front and below: slices of the neck are filled one by one.
-        inside_skull = _close(_ball(brain, RIM, spacing, grow=True), 8.0, spacing) & head
+        inside_skull = closed(grown(brain, RIM, spacing), 8.0, spacing) & head
         outer = head & ~brain
         from_brain = distance_transform_edt(~brain, sampling=spacing)
         below_skin = distance_transform_edt(head, sampling=spacing)
         dark = head & ~brain & (relative < DARK)
-        air = _open(dark, AIR_RADIUS, spacing) & ~(inside_skull & (from_brain < RIM))
+        air = opened(dark, AIR_RADIUS, spacing) & ~(inside_skull & (from_brain < RIM))
         solid = np.clip((relative - DARK) / (SOLID - DARK), 0.0, 1.0)
         fat = np.clip((relative - FAT_FROM) / (FAT_TO - FAT_FROM), 0.0, 1.0)
         eyes, centres = _eyes(relative, fluid=fluid, head=head, from_brain=from_brain, spacing=spacing)
@@ -258,7 +278,7 @@ def _eyes(
     front = np.zeros(head.shape, dtype=bool)
     brain = np.argwhere(from_brain == 0.0)
     front[:, int(np.median(brain[:, 1])) :, :] = True
-    parts, number = label(_open(like_fluid & front, EYE_RADIUS, spacing))
+    parts, number = label(opened(like_fluid & front, EYE_RADIUS, spacing))
     eyes, centres = np.zeros(head.shape, dtype=bool), []
     for part in range(1, number + 1):
         here = parts == part

@@ -89,12 +89,12 @@ def scan_mt(design: MtDesign, *, scanner: Scanner, motion: float, snr: float, rn
     echoes = tuple(design.echoes.values())
     signals = {
         label: echo_signal(
-            pool_model(label, every_pool=False),
+            pool_model(label, every_pool=False, tissue=tissue),
             echoes,
-            chemical_shift=chemical_shift(label, FIELD_STRENGTH),
+            chemical_shift=chemical_shift(tissue, FIELD_STRENGTH),
             field_strength=FIELD_STRENGTH,
         )
-        for label in scanner.head.tissues
+        for label, tissue in scanner.head.tissues.items()
     }
     contrast = Contrast(signals=signals, readout=None, volumes=len(echoes))
     grey, one = replace(pool_model(Label.GM, every_pool=False), cest=()), np.ones(1)

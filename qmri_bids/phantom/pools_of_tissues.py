@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qmri_bids.phantom.tissues import TISSUES, Label
+from qmri_bids.phantom.tissues import TISSUES, Label, Tissue
 from qmri_bids.physics.pools import CestPool, MtForm, MtPool, PoolModel, Water
 
 
@@ -44,7 +44,7 @@ class Exchange:
     others: tuple[CestPool, ...] = ()
 
 
-EXCHANGE: Mapping[Label, Exchange] = {
+EXCHANGE: Mapping[int, Exchange] = {
     Label.GM: Exchange(mt=_semisolid(0.063, 40.0), amide=_amide(2.4e-3, 365.0), others=(_AMINE, _NOE)),
     Label.WM: Exchange(mt=_semisolid(0.112, 29.0), amide=_amide(1.9e-3, 162.0), others=(_AMINE, _NOE)),
     Label.CSF: Exchange(),
@@ -58,7 +58,7 @@ white matter of the BMsim challenge (guanidine 9e-4, 1000 1/s; NOE 4.5e-3, 20 1/
 matter (Stanisz et al., MRM 54:507, 2005: 7.4 %, 66 1/s). Fat and marrow are water at their chemical shift, without exchange."""
 
 
-def pool_model(label: Label, *, every_pool: bool) -> PoolModel:
+def pool_model(label: int, *, every_pool: bool, tissue: Tissue | None = None) -> PoolModel:
     """Return the pools of a tissue with the relaxation times of its water.
 
     Parameters
@@ -67,8 +67,11 @@ def pool_model(label: Label, *, every_pool: bool) -> PoolModel:
         The tissue.
     every_pool
         With amine and NOE; else water, amide and the semisolid pool alone.
+    tissue
+        Its relaxation times; by default those of `tissues.TISSUES`. Where no exchange is known there is none.
     """
-    exchange, tissue = EXCHANGE[label], TISSUES[label]
+    exchange = EXCHANGE.get(label, Exchange())
+    tissue = TISSUES[Label(label)] if tissue is None else tissue
     liquids = () if exchange.amide is None else (exchange.amide,)
     return PoolModel(
         water=Water(t1=tissue.t1, t2=tissue.t2),

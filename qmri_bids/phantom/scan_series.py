@@ -14,7 +14,6 @@ from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.geometry import Grid, Pose
 from qmri_bids.phantom.head import Head, Sample
 from qmri_bids.phantom.saturation_signal import TissueSignal
-from qmri_bids.phantom.tissues import Label
 from qmri_bids.phantom.volume import Points
 
 DRIFT_STEP = 0.25
@@ -35,7 +34,7 @@ class Contrast:
         Number of volumes.
     """
 
-    signals: Mapping[Label, TissueSignal]
+    signals: Mapping[int, TissueSignal]
     readout: float | None
     volumes: int
 

@@ -12,7 +12,7 @@ from qmri_bids.phantom.mt_signal import MtPulse, SpoiledEcho, echo_signal, stead
 from qmri_bids.phantom.pools_of_tissues import pool_model
 from qmri_bids.phantom.saturation_signal import DirectSignal, SpectrumSignal, tissue_signal
 from qmri_bids.phantom.spline_table import Axis
-from qmri_bids.phantom.tissues import Label
+from qmri_bids.phantom.tissues import TISSUES, Label
 from qmri_bids.physics.bloch_mcconnell import VoxelParameters
 from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
 from qmri_bids.physics.pools import PoolModel, Water
@@ -50,9 +50,9 @@ def _voxels(model: PoolModel, number: int, *, shift: float = 0.0) -> dict[str, n
         (GREY, WASABI.protocol, 0.0, 300),
         (pool_model(Label.CSF, every_pool=True), WASABI.protocol, 0.0, 300),
         (GREY_PAIR, _some(APTW.protocol, -300.0, -3.5, -1.5, 0.0, 0.25, 1.0, 3.5), 0.0, 200),
-        (FAT, _some(APTW.protocol, -3.5, -3.25, 0.0, 3.5), chemical_shift(Label.FAT, FIELD), 300),
+        (FAT, _some(APTW.protocol, -3.5, -3.25, 0.0, 3.5), chemical_shift(TISSUES[Label.FAT], FIELD), 300),
         (GREY_PAIR, _some(ZSPECTRUM.protocol, -3.5, -0.4, 0.0, 1.5, 50.0), 0.0, 200),
-        (FAT, _some(ZSPECTRUM.protocol, -100.0, -3.5, -2.0, 0.0, 3.5), chemical_shift(Label.FAT, FIELD), 300),
+        (FAT, _some(ZSPECTRUM.protocol, -100.0, -3.5, -2.0, 0.0, 3.5), chemical_shift(TISSUES[Label.FAT], FIELD), 300),
         (pool_model(Label.WM, every_pool=False), MRF_MT.protocol, 0.0, 300),
         (pool_model(Label.CSF, every_pool=False), MRF_AMIDE.protocol, 0.0, 300),
     ],
@@ -152,7 +152,7 @@ def test_echoes_with_mt_are_what_a_simulation_pulse_by_pulse_reaches():
 @pytest.mark.parametrize("label", [Label.WM, Label.FAT])
 def test_tables_of_echoes_are_within_1e_4(label):
     model = pool_model(label, every_pool=False)
-    shift = chemical_shift(label, FIELD)
+    shift = chemical_shift(TISSUES[label], FIELD)
     voxels = _voxels(model, 300, shift=shift)
     plain = SpoiledEcho(flip_angle=math.radians(20.0), repetition_time=18e-3)
     echoes = (plain, replace(plain, flip_angle=math.radians(6.0), repetition_time=28e-3, mt_pulse=MtPulse()))
