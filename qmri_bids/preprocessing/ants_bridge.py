@@ -182,3 +182,58 @@ def register(
         for path in files:
             matrix = transform_matrix(path) @ matrix
     return matrix
+
+
+def register_plane(
+    *,
+    fixed: NDArray[Any],
+    moving: NDArray[Any],
+    spacing: tuple[float, float],
+    schedule: Schedule,
+) -> NDArray[np.float64]:
+    """Register two images of one plane by a rigid transform within it.
+
+    Parameters
+    ----------
+    fixed, moving
+        Real images of one grid, 2D.
+    spacing
+        Edges of a voxel [mm].
+    schedule
+        Levels and metric.
+
+    Returns
+    -------
+    matrix
+        From the position in the fixed image to that in the moving image, in millimetres from the centre of the first voxel along
+        both axes, shape (3, 3).
+    """
+    import ants
+
+    images = [
+        ants.from_numpy(np.ascontiguousarray(image, dtype=np.float32), spacing=tuple(spacing))
+        for image in (fixed, moving)
+    ]
+    with scratch_folder() as folder:
+        result = ants.registration(
+            fixed=images[0],
+            moving=images[1],
+            type_of_transform="Rigid",
+            initial_transform="Identity",
+            outprefix=str(folder / "transform_"),
+            aff_metric=schedule.metric,
+            aff_random_sampling_rate=schedule.sampling_rate,
+            aff_iterations=schedule.iterations,
+            aff_shrink_factors=schedule.shrink_factors,
+            aff_smoothing_sigmas=schedule.smoothing,
+        )
+        matrix = np.eye(3)
+        for path in (each for each in result["fwdtransforms"] if str(each).endswith(".mat")):
+            transform = ants.read_transform(str(path))
+            centre = np.asarray(transform.fixed_parameters, dtype=float)
+            parameters = np.asarray(transform.parameters, dtype=float)
+            found = np.eye(3)
+            found[:2, :2] = parameters[:4].reshape(2, 2)
+            found[:2, 2] = parameters[4:] + centre - found[:2, :2] @ centre
+            matrix = found @ matrix
+    return matrix

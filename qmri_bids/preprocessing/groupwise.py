@@ -21,13 +21,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.preprocessing.rigid_freedom import freedom_of
+
 _DEGREES_OF_FREEDOM = 1.0
 """Of the t distribution: small enough to leave bands at air out, large enough to use most of the head."""
 _RIDGE = 1e-3
 """Relative to the mean variance, added to the covariance: noise-free images make it singular."""
 _SAMPLES = 200_000
+FEWEST_SAMPLES = {6: 1000, 3: 150}
+"""By the number of free parameters: fewer voxels do not tell a motion."""
+_BORDER = 1e-6
+"""Positions so far outside of the grid [voxels] are rounding."""
 _SMALLEST_STEP = 2e-3
 """Translation [mm] below which a level has converged."""
+
+
+class TooFewSamples(ValueError):
+    """Too little of the head lies inside all images to align them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +80,7 @@ def align_jointly(
     threads: int = 1,
     levels: Iterable[Level] = LEVELS,
 ) -> NDArray[np.float64]:
-    """Refine rigid transforms of several images of one head.
+    """Refine rigid transforms of several images of one head, of one or few slices within their plane.
 
     Parameters
     ----------
@@ -97,22 +107,18 @@ def align_jointly(
 
     Raises
     ------
-    ValueError
-        If fewer than 1000 samples lie inside all images.
+    TooFewSamples
+        If fewer than `FEWEST_SAMPLES` lie inside all images.
     """
     number = magnitude.shape[3]
     matrix = np.asarray(affine, dtype=float)
-    voxels = np.argwhere(samples)
-    if voxels.shape[0] > _SAMPLES:
-        # A fixed draw: the same input gives the same result.
-        chosen = np.random.default_rng(0).choice(voxels.shape[0], _SAMPLES, replace=False)
-        voxels = voxels[np.sort(chosen)]
-    points = voxels @ matrix[:3, :3].T + matrix[:3, 3]
+    freedom = freedom_of(magnitude.shape[:3], affine=matrix)
+    points = _points(samples, affine=matrix)
     centre = points.mean(axis=0)
     transforms = np.array(start, dtype=float)
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for level in levels:
-            prepared = _prepare(magnitude, level=level, pool=pool)
+            prepared = _prepare(magnitude, level=level, short=freedom.short, pool=pool)
             for _ in range(level.steps):
                 step = _gauss_newton_step(
                     prepared,
@@ -121,6 +127,7 @@ def align_jointly(
                     affine=matrix,
                     transforms=transforms,
                     reference=reference,
+                    basis=freedom.basis,
                     pool=pool,
                 )
                 for cycle in range(number):
@@ -131,14 +138,30 @@ def align_jointly(
     return transforms
 
 
-def _prepare(magnitude: NDArray[np.float32], *, level: Level, pool: ThreadPoolExecutor) -> _Prepared:
-    """Return band-passed images as cubic spline coefficients, and their gradients."""
+def _points(samples: NDArray[np.bool_], *, affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the positions of samples, RAS [mm], shape (S, 3); of many a part."""
+    voxels = np.argwhere(samples)
+    if voxels.shape[0] > _SAMPLES:
+        # A fixed draw: the same input gives the same result.
+        chosen = np.random.default_rng(0).choice(voxels.shape[0], _SAMPLES, replace=False)
+        voxels = voxels[np.sort(chosen)]
+    return np.asarray(voxels @ affine[:3, :3].T + affine[:3, 3])
+
+
+def _prepare(
+    magnitude: NDArray[np.float32], *, level: Level, short: tuple[bool, bool, bool], pool: ThreadPoolExecutor
+) -> _Prepared:
+    """Return images, band-passed along all axes but short ones, as cubic spline coefficients, and their gradients."""
     from scipy import ndimage
+
+    low, high = ([0.0 if few else sigma for few in short] for sigma in (level.smoothing, level.high_pass))
 
     def one(cycle: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         image = np.ascontiguousarray(magnitude[..., cycle])
-        band = ndimage.gaussian_filter(image, level.smoothing) - ndimage.gaussian_filter(image, level.high_pass)
-        gradient = np.stack(np.gradient(band)).astype(np.float32, copy=False)
+        band = ndimage.gaussian_filter(image, low) - ndimage.gaussian_filter(image, high)
+        gradient = np.stack(
+            [np.zeros_like(band) if few else np.gradient(band, axis=axis) for axis, few in enumerate(short)]
+        ).astype(np.float32, copy=False)
         return ndimage.spline_filter(band, order=3, output=np.float32), gradient
 
     results = list(pool.map(one, range(magnitude.shape[3])))
@@ -156,32 +179,39 @@ def _gauss_newton_step(
     affine: NDArray[np.float64],
     transforms: NDArray[np.float64],
     reference: int,
+    basis: NDArray[np.float64],
     pool: ThreadPoolExecutor,
 ) -> NDArray[np.float64]:
-    """Return the small motions (translation [mm], rotation [rad]) of all images, shape (N, 6)."""
+    """Return the small motions (translation [mm], rotation [rad]) of all images, shape (N, 6).
+
+    Only the columns of `basis` (6, K) are free.
+    """
     number = len(prepared.coefficients)
     sampled = list(pool.map(_sampler(prepared, points, centre, affine, transforms), range(number)))
     values = np.stack([value for value, _, _ in sampled])
     inside = np.logical_and.reduce([within for _, _, within in sampled])
-    if np.count_nonzero(inside) < 1000:
-        raise ValueError(
-            f"only {np.count_nonzero(inside)} voxels of the head lie inside all volumes, expected "
-            "at least 1000; the motion is larger than the field of view or the images hold no head"
+    size = basis.shape[1]
+    if size == 0 or np.count_nonzero(inside) < FEWEST_SAMPLES[size]:
+        raise TooFewSamples(
+            f"only {np.count_nonzero(inside)} voxels of the head lie inside all volumes, expected at least "
+            f"{FEWEST_SAMPLES.get(size, FEWEST_SAMPLES[6])}; the motion is larger than the field of view, the images hold no head "
+            "or too few voxels"
         )
     weights, precision = _robust_precision(values, inside)
-    weighted = [jacobian * weights[:, None] for _, jacobian, _ in sampled]
+    jacobians = [jacobian @ basis for _, jacobian, _ in sampled]
+    weighted = [jacobian * weights[:, None] for jacobian in jacobians]
     pull = precision @ values
     free = [cycle for cycle in range(number) if cycle != reference]
     gradient = np.stack([weighted[cycle].T @ pull[cycle] for cycle in free])
-    hessian = np.empty((len(free), 6, len(free), 6))
+    hessian = np.empty((len(free), size, len(free), size))
     for row, first in enumerate(free):
         for column, second in enumerate(free[: row + 1]):
-            block = precision[first, second] * weighted[first].T @ sampled[second][1]
+            block = precision[first, second] * weighted[first].T @ jacobians[second]
             hessian[row, :, column, :] = block
             hessian[column, :, row, :] = block.T
-    size = 6 * len(free)
+    flat = size * len(free)
     step = np.zeros((number, 6))
-    step[free] = -np.linalg.solve(hessian.reshape(size, size), gradient.ravel()).reshape(-1, 6)
+    step[free] = -np.linalg.solve(hessian.reshape(flat, flat), gradient.ravel()).reshape(-1, size) @ basis.T
     return step
 
 
@@ -203,7 +233,7 @@ def _sampler(
         position = (points @ voxel_map[:3, :3].T + voxel_map[:3, 3]).T
         coefficients = prepared.coefficients[cycle]
         size = np.asarray(coefficients.shape)[:, None]
-        inside = np.all((position >= 0.0) & (position <= size - 1.0), axis=0)
+        inside = np.all((position >= -_BORDER) & (position <= size - 1.0 + _BORDER), axis=0)
         value = map_coordinates(coefficients, position, order=3, prefilter=False, mode="nearest")
         slope = np.stack(
             [map_coordinates(part, position, order=1, mode="nearest") for part in prepared.gradients[cycle]],

@@ -12,16 +12,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, voxel_sizes
-from qmri_bids.preprocessing.groupwise import align_jointly
+from qmri_bids.preprocessing.alignment_evidence import FAR, LEVELS, remaining_by_edges
+from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, register_plane, voxel_sizes
+from qmri_bids.preprocessing.groupwise import TooFewSamples, align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
 from qmri_bids.preprocessing.predicted_alignment import FEWEST_CYCLES, align_to_prediction
 from qmri_bids.preprocessing.resampling import common_coverage, resample
+from qmri_bids.preprocessing.rigid_freedom import FEWEST_SLICES, Freedom, freedom_of, not_assessed
 
 HEAD_RADIUS = 0.05
 """Radius of the sphere on which framewise displacement measures a rotation [m] (Power et al. 2012)."""
@@ -29,6 +32,7 @@ HEAD_RADIUS = 0.05
 _COARSE_VOXEL = 4.0
 """Voxel size of the first registration [mm]: it only has to come within `_CAPTURE_RANGE`."""
 _COARSE = Schedule(iterations=(500, 200), shrink_factors=(3, 1), smoothing=(1, 0), sampling_rate=0.5)
+_COARSE_PLANE = Schedule(iterations=(500, 200), shrink_factors=(2, 1), smoothing=(1, 0), sampling_rate=1.0)
 _RIM = 12.0
 """Air around the head whose edge takes part in the joint alignment [mm]."""
 _AROUND_BRAIN = 10.0
@@ -38,6 +42,7 @@ _CAPTURE_RANGE = 3.0
 _DEPTH = 12.0
 """The signal model is compared this far inside the head [mm]: fat, skin and the sinuses lie outside."""
 _FEWEST_VOXELS = 2000
+_FEWEST_IN_PLANE = 500
 _PREDICTED_RANGE = 1.5
 """An alignment on the signal model that moves a cycle further than this from the edges [mm] is not believed."""
 _WORSE = 1.02
@@ -66,6 +71,11 @@ class MotionEstimate:
         Shape (X, Y, Z): True where every cycle has data.
     reference
         Index of the reference cycle.
+    assessed
+        Which of the six parameters can be seen in such images, shape (6,): all of a volume, those in the plane of few slices. The
+        others are NaN in `parameters`, and nothing was moved along them.
+    remaining
+        Estimated misalignment that is left of each cycle [m], root mean square over the head, shape (N,); NaN where not known.
     decisions
         What was decided, as sentences.
     """
@@ -77,6 +87,8 @@ class MotionEstimate:
     framewise_displacement: NDArray[np.float64]
     coverage: NDArray[np.bool_]
     reference: int
+    assessed: NDArray[np.bool_]
+    remaining: NDArray[np.float64]
     decisions: tuple[str, ...]
 
 
@@ -123,28 +135,45 @@ def correct_motion(
     reference = number // 2
     magnitude = np.abs(cycles).astype(np.float32)
     head = head_mask(magnitude.mean(axis=3))
+    freedom = freedom_of(cycles.shape[:3], affine=affine)
+    known: dict[str, Any] = {
+        "affine": affine,
+        "reference": reference,
+        "head": head,
+        "brain": brain,
+        "threads": processes,
+    }
     with deterministic_pool(processes=processes) as pool:
-        start = register_to_reference(magnitude, affine=affine, reference=reference, pool=pool)
-        transforms, sentence = _refine(
-            magnitude, affine=affine, start=start, reference=reference, head=head, brain=brain, threads=processes
-        )
-        transforms, predicted = _predict(
+        transforms = np.tile(np.eye(4), (number, 1, 1))
+        remaining = np.full(number, np.nan)
+        assessed = freedom.assessed
+        if not assessed.any():
+            decisions = [
+                f"Motion was not corrected: a grid of {' × '.join(str(each) for each in cycles.shape[:3])} voxels tells none."
+            ]
+        else:
+            start = register_to_reference(magnitude, affine=affine, reference=reference, pool=pool)
+            decisions = [
+                f"Magnitudes were registered rigidly{'' if freedom.through is None else ' within the plane'} to cycle "
+                f"{reference + 1} of {number} (mutual information)."
+            ]
+            try:
+                transforms, sentence = _refine(magnitude, start=start, **known)
+                transforms, remaining, predicted = _predict(cycles, start=transforms, protocol=protocol, **known)
+                remaining = _evidence(magnitude, transforms=transforms, remaining=remaining, **known)
+                decisions += [sentence, predicted]
+            except TooFewSamples as few:
+                assessed = np.zeros(6, dtype=bool)
+                decisions = [f"Motion was not corrected: {few}."]
+        return _moved_back(
             cycles,
             affine=affine,
-            start=transforms,
+            transforms=transforms,
             reference=reference,
-            head=head,
-            brain=brain,
-            protocol=protocol,
-            threads=processes,
-        )
-        decisions = (
-            f"Magnitudes were registered rigidly to cycle {reference + 1} of {number} (mutual information).",
-            sentence,
-            predicted,
-        )
-        return _moved_back(
-            cycles, affine=affine, transforms=transforms, reference=reference, pool=pool, decisions=decisions
+            assessed=assessed,
+            remaining=1e-3 * remaining,
+            pool=pool,
+            decisions=tuple(decisions),
         )
 
 
@@ -179,8 +208,28 @@ def apply_motion(
         raise ValueError(f"transforms must have the shape ({number}, 4, 4), found {transforms.shape}")
     if not 0 <= reference < number:
         raise ValueError(f"reference must be one of the {number} cycles, found index {reference}")
+    magnitude = np.abs(cycles).astype(np.float32)
+    remaining = _evidence(
+        magnitude,
+        affine=affine,
+        transforms=transforms,
+        remaining=np.full(number, np.nan),
+        reference=reference,
+        head=head_mask(magnitude.mean(axis=3)),
+        brain=None,
+        threads=threads,
+    )
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        return _moved_back(cycles, affine=affine, transforms=transforms, reference=reference, pool=pool, decisions=())
+        return _moved_back(
+            cycles,
+            affine=affine,
+            transforms=transforms,
+            reference=reference,
+            assessed=freedom_of(cycles.shape[:3], affine=affine).assessed,
+            remaining=1e-3 * remaining,
+            pool=pool,
+            decisions=(),
+        )
 
 
 def _moved_back(
@@ -189,13 +238,14 @@ def _moved_back(
     affine: NDArray[np.floating],
     transforms: NDArray[np.float64],
     reference: int,
+    assessed: NDArray[np.bool_],
+    remaining: NDArray[np.float64],
     pool: Executor,
     decisions: tuple[str, ...],
 ) -> MotionEstimate:
     """Return the cycles on the grid of the reference, with what the transforms say."""
     centre = centre_of_mass(np.abs(cycles[..., reference]).astype(np.float32), affine=affine)
-    parameters = motion_parameters(transforms, centre=centre)
-    displacement = framewise_displacement(parameters)
+    parameters, displacement = seen_motion(transforms, centre=centre, assessed=assessed)
     return MotionEstimate(
         cycles=_resample_cycles(cycles, affine=affine, transforms=transforms, pool=pool),
         transforms=transforms,
@@ -204,7 +254,9 @@ def _moved_back(
         framewise_displacement=displacement,
         coverage=common_coverage(transforms, shape=cycles.shape[:3], affine=affine),
         reference=reference,
-        decisions=(*decisions, f"Largest framewise displacement {1e3 * displacement.max():.2f} mm."),
+        assessed=assessed,
+        remaining=remaining,
+        decisions=(*decisions, *motion_sentences(displacement, remaining=remaining, assessed=assessed)),
     )
 
 
@@ -220,6 +272,63 @@ def check_brain(brain: NDArray[np.bool_] | None, shape: tuple[int, ...]) -> None
         raise ValueError(f"the brain mask must have the shape {tuple(shape)} of the images, found {brain.shape}")
     if brain is not None and not brain.any():
         raise ValueError("the brain mask is empty; leave it out to use the whole head")
+
+
+def seen_motion(
+    transforms: NDArray[np.floating], *, centre: NDArray[np.floating], assessed: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return parameters (N, 6) and framewise displacement (N,) [m] of a motion of which only some parameters were looked at.
+
+    These are NaN; the displacement is that of the others, NaN where there is none.
+
+    Parameters
+    ----------
+    transforms, centre
+        As of `motion_parameters`.
+    assessed
+        Shape (6,).
+    """
+    parameters = motion_parameters(transforms, centre=centre)
+    displacement = framewise_displacement(parameters)
+    if not assessed.any():
+        displacement = np.full_like(displacement, np.nan)
+    parameters[:, ~assessed] = np.nan
+    return parameters, displacement
+
+
+def motion_sentences(
+    framewise_displacement: NDArray[np.floating],
+    *,
+    remaining: NDArray[np.floating],
+    assessed: NDArray[np.bool_],
+) -> tuple[str, ...]:
+    """Say how far the head moved, what is left of it, and what was not looked at; lengths in metres, see `MotionEstimate`."""
+    said = []
+    if assessed.any():
+        said.append(
+            f"Framewise displacement{'' if assessed.all() else ' within the plane'}: mean "
+            f"{1e3 * np.mean(framewise_displacement[1:]):.2f} mm, largest {1e3 * np.max(framewise_displacement):.2f} mm."
+        )
+    if not assessed.all():
+        said.append(f"MOTION {not_assessed(assessed).upper()} WAS NOT ASSESSED: too few slices tell it.")
+    known = remaining[np.isfinite(remaining)]
+    if known.size:
+        worst = int(np.nanargmax(remaining))
+        said.append(
+            f"Misalignment that is left, estimated from two halves of the head: at most {1e3 * known.max():.3f} mm "
+            f"(image {worst + 1})."
+        )
+    return tuple(said)
+
+
+def depth(head: NDArray[np.bool_], *, affine: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return how deep each voxel lies in the head [mm]; the borders of the image are no skin."""
+    from scipy.ndimage import distance_transform_edt
+
+    padded = np.pad(head, 1, mode="edge")
+    if padded.all():
+        return np.full(head.shape, np.inf)
+    return np.asarray(distance_transform_edt(padded, sampling=voxel_sizes(affine))[1:-1, 1:-1, 1:-1])
 
 
 def grown(mask: NDArray[np.bool_], *, by: float, affine: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -272,8 +381,13 @@ def centre_of_mass(magnitude: NDArray[np.floating], *, affine: NDArray[np.floati
 def register_to_reference(
     magnitude: NDArray[np.float32], *, affine: NDArray[np.floating], reference: int, pool: ProcessPoolExecutor
 ) -> NDArray[np.float64]:
-    """Return the transforms of all magnitudes to one of them, shape (N, 4, 4)."""
+    """Return the transforms of all magnitudes to one of them, of one or few slices within their plane, shape (N, 4, 4)."""
     number = magnitude.shape[3]
+    freedom = freedom_of(magnitude.shape[:3], affine=affine)
+    if freedom.through is not None:
+        return _register_in_plane(magnitude, affine=affine, reference=reference, freedom=freedom, pool=pool)
+    if not freedom.assessed.any():
+        return np.tile(np.eye(4), (number, 1, 1))
     factor = tuple(int(step) for step in np.maximum(1, np.round(_COARSE_VOXEL / voxel_sizes(affine))))
     small = [shrink(magnitude[..., cycle], affine=affine, factor=factor) for cycle in range(number)]
     futures = {
@@ -291,6 +405,40 @@ def register_to_reference(
     transforms = np.tile(np.eye(4), (number, 1, 1))
     for cycle, future in futures.items():
         transforms[cycle] = future.result()
+    return transforms
+
+
+def _register_in_plane(
+    magnitude: NDArray[np.float32],
+    *,
+    affine: NDArray[np.floating],
+    reference: int,
+    freedom: Freedom,
+    pool: ProcessPoolExecutor,
+) -> NDArray[np.float64]:
+    """Return the transforms within the plane of one or few slices, which are averaged, shape (N, 4, 4)."""
+    through = freedom.through
+    if through is None:
+        raise ValueError("a plane needs one short axis, found none")
+    number, sizes = magnitude.shape[3], voxel_sizes(affine)
+    factor = np.clip(np.round(_COARSE_VOXEL / sizes), 1, np.maximum(1, np.array(magnitude.shape[:3]) // FEWEST_SLICES))
+    factor[through] = magnitude.shape[through]
+    steps = tuple(int(step) for step in factor)
+    first, second = (float(each) for each in np.delete(sizes * factor, through))
+    small = [shrink(magnitude[..., index], affine=affine, factor=steps)[0].squeeze(through) for index in range(number)]
+    futures = {
+        index: pool.submit(
+            register_plane, fixed=small[reference], moving=small[index], spacing=(first, second), schedule=_COARSE_PLANE
+        )
+        for index in range(number)
+        if index != reference
+    }
+    # Blocks begin at the corner of the first voxel, their first centre lies further in.
+    shift = np.eye(3)
+    shift[:2, 2] = np.delete(0.5 * (factor - 1.0) * sizes, through)
+    transforms = np.tile(np.eye(4), (number, 1, 1))
+    for index, future in futures.items():
+        transforms[index] = freedom.in_space(shift @ future.result() @ np.linalg.inv(shift))
     return transforms
 
 
@@ -337,15 +485,17 @@ def _predict(
     brain: NDArray[np.bool_] | None,
     protocol: BssfpProtocol | None,
     threads: int,
-) -> tuple[NDArray[np.float64], str]:
-    """Return the transforms aligned on the signal model, or `start` where that cannot be or is not believable, and a sentence."""
-    from scipy.ndimage import distance_transform_edt
+) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    """Return the transforms aligned on the signal model, what is left [mm], and a sentence.
 
+    The transforms are `start`, and what is left NaN, where that cannot be or is not believable.
+    """
     number = cycles.shape[3]
+    unknown = np.full(number, np.nan)
+    inside = (depth(head, affine=affine) > _DEPTH) & (head if brain is None else brain)
     box = bounding_box(head, margin=4)
-    inside = distance_transform_edt(np.pad(head[box], 1), sampling=voxel_sizes(affine))[1:-1, 1:-1, 1:-1] > _DEPTH
-    if brain is not None:
-        inside &= brain[box]
+    inside = inside[box]
+    fewest = _FEWEST_VOXELS if freedom_of(cycles.shape[:3], affine=affine).through is None else _FEWEST_IN_PLANE
     reason = None
     if protocol is None:
         reason = "no protocol was given"
@@ -355,10 +505,14 @@ def _predict(
         reason = "the phase increments are not evenly spaced"
     elif not np.any(np.imag(cycles)):
         reason = "there is no phase"
-    elif np.count_nonzero(inside) < _FEWEST_VOXELS:
-        reason = f"the inside of the head is {np.count_nonzero(inside)} voxels (at least {_FEWEST_VOXELS} needed)"
+    elif np.count_nonzero(inside) < fewest:
+        reason = f"the inside of the head is {np.count_nonzero(inside)} voxels (at least {fewest} needed)"
     if reason is not None or protocol is None:
-        return start, f"The signal model did not take part in the alignment: {reason}. The motion is that of the edges."
+        return (
+            start,
+            unknown,
+            f"The signal model did not take part in the alignment: {reason}. The motion is that of the edges.",
+        )
     found = align_to_prediction(
         cycles[box],
         affine=np.asarray(affine, dtype=float) @ _shift([part.start for part in box]),
@@ -370,19 +524,52 @@ def _predict(
     )
     change = _distance(found.transforms, start, head=head if brain is None else brain, affine=affine)
     if not change.max() <= _PREDICTED_RANGE:
-        return start, (
+        sentence = (
             f"The alignment on the signal model moved cycle {int(change.argmax()) + 1} by {change.max():.1f} mm and was discarded: "
             "the motion is that of the edges."
         )
+        return start, unknown, sentence
     if found.residual[1] > _WORSE * found.residual[0]:
-        return start, (
+        sentence = (
             "The alignment on the signal model left a larger residual than it found and was discarded: the motion is that of the "
             "edges."
         )
-    return found.transforms, (
+        return start, unknown, sentence
+    sentence = (
         f"All cycles were then aligned jointly on what the signal model predicts from them, which moved the head by "
         f"{change.max():.2f} mm or less and took the residual of the model from {found.residual[0]:.3g} to {found.residual[1]:.3g}."
     )
+    return found.transforms, found.remaining, sentence
+
+
+def _evidence(
+    magnitude: NDArray[np.float32],
+    *,
+    affine: NDArray[np.floating],
+    transforms: NDArray[np.float64],
+    remaining: NDArray[np.float64],
+    reference: int,
+    head: NDArray[np.bool_],
+    brain: NDArray[np.bool_] | None,
+    threads: int,
+) -> NDArray[np.float64]:
+    """Return what is left of the motion [mm]: by the signal model where it is known, else by the edges; far off by these alone."""
+    region = grown(head, by=_RIM, affine=affine) if brain is None else grown(brain, by=_AROUND_BRAIN, affine=affine)
+    box = bounding_box(region, margin=4)
+    predicted = np.isfinite(remaining).all()
+    edges = remaining_by_edges(
+        magnitude[box],
+        affine=np.asarray(affine, dtype=float) @ _shift([part.start for part in box]),
+        transforms=transforms,
+        reference=reference,
+        samples=region[box],
+        levels=LEVELS[:1] if predicted else LEVELS,
+        threads=threads,
+    )
+    if not predicted:
+        return edges
+    far = edges > FAR * float(voxel_sizes(affine).min())
+    return np.where(far, np.fmax(edges, remaining), remaining)
 
 
 def _distance(

@@ -13,17 +13,20 @@ motion.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.preprocessing.alignment_evidence import halves, misalignment
 from qmri_bids.preprocessing.groupwise import _small_motion
 from qmri_bids.preprocessing.profile_model import ProfileFit, ProfileModel
+from qmri_bids.preprocessing.rigid_freedom import freedom_of
 
 FEWEST_CYCLES = 6
 """Fewer leave too little beside the parameters of a voxel."""
@@ -60,10 +63,14 @@ class PredictedAlignment:
         Shape (N, 4, 4), RAS millimetres, from the position in the reference to that in each cycle.
     residual
         Median over the voxels of the root mean square of the residual, before and after, in units of the cycles.
+    remaining
+        How far each cycle still lies from its prediction [mm], root mean square over the samples: what the next step by each of two
+        interlocking halves of the head would be (`alignment_evidence`), shape (N,).
     """
 
     transforms: NDArray[np.float64]
     residual: tuple[float, float]
+    remaining: NDArray[np.float64]
 
 
 def align_to_prediction(
@@ -78,7 +85,7 @@ def align_to_prediction(
     components: int | None = None,
     iterations: int = ITERATIONS,
 ) -> PredictedAlignment:
-    """Refine the rigid transforms of phase cycles.
+    """Refine the rigid transforms of phase cycles, of one or few slices within their plane.
 
     Parameters
     ----------
@@ -108,51 +115,89 @@ def align_to_prediction(
     if len(places) > SAMPLES:
         # A fixed draw: the same input gives the same result.
         places = np.sort(np.random.default_rng(0).choice(places, SAMPLES, replace=False))
+    freedom = freedom_of(cycles.shape[:3], affine=matrix)
     voxels = np.stack(np.unravel_index(places, samples.shape), axis=1).astype(float)
     points = voxels @ matrix[:3, :3].T + matrix[:3, 3]
     centre = points.mean(axis=0)
     arm = points - centre
-    scaled = 2.0 * voxels / (np.array(samples.shape) - 1.0) - 1.0
+    long = [axis for axis, size in enumerate(samples.shape) if size > 1]
+    scaled = 2.0 * voxels[:, long] / (np.array(samples.shape)[long] - 1.0) - 1.0
     phases = np.concatenate([np.ones((len(voxels), 1)), scaled], axis=1)
     transforms = np.array(start, dtype=float)
-    drift = np.zeros((number, 5))
+    drift = np.zeros((number, phases.shape[1] + 1))
     free = [cycle for cycle in range(number) if cycle != reference]
     angles = None
     power = [np.nan, np.nan]
+    everything = np.ones(len(voxels), dtype=bool)
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        prepared = list(pool.map(_spline, (cycles[..., cycle] for cycle in range(number))))
-        for iteration in range(iterations):
+        prepared = list(
+            pool.map(partial(_spline, short=freedom.short), (cycles[..., cycle] for cycle in range(number)))
+        )
+
+        def steps(parts: Sequence[NDArray[np.bool_]]) -> tuple[list[NDArray[np.float64]], NDArray[np.float64], float]:
+            """Return the steps that parts of the samples ask for, the angles of all and their residual."""
             sampled = list(pool.map(_sampler(prepared, voxels, matrix, transforms), range(number)))
-            turn = np.exp(-1j * (phases @ drift[:, :4].T))
+            turn = np.exp(-1j * (phases @ drift[:, :-1].T))
             signal = np.stack([value for value, _ in sampled], axis=1) * turn
             slopes = np.stack([slope for _, slope in sampled], axis=1) * turn[..., None]
             fit = model.fit(
-                signal.astype(np.complex64), angles=angles, frequency=drift[:, 4], iterations=8 if angles is None else 2
+                signal.astype(np.complex64),
+                angles=angles,
+                frequency=drift[:, -1],
+                iterations=8 if angles is None else 2,
             )
-            angles = fit.angles
             misfit = np.mean(fit.residual.astype(float) ** 2, axis=1)
             typical = float(np.median(misfit))
-            power = [np.sqrt(typical) if iteration == 0 else power[0], np.sqrt(typical)]
             weights = (1.0 + (misfit / max(_CUT * typical, np.finfo(float).tiny)) ** 2) ** -2
-            step = _step(fit, signal, slopes, arm, phases, weights, free)
+            found = [
+                _step(
+                    _part_of(fit, part), signal[part], slopes[part], arm[part], phases[part], weights[part], free,
+                    basis=freedom.basis,
+                )
+                for part in parts
+            ]  # fmt: skip
+            return found, fit.angles, float(np.sqrt(typical))
+
+        for iteration in range(iterations):
+            (step,), angles, residual = steps([everything])
+            power = [residual if iteration == 0 else power[0], residual]
             for row, cycle in enumerate(free):
                 transforms[cycle] = transforms[cycle] @ _small_motion(step[row, :6], centre=centre)
                 drift[cycle] += step[row, 6:]
             if np.abs(step[:, :3]).max() < _SMALLEST_STEP:
                 break
+        apart = np.stack(steps(halves(points))[0])[..., :6]
+    remaining = np.zeros(number)
+    remaining[free] = misalignment(apart, points=points)
     return PredictedAlignment(
         transforms=transforms,
         residual=(float(power[0]), float(power[1])),
+        remaining=remaining,
     )
 
 
-def _spline(image: NDArray[np.complexfloating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the smoothed image as cubic spline coefficients, real and imaginary."""
+def _part_of(fit: ProfileFit, part: NDArray[np.bool_]) -> ProfileFit:
+    """Return the fit of a part of the voxels."""
+    if part.all():
+        return fit
+    return ProfileFit(
+        residual=fit.residual[part],
+        tangent=fit.tangent[part],
+        by_theta=fit.by_theta[part],
+        angles=fit.angles[:, part],
+    )
+
+
+def _spline(
+    image: NDArray[np.complexfloating], *, short: tuple[bool, bool, bool]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the image, smoothed along all axes but short ones, as cubic spline coefficients, real and imaginary."""
     from scipy import ndimage
 
+    width = [0.0 if few else SMOOTHING for few in short]
     parts = (np.ascontiguousarray(part, dtype=np.float32) for part in (image.real, image.imag))
     real, imaginary = (
-        ndimage.spline_filter(ndimage.gaussian_filter(part, SMOOTHING), order=3, output=np.float32) for part in parts
+        ndimage.spline_filter(ndimage.gaussian_filter(part, width), order=3, output=np.float32) for part in parts
     )
     return real, imaginary
 
@@ -192,8 +237,13 @@ def _step(
     phases: NDArray[np.float64],
     weights: NDArray[np.float64],
     free: list[int],
+    *,
+    basis: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return translation [mm], rotation [rad], phase [rad] and change of θ [rad] of the free cycles, shape (F, 11)."""
+    """Return translation [mm], rotation [rad], phase [rad] and change of θ [rad] of the free cycles, shape (F, 7 + P).
+
+    Motions are those of `basis` (6, K), phases P columns of (V, P).
+    """
     residual, tangent = fit.residual, fit.tangent
     number = signal.shape[1]
     root = np.sqrt(weights)[:, None]
@@ -201,7 +251,8 @@ def _step(
     known = np.concatenate([slopes, signal[..., None]], axis=2)
     known = np.concatenate([known.real, known.imag], axis=1).astype(np.float32)
     known = tangent @ (tangent.swapaxes(1, 2) @ known)
-    count = 7 + phases.shape[1]
+    moves = basis.shape[1]
+    count = moves + phases.shape[1] + 1
     size = count * len(free)
     hessian = np.zeros((size, size))
     gradient = np.empty(size)
@@ -215,7 +266,8 @@ def _step(
             by_phase = sign * known[:, other, 3, None] * phases
             # A change of θ is in the prediction, and comes off the residual.
             by_frequency = -fit.by_theta[:, part, None]
-            pairs.append(np.concatenate([slope, np.cross(arm, slope), by_phase, by_frequency], axis=1) * root)
+            by_motion = np.concatenate([slope, np.cross(arm, slope)], axis=1) @ basis
+            pairs.append(np.concatenate([by_motion, by_phase, by_frequency], axis=1) * root)
         hessian[here, here] = sum(pair.T @ pair for pair in pairs)
         gradient[here] = sum(
             pair.T @ (root[:, 0] * residual[:, part]) for pair, part in zip(pairs, (cycle, cycle + number), strict=True)
@@ -228,4 +280,5 @@ def _step(
     hessian -= flat.T @ flat
     scale = np.sqrt(np.maximum(np.diag(hessian), np.finfo(float).tiny))
     scaled = hessian / np.outer(scale, scale) + _RIDGE * np.eye(size)
-    return -(np.linalg.solve(scaled, gradient / scale) / scale).reshape(len(free), count)
+    solution = -(np.linalg.solve(scaled, gradient / scale) / scale).reshape(len(free), count)
+    return np.concatenate([solution[:, :moves] @ basis.T, solution[:, moves:]], axis=1)

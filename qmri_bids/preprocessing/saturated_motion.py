@@ -12,24 +12,27 @@ therefore looks at the inside of the head alone, except for volumes in which nex
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.alignment_evidence import shared_variance
+from qmri_bids.preprocessing.alignment_evidence import remaining_by_edges, shared_variance
 from qmri_bids.preprocessing.ants_bridge import voxel_sizes
-from qmri_bids.preprocessing.groupwise import Level, align_jointly
+from qmri_bids.preprocessing.groupwise import FEWEST_SAMPLES, Level, TooFewSamples, align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
 from qmri_bids.preprocessing.motion import (
     centre_of_mass,
     check_brain,
-    framewise_displacement,
+    depth,
     grown,
     motion_parameters,
+    motion_sentences,
+    seen_motion,
 )
 from qmri_bids.preprocessing.resampling import common_coverage, resample_series
+from qmri_bids.preprocessing.rigid_freedom import FEWEST_SLICES, freedom_of
 
 STAGES: tuple[tuple[float, Level], ...] = (
     (8.0, Level(smoothing=1.0, high_pass=3.0, steps=8)),
@@ -43,11 +46,11 @@ FINEST = Level(smoothing=0.7, high_pass=1.5, steps=5)
 RIM = 12.0
 """Thickness [mm] of the rim of scalp and skull, and of the air around it that takes part."""
 
+AROUND_BRAIN = 20.0
+"""What lies this near to the brain [mm] moves with it: skull, scalp and the air beside it."""
+
 SAMPLES = 50_000
 """Voxels that are compared: 56 volumes of more of them do not fit into the memory of a small computer."""
-
-FEWEST_SLICES = 8
-"""Along every axis; fewer do not tell a motion through the plane."""
 
 ENOUGH_INSIDE = 0.95
 """Share of the edges of a volume inside the head that the others must explain for the inside alone to align it: 0.98 or more where
@@ -82,6 +85,12 @@ class SaturatedMotion:
         Shape (X, Y, Z): True where every volume has data.
     reference
         Index of the reference.
+    assessed
+        Which of the six parameters can be seen in such images, shape (6,): all of a volume, those in the plane of few slices.
+        The others are NaN in `parameters`, and nothing was moved along them.
+    remaining
+        Estimated misalignment that is left of each volume [m], root mean square over the head, shape (N,); NaN where it is not
+        known.
     trusted
         Shape (N,): True where the alignment of the volume itself was believed, False where its transform is interpolated in the
         order of acquisition.
@@ -97,6 +106,8 @@ class SaturatedMotion:
     coverage: NDArray[np.bool_]
     reference: int
     trusted: NDArray[np.bool_]
+    assessed: NDArray[np.bool_]
+    remaining: NDArray[np.float64]
     decisions: tuple[str, ...]
 
 
@@ -146,31 +157,50 @@ def correct_saturated_motion(
     check_brain(brain, volumes.shape[:3])
     series = np.asarray(volumes, dtype=np.float32)
     head = head_mask(series.mean(axis=3))
-    if brain is not None:
-        # As far as the head reaches: skull and scalp beside the brain move with it.
-        head &= grown(brain, by=RIM, affine=affine)
-    reference = _reference(series, head=head, roles=roles)
+    reference = _reference(series, head=head if brain is None else brain, roles=roles)
     names = [_name(index, offsets[index], None if b1_rms is None else b1_rms[index]) for index in range(number)]
     centre = centre_of_mass(series[..., reference], affine=affine)
-    if min(series.shape[:3]) < FEWEST_SLICES:
-        transforms, trusted = np.tile(np.eye(4), (number, 1, 1)), np.zeros(number, dtype=bool)
-        decisions = [
-            f"Motion was not corrected: {min(series.shape[:3])} slices do not tell a motion through the plane "
-            f"(at least {FEWEST_SLICES} needed)."
-        ]
+    regions = (
+        (_around(head, affine), _within(head, affine))
+        if brain is None
+        else (grown(brain, by=AROUND_BRAIN, affine=affine), np.asarray(brain, dtype=bool))
+    )
+    freedom = freedom_of(series.shape[:3], affine=affine)
+    found = _Alignment(
+        transforms=np.tile(np.eye(4), (number, 1, 1)),
+        trusted=np.zeros(number, dtype=bool),
+        remaining=np.full(number, np.nan),
+        assessed=np.zeros(6, dtype=bool),
+    )
+    if freedom.assessed.any():
+        try:
+            found = _align(
+                series,
+                affine=affine,
+                head=head if brain is None else brain,
+                regions=regions,
+                reference=reference,
+                centre=centre,
+                names=names,
+                threads=processes,
+            )
+        except TooFewSamples as few:
+            found.sentences.append(f"Motion was not corrected: {few}.")
     else:
-        transforms, trusted, decisions = _align(
-            series, affine=affine, head=head, reference=reference, centre=centre, names=names, threads=processes
+        found.sentences.append(
+            f"Motion was not corrected: a grid of {' × '.join(str(each) for each in series.shape[:3])} voxels tells none."
         )
     return apply_series_motion(
         series,
         affine=affine,
-        transforms=transforms,
+        transforms=found.transforms,
         reference=reference,
-        trusted=trusted,
+        trusted=found.trusted,
         centre=centre,
+        assessed=found.assessed,
+        remaining=1e-3 * found.remaining,
         threads=processes,
-        decisions=decisions,
+        decisions=found.sentences,
     )
 
 
@@ -182,6 +212,8 @@ def apply_series_motion(
     reference: int,
     trusted: NDArray[np.bool_],
     centre: NDArray[np.floating],
+    assessed: NDArray[np.bool_] | None = None,
+    remaining: NDArray[np.floating] | None = None,
     threads: int = 1,
     decisions: Sequence[str] = (),
 ) -> SaturatedMotion:
@@ -195,6 +227,8 @@ def apply_series_motion(
         Voxel to RAS millimetres, shape (4, 4).
     transforms, reference, trusted, centre
         As of `SaturatedMotion`.
+    assessed, remaining
+        As of `SaturatedMotion`: by default what the grid tells, and what the edges of the head say.
     threads
         Threads; the result does not depend on it.
     decisions
@@ -216,8 +250,19 @@ def apply_series_motion(
     aligned = resample_series(
         volumes, affine=affine, target_shape=shape, target_affine=affine, transforms=transforms, threads=threads
     )
-    parameters = motion_parameters(transforms, centre=centre)
-    displacement = framewise_displacement(parameters)
+    if assessed is None:
+        assessed = freedom_of(shape, affine=affine).assessed
+    if remaining is None:
+        series = np.asarray(volumes, dtype=np.float32)
+        remaining = 1e-3 * remaining_by_edges(
+            series,
+            affine=affine,
+            transforms=transforms,
+            reference=reference,
+            samples=_some(_around(head_mask(series.mean(axis=3)), affine)),
+            threads=threads,
+        )
+    parameters, displacement = seen_motion(transforms, centre=centre, assessed=assessed)
     return SaturatedMotion(
         volumes=aligned,
         transforms=transforms,
@@ -227,10 +272,9 @@ def apply_series_motion(
         coverage=common_coverage(transforms, shape=shape, affine=affine),
         reference=reference,
         trusted=trusted,
-        decisions=(
-            *decisions,
-            f"Framewise displacement: mean {1e3 * displacement[1:].mean():.2f} mm, largest {1e3 * displacement.max():.2f} mm.",
-        ),
+        assessed=assessed,
+        remaining=np.asarray(remaining, dtype=np.float64),
+        decisions=(*decisions, *motion_sentences(displacement, remaining=remaining, assessed=assessed)),
     )
 
 
@@ -248,18 +292,31 @@ def _name(index: int, offset: float | None, power: float | None) -> str:
     return f"{index + 1} ({offset:g} ppm" + (")" if power is None else f", {1e6 * power:.2g} µT)")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Alignment:
+    """Transforms, which of them are believed, what is left [mm], which parameters were looked at, and sentences."""
+
+    transforms: NDArray[np.float64]
+    trusted: NDArray[np.bool_]
+    remaining: NDArray[np.float64]
+    assessed: NDArray[np.bool_]
+    sentences: list[str] = field(default_factory=list)
+
+
 def _align(
     series: NDArray[np.float32],
     *,
     affine: NDArray[np.floating],
     head: NDArray[np.bool_],
+    regions: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     reference: int,
     centre: NDArray[np.float64],
     names: Sequence[str],
     threads: int,
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], list[str]]:
-    """Return the transforms, which of them are believed, and sentences."""
+) -> _Alignment:
+    """Align the volumes within two regions: the head with its surroundings, and its inside."""
     number = series.shape[3]
+    freedom = freedom_of(series.shape[:3], affine=affine)
     empty = ~(np.ptp(series.reshape(-1, number), axis=0) > 0.0)
     used = np.flatnonzero(~empty)
     # The joint alignment adds a ridge to the covariance of all: without one scale it would hide the dark volumes.
@@ -270,36 +327,44 @@ def _align(
     found = np.tile(np.eye(4), (len(used), 1, 1))
     for voxel, level in STAGES:
         factor = tuple(
-            int(np.clip(round(voxel / edge), 1, length // FEWEST_SLICES))
+            int(np.clip(round(voxel / edge), 1, max(1, length // FEWEST_SLICES)))
             for edge, length in zip(size, series.shape[:3], strict=True)
         )
         small = [shrink(image, affine=affine, factor=factor) for image in scaled]
-        found = _stage(
-            np.stack([image for image, _ in small], axis=-1),
-            affine=small[0][1],
-            start=found,
-            reference=place,
-            samples=_around(shrink(head.astype(np.float32), affine=affine, factor=factor)[0] > 0.5, small[0][1]),
-            level=level,
-            threads=threads,
-        )
-    box = bounding_box(head, margin=max(1, round(RIM / float(size.mean()))) + 4)
+        try:
+            found = _stage(
+                np.stack([image for image, _ in small], axis=-1),
+                affine=small[0][1],
+                start=found,
+                reference=place,
+                samples=shrink(regions[0].astype(np.float32), affine=affine, factor=factor)[0] > 0.5,
+                level=level,
+                threads=threads,
+            )
+        except TooFewSamples:
+            # A small part of a head: the voxels of the series are left to tell.
+            continue
+    box = bounding_box(regions[0], margin=4)
     corner = np.eye(4)
     corner[:3, 3] = [part.start for part in box]
     inside_affine = np.asarray(affine, dtype=float) @ corner
     cut = np.stack([image[box] for image in scaled], axis=-1)
     shares: list[Any] = []
-    for samples in (_around(head[box], inside_affine), _within(head[box], inside_affine)):
-        finer = _stage(
-            cut, affine=inside_affine, start=found, reference=place, samples=samples, level=FINEST, threads=threads
-        )
-        share = shared_variance(
-            cut, affine=inside_affine, transforms=finer, samples=_some(samples), level=FINEST, threads=threads
-        )
+    left: list[Any] = []
+    for region in regions:
+        samples = _some(region[box])
+        if shares and np.count_nonzero(samples) < FEWEST_SAMPLES[freedom.basis.shape[1]]:
+            shares.append(np.full(len(used), -np.inf))
+            left.append(left[0])
+            continue
+        known: dict[str, Any] = {"affine": inside_affine, "samples": samples, "threads": threads}
+        finer = _stage(cut, start=found, reference=place, level=FINEST, **known)
+        share = shared_variance(cut, transforms=finer, level=FINEST, **known)
         # The first pass is for all; the second, inside the head, for those of which something is left there.
         keep = share >= (ENOUGH_INSIDE if shares else -np.inf)
         found = np.where(keep[:, None, None], finer, found)
         shares.append(share)
+        left.append(remaining_by_edges(cut, transforms=found, reference=place, **known))
     transforms = np.tile(np.eye(4), (number, 1, 1))
     transforms[used] = found
     believed = np.zeros(number, dtype=bool)
@@ -309,8 +374,12 @@ def _align(
     believed[reference] = True
     inner = np.zeros(number, dtype=bool)
     inner[used] = shares[1] >= ENOUGH_INSIDE
+    remaining = np.full(number, np.nan)
+    remaining[used] = np.where(shares[1] >= ENOUGH_INSIDE, left[1], left[0])
+    remaining[~believed] = np.nan
     sentences = [
-        f"All {number} volumes were aligned jointly and rigidly on their edges, with volume {names[reference]} as the reference.",
+        f"All {number} volumes were aligned jointly and rigidly{'' if freedom.through is None else ' within the plane'} on their "
+        f"edges, with volume {names[reference]} as the reference.",
     ]
     rim = [names[index] for index in np.flatnonzero(believed & ~inner) if index != reference]
     if rim:
@@ -325,7 +394,13 @@ def _align(
             f"The alignment of volumes {lost} was not believed (the others explain less than {100 * TRUSTED:.0f} % of their "
             "edges); their motion was interpolated between the volumes before and after."
         )
-    return transforms, believed, sentences
+    return _Alignment(
+        transforms=transforms,
+        trusted=believed,
+        remaining=remaining,
+        assessed=freedom.assessed,
+        sentences=sentences,
+    )
 
 
 def _stage(
@@ -344,7 +419,7 @@ def _stage(
         affine=affine,
         start=start,
         reference=reference,
-        samples=_some(samples),
+        samples=samples,
         threads=threads,
         levels=(level,),
     )
@@ -352,16 +427,12 @@ def _stage(
 
 def _around(head: NDArray[np.bool_], affine: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return the head with a rim of air, whose edge all volumes share."""
-    from scipy.ndimage import binary_dilation
-
-    return binary_dilation(head, iterations=max(1, round(RIM / float(voxel_sizes(affine).mean()))))
+    return grown(head, by=RIM, affine=affine)
 
 
 def _within(head: NDArray[np.bool_], affine: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return the inside of the head; the ends of a slab are no skin."""
-    from scipy.ndimage import distance_transform_edt
-
-    return distance_transform_edt(np.pad(head, 1, mode="edge"), sampling=voxel_sizes(affine))[1:-1, 1:-1, 1:-1] > RIM
+    """Return the inside of the head."""
+    return depth(head, affine=affine) > RIM
 
 
 def _some(samples: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -79,6 +79,8 @@ def test_images_of_spectra_that_moved_are_no_part_of_the_estimation(tmp_path, mo
             coverage=np.ones(SHAPE, dtype=bool),
             reference=1,
             trusted=np.ones(4, dtype=bool),
+            assessed=np.ones(6, dtype=bool),
+            remaining=np.zeros(4),
             decisions=("Aligned.",),
         )
 
