@@ -64,31 +64,34 @@ class SpoiledProtocol:
 def noise_of_volume(volume: NDArray[np.floating]) -> float:
     """Return the standard deviation of the noise of a volume, from its finest diagonal detail.
 
-    Mean differences over cubes of 2 × 2 × 2 voxels, alternating in sign along every axis, hold almost no anatomy; their median
-    modulus over 0.6745 is the standard deviation (Donoho, IEEE Trans Inf Theory 41:613, 1995). Background without signal, where
-    the noise of magnitudes is smaller, and interpolated images make it low: give a volume cut to the head, as it was scanned. Sharp
-    edges make it high, by 5 % where they run through one cube in twelve.
+    Mean differences over cubes of 2 × 2 × 2 voxels (squares within a single slice), alternating in sign along every axis, hold
+    almost no anatomy; their median modulus over 0.6745 is the standard deviation (Donoho, IEEE Trans Inf Theory 41:613, 1995).
+    Background without signal, where the noise of magnitudes is smaller, and interpolated images make it low: give a volume cut to
+    the head, as it was scanned. Sharp edges make it high, by 5 % where they run through one cube in twelve.
 
     Parameters
     ----------
     volume
-        Shape (X, Y, Z), at least 2 along each axis; cubes with a value that is not finite or zero do not count.
+        Shape (X, Y, Z), at least 2 along two axes; cubes with a value that is not finite or zero do not count.
 
     Raises
     ------
     ValueError
         If fewer than 50 cubes count.
     """
-    even = volume[tuple(slice(0, 2 * (size // 2)) for size in volume.shape)].astype(np.float64)
-    corners = [even[i::2, j::2, k::2] for i in (0, 1) for j in (0, 1) for k in (0, 1)]
-    signs = [(-1.0) ** (i + j + k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
+    edges = [min(2, size) for size in volume.shape]
+    even = volume[tuple(slice(0, edge * (size // edge)) for edge, size in zip(edges, volume.shape, strict=True))]
+    places = list(np.ndindex(*edges))
+    corners = [even[i :: edges[0], j :: edges[1], k :: edges[2]].astype(np.float64) for i, j, k in places]
+    signs = [(-1.0) ** sum(place) for place in places]
     usable = np.all([np.isfinite(each) & (each != 0.0) for each in corners], axis=0)
     if np.count_nonzero(usable) < 50:
         raise ValueError(
-            f"the noise needs at least 50 cubes of 2 × 2 × 2 voxels with signal, found {np.count_nonzero(usable)}; "
+            f"the noise needs at least 50 cubes of {' × '.join(str(edge) for edge in edges)} voxels with signal, found "
+            f"{np.count_nonzero(usable)}; "
             "give the standard deviation of the noise"
         )
-    detail = sum(sign * each[usable] for sign, each in zip(signs, corners, strict=True)) / math.sqrt(8.0)
+    detail = sum(sign * each[usable] for sign, each in zip(signs, corners, strict=True)) / math.sqrt(len(places))
     return float(np.median(np.abs(detail)) / 0.6745)
 
 

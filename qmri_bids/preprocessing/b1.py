@@ -15,6 +15,7 @@ from qmri_bids.preprocessing.b1_smoothing import WAVELENGTH, SmoothB1, coarsened
 from qmri_bids.preprocessing.masks import head_mask, shrink
 from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT, MIRROR_FAILS, measure_registration
 from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.preprocessing.rigid_freedom import blocks
 
 PLAUSIBLE_RANGE = (0.3, 1.7)
 """Ratios outside are marked and named: next to no transmit coil reaches them in a head."""
@@ -23,6 +24,8 @@ _SCHEDULE = Schedule(iterations=(1000, 500, 200), shrink_factors=(4, 2, 1), smoo
 """For a bSSFP image of `_COARSE_VOXEL` [mm], finer than any B1 scan."""
 LARGEST_EXTRAPOLATION = 50.0
 """A map that is extrapolated in more than this share of the brain [%] says nothing of it."""
+FEWEST_SLICES = 4
+"""Fewer do not tell where they are in another scan: coordinates of the scanner are trusted then."""
 LARGEST_TRANSLATION = 50.0
 """A registration of two scans of one session that moves the head further [mm] has failed."""
 
@@ -127,6 +130,13 @@ def register_b1(
     if anatomical is None:
         transform, similarity = np.eye(4), (math.nan, math.nan)
         sentence = "The B1 scan has no anatomical image: it was aligned to this scan by its header alone."
+    elif (fewest := min(*anatomical.shape, *target_magnitude.shape)) < FEWEST_SLICES:
+        valid &= head_mask(anatomical)
+        transform, similarity = np.eye(4), (math.nan, math.nan)
+        sentence = (
+            f"The B1 scan was placed by the coordinates of the scanner alone: {fewest} slices do not tell where they are (at least "
+            f"{FEWEST_SLICES} needed). WHETHER THE HEAD MOVED BETWEEN BOTH SCANS WAS NOT ASSESSED."
+        )
     else:
         valid &= head_mask(anatomical)
         transform, similarity, mirrored = _register_anatomical(
@@ -227,7 +237,7 @@ def _register_anatomical(
     target_affine: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], tuple[float, float], float]:
     """Return the transform from the target to the B1 scan, mutual information before and after, and the fit of the mirror image."""
-    factor = tuple(int(step) for step in np.maximum(1, np.round(_COARSE_VOXEL / voxel_sizes(target_affine))))
+    factor = blocks(target.shape, affine=target_affine, voxel=_COARSE_VOXEL)
     small, small_affine = shrink(target, affine=target_affine, factor=factor)
     with deterministic_pool(processes=1) as pool:
         transform = pool.submit(

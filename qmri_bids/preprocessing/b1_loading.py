@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.b1_maps import B1Estimate
 from qmri_bids.preprocessing.masks import head_mask
+from qmri_bids.preprocessing.rigid_freedom import FEWEST_SLICES
 
 RAYLEIGH_MEDIAN = 1.17741
 """Median of the magnitude of noise over the standard deviation of its real part."""
@@ -130,7 +131,9 @@ def air_noise(image: NDArray[np.floating], *, head: NDArray[np.bool_]) -> float 
     """
     from scipy import ndimage
 
-    far = ndimage.distance_transform_edt(~head) > 0.08 * min(image.shape)
+    # Of one or few slices the air beside the head within them.
+    long = [size for size in image.shape if size >= FEWEST_SLICES] or [max(image.shape)]
+    far = ndimage.distance_transform_edt(~head) > 0.08 * min(long)
     air = image[far & np.isfinite(image)]
     if air.size < FEWEST_AIR or np.mean(air > 0.0) < 0.9:
         return None

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.masks import shrink
+from qmri_bids.preprocessing.rigid_freedom import blocks
 
 WAVELENGTH = 40.0
 """Structure of B1 of this wavelength is halved [mm]."""
@@ -81,7 +81,7 @@ def coarsened(
     affine
         Voxel to RAS millimetres, shape (4, 4).
     """
-    factor = tuple(int(step) for step in np.maximum(1, np.round(COARSE_VOXEL / voxel_sizes(affine))))
+    factor = blocks(b1.shape, affine=affine, voxel=COARSE_VOXEL)
     if max(factor) == 1:
         spread = None if stdev is None else np.asarray(stdev, dtype=np.float32)
         return CoarseB1(

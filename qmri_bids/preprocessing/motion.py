@@ -24,7 +24,7 @@ from qmri_bids.preprocessing.groupwise import TooFewSamples, align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
 from qmri_bids.preprocessing.predicted_alignment import FEWEST_CYCLES, align_to_prediction
 from qmri_bids.preprocessing.resampling import common_coverage, resample
-from qmri_bids.preprocessing.rigid_freedom import FEWEST_SLICES, Freedom, freedom_of, not_assessed
+from qmri_bids.preprocessing.rigid_freedom import FEWEST_SLICES, Freedom, blocks, freedom_of, not_assessed
 
 HEAD_RADIUS = 0.05
 """Radius of the sphere on which framewise displacement measures a rotation [m] (Power et al. 2012)."""
@@ -379,16 +379,26 @@ def centre_of_mass(magnitude: NDArray[np.floating], *, affine: NDArray[np.floati
 
 
 def register_to_reference(
-    magnitude: NDArray[np.float32], *, affine: NDArray[np.floating], reference: int, pool: ProcessPoolExecutor
+    magnitude: NDArray[np.float32],
+    *,
+    affine: NDArray[np.floating],
+    reference: int,
+    pool: ProcessPoolExecutor,
+    voxel: float = _COARSE_VOXEL,
 ) -> NDArray[np.float64]:
-    """Return the transforms of all magnitudes to one of them, of one or few slices within their plane, shape (N, 4, 4)."""
+    """Return the transforms of all magnitudes to one of them, of one or few slices within their plane, shape (N, 4, 4).
+
+    They are compared at voxels of about `voxel` [mm].
+    """
     number = magnitude.shape[3]
     freedom = freedom_of(magnitude.shape[:3], affine=affine)
     if freedom.through is not None:
-        return _register_in_plane(magnitude, affine=affine, reference=reference, freedom=freedom, pool=pool)
+        return _register_in_plane(
+            magnitude, affine=affine, reference=reference, freedom=freedom, pool=pool, voxel=voxel
+        )
     if not freedom.assessed.any():
         return np.tile(np.eye(4), (number, 1, 1))
-    factor = tuple(int(step) for step in np.maximum(1, np.round(_COARSE_VOXEL / voxel_sizes(affine))))
+    factor = blocks(magnitude.shape[:3], affine=affine, voxel=voxel)
     small = [shrink(magnitude[..., cycle], affine=affine, factor=factor) for cycle in range(number)]
     futures = {
         cycle: pool.submit(
@@ -415,13 +425,14 @@ def _register_in_plane(
     reference: int,
     freedom: Freedom,
     pool: ProcessPoolExecutor,
+    voxel: float,
 ) -> NDArray[np.float64]:
     """Return the transforms within the plane of one or few slices, which are averaged, shape (N, 4, 4)."""
     through = freedom.through
     if through is None:
         raise ValueError("a plane needs one short axis, found none")
     number, sizes = magnitude.shape[3], voxel_sizes(affine)
-    factor = np.clip(np.round(_COARSE_VOXEL / sizes), 1, np.maximum(1, np.array(magnitude.shape[:3]) // FEWEST_SLICES))
+    factor = np.clip(np.round(voxel / sizes), 1, np.maximum(1, np.array(magnitude.shape[:3]) // FEWEST_SLICES))
     factor[through] = magnitude.shape[through]
     steps = tuple(int(step) for step in factor)
     first, second = (float(each) for each in np.delete(sizes * factor, through))

@@ -141,15 +141,15 @@ def remove_phase_drift(
 
 
 def _basis(points: NDArray[np.integer], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return constant, linear and quadratic terms at voxels, shape (V, 7)."""
-    scaled = 2.0 * points / (np.array(shape) - 1.0) - 1.0
+    """Return constant, linear and quadratic terms at voxels, shape (V, 7); 0 along an axis of one voxel."""
+    scaled = np.where(np.array(shape) > 1, 2.0 * points / np.maximum(np.array(shape) - 1.0, 1.0) - 1.0, 0.0)
     return np.concatenate([np.ones((len(points), 1)), scaled, scaled**2], axis=1)
 
 
 def _apply(
     cycles: NDArray[np.complexfloating], coefficients: NDArray[np.float64], shape: tuple[int, ...]
 ) -> NDArray[np.complex64]:
-    x, y, z = (axis.astype(np.float32) for axis in np.ogrid[tuple(slice(-1.0, 1.0, size * 1j) for size in shape)])
+    x, y, z = np.ix_(*(np.linspace(-1.0, 1.0, size, dtype=np.float32) * (size > 1) for size in shape))
     result = np.empty(cycles.shape, dtype=np.complex64)
     for index, c in enumerate(coefficients.astype(np.float32)):
         phase = c[0] + c[1] * x + c[2] * y + c[3] * z + c[4] * x**2 + c[5] * y**2 + c[6] * z**2

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.ants_bridge import Schedule, register, voxel_sizes
+from qmri_bids.preprocessing.ants_bridge import Schedule, register
 from qmri_bids.preprocessing.masks import head_mask, shrink
 from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.preprocessing.rigid_freedom import blocks
 from qmri_bids.preprocessing.similarity import mutual_information
 
 MIRROR_VOXEL = 4.0
@@ -106,7 +107,7 @@ def _mirrored(
     head: NDArray[np.bool_],
 ) -> float:
     """Return the mutual information with the mirror image over that with the image, both at coarse voxels."""
-    factor = tuple(int(step) for step in np.maximum(1, np.round(MIRROR_VOXEL / voxel_sizes(affine))))
+    factor = blocks(fixed.shape, affine=affine, voxel=MIRROR_VOXEL)
     small, small_affine = shrink(fixed, affine=affine, factor=factor)
     inside = shrink(head.astype(np.float32), affine=affine, factor=factor)[0] > 0.5
     if min(small.shape) < 4 or not inside.any():

@@ -12,8 +12,27 @@ from numpy.typing import NDArray
 def _voxel_map(
     affine: NDArray[np.floating], target_affine: NDArray[np.floating], transform: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Return the matrix from target voxel to source voxel."""
-    return np.linalg.inv(np.asarray(affine, dtype=float)) @ transform @ np.asarray(target_affine, dtype=float)
+    """Return the matrix from target voxel to source voxel.
+
+    Rounding is taken off: a slice that stays in its plane must not fall out of a stack at its ends.
+    """
+    matrix = np.linalg.inv(np.asarray(affine, dtype=float)) @ transform @ np.asarray(target_affine, dtype=float)
+    whole = np.round(matrix)
+    return np.where(np.abs(matrix - whole) < 1e-9, whole, matrix)
+
+
+def _padded(image: NDArray[Any], voxel_map: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return an image whose axes of one voxel have its value across the thickness of the slice, and the map to its voxels."""
+    single = [size == 1 for size in image.shape]
+    shift = np.array([float(each) for each in single])
+    moved = voxel_map.copy()
+    moved[:3, 3] += shift
+    return np.pad(image, [(1, 1) if each else (0, 0) for each in single], mode="edge"), moved
+
+
+def _thickness(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return how far beyond the first and last voxel centre an image has values [voxels], shape (3,): half a slice if it is one."""
+    return np.array([0.5 if size == 1 else 0.0 for size in shape])
 
 
 def resample(
@@ -48,7 +67,8 @@ def resample(
     Returns
     -------
     Array
-        Type of `image`. With the identity on the same grid the image comes back untouched.
+        Type of `image`. With the identity on the same grid the image comes back untouched. A single slice has its value across its
+        thickness.
     """
     from scipy.ndimage import affine_transform
 
@@ -57,15 +77,21 @@ def resample(
         return image.copy()
 
     mode = {"zero": "constant", "nearest": "nearest"}[outside]
+    single = 1 in image.shape
+    source, source_map = _padded(image, voxel_map) if single else (image, voxel_map)
+    beyond = ~_inside(voxel_map, shape=image.shape, onto=tuple(target_shape)) if single and outside == "zero" else None
 
     def interpolate(part: NDArray[Any]) -> NDArray[Any]:
-        return affine_transform(
-            part, voxel_map, output_shape=tuple(target_shape), order=order, mode=mode, output=part.dtype
+        found = affine_transform(
+            part, source_map, output_shape=tuple(target_shape), order=order, mode=mode, output=part.dtype
         )
+        if beyond is not None:
+            found[beyond] = 0
+        return found
 
     if np.iscomplexobj(image):
-        return (interpolate(image.real) + 1j * interpolate(image.imag)).astype(image.dtype)
-    return interpolate(image)
+        return (interpolate(source.real) + 1j * interpolate(source.imag)).astype(image.dtype)
+    return interpolate(source)
 
 
 def resample_series(
@@ -131,11 +157,16 @@ def grid_coverage(
     """
     onto = tuple(shape if target_shape is None else target_shape)
     voxel_map = _voxel_map(affine, affine if target_affine is None else target_affine, transform)
+    return _inside(voxel_map, shape=shape, onto=onto)
+
+
+def _inside(voxel_map: NDArray[np.float64], *, shape: tuple[int, ...], onto: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which voxels of a grid `onto` a map leads into an image of this shape."""
     indices = np.ogrid[tuple(slice(0, size) for size in onto)]
     inside = np.ones(onto, dtype=bool)
-    for row, size in zip(voxel_map[:3], shape, strict=True):
+    for row, size, margin in zip(voxel_map[:3], shape, _thickness(shape) + 1e-6, strict=True):
         position = row[0] * indices[0] + row[1] * indices[1] + row[2] * indices[2] + row[3]
-        inside &= (position >= -1e-6) & (position <= size - 1 + 1e-6)
+        inside &= (position >= -margin) & (position <= size - 1 + margin)
     return inside
 
 

@@ -83,6 +83,13 @@ def freedom_of(shape: tuple[int, ...], *, affine: NDArray[np.floating]) -> Freed
     return Freedom(basis=basis, through=through, frame=frame, assessed=np.concatenate([~along, along]))
 
 
+def blocks(shape: tuple[int, ...], *, affine: NDArray[np.floating], voxel: float) -> tuple[int, int, int]:
+    """Return how many voxels make up blocks of about a size [mm] along each axis, no more than there are."""
+    sizes = np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0)
+    x, y, z = (int(each) for each in np.clip(np.round(voxel / sizes), 1, shape))
+    return x, y, z
+
+
 def not_assessed(assessed: NDArray[np.bool_]) -> str:
     """Return what was not looked at, in words; empty where all six parameters were."""
     seen = np.asarray(assessed, dtype=bool)

@@ -10,8 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.ants_bridge import deterministic_pool, register, voxel_sizes
-from qmri_bids.preprocessing.b1 import _COARSE_VOXEL, _SCHEDULE, LARGEST_TRANSLATION, RegistrationFailed
+from qmri_bids.preprocessing.ants_bridge import deterministic_pool, register
+from qmri_bids.preprocessing.b1 import (
+    _COARSE_VOXEL,
+    _SCHEDULE,
+    FEWEST_SLICES,
+    LARGEST_TRANSLATION,
+    RegistrationFailed,
+)
 from qmri_bids.preprocessing.masks import head_mask, shrink
 from qmri_bids.preprocessing.registration_quality import (
     MIRROR_DOUBT,
@@ -20,6 +26,7 @@ from qmri_bids.preprocessing.registration_quality import (
     measure_registration,
 )
 from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.preprocessing.rigid_freedom import blocks
 
 LARGEST_ROTATION = 45.0
 """A registration of two scans of one session that turns the head further [degrees] has failed."""
@@ -29,9 +36,6 @@ LEAST_COVERAGE = 0.5
 
 LEAST_SIMILARITY = 0.1
 """Mutual information [nat] below which two images share no head: 0.3 to 0.9 of two contrasts of one, 0.07 of a head and noise."""
-
-FEWEST_SLICES = 4
-"""Fewer do not tell where they are: coordinates of the scanner are trusted then."""
 
 LEAST_VALID = 0.5
 """Share of the weight of an interpolated value that its valid neighbours must have."""
@@ -106,10 +110,10 @@ def register_scans(
             similarity=(math.nan, math.nan),
             decisions=(
                 f"Placed by the coordinates of the scanner alone: {thin} slices do not tell where they are "
-                f"(at least {FEWEST_SLICES} needed).",
+                f"(at least {FEWEST_SLICES} needed). WHETHER THE HEAD MOVED BETWEEN BOTH WAS NOT ASSESSED.",
             ),
         )
-    factor = tuple(int(step) for step in np.maximum(1, np.round(_COARSE_VOXEL / voxel_sizes(fixed_affine))))
+    factor = blocks(fixed.shape, affine=fixed_affine, voxel=_COARSE_VOXEL)
     small, small_affine = shrink(_finite(fixed), affine=fixed_affine, factor=factor)
     other = _finite(moving)
     with deterministic_pool(processes=1) as pool:

@@ -5,14 +5,35 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.preprocessing.alignment_evidence import halves, misalignment
 from qmri_bids.preprocessing.ants_bridge import deterministic_pool
-from qmri_bids.preprocessing.motion import register_to_reference
+from qmri_bids.preprocessing.groupwise import _small_motion
+from qmri_bids.preprocessing.masks import head_mask, shrink
+from qmri_bids.preprocessing.motion import check_brain, grown, register_to_reference
+from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.preprocessing.rigid_freedom import Freedom, blocks, freedom_of
 from qmri_bids.preprocessing.saturated_motion import SaturatedMotion, apply_series_motion
 from qmri_bids.preprocessing.scan_registration import register_scans
+from qmri_bids.preprocessing.similarity import mutual_information
+
+IN_PLANE_VOXEL = 2.0
+"""Voxels at which scans of few slices are registered [mm]."""
+
+FEWEST_PROBED = 200
+"""Voxels in each half from which mutual information is told."""
+
+PROBE = 2.0
+"""How far volumes are shifted to see how their mutual information falls [mm]; turned as far at `PROBE_RADIUS`."""
+
+PROBE_RADIUS = 60.0
+"""Distance from the centre at which a rotation moves as far as a translation [mm]."""
+
+PROBE_VOXEL = 4.0
+"""Voxels at which volumes with fringes are compared [mm]."""
 
 
 def align_scans(volumes: NDArray[np.floating], *, affine: NDArray[np.floating]) -> SaturatedMotion:
-    """Align every scan to the first by mutual information.
+    """Align every scan to the first by mutual information, of one or few slices within their plane.
 
     Parameters
     ----------
@@ -27,6 +48,15 @@ def align_scans(volumes: NDArray[np.floating], *, affine: NDArray[np.floating]) 
         If two scans cannot be aligned.
     """
     transforms = np.tile(np.eye(4), (volumes.shape[3], 1, 1))
+    freedom = freedom_of(volumes.shape[:3], affine=affine)
+    if not freedom.assessed.all():
+        if freedom.assessed.any():
+            with deterministic_pool(processes=1) as pool:
+                transforms = register_to_reference(
+                    np.asarray(volumes, dtype=np.float32), affine=affine, reference=0, pool=pool, voxel=IN_PLANE_VOXEL
+                )
+        sentences = [_plane_sentence(freedom, reference=0, shape=volumes.shape[:3])]
+        return _aligned(volumes, affine=affine, transforms=transforms, reference=0, sentences=sentences)
     sentences = []
     for index in range(1, volumes.shape[3]):
         found = register_scans(volumes[..., 0], fixed_affine=affine, moving=volumes[..., index], moving_affine=affine)
@@ -36,7 +66,12 @@ def align_scans(volumes: NDArray[np.floating], *, affine: NDArray[np.floating]) 
 
 
 def align_fringes(
-    volumes: NDArray[np.floating], *, affine: NDArray[np.floating], reference: int, processes: int = 1
+    volumes: NDArray[np.floating],
+    *,
+    affine: NDArray[np.floating],
+    reference: int,
+    brain: NDArray[np.bool_] | None = None,
+    processes: int = 1,
 ) -> SaturatedMotion:
     """Align the volumes of a WASABI or WASSR series to one of them by mutual information on a coarse grid.
 
@@ -51,17 +86,104 @@ def align_fringes(
         Voxel to RAS millimetres, shape (4, 4).
     reference
         Index of a volume without fringes.
+    brain
+        The brain, shape (X, Y, Z), by which what is left is judged; the head by default.
     processes
         Worker processes; the result does not depend on it.
     """
+    check_brain(brain, volumes.shape[:3])
     series = np.asarray(volumes, dtype=np.float32)
+    freedom = freedom_of(series.shape[:3], affine=affine)
     with deterministic_pool(processes=processes) as pool:
         transforms = register_to_reference(series, affine=affine, reference=reference, pool=pool)
-    sentence = (
-        f"Every volume was registered rigidly to volume {reference + 1} by mutual information on a coarse grid: fringes that move "
-        "from offset to offset mislead a finer alignment."
+    if freedom.through is None and freedom.assessed.any():
+        sentence = (
+            f"Every volume was registered rigidly to volume {reference + 1} by mutual information on a coarse grid: fringes that "
+            "move from offset to offset mislead a finer alignment."
+        )
+    else:
+        sentence = _plane_sentence(freedom, reference=reference, shape=series.shape[:3])
+    left = remaining_of_fringes(series, affine=affine, transforms=transforms, reference=reference, brain=brain)
+    return _aligned(
+        series, affine=affine, transforms=transforms, reference=reference, sentences=[sentence], remaining=left
     )
-    return _aligned(series, affine=affine, transforms=transforms, reference=reference, sentences=[sentence])
+
+
+def remaining_of_fringes(
+    volumes: NDArray[np.floating],
+    *,
+    affine: NDArray[np.floating],
+    transforms: NDArray[np.float64],
+    reference: int,
+    brain: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Return how far each volume still lies from the reference by mutual information [m], shape (N,).
+
+    It is where mutual information would be largest, by a parabola through that of the volume as aligned and shifted either way,
+    in two interlocking halves of the head as of `alignment_evidence`. NaN where there is no such place.
+
+    Parameters
+    ----------
+    volumes, affine, transforms, reference, brain
+        As of `align_fringes`.
+    """
+    series = np.asarray(volumes, dtype=np.float32)
+    number = series.shape[3]
+    freedom = freedom_of(series.shape[:3], affine=affine)
+    left = np.full(number, np.nan)
+    if not freedom.assessed.any():
+        return left
+    factor = list(blocks(series.shape[:3], affine=affine, voxel=PROBE_VOXEL))
+    if freedom.through is not None:
+        factor[freedom.through] = 1
+    steps = (factor[0], factor[1], factor[2])
+    small = [shrink(series[..., index], affine=affine, factor=steps) for index in range(number)]
+    fixed, matrix = small[reference]
+    region = head_mask(series[..., reference]) if brain is None else grown(brain, by=PROBE_VOXEL, affine=affine)
+    inside = shrink(region.astype(np.float32), affine=affine, factor=steps)[0] > 0.5
+    points = np.argwhere(inside) @ matrix[:3, :3].T + matrix[:3, 3]
+    parts = halves(points)
+    if min(np.count_nonzero(part) for part in parts) < FEWEST_PROBED:
+        return left
+    centre = points.mean(axis=0)
+    size = np.array([PROBE] * 3 + [PROBE / PROBE_RADIUS] * 3)
+    moves = [(freedom.basis[:, column] * size) for column in range(freedom.basis.shape[1])]
+
+    def similarity(index: int, motion: NDArray[np.float64]) -> list[float]:
+        """Return the mutual information in both halves with a volume that is moved beyond its transform."""
+        moved = resample(
+            small[index][0],
+            affine=matrix,
+            target_shape=fixed.shape,
+            target_affine=matrix,
+            transform=transforms[index] @ _small_motion(motion, centre=centre),
+            order=1,
+            outside="nearest",
+        )[inside]
+        return [mutual_information(fixed[inside][part], moved[part]) for part in parts]
+
+    for index in range(number):
+        if index == reference:
+            left[index] = 0.0
+            continue
+        rest = np.array(similarity(index, np.zeros(6)))
+        found = np.zeros((2, 1, 6))
+        for move in moves:
+            ahead, behind = (np.array(similarity(index, sign * move)) for sign in (1.0, -1.0))
+            bend = ahead + behind - 2.0 * rest
+            with np.errstate(divide="ignore", invalid="ignore"):
+                # No farther than the probes reach: a parabola says nothing beyond them.
+                vertex = np.where(bend < 0.0, np.clip(0.5 * (behind - ahead) / bend, -2.0, 2.0), np.nan)
+            found[:, 0] += vertex[:, None] * move
+        left[index] = 1e-3 * float(misalignment(found, points=points)[0])
+    return left
+
+
+def _plane_sentence(freedom: Freedom, *, reference: int, shape: tuple[int, ...]) -> str:
+    """Say how volumes were aligned whose grid does not tell all of a motion."""
+    if not freedom.assessed.any():
+        return f"Motion was not corrected: a grid of {' × '.join(str(size) for size in shape)} voxels tells none."
+    return f"Every volume was registered rigidly within the plane to volume {reference + 1} by mutual information."
 
 
 def _aligned(
@@ -71,6 +193,7 @@ def _aligned(
     transforms: NDArray[np.float64],
     reference: int,
     sentences: list[str],
+    remaining: NDArray[np.float64] | None = None,
 ) -> SaturatedMotion:
     """Return the volumes brought to the reference, with what the transforms say."""
     return apply_series_motion(
@@ -80,6 +203,7 @@ def _aligned(
         reference=reference,
         trusted=np.ones(volumes.shape[3], dtype=bool),
         centre=grid_centre(volumes.shape[:3], affine=affine),
+        remaining=remaining,
         decisions=sentences,
     )
 

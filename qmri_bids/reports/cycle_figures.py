@@ -16,7 +16,7 @@ from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.curves import plain
 from qmri_bids.reports.encode import encode_png
 from qmri_bids.reports.montage import draw_montage
-from qmri_bids.reports.planes import RADIOLOGICAL, new_canvas, signed
+from qmri_bids.reports.planes import RADIOLOGICAL, new_canvas
 from qmri_bids.reports.styles import TISSUE_COLORS
 from qmri_bids.units import fraction_to_percent, radians_to_degrees, seconds_to_milliseconds
 
@@ -71,7 +71,7 @@ def cycles_figure(
     return Figure(
         key=key,
         title=title,
-        caption=f"Magnitude of the {count} phase cycles in the axial slice at z = {signed(montage.cut.position)} mm, "
+        caption=f"Magnitude of the {count} phase cycles in the {montage.cut.words}, "
         "labelled with the RF phase increment; all have the same window. The dark bands move with the "
         "increment, "
         "the anatomy must not. Left: the mean, with the outline of the brain mask in yellow. "

@@ -43,6 +43,11 @@ MEASURES: Mapping[str, MeasureKind] = {
         description="Mean framewise displacement between images of the series",
         unit="mm",
     ),
+    "misalignment": MeasureKind(
+        label="Misalignment left",
+        description="Largest misalignment between images of the series that is left after correction, estimated",
+        unit="mm",
+    ),
     "b1_low": MeasureKind(
         label="B1, low", description="2nd percentile of B1 in the brain, relative to nominal", unit="%"
     ),

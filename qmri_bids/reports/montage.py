@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.reports.planes import GAP, WIDTH, Cut, View, foreground, gray, new_canvas
+from qmri_bids.reports.planes import GAP, MARKS, WIDTH, Cut, View, foreground, gray, new_canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,9 @@ def draw_montage(
     mean: NDArray[np.floating],
     marked: int | None = None,
 ) -> Montage:
-    """Draw the central axial slice of every volume in one window, beside their mean with the outline of the brain mask.
+    """Draw the central slice of every volume in one window, beside their mean with the outline of the brain mask.
+
+    The slice is axial, but that of the scan where it has few slices of another plane.
 
     Parameters
     ----------
@@ -55,9 +57,10 @@ def draw_montage(
 
     count = len(labels)
     inside = View(affine=affine, mask=mask)
-    cut = inside.cuts("axial", (0.5,))[0]
+    plane = inside.main_plane
+    cut = inside.cuts(plane, (0.5,))[0]
     view = View(affine=affine, mask=foreground(mean) | np.asarray(mask, dtype=bool))
-    width, height = view.size("axial")
+    width, height = view.size(plane)
 
     rows = max(1, round(math.sqrt(count / 3.0)))
     columns = math.ceil(count / rows)
@@ -87,8 +90,9 @@ def draw_montage(
     if outline.min() < 0.5 < outline.max():
         large.contour(outline, levels=[0.5], colors="#f0e442", linewidths=1.0)
     white: dict[str, Any] = {"color": "white", "fontsize": 8}
-    large.text(0.02, 0.985, "R", transform=large.transAxes, va="top", **white)
-    large.text(0.98, 0.985, "L", transform=large.transAxes, ha="right", va="top", **white)
+    left_mark, right_mark = MARKS[plane]
+    large.text(0.02, 0.985, left_mark, transform=large.transAxes, va="top", **white)
+    large.text(0.98, 0.985, right_mark, transform=large.transAxes, ha="right", va="top", **white)
     large.text(0.02, 0.015, "mean", transform=large.transAxes, **white)
     slices = [np.nan_to_num(view.image(view.reorient(volumes[..., n]), cut)) for n in range(count)]
     brain = outline > 0.5

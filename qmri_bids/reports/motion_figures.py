@@ -66,8 +66,16 @@ def motion_figure(
     canvas.subplots_adjust(left=0.09, right=0.90, top=0.98, bottom=0.10)
     translations = parameters[:, :3] * _MILLIMETRES
     rotations = _degrees(parameters[:, 3:])
+    unseen = [
+        f"{kind} {'xyz'[column]}"
+        for kind, values in (("translation", translations), ("rotation", rotations))
+        for column in range(3)
+        if not np.isfinite(values[:, column]).any()
+    ]
     for axes, values in ((top, translations), (middle, rotations)):
         for column, label in enumerate("xyz"):
+            if not np.isfinite(values[:, column]).any():
+                continue
             axes.plot(
                 numbers,
                 values[:, column],
@@ -78,7 +86,10 @@ def motion_figure(
                 label=label,
             )
         axes.axhline(0.0, color="#999999", linewidth=0.6, zorder=0)
-        widen(axes, values, least=0.1)
+        widen(axes, np.nan_to_num(values), least=0.1)
+        if not axes.lines[1:]:
+            axes.text(0.5, 0.6, "not assessed", transform=axes.transAxes, ha="center", fontsize=9, color="#555555")
+            continue
         axes.legend(loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False, fontsize=9, handlelength=1.4)
     out = np.zeros(len(numbers), dtype=bool) if censored is None else np.asarray(censored, dtype=bool)
     colors = [_CENSORED if each else "#5b6f7d" for each in out]
@@ -118,6 +129,7 @@ def motion_figure(
         caption=f"Rigid motion of every {noun} relative to the reference{' (shaded)' if reference is not None else ''}, as "
         "estimated and corrected: translations along and rotations about x (right), y (anterior) and z (superior), and the "
         f"displacement from the {noun} before. Largest displacement: {largest}."
+        + (f" Not assessed, since there are too few slices: {', '.join(unseen)}." if unseen else "")
         + (f" Left out of the estimation (red): {', '.join(str(each) for each in numbers[out])}." if out.any() else ""),
         image=encode_png(canvas),
         section=Section.MOTION,

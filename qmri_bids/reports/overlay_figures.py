@@ -128,11 +128,7 @@ def registration_figure(
 
     whole = View(affine=affine, mask=foreground(fixed))
     cropped = whole if mask is None else View(affine=affine, mask=mask)
-    row = [
-        *cropped.cuts("axial", (0.35, 0.60)),
-        *cropped.cuts("coronal", (0.5,)),
-        *cropped.cuts("sagittal", (0.44,)),
-    ]
+    row = cropped.mixed_row()
     panels = lay_out(whole, [row, row], side=0.0)
     half = len(panels.axes) // 2
     upper, lower = (

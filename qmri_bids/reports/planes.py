@@ -26,7 +26,7 @@ RADIOLOGICAL = "Radiological convention: the patient's right (R) is at the left 
 
 _AXIS = {"sagittal": 0, "coronal": 1, "axial": 2}
 _COORDINATE = {"sagittal": "x", "coronal": "y", "axial": "z"}
-_MARKS = {"sagittal": ("A", "P"), "coronal": ("R", "L"), "axial": ("R", "L")}
+MARKS = {"sagittal": ("A", "P"), "coronal": ("R", "L"), "axial": ("R", "L")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +36,11 @@ class Cut:
     plane: str
     index: int
     position: float
+
+    @property
+    def words(self) -> str:
+        """What the cut is, as a caption says it."""
+        return f"{self.plane} slice at {_COORDINATE[self.plane]} = {signed(self.position)} mm"
 
 
 class View:
@@ -98,12 +103,24 @@ class View:
             cuts.append(Cut(plane=plane, index=index, position=float((self.affine @ voxel)[axis])))
         return cuts
 
+    @property
+    def main_plane(self) -> str:
+        """The plane in which to look: axial, but that of the slices where there are few of another plane."""
+        few = [plane for plane, axis in _AXIS.items() if self.mask.shape[axis] < SMALLEST_SIDE]
+        return min(few, key=lambda plane: self.mask.shape[_AXIS[plane]]) if few else "axial"
+
     def standard_rows(self) -> list[list[Cut]]:
-        """Return two rows: axial cuts from the base up; coronal and sagittal ones if thick enough."""
-        rows = [self.cuts("axial", (0.32, 0.46, 0.60, 0.74))]
-        if self.mask.shape[2] >= SMALLEST_SIDE:
+        """Return two rows: axial cuts from the base up; coronal and sagittal ones. Of few slices one row of these."""
+        rows = [self.cuts(self.main_plane, (0.32, 0.46, 0.60, 0.74))]
+        if min(self.mask.shape) >= SMALLEST_SIDE:
             rows.append([*self.cuts("coronal", (0.36, 0.62)), *self.cuts("sagittal", (0.44,))])
         return rows
+
+    def mixed_row(self) -> list[Cut]:
+        """Return one row: axial, coronal and sagittal cuts; of few slices only these."""
+        if min(self.mask.shape) < SMALLEST_SIDE:
+            return self.cuts(self.main_plane, (0.35, 0.60))
+        return [*self.cuts("axial", (0.35, 0.60)), *self.cuts("coronal", (0.5,)), *self.cuts("sagittal", (0.44,))]
 
     def image(self, values: NDArray[Any], cut: Cut) -> NDArray[Any]:
         """Return the slice as rows (upwards) and columns (to the right), for `imshow(origin="lower")`.
@@ -186,7 +203,7 @@ def _panel(canvas: Canvas, box: tuple[float, float, float, float], cut: Cut) -> 
     """Return axes without ticks, marked with the sides of the patient and the position of the cut."""
     axes = canvas.add_axes(box, facecolor="black")
     axes.set_axis_off()
-    low, high = _MARKS[cut.plane]
+    low, high = MARKS[cut.plane]
     style: dict[str, Any] = {"color": "white", "fontsize": 8, "transform": axes.transAxes, "zorder": 5}
     axes.text(0.02, 0.985, low, ha="left", va="top", **style)
     axes.text(0.98, 0.985, high, ha="right", va="top", **style)

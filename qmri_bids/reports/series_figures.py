@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
 from qmri_bids.reports.montage import draw_montage
-from qmri_bids.reports.planes import RADIOLOGICAL, signed
+from qmri_bids.reports.planes import RADIOLOGICAL
 
 MOST_VOLUMES = 12
 """Volumes that a picture of a series shows at most."""
@@ -66,7 +66,7 @@ def series_figure(
     )
     which = f"All {count} images" if len(shown) == count else f"{len(shown)} of the {count} images"
     sentences = [
-        f"{which} in the axial slice at z = {signed(montage.cut.position)} mm, in the order of the scan; all have the same window.",
+        f"{which} in the {montage.cut.words}, in the order of the scan; all have the same window.",
         "What saturates the signal is dark; the outlines of the anatomy must not move.",
         f"Left: the mean of all {count}, with the outline of the brain mask in yellow.",
         *([remark] if remark else []),

@@ -20,6 +20,9 @@ from qmri_bids.units import metres_to_millimetres
 B1_RANGE = (0.5, 1.5)
 """Actual over nominal B1 that heads have."""
 
+WELL_ALIGNED, MISALIGNED = 0.25, 0.5
+"""Misalignment left [voxels] up to which a series is good, and from which it is bad."""
+
 GOOD_SHARE, USABLE_SHARE = 0.95, 0.80
 """Share of voxels with a value from which a run is good, and below which it is bad."""
 
@@ -101,9 +104,16 @@ def convergence_check(rows: tuple[QualityRow, ...], *, of: str = "") -> Check:
 
 
 def motion_check(
-    framewise_displacement: NDArray[np.floating], *, voxel_size: float, noun: str = "cycle", of: str = ""
+    framewise_displacement: NDArray[np.floating],
+    *,
+    voxel_size: float,
+    remaining: NDArray[np.floating] | None = None,
+    assessed: NDArray[np.bool_] | None = None,
+    trusted: NDArray[np.bool_] | None = None,
+    noun: str = "cycle",
+    of: str = "",
 ) -> Check:
-    """Return the traffic light of the motion in a series of images.
+    """Return the traffic light of the motion in a series of images: of what is left of it, not of how far the head moved.
 
     Parameters
     ----------
@@ -111,6 +121,12 @@ def motion_check(
         Displacement from image to image [m]; NaN where there is none.
     voxel_size
         Smallest side of a voxel [m].
+    remaining
+        Estimated misalignment that is left of each image [m]; NaN where it is not known.
+    assessed
+        Which of the six parameters of the motion were looked at; all by default.
+    trusted
+        Which images were aligned by themselves, the motion of the others interpolated; all by default.
     noun
         What one image of the series is called.
     of
@@ -118,20 +134,50 @@ def motion_check(
     """
     displacement = np.asarray(framewise_displacement, dtype=float)
     finite = displacement[np.isfinite(displacement)]
-    if not finite.size:
-        return Check(name="Motion", value="not estimated", level=Level.CHECK, explanation="No displacement is known.")
+    seen = np.ones(6, dtype=bool) if assessed is None else np.asarray(assessed, dtype=bool)
+    if not finite.size or not seen.any():
+        return Check(
+            name="Motion",
+            value="not assessed",
+            level=Level.CHECK,
+            explanation=f"Whether the head moved between {noun}s is not known: the images do not tell it, nothing was corrected.",
+        )
     largest = float(finite.max())
-    level = Level.GOOD if largest < 0.5 * voxel_size else Level.CHECK if largest < 2.0 * voxel_size else Level.BAD
+    measures = [
+        Measure(key="displacement_max", value=metres_to_millimetres(largest), of=of),
+        Measure(key="displacement_mean", value=metres_to_millimetres(float(finite.mean())), of=of),
+    ]
+    moved = f"the head moved by up to {metres_to_millimetres(largest):.2f} mm between {noun}s"
+    left = np.full(1, math.nan) if remaining is None else np.asarray(remaining, dtype=float)
+    known = left[np.isfinite(left)]
+    lost = 0 if trusted is None else int(np.count_nonzero(~np.asarray(trusted, dtype=bool)))
+    if known.size:
+        worst = float(known.max())
+        measures.append(Measure(key="misalignment", value=metres_to_millimetres(worst), of=of))
+        level = (
+            Level.GOOD
+            if worst < WELL_ALIGNED * voxel_size
+            else Level.CHECK
+            if worst < MISALIGNED * voxel_size
+            else Level.BAD
+        )
+        said = [f"at most {metres_to_millimetres(worst):.2f} mm left after correction", moved]
+    else:
+        level, said = Level.CHECK, [moved, "what is left of it is not known"]
+    if lost:
+        level = Level.BAD if level is Level.BAD else Level.CHECK
+        said.append(f"{lost} of {len(displacement)} {noun}s could not be aligned by themselves")
+    if not seen.all():
+        level = Level.BAD if level is Level.BAD else Level.CHECK
+        said.append("through the plane not assessed")
     return Check(
         name="Motion",
-        value=f"at most {metres_to_millimetres(largest):.2f} mm between {noun}s",
+        value="; ".join(said),
         level=level,
-        explanation=f"Good below half a voxel ({500 * voxel_size:.2f} mm), bad from two voxels "
-        f"({2000 * voxel_size:.2f} mm); the motion shown is corrected.",
-        measures=(
-            Measure(key="displacement_max", value=metres_to_millimetres(largest), of=of),
-            Measure(key="displacement_mean", value=metres_to_millimetres(float(finite.mean())), of=of),
-        ),
+        explanation=f"What is left is estimated from two halves of the head. Good below a quarter of a voxel "
+        f"({metres_to_millimetres(WELL_ALIGNED * voxel_size):.2f} mm), bad from half a voxel on; how far the head moved does not "
+        "count, since it is corrected.",
+        measures=tuple(measures),
     )
 
 

@@ -39,8 +39,18 @@ def motion_light(
     """Return the traffic light of the motion of a series, None where it was left alone."""
     if motion is None:
         return Check(name="Motion", value="not corrected, as asked", level=Level.CHECK)
-    smallest = float(np.linalg.norm(affine[:3, :3], axis=0).min())
-    return motion_check(motion["framewise_displacement"], voxel_size=millimetres_to_metres(smallest), noun=noun, of=of)
+    kept = ~np.asarray(motion.get("censored", np.zeros(len(motion["framewise_displacement"]), dtype=bool)), dtype=bool)
+    assessed = np.asarray(motion.get("assessed", np.ones(6, dtype=bool)), dtype=bool)
+    sides = np.linalg.norm(affine[:3, :3], axis=0)
+    known = {name: np.asarray(motion[name])[kept] for name in ("remaining", "trusted") if name in motion}
+    return motion_check(
+        motion["framewise_displacement"],
+        voxel_size=millimetres_to_metres(float(sides.min())),
+        assessed=assessed,
+        noun=noun,
+        of=of,
+        **known,
+    )
 
 
 def unjudged_measures(
