@@ -18,7 +18,6 @@ from qmri_bids.cli.exchange_command import add_train_exchange
 from qmri_bids.cli.natural_command import add_train_natural
 from qmri_bids.cli.train_command import add_train
 
-DEFAULT_MATRIX = (96, 112, 96)
 DEFAULT_VOXEL_SIZE = 2.0
 
 
@@ -41,21 +40,71 @@ def build_parser() -> argparse.ArgumentParser:
 def _add_simulate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=Path, metavar="OUT", help="folder of the dataset; must not exist or be empty")
     parser.add_argument("--subjects", type=int, default=1, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--anatomy",
+        type=Path,
+        metavar="WHOLE_HEAD",
+        help="NIfTI file of a T1-weighted whole head (or of a brain alone, such as an animal's) that becomes the digital head",
+    )
+    parser.add_argument(
+        "--brain",
+        type=Path,
+        metavar="BRAIN",
+        help="NIfTI file on the same voxels as WHOLE_HEAD that is above 0 in the brain: a mask or a skull-stripped image",
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="factor on the size of the head of --anatomy: images in a standard space are larger than the head was, and 0.91 gives "
+        "many of them their size back; default: 1",
+    )
+    parser.add_argument(
+        "--face-motion",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the skull's motion, 0 to 1, that face and neck of --anatomy do not follow; default: 0, a rigid head",
+    )
+    parser.add_argument(
+        "--phantom",
+        choices=("head", "spheres", "cylinder"),
+        default="head",
+        help="what is scanned: a head, a ball of water with 14 spheres of known T1 and T2, or a cylinder of doped water with an "
+        "insert; default: %(default)s",
+    )
     parser.add_argument("--sessions", type=int, default=0, metavar="N", help="sessions a subject; 0 for none (default)")
     parser.add_argument(
         "--matrix",
         type=int,
         nargs=3,
-        default=DEFAULT_MATRIX,
         metavar=("X", "Y", "Z"),
-        help="default: 96 112 96",
+        help="number of voxels; default: 96 112 96, or what holds the head of --anatomy or the object of --phantom",
     )
     parser.add_argument(
         "--voxel-size",
         type=float,
         default=DEFAULT_VOXEL_SIZE,
         metavar="MM",
-        help="isotropic; default: %(default)s mm",
+        help="edge of a voxel; default: %(default)s mm",
+    )
+    parser.add_argument(
+        "--slices",
+        type=int,
+        metavar="N",
+        help="N axial slices of their own (2D) around the middle of the brain; default: a volume encoded in 3D",
+    )
+    parser.add_argument(
+        "--slice-thickness",
+        type=float,
+        metavar="MM",
+        help="edge along the last axis of the files; default: --voxel-size",
+    )
+    parser.add_argument(
+        "--cut",
+        action="store_true",
+        help="the field of view may be smaller than what is scanned; it lies around the middle of the brain",
     )
     parser.add_argument(
         "--phase-cycles", type=int, default=12, metavar="N", help="evenly spaced cycles; default: %(default)s"
@@ -106,7 +155,7 @@ def _simulate(options: argparse.Namespace) -> int:
             options.output,
             subjects=options.subjects,
             sessions=options.sessions,
-            matrix=tuple(options.matrix),
+            matrix=None if options.matrix is None else tuple(options.matrix),
             voxel_size=options.voxel_size,
             phase_cycles=options.phase_cycles,
             snr=options.snr,
@@ -119,6 +168,14 @@ def _simulate(options: argparse.Namespace) -> int:
             wasabi=options.wasabi,
             cest_snr=options.cest_snr,
             t1w=options.t1w,
+            phantom=options.phantom,
+            anatomy=options.anatomy,
+            brain=options.brain,
+            scale=options.scale,
+            face_motion=options.face_motion,
+            slices=options.slices,
+            slice_thickness=options.slice_thickness,
+            cut=options.cut,
         )
     except (ValueError, OSError) as error:
         print(f"qmri-tools simulate: {error}", file=sys.stderr)

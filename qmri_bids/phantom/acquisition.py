@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.geometry import Grid, Pose
-from qmri_bids.phantom.head import Head, Sample
+from qmri_bids.phantom.head import Head, Sample, posed
 from qmri_bids.phantom.kernels import deposit
 from qmri_bids.phantom.steady_state import balanced_signal
 from qmri_bids.phantom.volume import Points
@@ -44,6 +44,12 @@ def noise_stdev(snr: float) -> float:
 def oversampling(voxel_size: float) -> int:
     """Return into how many parts the edge of a voxel [mm] is divided: two at least, of at most 2 mm."""
     return max(2, math.ceil(voxel_size / 2.0))
+
+
+def oversamplings(grid: Grid, *, least: int = 2) -> tuple[int, int, int]:
+    """Return into how many parts a voxel is divided along every axis: at least `least`, of at most 2 mm."""
+    x, y, z = (max(least, oversampling(float(size))) for size in grid.voxel_sizes)
+    return x, y, z
 
 
 def truncate(points: NDArray[np.complexfloating], *, number: int, axis: int) -> NDArray[np.complexfloating]:
@@ -88,10 +94,13 @@ def acquire(
     placement: NDArray[np.float64],
     signal: SpinSignal,
     volumes: int,
-    factor: int,
+    factor: int | tuple[int, int, int],
     threads: int = 2,
 ) -> NDArray[np.complex64]:
     """Return the noise-free images of a head at rest.
+
+    Slices of their own (`Grid.planar`) are encoded in their plane alone; along their normal the signal is the mean over the
+    slice.
 
     Parameters
     ----------
@@ -131,7 +140,10 @@ def acquire(
         slab = np.empty((span[1] - span[0], *fine.shape[1:]), dtype=np.complex64)
         for volume in range(volumes):
             deposit(values[:, volume], where, slab.reshape(-1))
-            rows = truncate(slab, number=grid.shape[2], axis=2)
+            if grid.planar:
+                rows = slab.reshape(*slab.shape[:2], grid.shape[2], -1).mean(axis=3)
+            else:
+                rows = truncate(slab, number=grid.shape[2], axis=2)
             hybrid[volume, slice(*span)] = truncate(rows, number=grid.shape[1], axis=1)
 
     with ThreadPoolExecutor(max_workers=threads) as pool:
@@ -139,7 +151,8 @@ def acquire(
             pass
     image = np.empty((*grid.shape, volumes), dtype=np.complex64)
     for volume in range(volumes):
-        image[..., volume] = ifftn(truncate(hybrid[volume], number=grid.shape[0], axis=0))
+        encoded = truncate(hybrid[volume], number=grid.shape[0], axis=0)
+        image[..., volume] = ifftn(encoded, axes=(0, 1) if grid.planar else (0, 1, 2))
     return image
 
 
@@ -223,12 +236,12 @@ def scan_bssfp(
         groups.setdefault(pose, []).append(cycle)
     for pose, cycles in groups.items():
         images[..., cycles] = acquire(
-            head,
+            posed(head, placement=placement, motion=pose.matrix),
             grid=grid,
             placement=pose.matrix @ placement,
             signal=partial(bssfp_signal, protocol=protocol, cycles=tuple(cycles), receiver=receiver),
             volumes=len(cycles),
-            factor=oversampling(float(grid.voxel_sizes.max())),
+            factor=oversamplings(grid),
             threads=threads,
         )
     for cycle in range(protocol.number_of_cycles):

@@ -93,6 +93,16 @@ class TemplateHead:
         return BRAIN_REGIONS
 
     @property
+    def mask_name(self) -> str:
+        """Name of the mask of all regions."""
+        return "brain"
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """Where the head comes from."""
+        return ("The brain is the ICBM 152 template, scaled and deformed for every subject.",)
+
+    @property
     def target(self) -> NDArray[np.float64]:
         """The middle of the inside of the skull [mm]."""
         middle: NDArray[np.float64] = self.inside_skull.points()[:, self.inside_skull.data.ravel() < 0.0].mean(axis=1)

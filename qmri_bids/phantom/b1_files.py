@@ -17,6 +17,7 @@ from qmri_bids.phantom.b1_scan import (
     B1Scan,
 )
 from qmri_bids.phantom.files import integers, write_image
+from qmri_bids.phantom.geometry import Grid
 from qmri_bids.units import fraction_to_percent, radians_to_degrees
 
 SCANNER = {
@@ -27,6 +28,13 @@ SCANNER = {
     "InstitutionName": "simulated",
 }
 """What every sidecar says."""
+
+
+def scanner_of(grid: Grid) -> dict[str, Any]:
+    """Return what the sidecars of a scan on these voxels say of the scanner."""
+    if not grid.planar:
+        return SCANNER
+    return {**SCANNER, "MRAcquisitionType": "2D", "SliceThickness": round(float(grid.voxel_sizes[2]), 6)}
 
 
 def _degrees(angle: float) -> float:
@@ -48,7 +56,7 @@ def _angles(folder: Path, prefix: str, scan: B1Scan, *, kind: str, scale: float,
     if scan.flip_angle is None:
         raise ValueError(f"{kind} stores flip angles, which this scan lacks")
     sidecar = {
-        **SCANNER,
+        **scanner_of(scan.grid),
         "PulseSequenceType": "TurboFLASH with preparation pulse",
         "FlipAngle": _degrees(PREPARATION_FLIP_ANGLE),
         "EchoTime": 1.8e-3,
@@ -83,7 +91,7 @@ def _tb1rfm(folder: Path, prefix: str, scan: B1Scan) -> None:
 
 def _tb1dam(folder: Path, prefix: str, scan: B1Scan) -> None:
     sidecar = {
-        **SCANNER,
+        **scanner_of(scan.grid),
         "PulseSequenceType": "spoiled gradient echo",
         "EchoTime": 2.0e-3,
         "RepetitionTimeExcitation": DOUBLE_ANGLE_TIME,
@@ -95,7 +103,7 @@ def _tb1dam(folder: Path, prefix: str, scan: B1Scan) -> None:
 
 def _tb1afi(folder: Path, prefix: str, scan: B1Scan) -> None:
     sidecar = {
-        **SCANNER,
+        **scanner_of(scan.grid),
         "PulseSequenceType": "actual flip-angle imaging",
         "FlipAngle": _degrees(AFI_FLIP_ANGLE),
         "EchoTime": 2.0e-3,
@@ -112,7 +120,7 @@ def _tb1map(folder: Path, prefix: str, scan: B1Scan) -> None:
         folder / "fmap" / f"{prefix}TB1map",
         fraction_to_percent(1.0) * scan.flip_angle / np.float32(PREPARATION_FLIP_ANGLE),
         affine=scan.grid.affine,
-        sidecar={**SCANNER, "Units": "percent", "Description": "100 is nominal, 0 without signal"},
+        sidecar={**scanner_of(scan.grid), "Units": "percent", "Description": "100 is nominal, 0 without signal"},
     )
 
 

@@ -14,9 +14,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.acquisition import acquire, add_noise, noise_stdev
+from qmri_bids.phantom.acquisition import acquire, add_noise, noise_stdev, oversamplings
 from qmri_bids.phantom.fields import receiver_phase
-from qmri_bids.phantom.geometry import Grid, Pose
+from qmri_bids.phantom.geometry import SMALLEST_HEAD, Grid, Pose
 from qmri_bids.phantom.head import Head, Sample
 from qmri_bids.phantom.steady_state import interleaved_echoes, spoiled_echo
 from qmri_bids.phantom.volume import Points
@@ -80,7 +80,8 @@ def coarse_grid(*, head: Points, voxel_size: float, motion: float) -> Grid:
     motion
         Room for a head that moves so far [mm and degrees].
     """
-    size = max(5.0, 1.25 * voxel_size)
+    across = float(np.ptp(head, axis=1).max())
+    size = max(5.0 if across > SMALLEST_HEAD else across / 30.0, 1.25 * voxel_size)
     rotation = Pose(rotation=(SLICE_TILT, 0.0, 0.0)).matrix
     tilted = rotation[:3, :3].T @ head
     lower, upper = tilted.min(axis=1), tilted.max(axis=1)
@@ -90,6 +91,25 @@ def coarse_grid(*, head: Points, voxel_size: float, motion: float) -> Grid:
     affine[:3, :3] *= size
     affine[:3, 3] = rotation[:3, :3] @ (0.5 * (lower + upper)) - affine[:3, :3] @ (0.5 * (shape - 1.0))
     return Grid(shape=(int(shape[0]), int(shape[1]), int(shape[2])), affine=affine)
+
+
+def coarse_slices(grid: Grid) -> Grid:
+    """Return slices of the B1 scan that cover those of another scan: voxels of 5 mm or more in the plane, none thinner.
+
+    Parameters
+    ----------
+    grid
+        Of the other scan.
+    """
+    covered = grid.voxel_sizes * np.array(grid.shape)
+    edges = np.maximum(5.0, 1.25 * grid.voxel_sizes)
+    edges[2] = max(5.0, grid.voxel_sizes[2])
+    shape = np.maximum(1, np.ceil(covered / edges)).astype(int)
+    affine = grid.affine.copy()
+    affine[:3, :3] *= edges / grid.voxel_sizes
+    centre = grid.affine[:3, 3] + grid.affine[:3, :3] @ (0.5 * (np.array(grid.shape) - 1.0))
+    affine[:3, 3] = centre - affine[:3, :3] @ (0.5 * (shape - 1.0))
+    return Grid(shape=(int(shape[0]), int(shape[1]), int(shape[2])), affine=affine, planar=grid.planar)
 
 
 Weights = Callable[[Sample], tuple[NDArray[np.floating], NDArray[np.floating]]]
@@ -207,7 +227,7 @@ def scan_b1(
         placement=placement,
         signal=partial(_signals, receiver=receiver, weights=sequence.signals),
         volumes=2,
-        factor=3,
+        factor=oversamplings(grid, least=3),
         threads=threads,
     )
     stdev = noise_stdev(snr) * sequence.grey_matter / _PREPARED.grey_matter

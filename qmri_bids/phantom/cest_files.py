@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.phantom.b1_files import SCANNER
 from qmri_bids.phantom.cest_scan import CestDesign, SaturationScan
 from qmri_bids.phantom.files import integers, write_image, write_json, write_table
 from qmri_bids.phantom.mt_scan import MtDesign
 from qmri_bids.phantom.mt_signal import SpoiledEcho
-from qmri_bids.phantom.raw_files import SCANNER
 from qmri_bids.physics.saturation import SaturatedImage, SaturationProtocol, SpinLock
 from qmri_bids.units import GYROMAGNETIC_RATIO, radians_to_degrees, tesla_to_microtesla
 
@@ -75,7 +76,7 @@ def _train(protocol: SaturationProtocol, pulse_shape: str) -> dict[str, Any]:
     }
 
 
-def _cest_sidecar(design: CestDesign) -> dict[str, Any]:
+def _cest_sidecar(design: CestDesign, scanner: Mapping[str, Any]) -> dict[str, Any]:
     protocol = design.protocol
     readout = protocol.readout
     train = {} if readout is None else {
@@ -83,7 +84,7 @@ def _cest_sidecar(design: CestDesign) -> dict[str, Any]:
         "RepetitionTimeExcitation": readout.spacing,
     }  # fmt: skip
     return {
-        **SCANNER,
+        **scanner,
         "MagneticFieldStrength": protocol.field_strength,
         "ImagingFrequency": _rounded(GYROMAGNETIC_RATIO * protocol.field_strength * 1e-6),
         "PulseSequenceType": "CEST, snapshot readout",
@@ -96,7 +97,13 @@ def _cest_sidecar(design: CestDesign) -> dict[str, Any]:
 
 
 def write_cest(
-    folder: Path, prefix: str, *, design: CestDesign, scan: SaturationScan, affine: NDArray[np.float64]
+    folder: Path,
+    prefix: str,
+    *,
+    design: CestDesign,
+    scan: SaturationScan,
+    affine: NDArray[np.float64],
+    scanner: Mapping[str, Any] = SCANNER,
 ) -> tuple[str, ...]:
     """Write a CEST series and return the name of the image.
 
@@ -110,17 +117,21 @@ def write_cest(
         What was played, and what it gave.
     affine
         From voxel index to RAS [mm].
+    scanner
+        What the sidecar says of the scanner.
     """
     stem = folder / "anat" / f"{prefix}acq-{design.label}"
     stored, slope = integers(scan.images, largest=float(scan.images.max()))
-    write_image(stem.parent / f"{stem.name}_cest", stored, affine=affine, sidecar=_cest_sidecar(design), slope=slope)
+    write_image(
+        stem.parent / f"{stem.name}_cest", stored, affine=affine, sidecar=_cest_sidecar(design, scanner), slope=slope
+    )
     rows = [_row(image) for image in design.protocol.images]
     write_table(stem.parent / f"{stem.name}_cestcontext.tsv", columns=tuple(_COLUMNS), rows=rows)
     write_json(stem.parent / f"{stem.name}_cestcontext.json", _COLUMNS)
     return (f"anat/{stem.name}_cest.nii.gz",)
 
 
-def _echo_sidecar(echo: SpoiledEcho, field_strength: float) -> dict[str, Any]:
+def _echo_sidecar(echo: SpoiledEcho, field_strength: float, scanner: Mapping[str, Any]) -> dict[str, Any]:
     pulse = echo.mt_pulse
     played = {} if pulse is None else {
         "MTOffsetFrequency": pulse.offset,
@@ -131,7 +142,7 @@ def _echo_sidecar(echo: SpoiledEcho, field_strength: float) -> dict[str, Any]:
         "SaturationB1RMS": tesla_to_microtesla(pulse.b1_rms),
     }  # fmt: skip
     return {
-        **SCANNER,
+        **scanner,
         "MagneticFieldStrength": field_strength,
         "PulseSequenceType": "Spoiled gradient echo",
         "PulseSequenceDetails": "spoiled gradient echo, simulated in exact steady state with perfect spoiling",
@@ -152,6 +163,7 @@ def write_mt(
     scan: SaturationScan,
     affine: NDArray[np.float64],
     field_strength: float,
+    scanner: Mapping[str, Any] = SCANNER,
 ) -> tuple[str, ...]:
     """Write the echoes of an MT scan, one file each with one scale, and return the names of the images.
 
@@ -165,12 +177,14 @@ def write_mt(
         From voxel index to RAS [mm].
     field_strength
         [T].
+    scanner
+        What the sidecars say of the scanner.
     """
     stored, slope = integers(scan.images, largest=float(scan.images.max()))
     written = []
     for volume, (entities, echo) in enumerate(design.echoes.items()):
         name = f"{prefix}acq-{design.label}_{entities}_{design.suffix}"
-        sidecar = _echo_sidecar(echo, field_strength)
+        sidecar = _echo_sidecar(echo, field_strength, scanner)
         write_image(folder / "anat" / name, stored[..., volume], affine=affine, sidecar=sidecar, slope=slope)
         written.append(f"anat/{name}.nii.gz")
     return tuple(written)

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from qmri_bids.phantom.geometry import Pose
 from qmri_bids.phantom.pools_of_tissues import pool_model
-from qmri_bids.phantom.saturation_signal import tissue_signal
-from qmri_bids.phantom.scan_series import Contrast, Scanner, drift
+from qmri_bids.phantom.saturation_signal import TissueSignal, tissue_signal
+from qmri_bids.phantom.scan_series import Contrast, Scanner, SignalsOfTissues, drift
 from qmri_bids.phantom.tissues import TISSUES, Label, Tissue
 from qmri_bids.phantom.truth import Truth, true_maps
 from qmri_bids.physics.saturation import SaturationProtocol
@@ -206,15 +206,16 @@ def scan_cest(
         Source of poses and noise.
     """
     protocol = design.protocol
-    signals = {
-        label: tissue_signal(
+
+    def signal(label: int, tissue: Tissue) -> TissueSignal:
+        return tissue_signal(
             pool_model(label, every_pool=design.every_pool, tissue=tissue),
             protocol,
             chemical_shift=chemical_shift(tissue, protocol.field_strength),
             threads=scanner.threads,
         )
-        for label, tissue in scanner.head.tissues.items()
-    }
+
+    signals = SignalsOfTissues(scanner.head.tissues, signal)
     contrast = Contrast(signals=signals, readout=design.readout_flip_angle, volumes=protocol.number_of_images)
     noise = TISSUES[Label.GM].m0 * math.sin(design.readout_flip_angle) / snr
     return series_of(scanner, contrast, reference=design.reference, motion=motion, noise=noise, rng=rng)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.phantom.cest_scan import CestDesign, SaturationScan
 from qmri_bids.phantom.mt_scan import MtDesign, MtScan, true_ratio, true_saturation
-from qmri_bids.phantom.pools_of_tissues import EXCHANGE
-from qmri_bids.phantom.tissues import BRAIN_LABELS, TISSUES
+from qmri_bids.phantom.pools_of_tissues import EXCHANGE, Exchange
 from qmri_bids.phantom.truth import Truth
 from qmri_bids.phantom.truth_files import write_map, write_poses, write_space
 from qmri_bids.physics.pools import CestPool
@@ -43,10 +42,11 @@ def pool_maps(truth: Truth, *, pool: str) -> tuple[NDArray[np.float32], NDArray[
     """
     shape = truth.brain.shape
     whole, held, amount, pace = (np.zeros(shape) for _ in range(4))
-    for label in BRAIN_LABELS:
-        weight = truth.fractions[label].astype(np.float64) * TISSUES[label].m0
+    for region in truth.regions:
+        weight = truth.fractions[region.label].astype(np.float64) * region.tissue.m0
         whole += weight
-        found: CestPool | None = EXCHANGE[label].mt if pool == "MT" else EXCHANGE[label].amide
+        exchange = EXCHANGE.get(region.label, Exchange())
+        found: CestPool | None = exchange.mt if pool == "MT" else exchange.amide
         if found is not None:
             held += weight
             amount += weight * found.fraction

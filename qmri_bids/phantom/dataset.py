@@ -12,18 +12,16 @@ import numpy as np
 
 from qmri_bids import __version__
 from qmri_bids.phantom import cest_files, cest_truth
-from qmri_bids.phantom.anatomy import build_head
 from qmri_bids.phantom.b1_files import B1_KINDS, write_b1
 from qmri_bids.phantom.files import write_json, write_table
 from qmri_bids.phantom.raw_files import LAYOUTS, increments_in_degrees, write_bssfp
-from qmri_bids.phantom.readme import readme
+from qmri_bids.phantom.readme import readme, said_of, what
 from qmri_bids.phantom.saturation_dataset import SaturationScans, add_saturation_scans
 from qmri_bids.phantom.session import simulate_session, simulated_protocol
+from qmri_bids.phantom.subjects import HEAD, Scanned, Voxels
 from qmri_bids.phantom.t1w_scan import scan_t1w, write_t1w
 from qmri_bids.phantom.truth_files import write_truth
 
-DEFAULT_MATRIX = (96, 112, 96)
-"""Voxels of the default dataset: 2 mm, the whole head with scalp."""
 DEFAULT_VOXEL_SIZE = 2.0
 """[mm]"""
 
@@ -39,7 +37,7 @@ def simulate_dataset(
     *,
     subjects: int = 1,
     sessions: int = 0,
-    matrix: tuple[int, int, int] = DEFAULT_MATRIX,
+    matrix: tuple[int, int, int] | None = None,
     voxel_size: float = DEFAULT_VOXEL_SIZE,
     phase_cycles: int = 12,
     snr: float = 25.0,
@@ -52,6 +50,14 @@ def simulate_dataset(
     wasabi: bool = False,
     cest_snr: float = 100.0,
     t1w: bool = False,
+    phantom: str = HEAD,
+    anatomy: Path | None = None,
+    brain: Path | None = None,
+    scale: float = 1.0,
+    face_motion: float = 0.0,
+    slices: int | None = None,
+    slice_thickness: float | None = None,
+    cut: bool = False,
     threads: int = 2,
 ) -> None:
     """Write a valid BIDS dataset of a digital head, and its truth under `derivatives/truth`.
@@ -68,7 +74,8 @@ def simulate_dataset(
     sessions
         Number of sessions of each; 0 for a dataset without session folders.
     matrix
-        Number of voxels along the axes of the files.
+        Number of voxels along the axes of the files; by default `subjects.DEFAULT_MATRIX`, or what holds a head from an image or
+        an object.
     voxel_size
         Edge of a voxel in MILLIMETRES, the unit of NIfTI geometry.
     phase_cycles
@@ -94,6 +101,20 @@ def simulate_dataset(
         Signal of grey matter in the M0 image, or in the echo without MT pulse, over the noise of these scans.
     t1w
         Whether to add a T1-weighted anatomical scan.
+    phantom
+        `head` or an object: a key of `objects.PHANTOMS`.
+    anatomy, brain
+        NIfTI file of a T1-weighted whole head, from which the digital head is made, and of its brain on the same voxels.
+    scale
+        Factor on the size of this head.
+    face_motion
+        Share of the skull's motion that face and neck of this head do not follow.
+    slices
+        Number of slices of their own; None for a volume that is encoded in three dimensions.
+    slice_thickness
+        Edge of a voxel along the last axis in MILLIMETRES; None for `voxel_size`.
+    cut
+        Whether what is scanned may be larger than the field of view, which then lies around the middle of the brain.
     threads
         Processor threads to use; the files do not depend on it.
 
@@ -116,8 +137,8 @@ def simulate_dataset(
         raise ValueError(f"snr must be above 0, found {snr}")
     if not 0.0 <= motion <= 20.0:
         raise ValueError(f"motion must lie in [0, 20] mm and degrees, found {motion}")
-    if not 0.5 <= voxel_size <= 20.0:
-        raise ValueError(f"voxel_size must lie in [0.5, 20] mm, found {voxel_size}")
+    voxels = Voxels(matrix=matrix, voxel_size=voxel_size, slices=slices, slice_thickness=slice_thickness, cut=cut)
+    scanned = Scanned(phantom=phantom, anatomy=anatomy, brain=brain, scale=scale, face_motion=face_motion)
     added = SaturationScans(cest=cest, mt=mt, wasabi=wasabi, snr=cest_snr)
     protocol = simulated_protocol(phase_cycles=phase_cycles)
     increments = increments_in_degrees(protocol)
@@ -125,12 +146,16 @@ def simulate_dataset(
     with _complete_or_absent(output_dir) as root:
         truth_root = root / "derivatives" / "truth"
         for subject in range(1, subjects + 1):
-            head = build_head(subject=subject, seed=seed)
+            head = scanned.of(subject=subject, seed=seed)
+            numbers = voxels.of(head, motion=motion, is_template=scanned.is_template)
             for number in range(1, sessions + 1) if sessions else (0,):
                 session = simulate_session(
                     head,
-                    matrix=matrix,
+                    matrix=numbers,
                     voxel_size=voxel_size,
+                    slice_thickness=slice_thickness,
+                    planar=slices is not None,
+                    cut=cut,
                     protocol=protocol,
                     snr=snr,
                     motion=motion,
@@ -171,8 +196,11 @@ def simulate_dataset(
         settings: dict[str, object] = {
             "subjects": subjects,
             "sessions": sessions,
-            "matrix": " × ".join(str(number) for number in matrix),
-            "voxel size": f"{voxel_size:g} mm",
+            **said_of(scanned),
+            "matrix": " × ".join(str(number) for number in numbers),
+            "voxel size": f"{voxel_size:g} mm"
+            + ("" if slice_thickness is None else f", along the last axis {slice_thickness:g} mm"),
+            **({} if slices is None else {"acquisition": "slices of their own (2D)"}),
             "orientation": session.decision,
             "phase cycles": phase_cycles,
             "signal to noise ratio": f"{snr:g}",
@@ -182,9 +210,16 @@ def simulate_dataset(
             **({"T1-weighted scan": "MPRAGE"} if t1w else {}),
             "seed": seed,
         }
-        _write_descriptions(root, truth_root=truth_root, subjects=subjects)
+        _write_descriptions(root, truth_root=truth_root, subjects=subjects, name=what(scanned))
         (root / "README.md").write_text(
-            readme({**settings, **added.settings}, with_saturation=added.any), encoding="utf-8"
+            readme(
+                {**settings, **added.settings},
+                with_saturation=added.any,
+                scanned=scanned,
+                decisions=head.decisions,
+                planar=slices is not None,
+            ),
+            encoding="utf-8",
         )
         _ignore(truth_root, cest_truth.IGNORED if added.designs else ("*_timeseries.*",))
         _ignore(root, cest_files.IGNORED if added.designs else ())
@@ -224,13 +259,13 @@ def _ignore(root: Path, patterns: tuple[str, ...]) -> None:
         file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
-def _write_descriptions(root: Path, *, truth_root: Path, subjects: int) -> None:
+def _write_descriptions(root: Path, *, truth_root: Path, subjects: int, name: str) -> None:
     """Write what describes the dataset as a whole."""
     generated = [{"Name": "qmri_bids", "Version": __version__, "Description": "qmri-tools simulate"}]
     write_json(
         root / "dataset_description.json",
         {
-            "Name": "Digital head: phase-cycled bSSFP, simulated",
+            "Name": f"{name}: phase-cycled bSSFP, simulated",
             "BIDSVersion": _BIDS_VERSION,
             "DatasetType": "raw",
             "License": "CC0",
@@ -241,7 +276,7 @@ def _write_descriptions(root: Path, *, truth_root: Path, subjects: int) -> None:
     write_json(
         truth_root / "dataset_description.json",
         {
-            "Name": "Digital head: the truth",
+            "Name": f"{name}: the truth",
             "BIDSVersion": _BIDS_VERSION,
             "DatasetType": "derivative",
             "GeneratedBy": generated,
@@ -259,7 +294,7 @@ def _write_descriptions(root: Path, *, truth_root: Path, subjects: int) -> None:
             "participant_id": {"Description": "Unique participant identifier"},
             "species": {
                 "Description": "What was scanned",
-                "Levels": {"phantom": "a digital head, no person"},
+                "Levels": {"phantom": f"a {name.lower()}, no person"},
             },
         },
     )

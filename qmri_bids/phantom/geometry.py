@@ -11,6 +11,8 @@ from qmri_bids.phantom.volume import Points
 
 AXIAL_COVERAGE = 175.0
 """Slices are axial where they cover so much [mm]: a head with scalp and room to move."""
+SMALLEST_HEAD = 130.0
+"""What needs less along the axis of the magnet [mm] is no head of a person: slices are axial where it fits."""
 
 
 class FieldOfViewTooSmall(ValueError):
@@ -27,22 +29,28 @@ class Grid:
         Number of voxels along the axes of the file.
     affine
         From voxel index to RAS [mm], shape (4, 4).
+    planar
+        Whether every plane of the last axis is a slice of its own, excited with the profile of a box, and not a part of a volume
+        that is encoded in three dimensions.
     """
 
     shape: tuple[int, int, int]
     affine: NDArray[np.float64]
+    planar: bool = False
 
     @property
     def voxel_sizes(self) -> NDArray[np.float64]:
         """Edges of a voxel [mm], shape (3,)."""
         return np.sqrt(np.sum(self.affine[:3, :3] ** 2, axis=0))
 
-    def finer(self, factor: int) -> Grid:
-        """Return the grid that divides every voxel into `factor`³ parts."""
+    def finer(self, factor: int | tuple[int, int, int]) -> Grid:
+        """Return the grid that divides every voxel into so many parts along each axis."""
+        factors = np.broadcast_to(factor, 3)
         affine = self.affine.copy()
-        affine[:3, :3] /= factor
-        affine[:3, 3] += affine[:3, :3] @ np.full(3, 0.5 * (1 - factor))
-        return Grid(shape=(self.shape[0] * factor, self.shape[1] * factor, self.shape[2] * factor), affine=affine)
+        affine[:3, :3] /= factors
+        affine[:3, 3] += affine[:3, :3] @ (0.5 * (1 - factors))
+        shape = np.array(self.shape) * factors
+        return Grid(shape=(int(shape[0]), int(shape[1]), int(shape[2])), affine=affine, planar=self.planar)
 
     def slab_points(self, start: int, stop: int) -> Points:
         """Return the positions of the voxels with first index in [start, stop), in C order, shape (3, n)."""
@@ -124,6 +132,9 @@ def prescribe(
     centre: NDArray[np.float64],
     head: Points,
     motion: float,
+    thickness: float | None = None,
+    planar: bool = False,
+    cut: bool = False,
 ) -> tuple[Grid, str]:
     """Place a field of view around the head.
 
@@ -143,6 +154,12 @@ def prescribe(
         Positions on the skin [mm], shape (3, n).
     motion
         Room for a head that moves so far [mm and degrees].
+    thickness
+        Edge of a voxel along the last axis [mm], by default as along the others.
+    planar
+        Slices of their own, see `Grid`; they are axial.
+    cut
+        Whether the head may be larger than the field of view: what lies beyond gives no signal. Slices always may cut it.
 
     Returns
     -------
@@ -157,10 +174,14 @@ def prescribe(
     reach = np.abs(head - centre[:, None])
     swing = np.sqrt(3.0) * np.linalg.norm(head, axis=0) * np.deg2rad(motion)
     needed = 2.0 * np.max(reach + motion + swing * (motion > 0.0), axis=1)
-    field_of_view = np.array(matrix) * voxel_size
-    name, order = ("axial", [0, 1, 2]) if field_of_view[2] >= AXIAL_COVERAGE else ("sagittal", [1, 2, 0])
+    edges = np.array([voxel_size, voxel_size, voxel_size if thickness is None else thickness])
+    field_of_view = np.array(matrix) * edges
+    slab = planar or cut
+    small = needed[2] < SMALLEST_HEAD
+    axial = slab or field_of_view[2] >= (needed[2] if small else AXIAL_COVERAGE)
+    name, order = ("axial", [0, 1, 2]) if axial else ("sagittal", [1, 2, 0])
     axes = " × ".join(("left-right", "posterior-anterior", "inferior-superior")[direction] for direction in order)
-    if np.any(field_of_view < needed[order]):
+    if not slab and np.any(field_of_view < needed[order]):
         found = " × ".join(f"{size:.0f}" for size in field_of_view)
         wanted = " × ".join(f"{size:.0f}" for size in np.ceil(needed[order]))
         raise FieldOfViewTooSmall(
@@ -170,6 +191,37 @@ def prescribe(
     affine = np.zeros((4, 4))
     affine[3, 3] = 1.0
     for axis, direction in enumerate(order):
-        affine[direction, axis] = voxel_size
+        affine[direction, axis] = edges[axis]
     affine[:3, 3] = centre - affine[:3, :3] @ (0.5 * (np.array(matrix) - 1.0))
-    return Grid(shape=matrix, affine=affine), f"{name} slices: the axes of the files are {axes}"
+    said = f"{name} slices: the axes of the files are {axes}"
+    if slab and np.any(field_of_view < needed):
+        said += "; the head is larger than the field of view, and what lies beyond gives no signal"
+    return Grid(shape=matrix, affine=affine, planar=planar), said
+
+
+def fitting_matrix(
+    surface: Points, *, edges: tuple[float, float, float], motion: float, tilt: float
+) -> tuple[int, int, int]:
+    """Return an axial matrix that holds an object wherever it is put, in multiples of four.
+
+    Parameters
+    ----------
+    surface
+        Positions on its surface [mm], shape (3, n).
+    edges
+        Of a voxel [mm].
+    motion
+        Room for an object that moves so far [mm and degrees].
+    tilt
+        It is turned by up to so much about every axis [rad].
+    """
+    thinned = surface[:, :: max(1, surface.shape[1] // 5000)]
+    needed = np.zeros(3)
+    for signs in np.ndindex(3, 3, 3):
+        angles = tilt * (np.array(signs) - 1.0)
+        turned = Pose(rotation=(angles[0], angles[1], angles[2])).matrix[:3, :3] @ thinned
+        swing = np.sqrt(3.0) * np.linalg.norm(turned, axis=0).max() * np.deg2rad(motion)
+        needed = np.maximum(needed, np.ptp(turned, axis=1) + 2.0 * (motion + swing))
+    # Two voxels and two millimetres: the field of view is centred by up to 1 mm beside the object.
+    numbers = 4 * np.ceil((needed + 2.0) / (4.0 * np.array(edges)) + 0.5).astype(int)
+    return int(numbers[0]), int(numbers[1]), int(numbers[2])

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.tissues import Label, Tissue
+from qmri_bids.phantom.tissues import TISSUES, Label, Tissue
 from qmri_bids.phantom.volume import Points
 
 
@@ -46,6 +46,8 @@ class Region:
         In the `dseg` file.
     name, abbreviation, colour
         In its table.
+    tissue
+        Its relaxation times and M0.
     """
 
     label: int
@@ -53,12 +55,16 @@ class Region:
     name: str
     abbreviation: str
     colour: str
+    tissue: Tissue
 
 
-BRAIN_REGIONS = (
-    Region(label=Label.GM, index=1, name="Gray Matter", abbreviation="GM", colour="#7f7f7f"),
-    Region(label=Label.WM, index=2, name="White Matter", abbreviation="WM", colour="#f2f2f2"),
-    Region(label=Label.CSF, index=3, name="Cerebrospinal Fluid", abbreviation="CSF", colour="#4fa3d1"),
+BRAIN_REGIONS = tuple(
+    Region(label=label, index=int(label), name=name, abbreviation=label.name, colour=colour, tissue=TISSUES[label])
+    for label, name, colour in (
+        (Label.GM, "Gray Matter", "#7f7f7f"),
+        (Label.WM, "White Matter", "#f2f2f2"),
+        (Label.CSF, "Cerebrospinal Fluid", "#4fa3d1"),
+    )
 )
 """Regions of every head."""
 
@@ -79,6 +85,16 @@ class Head(Protocol):
     @property
     def regions(self) -> tuple[Region, ...]:
         """What the truth tells apart, and what its maps and masks count."""
+        ...
+
+    @property
+    def mask_name(self) -> str:
+        """What the mask of all regions is called: brain or object."""
+        ...
+
+    @property
+    def decisions(self) -> tuple[str, ...]:
+        """What it is and what was decided about it, in sentences."""
         ...
 
     @property

@@ -82,6 +82,11 @@ class ImageHead:
         return BRAIN_REGIONS
 
     @property
+    def mask_name(self) -> str:
+        """Name of the mask of brain and fluid."""
+        return "brain"
+
+    @property
     def target(self) -> NDArray[np.float64]:
         """The middle of the brain [mm]."""
         middle: NDArray[np.float64] = self.brain.points()[:, self.brain.data.ravel() < 0.0].mean(axis=1)

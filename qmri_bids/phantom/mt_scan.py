@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from qmri_bids.phantom.cest_scan import SaturationScan, chemical_shift, series_of
 from qmri_bids.phantom.mt_signal import MtPulse, SpoiledEcho, echo_signal, steady_state
 from qmri_bids.phantom.pools_of_tissues import pool_model
-from qmri_bids.phantom.scan_series import Contrast, Scanner
-from qmri_bids.phantom.tissues import TISSUES, Label
+from qmri_bids.phantom.saturation_signal import TissueSignal
+from qmri_bids.phantom.scan_series import Contrast, Scanner, SignalsOfTissues
+from qmri_bids.phantom.tissues import TISSUES, Label, Tissue
 from qmri_bids.phantom.truth import Truth
 from qmri_bids.physics.zspectrum import dual_angle_relaxation, magnetization_transfer_ratio, mt_saturation
 
@@ -87,15 +88,16 @@ def scan_mt(design: MtDesign, *, scanner: Scanner, motion: float, snr: float, rn
         Source of poses and noise.
     """
     echoes = tuple(design.echoes.values())
-    signals = {
-        label: echo_signal(
+
+    def signal(label: int, tissue: Tissue) -> TissueSignal:
+        return echo_signal(
             pool_model(label, every_pool=False, tissue=tissue),
             echoes,
             chemical_shift=chemical_shift(tissue, FIELD_STRENGTH),
             field_strength=FIELD_STRENGTH,
         )
-        for label, tissue in scanner.head.tissues.items()
-    }
+
+    signals = SignalsOfTissues(scanner.head.tissues, signal)
     contrast = Contrast(signals=signals, readout=None, volumes=len(echoes))
     grey, one = replace(pool_model(Label.GM, every_pool=False), cest=()), np.ones(1)
     (level,) = steady_state(

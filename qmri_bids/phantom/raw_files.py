@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.b1_files import SCANNER
+from qmri_bids.phantom.b1_files import scanner_of
 from qmri_bids.phantom.files import integers, phase_integers, write_image
+from qmri_bids.phantom.geometry import Grid
 from qmri_bids.phantom.session import Session
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.units import radians_to_degrees
@@ -24,9 +25,9 @@ def increments_in_degrees(protocol: BssfpProtocol) -> list[float]:
     return [round(radians_to_degrees(increment), 6) for increment in protocol.rf_phase_increment]
 
 
-def _bssfp_sidecar(protocol: BssfpProtocol, increments: list[float]) -> dict[str, Any]:
+def _bssfp_sidecar(protocol: BssfpProtocol, increments: list[float], *, grid: Grid) -> dict[str, Any]:
     return {
-        **SCANNER,
+        **scanner_of(grid),
         "MagneticFieldStrength": protocol.field_strength,
         "PulseSequenceType": "Balanced SSFP",
         "PulseSequenceDetails": "phase-cycled balanced SSFP, simulated in exact steady state",
@@ -114,7 +115,7 @@ def write_bssfp(
                 folder / "anat" / name,
                 values,
                 affine=session.grid.affine,
-                sidecar={**_bssfp_sidecar(protocol, degrees), **facts},
+                sidecar={**_bssfp_sidecar(protocol, degrees, grid=session.grid), **facts},
                 repetition_time=protocol.repetition_time,
                 **scaling,
             )

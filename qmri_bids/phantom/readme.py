@@ -1,8 +1,12 @@
 """The README of the simulated dataset."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-_TEXT = """# A digital head, scanned by phase-cycled bSSFP
+from qmri_bids.phantom.image_head import FACE_TRANSITION
+from qmri_bids.phantom.subjects import HEAD, Scanned
+from qmri_bids.phantom.truth import BRAIN_RIM
+
+_TEXT = """# A {what}, scanned by phase-cycled bSSFP
 
 No person was scanned: every image is computed. The settings:
 
@@ -22,14 +26,11 @@ No person was scanned: every image is computed. The settings:
 
 ## How
 
-- Brain: the ICBM 152 template (2009a, symmetric) that nilearn ships, scaled and deformed for every subject;
-  around it skull, muscle, a rim of fat, and air in sinuses and ear canals. T1, T2 and M0 vary smoothly inside
-  every tissue.
-- Off-resonance: the dipole field of air against tissue, shimmed to second order over the brain. Tissue,
-  off-resonance and transmit field move with the head; the receiver phase rests with the scanner.
-- Each voxel is divided into points (at most 2 mm apart) of one tissue each; their signals are summed into
-  k-space, which is truncated to the matrix: partial volume and Gibbs ringing are those of a scan.
+{object}
+- Each voxel is divided into points (at most 2 mm apart); their signals are summed into k-space, which is truncated to the matrix:
+  partial volume and Gibbs ringing are those of a scan.{planar}
 - Complex Gaussian noise with standard deviation 0.074/(√2·SNR) in real and imaginary part.
+- Signals are the closed form of the steady state (Freeman and Hill 1971), off-resonance and chemical shift included.
 - Not simulated: approach to the steady state, magnetisation transfer, flow, motion within a cycle, several
   receiver channels.
 
@@ -38,11 +39,10 @@ No person was scanned: every image is computed. The settings:
 `derivatives/truth` holds, in the space and on the voxels of the reference cycle (index N//2, counted from 0):
 
 - `T1map`, `T2map` [s]: a mixed voxel has no single value; the map is that of the mean relaxation rate, weighted
-  by M0, of its grey matter, white matter and cerebrospinal fluid. `M0map`: the mean. NaN where there is none.
-  Use `probseg` to tell pure voxels.
-- `fieldmap` [Hz, of water], `TB1map` [percent]: the mean over the points with a signal, the scalp included.
-- `probseg`: the share of the voxel's volume; `dseg`: the largest share (1 GM, 2 WM, 3 CSF) inside the brain
-  mask, in which the three fill at least half the voxel.
+  by M0, of its {counted}. `M0map`: the mean. NaN where there is none. Use `probseg` to tell pure voxels.
+- `fieldmap` [Hz, of water], `TB1map` [percent]: the mean over the points with a signal{scalp}.
+- `probseg`: the share of the voxel's volume; `dseg`: the largest share inside the mask, named in its table.
+{mask}
 - `…desc-poses_timeseries.tsv`: where the head was. A point of the head at x (RAS, mm, of the scanner) in the
   reference cycle lies at x' = Rz Ry Rx x + translation in the volume of that row; rotations are about (0, 0,
   0), in degrees.
@@ -68,8 +68,95 @@ _SATURATION = """
   `fractionmap` (relative to water) and `exchangemap` [1/s, pool to water], `desc-noisefree` `MTRmap` and `MTsat` [percent].
 """
 
+_TEMPLATE = """- Brain: the ICBM 152 template (2009a, symmetric) that nilearn ships, scaled and deformed for every subject;
+  around it skull, muscle, a rim of fat, and air in sinuses and ear canals. Every point is of one tissue. T1, T2 and M0 vary
+  smoothly inside every tissue.
+- Off-resonance: the dipole field of air against tissue, shimmed to second order over the brain. Tissue,
+  off-resonance and transmit field move with the head; the receiver phase rests with the scanner."""
 
-def readme(settings: Mapping[str, object], *, with_saturation: bool = False) -> str:
-    """Return the text with the settings of the simulation, and a section on CEST and MT where there is any."""
-    table = "\n".join(f"| {name} | {value} |" for name, value in settings.items())
-    return _TEXT.format(settings=table) + (_SATURATION if with_saturation else "")
+_IMAGE = """- Anatomy: a T1-weighted image. Inside the brain its intensity tells shares of grey matter, white matter and fluid;
+  outside of it intensity and place tell fat, muscle, marrow, the eyes, bone and air. A point between voxels of the image is a mixture of
+  theirs. T1, T2 and M0 are those of the literature at 3 T and vary smoothly inside every tissue by up to 3 %. Fat and marrow are
+  shifted by -3.4 ppm; bone and air give no signal.
+- Off-resonance: the dipole field of the air in the head and around it, shimmed to second order over the brain; below the image the
+  neck goes on. Tissue, off-resonance and transmit field move with the head; the receiver phase rests with the scanner.{face}
+{decisions}"""
+_FACE = """ Face and
+  neck follow the skull by {share:.0%} less, over {transition:g} mm below it: the poses are those of the skull and the brain."""
+
+_OBJECT = """{decisions}
+- Every body holds one liquid; bodies have no walls. Off-resonance within ±25 Hz and a transmit field within 12 % of its nominal
+  value are smooth and move with the object; the receiver phase rests with the scanner."""
+
+_PLANAR = """ Every slice is
+  encoded in its plane alone; along its normal it is excited with the profile of a box, without gaps. What lies beyond the field of
+  view gives no signal."""
+
+_BRAIN_MASK = "- `desc-brain_mask`: where grey matter, white matter and fluid fill at least half the voxel."
+_RIM_MASK = f"""- `desc-brain_mask`: the brain and {BRAIN_RIM:g} mm around it, mostly fluid, as a brain extraction finds it;
+  `desc-tissue_mask`: the brain alone."""
+_OBJECT_MASK = "- `desc-object_mask`: where liquids fill at least half the voxel."
+
+
+def what(scanned: Scanned) -> str:
+    """Return what is scanned in two or three words."""
+    return "Digital head" if scanned.phantom == HEAD else f"Digital phantom ({scanned.phantom})"
+
+
+def said_of(scanned: Scanned) -> dict[str, object]:
+    """Return the settings that tell what is scanned; nothing for the head from the templates."""
+    if scanned.phantom != HEAD:
+        return {"phantom": scanned.phantom}
+    if scanned.anatomy is None:
+        return {}
+    return {
+        "anatomy": scanned.anatomy.name,
+        **({} if scanned.brain is None else {"its brain": scanned.brain.name}),
+        "scale": f"{scanned.scale:g}",
+        "share of the motion that face and neck do not follow": f"{scanned.face_motion:g}",
+    }
+
+
+def readme(
+    settings: Mapping[str, object],
+    *,
+    with_saturation: bool = False,
+    scanned: Scanned | None = None,
+    decisions: Sequence[str] = (),
+    planar: bool = False,
+) -> str:
+    """Return the text with the settings of the simulation.
+
+    Parameters
+    ----------
+    settings
+        By name.
+    with_saturation
+        Whether CEST or MT scans are there.
+    scanned
+        What is scanned, by default the head from the templates.
+    decisions
+        What was decided about it, in sentences.
+    planar
+        Whether the scans are slices of their own.
+    """
+    scanned = Scanned() if scanned is None else scanned
+    head = scanned.phantom == HEAD
+    said = "\n".join(f"- {sentence}" for sentence in decisions)
+    face = _FACE.format(share=scanned.face_motion, transition=FACE_TRANSITION) if scanned.face_motion else ""
+    if scanned.is_template:
+        made, mask = _TEMPLATE, _BRAIN_MASK
+    elif head:
+        made, mask = _IMAGE.format(face=face, decisions=said), _RIM_MASK
+    else:
+        made, mask = _OBJECT.format(decisions=said), _OBJECT_MASK
+    text = _TEXT.format(
+        what=what(scanned).lower(),
+        settings="\n".join(f"| {name} | {value} |" for name, value in settings.items()),
+        object=made,
+        planar=_PLANAR if planar else "",
+        counted="grey matter, white matter and cerebrospinal fluid" if head else "liquids",
+        scalp=", the scalp included" if head else "",
+        mask=mask,
+    )
+    return text + (_SATURATION if with_saturation else "")

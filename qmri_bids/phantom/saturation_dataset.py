@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qmri_bids.phantom.b1_files import scanner_of
 from qmri_bids.phantom.cest_files import write_cest, write_mt
 from qmri_bids.phantom.cest_scan import CEST_SCANS, WASABI, CestDesign, scan_cest
 from qmri_bids.phantom.cest_truth import write_cest_truth, write_mt_truth
@@ -107,7 +108,7 @@ def add_saturation_scans(
     scanner = Scanner(
         head=head, grid=session.grid, placement=session.placement, receiver=session.receiver, threads=threads
     )
-    affine = session.grid.affine
+    affine, said = session.grid.affine, scanner_of(session.grid)
     folder, truth_folder = raw_root / place, truth_root / place
 
     def sources(images: Sequence[str]) -> list[str]:
@@ -116,11 +117,13 @@ def add_saturation_scans(
     for design in scans.designs:
         rng = np.random.default_rng([*entropy, design.code])
         scan = scan_cest(design, scanner=scanner, motion=motion, snr=scans.snr, rng=rng)
-        images = write_cest(folder, prefix, design=design, scan=scan, affine=affine)
+        images = write_cest(folder, prefix, design=design, scan=scan, affine=affine, scanner=said)
         write_cest_truth(truth_folder, prefix, design=design, scan=scan, affine=affine, sources=sources(images))
     for name in scans.mt:
         echoes = MT_SCANS[name]
         rng = np.random.default_rng([*entropy, echoes.code])
         found = scan_mt(echoes, scanner=scanner, motion=motion, snr=scans.snr, rng=rng)
-        images = write_mt(folder, prefix, design=echoes, scan=found.scan, affine=affine, field_strength=FIELD_STRENGTH)
+        images = write_mt(
+            folder, prefix, design=echoes, scan=found.scan, affine=affine, field_strength=FIELD_STRENGTH, scanner=said
+        )
         write_mt_truth(truth_folder, prefix, design=echoes, scan=found, affine=affine, sources=sources(images))

@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.acquisition import acquire, add_noise, oversampling
+from qmri_bids.phantom.acquisition import acquire, add_noise, oversamplings
 from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.geometry import Grid, Pose
-from qmri_bids.phantom.head import Head, Sample
+from qmri_bids.phantom.head import Head, Sample, posed
 from qmri_bids.phantom.saturation_signal import TissueSignal
+from qmri_bids.phantom.tissues import Tissue
 from qmri_bids.phantom.volume import Points
 
 DRIFT_STEP = 0.25
 """Largest step of the head from volume to volume, against the range it stays in."""
+
+
+class SignalsOfTissues(Mapping[int, TissueSignal]):
+    """Signals by tissue, each computed when the first of its spins is met: tables of what is not there take no time.
+
+    Parameters
+    ----------
+    tissues
+        By label.
+    build
+        From label and tissue to its signal.
+    """
+
+    def __init__(self, tissues: Mapping[int, Tissue], build: Callable[[int, Tissue], TissueSignal]) -> None:
+        self._tissues, self._build = tissues, build
+        self._built: dict[int, TissueSignal] = {}
+        self._lock = Lock()
+
+    def __getitem__(self, label: int) -> TissueSignal:
+        with self._lock:  # several slabs meet a tissue at once
+            if label not in self._built:
+                self._built[label] = self._build(label, self._tissues[label])
+            return self._built[label]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._tissues)
+
+    def __len__(self) -> int:
+        return len(self._tissues)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +75,9 @@ class Contrast:
         """Return the signal of n spins in some volumes, shape (n, len(volumes))."""
         off_resonance = sample.off_resonance + sample.chemical_shift
         out = np.zeros((len(sample.label), len(volumes)), dtype=np.float32)
-        for label, signal in self.signals.items():
+        for label in np.unique(sample.label).tolist():
+            signal = self.signals[label]
             here = np.flatnonzero(sample.label == label)
-            if not len(here):
-                continue
             values = {"t1": sample.t1, "t2": sample.t2, "b1": sample.b1}
             local = {name: each[here] for name, each in values.items()}
             for column, volume in enumerate(volumes):
@@ -69,7 +99,7 @@ class Scanner:
     head
         What is scanned.
     grid
-        Voxels of the scan; each is divided into `acquisition.oversampling` points along every axis (two at 2 mm).
+        Voxels of the scan; each is divided into `acquisition.oversamplings` points along every axis (two at 2 mm).
     placement
         From coordinates of the head to RAS [mm] in the reference cycle of the bSSFP scan, shape (4, 4).
     receiver
@@ -87,12 +117,12 @@ class Scanner:
     def images(self, contrast: Contrast, *, pose: Pose, volumes: tuple[int, ...]) -> NDArray[np.complex64]:
         """Return complex images without noise of a head at rest in a pose against the bSSFP scan, shape (x, y, z, volumes)."""
         return acquire(
-            self.head,
+            posed(self.head, placement=self.placement, motion=pose.matrix),
             grid=self.grid,
             placement=pose.matrix @ self.placement,
             signal=partial(contrast.of, volumes=volumes, receiver=self.receiver),
             volumes=len(volumes),
-            factor=oversampling(float(self.grid.voxel_sizes.max())),
+            factor=oversamplings(self.grid),
             threads=self.threads,
         )
 

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.acquisition import scan_bssfp
-from qmri_bids.phantom.b1_scan import B1Scan, coarse_grid, scan_b1
+from qmri_bids.phantom.b1_scan import B1Scan, coarse_grid, coarse_slices, scan_b1
 from qmri_bids.phantom.geometry import Grid, Pose, draw_poses, prescribe
-from qmri_bids.phantom.head import Head
+from qmri_bids.phantom.head import Head, posed
 from qmri_bids.phantom.truth import Truth, true_maps
 from qmri_bids.physics.protocol import BssfpProtocol
+
+LARGEST_TILT = 4.0
+"""The head is put into the scanner with angles up to this [degrees]."""
 
 
 def simulated_protocol(*, phase_cycles: int) -> BssfpProtocol:
@@ -75,6 +78,9 @@ def simulate_session(
     motion: float,
     with_b1: bool,
     b1_kind: str = "TB1TFL",
+    slice_thickness: float | None = None,
+    planar: bool = False,
+    cut: bool = False,
     rng: np.random.Generator,
     threads: int = 2,
 ) -> Session:
@@ -96,6 +102,9 @@ def simulate_session(
         Whether the transmit field is scanned.
     b1_kind
         How, key of `b1_scan.SEQUENCES`.
+    slice_thickness, planar, cut
+        Of the voxels along the last axis [mm], whether they are slices of their own, and whether the head may be larger than the
+        field of view; see `geometry.prescribe`. The middle of what is not covered whole is that of the brain.
     rng
         Source of placement, poses and noise.
     threads
@@ -107,17 +116,21 @@ def simulate_session(
         If the head does not fit.
     """
     shift = rng.uniform(-3.0, 3.0, size=3)
-    placement = Pose(
-        translation=(shift[0], shift[1], shift[2]), rotation=tuple(np.deg2rad(rng.uniform(-4.0, 4.0, size=3)))
-    ).matrix
+    tilt = np.deg2rad(rng.uniform(-LARGEST_TILT, LARGEST_TILT, size=3))
+    placement = Pose(translation=(shift[0], shift[1], shift[2]), rotation=(tilt[0], tilt[1], tilt[2])).matrix
     skin = placement[:3, :3] @ head.surface_points() + placement[:3, 3:]
     middle = 0.5 * (skin.min(axis=1) + skin.max(axis=1))
+    if planar or cut:
+        middle[2] = (placement[:3, :3] @ head.target + placement[:3, 3])[2]
     grid, decision = prescribe(
         matrix=matrix,
         voxel_size=voxel_size,
         centre=middle + rng.uniform(-1.0, 1.0, size=3),
         head=skin,
         motion=motion,
+        thickness=slice_thickness,
+        planar=planar,
+        cut=cut,
     )
     receiver = rng.uniform(-1.0, 1.0, size=7) * (math.pi, 0.7, 0.7, 0.7, 0.8, 0.8, 0.8)
     reference = protocol.number_of_cycles // 2
@@ -137,8 +150,8 @@ def simulate_session(
     b1_scan = None
     if with_b1:
         b1_scan = scan_b1(
-            head,
-            grid=coarse_grid(head=skin, voxel_size=voxel_size, motion=motion),
+            posed(head, placement=placement, motion=b1_pose.matrix),
+            grid=coarse_slices(grid) if planar or cut else coarse_grid(head=skin, voxel_size=voxel_size, motion=motion),
             placement=b1_pose.matrix @ placement,
             receiver=receiver,
             snr=snr,

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.acquisition import acquire, add_noise
+from qmri_bids.phantom.b1_files import SCANNER
 from qmri_bids.phantom.fields import receiver_phase
 from qmri_bids.phantom.files import integers, write_image
-from qmri_bids.phantom.geometry import Grid, Pose, draw_poses
-from qmri_bids.phantom.head import Head, Sample
-from qmri_bids.phantom.raw_files import SCANNER
+from qmri_bids.phantom.geometry import SMALLEST_HEAD, Grid, Pose, draw_poses
+from qmri_bids.phantom.head import Head, Sample, posed
 from qmri_bids.phantom.session import Session
 from qmri_bids.phantom.truth_files import write_poses
 from qmri_bids.phantom.volume import Points
@@ -71,16 +71,18 @@ def scan_t1w(
     threads
         Processor threads to use; the image does not depend on it.
     size
-        Edge of a voxel [mm]; by default 0.6 of that of the bSSFP scan, at least 1.
+        Edge of a voxel [mm]; by default 0.6 of that of the bSSFP scan in its plane, at least 1 for a head.
     """
     rng = np.random.default_rng([*entropy, CODE])
     (pose,) = draw_poses(number=1, motion=motion, reference=None, rng=rng)
     placement = pose.matrix @ session.placement
-    edge = max(1.0, 0.6 * float(session.grid.voxel_sizes.max())) if size is None else size
     skin = placement[:3, :3] @ head.surface_points() + placement[:3, 3:]
+    across = float(np.ptp(skin, axis=1).max())
+    finest = 1.0 if across > SMALLEST_HEAD else across / 200.0
+    edge = max(finest, 0.6 * float(session.grid.voxel_sizes[:2].max())) if size is None else size
     grid = _grid_around(skin, size=edge)
     images = acquire(
-        head,
+        posed(head, placement=session.placement, motion=pose.matrix),
         grid=grid,
         placement=placement,
         signal=partial(_signal, receiver=session.receiver),

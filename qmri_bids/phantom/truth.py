@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.acquisition import oversampling
+from qmri_bids.phantom.acquisition import oversamplings
 from qmri_bids.phantom.geometry import Grid
-from qmri_bids.phantom.head import Head
-from qmri_bids.phantom.tissues import BRAIN_LABELS, Label
+from qmri_bids.phantom.head import Head, Region
 
 BRAIN_RIM = 2.0
 """Fluid around the brain that a brain mask holds [mm]."""
@@ -20,17 +20,21 @@ BRAIN_RIM = 2.0
 class Truth:
     """What a perfect measurement would find in the space of the reference cycle, arrays of shape (x, y, z).
 
-    A mixed voxel has no single T1: `t1` and `t2` are those of the mean relaxation rates, weighted by M0, of the
-    points of brain tissue (GM, WM, CSF) in the voxel (a mean of times would be that of a trace of fluid); `m0` is
-    the mean over these points. NaN where there is none. `off_resonance` and `b1` are means over all points with a
-    signal, the scalp included.
+    GM, WM and CSF stand for the regions of the head, whatever they are. A mixed voxel has no single T1: `t1` and `t2` are those of
+    the mean relaxation rates, weighted by M0, of the points of brain tissue (GM, WM, CSF) in the voxel (a mean of times would be
+    that of a trace of fluid); `m0` is the mean over these points. NaN where there is none. `off_resonance` and `b1` are means over
+    all points with a signal, the scalp included.
 
     Parameters
     ----------
+    regions
+        What the head tells apart: grey matter, white matter and fluid, or the bodies of an object.
     fractions
-        Share of the voxel's volume for GM, WM and CSF.
+        Share of the voxel's volume of each, by its label.
     segmentation
-        The largest of them inside the brain mask, else 0.
+        Index of the largest of them inside the brain mask, else 0.
+    mask_name
+        What the mask is called: brain or object.
     brain
         The brain with the fluid around it: `BRAIN_RIM` beyond the brain's surface. Where the head knows no such surface, GM, WM
         and CSF together fill at least half the voxel.
@@ -44,8 +48,10 @@ class Truth:
         Actual over nominal flip angle.
     """
 
-    fractions: dict[Label, NDArray[np.float32]]
+    regions: tuple[Region, ...]
+    fractions: dict[int, NDArray[np.float32]]
     segmentation: NDArray[np.uint8]
+    mask_name: str
     brain: NDArray[np.bool_]
     tissue: NDArray[np.bool_]
     t1: NDArray[np.float32]
@@ -67,30 +73,32 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
     placement
         From coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
     """
-    factor = oversampling(float(grid.voxel_sizes.max()))
-    fine = grid.finer(factor)
+    factors = oversamplings(grid)
+    fine = grid.finer(factors)
     inverse = np.linalg.inv(placement)
+    labels = [region.label for region in head.regions]
     names = ("t1", "t2", "m0", "off_resonance", "b1")
     means = {name: np.empty(grid.shape, dtype=np.float32) for name in names}
-    fractions = {label: np.empty(grid.shape, dtype=np.float32) for label in BRAIN_LABELS}
+    fractions = {label: np.empty(grid.shape, dtype=np.float32) for label in labels}
 
     voxels = grid.shape[1] * grid.shape[2]
     # Voxel of its plane in which every point lies.
-    axes = np.meshgrid(np.arange(factor), *(np.arange(n * factor) // factor for n in grid.shape[1:]), indexing="ij")
+    along = (np.arange(n * factor) // factor for n, factor in zip(grid.shape[1:], factors[1:], strict=True))
+    axes = np.meshgrid(np.arange(factors[0]), *along, indexing="ij")
     voxel = (axes[1] * grid.shape[2] + axes[2]).ravel()
 
     for plane in range(grid.shape[0]):
-        points = fine.slab_points(plane * factor, (plane + 1) * factor)
+        points = fine.slab_points(plane * factors[0], (plane + 1) * factors[0])
         where, sample = head.sample(inverse[:3, :3] @ points + inverse[:3, 3:])
-        place, brain = voxel[where], np.isin(sample.label, BRAIN_LABELS)
+        place, brain = voxel[where], np.isin(sample.label, labels)
 
         def plane_sum(values: NDArray, counted: NDArray[np.bool_], place: NDArray = place) -> NDArray[np.float64]:
             """Sum over the spins of every voxel of the plane."""
             sums = np.bincount(place[counted], weights=values[counted], minlength=voxels)
             return sums.astype(np.float64).reshape(grid.shape[1:])
 
-        for label in BRAIN_LABELS:
-            fractions[label][plane] = plane_sum(sample.share, sample.label == label) / factor**3
+        for label in labels:
+            fractions[label][plane] = plane_sum(sample.share, sample.label == label) / math.prod(factors)
         for name in names:
             values = getattr(sample, name).astype(np.float64)
             counted = np.ones(len(where), dtype=bool) if name in ("off_resonance", "b1") else brain
@@ -102,7 +110,7 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
                 above = plane_sum(values if name == "m0" else values * sample.share, counted)
             means[name][plane] = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
 
-    share = np.stack([fractions[label] for label in BRAIN_LABELS])
+    share = np.stack([fractions[label] for label in labels])
     tissue = share.sum(axis=0) >= 0.5
     centres = grid.slab_points(0, grid.shape[0])
     distance = head.brain_distance(inverse[:3, :3] @ centres + inverse[:3, 3:])
@@ -110,7 +118,13 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
     if distance is not None:
         tissue = (distance < 0.0).reshape(grid.shape)
         mask = (distance < BRAIN_RIM).reshape(grid.shape)
-    winner = np.array(BRAIN_LABELS, dtype=np.uint8)[np.argmax(share, axis=0)]
+    winner = np.array([region.index for region in head.regions], dtype=np.uint8)[np.argmax(share, axis=0)]
     return Truth(
-        fractions=fractions, segmentation=np.where(mask, winner, 0).astype(np.uint8), brain=mask, tissue=tissue, **means
+        regions=head.regions,
+        mask_name=head.mask_name,
+        fractions=fractions,
+        segmentation=np.where(mask, winner, 0).astype(np.uint8),
+        brain=mask,
+        tissue=tissue,
+        **means,
     )

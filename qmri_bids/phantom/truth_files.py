@@ -11,19 +11,12 @@ from numpy.typing import NDArray
 from qmri_bids.phantom.files import write_image, write_json, write_table
 from qmri_bids.phantom.geometry import Pose
 from qmri_bids.phantom.session import Session
-from qmri_bids.phantom.tissues import BRAIN_LABELS, Label
-from qmri_bids.phantom.truth import Truth
+from qmri_bids.phantom.truth import BRAIN_RIM, Truth
 from qmri_bids.units import fraction_to_percent, radians_to_degrees
 
-_COLOURS = {Label.GM: "#7f7f7f", Label.WM: "#f2f2f2", Label.CSF: "#4fa3d1"}
-_NAMES = {Label.GM: "Gray Matter", Label.WM: "White Matter", Label.CSF: "Cerebrospinal Fluid"}
-_MIXED = (
-    "mean over the points of grey matter, white matter and cerebrospinal fluid in the voxel, NaN where there is none"
-)
-_MEAN_RATE = (
-    "of the mean relaxation rate, weighted by M0, of the grey matter, white matter and cerebrospinal fluid in the "
-    "voxel, NaN where there is none"
-)
+_COUNTED = {"brain": "grey matter, white matter and cerebrospinal fluid", "object": "liquids"}
+_MIXED = "mean over the points of {} in the voxel, NaN where there is none"
+_MEAN_RATE = "of the mean relaxation rate, weighted by M0, of the {} in the voxel, NaN where there is none"
 _ANYWHERE = "mean over the points with a signal in the voxel, scalp included, NaN where there is none"
 
 
@@ -87,10 +80,11 @@ def write_space(
     sources
         BIDS URIs of the raw images.
     """
+    counted = _COUNTED[truth.mask_name]
     maps: dict[str, tuple[NDArray, str, str]] = {
-        "anat/T1map": (truth.t1, "s", _MEAN_RATE),
-        "anat/T2map": (truth.t2, "s", _MEAN_RATE),
-        "anat/M0map": (truth.m0, "arbitrary", f"cerebrospinal fluid is about 1; {_MIXED}"),
+        "anat/T1map": (truth.t1, "s", _MEAN_RATE.format(counted)),
+        "anat/T2map": (truth.t2, "s", _MEAN_RATE.format(counted)),
+        "anat/M0map": (truth.m0, "arbitrary", f"cerebrospinal fluid is about 1; {_MIXED.format(counted)}"),
         "fmap/fieldmap": (truth.off_resonance, "Hz", f"of water; {_ANYWHERE}"),
         "fmap/TB1map": (fraction_to_percent(1.0) * truth.b1, "percent", f"100 is nominal; {_ANYWHERE}"),
         "fmap/magnitude": (
@@ -134,16 +128,19 @@ def write_map(
 def _write_masks(folder: Path, stem: str, *, truth: Truth, affine: NDArray[np.float64], sources: Sequence[str]) -> None:
     """Write the brain mask, the segmentation and the fractions of the tissues."""
     common = {"Sources": list(sources)}
-    write_image(
-        folder / f"{stem}_desc-brain_mask",
-        truth.brain.astype(np.uint8),
-        affine=affine,
-        sidecar={
-            **common,
-            "Type": "Brain",
-            "Description": "brain tissue and fluid fill at least half the voxel",
-        },
-    )
+    brain = truth.mask_name == "brain"
+    rim = not np.array_equal(truth.brain, truth.tissue)
+    filled = "brain tissue and fluid fill at least half the voxel" if brain else "liquids fill at least half the voxel"
+    masks = {truth.mask_name: (truth.brain, f"the brain and {BRAIN_RIM:g} mm around it" if rim else filled)}
+    if rim:
+        masks["tissue"] = (truth.tissue, "the brain alone")
+    for name, (mask, description) in masks.items():
+        write_image(
+            folder / f"{stem}_desc-{name}_mask",
+            mask.astype(np.uint8),
+            affine=affine,
+            sidecar={**common, "Type": "Brain" if brain else "Object", "Description": description},
+        )
     write_image(
         folder / f"{stem}_dseg",
         truth.segmentation,
@@ -151,18 +148,18 @@ def _write_masks(folder: Path, stem: str, *, truth: Truth, affine: NDArray[np.fl
         sidecar={
             **common,
             "Manual": False,
-            "Description": "the largest tissue of the voxel inside the brain mask",
+            "Description": f"the largest of the {'tissues' if brain else 'bodies'} in the voxel inside the {truth.mask_name} mask",
         },
     )
     write_table(
         folder / f"{stem}_dseg.tsv",
         columns=("index", "name", "abbreviation", "color"),
-        rows=[(int(label), _NAMES[label], label.name, _COLOURS[label]) for label in BRAIN_LABELS],
+        rows=[(region.index, region.name, region.abbreviation, region.colour) for region in truth.regions],
     )
-    for label in BRAIN_LABELS:
+    for region in truth.regions:
         write_image(
-            folder / f"{stem}_label-{label.name}_probseg",
-            truth.fractions[label],
+            folder / f"{stem}_label-{region.abbreviation}_probseg",
+            truth.fractions[region.label],
             affine=affine,
             sidecar={**common, "Manual": False, "Description": "share of the volume of the voxel"},
         )

@@ -20,6 +20,7 @@ from qmri_bids.phantom.cest_scan import CEST_SCANS, WASABI, SaturationScan
 from qmri_bids.phantom.cest_truth import pool_maps
 from qmri_bids.phantom.dataset import simulate_dataset
 from qmri_bids.phantom.geometry import Pose
+from qmri_bids.phantom.head import BRAIN_REGIONS
 from qmri_bids.phantom.pools_of_tissues import pool_model
 from qmri_bids.phantom.scan_series import drift
 from qmri_bids.phantom.tissues import TISSUES, Label
@@ -181,6 +182,7 @@ def test_truth_holds_the_pools(root):
 def test_mixed_voxels_weight_pools_by_m0():
     shares = {Label.GM: 0.0, Label.WM: 0.5, Label.CSF: 0.5}
     half = SimpleNamespace(
+        regions=BRAIN_REGIONS,
         brain=np.ones((1, 1, 1), dtype=bool),
         fractions={label: np.full((1, 1, 1), share) for label, share in shares.items()},
     )
