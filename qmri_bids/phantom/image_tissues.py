@@ -17,8 +17,8 @@ from qmri_bids.phantom.tissues import Label
 
 PLATEAU = 0.25
 """Share of the distance between the intensities of two tissues over which each of them is pure."""
-DARK = 0.20
-"""Bone and air are darker, in units of white matter."""
+DARK, DARK_FLUID = 0.20, 0.65
+"""Bone and air are darker than both: this in units of white matter, and this in units of fluid."""
 SOLID = 0.42
 """From here on a voxel outside the brain is full of tissue."""
 FAT_FROM, FAT_TO = 0.80, 1.20
@@ -29,6 +29,8 @@ SKULL_DEPTH, SKULL_REACH = 9.0, 14.0
 """Marrow lies deeper below the skin and closer to the brain [mm]."""
 AIR_RADIUS = 3.5
 """Dark regions that hold a ball of this radius are air, others bone [mm]."""
+AIR_BEHIND = 35.0
+"""No cavity lies farther behind the middle of the brain [mm]."""
 EYE_RADIUS = 6.0
 """Every eye holds a ball of this radius [mm]."""
 EYE_VOLUME = (1.5e3, 12e3)
@@ -205,7 +207,10 @@ def tissues_of(
     fluid, grey = fluid / white, grey / white
     shares: dict[Label, NDArray[np.float32]] = {}
 
-    # Inside the brain.
+    dark = min(DARK, DARK_FLUID * fluid)
+
+    # A mask of the brain that reaches into bone or air is cut back; then inside the brain.
+    brain = clean_brain(brain & (relative > dark), spacing=spacing)
     wm, no_fluid = _ramp(relative, grey, 1.0), _ramp(relative, fluid, grey)
     gm, csf = no_fluid * (1.0 - wm), 1.0 - no_fluid
     depth = distance_transform_edt(brain, sampling=spacing)
@@ -221,18 +226,20 @@ def tissues_of(
         shares[label] = zero.copy()
     head, inside_skull, air = brain, brain, np.zeros(brain.shape, dtype=bool)
     if not stripped:
-        bright = largest_part(opened(relative > 1.2 * DARK, spacing, spacing) | brain)
+        bright = largest_part(opened(relative > 1.2 * dark, spacing, spacing) | brain)
         head = binary_fill_holes(closed(bright, 5.0, spacing))
         # Nostrils, mouth and windpipe are open to the front and below: slices of the neck are filled one by one.
         inside_skull = closed(grown(brain, RIM, spacing), 8.0, spacing) & head
         outer = head & ~brain
         from_brain = distance_transform_edt(~brain, sampling=spacing)
         below_skin = distance_transform_edt(head, sampling=spacing)
-        dark = head & ~brain & (relative < DARK)
-        air = opened(dark, AIR_RADIUS, spacing) & ~(inside_skull & (from_brain < RIM))
-        solid = np.clip((relative - DARK) / (SOLID - DARK), 0.0, 1.0)
+        empty = head & ~brain & (relative < dark)
+        middle = np.argwhere(brain).mean(axis=0)
+        empty[:, : max(0, int(middle[1] - AIR_BEHIND / spacing)), :] = False
+        air = opened(empty, AIR_RADIUS, spacing) & ~(inside_skull & (from_brain < RIM))
+        solid = np.clip((relative - dark) / (SOLID - dark), 0.0, 1.0)
         fat = np.clip((relative - FAT_FROM) / (FAT_TO - FAT_FROM), 0.0, 1.0)
-        eyes, centres = _eyes(relative, fluid=fluid, head=head, from_brain=from_brain, spacing=spacing)
+        eyes, centres = _eyes(relative, fluid=fluid, dark=dark, head=head, from_brain=from_brain, spacing=spacing)
         decisions.append(
             f"Eyes: {len(centres)} found by their fluid."
             if len(centres)
@@ -244,7 +251,7 @@ def tissues_of(
             orbit |= np.sum((spacing * (grid - centre)) ** 2, axis=-1) < EYE_REACH**2
         skull = outer & (below_skin > SKULL_DEPTH) & (from_brain < SKULL_REACH) & (from_brain > RIM) & ~orbit
         # The rim of the brain and what lies between it and the skull is fluid where it is as dark.
-        wet = outer & inside_skull & ((from_brain <= RIM) | (relative > DARK))
+        wet = outer & inside_skull & ((from_brain <= RIM) | (relative > dark))
         water = np.where(from_brain <= RIM, 1.0, solid) * (1.0 - _ramp(relative, fluid, grey))
         shares[Label.CSF] += np.where(wet, water, zero)
         rest = np.where(wet, np.clip(solid - water, 0.0, 1.0), solid) * (outer & ~eyes)
@@ -267,6 +274,7 @@ def _eyes(
     relative: NDArray[np.floating],
     *,
     fluid: float,
+    dark: float,
     head: NDArray[np.bool_],
     from_brain: NDArray[np.floating],
     spacing: float,
@@ -274,7 +282,7 @@ def _eyes(
     """Return the humour of the eyes, and their middles [voxels]: compact regions as dark as fluid before the brain."""
     from scipy.ndimage import center_of_mass, label
 
-    like_fluid = head & (from_brain > 4.0) & (relative > 1.2 * DARK) & (relative < fluid + 0.22)
+    like_fluid = head & (from_brain > 4.0) & (relative > 1.2 * dark) & (relative < fluid + 0.22)
     front = np.zeros(head.shape, dtype=bool)
     brain = np.argwhere(from_brain == 0.0)
     front[:, int(np.median(brain[:, 1])) :, :] = True

@@ -75,11 +75,11 @@ _TEMPLATE = """- Brain: the ICBM 152 template (2009a, symmetric) that nilearn sh
   off-resonance and transmit field move with the head; the receiver phase rests with the scanner."""
 
 _IMAGE = """- Anatomy: a T1-weighted image. Inside the brain its intensity tells shares of grey matter, white matter and fluid;
-  outside of it intensity and place tell fat, muscle, marrow, the eyes, bone and air. A point between voxels of the image is a mixture of
-  theirs. T1, T2 and M0 are those of the literature at 3 T and vary smoothly inside every tissue by up to 3 %. Fat and marrow are
-  shifted by -3.4 ppm; bone and air give no signal.
-- Off-resonance: the dipole field of the air in the head and around it, shimmed to second order over the brain; below the image the
-  neck goes on. Tissue, off-resonance and transmit field move with the head; the receiver phase rests with the scanner.{face}
+  outside of it intensity and place tell fat, muscle, marrow, the eyes, bone and air. A point between voxels of the image is a
+  mixture of theirs. T1, T2 and M0 are those of the literature at 3 T and vary smoothly inside every tissue by up to 3 %. Fat and
+  marrow are shifted by -3.4 ppm; bone and air give no signal.
+- Off-resonance: the dipole field of the air in the head and around it, shimmed to second order over the brain; below the image
+  the neck goes on. Tissue, off-resonance and transmit field move with the head; the receiver phase rests with the scanner.{face}
 {decisions}"""
 _FACE = """ Face and
   neck follow the skull by {share:.0%} less, over {transition:g} mm below it: the poses are those of the skull and the brain."""
