@@ -21,8 +21,11 @@ from qmri_bids.preprocessing.groupwise import (
     _prepare,
     _robust_precision,
     _sampler,
+    _small_motion,
 )
-from qmri_bids.preprocessing.rigid_freedom import freedom_of
+from qmri_bids.preprocessing.masks import shrink
+from qmri_bids.preprocessing.rigid_freedom import blocks, freedom_of
+from qmri_bids.preprocessing.similarity import mutual_information
 
 FIELD = 40.0
 """Edge of the fields that make up a half [mm]: bands and fringes are alike within them."""
@@ -36,6 +39,27 @@ FAR = 0.5
 COMMON = 2.0
 """True misalignment over the root mean square of both halves: 1.4 to 3 (mean 2) for phase cycles of a digital head at 4 mm, still
 or moved, on edges or on the signal model."""
+
+FEWEST_PROBED = 200
+"""Voxels in each half from which mutual information is told."""
+
+PROBE = 3.0
+"""How far volumes are shifted to see how their mutual information falls [mm]; turned as far at `PROBE_RADIUS`."""
+
+PROBE_SMOOTHING = 0.7
+"""Standard deviation of the Gaussian before volumes are compared [voxels]: else interpolation smooths what is shifted alone."""
+
+PROBE_BINS = 24
+"""Of mutual information: halves of a slice hold few voxels."""
+
+PROBE_SAMPLES = 30_000
+"""Places at which volumes are compared."""
+
+PROBE_RADIUS = 60.0
+"""Distance from the centre at which a rotation moves as far as a translation [mm]."""
+
+PROBE_VOXEL = 2.5
+"""Voxels at which volumes with fringes are compared [mm]."""
 
 _RIDGE = 1e-6
 """Added to the correlations: images without noise make them singular."""
@@ -140,6 +164,79 @@ def _worse(coarse: NDArray[np.float64], fine: NDArray[np.float64], *, voxel: flo
     """Return the finding of the finer level, that of the coarser one where it is far."""
     far = np.isfinite(coarse) & (coarse > FAR * voxel)
     return np.where(far, np.fmax(coarse, fine), fine)
+
+
+def remaining_by_similarity(
+    magnitude: NDArray[np.float32],
+    *,
+    affine: NDArray[np.floating],
+    transforms: NDArray[np.float64],
+    reference: int,
+    samples: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return how far each volume still lies from the reference by mutual information [mm], shape (N,).
+
+    For images that differ by patterns which a joint alignment on edges takes for motion.
+
+    It is where mutual information would be largest, by a parabola through that of the volume as aligned and shifted either way,
+    in two interlocking halves of the head; where there is no such place within reach, it is taken to be
+    at twice the shift. NaN where the head is too small to tell.
+
+    Parameters
+    ----------
+    magnitude, affine, transforms, reference, samples
+        As of `remaining_by_edges`.
+    """
+    from scipy.ndimage import gaussian_filter, map_coordinates
+
+    series = magnitude
+    number = series.shape[3]
+    freedom = freedom_of(series.shape[:3], affine=affine)
+    left = np.full(number, np.nan)
+    if not freedom.assessed.any():
+        return left
+    factor = list(blocks(series.shape[:3], affine=affine, voxel=PROBE_VOXEL))
+    if freedom.through is not None:
+        factor[freedom.through] = 1
+    steps = (factor[0], factor[1], factor[2])
+    small = [shrink(series[..., index], affine=affine, factor=steps) for index in range(number)]
+    matrix = small[reference][1]
+    width = [0.0 if few else PROBE_SMOOTHING for few in freedom.short]
+    smooth = [np.asarray(gaussian_filter(image, width)) for image, _ in small]
+    voxels = np.argwhere(shrink(samples.astype(np.float32), affine=affine, factor=steps)[0] > 0.5)
+    if len(voxels) > PROBE_SAMPLES:
+        # A fixed draw: the same input gives the same result.
+        voxels = voxels[np.sort(np.random.default_rng(0).choice(len(voxels), PROBE_SAMPLES, replace=False))]
+    points = voxels @ matrix[:3, :3].T + matrix[:3, 3]
+    parts = halves(points)
+    if min(np.count_nonzero(part) for part in parts) < FEWEST_PROBED:
+        return left
+    fixed, to_voxel = smooth[reference][tuple(voxels.T)], np.linalg.inv(matrix)
+    centre = points.mean(axis=0)
+    size = np.array([PROBE] * 3 + [PROBE / PROBE_RADIUS] * 3)
+    moves = [(freedom.basis[:, column] * size) for column in range(freedom.basis.shape[1])]
+
+    def similarity(index: int, motion: NDArray[np.float64]) -> list[float]:
+        """Return the mutual information in both halves with a volume that is moved beyond its transform."""
+        place = to_voxel @ transforms[index] @ _small_motion(motion, centre=centre)
+        moved = map_coordinates(smooth[index], (points @ place[:3, :3].T + place[:3, 3]).T, order=1, mode="nearest")
+        return [mutual_information(fixed[part], moved[part], bins=PROBE_BINS) for part in parts]
+
+    for index in range(number):
+        if index == reference:
+            left[index] = 0.0
+            continue
+        rest = np.array(similarity(index, np.zeros(6)))
+        found = np.zeros((2, 1, 6))
+        for move in moves:
+            ahead, behind = (np.array(similarity(index, sign * move)) for sign in (1.0, -1.0))
+            bend = ahead + behind - 2.0 * rest
+            with np.errstate(divide="ignore", invalid="ignore"):
+                # No farther than twice the probes reach: a parabola says nothing beyond.
+                vertex = np.where(bend < 0.0, np.clip(0.5 * (behind - ahead) / bend, -2.0, 2.0), 2.0)
+            found[:, 0] += vertex[:, None] * move
+        left[index] = float(misalignment(found, points=points)[0])
+    return left
 
 
 def shared_variance(

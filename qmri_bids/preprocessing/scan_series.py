@@ -5,31 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.alignment_evidence import halves, misalignment
+from qmri_bids.preprocessing.alignment_evidence import remaining_by_similarity
 from qmri_bids.preprocessing.ants_bridge import deterministic_pool
-from qmri_bids.preprocessing.groupwise import _small_motion
-from qmri_bids.preprocessing.masks import head_mask, shrink
+from qmri_bids.preprocessing.masks import head_mask
 from qmri_bids.preprocessing.motion import check_brain, grown, register_to_reference
-from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.rigid_freedom import Freedom, blocks, freedom_of
+from qmri_bids.preprocessing.rigid_freedom import Freedom, freedom_of
 from qmri_bids.preprocessing.saturated_motion import SaturatedMotion, apply_series_motion
 from qmri_bids.preprocessing.scan_registration import register_scans
-from qmri_bids.preprocessing.similarity import mutual_information
 
-IN_PLANE_VOXEL = 2.0
-"""Voxels at which scans of few slices are registered [mm]."""
-
-FEWEST_PROBED = 200
-"""Voxels in each half from which mutual information is told."""
-
-PROBE = 2.0
-"""How far volumes are shifted to see how their mutual information falls [mm]; turned as far at `PROBE_RADIUS`."""
-
-PROBE_RADIUS = 60.0
-"""Distance from the centre at which a rotation moves as far as a translation [mm]."""
-
-PROBE_VOXEL = 4.0
-"""Voxels at which volumes with fringes are compared [mm]."""
+_BESIDE_BRAIN = 4.0
+"""Surroundings of the brain by which volumes with fringes are compared [mm]."""
 
 
 def align_scans(volumes: NDArray[np.floating], *, affine: NDArray[np.floating]) -> SaturatedMotion:
@@ -53,7 +38,7 @@ def align_scans(volumes: NDArray[np.floating], *, affine: NDArray[np.floating]) 
         if freedom.assessed.any():
             with deterministic_pool(processes=1) as pool:
                 transforms = register_to_reference(
-                    np.asarray(volumes, dtype=np.float32), affine=affine, reference=0, pool=pool, voxel=IN_PLANE_VOXEL
+                    np.asarray(volumes, dtype=np.float32), affine=affine, reference=0, pool=pool
                 )
         sentences = [_plane_sentence(freedom, reference=0, shape=volumes.shape[:3])]
         return _aligned(volumes, affine=affine, transforms=transforms, reference=0, sentences=sentences)
@@ -117,10 +102,7 @@ def remaining_of_fringes(
     reference: int,
     brain: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """Return how far each volume still lies from the reference by mutual information [m], shape (N,).
-
-    It is where mutual information would be largest, by a parabola through that of the volume as aligned and shifted either way,
-    in two interlocking halves of the head as of `alignment_evidence`. NaN where there is no such place.
+    """Return how far each volume of a WASABI or WASSR series still lies from the reference [m], shape (N,).
 
     Parameters
     ----------
@@ -128,55 +110,13 @@ def remaining_of_fringes(
         As of `align_fringes`.
     """
     series = np.asarray(volumes, dtype=np.float32)
-    number = series.shape[3]
-    freedom = freedom_of(series.shape[:3], affine=affine)
-    left = np.full(number, np.nan)
-    if not freedom.assessed.any():
-        return left
-    factor = list(blocks(series.shape[:3], affine=affine, voxel=PROBE_VOXEL))
-    if freedom.through is not None:
-        factor[freedom.through] = 1
-    steps = (factor[0], factor[1], factor[2])
-    small = [shrink(series[..., index], affine=affine, factor=steps) for index in range(number)]
-    fixed, matrix = small[reference]
-    region = head_mask(series[..., reference]) if brain is None else grown(brain, by=PROBE_VOXEL, affine=affine)
-    inside = shrink(region.astype(np.float32), affine=affine, factor=steps)[0] > 0.5
-    points = np.argwhere(inside) @ matrix[:3, :3].T + matrix[:3, 3]
-    parts = halves(points)
-    if min(np.count_nonzero(part) for part in parts) < FEWEST_PROBED:
-        return left
-    centre = points.mean(axis=0)
-    size = np.array([PROBE] * 3 + [PROBE / PROBE_RADIUS] * 3)
-    moves = [(freedom.basis[:, column] * size) for column in range(freedom.basis.shape[1])]
-
-    def similarity(index: int, motion: NDArray[np.float64]) -> list[float]:
-        """Return the mutual information in both halves with a volume that is moved beyond its transform."""
-        moved = resample(
-            small[index][0],
-            affine=matrix,
-            target_shape=fixed.shape,
-            target_affine=matrix,
-            transform=transforms[index] @ _small_motion(motion, centre=centre),
-            order=1,
-            outside="nearest",
-        )[inside]
-        return [mutual_information(fixed[inside][part], moved[part]) for part in parts]
-
-    for index in range(number):
-        if index == reference:
-            left[index] = 0.0
-            continue
-        rest = np.array(similarity(index, np.zeros(6)))
-        found = np.zeros((2, 1, 6))
-        for move in moves:
-            ahead, behind = (np.array(similarity(index, sign * move)) for sign in (1.0, -1.0))
-            bend = ahead + behind - 2.0 * rest
-            with np.errstate(divide="ignore", invalid="ignore"):
-                # No farther than the probes reach: a parabola says nothing beyond them.
-                vertex = np.where(bend < 0.0, np.clip(0.5 * (behind - ahead) / bend, -2.0, 2.0), np.nan)
-            found[:, 0] += vertex[:, None] * move
-        left[index] = 1e-3 * float(misalignment(found, points=points)[0])
-    return left
+    return 1e-3 * remaining_by_similarity(
+        series,
+        affine=affine,
+        transforms=transforms,
+        reference=reference,
+        samples=head_mask(series[..., reference]) if brain is None else grown(brain, by=_BESIDE_BRAIN, affine=affine),
+    )
 
 
 def _plane_sentence(freedom: Freedom, *, reference: int, shape: tuple[int, ...]) -> str:

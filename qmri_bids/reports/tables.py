@@ -51,8 +51,9 @@ def statistics_rows(
     mask: NDArray[Any],
     labels: NDArray[np.integer] | None = None,
     label_names: Mapping[int, str] | None = None,
+    pure: NDArray[np.integer] | None = None,
 ) -> tuple[StatisticsRow, ...]:
-    """Return the distribution of every map in the mask and in every labelled region, in units of display.
+    """Return the distribution of every map in the mask, in pure tissue and in every labelled region, in units of display.
 
     Parameters
     ----------
@@ -62,12 +63,19 @@ def statistics_rows(
         Brain mask, shape (X, Y, Z).
     labels, label_names
         Integer label image and the names of its labels; regions without any value are left out.
+    pure
+        The labels of the voxels that hold one tissue alone; their rows come first.
     """
+    shown_regions = regions(mask, None, None)
+    if pure is not None:
+        named = regions(mask, pure, label_names)
+        shown_regions |= {f"pure {name}": where for name, where in named.items() if name not in shown_regions}
+    shown_regions |= regions(mask, labels, label_names)
     rows = []
     for name, values in maps.items():
         style = style_of(name)
         shown = np.asarray(style.display(np.asarray(values, dtype=float)))
-        for region, where in regions(mask, labels, label_names).items():
+        for region, where in shown_regions.items():
             finite = shown[where & np.isfinite(shown)]
             if not finite.size:
                 continue
@@ -164,6 +172,9 @@ def motion_check(
         said = [f"at most {metres_to_millimetres(worst):.2f} mm left after correction", moved]
     else:
         level, said = Level.CHECK, [moved, "what is left of it is not known"]
+    if known.size and known.size + lost < left.size:
+        level = Level.BAD if level is Level.BAD else Level.CHECK
+        said.append(f"that of {left.size - known.size - lost} {noun}s is not known")
     if lost:
         level = Level.BAD if level is Level.BAD else Level.CHECK
         said.append(f"{lost} of {len(displacement)} {noun}s could not be aligned by themselves")
