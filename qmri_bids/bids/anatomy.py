@@ -11,11 +11,12 @@ from typing import Literal
 from qmri_bids.bids.anatomy_checks import check_anatomy_files
 from qmri_bids.bids.refusal import relative_name
 from qmri_bids.bids.sidecar import parse_name
+from qmri_bids.tissue_labels import ABBREVIATIONS
 
 PIPELINES = ("fmriprep", "smriprep")
 """Programs whose derivatives are read, by the name in GeneratedBy or the name given with `--derivatives NAME=PATH`."""
 
-TISSUES = ("GM", "WM", "CSF")
+TISSUES = tuple(ABBREVIATIONS.values())
 """Labels of the images of probability that are read."""
 
 _OWN = ("desc", "label", "from", "to", "mode", "space", "res", "den", "cohort")

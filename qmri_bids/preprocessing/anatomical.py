@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.resampling import resample
 from qmri_bids.preprocessing.scan_registration import ScanRegistration, register_scans
-
-TISSUE_LABELS: Mapping[str, int] = {"GM": 1, "WM": 2, "CSF": 3}
-"""Labels of the tissue image, as BIDS has them."""
+from qmri_bids.tissue_labels import ABBREVIATIONS, TISSUE_LABELS
 
 LEAST_PROBABILITY = 0.3
 """Sum of the probabilities of all tissues below which a voxel has none."""
@@ -36,7 +34,7 @@ class Anatomical:
     brain
         Brain mask; None where there is none.
     tissues
-        Probabilities by label of `TISSUE_LABELS`; empty where there are none.
+        Probabilities by abbreviation (`tissue_labels.ABBREVIATIONS`); empty where there are none.
     name
         Of the image, for the sentences.
     origin
@@ -90,17 +88,19 @@ def load_anatomical(
     t1w, brain_mask, dseg
         Images on one grid.
     probseg
-        Probabilities by label of `TISSUE_LABELS`.
+        Probabilities by abbreviation (`tissue_labels.ABBREVIATIONS`).
     """
     image, affine = _read(t1w)
     tissues: dict[str, NDArray[np.float32]] = {}
     origin, decisions = "", []
-    if probseg and set(probseg) >= set(TISSUE_LABELS):
-        tissues = {name: _read(probseg[name])[0] for name in TISSUE_LABELS}
+    if probseg and set(probseg) >= set(ABBREVIATIONS.values()):
+        tissues = {name: _read(probseg[name])[0] for name in ABBREVIATIONS.values()}
         origin = f"the probabilities label-…_probseg of {probseg['GM'].name.partition('_label')[0]}"
     elif dseg is not None:
         labels = np.rint(_read(dseg)[0]).astype(int)
-        means = [float(np.median(image[labels == label])) if (labels == label).any() else np.nan for label in (1, 2, 3)]
+        means = [
+            float(np.median(image[labels == label])) if (labels == label).any() else np.nan for label in TISSUE_LABELS
+        ]
         order = ("GM", "WM", "CSF")
         if means[0] < means[1] < means[2]:
             order = ("CSF", "GM", "WM")
@@ -165,8 +165,8 @@ def bring_anatomy(
             "litres."
         )
     if anatomical.tissues:
-        shares = np.stack([bring(anatomical.tissues[name]) for name in TISSUE_LABELS])
-        labels = np.array(list(TISSUE_LABELS.values()), dtype=np.uint8)[np.argmax(shares, axis=0)]
+        shares = np.stack([bring(anatomical.tissues[name]) for name in ABBREVIATIONS.values()])
+        labels = np.array(TISSUE_LABELS, dtype=np.uint8)[np.argmax(shares, axis=0)]
         tissue = np.where(shares.sum(axis=0) >= LEAST_PROBABILITY, labels, 0).astype(np.uint8)
         if mask is not None:
             tissue[~mask] = 0

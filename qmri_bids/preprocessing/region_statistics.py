@@ -97,10 +97,10 @@ def as_columns(
         "name": [regions.get(row.label, str(row.label)) for _, row in flat],
         "map": [name for name, _ in flat],
         "n": [row.voxels for _, row in flat],
-        "mean": [row.mean for _, row in flat],
         "median": [row.median for _, row in flat],
-        "sd": [row.standard_deviation for _, row in flat],
         "iqr": [row.upper_quartile - row.lower_quartile for _, row in flat],
+        "mean": [row.mean for _, row in flat],
+        "sd": [row.standard_deviation for _, row in flat],
     }
 
 
@@ -109,9 +109,9 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "name": {"Description": "Its name"},
     "map": {"Description": "Map by the end of its file name; statistics are in the unit of that file"},
     "n": {"Description": "Voxels of the region with a value"},
-    "mean": {"Description": "Mean"},
     "median": {"Description": "Median"},
-    "sd": {"Description": "Standard deviation over the voxels"},
     "iqr": {"Description": "Upper minus lower quartile"},
+    "mean": {"Description": "Mean"},
+    "sd": {"Description": "Standard deviation over the voxels"},
 }
 """What the columns are."""

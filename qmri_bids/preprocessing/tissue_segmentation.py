@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-GREY, WHITE, FLUID = 1, 2, 3
-"""Labels, as BIDS and the digital brain have them."""
-
-TISSUE_LABELS = (GREY, WHITE, FLUID)
+from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.preprocessing.pure_tissue import FLUID_SHARE, pure_tissue, white_around
+from qmri_bids.preprocessing.tissue_mixtures import mixed_times
+from qmri_bids.tissue_labels import FLUID, GREY, NAMES, TISSUE_LABELS, WHITE
 
 TYPICAL = {GREY: (1.4, 0.085), WHITE: (0.94, 0.062), FLUID: (4.0, 1.5)}
 """T1 and T2 at 3 T [s] where the search for the classes begins."""
+
+WATER = {GREY: 0.8, WHITE: 0.7, FLUID: 1.0}
+"""M0 by volume, relative to fluid."""
 
 FEWEST_VOXELS = 300
 """Values needed for three classes."""
@@ -21,14 +24,41 @@ FEWEST_VOXELS = 300
 ROUNDS = 15
 """Of the search for the classes."""
 
-SMOOTHNESS = 0.5
+LOOPS = 2
+"""How often shares are found: the first tells which voxels are pure, and these what the tissues are."""
+
+SMOOTHNESS = 1.75
 """Weight of a neighbour of the same tissue (Potts), as a logarithm of probability."""
+
+SPREAD = 0.05
+"""Relative standard deviation of the rates inside a tissue: they differ from place to place."""
+
+MATTER_SHARES = np.array([0.2, 0.4, 0.6, 0.8])
+FLUID_SHARES = np.array([0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.88])
+"""Share of the second tissue in the mixtures that are compared with a voxel."""
 
 PURE_FLUID = 20.0
 """Percentile of the rates of voxels with fluid at which fluid itself is taken to lie."""
 
 OUTLIER = 4.0
 """A voxel further than this many standard deviations from every tissue and every mixture of two fits none."""
+
+OUTLYING_TOGETHER = 2.0
+"""The same for the mean of a voxel and its 26 neighbours, all of whose deviations point the same way."""
+
+TRACE, MOST = 0.1, 0.6
+"""Share of fluid from which a voxel may be a mixture with it, and from which it is mostly fluid."""
+
+AMID_WHITE = 0.55
+"""Share of white matter around a mixture with fluid from which it cannot be one."""
+
+OPEN = 0.1
+"""Share of the voxels of such mixtures that may touch fluid or mixtures elsewhere."""
+
+SMALLEST_LESION = 6
+"""Voxels of such mixtures that touch each other: fewer are noise."""
+
+_CHUNK = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +70,9 @@ class TissueSegmentation:
     labels
         uint8, shape (X, Y, Z): 0 outside the mask, without a value, or where no tissue fits.
     probabilities
-        Of grey matter, white matter and fluid, shape (X, Y, Z, 3), 0 where there is no label.
+        Of grey matter, white matter and fluid, shape (X, Y, Z, 3): expected share of the volume, 0 where there is no label.
     unfitted
-        Voxels that fit no tissue and no mixture of two, shape (X, Y, Z).
+        Voxels that fit no tissue and no mixture of two, or a mixture that cannot be where they are, shape (X, Y, Z).
     decisions
         What was decided, as sentences.
     """
@@ -60,13 +90,17 @@ def segment_tissues(
     mask: NDArray[np.bool_],
     t1_stdev: NDArray[np.floating] | None = None,
     t2_stdev: NDArray[np.floating] | None = None,
+    protocol: BssfpProtocol | None = None,
 ) -> TissueSegmentation:
     """Return tissues by their relaxation rates.
 
-    Rates add up in a mixed voxel, so that half a voxel of each tissue lies half way between their rates. The classes are found
-    from the voxels nearest to them, share one spread, to which the stated uncertainty of every voxel is added, and neighbours
-    speak for each other (mean field of a Potts model). A voxel that fits no tissue and no mixture of two gets no label: a rare
-    lesion is not forced into a tissue.
+    Every voxel is compared with the three tissues and with mixtures of two of them, as the acquisition shows mixtures.
+    Its label is the tissue with the largest expected share. The tissues' own rates are found from the scan: from the
+    voxels nearest to typical ones, then from those that are pure by their surroundings. A voxel's stated uncertainty is added to
+    the spread inside a tissue, and neighbours speak for each other (mean field of a Potts model).
+
+    No label is given to a voxel that fits no tissue and no mixture, alone or with its surroundings, nor to a mixture with fluid
+    where there can be none: in the midst of white matter, or thick in all directions and away from fluid. Lesions are such.
 
     Parameters
     ----------
@@ -76,6 +110,8 @@ def segment_tissues(
         The brain, shape (X, Y, Z).
     t1_stdev, t2_stdev
         Their standard deviations [s].
+    protocol
+        The bSSFP acquisition of the maps, which says what mixtures look like; without one, or without T2, rates add up.
 
     Raises
     ------
@@ -102,29 +138,37 @@ def segment_tissues(
         axis=1,
     )
     start = np.array([[1.0 / each for each in TYPICAL[label]][: rates.shape[1]] for label in TISSUE_LABELS])
-    means, spread = _classes(rates, start=start)
-    deviation = np.sqrt(spread**2 + noise**2)
-    unlike = np.sum(((rates[:, None, :] - means) / deviation[:, None, :]) ** 2, axis=2)
-    off = _from_mixtures(rates, means, deviation) > OUTLIER
-    probabilities = _with_neighbours(-0.5 * unlike, inside)
-    full = np.zeros((*mask.shape, len(TISSUE_LABELS)), dtype=np.float32)
-    full[inside] = np.where(off[:, None], 0.0, probabilities)
+    means = _classes(rates, start=start)
+    shares = _states()
+    for loop in range(LOOPS):
+        expected = _state_rates(shares, means, protocol=protocol)
+        found = _with_neighbours(_logarithms(rates, expected, noise=noise), shares, inside)
+        volumes = np.zeros((*mask.shape, len(TISSUE_LABELS)), dtype=np.float32)
+        volumes[inside] = found
+        if loop < LOOPS - 1:
+            means = _of_pure(rates, means, volumes=volumes, inside=inside)
+    strange = _strange(rates, expected, noise=noise, inside=inside)
+    unfitted = strange | _misplaced(volumes, number=number)
     labels = np.zeros(mask.shape, dtype=np.uint8)
-    labels[inside] = np.where(off, 0, np.array(TISSUE_LABELS)[np.argmax(probabilities, axis=1)])
-    unfitted = np.zeros(mask.shape, dtype=bool)
-    unfitted[inside] = off
+    labels[inside] = np.array(TISSUE_LABELS)[np.argmax(found, axis=1)]
+    labels[unfitted] = 0
+    volumes[unfitted] = 0.0
+    sentences = _sentences(
+        labels,
+        means=means,
+        number=number,
+        strange=int(strange.sum()),
+        misplaced=int((unfitted & ~strange).sum()),
+        missing=int(np.count_nonzero(mask & ~inside)),
+    )
+    pure = pure_tissue(labels, mask=np.asarray(mask, dtype=bool), fluid=volumes[..., -1])
     return TissueSegmentation(
-        labels=labels,
-        probabilities=full,
-        unfitted=unfitted,
-        decisions=_sentences(labels, off, means=means, number=number, missing=int(np.count_nonzero(mask & ~inside))),
+        labels=labels, probabilities=volumes, unfitted=unfitted, decisions=(*sentences, *pure.decisions)
     )
 
 
-def _classes(
-    rates: NDArray[np.float64], *, start: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the rates of the classes, shape (3, channels), and their common spread, shape (channels,)."""
+def _classes(rates: NDArray[np.float64], *, start: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rates of the classes, shape (3, channels), from the voxels nearest to them."""
     means = start.copy()
     scale = np.ptp(start, axis=0) / 4.0
     for _ in range(ROUNDS):
@@ -145,62 +189,171 @@ def _classes(
             np.average([each for _, each in matter], axis=0, weights=[count for count, _ in matter]),
             0.02 * np.abs(start[0]),
         )
-    return means, scale
+    return means
 
 
-def _from_mixtures(
-    rates: NDArray[np.float64], means: NDArray[np.float64], deviation: NDArray[np.float64]
+def _states() -> NDArray[np.float64]:
+    """Return the shares of grey matter, white matter and fluid of what voxels are compared with, shape (K, 3)."""
+    nothing = np.zeros_like(FLUID_SHARES)
+    return np.concatenate(
+        [
+            np.eye(3),
+            np.stack([1.0 - MATTER_SHARES, MATTER_SHARES, np.zeros_like(MATTER_SHARES)], axis=1),
+            np.stack([1.0 - FLUID_SHARES, nothing, FLUID_SHARES], axis=1),
+            np.stack([nothing, 1.0 - FLUID_SHARES, FLUID_SHARES], axis=1),
+        ]
+    )
+
+
+def _state_rates(
+    shares: NDArray[np.float64], means: NDArray[np.float64], *, protocol: BssfpProtocol | None
 ) -> NDArray[np.float64]:
-    """Return the distance of every voxel to the nearest mixture of two tissues [standard deviations]."""
-    nearest = np.full(len(rates), np.inf)
-    for first, second in ((0, 1), (0, 2), (1, 2)):
-        way = (means[second] - means[first]) / deviation
-        along = (rates - means[first]) / deviation
-        share = np.clip(np.sum(along * way, axis=1) / np.maximum(np.sum(way**2, axis=1), 1e-12), 0.0, 1.0)
-        nearest = np.minimum(nearest, np.sqrt(np.sum((along - share[:, None] * way) ** 2, axis=1)))
-    return nearest
+    """Return the rates that mixtures show, shape (K, channels)."""
+    rates = shares @ means
+    if protocol is not None and means.shape[1] == 2:
+        # Without fluid both tissues give about the same signal, and rates add up.
+        wet = (shares[:, -1] > 0.0) & (shares[:, -1] < 1.0)
+        t1, t2 = mixed_times(
+            shares[wet],
+            t1=1.0 / means[:, 0],
+            t2=1.0 / means[:, 1],
+            m0=np.array([WATER[label] for label in TISSUE_LABELS]),
+            protocol=protocol,
+        )
+        rates[wet] = 1.0 / np.stack([t1, t2], axis=1)
+    return rates
 
 
-def _with_neighbours(logarithms: NDArray[np.float64], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return probabilities, shape (V, 3), where every voxel hears its six neighbours."""
-    from scipy.ndimage import convolve
+def _logarithms(
+    rates: NDArray[np.float64], expected: NDArray[np.float64], *, noise: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Return the logarithm of the likelihood of every state in every voxel, shape (V, K)."""
+    found = np.empty((len(rates), len(expected)), dtype=np.float32)
+    for begin in range(0, len(rates), _CHUNK):
+        part = slice(begin, begin + _CHUNK)
+        variance = noise[part, None, :] ** 2 + (SPREAD * expected) ** 2
+        found[part] = -0.5 * np.sum((rates[part, None, :] - expected) ** 2 / variance + np.log(variance), axis=2)
+    return found
+
+
+def _with_neighbours(
+    logarithms: NDArray[np.float32], shares: NDArray[np.float64], inside: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return the expected shares, shape (V, 3), where every voxel hears its six neighbours."""
+    from scipy.ndimage import convolve, generate_binary_structure
     from scipy.special import softmax
 
-    cross = np.zeros((3, 3, 3))
-    for axis in range(3):
-        for step in (0, 2):
-            corner = [1, 1, 1]
-            corner[axis] = step
-            cross[tuple(corner)] = 1.0
-    found = softmax(logarithms, axis=1)
-    volume = np.zeros(inside.shape)
-    for _ in range(5):
+    cross = generate_binary_structure(3, 1).astype(np.float32)
+    cross[1, 1, 1] = 0.0
+    shares = shares.astype(np.float32)
+    found = softmax(logarithms, axis=1) @ shares
+    volume = np.zeros(inside.shape, dtype=np.float32)
+    for _ in range(4):
         heard = np.empty_like(found)
         for place in range(found.shape[1]):
             volume[inside] = found[:, place]
             heard[:, place] = convolve(volume, cross, mode="constant")[inside]
-        found = softmax(logarithms + SMOOTHNESS * heard, axis=1)
+        found = softmax(logarithms + np.float32(SMOOTHNESS) * (heard @ shares.T), axis=1) @ shares
     return found
 
 
+def _of_pure(
+    rates: NDArray[np.float64], means: NDArray[np.float64], *, volumes: NDArray[np.float32], inside: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the rates of the tissues as their pure voxels have them; as they were where there are none."""
+    labels = np.where(inside, np.array(TISSUE_LABELS, dtype=np.uint8)[np.argmax(volumes, axis=-1)], 0)
+    pure = pure_tissue(labels, mask=inside, fluid=volumes[..., -1]).labels[inside]
+    found = means.copy()
+    for place, label in enumerate(TISSUE_LABELS[:2]):
+        if np.any(pure == label):
+            found[place] = np.median(rates[pure == label], axis=0)
+    return found
+
+
+def _strange(
+    rates: NDArray[np.float64],
+    expected: NDArray[np.float64],
+    *,
+    noise: NDArray[np.float64],
+    inside: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Return the voxels that fit no state, alone or with their surroundings, shape (X, Y, Z)."""
+    from scipy.ndimage import uniform_filter
+
+    least = np.full(len(rates), np.inf)
+    deviation = np.zeros_like(rates)
+    for state in expected:
+        away = (rates - state) / np.sqrt(noise**2 + (SPREAD * state) ** 2)
+        distance = np.sum(away**2, axis=1)
+        nearer = distance < least
+        least[nearer], deviation[nearer] = distance[nearer], away[nearer]
+    alone = np.sqrt(least) > OUTLIER
+    # The deviations of noise point anywhere, those of a lesion the same way.
+    volume = np.zeros(inside.shape, dtype=np.float32)
+    volume[inside] = 1.0
+    share = np.maximum(uniform_filter(volume, 3)[inside], 1.0 / 27.0)
+    together = np.zeros(len(rates))
+    for channel in range(rates.shape[1]):
+        volume[inside] = deviation[:, channel]
+        together += (uniform_filter(volume, 3)[inside] / share) ** 2
+    found = np.zeros(inside.shape, dtype=bool)
+    found[inside] = alone | ((np.sqrt(together) > OUTLYING_TOGETHER) & (np.sqrt(least) > OUTLYING_TOGETHER))
+    return found
+
+
+def _misplaced(volumes: NDArray[np.float32], *, number: int) -> NDArray[np.bool_]:
+    """Return the mixtures with fluid that cannot be where they are, shape (X, Y, Z).
+
+    A mixture lies between its two tissues: it is a sheet of two voxels at most, and beside fluid or in a fissure. In the midst of
+    white matter, or in all directions thicker and away from fluid, it is a lesion.
+    """
+    from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt, generate_binary_structure, label
+
+    fluid = volumes[..., TISSUE_LABELS.index(FLUID)]
+    white = volumes[..., TISSUE_LABELS.index(WHITE)]
+    most = fluid >= MOST
+    wet = (fluid >= TRACE) & ~most
+    cross = generate_binary_structure(3, 1)
+    away = distance_transform_edt(~most) if most.any() else np.full(fluid.shape, np.inf)
+    core = binary_erosion(wet & (fluid >= FLUID_SHARE), cross) & (away >= 2.0)
+    thick = binary_dilation(core, cross, iterations=2, mask=wet)
+    amid = wet & (white_around(white, number=number) > AMID_WHITE)
+    parts, _ = label(amid, np.ones((3, 3, 3)))
+    sizes = np.bincount(parts.ravel())
+    # The floor of a fissure goes on outwards, the wall of a ventricle has fluid beside it.
+    open_to = binary_dilation((wet | most) & ~amid, cross) & amid
+    enclosed = np.bincount(parts.ravel(), weights=open_to.ravel()) <= OPEN * sizes
+    lesion = enclosed & (sizes >= SMALLEST_LESION)
+    lesion[0] = False
+    return thick | lesion[parts]
+
+
 def _sentences(
-    labels: NDArray[np.uint8], off: NDArray[np.bool_], *, means: NDArray[np.float64], number: int, missing: int
+    labels: NDArray[np.uint8],
+    *,
+    means: NDArray[np.float64],
+    number: int,
+    strange: int,
+    misplaced: int,
+    missing: int,
 ) -> tuple[str, ...]:
-    names = {GREY: "grey matter", WHITE: "white matter", FLUID: "fluid"}
     times = [
-        f"{names[label]} " + " and ".join(f"{1000.0 / rate:.0f} ms" for rate in means[place])
+        f"{NAMES[label]} " + " and ".join(f"{1000.0 / rate:.0f} ms" for rate in means[place])
         for place, label in enumerate(TISSUE_LABELS)
     ]
     said = [
-        f"Tissues were told apart by {'T1 and T2' if means.shape[1] == 2 else 'T1'} ({', '.join(times)}); "
+        f"Tissues were told apart by {'T1 and T2' if means.shape[1] == 2 else 'T1'} ({', '.join(times)}) and their mixtures; "
         "neighbouring voxels speak for each other."
     ]
-    count = int(off.sum())
-    said.append(
-        f"{count} voxels ({100.0 * count / number:.2f} %) fit no tissue and no mixture of two: they have no label."
-        + (f" {missing} more have no value." if missing else "")
+    sentence = (
+        f"{strange} voxels ({100.0 * strange / number:.2f} %) fit no tissue and no mixture of two: they have no label."
     )
-    few = [names[label] for label in TISSUE_LABELS if np.count_nonzero(labels == label) < 0.005 * number]
+    if misplaced:
+        sentence += f" {misplaced} more look like a mixture with fluid where there can be none, as a lesion may: no label either."
+    if missing:
+        sentence += f" {missing} more have no value."
+    said.append(sentence)
+    few = [NAMES[label] for label in TISSUE_LABELS if np.count_nonzero(labels == label) < 0.005 * number]
     if few:
         said.append(f"Less than 0.5 % of the brain is {' or '.join(few)}: the maps hardly tell tissues.")
     return tuple(said)

@@ -32,7 +32,7 @@ class MapOfRegions:
 
 @dataclass(frozen=True, kw_only=True)
 class TissueRow:
-    """Distribution of one map in one region; `stated` is the mean of its stated standard deviation, NaN without one."""
+    """Distribution of one map in one region; `stated` is the median of its stated standard deviation, NaN without one."""
 
     map: str
     unit: str
@@ -76,7 +76,7 @@ def tissue_statistics(
             stated = float("nan")
             if each.stdev is not None:
                 own = each.stdev[valid & (labels == region.label) & np.isfinite(each.stdev)]
-                stated = float(own.mean()) if own.size else stated
+                stated = float(np.median(own)) if own.size else stated
             rows.append(
                 TissueRow(
                     map=name,
@@ -97,29 +97,32 @@ def as_columns(rows: Sequence[TissueRow]) -> dict[str, list[object]]:
         "index": [row.region.label for row in rows],
         "tissue": [row.name for row in rows],
         "n": [row.region.voxels for row in rows],
-        "mean": [row.region.mean for row in rows],
         "median": [row.region.median for row in rows],
-        "sd": [row.region.standard_deviation for row in rows],
         "iqr": [row.region.upper_quartile - row.region.lower_quartile for row in rows],
         "stated_sd": [row.stated for row in rows],
+        "mean": [row.region.mean for row in rows],
+        "sd": [row.region.standard_deviation for row in rows],
     }
 
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
     "map": {"Description": "Map by the end of its file name"},
-    "unit": {"Description": "Unit of mean, median, sd, iqr and stated_sd: that of the file of the map"},
+    "unit": {"Description": "Unit of median, iqr, stated_sd, mean and sd: that of the file of the map"},
     "index": {"Description": "Label of the tissue in the dseg file; n/a for the whole brain mask"},
-    "tissue": {"Description": "Its abbreviation; brain for the whole brain mask"},
-    "n": {
-        "Description": "Voxels of the tissue with a value (status 1 of the quality mask); the whole tissue, not eroded: voxels "
-        "at its border hold some of its neighbours, which moves the median least"
+    "tissue": {
+        "Description": "Its abbreviation: GM, WM and CSF are whole tissues, whose voxels at a border hold some of their "
+        "neighbours; GM_pure and WM_pure those of their voxels that lie away from fluid, from the other tissue and from the edge "
+        "of the mask; brain is the whole brain mask"
     },
-    "mean": {"Description": "Mean over these voxels"},
+    "n": {"Description": "Voxels with a value (status 1 of the quality mask)"},
     "median": {"Description": "Median over these voxels"},
-    "sd": {"Description": "Standard deviation over these voxels: of the tissue and of the noise"},
     "iqr": {"Description": "Upper minus lower quartile over these voxels"},
     "stated_sd": {
-        "Description": "Mean over these voxels of the standard deviation that the map itself states; n/a without"
+        "Description": "Median over these voxels of the standard deviation that the map itself states; n/a without"
+    },
+    "mean": {"Description": "Mean over these voxels; single voxels without signal may rule it"},
+    "sd": {
+        "Description": "Standard deviation over these voxels: of the tissue and of the noise; single voxels may rule it"
     },
 }
 """What the columns are."""

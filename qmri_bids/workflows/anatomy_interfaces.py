@@ -14,7 +14,7 @@ from qmri_bids.workflows.mask_interfaces import MaskBrain, _FindBrainOutput, _Ma
 from qmri_bids.workflows.options import DEFAULT_MASK_METHOD
 from qmri_bids.workflows.saturation_interfaces import ClassifyTissue, _ClassifyTissueInput
 from qmri_bids.workflows.tissue_interfaces import BRAIN
-from qmri_bids.workflows.volumes import save_volume
+from qmri_bids.workflows.volumes import load_volume, save_volume
 
 
 class _MaskByAnatomyInput(_MaskBrainInput, ReadsFiles):
@@ -94,8 +94,11 @@ class TissueByAnatomy(ClassifyTissue):
     input_spec = _TissueByAnatomyInput
 
     def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.pure_tissue import pure_tissue
+
         if self.inputs.kind != BRAIN or not isdefined(self.inputs.given) or self.inputs.given is None:
             return super()._run_interface(runtime)
+        labels, mask = (load_volume(each)[0] for each in (self.inputs.given, self.inputs.mask))
         self._results["tissue"] = self.inputs.given
-        self._results["decisions"] = []
+        self._results["decisions"] = list(pure_tissue(np.asarray(labels).astype(np.uint8), mask=mask > 0).decisions)
         return runtime

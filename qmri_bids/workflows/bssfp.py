@@ -183,7 +183,7 @@ def init_pcbssfp_wf(
     workflow.connect(estimate, "estimate", unwrap, "estimate")
     for node in results:
         workflow.connect(unwrap, "unwrapped", node, "unwrapped")
-    tissue = pe.Node(SegmentTissues(), name="segment_tissues")
+    tissue = pe.Node(SegmentTissues(protocol=run.protocol), name="segment_tissues")
     workflow.connect(
         [(estimate, tissue, [("estimate", "estimate")]), (mask, tissue, [("mask", "mask"), ("kind", "kind")])]
     )

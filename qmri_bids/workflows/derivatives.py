@@ -16,11 +16,12 @@ from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.priors import PRIORS
 from qmri_bids.reports.references import full_citation
+from qmri_bids.tissue_labels import ABBREVIATIONS
 from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.motion_files import write_run_motion
 from qmri_bids.workflows.results import RunResults
-from qmri_bids.workflows.tissue_files import ABBREVIATIONS, write_tissue_statistics
+from qmri_bids.workflows.tissue_files import write_tissue_statistics
 
 MAP_OUTPUTS = {"T1": "T1map", "T2": "T2map", "M0": "M0map", "off_resonance": "fieldmap"}
 
@@ -110,7 +111,12 @@ def write_derivatives(
         for place, abbreviation in enumerate(ABBREVIATIONS.values()):
             add(f"probseg_{abbreviation}", results.tissue_probabilities[..., place])
     written += write_tissue_statistics(
-        written, tissue=results.tissue, mask=results.mask, entities=run.entities, output_dir=output_dir
+        written,
+        tissue=results.tissue,
+        mask=results.mask,
+        entities=run.entities,
+        output_dir=output_dir,
+        pure=results.pure_tissue,
     )
     remove_others(run.entities, written, output_dir=output_dir)
     return tuple(written)

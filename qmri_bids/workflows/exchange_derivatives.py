@@ -131,7 +131,12 @@ def write_exchange(
             if "codes" in results.registrations[source.key]:
                 add("b1_mask", results.registrations[source.key]["codes"], sources=known["b1"], extra={})
     written += write_tissue_statistics(
-        written, tissue=results.tissue, mask=results.mask, entities=run.entities, output_dir=output_dir
+        written,
+        tissue=results.tissue,
+        mask=results.mask,
+        entities=run.entities,
+        output_dir=output_dir,
+        pure=results.pure_tissue,
     )
     for entities in (run.entities, *(stage.entities for stage in run.stages)):
         remove_others(entities, written, output_dir=output_dir)

@@ -25,12 +25,12 @@ from qmri_bids.reports.figures import (
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
 from qmri_bids.reports.trajectory_figures import trajectories
+from qmri_bids.tissue_labels import NAMES
 from qmri_bids.units import tesla_to_microtesla
 from qmri_bids.workflows.exchange_results import ExchangeResults
 from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
 from qmri_bids.workflows.registration_checks import registration_checks
 from qmri_bids.workflows.report_parts import (
-    TISSUES,
     curve_regions,
     motion_light,
     protocol_rows,
@@ -90,7 +90,9 @@ def describe_exchange(
         warnings=(*run.warnings, *warnings),
         figures=tuple(_figures(results, run=run, posterior=posterior)),
         quality=_quality(results),
-        statistics=statistics_rows(results.maps, mask=results.mask, labels=results.tissue, label_names=TISSUES),
+        statistics=statistics_rows(
+            results.maps, mask=results.mask, labels=results.tissue, label_names=NAMES, pure=results.pure_tissue
+        ),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
         measures=unjudged_measures(
             results.maps,
@@ -228,7 +230,7 @@ def _figures(results: ExchangeResults, *, run: ExchangeRun, posterior: str | Non
             name=f"{POSTERIOR}{name}",
             remark=f"Prior: {posterior}. A prior pulls values towards itself, most where the data tell little.",
         )
-    yield histogram_figure(results.maps, mask=mask, labels=results.tissue, label_names=TISSUES)
+    yield histogram_figure(results.maps, mask=mask, labels=results.tissue, label_names=NAMES)
     for pool, codes in results.status.items():
         yield quality_figure(codes, affine=affine, key=f"quality-{pool}", title=f"Quality mask of {pool}")
 

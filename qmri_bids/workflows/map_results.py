@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.bids.mask_record import BRAIN
+from qmri_bids.preprocessing.pure_tissue import pure_tissue
 from qmri_bids.workflows.volumes import load_volume
 
 RESERVED = ("residual", "status", "inside", "T1")
@@ -108,6 +109,11 @@ class MapResults(OfMask):
     def tissue(self) -> NDArray[np.uint8] | None:
         """Labels of white matter, grey matter and fluid."""
         return None if self._common.tissue is None else load_volume(self._common.tissue)[0]
+
+    @cached_property
+    def pure_tissue(self) -> NDArray[np.uint8] | None:
+        """Those of the voxels that hold one of them alone."""
+        return None if self.tissue is None else pure_tissue(self.tissue, mask=self.mask).labels
 
     def series_of_voxels(self, name: str) -> NDArray[np.float32]:
         """Return an array (V, K) of the estimate as a series of volumes, NaN outside."""

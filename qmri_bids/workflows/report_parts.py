@@ -13,10 +13,8 @@ from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, Section
 from qmri_bids.reports.figures import registration_figure
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.tables import motion_check, style_of
+from qmri_bids.tissue_labels import GREY, NAMES, WHITE
 from qmri_bids.units import millimetres_to_metres
-from qmri_bids.workflows.saturation_interfaces import FLUID, GREY, WHITE
-
-TISSUES: Mapping[int, str] = {WHITE: "white matter", GREY: "grey matter", FLUID: "fluid"}
 
 CURVE_TISSUES = (WHITE, GREY)
 """Tissues whose mean curves are drawn."""
@@ -93,7 +91,7 @@ def curve_regions(tissue: NDArray[np.integer] | None, inside: NDArray[np.bool_])
     regions: dict[str, NDArray[np.bool_]] = {}
     if tissue is not None:
         labels = tissue[inside]
-        regions = {TISSUES[label]: labels == label for label in CURVE_TISSUES}
+        regions = {NAMES[label]: labels == label for label in CURVE_TISSUES}
         regions = {name: chosen for name, chosen in regions.items() if np.count_nonzero(chosen) >= FEWEST_VOXELS}
     return regions or {"brain mask": np.ones(int(np.count_nonzero(inside)), dtype=bool)}
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.estimation.base import Estimate
+from qmri_bids.preprocessing.pure_tissue import pure_tissue
+from qmri_bids.tissue_labels import FLUID, TISSUE_LABELS
 from qmri_bids.workflows.map_results import OfMask
 from qmri_bids.workflows.volumes import load_volume
 
@@ -142,3 +144,12 @@ class RunResults(OfMask):
     def tissue_probabilities(self) -> NDArray[np.float32] | None:
         """Probability of each of them, shape (X, Y, Z, 3), None where none is known."""
         return None if self.files.tissue_probabilities is None else load_volume(self.files.tissue_probabilities)[0]
+
+    @cached_property
+    def pure_tissue(self) -> NDArray[np.uint8] | None:
+        """Labels of the voxels that hold one of them alone, None where they were not told apart."""
+        if self.tissue is None:
+            return None
+        shares = self.tissue_probabilities
+        fluid = None if shares is None else shares[..., TISSUE_LABELS.index(FLUID)]
+        return pure_tissue(self.tissue, mask=self.mask, fluid=fluid).labels

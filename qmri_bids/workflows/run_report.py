@@ -24,8 +24,9 @@ from qmri_bids.reports.figures import (
 )
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
+from qmri_bids.tissue_labels import NAMES
 from qmri_bids.workflows.registration_checks import registration_check
-from qmri_bids.workflows.report_parts import TISSUES, motion_light, protocol_rows, unjudged_measures
+from qmri_bids.workflows.report_parts import motion_light, protocol_rows, unjudged_measures
 from qmri_bids.workflows.results import MAPS, POSTERIOR, RunResults
 from qmri_bids.workflows.titles import run_title
 
@@ -70,7 +71,9 @@ def describe_run(
         warnings=(*run.warnings, *warnings),
         figures=_figures(results, run=run, posterior=posterior),
         quality=quality,
-        statistics=statistics_rows(estimate.values, mask=results.mask, labels=results.tissue, label_names=TISSUES),
+        statistics=statistics_rows(
+            estimate.values, mask=results.mask, labels=results.tissue, label_names=NAMES, pure=results.pure_tissue
+        ),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
         measures=unjudged_measures(
             estimate.values,

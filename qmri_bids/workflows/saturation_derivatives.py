@@ -189,7 +189,12 @@ def write_saturation(
         written.append(write_transforms(path, [registration["transform"]]))
         write_json(sidecar_path(path), map_metadata(output, sources=others))
     written += write_tissue_statistics(
-        written, tissue=results.tissue, mask=results.mask, entities=run.entities, output_dir=output_dir
+        written,
+        tissue=results.tissue,
+        mask=results.mask,
+        entities=run.entities,
+        output_dir=output_dir,
+        pure=results.pure_tissue,
     )
     remove_others(run.entities, written, output_dir=output_dir)
     return tuple(written)

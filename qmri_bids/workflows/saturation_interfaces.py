@@ -10,6 +10,7 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.tissue_labels import FLUID, GREY, WHITE
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.tissue_interfaces import BRAIN, NO_BRAIN
 from qmri_bids.workflows.volumes import load_mask, load_volume, save_motion, save_volume
@@ -223,9 +224,6 @@ class _ClassifyTissueOutput(TraitedSpec):
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
 
 
-GREY, WHITE, FLUID = 1, 2, 3
-"""Labels of the tissue image, as BIDS has them."""
-
 TISSUE_CONTRASTS: Mapping[str, tuple[int, int, int]] = {
     "T1": (WHITE, GREY, FLUID),
     "amplitude_MT": (FLUID, GREY, WHITE),
@@ -248,7 +246,9 @@ class ClassifyTissue(SimpleInterface):
     output_spec = _ClassifyTissueOutput
 
     def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.pure_tissue import pure_tissue
         from qmri_bids.preprocessing.tissue_classes import tissue_classes
+        from qmri_bids.preprocessing.tissue_mixtures import TYPICAL_PROTOCOL
         from qmri_bids.preprocessing.tissue_segmentation import segment_tissues
 
         if self.inputs.kind != BRAIN:
@@ -268,11 +268,20 @@ class ClassifyTissue(SimpleInterface):
             return runtime
         if name == "T1":
             t2 = relaxation.get("T2")
-            found = segment_tissues(relaxation["T1"], t2 if t2 is not None and _telling(t2, mask) else None, mask=mask)
+            found = segment_tissues(
+                relaxation["T1"],
+                t2 if t2 is not None and _telling(t2, mask) else None,
+                mask=mask,
+                protocol=TYPICAL_PROTOCOL,  # Maps of both times are those of pc-bSSFP.
+            )
             self._results["tissue"] = save_volume(Path(runtime.cwd) / "tissue.nii", found.labels, affine)
             self._results["decisions"] = ["Maps of another scan, brought here, tell the tissues.", *found.decisions]
             return runtime
         labels, decisions = tissue_classes(maps[name], affine=affine, mask=mask, ascending=TISSUE_CONTRASTS[name])
         self._results["tissue"] = save_volume(Path(runtime.cwd) / "tissue.nii", labels, affine)
-        self._results["decisions"] = [f"White matter, grey matter and fluid were told apart by {name}.", *decisions]
+        self._results["decisions"] = [
+            f"White matter, grey matter and fluid were told apart by {name}.",
+            *decisions,
+            *pure_tissue(labels, mask=mask).decisions,
+        ]
         return runtime

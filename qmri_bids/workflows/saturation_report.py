@@ -23,9 +23,9 @@ from qmri_bids.reports.figures import (
 from qmri_bids.reports.spectra import Curves, mean_curves, mean_spectrum
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
 from qmri_bids.reports.wasabi_figures import example_voxels
+from qmri_bids.tissue_labels import NAMES
 from qmri_bids.workflows.registration_checks import registration_checks
 from qmri_bids.workflows.report_parts import (
-    TISSUES,
     curve_regions,
     motion_light,
     protocol_rows,
@@ -86,7 +86,8 @@ def describe_saturation(
             results.maps,
             mask=results.mask,
             labels=results.tissue,
-            label_names=TISSUES,
+            label_names=NAMES,
+            pure=results.pure_tissue,
         ),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
         measures=unjudged_measures(

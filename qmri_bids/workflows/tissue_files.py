@@ -14,18 +14,12 @@ from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_table, write_text
 from qmri_bids.estimation.base import Status
-from qmri_bids.preprocessing.tissue_segmentation import FLUID, GREY, WHITE
 from qmri_bids.preprocessing.tissue_statistics import COLUMNS, MapOfRegions, as_columns, tissue_statistics
+from qmri_bids.tissue_labels import ABBREVIATIONS, LOOKUP
 from qmri_bids.workflows.volumes import load_volume
 
-ABBREVIATIONS: Mapping[int, str] = {GREY: "GM", WHITE: "WM", FLUID: "CSF"}
-"""Of the tissues, in the order of the probabilities, as BIDS has them."""
-
-_LOOKUP = (
-    "index\tname\tabbreviation\tcolor\n"
-    f"{GREY}\tGray Matter\tGM\t#7f7f7f\n"
-    f"{WHITE}\tWhite Matter\tWM\t#f2f2f2\n"
-    f"{FLUID}\tCerebrospinal Fluid\tCSF\t#4fa3d1\n"
+_LOOKUP = "index\tname\tabbreviation\tcolor\n" + "".join(
+    f"{label}\t{name}\t{ABBREVIATIONS[label]}\t{color}\n" for label, (name, color) in LOOKUP.items()
 )
 
 BRAIN = "brain"
@@ -47,8 +41,9 @@ def write_tissue_statistics(
     mask: NDArray[np.bool_],
     entities: Mapping[str, str],
     output_dir: Path,
+    pure: NDArray[np.integer] | None = None,
 ) -> list[Path]:
-    """Write the statistics of every map among the files of a run, of the brain and of each tissue, and the lookup of the tissues.
+    """Write the lookup of the tissues and the statistics of every map of a run in the brain, in tissues and in pure tissue.
 
     Parameters
     ----------
@@ -62,12 +57,17 @@ def write_tissue_statistics(
         Of the raw run.
     output_dir
         Root of the derivatives.
+    pure
+        Labels of the voxels that hold one tissue alone; None where they were not told.
     """
     maps = maps_of(files, shape=mask.shape)
     rows = tissue_statistics(maps, labels=mask.astype(np.uint8), names={1: BRAIN})
     written = []
     if tissue is not None:
         of_tissues = tissue_statistics(maps, labels=tissue, names=ABBREVIATIONS)
+        if pure is not None:
+            names = {label: f"{name}_pure" for label, name in ABBREVIATIONS.items()}
+            of_tissues = (*tissue_statistics(maps, labels=pure, names=names), *of_tissues)
         rows = tuple(row for name in maps for row in (*rows, *of_tissues) if row.map == name)
         written.append(write_lookup(entities=entities, output_dir=output_dir))
     columns = as_columns(rows)

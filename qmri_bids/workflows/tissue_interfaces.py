@@ -19,6 +19,7 @@ NO_BRAIN = "Tissues were not told apart: the mask is that of the whole object, n
 class _SegmentTissuesInput(BaseInterfaceInputSpec):
     estimate = File(exists=True, mandatory=True, desc="T1 and T2 with their standard deviations (npz)")
     mask = File(exists=True, mandatory=True, desc="brain mask")
+    protocol = traits.Any(desc="BssfpProtocol of the maps, which says what mixtures of tissues look like")
     kind = traits.Str(BRAIN, usedefault=True, desc="of what the mask is: brain, or object, which has no tissues")
     given = traits.Either(File(exists=True), None, desc="labels brought from the anatomy; None where it gave none")
 
@@ -36,16 +37,19 @@ class SegmentTissues(SimpleInterface):
     output_spec = _SegmentTissuesOutput
 
     def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.pure_tissue import pure_tissue
         from qmri_bids.preprocessing.tissue_segmentation import segment_tissues
 
         self._results.update(tissue=None, probabilities=None, decisions=[])
         if self.inputs.kind != BRAIN:
             self._results["decisions"] = [NO_BRAIN]
             return runtime
+        image, affine = load_volume(self.inputs.mask)
         if isdefined(self.inputs.given) and self.inputs.given is not None:
             self._results["tissue"] = self.inputs.given
+            labels = np.asarray(load_volume(self.inputs.given)[0]).astype(np.uint8)
+            self._results["decisions"] = list(pure_tissue(labels, mask=image > 0).decisions)
             return runtime
-        image, affine = load_volume(self.inputs.mask)
         with np.load(self.inputs.estimate) as stored:
             maps = {name: stored[name] for name in ("T1", "T2", "T1_stdev", "T2_stdev") if name in stored}
         try:
@@ -55,6 +59,7 @@ class SegmentTissues(SimpleInterface):
                 mask=image > 0,
                 t1_stdev=maps.get("T1_stdev"),
                 t2_stdev=maps.get("T2_stdev"),
+                protocol=self.inputs.protocol if isdefined(self.inputs.protocol) else None,
             )
         except ValueError as error:
             self._results["decisions"] = [f"Tissues were not told apart: {error}."]

@@ -1,10 +1,15 @@
+import re
+
 import numpy as np
 import pytest
 
 from qmri_bids.phantom.anatomy import build_head
 from qmri_bids.phantom.geometry import Grid, Pose
 from qmri_bids.phantom.truth import true_maps
-from qmri_bids.preprocessing.tissue_segmentation import FLUID, GREY, WHITE, segment_t1w, segment_tissues
+from qmri_bids.preprocessing.pure_tissue import pure_tissue
+from qmri_bids.preprocessing.tissue_mixtures import TYPICAL_PROTOCOL, mixed_times
+from qmri_bids.preprocessing.tissue_segmentation import segment_t1w, segment_tissues
+from qmri_bids.tissue_labels import FLUID, GREY, WHITE
 
 ERROR = 0.05
 
@@ -19,6 +24,25 @@ def slab():
     rng = np.random.default_rng(0)
     t1, t2 = (each * (1.0 + ERROR * rng.standard_normal(each.shape)) for each in (truth.t1, truth.t2))
     return truth, affine, {"t1": t1, "t2": t2, "t1_stdev": ERROR * truth.t1, "t2_stdev": ERROR * truth.t2}
+
+
+@pytest.fixture(scope="module")
+def block():
+    """Layers of fluid, grey and white matter of 2 mm, maps as noisy as they say, and the distance from a place in white matter."""
+    shape = (60, 36, 36)
+    mask = np.ones(shape, dtype=bool)
+    times = np.empty((*shape, 2))
+    times[:10], times[10:26], times[26:] = (4.0, 1.5), (1.4, 0.085), (0.94, 0.062)
+    rng = np.random.default_rng(1)
+    noisy = times * (1.0 + 0.08 * rng.standard_normal(times.shape))
+    maps = {
+        "t1": noisy[..., 0],
+        "t2": noisy[..., 1],
+        "t1_stdev": 0.08 * times[..., 0],
+        "t2_stdev": 0.08 * times[..., 1],
+    }
+    away = 2.0 * np.linalg.norm(np.indices(shape) - np.array([43, 18, 18])[:, None, None, None], axis=0)
+    return maps, mask, away
 
 
 def dice(first, second):
@@ -51,9 +75,56 @@ def test_a_lesion_gets_no_label_and_is_counted(slab):
     assert found.unfitted[lesion].mean() > 0.9
     assert not found.labels[found.unfitted].any()
     count = int(found.unfitted.sum())
-    assert f"{count} voxels" in found.decisions[1]
+    assert sum(int(each) for each in re.findall(r"(\d+) (?:voxels|more look)", found.decisions[1])) == count
     assert "no label" in found.decisions[1]
     assert count - lesion.sum() < 0.002 * truth.brain.sum()
+
+
+LESIONS = [
+    (1.2, 0.09),
+    (1.4, 0.15),
+    (1.4, 0.25),
+    (1.9, 0.15),
+    (1.9, 0.2),
+    (2.2, 0.25),
+    (1.2, 0.25),
+    (2.2, 0.09),
+    (1.6, 0.12),
+]
+
+
+@pytest.mark.parametrize(("t1", "t2"), LESIONS)
+@pytest.mark.parametrize("diameter", [8.0, 12.0])
+def test_a_lesion_in_white_matter_is_no_pure_grey_matter(block, t1, t2, diameter):
+    maps, mask, away = block
+    ball = away < diameter / 2.0
+    rng = np.random.default_rng(2)
+    for name, value in (("t1", t1), ("t2", t2)):
+        noisy = value * (1.0 + 0.08 * rng.standard_normal(mask.shape))
+        maps = maps | {
+            name: np.where(ball, noisy, maps[name]),
+            f"{name}_stdev": np.where(ball, 0.08 * value, maps[f"{name}_stdev"]),
+        }
+    found = segment_tissues(**maps, mask=mask, protocol=TYPICAL_PROTOCOL)
+    pure = pure_tissue(found.labels, mask=mask, fluid=found.probabilities[..., 2]).labels
+    assert not (pure[ball] == GREY).any()
+    assert np.count_nonzero(pure == GREY) > 1000
+    if t2 >= 0.15:
+        assert np.mean(found.labels[ball] == 0) > 0.5
+
+
+def test_a_mixture_is_labelled_by_its_larger_volume(block):
+    """A sheet of 60 % grey matter shows a T2 of 0.29 s, four fifths of the way to fluid."""
+    maps, mask, _ = block
+    t1, t2 = mixed_times(
+        np.array([[0.6, 0.4]]), t1=np.array([1.4, 4.0]), t2=np.array([0.085, 1.5]), m0=np.array([0.8, 1.0])
+    )
+    sheet = np.zeros(mask.shape, dtype=bool)
+    sheet[9] = True
+    maps = maps | {"t1": np.where(sheet, t1[0], maps["t1"]), "t2": np.where(sheet, t2[0], maps["t2"])}
+    found = segment_tissues(**maps, mask=mask, protocol=TYPICAL_PROTOCOL)
+    assert np.mean(found.labels[9] == GREY) > 0.9
+    np.testing.assert_allclose(np.median(found.probabilities[9, ..., 2]), 0.4, atol=0.1)
 
 
 def test_a_voxel_without_a_value_has_no_label(slab):

@@ -10,8 +10,10 @@ def test_rows_are_those_of_every_map_and_region_over_voxels_with_a_value():
     values = rng.normal(1.0, 0.1, labels.shape)
     values[labels == 2] += 1.0
     values[labels == 2] = np.where(np.arange(1000) < 100, np.nan, values[labels == 2])
+    stdev = np.full(labels.shape, 0.05)
+    stdev[15, 0, 0] = 1e6  # a voxel without signal does not rule the column
     maps = {
-        "T1map": MapOfRegions(values=values, unit="s", stdev=np.full(labels.shape, 0.05)),
+        "T1map": MapOfRegions(values=values, unit="s", stdev=stdev),
         "MTRmap": MapOfRegions(values=10.0 * values, unit="percent"),
     }
     rows = tissue_statistics(maps, labels=labels, names={1: "GM"})

@@ -26,19 +26,23 @@ def test_maps_meet_their_standard_deviation_and_only_good_voxels_count(tmp_path)
     status[3, 3, 3] = 2
     content = map_metadata("quality_mask", sources=["bids:raw:x"])
     files.append(write_map(path, status, affine=np.eye(4), metadata=content))
-    lookup, table = write_tissue_statistics(files, tissue=tissue, mask=mask, entities=RUN, output_dir=tmp_path)
+    pure = np.where(np.arange(64).reshape(4, 4, 4) % 32 < 8, tissue, 0)
+    where = {"mask": mask, "entities": RUN, "output_dir": tmp_path}
+    lookup, table = write_tissue_statistics(files, tissue=tissue, pure=pure, **where)
     assert lookup.name.endswith("_dseg.tsv")
     assert "2\tWhite Matter\tWM" in lookup.read_text()
     lines = [line.split("\t") for line in table.read_text().splitlines()]
-    assert lines[0] == ["map", "unit", "index", "tissue", "n", "mean", "median", "sd", "iqr", "stated_sd"]
-    assert [line[:5] for line in lines[1:4]] == [
+    assert lines[0] == ["map", "unit", "index", "tissue", "n", "median", "iqr", "stated_sd", "mean", "sd"]
+    assert [line[:5] for line in lines[1:6]] == [
         ["T1map", "s", "n/a", "brain", "62"],
+        ["T1map", "s", "1", "GM_pure", "7"],
+        ["T1map", "s", "2", "WM_pure", "8"],
         ["T1map", "s", "1", "GM", "31"],
         ["T1map", "s", "2", "WM", "31"],
     ]
-    assert lines[1][-1] == "0.1"
+    assert lines[1][7] == "0.1"
     assert {line[0] for line in lines[1:]} == {"T1map", "desc-posteriorUniform_T1map", "fieldmap"}
     described = json.loads(table.with_suffix(".json").read_text())
     assert set(described) == set(lines[0])
-    alone = write_tissue_statistics(files, tissue=None, mask=mask, entities=RUN, output_dir=tmp_path)
+    alone = write_tissue_statistics(files, tissue=None, **where)
     assert [path.name for path in alone] == [table.name]
