@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from real_heads import MISSING, RealHeads, real_heads
+from real_heads import MISSING, RealHeads, real_heads, write_coarse
 
 # The probe is part of the test: the report itself holds no script.
 PROBE = """<script>window.addEventListener("load", () => {
@@ -79,6 +79,12 @@ def colin27() -> RealHeads:
     if found is None:
         pytest.skip(MISSING)
     return found
+
+
+@pytest.fixture(scope="session")
+def coarse_colin27(colin27: RealHeads, tmp_path_factory: pytest.TempPathFactory) -> RealHeads:
+    """Return the same head with voxels of 2 mm, which becomes a digital head in a few seconds."""
+    return write_coarse(colin27, tmp_path_factory.mktemp("coarse-head"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

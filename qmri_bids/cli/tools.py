@@ -50,7 +50,8 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
         "--brain",
         type=Path,
         metavar="BRAIN",
-        help="NIfTI file on the same voxels as WHOLE_HEAD that is above 0 in the brain: a mask or a skull-stripped image",
+        help="NIfTI file on the same voxels as WHOLE_HEAD that is above 0 in the brain: a mask or a skull-stripped image; "
+        "default: what the library of brain extraction finds",
     )
     parser.add_argument(
         "--scale",

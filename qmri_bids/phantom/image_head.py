@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.phantom.fields import shim, smooth_variation, susceptibility_field, transmit_field
 from qmri_bids.phantom.head import BRAIN_REGIONS, Region, Sample, tissue_table
-from qmri_bids.phantom.image_tissues import LABELS, Tissues, box_around, clean_brain, grown, tissues_of
+from qmri_bids.phantom.image_tissues import LABELS, RIM, Tissues, box_around, clean_brain, grown, shrunk, tissues_of
 from qmri_bids.phantom.tissues import TISSUES, Tissue
 from qmri_bids.phantom.volume import Points, Volume, empty_volume
 from qmri_bids.units import GYROMAGNETIC_RATIO
@@ -25,9 +25,9 @@ LEAST_SHARE = 0.03
 """A smaller share of a tissue at a position is given to the others there."""
 VARIATION = (0.03, 0.03, 0.015)
 """Relative variation of T1, T2 and M0 inside a tissue."""
-SKULL_THICKNESS = 12.0
+SKULL_THICKNESS = 10.0
 """So far around the inside of the skull all moves with it [mm]."""
-FACE_TRANSITION = 40.0
+FACE_TRANSITION = 25.0
 """Distance over which face and neck come to rest [mm]."""
 LARGEST_FIELD = 850.0
 """Off-resonance is cut here [Hz]; only points at the walls of air cavities exceed it."""
@@ -168,7 +168,7 @@ def head_of_image(
         NIfTI file of a T1-weighted head, or of a brain without its skull.
     brain
         NIfTI file on the same voxels that is above 0 inside the brain: a mask or a skull-stripped image; small islands are dropped
-        and its rim is closed. Not needed where `whole_head` holds the brain alone.
+        and its rim is closed. By default all of an image that holds a brain alone, else what the library of brain extraction finds.
     seed, subject
         Of the random variation of relaxation times and transmit field.
     field_strength
@@ -181,7 +181,7 @@ def head_of_image(
     Raises
     ------
     ValueError
-        If the image is not T1-weighted, or its brain is not known, or a setting has no meaning.
+        If the image is not T1-weighted, or no brain is found in it, or a setting has no meaning.
     """
     if not 0.0 <= face_motion <= 1.0:
         raise ValueError(f"face_motion must lie in [0, 1], found {face_motion}")
@@ -327,21 +327,32 @@ def _load(whole_head: Path, brain: Path | None) -> tuple[Tissues, float, bool]:
     image = _isotropic(nibabel.load(whole_head))
     spacing = float(image.header.get_zooms()[0])
     data = np.asarray(image.dataobj, dtype=np.float32)
-    if brain is None:
-        if not is_stripped(data):
-            raise ValueError(
-                f"{whole_head}: this image holds more than a brain, and where the brain is must be known; give an image or mask "
-                "of the brain on the same voxels (--brain)"
-            )
+    said: tuple[str, ...] = ()
+    if brain is None and is_stripped(data):
         mask = data > 0.0
+        said = ("The image holds a brain alone: there is nothing around it but air.",)
+    elif brain is None:
+        from qmri_bids.preprocessing.brain_mask import find_mask
+
+        found = find_mask(data, affine=image.affine, method="library")
+        if found.kind != "brain":
+            raise ValueError(
+                f"{whole_head}: no brain was found in this image; give an image or mask of it on the same voxels (--brain)"
+            )
+        mask = shrunk(found.mask, RIM, spacing)
+        said = (
+            f"The brain is what this program's own extraction finds, less {RIM:g} mm of fluid: brain masks cannot be judged "
+            "by this head.",
+        )
     else:
         drawn = _isotropic(nibabel.load(brain))
         if drawn.shape != image.shape or not np.allclose(drawn.affine, image.affine, atol=1e-3):
             raise ValueError(f"{brain}: expected the voxels of {whole_head}, found others; resample the brain to them")
         mask = np.asarray(drawn.dataobj) > 0
-    stripped = brain is None or is_stripped(data)
+    stripped = is_stripped(data)
     mask = clean_brain(mask, spacing=spacing)
-    return tissues_of(data, brain=mask, spacing=spacing, stripped=stripped), spacing, stripped
+    tissues = tissues_of(data, brain=mask, spacing=spacing, stripped=stripped)
+    return replace(tissues, decisions=(*said, *tissues.decisions)), spacing, stripped
 
 
 def is_stripped(data: NDArray[np.floating]) -> bool:

@@ -38,6 +38,9 @@ EYE_VOLUME = (1.5e3, 12e3)
 EYE_REACH = 38.0
 """The fat behind an eye lies so near to its middle [mm]."""
 
+DEEPER = 1.2
+"""White matter lies at least so many times as deep below the surface of the brain as grey matter, on average."""
+
 LABELS = (Label.GM, Label.WM, Label.CSF, Label.FAT, Label.MUSCLE, Label.MARROW, Label.VITREOUS)
 """Order of the shares."""
 
@@ -203,6 +206,15 @@ def tissues_of(
     decisions = [
         f"Intensities of fluid, grey and white matter: {fluid / white:.2f}, {grey / white:.2f} and 1 of white matter."
     ]
+    depth = distance_transform_edt(brain, sampling=spacing)
+    bright, middling = (
+        float(np.mean(depth[brain & (np.abs(image - mode) < 0.25 * (white - grey))])) for mode in (white, grey)
+    )
+    if bright < DEEPER * middling:
+        raise ValueError(
+            "the brightest tissue of the brain must be white matter, which lies deeper than grey matter, as in T1 weighting; found "
+            f"it {bright:.1f} mm below the surface and the next one {middling:.1f} mm; give a T1-weighted image"
+        )
     relative = image / white
     fluid, grey = fluid / white, grey / white
     shares: dict[Label, NDArray[np.float32]] = {}
@@ -213,7 +225,6 @@ def tissues_of(
     brain = clean_brain(brain & (relative > dark), spacing=spacing)
     wm, no_fluid = _ramp(relative, grey, 1.0), _ramp(relative, fluid, grey)
     gm, csf = no_fluid * (1.0 - wm), 1.0 - no_fluid
-    depth = distance_transform_edt(brain, sampling=spacing)
     ventricle = (csf > 0.9) & (depth > 15.0)
     border = grown(ventricle, 2.2, spacing) & grown((wm > 0.9) & brain, 2.2, spacing)
     both = _ramp(relative, fluid, 1.0)

@@ -148,7 +148,7 @@ def _write_masks(folder: Path, stem: str, *, truth: Truth, affine: NDArray[np.fl
         sidecar={
             **common,
             "Manual": False,
-            "Description": f"the largest of the {'tissues' if brain else 'bodies'} in the voxel inside the {truth.mask_name} mask",
+            "Description": f"the largest {'tissue' if brain else 'body'} of the voxel inside the {truth.mask_name} mask",
         },
     )
     write_table(
