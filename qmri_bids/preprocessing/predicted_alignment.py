@@ -35,9 +35,9 @@ SAMPLES = 40_000
 ITERATIONS = 4
 """The second changes what the first has found by hundredths of a millimetre, the third next to nothing."""
 SMOOTHING = 0.3
-"""Standard deviation of the Gaussian on the cycles [voxels]. More makes noise depend less on the motion, but mixes voxels of different
-off-resonance, which no profile of one describes: above the sinuses of a real head (3 mm, 8 cycles, 2 mm and 2°) 0.7 leaves 0.17 mm,
-along the gradient of the field and alike in cycles of like increment, 0.4 leaves 0.06 and none 0.04 mm."""
+"""Standard deviation of the Gaussian on the cycles [voxels]. More makes noise depend less on the motion, but mixes voxels of
+different off-resonance, which no profile of one describes: above the sinuses of a real head (3 mm, 8 cycles, 2 mm and 2°) 0.7
+leaves 0.17 mm, along the gradient of the field and alike in cycles of like increment, 0.4 leaves 0.06 and none 0.04 mm."""
 _SMALLEST_STEP = 2e-3
 """Translation [mm] below which the iterations end."""
 _CUT = 3.0

@@ -131,22 +131,23 @@ class ApplySeriesMotion(AlignSeries):
         from qmri_bids.bids.transform_files import read_transforms
         from qmri_bids.preprocessing.motion import centre_of_mass
         from qmri_bids.preprocessing.saturated_motion import apply_series_motion
-        from qmri_bids.preprocessing.scan_series import grid_centre
+        from qmri_bids.preprocessing.scan_series import grid_centre, remaining_of_fringes
 
         inputs = self.inputs
+        transforms = read_transforms(Path(inputs.transforms))
         # The centre about which the fit of this kind of series counts its parameters.
         centre = (
             grid_centre(series.shape[:3], affine=affine)
             if inputs.kind in FRINGED or not isdefined(inputs.protocol)
             else centre_of_mass(series[..., inputs.reference], affine=affine)
         )
+        known: dict[str, Any] = {"affine": affine, "transforms": transforms, "reference": inputs.reference}
         return apply_series_motion(
             series,
-            affine=affine,
-            transforms=read_transforms(Path(inputs.transforms)),
-            reference=inputs.reference,
+            **known,
             trusted=np.array(inputs.registered, dtype=bool),
             centre=centre,
+            remaining=remaining_of_fringes(series, **known) if inputs.kind in FRINGED else None,
             threads=inputs.processes,
             decisions=[_motion_sentence(inputs.source, inputs.reference)],
         )

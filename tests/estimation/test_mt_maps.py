@@ -70,6 +70,14 @@ def test_noise_of_a_volume_is_told_in_spite_of_anatomy():
         noise_of_volume(np.zeros((8, 8, 8)))
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_noise_of_one_slice_is_that_within_it(axis):
+    rng = np.random.default_rng(4)
+    ramp = np.linspace(0.0, 50.0, 60)
+    plane = 500.0 + ramp[:, None] + ramp + rng.normal(0.0, 7.0, (60, 60))
+    assert noise_of_volume(np.expand_dims(plane, axis)) == pytest.approx(7.0, rel=0.08)
+
+
 def test_mtsat_and_its_by_products_are_those_of_the_scan():
     rate, amplitude, signals = scan(200)
     found = mtsat(*signals, protocols=PROTOCOLS, known=KnownMaps(b1=np.ones(200)), noise=0.1)

@@ -12,11 +12,17 @@ from qmri_bids.phantom.anatomy import build_head
 from qmri_bids.phantom.geometry import Grid, Pose
 from qmri_bids.phantom.session import simulated_protocol
 from qmri_bids.phantom.tissues import Label
+from qmri_bids.physics import bssfp
+from qmri_bids.preprocessing.b1 import register_b1
 from qmri_bids.preprocessing.motion import correct_motion
+from qmri_bids.preprocessing.phase_drift import remove_phase_drift
+from qmri_bids.preprocessing.resampling import grid_coverage, resample
 from qmri_bids.preprocessing.rigid_freedom import freedom_of
 from qmri_bids.preprocessing.saturated_motion import correct_saturated_motion
 from qmri_bids.preprocessing.scan_series import align_fringes, align_scans
 from qmri_bids.reports.content import Level
+from qmri_bids.reports.motion_figures import motion_figure
+from qmri_bids.reports.planes import View
 from qmri_bids.workflows.report_parts import motion_light
 
 VOXEL, THICKNESS, HEIGHT = 2.5, 6.0, 20.0
@@ -134,7 +140,7 @@ def test_a_slice_of_phase_cycles_is_aligned_within_its_plane_and_a_still_one_res
         assert errors(found.transforms, placed, found.reference).mean() < limit
         assert found.coverage.any()
         assert found.assessed.tolist() == [True, True, False, False, False, True]
-        np.testing.assert_array_equal(found.transforms[:, 2, 3], 0.0)
+        np.testing.assert_allclose(found.transforms[:, 2, 3], 0.0, atol=1e-9)
 
 
 def test_scans_and_fringes_of_one_slice_are_registered_within_it(head):
@@ -169,3 +175,74 @@ def test_oblique_slices_are_free_within_their_own_plane():
     shift = np.eye(3)
     shift[0, 2] = 3.0
     np.testing.assert_allclose(found.in_space(shift)[:3, 3], 3.0 * affine[:3, 0] / 2.0, atol=1e-12)
+
+
+def test_a_single_slice_has_its_value_across_its_thickness():
+    affine = np.diag([2.0, 2.0, 6.0, 1.0])
+    image = np.random.default_rng(0).uniform(1.0, 2.0, (12, 14, 1)).astype(np.float32)
+    for height, inside in ((0.0, True), (2.9, True), (3.1, False)):
+        target = affine.copy()
+        target[2, 3] = height
+        known = {"affine": affine, "target_shape": image.shape, "target_affine": target, "transform": np.eye(4)}
+        found = resample(image, **known)
+        np.testing.assert_allclose(found, image if inside else 0.0, atol=1e-5)
+        grid = {"shape": image.shape, "affine": affine, "target_affine": target, "target_shape": image.shape}
+        assert grid_coverage(transform=np.eye(4), **grid).all() == inside
+
+
+def test_slices_turned_in_an_oblique_plane_keep_their_first_and_last():
+    affine = Pose(rotation=(0.3, 0.1, 0.0)).matrix @ np.diag([2.0, 2.0, 5.0, 1.0])
+    turn = np.eye(3)
+    turn[:2, :2] = [[math.cos(0.1), -math.sin(0.1)], [math.sin(0.1), math.cos(0.1)]]
+    transform = freedom_of((20, 20, 4), affine=affine).in_space(turn)
+    found = resample(
+        np.ones((20, 20, 4), dtype=np.float32), affine=affine, target_shape=(20, 20, 4), target_affine=affine,
+        transform=transform,
+    )  # fmt: skip
+    np.testing.assert_allclose(found[8:12, 8:12], 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_drift_of_phase_is_removed_from_one_slice(axis):
+    shape = tuple(1 if each == axis else 48 for each in range(3))
+    rng = np.random.default_rng(2)
+    protocol = simulated_protocol(phase_cycles=6)
+    t1, t2 = rng.uniform(0.8, 1.4, shape), rng.uniform(0.06, 0.1, shape)
+    field = np.linspace(-60.0, 60.0, 48 * 48).reshape(shape)
+    clean = bssfp.signal(t1, t2, b1=np.ones(shape), off_resonance=field, protocol=protocol).astype(np.complex64)
+    drifted = clean * np.exp(1j * np.array([0.0, 0.02, -0.01, 0.015, -0.02, 0.01]))
+    found = remove_phase_drift(drifted, mask=np.ones(shape, dtype=bool), b1=np.ones(shape), protocol=protocol)
+    ratio = np.angle(found.cycles / clean)
+    ratio -= ratio.mean(axis=-1, keepdims=True)
+    assert np.isfinite(found.cycles).all()
+    assert np.abs(ratio).max() < 2e-3
+
+
+@pytest.mark.parametrize("shape", [(40, 44, 1), (1, 40, 44), (40, 1, 44), (40, 44, 3)])
+def test_b1_of_few_slices_is_made_smooth_and_brought_by_its_header(shape):
+    affine = np.diag([5.0 if size > 3 else 2.0 for size in shape] + [1.0])
+    axes = np.ix_(*(np.linspace(-1.0, 1.0, size) * (size > 3) for size in shape))
+    radius = sum(axis**2 for axis in axes)
+    image = np.where(radius < 0.8, 100.0, 0.5).astype(np.float32)
+    b1 = np.where(radius < 0.8, 1.0 - 0.2 * radius, 0.0)
+    found = register_b1(b1, b1_affine=affine, anatomical=image, target_magnitude=image, target_affine=affine)
+    inside = radius < 0.5
+    np.testing.assert_allclose(found.map[inside], b1[inside], atol=0.02)
+    np.testing.assert_array_equal(found.transform, np.eye(4))
+    assert "WAS NOT ASSESSED" in found.decisions[0]
+
+
+def test_pictures_of_slices_show_their_plane():
+    for axis, plane in enumerate(("sagittal", "coronal", "axial")):
+        shape = tuple(1 if each == axis else 30 for each in range(3))
+        view = View(affine=np.diag([2.0, 2.0, 2.0, 1.0]), mask=np.ones(shape, dtype=bool))
+        assert [cut.plane for row in view.standard_rows() for cut in row] == [plane]
+        assert {cut.plane for cut in view.mixed_row()} == {plane}
+
+
+def test_a_figure_names_what_was_not_assessed():
+    parameters = np.zeros((4, 6))
+    parameters[:, 2:5] = np.nan
+    caption = motion_figure(parameters, np.zeros(4)).caption
+    assert "Not assessed, since there are too few slices: translation z, rotation x, rotation y." in caption
+    assert motion_figure(np.full((4, 6), np.nan), np.full(4, np.nan)).image

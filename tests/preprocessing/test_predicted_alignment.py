@@ -67,6 +67,7 @@ def test_common_and_single_offsets_of_cycles_are_found(still, inside, monkeypatc
     # At voxels of 2 mm 0.01 mm; errors grow with the voxel.
     assert after[moving].mean() < 0.1
     assert found.residual[1] < found.residual[0]
+    assert 0.3 * after[moving].mean() < found.remaining[moving].mean() < 0.25 * 4.0
 
 
 def test_what_the_model_cannot_serve_keeps_the_motion_of_the_edges_and_says_why(still):
@@ -75,10 +76,18 @@ def test_what_the_model_cannot_serve_keeps_the_motion_of_the_edges_and_says_why(
 
     def predict(some, protocol):
         start = np.tile(np.eye(4), (some.shape[3], 1, 1))
-        transforms, sentence = _predict(
-            some, affine=session.grid.affine, start=start, reference=0, head=head, protocol=protocol, threads=1
+        transforms, remaining, sentence = _predict(
+            some,
+            affine=session.grid.affine,
+            start=start,
+            reference=0,
+            head=head,
+            brain=None,
+            protocol=protocol,
+            threads=1,
         )
         np.testing.assert_array_equal(transforms, start)
+        assert np.isnan(remaining).all()
         return sentence
 
     assert "4 cycles leave too little" in predict(cycles[..., :4], simulated_protocol(phase_cycles=4))

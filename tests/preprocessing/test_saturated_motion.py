@@ -13,7 +13,7 @@ from qmri_bids.physics.saturation_presets import z_spectrum
 from qmri_bids.preprocessing.alignment_evidence import shared_variance
 from qmri_bids.preprocessing.groupwise import Level
 from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.saturated_motion import correct_saturated_motion
+from qmri_bids.preprocessing.saturated_motion import apply_series_motion, correct_saturated_motion
 
 HERTZ_PER_PPM = 127.7292
 OFFSETS = (None, -4.0, -3.5, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 3.5, 4.0)
@@ -195,12 +195,27 @@ def test_images_that_share_nothing_explain_nothing():
     assert share[3] < 0.05
 
 
-def test_slab_of_few_slices_is_left_as_it_is(moved):
-    slab = moved[:, :, 20:24]
-    found = correct_saturated_motion(slab, affine=AFFINE, roles=ROLES, offsets=OFFSETS)
-    np.testing.assert_array_equal(found.volumes, slab)
-    assert not found.trusted.any()
-    assert "Motion was not corrected: 4 slices" in found.decisions[0]
+def test_a_volume_that_was_left_where_it_is_is_seen(moved, corrected):
+    forgotten = corrected.transforms.copy()
+    forgotten[5] = np.eye(4)
+    known = {"affine": AFFINE, "reference": corrected.reference, "trusted": corrected.trusted, "centre": np.zeros(3)}
+    found = apply_series_motion(moved, transforms=forgotten, **known)
+    rest = np.delete(found.remaining, 5)
+    true = position_error(corrected.transforms, true_transforms(MOVED, corrected.reference))
+    # An estimate: of the size of the error that is there, not far below it.
+    assert corrected.remaining.max() < 0.25 * 4e-3
+    assert 1e3 * corrected.remaining.mean() > 0.5 * true.mean()
+    assert found.remaining[5] > 0.5 * 4e-3 > rest.max()
+
+
+def test_brain_of_another_grid_is_refused(moved):
+    known = {"affine": AFFINE, "roles": ROLES, "offsets": OFFSETS}
+    with pytest.raises(
+        ValueError, match=r"brain mask must have the shape \(48, 56, 48\) of the images, found \(2, 2, 2\)"
+    ):
+        correct_saturated_motion(moved, brain=np.ones((2, 2, 2), dtype=bool), **known)
+    with pytest.raises(ValueError, match="brain mask is empty"):
+        correct_saturated_motion(moved, brain=np.zeros(SHAPE, dtype=bool), **known)
 
 
 def test_bad_input_is_refused(moved):

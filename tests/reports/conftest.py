@@ -149,7 +149,7 @@ def report(head: Head, all_figures: tuple[Figure, ...]) -> SubjectReport:
         entities={"acq": "pcbssfp"},
         checks=(
             convergence_check(quality),
-            motion_check(np.array([0.0, 0.4e-3]), voxel_size=4e-3),
+            motion_check(np.array([0.0, 0.4e-3]), voxel_size=4e-3, remaining=np.zeros(2)),
             Check(name="Phase", value="absolute", level=Level.INFO),
         ),
         protocol=(ProtocolRow(key="Echo time", value="2.40", unit="ms", source="sub-01_VFA.json: EchoTime"),),

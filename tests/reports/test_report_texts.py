@@ -105,23 +105,40 @@ def test_the_counts_of_the_quality_mask_are_shares_of_the_brain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("displacement", "level"),
-    [(0.0, Level.GOOD), (0.6e-3, Level.GOOD), (1.0e-3, Level.CHECK), (3e-3, Level.BAD)],
+    ("remaining", "level"),
+    [(0.0, Level.GOOD), (0.3e-3, Level.GOOD), (0.5e-3, Level.CHECK), (0.7e-3, Level.BAD)],
 )
-def test_motion_is_judged_by_the_voxel(displacement: float, level: Level) -> None:
-    check = motion_check(np.array([np.nan, 0.0, displacement]), voxel_size=1.3e-3)
+def test_motion_is_judged_by_what_is_left_of_it(remaining: float, level: Level) -> None:
+    moved = np.array([0.0, 5e-3, 3e-3])
+    check = motion_check(moved, voxel_size=1.3e-3, remaining=np.array([0.0, remaining, 0.0]))
     assert check.level is level
-    assert f"{1e3 * displacement:.2f} mm" in check.value
+    assert f"at most {1e3 * remaining:.2f} mm left after correction; the head moved by up to 5.00 mm" in check.value
+    assert [each.key for each in check.measures] == ["displacement_max", "displacement_mean", "misalignment"]
 
 
 def test_the_motion_is_that_between_what_was_scanned() -> None:
-    still = np.zeros(3)
-    assert motion_check(still, voxel_size=1e-3).value == "at most 0.00 mm between cycles"
-    assert motion_check(still, voxel_size=1e-3, noun="image").value == "at most 0.00 mm between images"
+    known = {"voxel_size": 1e-3, "remaining": np.zeros(3)}
+    assert motion_check(np.zeros(3), **known).value.endswith("moved by up to 0.00 mm between cycles")
+    assert motion_check(np.zeros(3), **known, noun="image").value.endswith("moved by up to 0.00 mm between images")
 
 
-def test_unknown_motion_is_not_called_good() -> None:
-    assert motion_check(np.array([np.nan]), voxel_size=1e-3).level is Level.CHECK
+def test_motion_that_was_not_looked_at_is_not_called_good() -> None:
+    still = {"voxel_size": 1e-3, "remaining": np.zeros(3)}
+    assert motion_check(np.array([np.nan]), voxel_size=1e-3).value == "not assessed"
+    nothing = motion_check(np.zeros(3), **still, assessed=np.zeros(6, dtype=bool))
+    assert (nothing.level, nothing.value, nothing.measures) == (Level.CHECK, "not assessed", ())
+    plane = motion_check(np.zeros(3), **still, assessed=np.array([1, 1, 0, 0, 0, 1], dtype=bool))
+    assert plane.level is Level.CHECK
+    assert "through the plane not assessed" in plane.value
+    lost = motion_check(np.zeros(3), **still, trusted=np.array([True, False, True]))
+    assert lost.level is Level.CHECK
+    assert "1 of 3 cycles could not be aligned by themselves" in lost.value
+    unknown = motion_check(np.zeros(3), voxel_size=1e-3)
+    assert unknown.level is Level.CHECK
+    assert "what is left of it is not known" in unknown.value
+    part = motion_check(np.zeros(3), voxel_size=1e-3, remaining=np.array([0.0, np.nan, 0.0]))
+    assert part.level is Level.CHECK
+    assert "that of 1 cycles is not known" in part.value
 
 
 def test_statistics_are_in_the_unit_of_the_reader_and_leave_failures_out(head: Head) -> None:

@@ -19,8 +19,10 @@ def _by_key(measures: tuple[Measure, ...]) -> dict[tuple[str, str], float]:
 def test_checks_keep_the_numbers_they_judge() -> None:
     status = np.array([Status.CONVERGED] * 9 + [Status.LOW_SIGNAL] + [Status.OUTSIDE] * 5, dtype=np.uint8)
     assert _by_key(convergence_check(quality_rows(status), of="MT").measures) == {("valid_voxels", "MT"): 90.0}
-    motion = motion_check(np.array([np.nan, 0.0, 0.4e-3]), voxel_size=2e-3)
-    assert _by_key(motion.measures) == pytest.approx({("displacement_max", ""): 0.4, ("displacement_mean", ""): 0.2})
+    motion = motion_check(np.array([np.nan, 0.0, 0.4e-3]), voxel_size=2e-3, remaining=np.array([0.0, 0.01e-3, 0.02e-3]))
+    assert _by_key(motion.measures) == pytest.approx(
+        {("displacement_max", ""): 0.4, ("displacement_mean", ""): 0.2, ("misalignment", ""): 0.02}
+    )
     b1 = b1_check(np.linspace(0.5, 1.5, 101))
     assert _by_key(b1.measures) == pytest.approx({("b1_low", ""): 52.0, ("b1_high", ""): 148.0})
 
