@@ -40,6 +40,8 @@ _RIM = 12.0
 _AROUND_BRAIN = 20.0
 """Surroundings of the brain whose edges take part in the joint alignment [mm]: skull, scalp and the air beside it, which move with
 it. On a real head (3 mm, 8 cycles, face at rest) 5, 10 and 20 mm leave 0.32, 0.23 and 0.15 mm by edges alone."""
+_ALL_OF_HEAD = 0.9
+"""Share of the head from which on a mask leaves nothing out."""
 _CAPTURE_RANGE = 3.0
 """A joint alignment that moves a cycle further than this from the first registration [mm] is not believed."""
 _DEPTH = 12.0
@@ -138,6 +140,7 @@ def correct_motion(
     reference = number // 2
     magnitude = np.abs(cycles).astype(np.float32)
     head = head_mask(magnitude.mean(axis=3))
+    brain = apart_from_head(brain, head=head)
     freedom = freedom_of(cycles.shape[:3], affine=affine)
     known: dict[str, Any] = {
         "affine": affine,
@@ -275,6 +278,13 @@ def check_brain(brain: NDArray[np.bool_] | None, shape: tuple[int, ...]) -> None
         raise ValueError(f"the brain mask must have the shape {tuple(shape)} of the images, found {brain.shape}")
     if brain is not None and not brain.any():
         raise ValueError("the brain mask is empty; leave it out to use the whole head")
+
+
+def apart_from_head(brain: NDArray[np.bool_] | None, *, head: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Return a brain mask, None where it is all of the head: a phantom, an object, or a brain without its skull."""
+    if brain is None or np.count_nonzero(brain & head) > _ALL_OF_HEAD * np.count_nonzero(head):
+        return None
+    return np.asarray(brain, dtype=bool)
 
 
 def seen_motion(

@@ -23,6 +23,7 @@ from qmri_bids.preprocessing.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.groupwise import FEWEST_SAMPLES, Level, TooFewSamples, align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
 from qmri_bids.preprocessing.motion import (
+    apart_from_head,
     centre_of_mass,
     check_brain,
     depth,
@@ -157,6 +158,7 @@ def correct_saturated_motion(
     check_brain(brain, volumes.shape[:3])
     series = np.asarray(volumes, dtype=np.float32)
     head = head_mask(series.mean(axis=3))
+    brain = apart_from_head(brain, head=head)
     reference = _reference(series, head=head if brain is None else brain, roles=roles)
     names = [_name(index, offsets[index], None if b1_rms is None else b1_rms[index]) for index in range(number)]
     centre = centre_of_mass(series[..., reference], affine=affine)
