@@ -63,6 +63,7 @@ benchmark: $(STAMP)
 	$(BIN)/python benchmarks/cest_physics.py
 	$(BIN)/python benchmarks/cest_quantification.py
 	$(BIN)/python benchmarks/preprocessing.py
+	$(BIN)/python benchmarks/anatomy.py
 	$(BIN)/python benchmarks/engine.py
 
 weights: $(STAMP)  ## train the shipped networks again
