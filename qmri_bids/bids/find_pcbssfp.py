@@ -232,6 +232,7 @@ def _check_run(family: Sequence[_Group], root: Path) -> PcBssfpRun:
         b1=None,
         sources=reading.sources,
         warnings=images.warnings + reading.warnings,
+        in_slices=any(sidecar.values.get("MRAcquisitionType") == "2D" for sidecar in sidecars),
     )
 
 

@@ -206,6 +206,8 @@ class PcBssfpRun:
         The B1 map to use; None if the user chose to work without.
     sources, warnings
         Where values came from; decisions and doubts as sentences for the log and the report.
+    in_slices
+        Whether slices along the third axis were excited one by one (MRAcquisitionType 2D).
     """
 
     entities: Mapping[str, str]
@@ -217,6 +219,7 @@ class PcBssfpRun:
     b1: B1Run | None
     sources: tuple[ValueSource, ...]
     warnings: tuple[str, ...]
+    in_slices: bool = False
 
     @property
     def label(self) -> str:

@@ -19,7 +19,7 @@ from qmri_bids.cli.resource_options import add_resource_options, check_resource_
 from qmri_bids.cli.space_options import add_space_options, check_space_options
 from qmri_bids.estimation.table import DEFAULT_ESTIMATOR, ESTIMATORS
 from qmri_bids.networks.names import NETWORK_SYSTEMS, PAPER_PRIORS
-from qmri_bids.workflows.options import DEFAULT_GIBBS_METHOD, GIBBS_BEFORE_MOTION, IGNORABLE_STEPS, POSTERIOR_PRIORS
+from qmri_bids.workflows.options import DEFAULT_GIBBS_METHOD, GIBBS_CHOICES, IGNORABLE_STEPS, POSTERIOR_PRIORS
 
 EXIT_CODES = """\
 exit codes:
@@ -121,10 +121,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     steps.add_argument(
         "--gibbs-method",
-        choices=tuple(GIBBS_BEFORE_MOTION),
+        choices=GIBBS_CHOICES,
         default=DEFAULT_GIBBS_METHOD,
-        help="how Gibbs ringing is removed: apodization tapers k-space of every cycle, which costs resolution; subvoxel is "
-        "dipy's local shift on the three lowest configurations; default: %(default)s",
+        help="how Gibbs ringing is removed from every cycle: subvoxel by local shifts; apodization tapers k-space, which costs "
+        "resolution; default: %(default)s",
     )
     steps.add_argument(
         "--ignore",

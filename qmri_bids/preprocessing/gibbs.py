@@ -1,27 +1,30 @@
-"""Removal of Gibbs ringing from complex volumes by local subvoxel shifts (Kellner et al. 2016, as in dipy).
+"""Gibbs ringing removed from complex volumes by local subvoxel shifts (Kellner et al. 2016).
 
-dipy's `gibbs_removal` takes the magnitude of what it is given, silently. Real and imaginary parts therefore
-pass through it apart, each lifted above zero by an offset that is subtracted again.
+Beside an edge the ringing of a truncated k-space crosses zero once a voxel. Sampled there it is not seen: every voxel is read
+from the grid, shifted along its line by at most half a voxel, on which its surroundings vary least, and interpolated back. Real
+and imaginary parts share the shift, since the variation is that of the complex signal. Where several axes were acquired each is
+cleaned alone, and the results are mixed in k-space so that along each axis only what lies at its edge is taken from its own.
+
+dipy's `gibbs_removal` was the model and lost against this: it takes magnitudes alone and slices alone, and interpolates between
+two shifts of up to 0.9 voxels of their own, by which structures as wide as a voxel vanish.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.child_processes import end_with_parent
-from qmri_bids.physics.protocol import evenly_spaced_increments
-from qmri_bids.preprocessing.masks import bounding_box, head_mask
-from qmri_bids.worker_context import worker_context
-
-_MARGIN = 6
-"""Voxels around the head that are processed with it: beyond the three neighbours that dipy compares."""
-_SLICES_PER_TASK = 16
+STEPS = 10
+"""Shifts by which the grid is tried, over one voxel; twice as many change no error by more than 2 %."""
+WINDOW = (1, 3)
+"""The variation is that between these neighbours on one side, the quieter one: without the voxel itself, so that structures as
+wide as a voxel stay."""
+_LINES = 64
+"""Lines that are worked on at once: they and their shifted copies stay in the cache of a core."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,129 +43,139 @@ class GibbsResult:
     decisions: tuple[str, ...]
 
 
-def _remove_from_real(slab: NDArray[np.float32], slice_axis: int) -> NDArray[np.float32]:
-    """Return a real, signed slab without ringing."""
-    from dipy.denoise.gibbs import gibbs_removal
-
-    # Twice the largest value: the shifted images that dipy compares overshoot, and none may reach zero.
-    offset = np.float32(2.0 * np.abs(slab).max())
-    if offset == 0.0:
-        return slab
-    return gibbs_removal(slab + offset, slice_axis=slice_axis, inplace=False, num_processes=1) - offset
-
-
-def remove_gibbs_ringing(volumes: NDArray[np.complexfloating], *, slice_axis: int, processes: int = 1) -> GibbsResult:
-    """Remove Gibbs ringing in the two axes across `slice_axis`.
+def remove_gibbs_ringing(
+    volumes: NDArray[np.complexfloating], *, axes: Sequence[int] = (0, 1, 2), processes: int = 1
+) -> GibbsResult:
+    """Remove Gibbs ringing from every volume along some axes.
 
     Parameters
     ----------
     volumes
-        Complex, shape (X, Y, Z, K).
-    slice_axis
-        The axis 0, 1 or 2 along which ringing is left alone.
+        Complex, shape (X, Y, Z, K), as acquired: neither interpolated nor zero-filled nor filtered along `axes`.
+    axes
+        Axes along which k-space was acquired: three of a 3D acquisition, the two of the plane where slices were excited.
     processes
-        Number of worker processes; the result does not depend on it.
+        Threads; the result does not depend on them.
 
     Returns
     -------
     GibbsResult
-        Same shape; outside the bounding box of the head the input untouched.
+        Volumes of the same shape.
 
     Raises
     ------
     ValueError
-        If the shape or the slice axis does not fit.
+        If the shape or an axis does not fit.
+
+    Examples
+    --------
+    >>> flat = np.ones((16, 16, 8, 1), dtype=np.complex64)
+    >>> bool(np.allclose(remove_gibbs_ringing(flat, axes=(0, 1)).volumes, flat, atol=1e-5))
+    True
     """
+    from threadpoolctl import threadpool_limits
+
     if volumes.ndim != 4:
         raise ValueError(f"volumes must have the shape (X, Y, Z, K), found {volumes.shape}")
-    if slice_axis not in (0, 1, 2):
-        raise ValueError(f"slice_axis must be 0, 1 or 2, found {slice_axis}")
-    box = bounding_box(head_mask(np.sqrt(np.mean(np.abs(volumes) ** 2, axis=3))), margin=_MARGIN)
-    cleaned = volumes.astype(np.complex64)
-    inside = cleaned[box]
-    starts = range(0, inside.shape[slice_axis], _SLICES_PER_TASK)
-    with ProcessPoolExecutor(max_workers=processes, mp_context=worker_context(), initializer=end_with_parent) as pool:
-        tasks: list[tuple[Any, Any, Any]] = []
-        for volume in range(volumes.shape[3]):
-            for start in starts:
-                selection: list[Any] = [slice(None), slice(None), slice(None), volume]
-                selection[slice_axis] = slice(start, start + _SLICES_PER_TASK)
-                slab = inside[tuple(selection)]
-                tasks.append(
-                    (
-                        tuple(selection),
-                        pool.submit(_remove_from_real, np.ascontiguousarray(slab.real), slice_axis),
-                        pool.submit(_remove_from_real, np.ascontiguousarray(slab.imag), slice_axis),
-                    )
-                )
-        for where, real, imaginary in tasks:
-            inside[where] = real.result() + 1j * imaginary.result()
-    size = "×".join(str(length) for length in inside.shape[:3])
+    if not axes or len(set(axes)) != len(axes) or not set(axes) <= {0, 1, 2}:
+        raise ValueError(f"axes must be different ones of 0, 1 and 2, found {tuple(axes)}")
+    shape = volumes.shape[:3]
+    shifts = {shape[axis]: shift_matrices(shape[axis]) for axis in axes}
+    weights = directional_weights(shape, axes=axes)
+    cleaned = np.empty(volumes.shape, dtype=np.complex64)
+
+    def clean(index: int) -> None:
+        cleaned[..., index] = _clean_volume(volumes[..., index], weights, shifts)
+
+    # One thread for each matrix product, in whatever order volumes are taken: the sums are the same.
+    with threadpool_limits(1), ThreadPoolExecutor(max_workers=processes) as pool:
+        list(pool.map(clean, range(volumes.shape[3])))
+    where = "all three axes" if len(axes) == 3 else "axis " + " and ".join(str(axis) for axis in sorted(axes))
     return GibbsResult(
         volumes=cleaned,
         decisions=(
-            f"Gibbs ringing was removed by local subvoxel shifts from real and imaginary parts of "
-            f"{volumes.shape[3]} volumes, across axis {slice_axis}, in a box of {size} voxels around the "
-            "head.",
+            f"Gibbs ringing was removed from {volumes.shape[3]} volumes by local subvoxel shifts along {where}, the same for real "
+            "and imaginary parts.",
         ),
     )
 
 
-def remove_gibbs_from_modes(
-    cycles: NDArray[np.complexfloating],
-    *,
-    rf_phase_increment: Sequence[float],
-    orders: Sequence[int] = (-1, 0, 1),
-    slice_axis: int,
-    processes: int = 1,
-) -> GibbsResult:
-    """Remove Gibbs ringing from the low SSFP configurations of phase cycles, and return cycles.
+def directional_weights(shape: Sequence[int], *, axes: Sequence[int]) -> dict[int, NDArray[np.float32]]:
+    """Return how much of each spatial frequency is taken from the volume cleaned along each axis; they add up to 1.
 
-    The cycles are transformed to their N configurations, those of `orders` are cleaned and all transformed
-    back (Birk et al. 2025 clean the three lowest): smooth images instead of moving bands, in a quarter of the
-    time.
+    Kellner's weights, ∏(1 + cos k_b) over the other axes b, continued to three axes: frequencies at the edge of one axis come
+    from the volume cleaned along it, those at no edge from all alike.
 
     Parameters
     ----------
-    cycles
-        Complex, shape (X, Y, Z, N).
-    rf_phase_increment
-        Increment of each cycle [rad], in any order.
-    orders
-        Configurations to clean.
-    slice_axis, processes
-        As in `remove_gibbs_ringing`.
+    shape
+        Of the volume (X, Y, Z).
+    axes
+        Axes that are cleaned.
 
     Returns
     -------
-    GibbsResult
-        Cycles, same shape. If the increments are not evenly spaced, every cycle is cleaned by itself, and the
-        decisions say so.
-
-    Raises
-    ------
-    ValueError
-        If the number of increments is not the number of cycles.
+    dict
+        By axis, each of a shape that broadcasts to `shape`, in the order of `numpy.fft.fftfreq`.
     """
-    number = cycles.shape[3]
-    increments = np.asarray(rf_phase_increment, dtype=float)
-    if increments.shape != (number,):
-        raise ValueError(f"cycles has {number} volumes, rf_phase_increment {increments.size}")
-    if not evenly_spaced_increments(rf_phase_increment) or len(orders) >= number:
-        result = remove_gibbs_ringing(cycles, slice_axis=slice_axis, processes=processes)
-        reason = f"the {number} phase increments are not evenly spaced: every cycle was cleaned by itself."
-        return GibbsResult(volumes=result.volumes, decisions=(*result.decisions, reason[0].upper() + reason[1:]))
-    # Only the change of the cleaned configurations returns to the cycles: the others pass without rounding.
-    transform = np.exp(1j * np.outer(increments, orders)).astype(np.complex64) / np.float32(number)
-    modes = cycles.astype(np.complex64) @ transform
-    result = remove_gibbs_ringing(modes, slice_axis=slice_axis, processes=processes)
-    back = np.exp(-1j * np.outer(orders, increments)).astype(np.complex64)
-    cleaned = cycles.astype(np.complex64) + (result.volumes - modes) @ back
-    names = ", ".join(str(order) for order in orders)
-    return GibbsResult(
-        volumes=cleaned,
-        decisions=(
-            *result.decisions,
-            f"The volumes were the configurations of order {names}; the others passed unchanged.",
-        ),
-    )
+    least = np.finfo(np.float32).tiny
+    products = {}
+    for axis in axes:
+        product = np.ones((1, 1, 1))
+        for other in axes:
+            if other != axis:
+                reach = 1.0 + np.cos(2.0 * np.pi * np.fft.fftfreq(shape[other]))
+                product = product * np.maximum(reach, least).reshape([-1 if each == other else 1 for each in range(3)])
+        products[axis] = product
+    total = sum(np.broadcast_to(product, shape) for product in products.values())
+    return {axis: (product / total).astype(np.float32) for axis, product in products.items()}
+
+
+def shift_matrices(number: int) -> NDArray[np.float32]:
+    """Return the matrices that read a line of `number` voxels on grids shifted by multiples of 1/`STEPS`, shape (STEPS, n, n)."""
+    frequencies = np.fft.fftfreq(number, d=1.0 / number)
+    matrices = np.empty((STEPS, number, number), dtype=np.float32)
+    distance = (np.arange(number)[None, :] - np.arange(number)[:, None]) % number
+    for step in range(STEPS):
+        factors = np.exp(2j * np.pi * frequencies * step / (STEPS * number))
+        if number % 2 == 0:
+            factors[number // 2] = np.cos(
+                np.pi * step / STEPS
+            )  # half of it at either end of k-space: real lines stay real
+        matrices[step] = (np.fft.fft(factors).real / number)[distance]
+    return matrices
+
+
+def _clean_volume(
+    volume: NDArray[np.complexfloating],
+    weights: dict[int, NDArray[np.float32]],
+    shifts: dict[int, NDArray[np.float32]],
+) -> NDArray[np.complex64]:
+    from scipy.fft import fftn, ifftn
+
+    volume = np.ascontiguousarray(volume, dtype=np.complex64)
+    if len(weights) == 1:
+        (axis,) = weights
+        return _clean_axis(volume, axis, shifts[volume.shape[axis]])
+    spectrum = np.zeros(volume.shape, dtype=np.complex64)
+    for axis, weight in weights.items():
+        spectrum += weight * fftn(_clean_axis(volume, axis, shifts[volume.shape[axis]]), overwrite_x=True)
+    return np.asarray(ifftn(spectrum, overwrite_x=True), dtype=np.complex64)
+
+
+def _clean_axis(volume: NDArray[np.complex64], axis: int, shifts: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Clean all lines along one axis."""
+    from qmri_bids.preprocessing.gibbs_kernels import clean_lines
+
+    first = np.moveaxis(volume, axis, 0)
+    lines = np.array(first, order="C").reshape(volume.shape[axis], -1)
+    number = lines.shape[1]
+    parts = np.zeros((lines.shape[0], 2 * _LINES), dtype=np.float32)
+    cleaned = np.empty_like(parts)
+    for start in range(0, number, _LINES):
+        block = lines[:, start : start + _LINES]
+        width = block.shape[1]
+        parts[:, :width], parts[:, _LINES : _LINES + width] = block.real, block.imag
+        clean_lines(parts, shifts, WINDOW[0], WINDOW[1], cleaned)
+        block.real, block.imag = cleaned[:, :width], cleaned[:, _LINES : _LINES + width]
+    return np.ascontiguousarray(np.moveaxis(lines.reshape(first.shape), 0, axis))

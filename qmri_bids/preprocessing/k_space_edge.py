@@ -3,6 +3,9 @@
 Ringing of zero-filled images has another period than the voxels, that of filtered images is gone: to remove it again costs
 resolution for nothing. An acquired k-space falls smoothly to its edge, and noise keeps it from falling far. Along each axis the
 mean power of the spectrum is compared at the edge with that further in.
+
+Some scanners store volumes whose slices alternate in sign (a shift of the Fourier transform that was left out): the middle of
+their k-space lies at its edge. Voxel by voxel that is a phase like any other, but whatever looks at neighbours sees ringing.
 """
 
 from __future__ import annotations
@@ -24,6 +27,10 @@ _EMPTY = 2e-3
 """Power relative to `_ACQUIRED` below which a frequency is empty: a head without any noise has 5e-2 left at the edge."""
 _ABRUPT = 0.03
 """Power relative to `_ACQUIRED` just before the first empty frequency, from which on zeros were filled in."""
+_CENTRE = 0.25
+"""Share of the half-axis around its middle that holds most of the power of any image, and as much at its edge."""
+_ALTERNATES = 4.0
+"""Power at the edge relative to the middle beyond which signs alternate: 0.02 or less in a head, 1 in noise alone."""
 _INNER = (0.6, 0.7)
 _FILTERED = 0.1
 """Power at the edge relative to `_INNER` below which k-space was filtered: 0.3 to 1 as acquired, 0.03 after a Hamming window."""
@@ -80,6 +87,39 @@ class KSpaceEdge:
         return tuple(sentences)
 
 
+def undo_alternation(
+    volumes: NDArray[np.complexfloating],
+) -> tuple[NDArray[np.complexfloating], tuple[str, ...]]:
+    """Return volumes whose sign does not alternate from voxel to voxel along any axis.
+
+    Parameters
+    ----------
+    volumes
+        Complex, shape (X, Y, Z, K), as acquired.
+
+    Returns
+    -------
+    volumes, decisions
+        The input itself where nothing alternates; what was undone, as sentences.
+    """
+    chosen = np.unique(np.linspace(0, volumes.shape[3] - 1, _VOLUMES).astype(int))
+    sentences: tuple[str, ...] = ()
+    for axis in range(3):
+        number = volumes.shape[axis]
+        if number < _SHORTEST:
+            continue
+        power, distance = _spectrum(volumes, chosen, axis), 2.0 * np.abs(np.fft.fftfreq(number))
+        if power[distance >= 1.0 - _CENTRE].sum() <= _ALTERNATES * power[distance <= _CENTRE].sum():
+            continue
+        signs = np.where(np.arange(number) % 2 == 0, 1.0, -1.0).astype(np.float32)
+        volumes = volumes * signs.reshape([-1 if each == axis else 1 for each in range(4)])
+        sentences += (
+            f"Along axis {axis} the sign of the images alternated from voxel to voxel (the middle of k-space lay at its edge): "
+            "every second one was multiplied by -1.",
+        )
+    return volumes, sentences
+
+
 def k_space_edge(volumes: NDArray[np.complexfloating]) -> KSpaceEdge:
     """Look at the edge of k-space along the three axes.
 
@@ -109,18 +149,24 @@ def k_space_edge(volumes: NDArray[np.complexfloating]) -> KSpaceEdge:
     return KSpaceEdge(filled=(filled[0], filled[1], filled[2]), edge_power=(edges[0], edges[1], edges[2]))
 
 
+def _spectrum(volumes: NDArray[np.complexfloating], chosen: NDArray[np.integer], axis: int) -> NDArray[np.float64]:
+    """Return the power of each spatial frequency along an axis, in the order of `numpy.fft.fftfreq`."""
+    from scipy.fft import fft
+
+    others = tuple(each for each in range(3) if each != axis)
+    total = np.zeros(volumes.shape[axis])
+    for index in chosen:
+        spectrum = fft(np.asarray(volumes[..., index], dtype=np.complex64), axis=axis)
+        total += np.sum(spectrum.real.astype(float) ** 2 + spectrum.imag.astype(float) ** 2, axis=others)
+    return total
+
+
 def _power(
     volumes: NDArray[np.complexfloating], chosen: NDArray[np.integer], axis: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return distance from the centre of k-space as a share of the half-axis, and mean power of both sides, ascending."""
-    from scipy.fft import fft
-
     number = volumes.shape[axis]
-    others = tuple(each for each in range(3) if each != axis)
-    total = np.zeros(number)
-    for index in chosen:
-        spectrum = fft(np.asarray(volumes[..., index], dtype=np.complex64), axis=axis)
-        total += np.sum(spectrum.real.astype(float) ** 2 + spectrum.imag.astype(float) ** 2, axis=others)
+    total = _spectrum(volumes, chosen, axis)
     half = (number - 1) // 2
     # The more filled of both sides: partial Fourier leaves one of them empty, and rings all the same.
     sides = np.maximum(total[1 : half + 1], total[: number - half - 1 : -1])

@@ -8,75 +8,74 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.apodization import apodize
-from qmri_bids.preprocessing.gibbs import GibbsResult, remove_gibbs_from_modes
-from qmri_bids.preprocessing.k_space_edge import k_space_edge
+from qmri_bids.preprocessing.gibbs import GibbsResult, remove_gibbs_ringing
+from qmri_bids.preprocessing.k_space_edge import k_space_edge, undo_alternation
 
-IN_PLANE_PASSES = (2, 0)
-"""Axes across the planes of the two passes of `subvoxel`: together they clean all three axes of a 3D acquisition."""
+FEWEST_SLICES = 8
+"""Along fewer voxels nothing is removed: a thick slab has no inside, and one slice no neighbour."""
+TAIL = 0.05
+"""Share of each half-axis of k-space that `subvoxel` tapers at the end.
 
-RemoveRinging = Callable[[NDArray[np.complexfloating], Sequence[float], Sequence[int], int], GibbsResult]
-"""From cycles (X, Y, Z, N), their RF phase increments [rad], axes along which k-space is as acquired and a number of processes to
-cleaned cycles."""
+Far from every edge ringing alternates from voxel to voxel, and local shifts leave some of it: counted as noise, it makes standard
+deviations wrong. The last twentieth of k-space holds it. The point spread function widens by 0.005 voxels.
+"""
+
+RemoveRinging = Callable[[NDArray[np.complexfloating], Sequence[int], int], GibbsResult]
+"""From cycles (X, Y, Z, N), axes along which k-space is as acquired and a number of processes to cleaned cycles."""
 
 
 def remove_ringing(
-    cycles: NDArray[np.complexfloating],
-    *,
-    method: str,
-    rf_phase_increment: Sequence[float],
-    acquired: NDArray[np.complexfloating],
-    processes: int = 1,
+    cycles: NDArray[np.complexfloating], *, method: str, in_slices: bool = False, processes: int = 1
 ) -> GibbsResult:
     """Remove Gibbs ringing along the axes along which the scan was neither zero-filled nor filtered.
 
     Parameters
     ----------
     cycles
-        Complex, shape (X, Y, Z, N), in the state that the method works on.
+        Complex, shape (X, Y, Z, N), as scanned: before any interpolation. Where their signs alternate from voxel to voxel, they
+        no longer do so in the result.
     method
         Key of `GIBBS_METHODS`.
-    rf_phase_increment
-        Of each cycle [rad].
-    acquired
-        The cycles as scanned, before any interpolation, by which k-space is judged.
+    in_slices
+        Whether slices along the third axis were excited one by one (MRAcquisitionType 2D): k-space has no such axis then.
     processes
         Processes; the result does not depend on them.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit.
     """
-    edge = k_space_edge(acquired)
-    axes = edge.axes_left
+    cycles, said = undo_alternation(cycles)
+    edge = k_space_edge(cycles)
+    said += edge.reasons
+    axes = [axis for axis in edge.axes_left if cycles.shape[axis] >= FEWEST_SLICES]
+    if in_slices and 2 in axes:
+        axes.remove(2)
+        said += ("Gibbs ringing was removed within the slices alone, which were excited one by one.",)
+    short = [axis for axis in edge.axes_left if cycles.shape[axis] < FEWEST_SLICES]
+    said += tuple(
+        f"Along axis {axis} there are {cycles.shape[axis]} voxels: Gibbs ringing was not removed there."
+        for axis in short
+    )
     if not axes:
-        return GibbsResult(volumes=np.asarray(cycles, dtype=np.complex64), decisions=edge.reasons)
-    result = GIBBS_METHODS[method](cycles, rf_phase_increment, axes, processes)
-    return GibbsResult(volumes=result.volumes, decisions=(*edge.reasons, *result.decisions))
+        return GibbsResult(volumes=np.asarray(cycles, dtype=np.complex64), decisions=said)
+    result = GIBBS_METHODS[method](cycles, axes, processes)
+    return GibbsResult(volumes=result.volumes, decisions=(*said, *result.decisions))
 
 
-def _apodization(
-    cycles: NDArray[np.complexfloating], rf_phase_increment: Sequence[float], axes: Sequence[int], processes: int
-) -> GibbsResult:
+def _apodization(cycles: NDArray[np.complexfloating], axes: Sequence[int], processes: int) -> GibbsResult:
     return apodize(cycles, axes=axes, processes=processes)
 
 
-def _subvoxel(
-    cycles: NDArray[np.complexfloating], rf_phase_increment: Sequence[float], axes: Sequence[int], processes: int
-) -> GibbsResult:
-    # Each pass cleans two axes at once: where only some are as acquired, one pass across those that are must do.
-    passes = [axis for axis in IN_PLANE_PASSES if set(range(3)) - {axis} <= set(axes)]
-    if not passes and len(axes) == 2:
-        passes = [next(iter(set(range(3)) - set(axes)))]
-    if not passes:
-        return GibbsResult(
-            volumes=np.asarray(cycles, dtype=np.complex64),
-            decisions=("Gibbs ringing was not removed: local subvoxel shifts need two axes as acquired.",),
-        )
-    decisions: tuple[str, ...] = ()
-    for axis in passes:
-        result = remove_gibbs_from_modes(
-            cycles, rf_phase_increment=rf_phase_increment, slice_axis=axis, processes=processes
-        )
-        cycles, decisions = result.volumes, decisions + result.decisions
-    return GibbsResult(volumes=cycles, decisions=tuple(dict.fromkeys(decisions)))
+def _subvoxel(cycles: NDArray[np.complexfloating], axes: Sequence[int], processes: int) -> GibbsResult:
+    result = remove_gibbs_ringing(cycles, axes=axes, processes=processes)
+    tapered = apodize(result.volumes, taper=TAIL, axes=axes, processes=processes)
+    last = f"What is left far from edges was removed by a taper of the outermost {100.0 * TAIL:.0f} % of k-space."
+    return GibbsResult(volumes=tapered.volumes, decisions=(*result.decisions, last))
 
 
-GIBBS_METHODS: dict[str, RemoveRinging] = {"apodization": _apodization, "subvoxel": _subvoxel}
-"""`apodization` tapers k-space before anything is interpolated; `subvoxel` is dipy's, on the configurations of aligned
-cycles (Birk et al. 2025)."""
+GIBBS_METHODS: dict[str, RemoveRinging] = {"subvoxel": _subvoxel, "apodization": _apodization}
+"""`subvoxel` samples beside each edge where the ringing crosses zero, `apodization` tapers the outer half of k-space. Both work on
+every cycle as acquired: shifts on the low configurations of aligned cycles, in a quarter of the time, leave the ringing of the
+higher orders, which then counts as noise (standard deviations 1.1 to 1.5 times too large)."""

@@ -16,7 +16,7 @@ _BARE = (
 
 EXCHANGE_SENTENCES: dict[str, Sentence] = {
     "exchange_taper": _cest(
-        "Gibbs ringing was removed from its images by a Tukey window on the outer half of k-space, as from the cycles of pc-bSSFP."
+        "Gibbs ringing was removed from its images by a Tukey window on the outer half of k-space."
     ),
     "exchange_no_taper": _cest("Gibbs ringing was not removed from its images."),
     # {run}: name of a further series; {first}: of the first.

@@ -53,9 +53,9 @@ RELAXOMETRY_SENTENCES: dict[str, Sentence] = {
     ),
     "gibbs_subvoxel": Sentence(
         paragraph="preprocessing",
-        text="Gibbs ringing was removed from the low-order configurations [birk2025] by local subvoxel "
-        "shifts [kellner2016], for real and imaginary parts apart, as implemented in DIPY "
-        "[garyfallidis2014].",
+        text="Gibbs ringing was removed from every cycle, before any interpolation, by local subvoxel shifts [kellner2016] along "
+        "the axes that were acquired, the same for real and imaginary parts, and what is left of it far from edges by a taper of "
+        "the outermost 5 % of k-space; axes along which the scan was zero-filled or filtered were left alone.",
     ),
     "phase_drift": Sentence(
         paragraph="estimation",

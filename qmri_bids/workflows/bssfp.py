@@ -16,7 +16,7 @@ from qmri_bids.workflows.input_content import weights_state
 from qmri_bids.workflows.interfaces import EstimateRelaxation, LoadCycles, RemovePhaseDrift
 from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.motion_interfaces import CensorCycles, CorrectMotion, RemoveGibbs
-from qmri_bids.workflows.options import GIBBS_BEFORE_MOTION, ProcessingOptions
+from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
 from qmri_bids.workflows.tissue_interfaces import SegmentTissues
 
@@ -108,11 +108,9 @@ def init_pcbssfp_wf(
     gibbs = None
     if "gibbs" not in options.ignore:
         gibbs = pe.Node(
-            RemoveGibbs(protocol=run.protocol, method=options.gibbs_method, processes=options.processes),
+            RemoveGibbs(method=options.gibbs_method, in_slices=run.in_slices, processes=options.processes),
             name="remove_gibbs",
         )
-        workflow.connect(load, "cycles", gibbs, "acquired")
-    early = gibbs is not None and GIBBS_BEFORE_MOTION[options.gibbs_method]
     motion = None
     registered = "Every cycle was registered rigidly to the middle one."
     if "motion" not in options.ignore:
@@ -125,9 +123,8 @@ def init_pcbssfp_wf(
         if known is not None:
             registered = "Every cycle was brought back by the motion that an earlier call has found."
     for node, sentence in (
-        (gibbs if early else None, "Gibbs ringing was removed from every cycle."),
+        (gibbs, "Gibbs ringing was removed from every cycle."),
         (motion, registered),
-        (None if early else gibbs, "Gibbs ringing was removed from the three lowest configurations."),
     ):
         if node is not None:
             workflow.connect(final, "cycles", node, "cycles")

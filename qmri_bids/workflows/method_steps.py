@@ -60,6 +60,8 @@ def _relaxometry(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list
             "flip_angle_degrees": f"{radians_to_degrees(protocol.flip_angle):g}",
         }
         steps.append(("acquisition", values))
+    if "gibbs" not in options.ignore:
+        steps.append(f"gibbs_{options.gibbs_method}")
     if "motion" in options.ignore:
         steps.append("no_motion")
     else:
@@ -71,8 +73,6 @@ def _relaxometry(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list
         steps += [step for run in runs for step in given_motion(run, options)]
         if options.fd_threshold is not None:
             steps.append(("censoring", {"threshold_mm": f"{metres_to_millimetres(options.fd_threshold):g}"}))
-    if "gibbs" not in options.ignore:
-        steps.append(f"gibbs_{options.gibbs_method}")
     steps += brain_mask_steps(runs, options)
     for run in runs:
         if run.b1 is None:

@@ -53,15 +53,14 @@ class CorrectMotion(SimpleInterface):
 
 
 class _RemoveGibbsInput(BaseInterfaceInputSpec):
-    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D")
-    acquired = File(exists=True, mandatory=True, desc="complex phase cycles as scanned, by which k-space is judged")
-    protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
+    cycles = File(exists=True, mandatory=True, desc="complex phase cycles as scanned, 4D")
     method = traits.Str(mandatory=True, desc="key of the table of methods")
+    in_slices = traits.Bool(False, usedefault=True, desc="whether slices were excited one by one")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="processes; does not change the result")
 
 
 class RemoveGibbs(SimpleInterface):
-    """Remove Gibbs ringing."""
+    """Remove Gibbs ringing from cycles as scanned."""
 
     input_spec = _RemoveGibbsInput
     output_spec = _CyclesOutput
@@ -73,8 +72,7 @@ class RemoveGibbs(SimpleInterface):
         result = remove_ringing(
             cycles,
             method=self.inputs.method,
-            rf_phase_increment=self.inputs.protocol.rf_phase_increment,
-            acquired=load_volume(self.inputs.acquired)[0],
+            in_slices=self.inputs.in_slices,
             processes=self.inputs.processes,
         )
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", result.volumes, affine)

@@ -13,10 +13,10 @@ from qmri_bids.estimation.exchange_table import DEFAULT_EXCHANGE_ESTIMATOR
 IGNORABLE_STEPS = ("motion", "gibbs", "phase-drift", "anatomy")
 """Steps that `--ignore` leaves out."""
 
-GIBBS_BEFORE_MOTION = {"apodization": True, "subvoxel": False}
-"""Ways to remove Gibbs ringing, and whether each works on the cycles as acquired or on aligned ones."""
+GIBBS_CHOICES = ("subvoxel", "apodization")
+"""Ways to remove Gibbs ringing from cycles as acquired: keys of `ringing.GIBBS_METHODS`."""
 
-DEFAULT_GIBBS_METHOD = "apodization"
+DEFAULT_GIBBS_METHOD = GIBBS_CHOICES[0]
 
 MASK_METHODS = ("auto", "library", "template", "object", "none")
 """Ways to find the brain, or what else is estimated: names of `preprocessing.brain_mask.MASK_METHODS`."""
@@ -59,7 +59,7 @@ class ProcessingOptions:
     weights_folder
         Folder searched for weights of networks before those of the package.
     gibbs_method
-        Key of `GIBBS_BEFORE_MOTION`.
+        One of `GIBBS_CHOICES`.
     mask_method
         How the brain is found, of `MASK_METHODS`.
     ignore

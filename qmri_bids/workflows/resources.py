@@ -60,7 +60,7 @@ class NodeMemory:
 MEMORY: Mapping[str, NodeMemory] = {
     # pc-bSSFP
     "LoadCycles": NodeMemory(fixed=115e6, per_value=30),
-    "RemoveGibbs": NodeMemory(fixed=200e6, per_value=24, parallel=True, per_worker=60e6),
+    "RemoveGibbs": NodeMemory(fixed=250e6, per_value=32, parallel=True, per_worker_voxel=60),
     "CorrectMotion": NodeMemory(fixed=340e6, per_value=300, parallel=True, per_worker=160e6, per_worker_voxel=60),
     "ApplyMotion": NodeMemory(fixed=500e6, per_value=24, parallel=True, per_worker_voxel=60),
     "CensorCycles": NodeMemory(fixed=300e6, per_value=24),

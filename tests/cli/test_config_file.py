@@ -43,7 +43,7 @@ def test_command_line_then_file_then_defaults(parsed: Parse, config: Callable[[s
     options = parsed("--config-file", config(FILE))
     assert options.participant_label == ("01", "02")
     assert options.fd_threshold == 1.0
-    assert (options.bssfp_estimator, options.ignore, options.gibbs_method) == ("ml", ["gibbs"], "apodization")
+    assert (options.bssfp_estimator, options.ignore, options.gibbs_method) == ("ml", ["gibbs"], "subvoxel")
     assert (options.nprocs, options.memory_gb, options.low_mem, options.verbose) == (3, 2.0, True, 2)
     options = parsed("--config_file", config(FILE), "--nprocs", 5, "--participant-label", "07", "--ignore", "anatomy")
     assert (options.nprocs, options.participant_label, options.ignore) == (5, ("07",), ["anatomy"])

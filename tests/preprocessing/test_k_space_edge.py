@@ -2,11 +2,8 @@ import numpy as np
 import pytest
 from scipy.fft import fft, fftshift, ifft, ifftshift
 
-from qmri_bids.phantom.session import simulated_protocol
-from qmri_bids.preprocessing.k_space_edge import k_space_edge
+from qmri_bids.preprocessing.k_space_edge import k_space_edge, undo_alternation
 from qmri_bids.preprocessing.ringing import remove_ringing
-
-INCREMENTS = simulated_protocol(phase_cycles=4).rf_phase_increment
 
 
 def zero_filled(cycles, factor, axes):
@@ -78,13 +75,11 @@ def test_filters_are_seen(still_scan, window):
 def test_step_is_left_out_with_a_reason_along_axes_that_need_none(still_scan):
     cycles = still_scan.session.cycles
     filtered = windowed(cycles, hamming)
-    result = remove_ringing(
-        filtered, method="apodization", rf_phase_increment=INCREMENTS, acquired=filtered, processes=1
-    )
+    result = remove_ringing(filtered, method="subvoxel")
     np.testing.assert_array_equal(result.volumes, filtered.astype(np.complex64))
     assert len(result.decisions) == 3
     one = windowed(cycles, hamming, axes=(2,))
-    result = remove_ringing(one, method="apodization", rf_phase_increment=INCREMENTS, acquired=one, processes=1)
+    result = remove_ringing(one, method="apodization")
     assert "Along axis 2" in result.decisions[0]
     assert "along axis 0 and 1" in result.decisions[1]
     before, after = (np.abs(fft(each[..., 0], axis=2))[:, :, 20].mean() for each in (one, result.volumes))
@@ -99,3 +94,13 @@ def test_few_slices_have_no_edge_to_judge(shape):
     found = k_space_edge(noise[0] + 1j * noise[1])
     assert (found.filled[2], found.edge_power[2]) == (1.0, 1.0)
     assert found.axes_left == (0, 1, 2)
+
+
+def test_nothing_alternates_in_scans_in_noise_and_in_few_slices(still_scan, moved_scan):
+    noise = np.random.default_rng(0).standard_normal((2, 16, 40, 9, 4))
+    for cycles in (still_scan.session.cycles, moved_scan.session.cycles, noise[0] + 1j * noise[1]):
+        same, decisions = undo_alternation(cycles)
+        assert same is cycles
+        assert decisions == ()
+    few = np.ones((16, 16, 4, 3), dtype=np.complex64) * np.array([1, -1, 1, -1]).reshape(1, 1, 4, 1)
+    assert undo_alternation(few)[1] == ()
