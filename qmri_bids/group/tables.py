@@ -34,7 +34,10 @@ _DISTRIBUTION = "of the voxels of the tissue that have a value, in the unit of t
 TISSUES: Mapping[str, Mapping[str, Any]] = {
     **_NAMES,
     "map": {"Description": "Quantitative map"},
-    "tissue": {"Description": "Part of the brain mask, or all of it"},
+    "tissue": {
+        "Description": "Part of the brain mask, or all of it; pure tissue lies away from fluid and from the other tissue, "
+        "whole tissues hold some of both at their borders"
+    },
     "unit": {
         "Description": "Unit of the values of this row: that of the reports, which is not always that of the files"
     },

@@ -9,11 +9,11 @@ import numpy as np
 from nipype.interfaces.base import File, InputMultiObject, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.mask_interfaces import MaskBrain, _FindBrainOutput, _MaskBrainInput, given_mask
 from qmri_bids.workflows.options import DEFAULT_MASK_METHOD
 from qmri_bids.workflows.saturation_interfaces import ClassifyTissue, _ClassifyTissueInput
-from qmri_bids.workflows.tissue_interfaces import BRAIN
 from qmri_bids.workflows.volumes import load_volume, save_volume
 
 

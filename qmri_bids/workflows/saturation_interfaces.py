@@ -10,9 +10,10 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.tissue_labels import FLUID, GREY, WHITE
 from qmri_bids.workflows.input_content import ReadsFiles
-from qmri_bids.workflows.tissue_interfaces import BRAIN, NO_BRAIN
+from qmri_bids.workflows.tissue_interfaces import NO_BRAIN
 from qmri_bids.workflows.volumes import load_mask, load_volume, save_motion, save_volume
 
 if TYPE_CHECKING:

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 
+from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.workflows.volumes import load_volume, save_volume
-
-BRAIN = "brain"
-"""Kind of a mask that holds tissues."""
 
 NO_BRAIN = "Tissues were not told apart: the mask is that of the whole object, not of a brain."
 
