@@ -12,7 +12,7 @@ from qmri_bids.phantom.volume import Points
 AXIAL_COVERAGE = 175.0
 """Slices are axial where they cover so much [mm]: a head with scalp and room to move."""
 SMALLEST_HEAD = 130.0
-"""What needs less along the axis of the magnet [mm] is no head of a person: slices are axial where it fits."""
+"""What is smaller everywhere [mm] is no head of a person."""
 
 
 class FieldOfViewTooSmall(ValueError):
@@ -135,11 +135,12 @@ def prescribe(
     thickness: float | None = None,
     planar: bool = False,
     cut: bool = False,
+    axial_coverage: float | None = AXIAL_COVERAGE,
 ) -> tuple[Grid, str]:
     """Place a field of view around the head.
 
     The axes of the files are right, anterior, superior (axial slices) where the last axis covers
-    `AXIAL_COVERAGE` or more; else anterior, superior, right (sagittal slices), for which less is enough. The
+    `axial_coverage` or more; else anterior, superior, right (sagittal slices), for which less is enough. The
     size of a head does not enter: all subjects of a dataset get the same axes.
 
     Parameters
@@ -158,6 +159,8 @@ def prescribe(
         Edge of a voxel along the last axis [mm], by default as along the others.
     planar
         Slices of their own, see `Grid`; they are axial.
+    axial_coverage
+        See above [mm]; None where slices are axial if the object fits into them.
     cut
         Whether the head may be larger than the field of view: what lies beyond gives no signal. Slices always may cut it.
 
@@ -177,8 +180,8 @@ def prescribe(
     edges = np.array([voxel_size, voxel_size, voxel_size if thickness is None else thickness])
     field_of_view = np.array(matrix) * edges
     slab = planar or cut
-    small = needed[2] < SMALLEST_HEAD
-    axial = slab or field_of_view[2] >= (needed[2] if small else AXIAL_COVERAGE)
+    fits = bool(np.all(field_of_view >= needed))
+    axial = slab or (fits if axial_coverage is None else bool(field_of_view[2] >= axial_coverage))
     name, order = ("axial", [0, 1, 2]) if axial else ("sagittal", [1, 2, 0])
     axes = " × ".join(("left-right", "posterior-anterior", "inferior-superior")[direction] for direction in order)
     if not slab and np.any(field_of_view < needed[order]):

@@ -16,7 +16,17 @@ from numpy.typing import NDArray
 
 from qmri_bids.phantom.fields import shim, smooth_variation, susceptibility_field, transmit_field
 from qmri_bids.phantom.head import BRAIN_REGIONS, Region, Sample, tissue_table
-from qmri_bids.phantom.image_tissues import LABELS, RIM, Tissues, box_around, clean_brain, grown, shrunk, tissues_of
+from qmri_bids.phantom.image_tissues import (
+    LABELS,
+    RIM,
+    Tissues,
+    box_around,
+    clean_brain,
+    evened,
+    grown,
+    shrunk,
+    tissues_of,
+)
 from qmri_bids.phantom.tissues import TISSUES, Tissue
 from qmri_bids.phantom.volume import Points, Volume, empty_volume
 from qmri_bids.units import GYROMAGNETIC_RATIO
@@ -351,8 +361,9 @@ def _load(whole_head: Path, brain: Path | None) -> tuple[Tissues, float, bool]:
         mask = np.asarray(drawn.dataobj) > 0
     stripped = is_stripped(data)
     mask = clean_brain(mask, spacing=spacing)
+    data, shading = evened(data, brain=mask, spacing=spacing)
     tissues = tissues_of(data, brain=mask, spacing=spacing, stripped=stripped)
-    return replace(tissues, decisions=(*said, *tissues.decisions)), spacing, stripped
+    return replace(tissues, decisions=(*said, *shading, *tissues.decisions)), spacing, stripped
 
 
 def is_stripped(data: NDArray[np.floating]) -> bool:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.acquisition import scan_bssfp
+from qmri_bids.phantom.anatomy import TemplateHead
 from qmri_bids.phantom.b1_scan import B1Scan, coarse_grid, coarse_slices, scan_b1
-from qmri_bids.phantom.geometry import Grid, Pose, draw_poses, prescribe
+from qmri_bids.phantom.geometry import AXIAL_COVERAGE, Grid, Pose, draw_poses, prescribe
 from qmri_bids.phantom.head import Head, posed
 from qmri_bids.phantom.truth import Truth, true_maps
 from qmri_bids.physics.protocol import BssfpProtocol
@@ -131,6 +132,7 @@ def simulate_session(
         thickness=slice_thickness,
         planar=planar,
         cut=cut,
+        axial_coverage=AXIAL_COVERAGE if isinstance(head, TemplateHead) else None,
     )
     receiver = rng.uniform(-1.0, 1.0, size=7) * (math.pi, 0.7, 0.7, 0.7, 0.8, 0.8, 0.8)
     reference = protocol.number_of_cycles // 2

@@ -178,6 +178,29 @@ def test_other_contrasts_and_other_voxels_are_refused(coarse_colin27, tmp_path):
         head_of_image(coarse_colin27.whole_head, brain=tmp_path / "shifted.nii.gz")
 
 
+def test_shading_is_taken_out_first(coarse_colin27, head, tmp_path):
+    image = nibabel.load(coarse_colin27.whole_head)
+    x, y, z = np.meshgrid(*(np.linspace(-1.0, 1.0, n) for n in image.shape), indexing="ij")
+    shaded = np.asarray(image.dataobj) * np.exp(0.35 * (x + 0.5 * y - 0.7 * z**2))
+    nibabel.save(nibabel.Nifti1Image(shaded.astype(np.float32), image.affine), tmp_path / "shaded.nii.gz")
+    found = head_of_image(tmp_path / "shaded.nii.gz", brain=coarse_colin27.brain)
+    assert "shading is taken out (N4)" in " ".join(found.decisions)
+    assert not any("shading" in sentence for sentence in head.decisions)
+    assert found.shares.shape == head.shares.shape
+    for label in (Label.GM, Label.WM):
+        shares = [each.shares[..., LABELS.index(label)].astype(float) for each in (head, found)]
+        overlap = 2.0 * np.minimum(*shares).sum() / np.sum(shares)
+        assert overlap > 0.9
+
+
+def test_the_brain_that_is_not_given_is_found(coarse_colin27, head):
+    found = head_of_image(coarse_colin27.whole_head)
+    assert "brain masks cannot be judged by this head" in found.decisions[0]
+    points = head.brain.points()[:, ::7]
+    inside = head.brain_distance(points) < 0.0, found.brain_distance(points) < 0.0
+    assert 2.0 * np.count_nonzero(inside[0] & inside[1]) / (inside[0].sum() + inside[1].sum()) > 0.93
+
+
 def test_without_the_real_head_the_end_of_the_tests_says_so(tmp_path):
     done = subprocess.run(
         [
