@@ -26,8 +26,9 @@ FEWEST_PURE = 50
 AMONG_WHITE = 0.4
 """Share of white matter around a voxel of grey matter from which it is no part of the cortex or of a nucleus."""
 
-SURROUNDINGS = 300.0
-"""The brain over the volume that is looked at around a voxel: a ball of 10 mm radius in a human."""
+SURROUNDINGS = 0.075
+"""Radius of the ball that is looked at around a voxel over the root of the largest section through the brain: 10 mm in a human,
+also of a slab or a slice."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ def pure_tissue(
     for tissue, other in ((GREY, WHITE), (WHITE, GREY)):
         own = inside & (labels == tissue)
         if tissue == GREY:
-            own &= white_around(labels == WHITE, number=int(inside.sum())) < AMONG_WHITE
+            own &= white_around(labels == WHITE, mask=inside) < AMONG_WHITE
         foreign = labels == other
         away = distance_transform_edt(~foreign) if foreign.any() else np.full(labels.shape, np.inf)
         for from_fluid, from_other in DISTANCES:
@@ -109,17 +110,18 @@ def pure_tissue(
     return PureTissue(labels=pure, decisions=tuple(said))
 
 
-def white_around(white: NDArray[np.generic], *, number: int) -> NDArray[np.float32]:
+def white_around(white: NDArray[np.generic], *, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the share of white matter around every voxel.
 
     Parameters
     ----------
     white
         Where it is, or its share, shape (X, Y, Z).
-    number
-        Voxels of the brain, which say how large the surroundings are.
+    mask
+        The brain, which says how large the surroundings are.
     """
     from scipy.ndimage import gaussian_filter
 
-    radius = (0.75 / np.pi * number / SURROUNDINGS) ** (1.0 / 3.0)
+    sections = [mask.sum(axis=axes).max(initial=0) for axes in ((0, 1), (0, 2), (1, 2))]
+    radius = SURROUNDINGS * float(np.sqrt(max(sections)))
     return gaussian_filter(np.asarray(white, dtype=np.float32), 0.5 * radius, mode="nearest")

@@ -148,7 +148,7 @@ def segment_tissues(
         if loop < LOOPS - 1:
             means = _of_pure(rates, means, volumes=volumes, inside=inside)
     strange = _strange(rates, expected, noise=noise, inside=inside)
-    unfitted = strange | _misplaced(volumes, number=number)
+    unfitted = strange | _misplaced(volumes, mask=inside)
     labels = np.zeros(mask.shape, dtype=np.uint8)
     labels[inside] = np.array(TISSUE_LABELS)[np.argmax(found, axis=1)]
     labels[unfitted] = 0
@@ -301,7 +301,7 @@ def _strange(
     return found
 
 
-def _misplaced(volumes: NDArray[np.float32], *, number: int) -> NDArray[np.bool_]:
+def _misplaced(volumes: NDArray[np.float32], *, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the mixtures with fluid that cannot be where they are, shape (X, Y, Z).
 
     A mixture lies between its two tissues: it is a sheet of two voxels at most, and beside fluid or in a fissure. In the midst of
@@ -317,7 +317,7 @@ def _misplaced(volumes: NDArray[np.float32], *, number: int) -> NDArray[np.bool_
     away = distance_transform_edt(~most) if most.any() else np.full(fluid.shape, np.inf)
     core = binary_erosion(wet & (fluid >= FLUID_SHARE), cross) & (away >= 2.0)
     thick = binary_dilation(core, cross, iterations=2, mask=wet)
-    amid = wet & (white_around(white, number=number) > AMID_WHITE)
+    amid = wet & (white_around(white, mask=mask) > AMID_WHITE)
     parts, _ = label(amid, np.ones((3, 3, 3)))
     sizes = np.bincount(parts.ravel())
     # The floor of a fissure goes on outwards, the wall of a ventricle has fluid beside it.
