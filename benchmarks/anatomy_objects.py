@@ -42,12 +42,9 @@ def _simulate(folder: Path, *arguments: object) -> Path:
 
 def _process(bids: Path, out: Path, *arguments: object) -> tuple[int, str, float]:
     start = time.monotonic()
+    command = [BIN / "qmri_bids", bids, out, "participant", "--work-dir", f"{out}-work", "--skip-bids-validation"]
     done = subprocess.run(
-        [str(BIN / "qmri_bids"), str(bids), str(out), "participant", "--work-dir", str(out) + "-work"]
-        + ["--skip-bids-validation", *(str(argument) for argument in arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
+        [str(argument) for argument in (*command, *arguments)], capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout + done.stderr, time.monotonic() - start
 
