@@ -143,8 +143,8 @@ def corrected_mask(run: Series | ExchangeRun, *, output_dir: Path) -> EarlierFit
         except _DoesNotFitError as misfit:
             raise RefusedError(
                 Refusal(
-                    file=path.as_posix(),
-                    key="mask",
+                    file=relative_name(path, output_dir),
+                    key="mask in the output folder",
                     expected=f"a mask on the grid of {images_of(run)[0].name}",
                     found=f"one that was not taken: {str(misfit).rstrip('.')}",
                     advice="Save the mask on that grid, or remove the file to have the mask found anew.",
