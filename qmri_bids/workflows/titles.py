@@ -13,6 +13,7 @@ CEST_TITLES: Mapping[str, str] = {
     "z-spectrum": "CEST: Z-spectrum",
     "wasabi": "CEST: B0 and B1 by WASABI",
     "wassr": "CEST: B0 by WASSR",
+    "fingerprint": "CEST: fingerprint",
 }
 
 TITLES: Mapping[type, Callable[[Any], str]] = {
