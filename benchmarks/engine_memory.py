@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="where the figures are kept (JSON)")
     parser.add_argument("--work-dir", type=lambda text: Path(text).resolve())
     parser.add_argument("--spaces", nargs="*", default=[])
-    parser.add_argument("--gibbs-method", default="apodization")
+    parser.add_argument("--gibbs-method", default="subvoxel")
     parser.add_argument(
         "--ignore", nargs="*", default=[], help="steps left out, such as motion, which takes hours at 2 mm"
     )

@@ -87,7 +87,7 @@ def accuracy(folder: Path) -> list[Row]:
         "pinn": (),
         "miracle": ("--bssfp-estimator", "miracle"),
         "linear": ("--bssfp-estimator", "linear"),
-        "pinn with subvoxel Gibbs removal": ("--gibbs-method", "subvoxel"),
+        "pinn with taper of k-space": ("--gibbs-method", "apodization"),
         "pinn without phase drift": ("--ignore", "phase-drift"),
         "pinn without any correction": ("--ignore", "motion", "gibbs", "phase-drift"),
     }
@@ -176,9 +176,10 @@ def motion(folder: Path) -> list[Row]:
 
 def _displacement(bids: Path) -> dict[str, float]:
     from qmri_bids.phantom.session import simulated_protocol
-    from qmri_bids.preprocessing.apodization import apodize
     from qmri_bids.preprocessing.complex_data import load_cycles
     from qmri_bids.preprocessing.motion import correct_motion
+    from qmri_bids.preprocessing.ringing import remove_ringing
+    from qmri_bids.workflows.options import DEFAULT_GIBBS_METHOD
 
     anat = bids / "sub-01" / "anat" / "sub-01_acq-pcbssfp_flip-1_part-"
     series = load_cycles(
@@ -186,7 +187,7 @@ def _displacement(bids: Path) -> dict[str, float]:
         phase=(Path(f"{anat}phase_VFA.nii.gz"),),
         phase_units="arbitrary",
     )
-    cycles = apodize(series.cycles, processes=2).volumes
+    cycles = remove_ringing(series.cycles, method=DEFAULT_GIBBS_METHOD, processes=2).volumes
     protocol = simulated_protocol(phase_cycles=cycles.shape[-1])
     found = correct_motion(cycles, affine=series.affine, protocol=protocol, processes=2).transforms
     truth_anat = bids / "derivatives" / "truth" / "sub-01" / "anat"
