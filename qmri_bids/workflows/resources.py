@@ -86,7 +86,7 @@ MEMORY: Mapping[str, NodeMemory] = {
     "EstimateMtr": NodeMemory(fixed=265e6, per_voxel=100),
     "EstimateMtsat": NodeMemory(fixed=265e6, per_voxel=150),
     "EstimateExchange": NodeMemory(fixed=800e6, per_voxel=500, per_value=60, parallel=True),
-    "ClassifyTissue": NodeMemory(fixed=340e6, per_voxel=150),
+    "ClassifyTissue": NodeMemory(fixed=500e6, per_voxel=350),
     "WriteSaturation": NodeMemory(fixed=500e6, per_voxel=300, per_value=24),
     "DescribeSaturation": NodeMemory(fixed=600e6, per_voxel=300, per_value=24),
     "WriteExchange": NodeMemory(fixed=500e6, per_voxel=300, per_value=24),
