@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
 from qmri_bids.reports.planes import RADIOLOGICAL, Panels, View, foreground, gray, lay_out, outline, show
+from qmri_bids.tissue_labels import FLUID, WHITE
 
 
 def mask_figure(
@@ -53,8 +54,8 @@ def mask_figure(
     )
 
 
-TISSUE_COLOURS = {2: "#3cc8dc", 3: "#4f7bff"}
-"""Outlines of white matter and fluid."""
+TISSUE_COLOURS = {FLUID: "#4f7bff", WHITE: "#3cc8dc"}
+"""Outlines of fluid and white matter, in the order in which they are drawn."""
 
 
 def tissue_figure(
@@ -72,7 +73,7 @@ def tissue_figure(
     image
         A map, shape (X, Y, Z); values that are not finite count as 0.
     labels
-        1 grey matter, 2 white matter, 3 fluid, shape (X, Y, Z).
+        As `tissue_labels` has them, shape (X, Y, Z).
     mask
         Brain mask, shape (X, Y, Z).
     affine
@@ -83,9 +84,9 @@ def tissue_figure(
     view = View(affine=affine, mask=mask)
     panels = lay_out(view, view.standard_rows(), side=0.0)
     show(panels, view, gray(view.reorient(np.nan_to_num(image)), within=view.mask), cmap="gray", vmin=0, vmax=1)
-    for label in (3, 2):
+    for label, color in TISSUE_COLOURS.items():
         where = view.reorient((np.asarray(labels) == label).astype(np.float32))
-        outline(panels, view, where, levels=[0.5], color=TISSUE_COLOURS[label])
+        outline(panels, view, where, levels=[0.5], color=color)
     return Figure(
         key="tissues",
         title="Tissues",
