@@ -8,14 +8,15 @@ that is left, and grows where an image was left uncorrected.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.groupwise import (
     Level,
+    TooFewSamples,
     _gauss_newton_step,
     _points,
     _prepare,
@@ -30,11 +31,14 @@ from qmri_bids.preprocessing.similarity import mutual_information
 FIELD = 40.0
 """Edge of the fields that make up a half [mm]: bands and fringes are alike within them."""
 
-LEVELS = (Level(smoothing=2.0, high_pass=5.0, steps=1), Level(smoothing=0.7, high_pass=1.5, steps=1))
-"""Pass bands in which the step is looked for: the first sees an image that lies off by voxels, which the second does not."""
+COARSE = Level(smoothing=2.0, high_pass=5.0, steps=1)
+"""Pass band that sees an image which lies off by voxels."""
+
+FINE = Level(smoothing=0.7, high_pass=1.5, steps=1)
+"""Pass band of the estimate, which sees a voxel or two."""
 
 FAR = 0.5
-"""A step of the first level counts from this on [voxels]: it is less exact than the second."""
+"""An image is far off [voxels] where coarse edges and mutual information both find it so: each alone is misled by contrast."""
 
 COMMON = 2.0
 """True misalignment over the root mean square of both halves: 1.4 to 3 (mean 2) for phase cycles of a digital head at 4 mm, still
@@ -93,6 +97,38 @@ def misalignment(steps: NDArray[np.floating], *, points: NDArray[np.floating]) -
     return np.asarray(COMMON * np.sqrt(np.mean(mean_displacement(steps, points=points) ** 2, axis=0)))
 
 
+def remaining(
+    magnitude: NDArray[np.float32],
+    *,
+    affine: NDArray[np.floating],
+    transforms: NDArray[np.float64],
+    reference: int,
+    samples: NDArray[np.bool_],
+    fine: NDArray[np.float64] | None = None,
+    threads: int = 1,
+) -> NDArray[np.float64]:
+    """Return how far each image still lies from the others [mm], root mean square over the samples, shape (N,).
+
+    Of one or few slices within their plane; NaN where the images tell nothing.
+
+    Parameters
+    ----------
+    magnitude, affine, transforms, reference, samples, threads
+        As of `remaining_by_edges`.
+    fine
+        What is known of images that lie within a voxel [mm]; by their fine edges where None.
+    """
+    known: dict[str, Any] = {"affine": affine, "transforms": transforms, "reference": reference, "samples": samples}
+    near = remaining_by_edges(magnitude, level=FINE, threads=threads, **known) if fine is None else fine
+    coarse = remaining_by_edges(magnitude, level=COARSE, threads=threads, **known)
+    alike = remaining_by_similarity(magnitude, **known)
+    both = np.fmin(coarse, alike)
+    through = freedom_of(magnitude.shape[:3], affine=affine).through
+    sides = np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0)
+    voxel = float(np.delete(sides, [] if through is None else through).min())
+    return np.where(both > FAR * voxel, np.fmax(both, near), near)
+
+
 def remaining_by_edges(
     magnitude: NDArray[np.float32],
     *,
@@ -100,12 +136,10 @@ def remaining_by_edges(
     transforms: NDArray[np.float64],
     reference: int,
     samples: NDArray[np.bool_],
-    levels: Sequence[Level] = LEVELS,
+    level: Level = FINE,
     threads: int = 1,
 ) -> NDArray[np.float64]:
-    """Return how far each image still lies from the others by their edges [mm], root mean square over the samples, shape (N,).
-
-    Of one or few slices within their plane; NaN where the images tell nothing.
+    """Return how far each image still lies from the others by their edges [mm]; see `remaining`.
 
     Parameters
     ----------
@@ -119,8 +153,8 @@ def remaining_by_edges(
         Index of the image that keeps its transform.
     samples
         Where images are compared, in the space of the reference, shape (X, Y, Z).
-    levels
-        Pass bands, coarse to fine.
+    level
+        Pass band.
     threads
         Threads; the result does not depend on it.
     """
@@ -131,39 +165,26 @@ def remaining_by_edges(
         return np.full(number, np.nan)
     points = _points(samples, affine=matrix)
     centre = points.mean(axis=0)
-    voxel = float(
-        np.delete(np.linalg.norm(matrix[:3, :3], axis=0), [] if freedom.through is None else freedom.through).min()
-    )
-    left = np.full(number, np.nan)
+    steps = np.full((2, number, 6), np.nan)
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        for level in levels:
-            prepared = _prepare(magnitude, level=level, short=freedom.short, pool=pool)
-            steps = []
-            for half in halves(points):
-                try:
-                    step = _gauss_newton_step(
-                        prepared,
-                        points[half],
-                        centre,
-                        affine=matrix,
-                        transforms=transforms,
-                        reference=reference,
-                        basis=freedom.basis,
-                        pool=pool,
-                    )
-                except (ValueError, np.linalg.LinAlgError):
-                    step = np.full((number, 6), np.nan)
-                steps.append(step)
-            found = misalignment(np.stack(steps), points=points)
-            left = found if level is levels[-1] and len(levels) == 1 else _worse(left, found, voxel=voxel)
+        prepared = _prepare(magnitude, level=level, short=freedom.short, pool=pool)
+        for row, half in enumerate(halves(points)):
+            try:
+                steps[row] = _gauss_newton_step(
+                    prepared,
+                    points[half],
+                    centre,
+                    affine=matrix,
+                    transforms=transforms,
+                    reference=reference,
+                    basis=freedom.basis,
+                    pool=pool,
+                )
+            except (TooFewSamples, np.linalg.LinAlgError):
+                return np.full(number, np.nan)
+    left = misalignment(steps, points=points)
     left[reference] = 0.0
     return left
-
-
-def _worse(coarse: NDArray[np.float64], fine: NDArray[np.float64], *, voxel: float) -> NDArray[np.float64]:
-    """Return the finding of the finer level, that of the coarser one where it is far."""
-    far = np.isfinite(coarse) & (coarse > FAR * voxel)
-    return np.where(far, np.fmax(coarse, fine), fine)
 
 
 def remaining_by_similarity(

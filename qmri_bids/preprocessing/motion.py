@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.preprocessing.alignment_evidence import FAR, LEVELS, remaining_by_edges, remaining_by_similarity
+from qmri_bids.preprocessing import alignment_evidence as evidence
 from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, register_plane, voxel_sizes
 from qmri_bids.preprocessing.groupwise import TooFewSamples, align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
@@ -570,24 +570,18 @@ def _evidence(
     brain: NDArray[np.bool_] | None,
     threads: int,
 ) -> NDArray[np.float64]:
-    """Return what is left of the motion [mm]: by the signal model where it is known, else by the edges.
-
-    A cycle that lies off by half a voxel or more by mutual information, which sees further than both and follows no bands, is that
-    far off.
-    """
+    """Return what is left of the motion [mm]: by the signal model where it is known, else by the edges."""
     region = grown(head, by=_RIM, affine=affine) if brain is None else grown(brain, by=_AROUND_BRAIN, affine=affine)
     box = bounding_box(region, margin=4)
-    known: dict[str, Any] = {
-        "affine": np.asarray(affine, dtype=float) @ _shift([part.start for part in box]),
-        "transforms": transforms,
-        "reference": reference,
-        "samples": region[box],
-    }
-    left = remaining
-    if not np.isfinite(remaining).all():
-        left = remaining_by_edges(magnitude[box], levels=LEVELS[1:], threads=threads, **known)
-    alike = remaining_by_similarity(magnitude[box], **known)
-    return np.where(alike > FAR * float(voxel_sizes(affine).min()), np.fmax(alike, left), left)
+    return evidence.remaining(
+        magnitude[box],
+        affine=np.asarray(affine, dtype=float) @ _shift([part.start for part in box]),
+        transforms=transforms,
+        reference=reference,
+        samples=region[box],
+        fine=remaining if np.isfinite(remaining).all() else None,
+        threads=threads,
+    )
 
 
 def _distance(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.alignment_evidence import remaining_by_edges, shared_variance
+from qmri_bids.preprocessing import alignment_evidence as evidence
 from qmri_bids.preprocessing.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.groupwise import FEWEST_SAMPLES, Level, TooFewSamples, align_jointly
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
@@ -256,7 +256,7 @@ def apply_series_motion(
         assessed = freedom_of(shape, affine=affine).assessed
     if remaining is None:
         series = np.asarray(volumes, dtype=np.float32)
-        remaining = 1e-3 * remaining_by_edges(
+        remaining = 1e-3 * evidence.remaining(
             series,
             affine=affine,
             transforms=transforms,
@@ -361,12 +361,12 @@ def _align(
             continue
         known: dict[str, Any] = {"affine": inside_affine, "samples": samples, "threads": threads}
         finer = _stage(cut, start=found, reference=place, level=FINEST, **known)
-        share = shared_variance(cut, transforms=finer, level=FINEST, **known)
+        share = evidence.shared_variance(cut, transforms=finer, level=FINEST, **known)
         # The first pass is for all; the second, inside the head, for those of which something is left there.
         keep = share >= (ENOUGH_INSIDE if shares else -np.inf)
         found = np.where(keep[:, None, None], finer, found)
         shares.append(share)
-        left.append(remaining_by_edges(cut, transforms=found, reference=place, **known))
+        left.append(evidence.remaining_by_edges(cut, transforms=found, reference=place, **known))
     transforms = np.tile(np.eye(4), (number, 1, 1))
     transforms[used] = found
     believed = np.zeros(number, dtype=bool)
@@ -377,7 +377,15 @@ def _align(
     inner = np.zeros(number, dtype=bool)
     inner[used] = shares[1] >= ENOUGH_INSIDE
     remaining = np.full(number, np.nan)
-    remaining[used] = np.where(shares[1] >= ENOUGH_INSIDE, left[1], left[0])
+    remaining[used] = evidence.remaining(
+        cut,
+        affine=inside_affine,
+        transforms=found,
+        reference=place,
+        samples=_some(regions[0][box]),
+        fine=np.where(shares[1] >= ENOUGH_INSIDE, left[1], left[0]),
+        threads=threads,
+    )
     remaining[~believed] = np.nan
     sentences = [
         f"All {number} volumes were aligned jointly and rigidly{'' if freedom.through is None else ' within the plane'} on their "
