@@ -132,6 +132,12 @@ def test_alternating_reference_is_converted_to_absolute(empty: Any) -> None:
     assert any("converted to absolute by adding 180°" in source.source for source in run.sources)
 
 
+@pytest.mark.parametrize(("kind", "in_slices"), [("2D", True), ("3D", False), (None, False)])
+def test_slices_excited_one_by_one_are_known(empty: Any, kind: str | None, in_slices: bool) -> None:
+    empty.pcbssfp(change={"MRAcquisitionType": kind} if kind else None)
+    assert only_run(empty, no_b1=True).in_slices is in_slices
+
+
 def test_table_takes_precedence_and_leaves_out_volumes(raw: Any) -> None:
     table = raw.anat / f"{raw.stem}_ssfpcontext.tsv"
     table.write_text("rf_phase_increment\tflip_angle\tvalid\n0\t20\t1\n90\t20\t1\n180\t20\t0\n270\t20\t1\n")
