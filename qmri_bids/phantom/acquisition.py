@@ -1,6 +1,6 @@
 """The scanner: k-space of a moving head, truncated to the acquisition matrix, with noise.
 
-The head is a set of points on a grid finer than the voxels, each of one tissue. Their signals are summed into
+The head is a set of points on a grid finer than the voxels, each of one tissue or of a mixture. Their signals are summed into
 k-space up to the resolution of the acquisition, and the image is its inverse Fourier transform: partial
 volume and Gibbs ringing are those of a scan. Tissue, off-resonance and transmit field move with the head; the
 receiver phase rests with the scanner. Every phase cycle is a rigid head at rest in exact steady state:
