@@ -40,6 +40,8 @@ _RIM = 12.0
 _AROUND_BRAIN = 20.0
 """Surroundings of the brain whose edges take part in the joint alignment [mm]: skull, scalp and the air beside it, which move with
 it. On a real head (3 mm, 8 cycles, face at rest) 5, 10 and 20 mm leave 0.32, 0.23 and 0.15 mm by edges alone."""
+_SOME_MOTION = 1e-6
+"""[m and rad]; files hold fewer digits than numbers."""
 _ALL_OF_HEAD = 0.9
 """Share of the head from which on a mask leaves nothing out."""
 _CAPTURE_RANGE = 3.0
@@ -231,7 +233,7 @@ def apply_motion(
             affine=affine,
             transforms=transforms,
             reference=reference,
-            assessed=freedom_of(cycles.shape[:3], affine=affine).assessed,
+            assessed=known_motion(transforms, shape=cycles.shape[:3], affine=affine),
             remaining=1e-3 * remaining,
             pool=pool,
             decisions=(),
@@ -307,6 +309,20 @@ def seen_motion(
         displacement = np.full_like(displacement, np.nan)
     parameters[:, ~assessed] = np.nan
     return parameters, displacement
+
+
+def known_motion(
+    transforms: NDArray[np.floating], *, shape: tuple[int, ...], affine: NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    """Return which parameters of a given motion are known, shape (6,): what the grid tells; all where it moves beyond that."""
+    freedom = freedom_of(shape, affine=affine)
+    local = np.linalg.inv(freedom.frame) @ transforms @ freedom.frame
+    middle = 0.5 * (np.asarray(shape) - 1.0) * voxel_sizes(affine)
+    beyond = np.abs(motion_parameters(local, centre=middle)).max(axis=0) > _SOME_MOTION
+    if freedom.through is not None:
+        within = np.arange(3) != freedom.through
+        beyond &= np.concatenate([~within, within])
+    return np.ones(6, dtype=bool) if beyond.any() else freedom.assessed
 
 
 def motion_sentences(

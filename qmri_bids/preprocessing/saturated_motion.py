@@ -28,6 +28,7 @@ from qmri_bids.preprocessing.motion import (
     check_brain,
     depth,
     grown,
+    known_motion,
     motion_parameters,
     motion_sentences,
     seen_motion,
@@ -253,7 +254,7 @@ def apply_series_motion(
         volumes, affine=affine, target_shape=shape, target_affine=affine, transforms=transforms, threads=threads
     )
     if assessed is None:
-        assessed = freedom_of(shape, affine=affine).assessed
+        assessed = known_motion(transforms, shape=shape, affine=affine)
     if remaining is None:
         series = np.asarray(volumes, dtype=np.float32)
         remaining = 1e-3 * evidence.remaining(

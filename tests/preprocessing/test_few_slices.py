@@ -14,7 +14,7 @@ from qmri_bids.phantom.session import simulated_protocol
 from qmri_bids.phantom.tissues import Label
 from qmri_bids.physics import bssfp
 from qmri_bids.preprocessing.b1 import register_b1
-from qmri_bids.preprocessing.motion import correct_motion
+from qmri_bids.preprocessing.motion import correct_motion, known_motion
 from qmri_bids.preprocessing.phase_drift import remove_phase_drift
 from qmri_bids.preprocessing.resampling import grid_coverage, resample
 from qmri_bids.preprocessing.rigid_freedom import freedom_of
@@ -246,3 +246,15 @@ def test_a_figure_names_what_was_not_assessed():
     caption = motion_figure(parameters, np.zeros(4)).caption
     assert "Not assessed, since there are too few slices: translation z, rotation x, rotation y." in caption
     assert motion_figure(np.full((4, 6), np.nan), np.full(4, np.nan)).image
+
+
+def test_a_given_motion_is_known_as_far_as_it_goes():
+    affine = Pose(rotation=(0.3, 0.1, 0.0)).matrix @ np.diag([2.0, 2.0, 5.0, 1.0])
+    shift = np.eye(3)
+    shift[0, 2] = 3.0
+    within = freedom_of((64, 64, 1), affine=affine).in_space(shift)[None]
+    beyond = within.copy()
+    beyond[0, :3, 3] += affine[:3, 2]
+    assert known_motion(within, shape=(64, 64, 1), affine=affine).tolist() == [True, True, False, False, False, True]
+    assert known_motion(beyond, shape=(64, 64, 1), affine=affine).all()
+    assert not known_motion(np.eye(4)[None], shape=(4, 3, 40), affine=affine).any()

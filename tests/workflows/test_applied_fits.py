@@ -27,7 +27,7 @@ from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_kinds import RUN_KINDS
 from qmri_bids.workflows.volumes import load_volume, save_volume
 
-SHAPE = (7, 8, 6)
+SHAPE = (9, 10, 8)
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 LABEL = "sub-01_acq-pcbssfp_flip-1"
 
