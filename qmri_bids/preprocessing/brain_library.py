@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -21,6 +23,8 @@ WEIGHTS = {
     "model.pt": "de8ee7c69654d0dd3935dc4a5d84571d8ecf4637a6bfc01df399c4c2bc86e0fd",
 }
 """SHA-256 of the files of version 1.0.2."""
+
+_NETWORK = (256, 256, 256)
 
 
 def weight_files() -> dict[str, Path]:
@@ -63,22 +67,50 @@ def _extraction() -> Any:
         )
 
 
-def library_probability(image: NDArray[np.floating]) -> NDArray[np.float32] | None:
+def whole_head(image: NDArray[np.floating]) -> NDArray[np.float32] | None:
     """Return the probability that a voxel belongs to the brain, or nothing where no brain is seen.
 
     Parameters
     ----------
     image
+        Magnitudes of a head with axes towards right, anterior and superior, shape (X, Y, Z).
+    """
+    with _one_thread():
+        try:
+            return np.asarray(_extraction().run_model(np.array(image, dtype=np.float32)), dtype=np.float32)
+        except (AssertionError, ValueError, RuntimeError):  # its ways of saying that it saw nothing
+            return None
+
+
+def boxed(image: NDArray[np.floating], *, low: float, high: float) -> NDArray[np.float32]:
+    """Return the probability in a box that the brain fills as the network expects it: with a tenth of its size on either side.
+
+    Parameters
+    ----------
+    image
         Magnitudes with axes towards right, anterior and superior, shape (X, Y, Z).
+    low, high
+        Range of the magnitudes: what lies beyond is clipped.
     """
     import torch
+    from deepbet.utils import normalize
+    from torch.nn.functional import interpolate
 
-    extraction = _extraction()
+    values = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))[None, None]
+    with _one_thread(), torch.no_grad():
+        box = interpolate(values, _NETWORK, mode="trilinear")[0, 0]
+        found = _extraction().model(normalize(box, low, high)[None, None])[:, 1:2]
+        return np.asarray(interpolate(found, image.shape, mode="trilinear")[0, 0], dtype=np.float32)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: several would add in another order."""
+    import torch
+
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # several would add in another order
+    torch.set_num_threads(1)
     try:
-        return np.asarray(extraction.run_model(np.array(image, dtype=np.float32)), dtype=np.float32)
-    except (AssertionError, ValueError, RuntimeError):  # its ways of saying that it saw nothing
-        return None
+        yield
     finally:
         torch.set_num_threads(threads)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,37 +63,211 @@ def find_mask(magnitude: NDArray[np.floating], *, affine: NDArray[np.floating], 
     ValueError
         If the method is unknown or the image is constant.
     """
-    from nibabel.orientations import apply_orientation, io_orientation, ornt_transform
-
-    from qmri_bids.preprocessing.brain_library import library_probability
-    from qmri_bids.preprocessing.masks import head_mask
+    from qmri_bids.preprocessing.masks import object_mask
 
     if method not in MASK_METHODS:
         raise ValueError(f"method: expected one of {', '.join(MASK_METHODS)}, found {method!r}")
     image = np.asarray(magnitude, dtype=np.float32)
-    edge = np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0)
+    affine = np.asarray(affine, dtype=np.float64)
+    if method == "none":
+        return _everything(image, affine)
     if not np.ptp(image) > 0.0:
         raise ValueError("the magnitude image is constant: no signal in it; check the files of this run")
-    kind, used = "object", "object"
-    if method == "none":
-        mask, kind, used = np.isfinite(image), "all", "none"
-    elif method == "object":
-        mask = head_mask(image)
-    else:
-        orientation = io_orientation(affine)
-        probability = library_probability(apply_orientation(image, orientation))
-        mask = head_mask(image)
-        if probability is not None:
-            back = ornt_transform(np.array([[0, 1], [1, 1], [2, 1]]), orientation)
-            mask, kind, used = apply_orientation(probability, back) > 0.5, "brain", "library"
-    volume = float(mask.sum() * np.prod(edge)) * 1e-3
+    if method == "object":
+        return _object(object_mask(image), affine, asked=True)
+    image = np.maximum(image / float(np.quantile(image[image > 0.0], 0.99)), 0.0)
+    if method == "auto":
+        stripped = _stripped(image, affine)
+        if stripped is not None:
+            return stripped
+    candidates = []
+    if method in ("auto", "library"):
+        candidates.append(_library(image, affine))
+    if method == "template" or (method == "auto" and not _believed(candidates)):
+        first = candidates[0].mask if candidates and candidates[0] is not None else None
+        candidates.append(_by_template(image, affine, start=first))
+    found = [each for each in candidates if each is not None]
+    if _believed(found):
+        return min(found, key=lambda each: LEVELS.index(each.level))
+    if method != "auto" and found:
+        return found[0]  # asked for by name: it comes with its red light
+    return _object(object_mask(image), affine, asked=False)
+
+
+LEVELS = ("good", "check", "bad")
+WHOLE_OVERLAP = (0.93, 0.90)
+"""Overlap with the template from which the mask of a head is good, and believed; leaks reached 0.89."""
+SLAB_OVERLAP = (0.94, 0.88)
+"""The same for slabs, where the template has more freedom: it must explain the image, too, and both passes must agree."""
+LIKENESS = (0.30, 0.05)
+"""Share of the variance within a slab that the template explains; where heads were taken for brains it was 0.01 to 0.26."""
+AGREEMENT = (0.95, 0.94)
+"""Dice of both passes over a slab: below, the mask itself had less than 0.90."""
+SURFACE = (12.0, 18.0)
+"""How far the surface of a mask may lie outside and inside of the template's [mm], but for 2 % of it."""
+VOLUME = (0.9, 2.3)
+"""Of a whole brain with its fluid [litres]: beyond, a mask is not good. Children from one year on are within."""
+FLAT = 0.25
+"""Share of voxels at the lowest value from which the surroundings may have been removed."""
+
+
+def _believed(found: Sequence[FoundMask | None]) -> bool:
+    return any(each is not None and each.level != "bad" for each in found)
+
+
+def _volume(mask: NDArray[np.bool_], affine: NDArray[np.floating]) -> float:
+    """Return the volume of a mask [mL]."""
+    return float(np.count_nonzero(mask)) * abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
+
+
+def _stripped(image: NDArray[np.float32], affine: NDArray[np.floating]) -> FoundMask | None:
+    """Return what has signal where that is a brain: the skull has been removed before."""
+    from qmri_bids.preprocessing.masks import object_mask
+
+    if float(np.mean(image <= float(image.min()) + 1e-3)) < FLAT:
+        return None
+    mask = object_mask(image)
+    judged = _judged(image, mask, affine, method="stripped", agreement=1.0)
+    return judged if judged.level == "good" else None
+
+
+def _library(image: NDArray[np.float32], affine: NDArray[np.floating]) -> FoundMask | None:
+    from qmri_bids.preprocessing.brain_extraction import extract_brain
+
+    brain = extract_brain(image, affine=affine)
+    if brain is None:
+        return None
+    return _judged(image, brain.mask, affine, method="library", agreement=brain.agreement)
+
+
+def _by_template(
+    image: NDArray[np.float32], affine: NDArray[np.floating], *, start: NDArray[np.bool_] | None
+) -> FoundMask | None:
+    """Return the brain of the template where the image itself has drawn it."""
+    from qmri_bids.preprocessing.brain_template import depth_of_head, lay_over, template_brain
+    from qmri_bids.preprocessing.masks import object_mask
+
+    starts = [depth_of_head(object_mask(image), affine=affine)] if start is None else [start]
+    for mask in starts:
+        laid = lay_over(image, mask=mask, affine=affine)
+        if laid is None or laid.astray:
+            continue
+        placed = template_brain(laid, shape=image.shape, affine=affine)
+        # Laid again from there: a place that holds is where it comes back to.
+        judged = _judged(image, placed, affine, method="template", agreement=1.0)
+        if judged.measures.get("template_likeness", 0.0) < LIKENESS[0]:
+            return replace(judged, level="bad")
+        return replace(judged, level="check" if judged.level == "good" else judged.level)
+    return None
+
+
+def _judged(
+    image: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    affine: NDArray[np.floating],
+    *,
+    method: str,
+    agreement: float,
+) -> FoundMask:
+    """Return a brain with the light that the template registered to the image itself gives it."""
+    from qmri_bids.preprocessing.brain_extraction import WHOLE
+    from qmri_bids.preprocessing.brain_template import lay_over
+
+    volume = _volume(mask, affine)
+    slab = float((np.array(image.shape) * np.linalg.norm(affine[:3, :3], axis=0)).min()) < WHOLE
+    laid = lay_over(image, mask=mask, affine=affine)
+    measures = {"brain_volume": volume}
+    if slab:
+        measures["agreement"] = agreement
+    level = "bad"
+    if laid is not None:
+        measures |= laid.measures
+        surface = max(laid.beyond, laid.within)
+        if slab:
+            fits = [
+                laid.overlap >= overlap and laid.alike >= alike and agreement >= agreed and laid.beyond <= reach
+                for overlap, alike, agreed, reach in zip(SLAB_OVERLAP, LIKENESS, AGREEMENT, SURFACE, strict=True)
+            ]
+        else:
+            fits = [
+                laid.overlap >= overlap and surface <= reach + 4.0
+                for overlap, reach in zip(WHOLE_OVERLAP, SURFACE, strict=True)
+            ]
+            whole = 1e-3 * volume / max(laid.share, 0.2)
+            fits[0] = fits[0] and VOLUME[0] <= whole <= VOLUME[1]
+        fits = [each and not laid.astray for each in fits]
+        level = "good" if fits[0] else "check" if fits[1] else "bad"
+    overlap = f", overlap with the template {laid.overlap:.2f}" if laid is not None else ""
+    amount = f"{1e-3 * volume:.2f} litres" if volume >= 100.0 else f"{volume:.0f} mL"
     return FoundMask(
         mask=mask,
-        kind=kind,
-        method=used,
-        level="check",
-        value=f"{volume / 1000.0:.2f} litres",
-        explanation="Look at the outline; --mask-method and --mask-file replace it.",
+        kind="brain",
+        method=method,
+        level=level,
+        value=amount + overlap,
+        explanation=_EXPLANATION,
+        measures=measures,
+        decisions=(
+            _SAID[method].format(amount=amount)
+            + (" The image shows a part of the head: it was continued." if slab else ""),
+        ),
+    )
+
+
+_SAID = {
+    "library": "The brain mask is that of deepbet's networks ({amount}).",
+    "template": "The brain mask is the brain of the MNI template laid over the image by its intensities ({amount}).",
+    "stripped": "The image is skull-stripped already: the brain mask is what has signal in it ({amount}).",
+}
+_EXPLANATION = (
+    "The brain of the MNI template was registered to the image itself. Good: it overlaps with the mask (Dice) by 0.93 or more (in "
+    "a slab by 0.94, and it explains the intensities there), both surfaces lie within 12 mm of each other, and the volume is that "
+    "of a brain. Else look at the outline: mend the mask by hand and give it with --mask-file, take another --mask-method, or give "
+    "the mask of an anatomical image with --derivatives."
+)
+
+
+def _object(mask: NDArray[np.bool_], affine: NDArray[np.floating], *, asked: bool) -> FoundMask:
+    volume = _volume(mask, affine)
+    amount = f"{1e-3 * volume:.2f} litres" if volume >= 100.0 else f"{volume:.3g} mL"
+    if asked:
+        explanation = (
+            "The mask holds everything that has signal, as --mask-method object asks for: look at its outline."
+        )
+        said = f"The mask holds everything that has signal ({amount}), as asked for."
+    else:
+        explanation = (
+            "No brain was found that can be believed: the mask holds everything that has signal, scalp and neck too. Of a phantom or "
+            "an animal say so with --mask-method object; of a head take --mask-method template or library, give a mask with "
+            "--mask-file, or that of an anatomical image with --derivatives."
+        )
+        said = (
+            f"NO BRAIN WAS FOUND THAT CAN BE BELIEVED: the mask holds everything that has signal ({amount}). See --mask-method, "
+            "--mask-file and --derivatives."
+        )
+    empty = not mask.any()
+    return FoundMask(
+        mask=mask,
+        kind="object",
+        method="object",
+        level="check" if asked and not empty else "bad",
+        value=amount,
+        explanation=explanation,
         measures={"brain_volume": volume},
-        decisions=(f"The mask holds {volume / 1000.0:.2f} litres.",),
+        decisions=(said,),
+    )
+
+
+def _everything(image: NDArray[np.float32], affine: NDArray[np.floating]) -> FoundMask:
+    mask = np.isfinite(image)
+    volume = _volume(mask, affine)
+    return FoundMask(
+        mask=mask,
+        kind="all",
+        method="none",
+        level="check",
+        value="every voxel",
+        explanation="No mask, as --mask-method none asks for: maps of air are noise.",
+        measures={"brain_volume": volume},
+        decisions=("No mask was applied, as asked for: every voxel is fitted.",),
     )

@@ -8,8 +8,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.brain_surface import signed_distance
-
 POINTS = 500
 """Places on each of both surfaces that are compared."""
 
@@ -49,6 +47,15 @@ class Shape:
     matrix: NDArray[np.float64]
     misfit: float
     share: float
+
+
+def signed_distance(mask: NDArray[np.bool_], *, spacing: float) -> NDArray[np.float32]:
+    """Return the distance to the outline of a mask [mm], negative inside; the outline lies between voxels."""
+    from scipy.ndimage import distance_transform_edt
+
+    outside = distance_transform_edt(~mask) if mask.any() else np.full(mask.shape, np.inf)
+    within = distance_transform_edt(mask) if not mask.all() else np.full(mask.shape, np.inf)
+    return (spacing * np.where(mask, 0.5 - within, outside - 0.5)).astype(np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.preprocessing.brain_shape import signed_distance
+
 TISSUE_LEVEL = 0.6
 """Of the signal deep in the head: above it is tissue, below it skull and air, and fluid where that is dark."""
 
@@ -64,15 +66,6 @@ class Outline:
     distance: NDArray[np.float32]
     scalp: bool
     dark_fluid: bool
-
-
-def signed_distance(mask: NDArray[np.bool_], *, spacing: float) -> NDArray[np.float32]:
-    """Return the distance to the outline of a mask [mm], negative inside; the outline lies between voxels."""
-    from scipy.ndimage import distance_transform_edt
-
-    outside = distance_transform_edt(~mask) if mask.any() else np.full(mask.shape, np.inf)
-    within = distance_transform_edt(mask) if not mask.all() else np.full(mask.shape, np.inf)
-    return (spacing * np.where(mask, 0.5 - within, outside - 0.5)).astype(np.float32)
 
 
 def filled_head(image: NDArray[np.floating], *, threshold: float) -> NDArray[np.bool_]:

@@ -21,6 +21,10 @@ _FARTHEST = 8.0
 """No brain lies further outside of the template [mm]."""
 
 
+_FEW_SLICES = 24
+"""Up to so many an image is open above and below: its slices have no holes of their own."""
+
+
 class BrainNotFound(RuntimeError):
     """What was found is no brain; the message says by what this was seen."""
 
@@ -42,13 +46,73 @@ def head_mask(magnitude: NDArray[np.floating]) -> NDArray[np.bool_]:
 
     if not np.ptp(magnitude) > 0.0:
         raise ValueError("the magnitude image is constant: no head in it")
-    smooth = ndimage.gaussian_filter(np.asarray(magnitude, dtype=np.float32), 1.0)
+    # A few slices are smoothed in their planes alone.
+    widths = [1.0 if size > 3 else 0.0 for size in magnitude.shape]
+    smooth = ndimage.gaussian_filter(np.maximum(np.asarray(magnitude, dtype=np.float32), 0.0), widths)
     # The threshold between noise and tissue lies low: on the square root all tissue is one class.
     bright = np.sqrt(smooth)
     above = bright > _otsu(bright)
     labels, _ = ndimage.label(above)
     largest = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    return ndimage.binary_fill_holes(largest)
+    return filled(largest, thin=_through_slices(largest.shape))
+
+
+def object_mask(magnitude: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return everything that has signal: phantoms, animals, a cord, a knee, one slice or many.
+
+    The threshold lies above the noise of the air, which is the darker class of Otsu's threshold. Parts from a twentieth of the
+    largest are kept and their holes filled.
+
+    Parameters
+    ----------
+    magnitude
+        Shape (X, Y, Z).
+
+    Raises
+    ------
+    ValueError
+        If the image is constant.
+    """
+    from scipy import ndimage
+
+    image = np.asarray(magnitude, dtype=np.float32)
+    if not np.ptp(image) > 0.0:
+        raise ValueError("the magnitude image is constant: no signal in it")
+    smooth = ndimage.gaussian_filter(np.maximum(image, 0.0), [0.7 if size > 3 else 0.0 for size in image.shape])
+    between = _otsu(np.sqrt(smooth)) ** 2
+    air = smooth[smooth <= between]
+    middle = float(np.median(air))
+    spread = 1.4826 * float(np.median(np.abs(air - middle)))
+    threshold = max(middle + 6.0 * spread, 0.03 * float(np.quantile(smooth[smooth > between], 0.9)))
+    above = smooth > min(threshold, between)
+    labels, _ = ndimage.label(above)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return filled((sizes >= 0.05 * sizes.max())[labels], thin=_through_slices(image.shape))
+
+
+def filled(mask: NDArray[np.bool_], *, thin: int | None) -> NDArray[np.bool_]:
+    """Return a mask without holes; a slab is open at its faces, so that there they are those of its slices.
+
+    Parameters
+    ----------
+    mask
+        Shape (X, Y, Z).
+    thin
+        Axis through the slices of a slab; None of an image that shows all of what it shows.
+    """
+    from scipy import ndimage
+
+    whole = np.asarray(ndimage.binary_fill_holes(mask))
+    if thin is not None:
+        slices = [ndimage.binary_fill_holes(plane) for plane in np.moveaxis(mask, thin, 0)]
+        whole |= np.moveaxis(np.stack(slices), 0, thin)
+    return whole
+
+
+def _through_slices(shape: tuple[int, ...]) -> int | None:
+    thin = int(np.argmin(shape))
+    return thin if shape[thin] <= _FEW_SLICES else None
 
 
 def _otsu(values: NDArray[np.floating]) -> float:
