@@ -109,7 +109,7 @@ def segment_tissues(
     mask
         The brain, shape (X, Y, Z).
     t1_stdev, t2_stdev
-        Their standard deviations [s].
+        Their standard deviations [s]; without them the spread of the values within matter stands for the noise.
     protocol
         The bSSFP acquisition of the maps, which says what mixtures look like; without one, or without T2, rates add up.
 
@@ -138,7 +138,9 @@ def segment_tissues(
         axis=1,
     )
     start = np.array([[1.0 / each for each in TYPICAL[label]][: rates.shape[1]] for label in TISSUE_LABELS])
-    means = _classes(rates, start=start)
+    means, spread = _classes(rates, start=start)
+    unstated = [stdev is None for _, stdev in maps]
+    noise[:, unstated] = spread[unstated]
     shares = _states()
     for loop in range(LOOPS):
         expected = _state_rates(shares, means, protocol=protocol)
@@ -148,12 +150,13 @@ def segment_tissues(
         if loop < LOOPS - 1:
             means = _of_pure(rates, means, volumes=volumes, inside=inside)
     strange = _strange(rates, expected, noise=noise, inside=inside)
-    unfitted = strange | _misplaced(volumes, mask=inside)
+    # T1 alone does not tell fluid from grey matter with more of it.
+    unfitted = strange | _misplaced(volumes, mask=inside) if len(maps) == 2 else strange.copy()
     labels = np.zeros(mask.shape, dtype=np.uint8)
     labels[inside] = np.array(TISSUE_LABELS)[np.argmax(found, axis=1)]
     labels[unfitted] = 0
     volumes[unfitted] = 0.0
-    sentences = _sentences(
+    decisions = _sentences(
         labels,
         means=means,
         number=number,
@@ -161,14 +164,13 @@ def segment_tissues(
         misplaced=int((unfitted & ~strange).sum()),
         missing=int(np.count_nonzero(mask & ~inside)),
     )
-    pure = pure_tissue(labels, mask=np.asarray(mask, dtype=bool), fluid=volumes[..., -1])
-    return TissueSegmentation(
-        labels=labels, probabilities=volumes, unfitted=unfitted, decisions=(*sentences, *pure.decisions)
-    )
+    return TissueSegmentation(labels=labels, probabilities=volumes, unfitted=unfitted, decisions=decisions)
 
 
-def _classes(rates: NDArray[np.float64], *, start: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rates of the classes, shape (3, channels), from the voxels nearest to them."""
+def _classes(
+    rates: NDArray[np.float64], *, start: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the rates of the classes, shape (3, channels), from the voxels nearest to them, and the spread within matter."""
     means = start.copy()
     scale = np.ptp(start, axis=0) / 4.0
     for _ in range(ROUNDS):
@@ -189,7 +191,7 @@ def _classes(rates: NDArray[np.float64], *, start: NDArray[np.float64]) -> NDArr
             np.average([each for _, each in matter], axis=0, weights=[count for count, _ in matter]),
             0.02 * np.abs(start[0]),
         )
-    return means
+    return means, scale
 
 
 def _states() -> NDArray[np.float64]:

@@ -276,7 +276,11 @@ class ClassifyTissue(SimpleInterface):
                 protocol=TYPICAL_PROTOCOL,  # Maps of both times are those of pc-bSSFP.
             )
             self._results["tissue"] = save_volume(Path(runtime.cwd) / "tissue.nii", found.labels, affine)
-            self._results["decisions"] = ["Maps of another scan, brought here, tell the tissues.", *found.decisions]
+            self._results["decisions"] = [
+                "Maps of another scan, brought here, tell the tissues.",
+                *found.decisions,
+                *pure_tissue(found.labels, mask=mask).decisions,
+            ]
             return runtime
         labels, decisions = tissue_classes(maps[name], affine=affine, mask=mask, ascending=TISSUE_CONTRASTS[name])
         self._results["tissue"] = save_volume(Path(runtime.cwd) / "tissue.nii", labels, affine)

@@ -9,6 +9,7 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 
 from qmri_bids.bids.mask_record import BRAIN
+from qmri_bids.tissue_labels import FLUID, TISSUE_LABELS
 from qmri_bids.workflows.volumes import load_volume, save_volume
 
 NO_BRAIN = "Tissues were not told apart: the mask is that of the whole object, not of a brain."
@@ -65,5 +66,8 @@ class SegmentTissues(SimpleInterface):
         folder = Path(runtime.cwd)
         self._results["tissue"] = save_volume(folder / "tissue.nii", found.labels, affine)
         self._results["probabilities"] = save_volume(folder / "probabilities.nii", found.probabilities, affine)
-        self._results["decisions"] = list(found.decisions)
+        # As the statistics have them.
+        fluid = found.probabilities[..., TISSUE_LABELS.index(FLUID)]
+        pure = pure_tissue(found.labels, mask=image > 0, fluid=fluid)
+        self._results["decisions"] = [*found.decisions, *pure.decisions]
         return runtime

@@ -132,6 +132,14 @@ def test_a_mixture_is_labelled_by_its_larger_volume(block):
     np.testing.assert_allclose(np.median(found.probabilities[9, ..., 2]), 0.4, atol=0.1)
 
 
+def test_maps_that_state_no_uncertainty_are_told_apart_too(block):
+    maps, mask = block
+    found = segment_tissues(maps["t1"], maps["t2"], mask=mask, protocol=TYPICAL_PROTOCOL)
+    for label, layer in ((FLUID, slice(0, 9)), (GREY, slice(11, 25)), (WHITE, slice(27, 60))):
+        assert np.mean(found.labels[layer] == label) > 0.97
+    assert np.mean(found.unfitted) < 0.005
+
+
 def test_a_voxel_without_a_value_has_no_label(slab):
     truth, _, maps = slab
     hole = np.zeros(truth.brain.shape, dtype=bool)
