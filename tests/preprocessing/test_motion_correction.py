@@ -5,6 +5,7 @@ import pytest
 
 from qmri_bids.preprocessing.motion import (
     HEAD_RADIUS,
+    apply_motion,
     correct_motion,
     framewise_displacement,
     motion_parameters,
@@ -43,6 +44,20 @@ def test_drawn_motion_is_found(moved_scan, corrected):
     moving = np.arange(4) != corrected.reference
     assert before[moving].mean() > 1.0
     assert after[moving].mean() < 0.25
+
+
+def test_a_cycle_that_was_left_where_it_is_is_seen(moved_scan, corrected):
+    forgotten = moved_scan.poses.copy()
+    forgotten[0] = np.eye(4)
+    known = {"affine": moved_scan.affine, "reference": corrected.reference}
+    right, wrong = (
+        1e3 * apply_motion(moved_scan.session.cycles, transforms=each, **known).remaining
+        for each in (moved_scan.poses, forgotten)
+    )
+    off = moved_scan.position_error(forgotten, moved_scan.poses)[0]
+    assert off > 1.0
+    assert wrong[0] > 0.5 * off > right.max()
+    assert wrong[0] > 0.25 * 4.0 > right.max()
 
 
 def test_parameters_and_displacement_describe_the_transforms(moved_scan, corrected):
