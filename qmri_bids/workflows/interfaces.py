@@ -43,6 +43,7 @@ class LoadCycles(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.convention import precession_sense
         from qmri_bids.preprocessing.complex_data import load_cycles
+        from qmri_bids.preprocessing.k_space_edge import undo_alternation
 
         files, protocol = self.inputs.files, self.inputs.protocol
         series = load_cycles(
@@ -56,11 +57,13 @@ class LoadCycles(SimpleInterface):
         cycles = series.cycles
         if files.volumes and cycles.shape[-1] != len(files.volumes):
             cycles = cycles[..., list(files.volumes)]
+        # Before anything else: what alternates in sign from slice to slice no interpolation and no mean survives.
+        cycles, alternation = undo_alternation(cycles)
         sense = precession_sense(cycles, protocol=protocol)
         if sense.sign < 0:
             cycles = cycles.conj()
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", cycles, series.affine)
-        self._results["decisions"] = [*series.decisions, sense.sentence]
+        self._results["decisions"] = [*series.decisions, *alternation, sense.sentence]
         return runtime
 
 
