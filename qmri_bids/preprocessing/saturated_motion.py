@@ -21,13 +21,10 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing import alignment_evidence as evidence
 from qmri_bids.preprocessing.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.groupwise import FEWEST_SAMPLES, Level, TooFewSamples, align_jointly
+from qmri_bids.preprocessing.head_regions import apart_from_head, check_brain, depth, grown
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, shrink
-from qmri_bids.preprocessing.motion import (
-    apart_from_head,
+from qmri_bids.preprocessing.motion_parameters import (
     centre_of_mass,
-    check_brain,
-    depth,
-    grown,
     known_motion,
     motion_parameters,
     motion_sentences,

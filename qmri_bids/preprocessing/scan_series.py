@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.alignment_evidence import remaining_by_similarity
 from qmri_bids.preprocessing.ants_bridge import deterministic_pool
+from qmri_bids.preprocessing.head_regions import check_brain, grown
 from qmri_bids.preprocessing.masks import head_mask
-from qmri_bids.preprocessing.motion import check_brain, grown, register_to_reference
+from qmri_bids.preprocessing.motion import register_to_reference
 from qmri_bids.preprocessing.rigid_freedom import Freedom, freedom_of
 from qmri_bids.preprocessing.saturated_motion import SaturatedMotion, apply_series_motion
 from qmri_bids.preprocessing.scan_registration import register_scans

@@ -129,7 +129,7 @@ class ApplySeriesMotion(AlignSeries):
 
     def _aligned(self, series: NDArray[Any], affine: NDArray[np.float64]) -> SaturatedMotion:
         from qmri_bids.bids.transform_files import read_transforms
-        from qmri_bids.preprocessing.motion import centre_of_mass
+        from qmri_bids.preprocessing.motion_parameters import centre_of_mass
         from qmri_bids.preprocessing.saturated_motion import apply_series_motion
         from qmri_bids.preprocessing.scan_series import grid_centre, remaining_of_fringes
 

@@ -110,7 +110,7 @@ class MaskBrain(FindBrain):
         """Return how far the head was from its place in the reference [mm], at most, in the volumes that are averaged."""
         if not isdefined(self.inputs.motion):
             return 0.0
-        from qmri_bids.preprocessing.motion import HEAD_RADIUS
+        from qmri_bids.preprocessing.motion_parameters import HEAD_RADIUS
 
         with np.load(self.inputs.motion) as stored:
             parameters = np.nan_to_num(stored["parameters"])

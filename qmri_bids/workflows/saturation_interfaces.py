@@ -139,7 +139,13 @@ class AlignSeries(SimpleInterface):
         if self.inputs.kind in FRINGED:
             roles = list(self.inputs.roles)
             reference = roles.index("m0") if "m0" in roles else int(np.argmax(series.mean(axis=(0, 1, 2))))
-            return align_fringes(series, affine=affine, reference=reference, processes=self.inputs.processes)
+            return align_fringes(
+                series,
+                affine=affine,
+                reference=reference,
+                brain=load_mask(self.inputs.brain, shape=series.shape[:3]),
+                processes=self.inputs.processes,
+            )
         if not isdefined(self.inputs.protocol):
             return align_scans(series, affine=affine)
         protocol = self.inputs.protocol

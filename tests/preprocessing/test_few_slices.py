@@ -14,7 +14,8 @@ from qmri_bids.phantom.session import simulated_protocol
 from qmri_bids.phantom.tissues import Label
 from qmri_bids.physics import bssfp
 from qmri_bids.preprocessing.b1 import register_b1
-from qmri_bids.preprocessing.motion import correct_motion, known_motion
+from qmri_bids.preprocessing.motion import correct_motion
+from qmri_bids.preprocessing.motion_parameters import known_motion
 from qmri_bids.preprocessing.phase_drift import remove_phase_drift
 from qmri_bids.preprocessing.resampling import grid_coverage, resample
 from qmri_bids.preprocessing.rigid_freedom import freedom_of

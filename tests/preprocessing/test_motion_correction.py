@@ -3,13 +3,8 @@ import tempfile
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.motion import (
-    HEAD_RADIUS,
-    apply_motion,
-    correct_motion,
-    framewise_displacement,
-    motion_parameters,
-)
+from qmri_bids.preprocessing.motion import apply_motion, correct_motion
+from qmri_bids.preprocessing.motion_parameters import HEAD_RADIUS, framewise_displacement, motion_parameters
 from qmri_bids.preprocessing.resampling import grid_coverage, resample
 
 

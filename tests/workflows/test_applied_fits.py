@@ -15,7 +15,8 @@ from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.spaces import SpaceOptions
 from qmri_bids.bids.write import write_json, write_transforms
-from qmri_bids.preprocessing.motion import apply_motion, framewise_displacement
+from qmri_bids.preprocessing.motion import apply_motion
+from qmri_bids.preprocessing.motion_parameters import framewise_displacement
 from qmri_bids.preprocessing.resampling import resample
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.workflows.anatomy import mask_node
