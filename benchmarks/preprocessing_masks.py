@@ -15,7 +15,8 @@ from preprocessing_scenes import CEST_VOXELS, POSES, SLAB, Scene, scene
 from rows import AtLeast, Row
 
 from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, to_ants, voxel_sizes
-from qmri_bids.preprocessing.masks import BrainNotFound, brain_mask, shrink
+from qmri_bids.preprocessing.brain_mask import find_mask
+from qmri_bids.preprocessing.masks import shrink
 from qmri_bids.preprocessing.resampling import resample
 from qmri_bids.preprocessing.tissue_classes import tissue_classes
 
@@ -65,10 +66,7 @@ def _measured(one: Scene) -> tuple[float, float, float, float, float]:
     magnitude = one.images.mean(axis=3)
     truth = one.truth.brain
     started = time.process_time()
-    try:
-        mask, _ = brain_mask(magnitude, affine=one.affine)
-    except BrainNotFound:
-        mask = np.zeros_like(truth)
+    mask = find_mask(magnitude, affine=one.affine).mask
     seconds = time.process_time() - started
     with deterministic_pool(processes=1) as pool:
         other = pool.submit(template_mask, magnitude, one.affine).result()

@@ -23,7 +23,7 @@ from qmri_bids.phantom.session import Session, simulate_session, simulated_proto
 from qmri_bids.phantom.t1w_scan import scan_t1w
 from qmri_bids.phantom.volume import Points
 from qmri_bids.preprocessing.b1 import RegistrationFailed
-from qmri_bids.preprocessing.masks import brain_mask
+from qmri_bids.preprocessing.brain_mask import find_mask
 from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT
 from qmri_bids.preprocessing.scan_registration import ScanRegistration, register_scans
 from qmri_bids.preprocessing.standard_space import register_to_template
@@ -193,7 +193,7 @@ def registration() -> list[Row]:
 def template() -> list[Row]:
     """A T1w image in the template inside nilearn."""
     head = scene(0).others["T1w"]
-    brain, _ = brain_mask(head.data, affine=head.affine)
+    brain = find_mask(head.data, affine=head.affine).mask
     with tempfile.TemporaryDirectory() as folder:
         made = register_to_template(head.data, brain=brain, affine=head.affine, folder=Path(folder))
     return [

@@ -58,20 +58,25 @@ def extract_brain(image: NDArray[np.floating], *, affine: NDArray[np.floating]) 
     orientation = io_orientation(affine)
     upright = np.asarray(apply_orientation(image, orientation), dtype=np.float32)
     size = voxel_sizes(affine @ inv_ornt_aff(orientation, image.shape))
-    extent = np.array(upright.shape) * size
+    thin = slab_axis(upright.shape, np.diag([*size, 1.0]))
     fine = _interpolated(np.maximum(upright, 0.0), size=size)
-    if extent.min() >= WHOLE:
+    if thin is None:
         probability, agreement = whole_head(fine), 1.0
     else:
-        probability, agreement = _slab(fine, thin=int(np.argmin(extent)))
+        probability, agreement = _slab(fine, thin=thin)
     if probability is None:
         return None
-    thin = int(np.argmin(extent)) if extent.min() < WHOLE else None
-    mask = _largest_filled(_sampled(probability, upright.shape) > LEAST, thin=thin)
+    mask = largest_filled(_sampled(probability, upright.shape) > LEAST, thin=thin)
     if not mask.any():
         return None
     back = ornt_transform(np.array([[0, 1], [1, 1], [2, 1]]), orientation)
-    return Extracted(mask=apply_orientation(mask, back) > 0, slab=bool(extent.min() < WHOLE), agreement=agreement)
+    return Extracted(mask=apply_orientation(mask, back) > 0, slab=thin is not None, agreement=agreement)
+
+
+def slab_axis(shape: tuple[int, ...], affine: NDArray[np.floating]) -> int | None:
+    """Return the axis along which an image shows a part of the head, or None where it shows the whole."""
+    extent = np.array(shape) * voxel_sizes(affine)
+    return int(np.argmin(extent)) if extent.min() < WHOLE else None
 
 
 def _sampled(field: NDArray[np.float32], shape: tuple[int, ...], *, order: int = 1) -> NDArray[np.float32]:
@@ -112,7 +117,7 @@ def _slab(image: NDArray[np.float32], *, thin: int) -> tuple[NDArray[np.float32]
     centre = 0.5 * (found.min(axis=0) + found.max(axis=0))
     centre[thin] = 0.5 * (image.shape[thin] - 1.0) - (ABOVE / FINE if thin == 2 else 0.0)
     first = _in_box(image, centre=centre, box=box, thin=thin, low=low, high=high)
-    brain = np.argwhere(_largest_filled(first > 0.5, thin=thin))
+    brain = np.argwhere(largest_filled(first > 0.5, thin=thin))
     if len(brain) < 50:
         return None, 0.0
     lowest, highest = brain.min(axis=0), brain.max(axis=0) + 1
@@ -120,7 +125,7 @@ def _slab(image: NDArray[np.float32], *, thin: int) -> tuple[NDArray[np.float32]
     scale = float(np.clip(np.mean((1.2 * (highest - lowest) / box)[follows]), 0.75, 1.2))
     centre = np.where(follows, 0.5 * (lowest + highest - 1.0), centre)
     second = _in_box(image, centre=centre, box=scale * box, thin=thin, low=low, high=high)
-    one, other = (_largest_filled(part > LEAST, thin=thin) for part in (first, second))
+    one, other = (largest_filled(part > LEAST, thin=thin) for part in (first, second))
     both = np.count_nonzero(one) + np.count_nonzero(other)
     agreement = 2.0 * float(np.count_nonzero(one & other)) / max(1, int(both))
     return 0.5 * (first + second), agreement
@@ -153,7 +158,8 @@ def _in_box(
     return result
 
 
-def _largest_filled(mask: NDArray[np.bool_], *, thin: int | None) -> NDArray[np.bool_]:
+def largest_filled(mask: NDArray[np.bool_], *, thin: int | None) -> NDArray[np.bool_]:
+    """Return the largest part of a mask without its holes, see `filled`."""
     from scipy import ndimage
 
     labels, number = ndimage.label(mask)

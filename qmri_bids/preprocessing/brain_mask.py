@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from qmri_bids.preprocessing.brain_template import Laid
 
 MASK_METHODS = ("auto", "library", "template", "object", "none")
 """Names of `--mask-method`."""
@@ -34,6 +38,8 @@ class FoundMask:
         Numbers behind the light by name.
     decisions
         What was decided, as sentences.
+    laid
+        The template that judged a brain.
     """
 
     mask: NDArray[np.bool_]
@@ -44,6 +50,7 @@ class FoundMask:
     explanation: str
     measures: Mapping[str, float]
     decisions: tuple[str, ...]
+    laid: Laid | None = field(default=None, repr=False, compare=False)
 
 
 def find_mask(magnitude: NDArray[np.floating], *, affine: NDArray[np.floating], method: str = "auto") -> FoundMask:
@@ -105,8 +112,12 @@ AGREEMENT = (0.95, 0.94)
 """Dice of both passes over a slab: below, the mask itself had less than 0.90."""
 SURFACE = (12.0, 18.0)
 """How far the surface of a mask may lie outside and inside of the template's [mm], but for 2 % of it."""
+FARTHEST = 8.0
+"""No brain lies further outside of the template that is laid over it [mm]: it is cut there, and the light is not green."""
 VOLUME = (0.9, 2.3)
 """Of a whole brain with its fluid [litres]: beyond, a mask is not good. Children from one year on are within."""
+NOTHING = 0.01
+"""Of the brightest signal: less than this above the lowest value is nothing."""
 FLAT = 0.25
 """Share of voxels at the lowest value from which the surroundings may have been removed."""
 
@@ -122,22 +133,34 @@ def _volume(mask: NDArray[np.bool_], affine: NDArray[np.floating]) -> float:
 
 def _stripped(image: NDArray[np.float32], affine: NDArray[np.floating]) -> FoundMask | None:
     """Return what has signal where that is a brain: the skull has been removed before."""
-    from qmri_bids.preprocessing.masks import object_mask
+    from qmri_bids.preprocessing.brain_extraction import largest_filled, slab_axis
 
-    if float(np.mean(image <= float(image.min()) + 1e-3)) < FLAT:
+    nothing = image <= float(image.min()) + NOTHING
+    if float(np.mean(nothing)) < FLAT:
         return None
-    mask = object_mask(image)
-    judged = _judged(image, mask, affine, method="stripped", agreement=1.0)
+    mask = largest_filled(~nothing, thin=slab_axis(image.shape, affine))
+    judged = judge_brain(image, mask, affine, method="stripped")
     return judged if judged.level == "good" else None
 
 
 def _library(image: NDArray[np.float32], affine: NDArray[np.floating]) -> FoundMask | None:
-    from qmri_bids.preprocessing.brain_extraction import extract_brain
+    from qmri_bids.preprocessing.brain_extraction import extract_brain, largest_filled, slab_axis
+    from qmri_bids.preprocessing.brain_template import template_brain
 
     brain = extract_brain(image, affine=affine)
     if brain is None:
         return None
-    return _judged(image, brain.mask, affine, method="library", agreement=brain.agreement)
+    judged = judge_brain(image, brain.mask, affine, method="library", agreement=brain.agreement)
+    laid = judged.laid
+    if laid is None or laid.astray or laid.beyond <= FARTHEST or laid.overlap < min(WHOLE_OVERLAP[1], SLAB_OVERLAP[1]):
+        return judged
+    near = template_brain(laid, shape=image.shape, affine=affine, margin=FARTHEST)
+    mask = largest_filled(brain.mask & near, thin=slab_axis(image.shape, affine))
+    lost = 100.0 * (1.0 - np.count_nonzero(mask) / np.count_nonzero(brain.mask))
+    again = judge_brain(image, mask, affine, method="library", agreement=brain.agreement)
+    said = f"{lost:.1f} % of it lay more than {FARTHEST:g} mm outside of the template's brain and were cut off."
+    level = "check" if again.level == "good" else again.level
+    return replace(again, level=level, decisions=(*again.decisions, said))
 
 
 def _by_template(
@@ -154,27 +177,39 @@ def _by_template(
             continue
         placed = template_brain(laid, shape=image.shape, affine=affine)
         # Laid again from there: a place that holds is where it comes back to.
-        judged = _judged(image, placed, affine, method="template", agreement=1.0)
+        judged = judge_brain(image, placed, affine, method="template")
         if judged.measures.get("template_likeness", 0.0) < LIKENESS[0]:
             return replace(judged, level="bad")
         return replace(judged, level="check" if judged.level == "good" else judged.level)
     return None
 
 
-def _judged(
+def judge_brain(
     image: NDArray[np.float32],
     mask: NDArray[np.bool_],
     affine: NDArray[np.floating],
     *,
     method: str,
-    agreement: float,
+    agreement: float = 1.0,
 ) -> FoundMask:
-    """Return a brain with the light that the template registered to the image itself gives it."""
-    from qmri_bids.preprocessing.brain_extraction import WHOLE
+    """Return a mask of the brain with the light that the template registered to the image itself gives it.
+
+    Parameters
+    ----------
+    image, mask
+        Magnitudes and the mask on trial, shape (X, Y, Z).
+    affine
+        Voxel to RAS millimetres, shape (4, 4).
+    method
+        What made the mask: `library`, `template` or `stripped`.
+    agreement
+        Dice of two ways to it.
+    """
+    from qmri_bids.preprocessing.brain_extraction import slab_axis
     from qmri_bids.preprocessing.brain_template import lay_over
 
     volume = _volume(mask, affine)
-    slab = float((np.array(image.shape) * np.linalg.norm(affine[:3, :3], axis=0)).min()) < WHOLE
+    slab = slab_axis(image.shape, affine) is not None
     laid = lay_over(image, mask=mask, affine=affine)
     measures = {"brain_volume": volume}
     if slab:
@@ -237,8 +272,8 @@ def _object(mask: NDArray[np.bool_], affine: NDArray[np.floating], *, asked: boo
         said = f"The mask holds everything that has signal ({amount}), as asked for."
     else:
         explanation = (
-            "No brain was found that can be believed: the mask holds everything that has signal, scalp and neck too. Of a phantom or "
-            "an animal say so with --mask-method object; of a head take --mask-method template or library, give a mask with "
+            "No brain was found that can be believed: the mask holds everything that has signal, scalp and neck too. Of a phantom "
+            "or an animal say so with --mask-method object; of a head take --mask-method template or library, give a mask with "
             "--mask-file, or that of an anatomical image with --derivatives."
         )
         said = (

@@ -264,10 +264,18 @@ def _correlation_ratio(values: NDArray[np.floating], *, by: NDArray[np.floating]
     return float(1.0 - within / max(values.size * float(values.var()), 1e-30))
 
 
-def template_brain(laid: Laid, *, shape: tuple[int, ...], affine: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return the template's brain where it was laid, on the grid of the image."""
+def template_brain(
+    laid: Laid, *, shape: tuple[int, ...], affine: NDArray[np.floating], margin: float = 0.0
+) -> NDArray[np.bool_]:
+    """Return the template's brain where it was laid, on the grid of the image, grown by a margin [mm]."""
+    from scipy.ndimage import distance_transform_edt
+
     _, brain, template_affine = _template()
-    return _read(brain, np.linalg.inv(template_affine) @ laid.matrix @ np.asarray(affine, dtype=float), shape) > 0.5
+    affine = np.asarray(affine, dtype=float)
+    inside = _read(brain, np.linalg.inv(template_affine) @ laid.matrix @ affine, shape) > 0.5
+    if margin == 0.0 or not inside.any():
+        return inside
+    return np.asarray(distance_transform_edt(~inside, sampling=voxel_sizes(affine)) <= margin)
 
 
 def depth_of_head(head: NDArray[np.bool_], *, affine: NDArray[np.floating]) -> NDArray[np.bool_]:
