@@ -44,6 +44,8 @@ class Laid:
     ----------
     overlap
         Dice of the mask and the template's brain where the image has it.
+    by_shape
+        The same where the template is laid by the shape of the mask alone.
     beyond, within
         How far the surface of the mask lies outside and inside of the template's, 98th percentiles [mm].
     alike
@@ -57,6 +59,7 @@ class Laid:
     """
 
     overlap: float
+    by_shape: float
     beyond: float
     within: float
     alike: float
@@ -74,6 +77,7 @@ class Laid:
         """Numbers for a report, by name."""
         return {
             "template_overlap": self.overlap,
+            "shape_overlap": self.by_shape,
             "surface_outside": self.beyond,
             "surface_inside": self.within,
             "template_likeness": self.alike,
@@ -181,8 +185,8 @@ def lay_over(image: NDArray[np.floating], *, mask: NDArray[np.bool_], affine: ND
             )
     except (AffineInversionError, ValueError, np.linalg.LinAlgError):
         return None
-    matrix = np.asarray(found.affine, dtype=float)
-    return _compared(small, inside, matrix=matrix, grid=grid)
+    by_shape = _dice(_placed(shape.matrix, grid=grid, shape=small.shape), inside)
+    return _compared(small, inside, matrix=np.asarray(found.affine, dtype=float), grid=grid, by_shape=by_shape)
 
 
 def _heights(inside: NDArray[np.bool_], *, grid: NDArray[np.float64], thin: int) -> list[NDArray[np.float64]]:
@@ -221,17 +225,30 @@ def _read(field: NDArray[np.float32], matrix: NDArray[np.floating], shape: tuple
     return np.asarray(affine_transform(field, matrix, output_shape=shape, order=1))
 
 
+def _dice(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    both = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
+    return 2.0 * int(np.count_nonzero(first & second)) / max(1, both)
+
+
+def _placed(matrix: NDArray[np.floating], *, grid: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    _, brain, affine = _template()
+    return _read(brain, np.linalg.inv(affine) @ matrix @ grid, shape) > 0.5
+
+
 def _compared(
-    small: NDArray[np.float32], inside: NDArray[np.bool_], *, matrix: NDArray[np.float64], grid: NDArray[np.float64]
+    small: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    *,
+    matrix: NDArray[np.float64],
+    grid: NDArray[np.float64],
+    by_shape: float,
 ) -> Laid:
     from scipy.ndimage import binary_erosion
 
     template, brain, template_affine = _template()
     voxels = np.linalg.inv(template_affine) @ matrix @ grid
-    laid = _read(brain, voxels, small.shape) > 0.5
+    laid = _placed(matrix, grid=grid, shape=small.shape)
     scales = np.linalg.svd(matrix[:3, :3], compute_uv=False)
-    both = np.count_nonzero(laid) + np.count_nonzero(inside)
-    overlap = 2.0 * float(np.count_nonzero(laid & inside)) / max(1, int(both))
     surface = inside & ~binary_erosion(inside, border_value=1)
     depth = signed_distance(laid, spacing=STEP)[surface]
     beyond, within = (
@@ -242,11 +259,12 @@ def _compared(
     volume = np.count_nonzero(laid) * STEP**3 * float(np.prod(scales))
     whole = np.count_nonzero(brain > 0.5) * STEP**3
     return Laid(
-        overlap=overlap,
+        overlap=_dice(laid, inside),
+        by_shape=by_shape,
         beyond=beyond,
         within=within,
         alike=_correlation_ratio(small[laid], by=_read(template, voxels, small.shape)[laid]),
-        share=min(1.0, volume / float(whole)),
+        share=min(1.0, float(volume) / float(whole)),
         scales=(float(scales[0]), float(scales[1]), float(scales[2])),
         matrix=matrix,
     )
