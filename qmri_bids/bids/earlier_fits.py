@@ -20,7 +20,7 @@ from qmri_bids.bids.description import NAME
 from qmri_bids.bids.digests import Digests
 from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
 from qmri_bids.bids.exchange_plan import ExchangeRun
-from qmri_bids.bids.mask_record import BRAIN, MASK_OUTPUTS, made_by_hand
+from qmri_bids.bids.mask_record import BRAIN, MASK_OUTPUTS, made_by_hand, mask_hash
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import RAW_NAME
@@ -145,8 +145,8 @@ def corrected_mask(run: Series | ExchangeRun, *, output_dir: Path) -> EarlierFit
                 Refusal(
                     file=relative_name(path, output_dir),
                     key="mask in the output folder",
-                    expected=f"a mask on the grid of {images_of(run)[0].name}",
-                    found=f"one that was not taken: {str(misfit).rstrip('.')}",
+                    expected="one that fits the run",
+                    found=f"one that does not: {str(misfit).rstrip('.')}",
                     advice="Save the mask on that grid, or remove the file to have the mask found anew.",
                 )
             ) from misfit
@@ -202,6 +202,17 @@ def is_own(root: Path) -> bool:
         return False
     made = content.get("GeneratedBy", []) if isinstance(content, dict) else []
     return isinstance(made, list) and any(isinstance(each, dict) and each.get("Name") == NAME for each in made)
+
+
+def same_mask(first: Path, second: Path) -> bool:
+    """Whether two files hold the same voxels above one half."""
+    import nibabel as nib
+
+    hashes = []
+    for path in (first, second):
+        image: Any = nib.load(path)
+        hashes.append(mask_hash(np.asarray(image.dataobj, dtype=np.float32)))
+    return hashes[0] == hashes[1]
 
 
 class _Finder:

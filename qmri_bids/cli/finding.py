@@ -77,7 +77,8 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
         derivatives=options.derivatives,
         with_motion="motion" not in options.ignore,
     )
-    options.earlier_fits = with_masks(fits, {**corrected, **of_fingerprints, **mask_of_call(options, runs)})
+    masks = {**corrected, **of_fingerprints}
+    options.earlier_fits = with_masks(fits, {**masks, **mask_of_call(options, runs, corrected=masks)})
     for sentence in earlier_sentences(options.earlier_fits):
         logger.info("%s", sentence)
     return found

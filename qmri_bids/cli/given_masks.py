@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qmri_bids.bids.earlier_fits import corrected_mask, given_mask_file
+from qmri_bids.bids.earlier_fits import corrected_mask, given_mask_file, same_mask
 from qmri_bids.bids.earlier_plan import EarlierFits
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.mask_record import BRAIN, OBJECT
@@ -56,7 +56,9 @@ def refuse_corrected_masks(
     return tuple(left), masks
 
 
-def mask_of_call(options: argparse.Namespace, runs: Sequence[Any]) -> dict[str, EarlierFits]:
+def mask_of_call(
+    options: argparse.Namespace, runs: Sequence[Any], *, corrected: Mapping[str, EarlierFits]
+) -> dict[str, EarlierFits]:
     """Return the mask of `--mask-file`, by the label of the one run of the call.
 
     Parameters
@@ -65,11 +67,13 @@ def mask_of_call(options: argparse.Namespace, runs: Sequence[Any]) -> dict[str, 
         The command line.
     runs
         Of the whole call.
+    corrected
+        Masks in the output folder that a person has made, by the label of the run: none of them is written over.
 
     Raises
     ------
     BidsInputError
-        If there is not one run, or the mask does not fit it.
+        If there is not one run, the mask does not fit it, or the output folder holds another one of a person.
     """
     if options.mask_file is None:
         return {}
@@ -85,6 +89,12 @@ def mask_of_call(options: argparse.Namespace, runs: Sequence[Any]) -> dict[str, 
         )
     except ValueError as error:
         raise BidsInputError(f"--mask-file {error}") from error
+    known = corrected.get(runs[0].label)
+    if known is not None and known.mask is not None and not same_mask(known.mask, options.mask_file):
+        raise BidsInputError(
+            f"--mask-file {options.mask_file.name}: {known.mask.name} in the output folder was made or corrected by a person and "
+            "would be written over; move it away, or leave --mask-file out"
+        )
     return {runs[0].label: fits}
 
 

@@ -179,6 +179,16 @@ REFERENCES: dict[str, Reference] = {
             "10.5281/zenodo.591597",
         ),
         article(
+            "fisch2024",
+            "Fisch et al., 2024",
+            "Fisch, L.; Zumdick, S.; Barkhau, C.; Emden, D.; Ernsting, J.; Leenings, R.; others",
+            2024,
+            "deepbet: Fast brain extraction of T1-weighted MRI using convolutional neural networks",
+            "Computers in Biology and Medicine",
+            "179:108845",
+            "10.1016/j.compbiomed.2024.108845",
+        ),
+        article(
             "fonov2011",
             "Fonov et al., 2011",
             "Fonov, V.; Evans, A. C.; Botteron, K.; Almli, C. R.; McKinstry, R. C.; Collins, D. L.",

@@ -64,8 +64,22 @@ RELAXOMETRY_SENTENCES: dict[str, Sentence] = {
     ),
     "brain_mask": Sentence(
         paragraph="preprocessing",
-        text="The brain mask follows the edge of the tissue in the mean magnitude; the ICBM 2009a template [fonov2011] distributed "
-        "with nilearn [abraham2014], laid over it by its shape, cuts off what lies far outside.",
+        text="The brain was looked for in the mean magnitude with the networks of deepbet [fisch2024], and what they found was "
+        "judged by the ICBM 2009a template [fonov2011] distributed with nilearn [abraham2014] and registered to the image; the "
+        "report of each run says what its mask is in the end.",
+    ),
+    "brain_mask_template": Sentence(
+        paragraph="preprocessing",
+        text="The brain mask is that of the ICBM 2009a template [fonov2011] distributed with nilearn [abraham2014], registered "
+        "to the mean magnitude.",
+    ),
+    "object_mask": Sentence(
+        paragraph="preprocessing", text="The mask holds whatever has signal; no tissues were told apart."
+    ),
+    "no_mask": Sentence(paragraph="preprocessing", text="Every voxel was estimated; no tissues were told apart."),
+    "brain_mask_by_hand": Sentence(
+        paragraph="preprocessing",
+        text="The mask of {run} was made or corrected by a person ({source}).",
     ),
     "brain_mask_given": Sentence(
         paragraph="preprocessing",

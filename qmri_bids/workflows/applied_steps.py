@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from qmri_bids.reports.methods import Step
 from qmri_bids.workflows.options import ProcessingOptions
+
+FOUND: Mapping[str, str] = {
+    "auto": "brain_mask",
+    "library": "brain_mask",
+    "template": "brain_mask_template",
+    "object": "object_mask",
+    "none": "no_mask",
+}
+"""Sentences by `options.MASK_METHODS`."""
 
 
 class _Labelled(Protocol):
@@ -25,9 +34,12 @@ def brain_mask_steps(runs: Iterable[_Labelled], options: ProcessingOptions) -> l
     steps: list[Step] = []
     for run in runs:
         fits = options.earlier_mask(run.label)
-        step: Step = (
-            "brain_mask" if fits is None else ("brain_mask_given", {"run": run.label, "source": fits.mask_source})
-        )
+        if fits is None:
+            step: Step = FOUND[options.mask_method]
+        elif fits.by_hand:
+            step = ("brain_mask_by_hand", {"run": run.label, "source": fits.mask_source})
+        else:
+            step = ("brain_mask_given", {"run": run.label, "source": fits.mask_source})
         if step not in steps:
             steps.append(step)
     return steps

@@ -115,6 +115,7 @@ def write_derivatives(
         tissue=results.tissue,
         mask=results.mask,
         entities=run.entities,
+        whole=results.whole,
         output_dir=output_dir,
         pure=results.pure_tissue,
     )

@@ -159,8 +159,9 @@ def _save(folder: Path, report: RunReport) -> str:
 
 
 STAYS = (
-    "The run failed after this; what was written of it stays, and the report shows it. A mask may be corrected in any editor (in "
-    "place, or given with --mask-file) or found otherwise (--mask-method); the same command then goes on."
+    "The run failed after this. Its mask and its motion stay in the output folder, and the next call goes on from them; maps of "
+    "an earlier call were removed. If the mask is to blame, correct it in any editor (in place, or given with --mask-file) or let "
+    "it be found otherwise (--mask-method)."
 )
 """What a person can do with what was done."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.bids.mask_record import BRAIN
+from qmri_bids.bids.mask_record import BRAIN, OBJECT
 from qmri_bids.preprocessing.pure_tissue import pure_tissue
 from qmri_bids.workflows.volumes import load_volume
 
@@ -51,6 +51,11 @@ class OfMask:
     def kind(self) -> str:
         """What the mask holds: `brain`, `object` or `all`."""
         return str(self.found["kind"])
+
+    @property
+    def whole(self) -> str:
+        """Name of the whole mask in tables."""
+        return BRAIN if self.kind == BRAIN else OBJECT
 
     @property
     def by_hand(self) -> bool:

@@ -96,9 +96,9 @@ class MaskBrain(FindBrain):
                 mask, found = load_volume(self.inputs.first)[0] > 0, dict(self.inputs.first_found)
                 decisions.append("In the aligned images no brain was found: the mask is that of the images as scanned.")
             elif known:
+                what = "brain was looked for" if found["kind"] == BRAIN else "mask was made"
                 decisions = [
-                    f"The head has moved by up to {moved:.1f} mm: the brain was looked for again in the mean of the aligned "
-                    "images.",
+                    f"After a motion of up to {moved:.1f} mm the {what} again in the mean of the aligned images.",
                     *said,
                 ]
             else:

@@ -193,6 +193,7 @@ def write_saturation(
         tissue=results.tissue,
         mask=results.mask,
         entities=run.entities,
+        whole=results.whole,
         output_dir=output_dir,
         pure=results.pure_tissue,
     )

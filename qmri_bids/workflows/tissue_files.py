@@ -42,6 +42,7 @@ def write_tissue_statistics(
     entities: Mapping[str, str],
     output_dir: Path,
     pure: NDArray[np.integer] | None = None,
+    whole: str = BRAIN,
 ) -> list[Path]:
     """Write the lookup of the tissues and the statistics of every map of a run in the brain, in tissues and in pure tissue.
 
@@ -59,9 +60,11 @@ def write_tissue_statistics(
         Root of the derivatives.
     pure
         Labels of the voxels that hold one tissue alone; None where they were not told.
+    whole
+        Name of the whole mask.
     """
     maps = maps_of(files, shape=mask.shape)
-    rows = tissue_statistics(maps, labels=mask.astype(np.uint8), names={1: BRAIN})
+    rows = tissue_statistics(maps, labels=mask.astype(np.uint8), names={1: whole})
     written = []
     if tissue is not None:
         of_tissues = tissue_statistics(maps, labels=tissue, names=ABBREVIATIONS)
@@ -72,7 +75,7 @@ def write_tissue_statistics(
         written.append(write_lookup(entities=entities, output_dir=output_dir))
     columns = as_columns(rows)
     columns["index"] = [
-        None if name == BRAIN else index for name, index in zip(columns["tissue"], columns["index"], strict=True)
+        None if name == whole else index for name, index in zip(columns["tissue"], columns["index"], strict=True)
     ]
     path = output_path(output_dir, entities=entities, output="tissue_statistics")
     return [*written, write_table(path, columns, descriptions=COLUMNS)]

@@ -112,7 +112,7 @@ def test_a_corrected_mask_that_does_not_fit_costs_its_run_and_stays(
     found = call(out.name)
     assert found.returncode == 1
     text = "".join((found.stdout + found.stderr).split())  # a table breaks lines where it likes
-    assert "expectedamaskonthegridofsub-01_acq-pcbssfp_flip-1_part-mag_VFA.nii.gz" in text
+    assert "expectedthegridofsub-01_acq-pcbssfp_flip-1_part-mag_VFA.nii.gz" in text
     assert "orremovethefiletohavethemaskfoundanew" in text
     assert (out / MASK).read_bytes() == before
 
@@ -128,6 +128,12 @@ def test_a_mask_of_the_command_line_is_used(
     assert "my mask.nii.gz" in (bids.parent / "given" / "sub-01.html").read_text()
     save(np.ones((4, 4, 4), dtype=bool), given, like=done / MASK)
     refused = call("given2", "--mask-file", given)
+    kept = (bids.parent / "given" / MASK).read_bytes()
+    save(np.ones_like(voxels(done / MASK)), bids.parent / "other.nii.gz", like=done / MASK)
+    over = call("given", "--mask-file", bids.parent / "other.nii.gz")
+    assert over.returncode == 2
+    assert "would be written over" in over.stderr
+    assert (bids.parent / "given" / MASK).read_bytes() == kept
     assert refused.returncode == 2
     assert "expected the grid of" in refused.stderr
     assert not (bids.parent / "given2" / "sub-01").exists()
