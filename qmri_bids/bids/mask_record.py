@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,9 +69,32 @@ def made_by_hand(sidecar: Mapping[str, Any] | None, mask: ArrayLike) -> bool:
     >>> made_by_hand(mask_record(mask, by_hand=False), mask), made_by_hand(mask_record(mask, by_hand=False), 0 * mask)
     (False, True)
     """
-    if sidecar is None:
+    # Without a record nothing says that the program wrote it: rather one mask too many is kept than a person's work lost.
+    return sidecar is None or sidecar.get(BY_HAND) is True or sidecar.get(HASH) != mask_hash(mask)
+
+
+def file_of_person(path: Path, *, besides: ArrayLike | None = None) -> bool:
+    """Whether a file is a mask that a person has made or corrected, and must be neither written over nor removed.
+
+    Parameters
+    ----------
+    path
+        Any file of the output folder; it need not exist.
+    besides
+        Voxels of a mask that is about to be written: a file that holds the very same loses nothing.
+    """
+    if not re.search(r"_desc-(brain|object)_mask\.nii(\.gz)?$", path.name) or not path.is_file():
+        return False
+    if path.suffix == ".nii":  # this program writes none
         return True
-    if sidecar.get(BY_HAND) is True:
+    import nibabel as nib
+
+    beside = path.with_name(path.name.removesuffix(".nii.gz") + ".json")
+    try:
+        image: Any = nib.load(path)
+        values = np.asarray(image.dataobj, dtype=np.float32)
+        content = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else None
+    except (OSError, ValueError, EOFError, nib.filebasedimages.ImageFileError):
         return True
-    # A version of this program before the record left none: what it wrote is not taken for a person's.
-    return HASH in sidecar and sidecar[HASH] != mask_hash(mask)
+    by_hand = made_by_hand(content if isinstance(content, dict) else None, values)
+    return by_hand and (besides is None or mask_hash(values) != mask_hash(besides))

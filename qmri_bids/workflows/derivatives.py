@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.bids.mask_record import mask_output, mask_record
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
@@ -19,6 +18,7 @@ from qmri_bids.reports.references import full_citation
 from qmri_bids.tissue_labels import ABBREVIATIONS
 from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
 from qmri_bids.workflows.earlier_files import remove_others
+from qmri_bids.workflows.mask_files import write_mask
 from qmri_bids.workflows.motion_files import write_run_motion
 from qmri_bids.workflows.results import RunResults
 from qmri_bids.workflows.tissue_files import write_tissue_statistics
@@ -93,7 +93,7 @@ def write_derivatives(
             add(output, values, **estimated | known)
     add("residual", results.estimate.residual, **estimated)
     add("quality_mask", results.estimate.status, **estimated)
-    add(mask_output(results.kind), results.mask, extra=mask_record(results.mask, by_hand=results.by_hand))
+    write_mask(add, written, results=results, mask=results.mask, entities=run.entities, output_dir=output_dir)
     add("fieldmap_magnitude", results.magnitude)
     add("preproc_magnitude", np.abs(results.cycles))
     if results.b1 is not None:

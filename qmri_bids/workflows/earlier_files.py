@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.findings import Run
+from qmri_bids.bids.mask_record import file_of_person
 from qmri_bids.bids.names import KEPT, derivative_entities, sidecar_path
 from qmri_bids.bids.sidecar import parse_name
 
@@ -48,8 +49,8 @@ def all_entities(run: Run) -> list[Mapping[str, str]]:
 
 
 def remove_files(paths: Collection[Path]) -> tuple[Path, ...]:
-    """Remove files with their sidecars and return those that were there."""
-    removed = tuple(path for path in paths if path.is_file())
+    """Remove files with their sidecars and return those that were there; masks that a person has made stay."""
+    removed = tuple(path for path in paths if path.is_file() and not file_of_person(path))
     for path in removed:
         path.unlink()
         sidecar_path(path).unlink(missing_ok=True)
@@ -69,9 +70,10 @@ def remove_all(entities: Mapping[str, str], *, output_dir: Path, keep: Collectio
         Files that stay with their sidecars: a mask that a person has corrected cannot be made again.
     """
     removed = remove_files([path for path in files_of_run(entities, output_dir=output_dir) if path not in keep])
-    sidecars = {sidecar_path(path) for path in keep}
+    stay = {path for path in files_of_run(entities, output_dir=output_dir) if file_of_person(path)} | set(keep)
+    sidecars = {sidecar_path(path) for path in stay}
     for left in _of_run(entities, output_dir=output_dir):
-        if left not in keep and left not in sidecars:
+        if left not in stay and left not in sidecars:
             left.unlink(missing_ok=True)
     return removed
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
-from qmri_bids.bids.mask_record import mask_output, mask_record
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata, protocol_metadata
 from qmri_bids.bids.refusal import relative_name
@@ -22,6 +21,7 @@ from qmri_bids.units import fraction_to_percent
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.exchange_results import ExchangeResults
 from qmri_bids.workflows.known_maps import KNOWN_MAPS
+from qmri_bids.workflows.mask_files import write_mask
 from qmri_bids.workflows.motion_files import write_run_motion
 from qmri_bids.workflows.tissue_files import write_tissue_statistics
 
@@ -103,8 +103,16 @@ def write_exchange(
             output = f"{_output_of(name.removesuffix('_stdev'))}_posterior_{posterior}{ending}"
             add(output, values, algorithm=POSTERIOR_ALGORITHM, extra=acquisition | {"Prior": _prior(posterior)})
     add("residual", results.arrays["residual"], **estimated)
-    record = mask_record(results.mask, by_hand=results.by_hand)
-    add(mask_output(results.kind), results.mask, sources=raw, extra=acquisition | record)
+    write_mask(
+        add,
+        written,
+        results=results,
+        mask=results.mask,
+        entities=run.entities,
+        output_dir=output_dir,
+        extra=acquisition,
+        sources=raw,
+    )
     if results.tissue is not None:
         add("tissue", results.tissue)
     for source in run.known:

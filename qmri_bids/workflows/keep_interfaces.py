@@ -19,7 +19,7 @@ from nipype.interfaces.base import (
 )
 
 from qmri_bids.bids.earlier_fits import images_of
-from qmri_bids.bids.mask_record import mask_output, mask_record
+from qmri_bids.bids.mask_record import file_of_person, mask_output, mask_record
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
@@ -81,7 +81,9 @@ class KeepMask(SimpleInterface):
                 sources=_sources(inputs.run, bids_dir=Path(inputs.bids_dir)),
                 extra=mask_record(mask, by_hand=False),
             )
-            files.append(write_map(path, mask, affine=affine, metadata=metadata))
+            if not file_of_person(path, besides=mask):
+                write_map(path, mask, affine=affine, metadata=metadata)
+            files.append(path)
         figure = mask_figure(
             magnitude,
             mask=mask,

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.bids.mask_record import mask_output, mask_record
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata, protocol_metadata
 from qmri_bids.bids.saturation_plan import CestRun, MtsRun, SaturationRun
@@ -19,6 +18,7 @@ from qmri_bids.reports.references import full_citation
 from qmri_bids.units import fraction_to_percent, radians_to_degrees
 from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
 from qmri_bids.workflows.earlier_files import remove_others
+from qmri_bids.workflows.mask_files import write_mask
 from qmri_bids.workflows.motion_files import write_run_motion
 from qmri_bids.workflows.saturation_results import SaturationResults
 from qmri_bids.workflows.tissue_files import write_tissue_statistics
@@ -154,7 +154,7 @@ def write_saturation(
     if np.isfinite(results.arrays["residual"]).any():  # one image for every unknown leaves none
         add("residual", results.arrays["residual"], sources=sources + others)
     add("quality_mask", results.arrays["status"], sources=sources + others)
-    add(mask_output(results.kind), results.mask, extra=mask_record(results.mask, by_hand=results.by_hand))
+    write_mask(add, written, results=results, mask=results.mask, entities=run.entities, output_dir=output_dir)
     if "off_resonance" in results.maps:
         add("fieldmap_magnitude", results.magnitude)
     if isinstance(run, CestRun):

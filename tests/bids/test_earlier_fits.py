@@ -7,16 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
 from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.bids.earlier_fits import find_earlier_fits
 from qmri_bids.bids.earlier_plan import EarlierFits
+from qmri_bids.bids.mask_record import file_of_person, mask_record
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
 from qmri_bids.bids.transform_files import read_transforms
 from qmri_bids.bids.write import write_json, write_map, write_text, write_transforms
+from qmri_bids.workflows.earlier_files import remove_files
 
 AFFINE = np.diag([1.3, 1.3, 1.3, 1.0])
 MOTIONS = np.tile(np.eye(4), (4, 1, 1))
@@ -206,3 +209,32 @@ def test_series_need_the_table_that_says_what_was_registered(raw: Any, tmp_path:
     fits = find_earlier_fits([run], bids_dir=raw.root, derivatives={"mine": root})[run.label]
     assert fits.motion is not None
     assert fits.motion.registered == (*[True] * (number - 1), False)
+
+
+def test_masks_of_a_person_are_told_from_the_programs_own(tmp_path: Path) -> None:
+    path = tmp_path / "sub-01_acq-pcbssfp_desc-brain_mask.nii.gz"
+    mask = np.zeros((4, 5, 6), dtype=np.uint8)
+    mask[1:3] = 1
+
+    def save(values: np.ndarray, sidecar: object) -> None:
+        nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+        path.with_name("sub-01_acq-pcbssfp_desc-brain_mask.json").write_text(json.dumps(sidecar))
+
+    save(mask, mask_record(mask, by_hand=False))
+    assert not file_of_person(path)
+    assert not file_of_person(path.with_name("sub-01_T1map.nii.gz"))
+    for values, sidecar in (
+        (1 - mask, mask_record(mask, by_hand=False)),  # corrected in an editor
+        (mask, mask_record(mask, by_hand=True)),
+        (mask, {}),
+        (mask, []),
+    ):
+        save(values, sidecar)
+        assert file_of_person(path)
+        assert not file_of_person(path, besides=values)
+        assert remove_files([path]) == ()
+    save(mask, mask_record(mask, by_hand=False))
+    assert remove_files([path]) == (path,)
+    other = path.with_name("sub-01_acq-pcbssfp_desc-brain_mask.nii")
+    nib.save(nib.Nifti1Image(mask, np.eye(4)), other)
+    assert file_of_person(other)
