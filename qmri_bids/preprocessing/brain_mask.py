@@ -105,8 +105,9 @@ LEVELS = ("good", "check", "bad")
 WHOLE_OVERLAP = (0.93, 0.87)
 """Overlap with the template from which the mask of a head is good, and believed. Masks with neck, face, scalp or without a lobe had
 0.77 to 0.90, and their surfaces lay 8 to 48 mm apart; right masks of proton density, where fluid is bright, had 0.91."""
-FAINT = 0.1
-"""Share of the variance within a head that the template explains below which the image has too little contrast to place it."""
+FAINT = 0.13
+"""Share of the variance within a head that the template explains below which it may have been placed wrongly, and nothing is green:
+rightly placed it was 0.16 to 0.36, over masks beside their brain that overlapped by 0.9 and more 0.02 to 0.09."""
 SHAPE = 0.95
 """Overlap with the template laid by shape alone from which a mask is then believed, but never green: leaks reached 0.92."""
 SLAB_OVERLAP = (0.94, 0.88)
@@ -242,7 +243,7 @@ def judge_brain(
                 for overlap, reach in zip(WHOLE_OVERLAP, SURFACE, strict=True)
             ]
             whole = 1e-3 * volume / max(laid.share, 0.2)
-            fits[0] = fits[0] and VOLUME[0] <= whole <= VOLUME[1]
+            fits[0] = fits[0] and laid.alike >= FAINT and VOLUME[0] <= whole <= VOLUME[1]
         fits = [each and not laid.astray for each in fits]
         if not slab and laid.alike < FAINT:
             fits[1] = fits[1] or laid.by_shape >= SHAPE

@@ -186,7 +186,7 @@ def lay_over(image: NDArray[np.floating], *, mask: NDArray[np.bool_], affine: ND
     except (AffineInversionError, ValueError, np.linalg.LinAlgError):
         return None
     by_shape = _dice(_placed(shape.matrix, grid=grid, shape=small.shape), inside)
-    return _compared(small, inside, matrix=np.asarray(found.affine, dtype=float), grid=grid, by_shape=by_shape)
+    return _compared(flat, inside, matrix=np.asarray(found.affine, dtype=float), grid=grid, by_shape=by_shape)
 
 
 def _heights(inside: NDArray[np.bool_], *, grid: NDArray[np.float64], thin: int) -> list[NDArray[np.float64]]:
@@ -236,7 +236,7 @@ def _placed(matrix: NDArray[np.floating], *, grid: NDArray[np.floating], shape: 
 
 
 def _compared(
-    small: NDArray[np.float32],
+    flat: NDArray[np.float32],
     inside: NDArray[np.bool_],
     *,
     matrix: NDArray[np.float64],
@@ -247,7 +247,7 @@ def _compared(
 
     template, brain, template_affine = _template()
     voxels = np.linalg.inv(template_affine) @ matrix @ grid
-    laid = _placed(matrix, grid=grid, shape=small.shape)
+    laid = _placed(matrix, grid=grid, shape=flat.shape)
     scales = np.linalg.svd(matrix[:3, :3], compute_uv=False)
     surface = inside & ~binary_erosion(inside, border_value=1)
     depth = signed_distance(laid, spacing=STEP)[surface]
@@ -263,7 +263,7 @@ def _compared(
         by_shape=by_shape,
         beyond=beyond,
         within=within,
-        alike=_correlation_ratio(small[laid], by=_read(template, voxels, small.shape)[laid]),
+        alike=_correlation_ratio(flat[laid], by=_read(template, voxels, flat.shape)[laid]),
         share=min(1.0, float(volume) / float(whole)),
         scales=(float(scales[0]), float(scales[1]), float(scales[2])),
         matrix=matrix,
