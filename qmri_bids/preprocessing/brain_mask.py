@@ -59,7 +59,7 @@ def find_mask(magnitude: NDArray[np.floating], *, affine: NDArray[np.floating], 
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z); of phase cycles best the mean, in which the bands are weakest.
+        Shape (X, Y, Z); of phase cycles best the mean, in which the bands are weakest. Voxels that are not finite count as empty.
     affine
         Voxel to RAS millimetres, shape (4, 4).
     method
@@ -68,18 +68,16 @@ def find_mask(magnitude: NDArray[np.floating], *, affine: NDArray[np.floating], 
     Raises
     ------
     ValueError
-        If the method is unknown or the image is constant.
+        If the method is unknown, or the image holds no signal: it is constant, or nowhere above zero.
     """
     from qmri_bids.preprocessing.masks import object_mask
 
     if method not in MASK_METHODS:
         raise ValueError(f"method: expected one of {', '.join(MASK_METHODS)}, found {method!r}")
-    image = np.asarray(magnitude, dtype=np.float32)
     affine = np.asarray(affine, dtype=np.float64)
     if method == "none":
-        return _everything(image, affine)
-    if not np.ptp(image) > 0.0:
-        raise ValueError("the magnitude image is constant: no signal in it; check the files of this run")
+        return _everything(np.asarray(magnitude, dtype=np.float32), affine)
+    image = _scaled(magnitude)
     if method == "object":
         return _object(object_mask(image), affine, asked=True)
     image = np.maximum(image / float(np.quantile(image[image > 0.0], 0.99)), 0.0)
@@ -141,6 +139,18 @@ def _volume(mask: NDArray[np.bool_], affine: NDArray[np.floating]) -> float:
     return float(np.count_nonzero(mask)) * abs(float(np.linalg.det(affine[:3, :3]))) * 1e-3
 
 
+def _scaled(magnitude: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return an image whose largest value is 1, voxels that are not finite empty, so that any unit and type will do."""
+    values = np.asarray(np.real(magnitude), dtype=np.float64)
+    values = np.where(np.isfinite(values), values, 0.0)
+    largest = float(values.max(initial=0.0))
+    if not largest > 0.0 or not np.ptp(values) > 0.0:
+        raise ValueError(
+            "the magnitude image holds no signal: it is constant, or nowhere above zero; check the files of this run"
+        )
+    return np.asarray(values / largest, dtype=np.float32)
+
+
 def _stripped(image: NDArray[np.float32], affine: NDArray[np.floating]) -> FoundMask | None:
     """Return what has signal where that is a brain: the skull has been removed before."""
     from qmri_bids.preprocessing.brain_extraction import largest_filled, slab_axis
@@ -150,7 +160,12 @@ def _stripped(image: NDArray[np.float32], affine: NDArray[np.floating]) -> Found
         return None
     mask = largest_filled(~nothing, thin=slab_axis(image.shape, affine))
     judged = judge_brain(image, mask, affine, method="stripped")
-    return judged if judged.level == "good" else None
+    if judged.level != "good":
+        return None
+    # What another program left beside the brain, a stub of the neck or a rim of skull, fits the template as well: nobody but a
+    # person can tell, and a green light would promise it.
+    said = "What was left around the brain before cannot be told from it here: look at the outline."
+    return replace(judged, level="check", decisions=(*judged.decisions, said))
 
 
 def _library(image: NDArray[np.float32], affine: NDArray[np.floating]) -> FoundMask | None:
