@@ -294,7 +294,18 @@ def test_one_bad_run_does_not_stop_the_others(
     for label in ("02", "03"):
         report = (out / f"sub-{label}.html").read_text()
         assert ("expected" if label == "02" else "align_b1 failed") in report
-        assert not list(out.glob(f"sub-{label}/anat/*")), "a run without a result leaves nothing under a final name"
+    assert not list(out.glob("sub-02/anat/*")), "a run that is refused leaves nothing"
+    # Of one that fails, what was done stays, whole: its mask and its motion, and no map.
+    left = {path.name.removeprefix("sub-03_acq-pcbssfp_") for path in out.glob("sub-03/anat/*")}
+    assert left == {
+        "desc-brain_mask.nii.gz",
+        "desc-brain_mask.json",
+        "desc-confounds_timeseries.tsv",
+        "desc-confounds_timeseries.json",
+        "from-orig_to-pcbssfp_mode-image_desc-hmc_xfm.txt",
+        "from-orig_to-pcbssfp_mode-image_desc-hmc_xfm.json",
+    }
+    assert not list(out.glob("sub-03/fmap/*"))
     assert list((out / "sub-03" / "log").glob("crash-*.txt"))
 
 
