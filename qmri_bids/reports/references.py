@@ -148,16 +148,6 @@ REFERENCES: dict[str, Reference] = {
             "10.1002/mrm.26054",
         ),
         article(
-            "garyfallidis2014",
-            "Garyfallidis et al., 2014",
-            "Garyfallidis, E.; Brett, M.; Amirbekian, B.; Rokem, A.; van der Walt, S.; Descoteaux, M.; Nimmo-Smith, I.",
-            2014,
-            "Dipy, a library for the analysis of diffusion MRI data",
-            _FRONTIERS,
-            "8:8",
-            "10.3389/fninf.2014.00008",
-        ),
-        article(
             "abraham2014",
             "Abraham et al., 2014",
             "Abraham, A.; Pedregosa, F.; Eickenberg, M.; Gervais, P.; Mueller, A.; Kossaifi, J.; Gramfort, "

@@ -19,7 +19,7 @@ from qmri_bids.workflows.mask_interfaces import MaskBrain, _MaskBrainInput, give
 from qmri_bids.workflows.motion_interfaces import _CorrectMotionOutput
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation_interfaces import FRINGED, AlignSeries, _AlignSeriesInput
-from qmri_bids.workflows.volumes import load_volume, save_motion, save_volume
+from qmri_bids.workflows.volumes import load_mask, load_volume, save_motion, save_volume
 
 if TYPE_CHECKING:
     from qmri_bids.preprocessing.saturated_motion import SaturatedMotion
@@ -43,8 +43,8 @@ class ReadMask(MaskBrain):
 
     def _run_interface(self, runtime: Any) -> Any:
         magnitude, affine = self._magnitude()
-        stored, _ = load_volume(self.inputs.mask_file)
-        mask = np.asarray(stored, dtype=np.float32).reshape(magnitude.shape) > 0.5
+        mask = load_mask(self.inputs.mask_file, shape=magnitude.shape)
+        assert mask is not None  # the input is mandatory
         inputs = self.inputs
         found = given_mask(
             mask, affine=affine, kind=inputs.mask_kind, source=inputs.mask_source, by_hand=inputs.by_hand

@@ -27,7 +27,7 @@ from qmri_bids.bids.write import atomic_path, write_map
 from qmri_bids.reports.content import RunReport, Section
 from qmri_bids.workflows.mask_report import mask_check
 from qmri_bids.workflows.titles import run_title
-from qmri_bids.workflows.volumes import load_volume, mean_magnitude
+from qmri_bids.workflows.volumes import load_mask, load_mean, load_volume
 
 KEEPING_NODES = ("keep_mask", "keep_motion")
 """Nodes whose folder holds `PARTIAL`, in the order of the report."""
@@ -66,11 +66,9 @@ class KeepMask(SimpleInterface):
         from qmri_bids.reports.figures import mask_figure
 
         inputs = self.inputs
-        cycles, affine = load_volume(inputs.cycles)
-        if isdefined(inputs.volumes):
-            cycles = cycles[..., list(inputs.volumes)]
-        magnitude = mean_magnitude(cycles)
-        mask = np.asarray(load_volume(inputs.mask)[0], dtype=np.float32).reshape(magnitude.shape) > 0.5
+        magnitude, affine = load_mean(inputs.cycles, volumes=inputs.volumes)
+        mask = load_mask(inputs.mask, shape=magnitude.shape)
+        assert mask is not None  # the input is mandatory
         files: list[Path] = []
         found = dict(inputs.found) if isdefined(inputs.found) else None
         if found is not None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.workflows.options import DEFAULT_MASK_METHOD
-from qmri_bids.workflows.volumes import load_volume, mean_magnitude, save_volume
+from qmri_bids.workflows.volumes import load_mean, load_volume, save_volume
 
 STILL = 0.5
 """Share of a voxel by which the head may have moved before the brain is looked for again in the aligned images."""
@@ -46,10 +46,7 @@ class FindBrain(SimpleInterface):
 
     def _magnitude(self) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the mean magnitude of the volumes that tell the brain, and the affine."""
-        cycles, affine = load_volume(self.inputs.cycles)
-        if isdefined(self.inputs.volumes):
-            cycles = cycles[..., list(self.inputs.volumes)]
-        return mean_magnitude(cycles), affine
+        return load_mean(self.inputs.cycles, volumes=self.inputs.volumes)
 
     def _store(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_table, write_text
@@ -21,9 +22,6 @@ from qmri_bids.workflows.volumes import load_volume
 _LOOKUP = "index\tname\tabbreviation\tcolor\n" + "".join(
     f"{label}\t{name}\t{ABBREVIATIONS[label]}\t{color}\n" for label, (name, color) in LOOKUP.items()
 )
-
-BRAIN = "brain"
-"""Name of the whole brain mask among the tissues."""
 
 _NO_MAPS = ("mask", "dseg", "probseg", "VFA", "cest", "magnitude")
 """Suffixes of what has no statistics."""

@@ -39,6 +39,12 @@ def mean_magnitude(cycles: NDArray[np.complexfloating]) -> NDArray[np.float32]:
     return total / np.float32(cycles.shape[3])
 
 
+def load_mean(path: str | Path, *, volumes: Any) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return the mean magnitude of some volumes of a series, of all where none are named, and the affine."""
+    series, affine = load_volume(path)
+    return mean_magnitude(series[..., list(volumes)] if isdefined(volumes) else series), affine
+
+
 def save_still(path: Path, source: str | Path) -> str:
     """Write an image as one float32 volume, the mean of all where it has several, and return its path."""
     data, affine = load_volume(source)

@@ -4,8 +4,9 @@ import pytest
 from scipy import ndimage
 
 from qmri_bids.preprocessing import brain_library
-from qmri_bids.preprocessing.brain_mask import find_mask, judge_brain
+from qmri_bids.preprocessing.brain_mask import MASK_METHODS, find_mask, judge_brain
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, object_mask, shrink
+from qmri_bids.workflows import options
 
 
 def dice(first, second):
@@ -105,6 +106,10 @@ def test_an_object_has_its_spheres_its_holes_and_no_air(slices):
     assert (found.kind, found.level) == ("object", "check")
     assert dice(found.mask, np.repeat(disc[..., None], slices, axis=2)) > 0.95
     assert find_mask(np.abs(noisy), affine=np.eye(4), method="none").mask.all()
+
+
+def test_the_command_line_offers_every_method():
+    assert options.MASK_METHODS == MASK_METHODS
 
 
 def test_what_cannot_be_done_is_said():
