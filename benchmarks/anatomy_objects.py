@@ -95,7 +95,7 @@ def bound(t1: float, t2: float, *, cycles: int = 12) -> dict[str, float]:
 def spheres() -> list[Row]:
     """Medians of T1 and T2 of fourteen spheres, from files to maps."""
     with tempfile.TemporaryDirectory() as temporary:
-        bids = _simulate(Path(temporary) / "bids", "--phantom", "spheres", "--snr", SNR, "--motion", 0.3, "--seed", 7)
+        bids = _simulate(Path(temporary) / "bids", "--phantom", "spheres", "--snr", SNR, "--motion", 0.3, "--seed", 8)
         out = Path(temporary) / "out"
         code, text, _ = _process(bids, out, "--mask-method", "object")
         if code != 0:

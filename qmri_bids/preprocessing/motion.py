@@ -47,6 +47,8 @@ _FEWEST_VOXELS = 2000
 _FEWEST_IN_PLANE = 500
 _PREDICTED_RANGE = 1.5
 """An alignment on the signal model that moves a cycle further than this from the edges [mm] is not believed."""
+_SAME_PLACE = 0.25
+"""Two alignments on the signal model that end no further apart than this [mm] have found the same place."""
 _WORSE = 1.02
 """Residual against that before, from which on the alignment on the signal model is not believed."""
 
@@ -402,22 +404,32 @@ def _predict(
             unknown,
             f"The signal model did not take part in the alignment: {reason}. The motion is that of the edges.",
         )
-    found = align_to_prediction(
-        cycles[box],
-        affine=np.asarray(affine, dtype=float) @ _shift([part.start for part in box]),
-        start=start,
-        reference=reference,
-        samples=inside,
-        protocol=protocol,
-        threads=threads,
-    )
-    change = _distance(found.transforms, start, head=head if brain is None else brain, affine=affine)
+    known: dict[str, Any] = {
+        "affine": np.asarray(affine, dtype=float) @ _shift([part.start for part in box]),
+        "reference": reference,
+        "samples": inside,
+        "protocol": protocol,
+        "threads": threads,
+    }
+    found = align_to_prediction(cycles[box], start=start, **known)
+    where: dict[str, Any] = {"head": head if brain is None else brain, "affine": affine}
+    change = _distance(found.transforms, start, **where)
     if not change.max() <= _PREDICTED_RANGE:
+        # Edges can mislead, too: a place that is also reached from where the scanner put the cycles is one.
+        again = align_to_prediction(cycles[box], start=np.tile(np.eye(4), (number, 1, 1)), **known)
+        apart = float(_distance(found.transforms, again.transforms, **where).max())
+        if not (apart <= _SAME_PLACE and found.residual[1] < found.residual[0]):
+            sentence = (
+                f"The alignment on the signal model moved cycle {int(change.argmax()) + 1} by {change.max():.1f} mm and was "
+                "discarded: the motion is that of the edges."
+            )
+            return start, unknown, sentence
         sentence = (
-            f"The alignment on the signal model moved cycle {int(change.argmax()) + 1} by {change.max():.1f} mm and was discarded: "
-            "the motion is that of the edges."
+            f"The alignment on the signal model moved cycle {int(change.argmax()) + 1} by {change.max():.1f} mm from where edges put "
+            f"it; it is believed, since from the positions of the scanner it ends at the same place (within {apart:.2f} mm), and took "
+            f"the residual of the model from {found.residual[0]:.3g} to {found.residual[1]:.3g}."
         )
-        return start, unknown, sentence
+        return found.transforms, found.remaining, sentence
     if found.residual[1] > _WORSE * found.residual[0]:
         sentence = (
             "The alignment on the signal model left a larger residual than it found and was discarded: the motion is that of the "
