@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slurm-test container-test lint types layers check benchmark weights browser real-heads clean
+.PHONY: demo test test-quick slow-tests slurm-test container-test lint types layers docs check benchmark weights browser real-heads clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -33,6 +33,12 @@ real-heads:  # real anatomy for the digital heads of the tests; elsewhere than o
 test: $(STAMP) browser real-heads
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-quick: $(STAMP)  ## what is not `slow`: while working, in three minutes, without browser and real head
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not slurm and not container"
+
+slow-tests: $(STAMP) browser real-heads  ## measure anew which tests are slow: tests/slow_tests.txt
+	$(BIN)/python -m pytest -n 2 --dist loadfile --write-slow-tests
+
 container-test: $(STAMP)  ## build the Dockerfile and run it as on a cluster; as root, some minutes
 	@for program in buildah debootstrap bwrap; do command -v $$program >/dev/null || missing=1; done; \
 	if [ -n "$$missing" ]; then echo "installing buildah, debootstrap and bubblewrap"; \
@@ -54,6 +60,9 @@ types: $(STAMP)
 
 layers: $(STAMP)
 	$(BIN)/lint-imports
+
+docs: $(STAMP)  ## links, and the pages and targets of this file that documentation and automation name
+	$(BIN)/python -m pytest tests/test_documentation.py
 
 check: lint types layers test
 

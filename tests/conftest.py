@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from real_heads import MISSING, RealHeads, real_heads, write_coarse
+from slow_tests import SlowTests
 
 # The probe is part of the test: the report itself holds no script.
 PROBE = """<script>window.addEventListener("load", () => {
@@ -31,6 +32,14 @@ PROBE = """<script>window.addEventListener("load", () => {
   result.textContent = JSON.stringify(found);
   document.body.append(result);
 });</script>"""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-slow-tests", action="store_true", help="write tests/slow_tests.txt from what is measured")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SlowTests(write=config.getoption("--write-slow-tests")))
 
 
 def chromium() -> str:

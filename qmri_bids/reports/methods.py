@@ -43,7 +43,7 @@ def methods_text(steps: Sequence[Step]) -> tuple[str, tuple[Reference, ...]]:
     Raises
     ------
     ValueError
-        If a step is not known or a placeholder has no value.
+        If a step is not known, a placeholder has no value or a publication is not in `references.bib`.
 
     Examples
     --------
@@ -77,6 +77,8 @@ def _filled(key: str, template: str, values: Mapping[str, object]) -> tuple[str,
     text = pieces[0]
     for piece in pieces[1:]:
         name, _, rest = piece.partition("]")
+        if name not in REFERENCES:
+            raise ValueError(f"the step {key!r} cites [{name}]: expected a key of references.bib")
         references.append(REFERENCES[name])
         text += f"({REFERENCES[name].short}){rest}"
     return text.format(**{name: str(value) for name, value in values.items()}), references

@@ -1,313 +1,151 @@
-"""The publications that the methods text cites."""
+r"""The publications that the methods text cites, from `references.bib` beside this file.
+
+The file is BibTeX of a strict subset, so that little reads it and its entries can be handed on as they are:
+
+- empty lines and lines that begin with `%` between entries;
+- entries of type article, one field a line as in `FIELDS`; only volume and pages may be missing;
+- authors family name first (`Birk, F.`), joined by ` and `, with `others` at the end for those left out;
+- the title in two pairs of braces, which keep its capitals;
+- letters as they are, in UTF-8; no other braces, no backslashes.
+
+All else is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import string
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
 
 from qmri_bids.reports.content import Reference
-from qmri_bids.reports.reference_entry import article
-from qmri_bids.reports.saturation_references import SATURATION_REFERENCES
-from qmri_bids.reports.space_sentences import SPACE_REFERENCES
 
-_MRM = "Magnetic Resonance in Medicine"
-_FRONTIERS = "Frontiers in Neuroinformatics"
+FILE = "references.bib"
 
-REFERENCES: dict[str, Reference] = {
-    entry.key: entry
-    for entry in (
-        article(
-            "birk2025",
-            "Birk et al., 2025",
-            "Birk, F.; Mahler, L.; Steiglechner, J.; Wang, Q.; Scheffler, K.; Heule, R.",
-            2025,
-            "Flexible and cost-effective deep learning for accelerated multi-parametric relaxometry using "
-            "phase-cycled bSSFP",
-            "Scientific Reports",
-            "15:4825",
-            "10.1038/s41598-025-88579-z",
-        ),
-        article(
-            "nguyen2017",
-            "Nguyen and Bieri, 2017",
-            "Nguyen, D.; Bieri, O.",
-            2017,
-            "Motion-insensitive rapid configuration relaxometry",
-            _MRM,
-            "78:518-526",
-            "10.1002/mrm.26384",
-        ),
-        article(
-            "zur1990",
-            "Zur et al., 1990",
-            "Zur, Y.; Wood, M. L.; Neuringer, L. J.",
-            1990,
-            "Motion-insensitive, steady-state free precession imaging",
-            _MRM,
-            "16:444-459",
-            "10.1002/mrm.1910160311",
-        ),
-        article(
-            "shcherbakova2018",
-            "Shcherbakova et al., 2018",
-            "Shcherbakova, Y.; van den Berg, C. A. T.; Moonen, C. T. W.; Bartels, L. W.",
-            2018,
-            "PLANET: an ellipse fitting approach for simultaneous T1 and T2 mapping using phase-cycled "
-            "balanced steady-state free precession",
-            _MRM,
-            "79:711-722",
-            "10.1002/mrm.26717",
-        ),
-        article(
-            "bjork2014",
-            "Björk et al., 2014",
-            "Björk, M.; Ingle, R. R.; Gudmundson, E.; Stoica, P.; Nishimura, D. G.; Barral, J. K.",
-            2014,
-            "Parameter estimation approach to banding artifact reduction in balanced steady-state free precession",
-            _MRM,
-            "72:880-892",
-            "10.1002/mrm.24986",
-        ),
-        article(
-            "golub1973",
-            "Golub and Pereyra, 1973",
-            "Golub, G. H.; Pereyra, V.",
-            1973,
-            "The differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate",
-            "SIAM Journal on Numerical Analysis",
-            "10:413-432",
-            "10.1137/0710036",
-        ),
-        article(
-            "marquardt1963",
-            "Marquardt, 1963",
-            "Marquardt, D. W.",
-            1963,
-            "An algorithm for least-squares estimation of nonlinear parameters",
-            "Journal of the Society for Industrial and Applied Mathematics",
-            "11:431-441",
-            "10.1137/0111030",
-        ),
-        article(
-            "smyth2004",
-            "Smyth, 2004",
-            "Smyth, G. K.",
-            2004,
-            "Linear models and empirical Bayes methods for assessing differential expression in microarray experiments",
-            "Statistical Applications in Genetics and Molecular Biology",
-            "3:3",
-            "10.2202/1544-6115.1027",
-        ),
-        article(
-            "avants2011",
-            "Avants et al., 2011a",
-            "Avants, B. B.; Tustison, N. J.; Song, G.; Cook, P. A.; Klein, A.; Gee, J. C.",
-            2011,
-            "A reproducible evaluation of ANTs similarity metric performance in brain image registration",
-            "NeuroImage",
-            "54:2033-2044",
-            "10.1016/j.neuroimage.2010.09.025",
-        ),
-        article(
-            "tustison2010",
-            "Tustison et al., 2010",
-            "Tustison, N. J.; Avants, B. B.; Cook, P. A.; Zheng, Y.; Egan, A.; Yushkevich, P. A.; Gee, J. C.",
-            2010,
-            "N4ITK: improved N3 bias correction",
-            "IEEE Transactions on Medical Imaging",
-            "29:1310-1320",
-            "10.1109/TMI.2010.2046908",
-        ),
-        article(
-            "atropos2011",
-            "Avants et al., 2011b",
-            "Avants, B. B.; Tustison, N. J.; Wu, J.; Cook, P. A.; Gee, J. C.",
-            2011,
-            "An open source multivariate framework for n-tissue segmentation with evaluation on public data",
-            "Neuroinformatics",
-            "9:381-400",
-            "10.1007/s12021-011-9109-y",
-        ),
-        article(
-            "power2012",
-            "Power et al., 2012",
-            "Power, J. D.; Barnes, K. A.; Snyder, A. Z.; Schlaggar, B. L.; Petersen, S. E.",
-            2012,
-            "Spurious but systematic correlations in functional connectivity MRI networks arise from subject motion",
-            "NeuroImage",
-            "59:2142-2154",
-            "10.1016/j.neuroimage.2011.10.018",
-        ),
-        article(
-            "kellner2016",
-            "Kellner et al., 2016",
-            "Kellner, E.; Dhital, B.; Kiselev, V. G.; Reisert, M.",
-            2016,
-            "Gibbs-ringing artifact removal based on local subvoxel-shifts",
-            _MRM,
-            "76:1574-1581",
-            "10.1002/mrm.26054",
-        ),
-        article(
-            "abraham2014",
-            "Abraham et al., 2014",
-            "Abraham, A.; Pedregosa, F.; Eickenberg, M.; Gervais, P.; Mueller, A.; Kossaifi, J.; Gramfort, "
-            "A.; Thirion, B.; Varoquaux, G.",
-            2014,
-            "Machine learning for neuroimaging with scikit-learn",
-            _FRONTIERS,
-            "8:14",
-            "10.3389/fninf.2014.00014",
-        ),
-        article(
-            "brett_nibabel",
-            "Brett et al., 2024",
-            "Brett, M.; Markiewicz, C. J.; Hanke, M.; others",
-            2024,
-            "nibabel: access a cacophony of neuro-imaging file formats",
-            "Zenodo",
-            "",
-            "10.5281/zenodo.591597",
-        ),
-        article(
-            "fisch2024",
-            "Fisch et al., 2024",
-            "Fisch, L.; Zumdick, S.; Barkhau, C.; Emden, D.; Ernsting, J.; Leenings, R.; others",
-            2024,
-            "deepbet: Fast brain extraction of T1-weighted MRI using convolutional neural networks",
-            "Computers in Biology and Medicine",
-            "179:108845",
-            "10.1016/j.compbiomed.2024.108845",
-        ),
-        article(
-            "fonov2011",
-            "Fonov et al., 2011",
-            "Fonov, V.; Evans, A. C.; Botteron, K.; Almli, C. R.; McKinstry, R. C.; Collins, D. L.",
-            2011,
-            "Unbiased average age-appropriate atlases for pediatric studies",
-            "NeuroImage",
-            "54:313-327",
-            "10.1016/j.neuroimage.2010.07.033",
-        ),
-        article(
-            "yarkoni2019",
-            "Yarkoni et al., 2019",
-            "Yarkoni, T.; Markiewicz, C. J.; de la Vega, A.; Gorgolewski, K. J.; Salo, T.; Halchenko, Y. O.; others",
-            2019,
-            "PyBIDS: Python tools for BIDS datasets",
-            "Journal of Open Source Software",
-            "4:1294",
-            "10.21105/joss.01294",
-        ),
-        article(
-            "gorgolewski2016",
-            "Gorgolewski et al., 2016",
-            "Gorgolewski, K. J.; Auer, T.; Calhoun, V. D.; Craddock, R. C.; Das, S.; Duff, E. P.; others",
-            2016,
-            "The brain imaging data structure, a format for organizing and describing outputs of "
-            "neuroimaging experiments",
-            "Scientific Data",
-            "3:160044",
-            "10.1038/sdata.2016.44",
-        ),
-        article(
-            "gorgolewski2017",
-            "Gorgolewski et al., 2017",
-            "Gorgolewski, K. J.; Alfaro-Almagro, F.; Auer, T.; Bellec, P.; Capotă, M.; Chakravarty, M. M.; others",
-            2017,
-            "BIDS apps: improving ease of use, accessibility, and reproducibility of neuroimaging data "
-            "analysis methods",
-            "PLOS Computational Biology",
-            "13:e1005209",
-            "10.1371/journal.pcbi.1005209",
-        ),
-        article(
-            "karakuzu2022",
-            "Karakuzu et al., 2022",
-            "Karakuzu, A.; Appelhoff, S.; Auer, T.; Boudreau, M.; Feingold, F.; Khan, A. R.; others",
-            2022,
-            "qMRI-BIDS: an extension to the brain imaging data structure for quantitative magnetic resonance "
-            "imaging data",
-            "Scientific Data",
-            "9:517",
-            "10.1038/s41597-022-01571-4",
-        ),
-        article(
-            "gorgolewski2011",
-            "Gorgolewski et al., 2011",
-            "Gorgolewski, K.; Burns, C. D.; Madison, C.; Clark, D.; Halchenko, Y. O.; Waskom, M. L.; Ghosh, S. S.",
-            2011,
-            "Nipype: a flexible, lightweight and extensible neuroimaging data processing framework in Python",
-            _FRONTIERS,
-            "5:13",
-            "10.3389/fninf.2011.00013",
-        ),
-        article(
-            "garcia2010",
-            "Garcia, 2010",
-            "Garcia, D.",
-            2010,
-            "Robust smoothing of gridded data in one and higher dimensions with missing values",
-            "Computational Statistics & Data Analysis",
-            "54:1167-1178",
-            "10.1016/j.csda.2009.09.020",
-        ),
-        article(
-            "chung2010",
-            "Chung et al., 2010",
-            "Chung, S.; Kim, D.; Breton, E.; Axel, L.",
-            2010,
-            "Rapid B1+ mapping using a preconditioning RF pulse with TurboFLASH readout",
-            _MRM,
-            "64:439-446",
-            "10.1002/mrm.22423",
-        ),
-        article(
-            "insko1993",
-            "Insko and Bolinger, 1993",
-            "Insko, E. K.; Bolinger, L.",
-            1993,
-            "Mapping of the radiofrequency field",
-            "Journal of Magnetic Resonance, Series A",
-            "103:82-85",
-            "10.1006/jmra.1993.1133",
-        ),
-        article(
-            "yarnykh2007",
-            "Yarnykh, 2007",
-            "Yarnykh, V. L.",
-            2007,
-            "Actual flip-angle imaging in the pulsed steady state: a method for rapid three-dimensional "
-            "mapping of the transmitted radiofrequency field",
-            _MRM,
-            "57:192-200",
-            "10.1002/mrm.21120",
-        ),
-        article(
-            "gloor2008",
-            "Gloor et al., 2008",
-            "Gloor, M.; Scheffler, K.; Bieri, O.",
-            2008,
-            "Quantitative magnetization transfer imaging using balanced SSFP",
-            _MRM,
-            "60:691-700",
-            "10.1002/mrm.21705",
-        ),
-        article(
-            "paszke2019",
-            "Paszke et al., 2019",
-            "Paszke, A.; Gross, S.; Massa, F.; Lerer, A.; Bradbury, J.; Chanan, G.; others",
-            2019,
-            "PyTorch: an imperative style, high-performance deep learning library",
-            "Advances in Neural Information Processing Systems",
-            "32:8024-8035",
-            "10.48550/arXiv.1912.01703",
-        ),
-    )
+_PLAIN = r"[^{}\\]+"
+_OPENING = re.compile(r"@article\{(\w+),")
+_CLOSING = "}"
+_FIELD = re.compile(r"  (\w+) = \{(.*)\},")
+_NAME = re.compile(r"[^{}\\,]+, [^{}\\,]+")
+
+FIELDS: Mapping[str, tuple[str, str]] = {
+    "author": (_PLAIN, "Birk, F. and Mahler, L. and others"),
+    "title": (rf"\{{{_PLAIN}\}}", "{Mapping of the radiofrequency field}"),
+    "journal": (_PLAIN, "Scientific Reports"),
+    "year": (r"\d{4}", "2025"),
+    "volume": (_PLAIN, "15"),
+    "pages": (_PLAIN, "518-526"),
+    "doi": (r"10\.\d{4,9}/[^\s{}\\]+", "10.1038/s41598-025-88579-z"),
 }
-REFERENCES |= {entry.key: entry for entry in (*SATURATION_REFERENCES, *SPACE_REFERENCES)}
-"""Publications by key."""
+"""What a field must look like, and an example of it."""
+
+OPTIONAL = frozenset({"volume", "pages"})
+"""Fields that may be missing."""
+
+
+def parse_references(text: str) -> dict[str, Reference]:
+    """Return the publications of a text in the subset of BibTeX above, by their keys.
+
+    The short form is that of the methods text (`Birk et al., 2025`); where several would be the same, letters after the year keep
+    them apart, in the order of the titles.
+
+    Raises
+    ------
+    ValueError
+        If the text is not of the subset: with the line, what was expected there and what was found.
+    """
+    entries: dict[str, tuple[dict[str, str], str]] = {}
+    lines = enumerate(text.splitlines(), start=1)
+    for number, line in lines:
+        if not line or line.startswith("%"):
+            continue
+        opening = _OPENING.fullmatch(line)
+        if opening is None:
+            raise _refusal(number, "'@article{key,', a comment or an empty line", line)
+        if opening[1] in entries:
+            raise _refusal(number, "a key that no other entry has", opening[1])
+        entries[opening[1]] = _entry(number, line, lines)
+
+    same: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for key in sorted(entries, key=lambda key: entries[key][0]["title"]):
+        fields = entries[key][0]
+        same[_authors_in_text(fields["author"]), fields["year"]].append(key)
+    letters = {
+        key: letter
+        for keys in same.values()
+        if len(keys) > 1
+        for key, letter in zip(keys, string.ascii_lowercase[: len(keys)], strict=True)
+    }
+    return {
+        key: _reference(key, fields, letter=letters.get(key, ""), bibtex=bibtex)
+        for key, (fields, bibtex) in entries.items()
+    }
 
 
 def full_citation(keys: Sequence[str]) -> str | None:
     """Return publications as one line for a sidecar, None of none."""
     return "; ".join(f"{REFERENCES[key].full} https://doi.org/{REFERENCES[key].doi}" for key in keys) or None
+
+
+def _entry(start: int, opening: str, lines: Iterator[tuple[int, str]]) -> tuple[dict[str, str], str]:
+    """Return the fields of the entry that opens in the line `start`, and its text; `lines` are those after it."""
+    fields: dict[str, str] = {}
+    kept = [opening]
+    for number, line in lines:
+        kept.append(line)
+        if line == _CLOSING:
+            break
+        field = _FIELD.fullmatch(line)
+        if field is None or field[1] not in FIELDS or field[1] in fields:
+            raise _refusal(number, f"'{_CLOSING}' or a field, each once, of {', '.join(FIELDS)}", line)
+        name, value = field.groups()
+        pattern, example = FIELDS[name]
+        if not re.fullmatch(pattern, value) or (name == "author" and not all(map(_NAME.fullmatch, _names(value)[0]))):
+            raise _refusal(number, f"'  {name} = {{{example}}},' or the like", line)
+        fields[name] = value
+    else:
+        raise _refusal(start, f"an entry that ends with '{_CLOSING}' on a line of its own", "the end of the file")
+    if missing := [name for name in FIELDS if name not in fields and name not in OPTIONAL]:
+        raise _refusal(start, f"the fields {', '.join(missing)}", f"an entry that has {', '.join(fields) or 'none'}")
+    return fields, "\n".join(kept)
+
+
+def _reference(key: str, fields: Mapping[str, str], *, letter: str, bibtex: str) -> Reference:
+    """Return an entry; `letter` follows the year where that alone does not tell publications apart."""
+    names, others = _names(fields["author"])
+    year = fields["year"] + letter
+    place = ":".join(fields[name] for name in ("volume", "pages") if name in fields)
+    journal = " ".join(filter(None, (fields["journal"], place)))
+    return Reference(
+        key=key,
+        short=f"{_authors_in_text(fields['author'])}, {year}",
+        full=f"{', '.join(names)}{' et al.' if others else ''} ({year}). {fields['title'][1:-1]}. {journal}.",
+        doi=fields["doi"],
+        bibtex=bibtex,
+    )
+
+
+def _names(author: str) -> tuple[list[str], bool]:
+    """Return the names of the authors, and whether some were left out."""
+    names = author.split(" and ")
+    return (names[:-1], True) if names[-1] == "others" else (names, False)
+
+
+def _authors_in_text(author: str) -> str:
+    """Return the family names of the authors as the text cites them."""
+    names, others = _names(author)
+    first, *rest = [name.partition(", ")[0] for name in names]
+    if others or len(rest) > 1:
+        return f"{first} et al."
+    return " and ".join([first, *rest])
+
+
+def _refusal(number: int, expected: str, found: str) -> ValueError:
+    return ValueError(f"{FILE}, line {number}: expected {expected}, found {found!r}")
+
+
+REFERENCES: Mapping[str, Reference] = parse_references(
+    files("qmri_bids.reports").joinpath(FILE).read_text(encoding="utf-8")
+)
+"""Publications by key."""

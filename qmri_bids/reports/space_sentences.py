@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from qmri_bids.reports.content import Reference
-from qmri_bids.reports.reference_entry import article
 from qmri_bids.reports.sentence import Sentence
 
 
@@ -38,38 +36,3 @@ SPACE_SENTENCES: dict[str, Sentence] = {
     ),
 }
 """What every step says, by its key."""
-
-SPACE_REFERENCES: tuple[Reference, ...] = (
-    article(
-        "avants2008",
-        "Avants et al., 2008",
-        "Avants, B. B.; Epstein, C. L.; Grossman, M.; Gee, J. C.",
-        2008,
-        "Symmetric diffeomorphic image registration with cross-correlation: evaluating automated labeling of elderly and "
-        "neurodegenerative brain",
-        "Medical Image Analysis",
-        "12:26-41",
-        "10.1016/j.media.2007.06.004",
-    ),
-    article(
-        "esteban2019",
-        "Esteban et al., 2019",
-        "Esteban, O.; Markiewicz, C. J.; Blair, R. W.; Moodie, C. A.; Isik, A. I.; others",
-        2019,
-        "fMRIPrep: a robust preprocessing pipeline for functional MRI",
-        "Nature Methods",
-        "16:111-116",
-        "10.1038/s41592-018-0235-4",
-    ),
-    article(
-        "fonov2011",
-        "Fonov et al., 2011",
-        "Fonov, V.; Evans, A. C.; Botteron, K.; Almli, C. R.; McKinstry, R. C.; Collins, D. L.",
-        2011,
-        "Unbiased average age-appropriate atlases for pediatric studies",
-        "NeuroImage",
-        "54:313-327",
-        "10.1016/j.neuroimage.2010.07.033",
-    ),
-)
-"""Publications that these sentences cite."""
