@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch_bloch_mcconnell import signal
 
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters, signal
+from qmri_bids.physics.bloch_mcconnell import VoxelParameters
 from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
 from qmri_bids.physics.pools import CestPool, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Pulse, Saturation
