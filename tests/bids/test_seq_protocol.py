@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pypulseq
 import pytest
+from protocol_presets import PROTOCOL_PRESETS
 
 from qmri_bids.bids.refusal import RefusedError
 from qmri_bids.bids.seq_protocol import read_seq_protocol
@@ -25,7 +26,7 @@ from qmri_bids.physics.saturation import (
     SpinLock,
     Start,
 )
-from qmri_bids.physics.saturation_presets import PROTOCOL_PRESETS, SPOILER, z_spectrum
+from qmri_bids.physics.saturation_presets import SPOILER, z_spectrum
 
 GAMMA = 42.5764e6
 TIP, PAUSE = 1e-3, 250e-6

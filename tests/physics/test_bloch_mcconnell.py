@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from protocol_presets import PROTOCOL_PRESETS
 from torch_bloch_mcconnell import affine_maps, exponential_less_one, signal
 
 from qmri_bids.physics.bloch_mcconnell import VoxelParameters, parameter_names
 from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Carrier, Pulse, Readout, Saturation, SpinLock, Start
-from qmri_bids.physics.saturation_presets import PROTOCOL_PRESETS, z_spectrum
+from qmri_bids.physics.saturation_presets import z_spectrum
 
 AMIDE = CestPool(name="amide", fraction=3e-3, rate=150.0, shift=3.5, t2=0.04)
 NOE = CestPool(name="noe", fraction=5e-3, rate=20.0, shift=-3.5, t2=5e-3, t1=1.3)
