@@ -5,9 +5,11 @@ Runs only where torch sees a CUDA device: `python benchmarks/devices.py`. Nothin
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,6 @@ from qmri_bids.estimation.exchange import ExchangeOptions
 from qmri_bids.estimation.exchange_fit import bounds_of
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.table import ESTIMATORS
-from qmri_bids.evaluation.exchange_sets import brain_set
 from qmri_bids.networks.devices import resolve_device
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
@@ -26,6 +27,9 @@ from qmri_bids.training.exchange import ExchangeTrainingSpec, train_exchange
 from qmri_bids.training.exchange_subject import SubjectTrainingSpec, train_on_subject
 from qmri_bids.training.loop import train
 from qmri_bids.training.missing import spec_for
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+from fingerprint_sets import brain_set
 
 PROTOCOL = BssfpProtocol.evenly_spaced(number_of_cycles=12, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=0.26)
 RELAXOMETRY = ("pinn", "pinn-bare", "pinn-complex-uniform", "svnn-magnitude-uniform")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 from rows import AtMost, Row, Within
@@ -16,12 +18,13 @@ from qmri_bids.evaluation.exchange_sets import (
     USUAL_NOISE,
     ExchangeSet,
     box_set,
-    brain_set,
-    single_tissue_set,
     tissue_set,
 )
 from qmri_bids.evaluation.scores import coverage, normal_interval, rmse_over_bound, score
 from qmri_bids.physics.saturation_bound import exchange_bound
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+from fingerprint_sets import brain_set, single_tissue_set
 
 SEED = 7
 SYMBOLS = {"MT.fraction": "fss", "MT.rate": "kssw", "amide.fraction": "fs", "amide.rate": "ksw"}

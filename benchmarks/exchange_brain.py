@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,9 +15,12 @@ from exchange_accuracy import DEFAULT, SEED, SYMBOLS, clamped_errors, create
 from rows import Row
 
 from qmri_bids.evaluation.exchange_scores import clamped
-from qmri_bids.evaluation.exchange_sets import USUAL_NOISE, ExchangeSet, brain_set
+from qmri_bids.evaluation.exchange_sets import USUAL_NOISE, ExchangeSet
 from qmri_bids.evaluation.scores import score
 from qmri_bids.networks.checkpoint import available_weights, package_weights
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+from fingerprint_sets import brain_set
 
 BRAIN_VOXELS = 170_000
 """Of the brain of Finkelstein et al. 2025."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 from relaxometry_common import (
@@ -23,10 +25,13 @@ from qmri_bids.estimation.base import KnownMaps
 from qmri_bids.estimation.miracle import Miracle
 from qmri_bids.evaluation.clamping import clamped_times
 from qmri_bids.evaluation.scores import score
-from qmri_bids.evaluation.sets import single_tissue_set, uniform_set
+from qmri_bids.evaluation.sets import uniform_set
 from qmri_bids.physics.bssfp import relaxation_times
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.training.simulation import paper_protocol
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+from relaxometry_sets import single_tissue_set
 
 
 def clamped_miracle() -> list[Row]:

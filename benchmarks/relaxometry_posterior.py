@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 from relaxometry_common import SAMPLES, SEED, TIMES, baselines, create, error_rows, percent_errors
 from rows import Row, Within
@@ -12,9 +15,12 @@ from qmri_bids.estimation.posterior import posterior
 from qmri_bids.estimation.variance import moderated_variance
 from qmri_bids.evaluation.experiments import clamped_estimate
 from qmri_bids.evaluation.scores import coverage, normal_interval, rank_histogram, score
-from qmri_bids.evaluation.sets import SimulatedSet, brain_set, uniform_set
+from qmri_bids.evaluation.sets import SimulatedSet, uniform_set
 from qmri_bids.priors import PRIORS
 from qmri_bids.training.simulation import paper_protocol
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+from relaxometry_sets import brain_set
 
 
 def posterior_of(truth: SimulatedSet, *, snr: float, prior):

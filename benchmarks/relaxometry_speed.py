@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +14,6 @@ from relaxometry_common import SAMPLES, SEED, TIMES, create
 from rows import AtLeast, Row
 
 from qmri_bids.estimation.base import KnownMaps
-from qmri_bids.estimation.golden_section import golden_section_miracle
 from qmri_bids.estimation.miracle import Miracle
 from qmri_bids.estimation.natural_fit import fit_natural
 from qmri_bids.estimation.posterior import posterior
@@ -21,6 +22,9 @@ from qmri_bids.evaluation.sets import uniform_set
 from qmri_bids.physics.bssfp import relaxation_times
 from qmri_bids.priors import PRIORS
 from qmri_bids.training.simulation import paper_protocol
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+from golden_section import golden_section_miracle
 
 
 def seconds(action: Callable[[], object], *, clock: Callable[[], float], repeats: int = 5) -> float:

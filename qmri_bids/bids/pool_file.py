@@ -1,4 +1,4 @@
-"""Pool models in the YAML of pulseq-CEST (Herz et al., MRM 86:1845, 2021), read and written.
+"""Pool models in the YAML of pulseq-CEST (Herz et al., MRM 86:1845, 2021).
 
 Fractions are relative to water (f = 1), times in s or rates in 1/s, exchange rates towards water, shifts in ppm. The semisolid pool
 states its form through `lineshape`: a named line is z alone with that absorption, `None` is the full x, y, z of a Lorentzian.
@@ -16,7 +16,6 @@ from typing import Any
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.bids.values import describe
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
-from qmri_bids.units import GYROMAGNETIC_RATIO
 
 LINESHAPES = {
     "SuperLorentzian": Lineshape.SUPER_LORENTZIAN,
@@ -66,17 +65,6 @@ class PoolReading:
     warnings: tuple[str, ...]
 
 
-def read_pool_model(path: Path, *, root: Path | None = None) -> PoolModel:
-    """Return the pools of a file; `read_pool_file` also says what was passed over.
-
-    Raises
-    ------
-    RefusedError
-        As `read_pool_file`.
-    """
-    return read_pool_file(path, root=root).model
-
-
 def read_pool_file(path: Path, *, root: Path | None = None) -> PoolReading:
     """Read a pool model.
 
@@ -100,39 +88,6 @@ def read_pool_file(path: Path, *, root: Path | None = None) -> PoolReading:
     if unknown:
         raise reader.bad(unknown[0], f"one of {', '.join((*_POOLS, *_SETTINGS))}", "an unknown key")
     return PoolReading(model=reader.model(content), warnings=reader.passed_over(content))
-
-
-def write_pool_model(model: PoolModel, path: Path, *, field_strength: float | None = None) -> None:
-    """Write a pool model in the form of pulseq-CEST.
-
-    The format has no T1 that follows water: pools without one are written with that of water.
-
-    Parameters
-    ----------
-    model
-        The pools.
-    path
-        Where to.
-    field_strength
-        B0 [T], by which simulators read the shifts; None leaves their settings out.
-    """
-    import yaml
-
-    def pool(each: CestPool) -> dict[str, float]:
-        t1 = model.water.t1 if each.t1 is None else each.t1
-        return {"f": each.fraction, "t1": t1, "t2": each.t2, "k": each.rate, "dw": each.shift}
-
-    content: dict[str, Any] = {"water_pool": {"f": 1.0, "t1": model.water.t1, "t2": model.water.t2}}
-    if model.cest:
-        content["cest_pool"] = {each.name: pool(each) for each in model.cest}
-    if model.mt is not None:
-        names = {line: name for name, line in LINESHAPES.items()}
-        line = FULL if model.mt.lineshape is None else names[model.mt.lineshape]
-        content["mt_pool"] = {**pool(model.mt), "lineshape": line}
-    if field_strength is not None:
-        gamma = 2e-6 * math.pi * GYROMAGNETIC_RATIO
-        content |= {"b0": float(field_strength), "gamma": gamma, "b0_inhom": 0.0, "rel_b1": 1.0}
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 class _Reader:

@@ -140,38 +140,6 @@ def _fill(
     b1_gain[1, part] = -m0 / sine * protocol.flip_angle
 
 
-def relaxation_estimate(
-    fit: NaturalFit,
-    *,
-    b1: NDArray[np.floating],
-    protocol: BssfpProtocol,
-    b1_stdev: NDArray[np.floating] | None = None,
-    valid_range: ValidRange | None = None,
-) -> Estimate:
-    """Return maps with standard deviations and status of a fit.
-
-    Parameters
-    ----------
-    fit
-        Of V voxels; the noise is moderated over all of them.
-    b1
-        Actual over nominal flip angle, shape (V,).
-    protocol
-        The acquisition.
-    b1_stdev
-        Standard deviation of `b1`, shape (V,); None where B1 counts as exact. A voxel where it is not finite is INVALID_INPUT.
-    valid_range
-        Where a voxel has a value; `ValidRange()` by default.
-
-    Returns
-    -------
-    Estimate
-        Float32 maps of shape (V,), NaN where the status is not CONVERGED.
-    """
-    maps = relaxation_maps(fit, b1=b1, protocol=protocol)
-    return finished_estimate(maps, b1=b1, b1_stdev=b1_stdev, protocol=protocol, valid_range=valid_range or ValidRange())
-
-
 def finished_estimate(
     maps: RelaxationMaps,
     *,
@@ -186,8 +154,19 @@ def finished_estimate(
     ----------
     maps
         Of V voxels.
-    b1, b1_stdev, protocol, valid_range
-        As in `relaxation_estimate`.
+    b1
+        Actual over nominal flip angle, shape (V,).
+    b1_stdev
+        Standard deviation of `b1`, shape (V,); None where B1 counts as exact. A voxel where it is not finite is INVALID_INPUT.
+    protocol
+        The acquisition.
+    valid_range
+        Where a voxel has a value.
+
+    Returns
+    -------
+    Estimate
+        Float32 maps of shape (V,), NaN where the status is not CONVERGED.
     """
     status = np.full(len(b1), Status.CONVERGED, dtype=np.uint8)
     with np.errstate(all="ignore"):

@@ -43,8 +43,6 @@ OFF_RESONANCE = (-40.0, 40.0)
 """[Hz]."""
 RELAXATION_SPREAD = 0.05
 """T1 and T2 of a tissue lie within this share of their mean, uniformly and independent of each other."""
-POOL_SPREAD = 0.10
-"""Fractions and rates in `brain_set` likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,21 +101,11 @@ def box_set(number: int, seed: int, *, scan: ExchangeScan = PLAYED_SCAN) -> Exch
 
 def tissue_set(number: int, seed: int, *, scan: ExchangeScan = PLAYED_SCAN) -> ExchangeSet:
     """Return voxels of `TISSUES` with the same pools in all voxels of a tissue: lesions of 1 %, the rest in equal parts."""
-    return _mixture(number, seed, scan=scan, shares=(0.495, 0.495, 0.01), spread=0.0)
+    return mixture(number, seed, scan=scan, shares=(0.495, 0.495, 0.01), spread=0.0)
 
 
-def brain_set(number: int, seed: int, *, scan: ExchangeScan = PLAYED_SCAN) -> ExchangeSet:
-    """Return a brain in small: 45 % white matter, 54 % grey matter, 1 % lesion, pools that vary within each by `POOL_SPREAD`."""
-    return _mixture(number, seed, scan=scan, shares=(0.45, 0.54, 0.01), spread=POOL_SPREAD)
-
-
-def single_tissue_set(number: int, seed: int, *, tissue: str, scan: ExchangeScan = PLAYED_SCAN) -> ExchangeSet:
-    """Return voxels of one of `TISSUES`, as `tissue_set` has them."""
-    shares = [float(name == tissue) for name in TISSUES]
-    return _mixture(number, seed, scan=scan, shares=shares, spread=0.0)
-
-
-def _mixture(number: int, seed: int, *, scan: ExchangeScan, shares: Sequence[float], spread: float) -> ExchangeSet:
+def mixture(number: int, seed: int, *, scan: ExchangeScan, shares: Sequence[float], spread: float) -> ExchangeSet:
+    """Return voxels of `TISSUES` in given shares, with pools that lie within `spread` of their mean, as a share of it."""
     rng = np.random.default_rng(seed)
     kind = rng.choice(len(TISSUES), size=number, p=shares)
 

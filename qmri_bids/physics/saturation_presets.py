@@ -1,4 +1,4 @@
-"""Published saturation protocols by name.
+"""Published saturation protocols.
 
 Sources: Finkelstein et al., Commun Phys 8:164 (2025), for the fingerprinting stages; the sequence library of pulseq-CEST
 (Herz et al., MRM 86:1845, 2021) for the Z-spectra, under its names; RF as its files play it, not as their definitions state it.
@@ -7,7 +7,7 @@ Sources: Finkelstein et al., Commun Phys 8:164 (2025), for the fingerprinting st
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -93,38 +93,11 @@ def z_spectrum(
     return SaturationProtocol(field_strength=field_strength, images=(far, *images))
 
 
-_APT_OFFSETS = tuple(np.linspace(-4.0, 4.0, 33).tolist())
-
-
-def aptw_3t_000() -> SaturationProtocol:
-    """Return APTw_3T_000: one block of 2 s, 2 µT."""
-    return z_spectrum(
-        Saturation(pulse=Pulse.block(amplitude=2e-6, duration=2.0), spoiler=SPOILER), _APT_OFFSETS, recovery=3.5
-    )
-
-
 def aptw_3t_001() -> SaturationProtocol:
     """Return APTw_3T_001: 36 sinc-Gauss pulses of 50 ms, 5 ms apart, root mean square 2 µT."""
     pulse = Pulse.sinc_gauss(mean_amplitude=1.78e-6, duration=50e-3)
-    return z_spectrum(Saturation(pulse=pulse, number=36, gap=5e-3, spoiler=SPOILER), _APT_OFFSETS, recovery=3.5)
-
-
-def aptw_3t_002() -> SaturationProtocol:
-    """Return APTw_3T_002: 20 sinc-Gauss pulses of 50 ms, 50 ms apart, root mean square 2 µT."""
-    pulse = Pulse.sinc_gauss(mean_amplitude=2.4e-6, duration=50e-3)
-    return z_spectrum(Saturation(pulse=pulse, number=20, gap=50e-3, spoiler=SPOILER), _APT_OFFSETS, recovery=3.5)
-
-
-def aptw_3t_004() -> SaturationProtocol:
-    """Return APTw_3T_004: 19 locked blocks of 100 ms, 5 ms apart, 2 µT; tips of 1 ms, so that liquids follow them."""
-    train = Saturation(
-        pulse=Pulse.block(amplitude=2e-6, duration=0.1),
-        number=19,
-        gap=5e-3,
-        spin_lock=SpinLock.LIQUID_POOLS,
-        spoiler=SPOILER,
-    )
-    return z_spectrum(train, _APT_OFFSETS, recovery=3.5)
+    train = Saturation(pulse=pulse, number=36, gap=5e-3, spoiler=SPOILER)
+    return z_spectrum(train, np.linspace(-4.0, 4.0, 33).tolist(), recovery=3.5)
 
 
 def wasabi_3t_001() -> SaturationProtocol:
@@ -133,33 +106,10 @@ def wasabi_3t_001() -> SaturationProtocol:
     return z_spectrum(train, np.linspace(-2.0, 2.0, 31).tolist(), recovery=3.0, m0_recovery=12.0)
 
 
-def _multipool(mean_amplitude: float) -> SaturationProtocol:
-    side = (100.0, 50.0, 40.0, 30.0, 20.0, *np.arange(10.0, 0.9, -0.5).tolist(), 0.6, 0.4, 0.2)
-    offsets = (*(-offset for offset in side), 0.0, *reversed(side))
-    pulse = Pulse.gauss(mean_amplitude=mean_amplitude, duration=20.48e-3)
-    train = Saturation(pulse=pulse, number=80, gap=20e-3, spoiler=SPOILER)
-    return z_spectrum(train, offsets, recovery=0.0, m0_recovery=12.0)
-
-
 def multipool_3t_001() -> SaturationProtocol:
     """Return the 0.6 µT half of the multi-pool protocol: 80 Gauss pulses of 20.48 ms, 20 ms apart, 55 offsets to ±100 ppm."""
-    return _multipool(0.6e-6)
-
-
-def multipool_3t_002() -> SaturationProtocol:
-    """Return the 0.9 µT half of the multi-pool protocol, that of deepCEST at 3 T."""
-    return _multipool(0.9e-6)
-
-
-PROTOCOL_PRESETS: dict[str, Callable[[], SaturationProtocol]] = {
-    "MRF_MT_3T": mrf_mt,
-    "MRF_amide_3T": mrf_amide,
-    "APTw_3T_000": aptw_3t_000,
-    "APTw_3T_001": aptw_3t_001,
-    "APTw_3T_002": aptw_3t_002,
-    "APTw_3T_004": aptw_3t_004,
-    "WASABI_3T_001": wasabi_3t_001,
-    "MultiPool_3T_001": multipool_3t_001,
-    "MultiPool_3T_002": multipool_3t_002,
-}
-"""Every preset by its name; a protocol is added by a function and a row."""
+    side = (100.0, 50.0, 40.0, 30.0, 20.0, *np.arange(10.0, 0.9, -0.5).tolist(), 0.6, 0.4, 0.2)
+    offsets = (*(-offset for offset in side), 0.0, *reversed(side))
+    pulse = Pulse.gauss(mean_amplitude=0.6e-6, duration=20.48e-3)
+    train = Saturation(pulse=pulse, number=80, gap=20e-3, spoiler=SPOILER)
+    return z_spectrum(train, offsets, recovery=0.0, m0_recovery=12.0)

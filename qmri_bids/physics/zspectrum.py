@@ -1,4 +1,4 @@
-r"""Equations of the classical MT and CEST maps: spoiled steady states, MTR, MT saturation, Lorentzian pools and AREX.
+r"""Equations of the classical MT and CEST maps: MTR, MT saturation, Lorentzian pools and AREX.
 
 Frequency offsets of a Z-spectrum are ppm of the Larmor frequency, positive downfield (amide protons +3.5 ppm), as in the
 whole field; everything else is in SI units and fractions. All functions broadcast and know nothing of noise.
@@ -21,40 +21,6 @@ def magnetization_transfer_ratio(saturated: Values, unsaturated: Values) -> Valu
         Signal with and without the off-resonance pulse, shapes that broadcast.
     """
     return 1.0 - saturated / unsaturated
-
-
-def spoiled_signal(
-    amplitude: Values,
-    relaxation_rate: Values,
-    *,
-    flip_angle: Values | float,
-    repetition_time: float,
-    mt_saturation: Values | float = 0.0,
-) -> Values:
-    r"""Return the steady state of a spoiled gradient echo with an MT pulse right after the readout.
-
-    .. math:: S = A \\sin α \\frac{1 - E_1}{1 - (1 - δ) E_1 \\cos α}
-
-    Parameters
-    ----------
-    amplitude
-        Signal A of full magnetisation flipped by 90° [arbitrary].
-    relaxation_rate
-        R1 [1/s].
-    flip_angle
-        Actual flip angle α [rad].
-    repetition_time
-        TR [s].
-    mt_saturation
-        Fraction δ of the longitudinal magnetisation that one MT pulse destroys.
-
-    Returns
-    -------
-    NDArray
-        Broadcast shape; the unit of `amplitude`. For δ = 0 the equation of Ernst.
-    """
-    decay = np.exp(-repetition_time * relaxation_rate)
-    return amplitude * np.sin(flip_angle) * (1.0 - decay) / (1.0 - (1.0 - mt_saturation) * decay * np.cos(flip_angle))
 
 
 def dual_angle_relaxation(

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from protocol_presets import PROTOCOL_PRESETS
 
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.bids.table import plan_table
 from qmri_bids.physics.saturation import Readout, SaturationProtocol, SpinLock, Start
-from qmri_bids.physics.saturation_presets import PROTOCOL_PRESETS
 from qmri_bids.units import ppm_to_hertz, tesla_to_microtesla
 
 TRAIN = ("MTNumberOfPulses", "MTPulseDuration", "SaturationInterpulseDelay", "SaturationDuration", "MTPulseShape")

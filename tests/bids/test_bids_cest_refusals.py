@@ -290,8 +290,9 @@ def test_pulseq_file_that_was_changed_or_is_none(empty: Any) -> None:
 
 
 def test_pulseq_file_of_another_sequence(empty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from protocol_presets import PROTOCOL_PRESETS
+
     from qmri_bids.bids import seq_protocol as module
-    from qmri_bids.physics.saturation_presets import PROTOCOL_PRESETS
 
     class Reading:
         protocol = PROTOCOL_PRESETS["APTw_3T_000"]()

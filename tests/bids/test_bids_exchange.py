@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pool_files import write_pool_model
 
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
 from qmri_bids.bids.find_exchange import with_exchange
 from qmri_bids.bids.plan import FindOptions, SessionPlan
-from qmri_bids.bids.pool_file import write_pool_model
 from qmri_bids.bids.table import plan_table
 from qmri_bids.cli.run import main as run_program
 from qmri_bids.estimation.base import ProtocolNotSupported

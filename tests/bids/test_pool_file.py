@@ -8,8 +8,9 @@ from pathlib import Path
 import bmctool
 import pytest
 from bmctool.parameters.Parameters import Parameters
+from pool_files import read_pool_model, write_pool_model
 
-from qmri_bids.bids.pool_file import read_pool_file, read_pool_model, write_pool_model
+from qmri_bids.bids.pool_file import read_pool_file
 from qmri_bids.bids.refusal import RefusedError
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 

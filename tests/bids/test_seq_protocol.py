@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pypulseq
 import pytest
+from protocol_presets import PROTOCOL_PRESETS
 
 from qmri_bids.bids.refusal import RefusedError
-from qmri_bids.bids.seq_cache import cached_seq_protocol, protocol_from_dict, protocol_to_dict
 from qmri_bids.bids.seq_protocol import read_seq_protocol
 from qmri_bids.physics.bloch_mcconnell import VoxelParameters
 from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
@@ -26,7 +26,7 @@ from qmri_bids.physics.saturation import (
     SpinLock,
     Start,
 )
-from qmri_bids.physics.saturation_presets import PROTOCOL_PRESETS, SPOILER, z_spectrum
+from qmri_bids.physics.saturation_presets import SPOILER, z_spectrum
 
 GAMMA = 42.5764e6
 TIP, PAUSE = 1e-3, 250e-6
@@ -507,43 +507,6 @@ def test_nothing_acquired_or_transmitted_is_refused(tmp_path):
         path.write_text(f"{head}[BLOCKS]\n{silenced}\n\n{rest}", encoding="utf-8")
         with pytest.raises(RefusedError, match=rf"\[{kind}\]: expected an {kind} event"):
             read_seq_protocol(path)
-
-
-@pytest.mark.parametrize("name", PROTOCOL_PRESETS)
-def test_protocol_survives_its_dictionary(name):
-    protocol = PROTOCOL_PRESETS[name]()
-    assert protocol_from_dict(protocol_to_dict(protocol)) == protocol
-
-
-def test_cache_keeps_the_reading_by_content(tmp_path, monkeypatch):
-    cache = tmp_path / "cache"
-    path = write_v13(tmp_path / "a.seq", PROTOCOL_PRESETS["APTw_3T_001"]())
-    first = cached_seq_protocol(path, cache=cache)
-    files = list(cache.iterdir())
-    assert len(files) == 1
-    assert first.sha256[:16] in files[0].name
-    assert files[0].stat().st_size < 200_000
-    monkeypatch.setattr("qmri_bids.bids.seq_cache.read_seq_protocol", lambda *_, **__: pytest.fail("read twice"))
-    assert cached_seq_protocol(path, cache=cache) == first
-    monkeypatch.undo()
-    # Another field is another reading; another content too.
-    assert cached_seq_protocol(path, cache=cache, field_strength=7.0).protocol.field_strength == 7.0
-    rewritten(path, "FREQ 127.7292", "FREQ 127.8")
-    assert cached_seq_protocol(path, cache=cache).sha256 != first.sha256
-    assert len(list(cache.iterdir())) == 3
-
-
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 0}', b'{"protocol": {"images": []}}'])
-def test_damaged_cache_is_rebuilt_and_said(damage, tmp_path):
-    path = write_v13(tmp_path / "a.seq", train_protocol(TRAIN))
-    first = cached_seq_protocol(path, cache=tmp_path / "cache")
-    kept = next((tmp_path / "cache").iterdir())
-    kept.write_bytes(damage)
-    again = cached_seq_protocol(path, cache=tmp_path / "cache")
-    assert again.protocol == first.protocol
-    assert any("is damaged and was made again" in each for each in again.warnings)
-    assert cached_seq_protocol(path, cache=tmp_path / "cache") == first
-    assert cached_seq_protocol(path, cache=None) == first
 
 
 def test_image_without_rf_is_m0(tmp_path):

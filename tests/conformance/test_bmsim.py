@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from protocol_presets import PROTOCOL_PRESETS
+from torch_bloch_mcconnell import signal
 
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters, signal
+from qmri_bids.physics.bloch_mcconnell import VoxelParameters
 from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
 from qmri_bids.physics.pools import CestPool, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Pulse, Saturation
-from qmri_bids.physics.saturation_presets import PROTOCOL_PRESETS, SPOILER, z_spectrum
+from qmri_bids.physics.saturation_presets import SPOILER, z_spectrum
 
 TWO_POOLS = PoolModel(
     water=Water(t1=3.0, t2=2.0),

@@ -2,8 +2,8 @@ import math
 
 import numpy as np
 import pytest
+from golden_section import golden_section_miracle
 
-from qmri_bids.estimation.golden_section import golden_section_miracle
 from qmri_bids.estimation.miracle import Miracle
 from qmri_bids.estimation.steady_state import SteadyStateEstimator
 from qmri_bids.physics.bssfp import relaxation_times, signal

@@ -9,7 +9,7 @@ from qmri_bids.estimation.base import KnownMaps, ProtocolNotSupported, Status
 from qmri_bids.estimation.linear import Linear
 from qmri_bids.estimation.maximum_likelihood import MaximumLikelihood
 from qmri_bids.estimation.natural_fit import fit_natural
-from qmri_bids.estimation.relaxation import relaxation_estimate, relaxation_maps
+from qmri_bids.estimation.relaxation import finished_estimate, relaxation_maps
 from qmri_bids.estimation.steady_state import MAPS, ValidRange
 from qmri_bids.physics.bssfp import relaxation_times, signal
 from qmri_bids.physics.cramer_rao import cramer_rao_bound
@@ -25,6 +25,11 @@ def make_protocol(cycles=12, increments=None, *, te=2.4e-3):
     return BssfpProtocol(
         repetition_time=4.8e-3, echo_time=te, flip_angle=math.radians(15), rf_phase_increment=increments
     )
+
+
+def estimate_of(fit, b1, protocol, valid_range):
+    maps = relaxation_maps(fit, b1=b1, protocol=protocol)
+    return finished_estimate(maps, b1=b1, b1_stdev=None, protocol=protocol, valid_range=valid_range)
 
 
 def noise_stdev(snr):
@@ -190,14 +195,14 @@ def test_status_says_why_a_voxel_has_no_value():
             assert np.isnan(values[failed]).all()
             assert np.isfinite(values[~failed]).all()
     fit = fit_natural(cycles, rf_phase_increment=protocol.rf_phase_increment)
-    narrow = relaxation_estimate(fit, b1=b1, protocol=protocol, valid_range=ValidRange(t1=(0.3, 1.0)))
+    narrow = estimate_of(fit, b1, protocol, ValidRange(t1=(0.3, 1.0)))
     slow = found.values["T1"] > 1.001
     assert (narrow.status[slow] == Status.OUT_OF_RANGE).all()
     converged = narrow.status == Status.CONVERGED
     assert 10 < converged.sum() < 300
     assert (narrow.values["T1"][converged] <= 1.0).all()
     hasty = fit_natural(cycles[45:], rf_phase_increment=protocol.rf_phase_increment, iterations=0)
-    assert (relaxation_estimate(hasty, b1=b1[45:], protocol=protocol).status == Status.NOT_CONVERGED).all()
+    assert (estimate_of(hasty, b1[45:], protocol, ValidRange()).status == Status.NOT_CONVERGED).all()
 
 
 def test_noise_of_one_voxel_is_that_of_the_scan():

@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from spoiled_gradient_echo import spoiled_signal
 
 from qmri_bids.estimation.base import KnownMaps, Status
 from qmri_bids.estimation.mt_maps import MTSAT_CORRECTIONS, SpoiledProtocol, mtr, mtsat, noise_of_volume
-from qmri_bids.physics.zspectrum import spoiled_signal
 
 PROTOCOLS = (
     SpoiledProtocol(flip_angle=math.radians(6.0), repetition_time=0.025),

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from exchange_cases import SHORT
+from fingerprint_sets import brain_set, single_tissue_set
 
-from qmri_bids.evaluation.exchange_sets import TISSUES, box_set, brain_set, single_tissue_set, tissue_set
+from qmri_bids.evaluation.exchange_sets import TISSUES, box_set, tissue_set
 from qmri_bids.exchange_prior import EXCHANGE_PRIOR
 from qmri_bids.physics.exchange_scan import KNOWN
 from qmri_bids.training.exchange_shipped import PLAYED_SCAN

@@ -2,12 +2,12 @@ import math
 
 import numpy as np
 import pytest
+from relaxometry_sets import brain_set
 
 from qmri_bids.evaluation.sets import (
     NOISE_REFERENCE,
     PAPER_T1,
     TISSUES,
-    brain_set,
     circle_set,
     grid_set,
     tissue_set,

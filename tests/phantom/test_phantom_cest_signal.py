@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.linalg import expm
+from spoiled_gradient_echo import spoiled_signal
 
 from qmri_bids.phantom.cest_scan import CEST_SCANS, WASABI, chemical_shift
 from qmri_bids.phantom.mt_signal import MtPulse, SpoiledEcho, echo_signal, steady_state
@@ -17,7 +18,6 @@ from qmri_bids.physics.bloch_mcconnell import VoxelParameters
 from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
 from qmri_bids.physics.pools import PoolModel, Water
 from qmri_bids.physics.saturation import SaturationProtocol, Start
-from qmri_bids.physics.zspectrum import spoiled_signal
 from qmri_bids.units import GYROMAGNETIC_RATIO
 
 FIELD = 3.0

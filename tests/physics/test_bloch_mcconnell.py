@@ -6,19 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from protocol_presets import PROTOCOL_PRESETS
+from torch_bloch_mcconnell import affine_maps, exponential_less_one, signal
 
-from qmri_bids.physics.bloch_mcconnell import (
-    VoxelParameters,
-    affine_maps,
-    exponential_less_one,
-    parameter_names,
-    signal,
-)
+from qmri_bids.physics.bloch_mcconnell import VoxelParameters, parameter_names
 from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
-from qmri_bids.physics.locked_water import locked_affine_maps
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Carrier, Pulse, Readout, Saturation, SpinLock, Start
-from qmri_bids.physics.saturation_presets import PROTOCOL_PRESETS, z_spectrum
+from qmri_bids.physics.saturation_presets import z_spectrum
 
 AMIDE = CestPool(name="amide", fraction=3e-3, rate=150.0, shift=3.5, t2=0.04)
 NOE = CestPool(name="noe", fraction=5e-3, rate=20.0, shift=-3.5, t2=5e-3, t1=1.3)
@@ -260,27 +255,6 @@ def test_exponential_keeps_a_slow_rate_beside_a_fast_one():
     assert float(found[1, 1]) == pytest.approx(-1.0)
 
 
-def test_locked_water_comes_near_the_full_equations():
-    model = PoolModel(water=WATER, mt=Z_ONLY)
-    for name in ("MRF_MT_3T", "MRF_amide_3T"):
-        protocol = PROTOCOL_PRESETS[name]()
-        for one, other in zip(
-            affine_maps(model, protocol, VOXELS), locked_affine_maps(model, protocol, VOXELS), strict=True
-        ):
-            np.testing.assert_allclose(one, other, atol=1e-5)
-
-
-def test_locked_water_is_exact_without_rf():
-    model = PoolModel(water=WATER, mt=Z_ONLY)
-    idle = replace(LOCKED, pulse=Pulse.block(amplitude=0.0, duration=0.1), spin_lock=SpinLock.ALL_POOLS)
-    for one, other in zip(
-        affine_maps(model, protocol_of(idle), VOXELS),
-        locked_affine_maps(model, protocol_of(idle), VOXELS),
-        strict=True,
-    ):
-        np.testing.assert_allclose(one, other, atol=1e-13)
-
-
 @pytest.mark.parametrize(
     ("build", "message"),
     [
@@ -290,11 +264,6 @@ def test_locked_water_is_exact_without_rf():
             r"parameters must be among .* found \['k'\]",
         ),
         (lambda: signal(MODELS["full"], protocol_of(LOCKED), VoxelParameters(t1=math.nan)), "must be finite"),
-        (lambda: locked_affine_maps(MODELS["full"], protocol_of(LOCKED), VOXELS), "form 'z-only', found the pools"),
-        (
-            lambda: locked_affine_maps(PoolModel(water=WATER, mt=Z_ONLY), protocol_of(SHAPED), VOXELS),
-            "needs a protocol with spin-lock tips",
-        ),
     ],
 )
 def test_what_cannot_be_computed_is_refused(build, message):

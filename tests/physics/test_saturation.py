@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from protocol_presets import PROTOCOL_PRESETS
 
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import (
@@ -17,7 +18,6 @@ from qmri_bids.physics.saturation import (
     SpinLock,
     Start,
 )
-from qmri_bids.physics.saturation_presets import PROTOCOL_PRESETS
 
 AMIDE = {"name": "amide", "fraction": 1e-3, "rate": 50.0, "shift": 3.5, "t2": 0.04}
 SOLID = {"name": "mt", "fraction": 0.1, "rate": 30.0, "shift": 0.0, "t2": 1e-5}

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from spoiled_gradient_echo import spoiled_signal
 
 from qmri_bids.physics.zspectrum import (
     apparent_exchange_relaxation,
@@ -12,7 +13,6 @@ from qmri_bids.physics.zspectrum import (
     lorentzian_spectrum,
     magnetization_transfer_ratio,
     mt_saturation,
-    spoiled_signal,
 )
 
 RATES = 1.0 / np.linspace(0.4, 4.5, 20)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from protocol_presets import aptw_3t_000
 
 from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.physics.saturation_presets import aptw_3t_000, mrf_mt
+from qmri_bids.physics.saturation_presets import mrf_mt
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
 from qmri_bids.reports import figures
 from qmri_bids.reports.content import (

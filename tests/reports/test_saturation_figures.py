@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from protocol_presets import PROTOCOL_PRESETS
 
 from qmri_bids.estimation.lorentzian_fit import POOLS, fit_lorentzian
 from qmri_bids.physics.saturation import (
@@ -21,7 +22,6 @@ from qmri_bids.physics.saturation import (
     SaturationProtocol,
     Start,
 )
-from qmri_bids.physics.saturation_presets import PROTOCOL_PRESETS
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
 from qmri_bids.reports import figures
 from qmri_bids.reports.content import Figure

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from protocol_presets import aptw_3t_000
 
 from qmri_bids.bids.plan import B1Run, CycleFiles, PcBssfpRun
 from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.physics.saturation_presets import aptw_3t_000
 from qmri_bids.workflows.b1_interfaces import AlignB1
 from qmri_bids.workflows.b1_outputs import b1_sources
 from qmri_bids.workflows.b1_steps import b1_steps

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from protocol_presets import aptw_3t_000
 
 from qmri_bids.bids.plan import CycleFiles, FindOptions, PcBssfpRun, SessionPlan
 from qmri_bids.bids.saturation_plan import CestRun
@@ -14,7 +15,7 @@ from qmri_bids.estimation.exchange import ExchangeOptions
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, ExchangeEntry
 from qmri_bids.physics.exchange_scan import ExchangeScan
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.physics.saturation_presets import aptw_3t_000, mrf_amide, mrf_mt
+from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt
 from qmri_bids.workflows.planning import (
     link_runs,
     missing_exchange_trainings,

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from protocol_presets import aptw_3t_000
+
 from qmri_bids.bids.plan import CycleFiles, PcBssfpRun, SessionPlan
 from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.physics.saturation_presets import aptw_3t_000
 from qmri_bids.workflows.dependents import without_failed
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions

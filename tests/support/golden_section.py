@@ -1,4 +1,4 @@
-"""MIRACLE as an iterative search: a reference for the closed form, not an estimator of the table.
+"""MIRACLE as an iterative search: a reference for the closed form.
 
 Nguyen and Bieri, MRM 78:518 (2017) find T1 and T2 by golden-section searches on the magnitudes of F-1, F0 and F1. Here the search
 over T2 is nested in that over T1 and both run to convergence, so that the result is the root itself: for each T1 the T2 that
