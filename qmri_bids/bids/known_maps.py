@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 
 from qmri_bids.bids.exchange_plan import KnownSource
 from qmri_bids.bids.known_offers import (
-    NUMBERS,
-    SHOWN,
     Offer,
     Request,
     Way,
@@ -24,6 +22,7 @@ from qmri_bids.bids.known_offers import (
 )
 from qmri_bids.bids.refusal import RefusedError, refuse
 from qmri_bids.physics.exchange_scan import KNOWN
+from qmri_bids.quantities import KNOWN_QUANTITIES
 
 RELAXATION = ("t1", "t2")
 
@@ -140,7 +139,7 @@ def _joined(offers: Sequence[Offer]) -> tuple[KnownSource, ...]:
 def _one(same: Sequence[Offer]) -> KnownSource:
     sources = [offer.source for offer in same if offer.source is not None]
     names = tuple(name for source in sources for name in source.names)
-    shown = [SHOWN[name] for name in names]
+    shown = [KNOWN_QUANTITIES[name].bare_phrase for name in names]
     listed = " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
     origins = " and ".join(dict.fromkeys(source.sentence for source in sources))
     first = sources[0]
@@ -159,16 +158,17 @@ def _one(same: Sequence[Offer]) -> KnownSource:
 def _unused_numbers(offers: Mapping[str, Offer], request: Request) -> list[str]:
     """Return a sentence for every number that was given and is not needed."""
     return [
-        f"{option} is not used: there is a map of {SHOWN[name]}."
-        for name, (option, _) in NUMBERS.items()
-        if getattr(request.findings.options, f"cest_{name}") is not None
+        f"{quantity.taken.option} is not used: there is a map of {quantity.bare_phrase}."
+        for name, quantity in KNOWN_QUANTITIES.items()
+        if quantity.taken.option is not None
+        and getattr(request.findings.options, f"cest_{name}") is not None
         and (source := offers[name].source) is not None
         and source.method != "fixed"
     ]
 
 
 def _no_relaxation(missing: Sequence[str], reasons: Sequence[str], request: Request) -> RefusedError:
-    shown = " and ".join(SHOWN[name] for name in missing)
+    shown = " and ".join(KNOWN_QUANTITIES[name].bare_phrase for name in missing)
     return refuse(
         file=request.label,
         key=f"{shown} map{'s' if len(missing) > 1 else ''}",

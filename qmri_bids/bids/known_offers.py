@@ -12,21 +12,17 @@ from qmri_bids.bids.exchange_stages import Fingerprint
 from qmri_bids.bids.fieldmaps import SessionFieldmaps
 from qmri_bids.bids.findings import Findings
 from qmri_bids.bids.images import AFFINE_TOLERANCE
-from qmri_bids.bids.map_files import MAP_KINDS, MapFile, find_map
+from qmri_bids.bids.map_files import MapFile, find_map
 from qmri_bids.bids.nearest import nearest_run
 from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.session_b1 import SessionB1
 from qmri_bids.bids.sidecar import read_sidecar
+from qmri_bids.quantities import KNOWN_QUANTITIES
 
 NO_B1 = (
     "NO B1 MAP IS USED: B1 = 1 is assumed everywhere. The power of saturation goes with the square of B1, so that fractions and "
     "rates carry its error, which reaches 30 % in a head at 3 T."
 )
-NUMBERS = {"t1": ("--cest-t1", "s"), "t2": ("--cest-t2", "s"), "off_resonance": ("--cest-off-resonance", "Hz")}
-"""Options that give one number for every voxel, and their units."""
-
-SHOWN = {"t1": "T1", "t2": "T2", "b1": "B1", "off_resonance": "off-resonance"}
-"""How the known maps are called in sentences."""
 
 
 @dataclass(kw_only=True)
@@ -178,7 +174,9 @@ def from_dataset(name: str, request: Request) -> Offer:
         As `map_files.find_map`.
     """
     offer = _from_folder(name, request, {"the dataset": request.findings.root})
-    return offer or Offer(reason=f"the dataset holds no {MAP_KINDS[name].suffix} of this subject and session")
+    return offer or Offer(
+        reason=f"the dataset holds no {KNOWN_QUANTITIES[name].written.suffix} of this subject and session"
+    )
 
 
 def from_derivatives(name: str, request: Request) -> Offer:
@@ -191,14 +189,14 @@ def from_derivatives(name: str, request: Request) -> Offer:
     """
     folders = request.findings.options.derivatives
     shown = {f"the derivatives {each}": folder for each, folder in folders.items()}
-    reason = f"no folder of --derivatives holds a {MAP_KINDS[name].suffix} of this subject and session"
+    reason = f"no folder of --derivatives holds a {KNOWN_QUANTITIES[name].written.suffix} of this subject and session"
     return _from_folder(name, request, shown) or Offer(reason=reason if folders else "no --derivatives are named")
 
 
 def _from_folder(name: str, request: Request, places: Mapping[str, Path]) -> Offer | None:
     like = [*(taken.path for taken in request.taken.values()), *(each.image for each in request.fingerprint.stages)]
     for shown, place in places.items():
-        found = find_map(MAP_KINDS[name], place=place, subject=request.plan.subject, session=request.session, like=like)
+        found = find_map(name, place=place, subject=request.plan.subject, session=request.session, like=like)
         if found is None:
             continue
         request.taken[name] = found
@@ -222,7 +220,8 @@ def _grid(found: MapFile) -> tuple[object, ...]:
 
 def from_number(name: str, request: Request) -> Offer:
     """Offer one number for every voxel, where the user gave one."""
-    option, unit = NUMBERS[name]
+    quantity = KNOWN_QUANTITIES[name]
+    option, unit = quantity.taken.option, quantity.taken.unit
     value = getattr(request.findings.options, f"cest_{name}")
     if value is None:
         return Offer(reason=f"{option} is not given")
@@ -230,7 +229,10 @@ def from_number(name: str, request: Request) -> Offer:
     source = KnownSource(
         names=(name,), method="fixed", values={name: value}, sentence=f"{option}: {shown} for every voxel"
     )
-    warning = f"{SHOWN[name]} = {shown} is taken for every voxel ({option}): fractions and rates are off where tissue differs."
+    warning = (
+        f"{quantity.bare_phrase} = {shown} is taken for every voxel ({option}): "
+        "fractions and rates are off where tissue differs."
+    )
     return Offer(source=source, warnings=(warning,))
 
 

@@ -14,6 +14,7 @@ from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid, media
 from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name, read_sidecar
+from qmri_bids.quantities import KNOWN_QUANTITIES
 
 EXTENSIONS = (".nii.gz", ".nii")
 SECONDS = ("s", "sec", "second", "seconds")
@@ -59,34 +60,15 @@ class MapFile:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class MapKind:
-    """A kind of map.
-
-    Parameters
-    ----------
-    suffix, folder
-        Of the file name; the datatype folder.
-    check
-        Raises `RefusedError` if the values are none of the kind; returns doubts as sentences.
-    """
-
-    suffix: str
-    folder: str
-    check: Callable[[ImageInfo, Path], tuple[str, ...]]
-
-
-def find_map(
-    kind: MapKind, *, place: Path, subject: str, session: str | None, like: Sequence[Path] = ()
-) -> MapFile | None:
+def find_map(name: str, *, place: Path, subject: str, session: str | None, like: Sequence[Path] = ()) -> MapFile | None:
     """Return the map of a subject and session in a folder, None if there is none.
 
     Maps without `desc` come before others; of several the one that has the entities of a file of `like` is taken.
 
     Parameters
     ----------
-    kind
-        Row of `MAP_KINDS`.
+    name
+        Key of `CHECKS`.
     place
         Root of a raw or derived dataset.
     subject, session
@@ -99,8 +81,9 @@ def find_map(
     RefusedError
         If several maps could be meant, or the one that is meant is unreadable or holds values of another kind.
     """
-    folder = place / f"sub-{subject}" / (f"ses-{session}" if session else "") / kind.folder
-    found = sorted(path for end in EXTENSIONS for path in folder.glob(f"*_{kind.suffix}{end}"))
+    own = KNOWN_QUANTITIES[name].written
+    folder = place / f"sub-{subject}" / (f"ses-{session}" if session else "") / own.folder
+    found = sorted(path for end in EXTENSIONS for path in folder.glob(f"*_{own.suffix}{end}"))
     chosen = _choose(found, like=like, place=place)
     if chosen is None:
         return None
@@ -113,7 +96,7 @@ def find_map(
             found="complex values" if info.is_complex else str(info.shape),
             advice="Write the map again, or leave it out.",
         )
-    warnings = kind.check(info, place)
+    warnings = CHECKS[name](info, place)
     info = replace(info, shape=info.shape[:3])
     stdev, doubts = _first_on_grid(_stdevs(chosen), info, place)
     image, more = _first_on_grid(_images(chosen), info, place)
@@ -261,10 +244,11 @@ def _hertz(info: ImageInfo, place: Path) -> tuple[str, ...]:
     return ()
 
 
-MAP_KINDS: Mapping[str, MapKind] = {
-    "t1": MapKind(suffix="T1map", folder="anat", check=_seconds("T1", (0.2, 6.0))),
-    "t2": MapKind(suffix="T2map", folder="anat", check=_seconds("T2", (0.005, 3.0))),
-    "b1": MapKind(suffix="TB1map", folder="fmap", check=_relative),
-    "off_resonance": MapKind(suffix="fieldmap", folder="fmap", check=_hertz),
+CHECKS: Mapping[str, Callable[[ImageInfo, Path], tuple[str, ...]]] = {
+    "t1": _seconds("T1", (0.2, 6.0)),
+    "t2": _seconds("T2", (0.005, 3.0)),
+    "b1": _relative,
+    "off_resonance": _hertz,
 }
-"""Kinds of maps by the names of `physics.exchange_scan.KNOWN`."""
+"""What raises `RefusedError` if the values are none of the map, and returns doubts as sentences; by the names of
+`physics.exchange_scan.KNOWN`."""

@@ -1,4 +1,4 @@
-"""Names of all outputs: what there is stands in `data/outputs.json`, how a name is put together here."""
+"""Names of all outputs: maps stand in `quantities`, all others in `data/outputs.json`, how a name is put together here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
+
+from qmri_bids.quantities import all_files
+from qmri_bids.quantity import MapFile
 
 # fmt: off
 ENTITY_ORDER = (
@@ -36,7 +39,7 @@ class Output:
     Parameters
     ----------
     key
-        Its name in `data/outputs.json`.
+        Its name, for `output_path`.
     folder
         Datatype folder (`anat`, `fmap`), `figures` or `log`; empty for the top of the output folder.
     suffix
@@ -82,8 +85,25 @@ def _document() -> dict[str, Any]:
 
 @cache
 def outputs() -> dict[str, Output]:
-    """Return all outputs by key."""
-    return {key: Output(key=key, **content) for key, content in _document()["outputs"].items()}
+    """Return all outputs by key: maps, then what `data/outputs.json` holds."""
+    maps = {file.key: _output_of(file) for file in all_files()}
+    return maps | {key: Output(key=key, **content) for key, content in _document()["outputs"].items()}
+
+
+def _output_of(file: MapFile) -> Output:
+    return Output(
+        key=file.key,
+        folder=file.folder,
+        suffix=file.suffix,
+        extension=".nii.gz",
+        kind="map",
+        entities={} if file.desc is None else {"desc": file.desc},
+        units=file.unit,
+        description=file.description,
+        sidecar=True,
+        skull_stripped=file.skull_stripped,
+        bidsignore=None if file.in_bids else f"*_{file.suffix}.*",
+    )
 
 
 def ignored_patterns() -> tuple[str, ...]:
@@ -132,7 +152,7 @@ def output_path(
     entities
         Entities of the raw run (`PcBssfpRun.entities`).
     output
-        Key of `data/outputs.json`.
+        Key of `outputs`.
     desc
         Other label of `desc`, e.g. of a second estimator (`ml`) or of a figure.
     space

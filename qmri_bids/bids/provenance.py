@@ -108,7 +108,7 @@ def map_metadata(
     Parameters
     ----------
     output
-        Key of `data/outputs.json`: gives Description, Units and SkullStripped.
+        Key of `names.outputs`: gives Description, Units and SkullStripped.
     sources
         BIDS URIs of the files it was made from, from `bids_uri`.
     protocol

@@ -426,7 +426,7 @@ def _predict(
             return start, unknown, sentence
         sentence = (
             f"The alignment on the signal model moved cycle {int(change.argmax()) + 1} by {change.max():.1f} mm from where edges "
-            f"had put it; it is believed, since from the positions of the scanner it ends at the same place (within {apart:.2f} mm). "
+            f"had put it; believed, since from the positions of the scanner it ends at the same place, within {apart:.2f} mm. "
             f"It took the residual of the model from {found.residual[0]:.3g} to {found.residual[1]:.3g}."
         )
         return found.transforms, found.remaining, sentence

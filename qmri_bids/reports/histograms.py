@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.quantity import Display
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
-from qmri_bids.reports.map_style import MapStyle
 from qmri_bids.reports.planes import new_canvas
 from qmri_bids.reports.styles import TISSUE_COLORS
-from qmri_bids.reports.tables import regions, style_of
+from qmri_bids.reports.tables import quantity_of, regions
 
 _COLUMNS = 4
 _BINS = 80
@@ -37,7 +37,7 @@ def histogram_figure(
     maps, mask, labels, label_names
         As in `statistics_rows`.
     windows
-        Limits [unit of the package] by name of map, in place of those of the styles.
+        Limits [unit of the package] by name of map, in place of those of the rows.
     key, title
         Name and heading of the figure.
     """
@@ -59,9 +59,10 @@ def histogram_figure(
     for axes in grid.flat[len(maps) :]:
         axes.set_axis_off()
     for axes, (name, values) in zip(grid.flat, maps.items(), strict=False):
-        style = style_of(name)
-        shown = np.asarray(style.display(np.asarray(values, dtype=float)))
-        low, high = _range(style, shown[np.asarray(mask, dtype=bool)], (windows or {}).get(name))
+        quantity = quantity_of(name)
+        display = quantity.display
+        shown = np.asarray(display.convert(np.asarray(values, dtype=float)))
+        low, high = _range(display, shown[np.asarray(mask, dtype=bool)], (windows or {}).get(name))
         for (region, where), color in zip(found.items(), _cycle(len(found)), strict=True):
             finite = shown[where & np.isfinite(shown)]
             counts, edges = np.histogram(finite, bins=_BINS, range=(low, high))
@@ -72,8 +73,8 @@ def histogram_figure(
                 axes.axvline(float(np.median(finite)), color=color, linewidth=1.0, linestyle=(0, (3, 2)))
         axes.set_xlim(low, high)
         axes.set_ylim(bottom=0.0)
-        unit = "a.u." if style.unit == "arbitrary" else style.unit
-        axes.set_xlabel(f"{style.label} [{unit}]", fontsize=9)
+        unit = "a.u." if display.unit == "arbitrary" else display.unit
+        axes.set_xlabel(f"{quantity.label} [{unit}]", fontsize=9)
         axes.tick_params(labelsize=8)
         axes.locator_params(axis="both", nbins=5)
         for side in ("top", "right"):
@@ -91,16 +92,16 @@ def histogram_figure(
         "Voxels without a value are left out, values beyond an axis are not drawn.",
         image=encode_png(canvas),
         section=Section.HISTOGRAMS,
-        alternative="Histograms of " + ", ".join(style_of(name).label for name in maps),
+        alternative="Histograms of " + ", ".join(quantity_of(name).label for name in maps),
     )
 
 
-def _range(style: MapStyle, values: NDArray[np.floating], window: tuple[float, float] | None) -> tuple[float, float]:
+def _range(display: Display, values: NDArray[np.floating], window: tuple[float, float] | None) -> tuple[float, float]:
     """Return the range of a histogram [unit on display]."""
     if window is not None:
-        return float(style.display(window[0])), float(style.display(window[1]))
-    if style.window is not None:
-        return style.window
+        return float(display.convert(window[0])), float(display.convert(window[1]))
+    if display.window is not None:
+        return display.window
     finite = values[np.isfinite(values)]
     if not finite.size:
         return 0.0, 1.0

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
+from qmri_bids.quantities import QUANTITIES, find_quantity
+from qmri_bids.quantity import Display, Quantity, bare
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import encode_png
-from qmri_bids.reports.map_style import MapStyle
 from qmri_bids.reports.planes import RADIOLOGICAL, WIDTH, Panels, View, gray, lay_out, show
 from qmri_bids.reports.status_styles import STATUS_STYLES
-from qmri_bids.reports.styles import STYLES, find_style, no_value_color
+from qmri_bids.reports.styles import no_value_color
 
 _BAR_WIDTH = 0.16
 
@@ -45,13 +46,13 @@ def map_figure(
     mask
         Where the map was computed, shape (X, Y, Z). Outside is black, or `background` in grey.
     name
-        A name that `find_style` knows, or any other name together with `unit`.
+        A name that `find_quantity` knows, or any other name together with `unit`.
     unit
-        Unit of a map that has no style; the values are then shown as they are.
+        Unit of a map that has no row in `quantities`; the values are then shown as they are.
     window
-        Limits in the unit of the package, in place of those of the style: for the off-resonance ±1/(2 TR).
+        Limits in the unit of the package, in place of those of the row: for the off-resonance ±1/(2 TR).
     colormap
-        Name of a matplotlib colour map, in place of that of the style.
+        Name of a matplotlib colour map, in place of that of the row.
     background
         Anatomical image shown outside the mask, shape (X, Y, Z).
     key, title, section
@@ -62,17 +63,18 @@ def map_figure(
     Raises
     ------
     ValueError
-        If the name has no style and no unit is given, or the shapes differ.
+        If the name has no row and no unit is given, or the shapes differ.
     """
     from matplotlib.colors import ListedColormap
 
-    style = _style(name, unit)
-    colors = colormap or style.colormap
+    quantity = _quantity(name, unit)
+    display = quantity.display
+    colors = colormap or display.colormap
     absent = no_value_color(colors)
     view = View(affine=affine, mask=mask)
-    shown = np.asarray(style.display(view.reorient(np.asarray(values, dtype=np.float32))))
+    shown = np.asarray(display.convert(view.reorient(np.asarray(values, dtype=np.float32))))
     inside = view.mask & np.isfinite(shown)
-    (low, high), how = _limits(style, window, shown[inside])
+    (low, high), how = _limits(display, window, shown[inside])
     panels = lay_out(view, view.standard_rows())
     if background is not None:
         _show_background(panels, view, background)
@@ -89,12 +91,12 @@ def map_figure(
         vmax=high,
     )
     below, above = _share(shown[inside] < low), _share(shown[inside] > high)
-    _color_bar(panels, drawn, style, below=below > 0, above=above > 0)
+    _color_bar(panels, drawn, quantity, below=below > 0, above=above > 0)
     count = max(int(view.mask.sum()), 1)
-    unit_name = "" if style.unit in ("arbitrary", "1") else f" {style.unit}"
-    caption = [f"{style.label} [{style.unit}], {how} {low:.4g} to {high:.4g}{unit_name}."]
-    if style.note:
-        caption.append(style.note)
+    unit_name = "" if display.unit in ("arbitrary", "1") else f" {display.unit}"
+    caption = [f"{quantity.label} [{display.unit}], {how} {low:.4g} to {high:.4g}{unit_name}."]
+    if display.note:
+        caption.append(display.note)
     if remark:
         caption.append(remark)
     if below:
@@ -109,11 +111,11 @@ def map_figure(
     caption.append(RADIOLOGICAL)
     return Figure(
         key=key or name.lower().replace("_", "-"),
-        title=title or f"{style.label}",
+        title=title or quantity.label,
         caption=" ".join(caption),
         image=encode_png(panels.canvas, colormap=colors, extra=(absent,)),
-        section=section or style.section,
-        alternative=f"{style.label} in axial, coronal and sagittal planes",
+        section=section or Section(display.section),
+        alternative=f"{quantity.label} in axial, coronal and sagittal planes",
     )
 
 
@@ -176,27 +178,27 @@ def quality_figure(
     )
 
 
-def _style(name: str, unit: str | None) -> MapStyle:
-    """Return the style of a map, or one made for a map that has none."""
-    style = find_style(name)
-    if style is not None:
-        if unit is not None and unit != style.unit:
-            raise ValueError(f"the map {name} is shown in {style.unit}, found unit={unit!r}: leave unit out")
-        return style
+def _quantity(name: str, unit: str | None) -> Quantity:
+    """Return the row of a map, or one made for a map that has none."""
+    quantity = find_quantity(name)
+    if quantity is not None:
+        if unit is not None and unit != quantity.display.unit:
+            raise ValueError(f"the map {name} is shown in {quantity.display.unit}, found unit={unit!r}: leave unit out")
+        return quantity
     if unit is None:
-        raise ValueError(f"the map {name!r} has no style (known: {', '.join(STYLES)}): give unit=")
-    return MapStyle(label=name, symbol=name, unit=unit, window=None, colormap="viridis")
+        raise ValueError(f"the map {name!r} has no style (known: {', '.join(QUANTITIES)}): give unit=")
+    return bare(name, unit)
 
 
 def _limits(
-    style: MapStyle, window: tuple[float, float] | None, values: NDArray[np.floating]
+    display: Display, window: tuple[float, float] | None, values: NDArray[np.floating]
 ) -> tuple[tuple[float, float], str]:
     """Return the limits on display and how they came about."""
     if window is not None:
-        low, high = (float(style.display(limit)) for limit in window)
+        low, high = (float(display.convert(limit)) for limit in window)
         how = "window"
-    elif style.window is not None:
-        (low, high), how = style.window, "fixed window"
+    elif display.window is not None:
+        (low, high), how = display.window, "fixed window"
     elif values.size:
         low, high = (float(limit) for limit in np.percentile(values, [2, 98]))
         how = "automatic window (2nd to 98th percentile)"
@@ -226,7 +228,7 @@ def _show_background(panels: Panels, view: View, background: NDArray[np.floating
     show(panels, view, gray(view.reorient(background)), cmap="gray", vmin=0, vmax=1.6)
 
 
-def _color_bar(panels: Panels, drawn: Any, style: MapStyle, *, below: bool, above: bool) -> None:
+def _color_bar(panels: Panels, drawn: Any, quantity: Quantity, *, below: bool, above: bool) -> None:
     """Draw the colour bar at the right, with an arrow at an end that values exceed."""
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
     bottom, top = 0.30 / panels.height, 1.0 - 0.34 / panels.height
@@ -235,8 +237,8 @@ def _color_bar(panels: Panels, drawn: Any, style: MapStyle, *, below: bool, abov
     bar = panels.canvas.colorbar(drawn, cax=axes, extend=extend[below, above], extendfrac=0.03)
     bar.outline.set_linewidth(0.6)
     bar.ax.tick_params(labelsize=8, width=0.6, length=3)
-    unit = "a.u." if style.unit == "arbitrary" else style.unit
-    text = style.symbol if unit == "1" else f"{style.symbol} [{unit}]"
+    unit = "a.u." if quantity.display.unit == "arbitrary" else quantity.display.unit
+    text = quantity.symbol if unit == "1" else f"{quantity.symbol} [{unit}]"
     # A long symbol gets smaller letters: the free side is as wide as 17 of the usual ones.
     size = min(9.0, 9.0 * 17.0 / len(text))
     panels.canvas.text(

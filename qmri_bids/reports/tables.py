@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
+from qmri_bids.quantities import find_quantity
+from qmri_bids.quantity import Quantity, bare
 from qmri_bids.reports.content import Check, Level, QualityRow, StatisticsRow
-from qmri_bids.reports.map_style import MapStyle
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.status_styles import STATUS_STYLES
-from qmri_bids.reports.styles import find_style
 from qmri_bids.units import metres_to_millimetres
 
 B1_RANGE = (0.5, 1.5)
@@ -58,7 +58,7 @@ def statistics_rows(
     Parameters
     ----------
     maps
-        Maps in the units of the package by their names in `STYLES`, shape (X, Y, Z) each. NaN is left out.
+        Maps in the units of the package by their names in `quantities`, shape (X, Y, Z) each. NaN is left out.
     mask
         Brain mask, shape (X, Y, Z).
     labels, label_names
@@ -73,8 +73,8 @@ def statistics_rows(
     shown_regions |= regions(mask, labels, label_names)
     rows = []
     for name, values in maps.items():
-        style = style_of(name)
-        shown = np.asarray(style.display(np.asarray(values, dtype=float)))
+        quantity = quantity_of(name)
+        shown = np.asarray(quantity.display.convert(np.asarray(values, dtype=float)))
         for region, where in shown_regions.items():
             finite = shown[where & np.isfinite(shown)]
             if not finite.size:
@@ -82,8 +82,8 @@ def statistics_rows(
             lower, median, upper = (float(value) for value in np.percentile(finite, [25, 50, 75]))
             rows.append(
                 StatisticsRow(
-                    map=style.label,
-                    unit=style.unit,
+                    map=quantity.label,
+                    unit=quantity.display.unit,
                     region=region,
                     median=median,
                     lower_quartile=lower,
@@ -210,9 +210,9 @@ def b1_check(b1: NDArray[np.floating]) -> Check:
     )
 
 
-def style_of(name: str) -> MapStyle:
-    """Return the style of a map, or the bare values under its own name."""
-    return find_style(name) or MapStyle(label=name, symbol=name, unit="arbitrary", window=None, colormap="viridis")
+def quantity_of(name: str) -> Quantity:
+    """Return the row of a map, or the bare values under its own name."""
+    return find_quantity(name) or bare(name)
 
 
 def regions(

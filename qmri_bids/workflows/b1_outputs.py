@@ -13,7 +13,8 @@ from qmri_bids.bids.names import output_path
 from qmri_bids.bids.plan import B1Run
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri
 from qmri_bids.bids.sidecar import parse_name
-from qmri_bids.units import fraction_to_percent
+from qmri_bids.quantities import QUANTITIES
+from qmri_bids.quantity import stdev
 
 
 def b1_sources(run: B1Run | None, *, bids_dir: Path, output_dir: Path) -> list[str]:
@@ -29,7 +30,8 @@ def b1_sources(run: B1Run | None, *, bids_dir: Path, output_dir: Path) -> list[s
     if run is None:
         return []
     if run.run is not None:
-        path = output_path(output_dir, entities=parse_name(Path(run.run)).entities, output="TB1map")
+        output = QUANTITIES["b1"].written.key
+        path = output_path(output_dir, entities=parse_name(Path(run.run)).entities, output=output)
         return [bids_uri(path, root=output_dir)]
     return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.paths]
 
@@ -48,7 +50,7 @@ def add_b1(
     Parameters
     ----------
     add
-        Writes an array under its row in `data/outputs.json` with the metadata of the map.
+        Writes an array under its row in `bids.names.outputs` with the metadata of the map.
     b1
         Actual over nominal flip angle, shape (X, Y, Z).
     run
@@ -61,9 +63,10 @@ def add_b1(
         Passed on.
     """
     said = {} if run is None else {"B1Method": run.method, "B1From": run.run or run.map.name}
-    add("TB1map", fraction_to_percent(1.0) * b1, extra=said, **metadata)
+    own, spread = QUANTITIES["b1"].written, stdev(QUANTITIES["b1"]).written
+    add(own.key, own.convert(b1), extra=said, **metadata)
     if registration is None or "codes" not in registration:
         return
-    stdev = np.where(mask, fraction_to_percent(1.0) * registration["stdev"], np.nan).astype(np.float32)
-    add("TB1map_std", stdev, extra=said, **metadata)
+    values = np.where(mask, spread.convert(registration["stdev"]), np.nan).astype(np.float32)
+    add(spread.key, values, extra=said, **metadata)
     add("b1_mask", registration["codes"], extra=said, **metadata)

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.saturation_plan import B0Source, CestRun
+from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.reports.content import ErrorEntry
-from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
+from qmri_bids.workflows.known_maps import shown
 from qmri_bids.workflows.run_kinds import Run, needs
 
 
@@ -38,7 +39,7 @@ def missing_sources(run: Run, failed: Sequence[Run]) -> list[ErrorEntry]:
             if source.run is not None:
                 taken.setdefault(source.run, []).append(shown(source.names))
     elif not isinstance(run, CestRun):
-        taken = {label: [KNOWN_MAPS[what].shown] for what, label in needs(run).items()}
+        taken = {label: [KNOWN_QUANTITIES[what].bare_phrase] for what, label in needs(run).items()}
     return [
         ErrorEntry(
             title=f"{run.label} was not processed",

@@ -14,6 +14,8 @@ from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
 from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.priors import PRIORS
+from qmri_bids.quantities import QUANTITIES, get_quantity
+from qmri_bids.quantity import POSTERIOR, Quantity, stdev
 from qmri_bids.reports.references import full_citation
 from qmri_bids.tissue_labels import ABBREVIATIONS
 from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
@@ -22,8 +24,6 @@ from qmri_bids.workflows.mask_files import write_mask
 from qmri_bids.workflows.motion_files import write_run_motion
 from qmri_bids.workflows.results import RunResults
 from qmri_bids.workflows.tissue_files import write_tissue_statistics
-
-MAP_OUTPUTS = {"T1": "T1map", "T2": "T2map", "M0": "M0map", "off_resonance": "fieldmap"}
 
 
 def write_derivatives(
@@ -71,6 +71,9 @@ def write_derivatives(
         content = map_metadata(output, **known | metadata)
         written.append(write_map(path_of(output), array, affine=results.affine, metadata=content))
 
+    def add_map(quantity: Quantity, values: Any, **metadata: Any) -> None:
+        add(quantity.written.key, quantity.written.convert(values), **metadata)
+
     estimated = {
         "sources": sources + of_b1,
         "algorithm": f"{estimator}: {entry.summary}",
@@ -78,20 +81,18 @@ def write_derivatives(
         "model": model or None,
         "extra": {"B1Assumed": 1.0} if results.b1 is None else None,
     }
-    for name, output in MAP_OUTPUTS.items():
-        add(output, results.estimate.values[name], **estimated)
+    for name, values in results.estimate.values.items():
+        add_map(QUANTITIES[name], values, **estimated)
         if name in results.estimate.stdev:
-            add(f"{output}_std", results.estimate.stdev[name], **estimated)
+            add_map(stdev(QUANTITIES[name]), results.estimate.stdev[name], **estimated)
     if results.unwrapped is not None:
-        add("fieldmap_unwrapped", results.unwrapped, **estimated)
+        add_map(QUANTITIES["off_resonance_unwrapped"], results.unwrapped, **estimated)
     if posterior is not None:
         for name, values in results.posterior.items():
-            of, _, stdev = name.partition("_")
-            output = f"{of}map_posterior_{posterior}" + ("_std" if stdev else "")
             known = posterior_metadata(posterior)
             known["extra"] |= estimated["extra"] or {}
-            add(output, values, **estimated | known)
-    add("residual", results.estimate.residual, **estimated)
+            add_map(get_quantity(f"{POSTERIOR}{name}", prior=posterior), values, **estimated | known)
+    add_map(QUANTITIES["residual"], results.estimate.residual, **estimated)
     add("quality_mask", results.estimate.status, **estimated)
     write_mask(add, written, results=results, mask=results.mask, entities=run.entities, output_dir=output_dir)
     add("fieldmap_magnitude", results.magnitude)

@@ -10,13 +10,14 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
+from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
 from qmri_bids.workflows.b1 import add_b1_wf
 from qmri_bids.workflows.exchange_estimates import EstimateExchange
 from qmri_bids.workflows.exchange_outputs import DescribeExchange, WriteExchange
 from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
 from qmri_bids.workflows.input_content import weights_state
-from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
+from qmri_bids.workflows.known_maps import shown
 from qmri_bids.workflows.map_interfaces import BringMaps, LoadMaps, UnwrapOffResonance
 from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.options import ProcessingOptions
@@ -139,7 +140,9 @@ class _Parts:
 
     def bring(self, source: KnownSource) -> pe.Node:
         """Return a node that brings the maps of a source to this grid, its inputs not yet connected."""
-        node = pe.Node(BringMaps(names=[KNOWN_MAPS[name].stored for name in source.names]), name=f"bring_{source.key}")
+        node = pe.Node(
+            BringMaps(names=[KNOWN_QUANTITIES[name].name for name in source.names]), name=f"bring_{source.key}"
+        )
         self.workflow.connect(self.mask, "magnitude", node, "reference")
         self.said.append((node, "decisions"))
         self.known.append((node, "maps"))
@@ -236,8 +239,8 @@ def _from_files(parts: _Parts, source: KnownSource) -> None:
     """Read maps in files."""
     load = pe.Node(
         LoadMaps(
-            files={KNOWN_MAPS[name].stored: str(path) for name, path in source.files.items()},
-            stdev_files={KNOWN_MAPS[name].stored: str(path) for name, path in source.stdev_files.items()},
+            files={KNOWN_QUANTITIES[name].name: str(path) for name, path in source.files.items()},
+            stdev_files={KNOWN_QUANTITIES[name].name: str(path) for name, path in source.stdev_files.items()},
         ),
         name=f"load_{source.key}",
     )

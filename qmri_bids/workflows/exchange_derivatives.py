@@ -16,17 +16,14 @@ from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.estimation.exchange_posterior import EXCHANGE_PRIORS
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
 from qmri_bids.physics.pools import CestPool, MtPool
+from qmri_bids.quantities import KNOWN_QUANTITIES, QUANTITIES, get_quantity
+from qmri_bids.quantity import POSTERIOR, Quantity, known, stdev
 from qmri_bids.reports.references import full_citation
-from qmri_bids.units import fraction_to_percent
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.exchange_results import ExchangeResults
-from qmri_bids.workflows.known_maps import KNOWN_MAPS
 from qmri_bids.workflows.mask_files import write_mask
 from qmri_bids.workflows.motion_files import write_run_motion
 from qmri_bids.workflows.tissue_files import write_tissue_statistics
-
-MAP_OUTPUTS: Mapping[str, str] = {"fraction": "fraction", "rate": "exchange", "correlation": "correlation"}
-"""How the rows of maps in `data/outputs.json` begin, by the last part of their name between nodes; then follows the pool."""
 
 
 def write_exchange(
@@ -63,18 +60,20 @@ def write_exchange(
     """
     entry = EXCHANGE_ESTIMATORS[estimator]
     raw = _uris(run.paths, bids_dir=bids_dir, output_dir=output_dir)
-    known = {
+    sources_of = {
         name: _sources(source, name, bids_dir=bids_dir, output_dir=output_dir)
         for source in run.known
         for name in source.names
     }
-    everything = list(dict.fromkeys([*raw, *(uri for uris in known.values() for uri in uris)]))
+    everything = list(dict.fromkeys([*raw, *(uri for uris in sources_of.values() for uri in uris)]))
     acquisition = {
         "MagneticFieldStrength": run.scan.protocols[0].field_strength,
         "PulseSequenceType": "CEST",
         "Stages": [{"Name": stage.label, **protocol_metadata(stage.protocol)} for stage in run.stages],
         "Pools": _pools(run),
-        "KnownMaps": {KNOWN_MAPS[name].shown: _origin(source, name) for source in run.known for name in source.names},
+        "KnownMaps": {
+            KNOWN_QUANTITIES[name].bare_phrase: _origin(source, name) for source in run.known for name in source.names
+        },
     }
     written: list[Path] = []
 
@@ -84,25 +83,27 @@ def write_exchange(
         content = map_metadata(output, **known_of_all | metadata)
         written.append(write_map(path, array, affine=results.affine, metadata=content))
 
+    def add_map(quantity: Quantity, values: Any, **metadata: Any) -> None:
+        add(quantity.written.key, quantity.written.convert(values), **metadata)
+
     estimated: dict[str, Any] = {
         "algorithm": f"{estimator}: {entry.summary}",
         "reference": full_citation(entry.references),
         "model": model or None,
     }
     for name, values in results.maps.items():
-        output = _output_of(name)
-        add(output, values, **estimated)
-        add(f"{output}_std", results.stdev[name], **estimated)
+        add_map(QUANTITIES[name], values, **estimated)
+        add_map(stdev(QUANTITIES[name]), results.stdev[name], **estimated)
     for name, values in results.correlations.items():
-        add(_output_of(name), values, **estimated)
+        add_map(QUANTITIES[name], values, **estimated)
     for pool, codes in results.status.items():
         add(f"quality_{pool}", codes, **estimated)
     if posterior is not None:
         for name, values in results.posterior.items():
-            ending = "_std" if name.endswith("_stdev") else ""
-            output = f"{_output_of(name.removesuffix('_stdev'))}_posterior_{posterior}{ending}"
-            add(output, values, algorithm=POSTERIOR_ALGORITHM, extra=acquisition | {"Prior": _prior(posterior)})
-    add("residual", results.arrays["residual"], **estimated)
+            quantity = get_quantity(f"{POSTERIOR}{name}", prior=posterior)
+            extra = acquisition | {"Prior": _prior(posterior)}
+            add_map(quantity, values, algorithm=POSTERIOR_ALGORITHM, extra=extra)
+    add_map(QUANTITIES["residual"], results.arrays["residual"], **estimated)
     write_mask(
         add,
         written,
@@ -117,7 +118,7 @@ def write_exchange(
         add("tissue", results.tissue)
     for source in run.known:
         for name in source.names:
-            written += _write_known(results, source, name, sources=known[name], run=run, output_dir=output_dir)
+            written += _write_known(results, source, name, sources=sources_of[name], run=run, output_dir=output_dir)
     add("known_magnitude", results.magnitude, sources=raw, extra={})
     for number, stage in enumerate(run.stages):
         own = _uris(stage.paths, bids_dir=bids_dir, output_dir=output_dir)
@@ -132,12 +133,12 @@ def write_exchange(
             written += _write_motion(results.motions[number], stage, sources=own, output_dir=output_dir)
     for source in run.known:
         if source.key in results.registrations:
-            output = KNOWN_MAPS[source.names[0]].transform
+            output = KNOWN_QUANTITIES[source.names[0]].taken.transform
             path = output_path(output_dir, entities=run.entities, output=output)
             written.append(write_transforms(path, [results.registrations[source.key]["transform"]]))
-            write_json(sidecar_path(path), map_metadata(output, sources=known[source.names[0]]))
+            write_json(sidecar_path(path), map_metadata(output, sources=sources_of[source.names[0]]))
             if "codes" in results.registrations[source.key]:
-                add("b1_mask", results.registrations[source.key]["codes"], sources=known["b1"], extra={})
+                add("b1_mask", results.registrations[source.key]["codes"], sources=sources_of["b1"], extra={})
     written += write_tissue_statistics(
         written,
         tissue=results.tissue,
@@ -153,12 +154,6 @@ def write_exchange(
 
 
 POSTERIOR_ALGORITHM = "Posterior mean under the prior in the key Prior, which pulls values towards itself"
-
-
-def _output_of(name: str) -> str:
-    """Return the row in `data/outputs.json` of a map."""
-    pool, _, quantity = name.rpartition("_")
-    return f"{MAP_OUTPUTS[quantity]}_{pool}"
 
 
 def _prior(name: str) -> dict[str, Any]:
@@ -177,13 +172,10 @@ def _write_known(
     output_dir: Path,
 ) -> list[Path]:
     """Write a known map as it was used."""
-    row = KNOWN_MAPS[name]
-    values = results.known[name]
-    values = fraction_to_percent(1.0) * values if name == "b1" else values
-    output = f"known_{row.output}"
-    content = map_metadata(output, sources=sources, extra={"From": _origin(source, name)})
-    path = output_path(output_dir, entities=run.entities, output=output)
-    return [write_map(path, values, affine=results.affine, metadata=content)]
+    file = known(KNOWN_QUANTITIES[name]).written
+    content = map_metadata(file.key, sources=sources, extra={"From": _origin(source, name)})
+    path = output_path(output_dir, entities=run.entities, output=file.key)
+    return [write_map(path, file.convert(results.known[name]), affine=results.affine, metadata=content)]
 
 
 def _write_motion(motion: Mapping[str, Any], stage: CestRun, *, sources: Sequence[str], output_dir: Path) -> list[Path]:
@@ -228,7 +220,7 @@ def _sources(source: KnownSource, name: str, *, bids_dir: Path, output_dir: Path
     """Return the map of another run, or the files, that a known map was made of."""
     if source.run is not None:
         entities = parse_name(Path(source.run)).entities
-        path = output_path(output_dir, entities=entities, output=KNOWN_MAPS[name].output)
+        path = output_path(output_dir, entities=entities, output=KNOWN_QUANTITIES[name].written.key)
         return [bids_uri(path, root=output_dir)]
     paths = [files[name] for files in (source.files, source.stdev_files) if name in files]
     if source.image is not None:

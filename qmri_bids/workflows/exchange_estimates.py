@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
 from qmri_bids.physics.exchange_scan import KnownVoxels
-from qmri_bids.workflows.known_maps import KNOWN_MAPS, listed
-from qmri_bids.workflows.results import POSTERIOR
+from qmri_bids.quantities import KNOWN_QUANTITIES
+from qmri_bids.quantity import POSTERIOR, STDEV
+from qmri_bids.workflows.known_maps import listed
 from qmri_bids.workflows.volumes import load_volume
 from qmri_bids.workflows.voxels import Voxels, network_sentences
 
@@ -63,15 +64,15 @@ class EstimateExchange(SimpleInterface):
         torch.set_num_threads(1)  # several would add in another order; compiled kernels take theirs voxel by voxel
         voxels = Voxels(inputs.mask, motions=inputs.motions if isdefined(inputs.motions) else ())
         maps = _known_maps(inputs, shape=voxels.mask.shape)
-        for name, row in KNOWN_MAPS.items():
-            has = np.isfinite(maps[name]) & np.isfinite(maps.get(f"{name}_stdev", np.zeros(voxels.mask.shape)))
-            voxels.keep(has, f"have no value of {row.shown}")
+        for name, quantity in KNOWN_QUANTITIES.items():
+            has = np.isfinite(maps[name]) & np.isfinite(maps.get(f"{name}{STDEV}", np.zeros(voxels.mask.shape)))
+            voxels.keep(has, f"have no value of {quantity.bare_phrase}")
             if np.count_nonzero(voxels.inside) < LEAST_OVERLAP * np.count_nonzero(voxels.mask):
                 raise ValueError(
-                    f"the map of {row.shown} has values in next to none of the brain of this scan: does it show the same place? "
-                    "Check the coordinates in its header, or give another"
+                    f"the map of {quantity.bare_phrase} has values in next to none of the brain of this scan: does it show the "
+                    "same place? Check the coordinates in its header, or give another"
                 )
-        exact = [row.shown for name, row in KNOWN_MAPS.items() if f"{name}_stdev" not in maps]
+        exact = [quantity.bare_phrase for name, quantity in KNOWN_QUANTITIES.items() if f"{name}{STDEV}" not in maps]
         if exact:
             voxels.decisions.append(
                 f"No standard deviation is known of {listed(exact)}: they count as exact, and those of fraction and rate are too "
@@ -88,8 +89,8 @@ class EstimateExchange(SimpleInterface):
             _stored(name): (values, found.stdev[name]) for name, values in found.values.items()
         }
         found_maps |= {f"{pool}_correlation": (values, None) for pool, values in found.correlation.items()}
-        for name, row in KNOWN_MAPS.items():
-            found_maps[row.stored] = (getattr(known, name), known.stdev(name))
+        for name, quantity in KNOWN_QUANTITIES.items():
+            found_maps[quantity.name] = (getattr(known, name), known.stdev(name))
         decisions = [*voxels.decisions, *network_sentences(estimator, folder)]
         extra: dict[str, Any] = {
             "signal": signal.astype(np.float32),
@@ -103,7 +104,7 @@ class EstimateExchange(SimpleInterface):
             posterior = exchange_posterior(
                 signal, scan=scan, known=known, prior=inputs.posterior, weights_folder=folder, device=inputs.device
             )
-            for ending, values_of in (("", posterior.values), ("_stdev", posterior.stdev)):
+            for ending, values_of in (("", posterior.values), (STDEV, posterior.stdev)):
                 for name, values in values_of.items():
                     extra[f"{POSTERIOR}{_stored(name)}{ending}"] = voxels.volume(values, np.nan)
             decisions.append(posterior.sentence())
@@ -139,15 +140,15 @@ def _known_maps(inputs: Any, *, shape: tuple[int, ...]) -> dict[str, NDArray[np.
         with np.load(path) as stored:
             given |= {name: stored[name] for name in stored.files}
     maps: dict[str, NDArray[np.float64]] = {}
-    for name, row in KNOWN_MAPS.items():
-        for ending in ("", "_stdev"):
-            if f"{row.stored}{ending}" in given:
-                maps[f"{name}{ending}"] = given[f"{row.stored}{ending}"].astype(np.float64)
+    for name, quantity in KNOWN_QUANTITIES.items():
+        for ending in ("", STDEV):
+            if f"{quantity.name}{ending}" in given:
+                maps[f"{name}{ending}"] = given[f"{quantity.name}{ending}"].astype(np.float64)
     if isdefined(inputs.b1):
         maps["b1"] = load_volume(inputs.b1)[0].astype(np.float64)
     for name, value in (inputs.fixed if isdefined(inputs.fixed) else {}).items():
         maps[name] = np.full(shape, float(value))
-    missing = [row.shown for name, row in KNOWN_MAPS.items() if name not in maps]
+    missing = [quantity.bare_phrase for name, quantity in KNOWN_QUANTITIES.items() if name not in maps]
     if missing:
         raise ValueError(f"the estimation of pools needs maps of T1, T2, B1 and off-resonance, found none of {missing}")
     return maps

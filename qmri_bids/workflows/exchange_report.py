@@ -11,6 +11,8 @@ import numpy as np
 from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.estimation.base import Status
+from qmri_bids.quantities import KNOWN_QUANTITIES
+from qmri_bids.quantity import POSTERIOR, STDEV
 from qmri_bids.reports.content import Check, Figure, Level, QualityRow, RunReport, Section
 from qmri_bids.reports.figures import (
     histogram_figure,
@@ -28,7 +30,7 @@ from qmri_bids.reports.trajectory_figures import trajectories
 from qmri_bids.tissue_labels import NAMES
 from qmri_bids.units import tesla_to_microtesla
 from qmri_bids.workflows.exchange_results import ExchangeResults
-from qmri_bids.workflows.known_maps import KNOWN_MAPS, shown
+from qmri_bids.workflows.known_maps import shown
 from qmri_bids.workflows.registration_checks import registration_checks
 from qmri_bids.workflows.report_parts import (
     curve_regions,
@@ -37,7 +39,6 @@ from qmri_bids.workflows.report_parts import (
     registration_figures,
     unjudged_measures,
 )
-from qmri_bids.workflows.results import POSTERIOR
 from qmri_bids.workflows.titles import run_title
 
 RESIDUAL_WINDOW = (0.0, 0.05)
@@ -141,7 +142,7 @@ def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
     for name in ("t1", "t2", "off_resonance"):
         if name in fixed:
             yield Check(
-                name=KNOWN_MAPS[name].shown,
+                name=KNOWN_QUANTITIES[name].bare_phrase,
                 value="no map: one number everywhere",
                 level=Level.CHECK,
                 explanation="Fractions and rates are off where it differs.",
@@ -209,16 +210,16 @@ def _figures(results: ExchangeResults, *, run: ExchangeRun, posterior: str | Non
             results.known[name],
             affine=affine,
             mask=mask,
-            name=KNOWN_MAPS[name].stored,
+            name=KNOWN_QUANTITIES[name].name,
             key=f"known-{name.replace('_', '-')}",
-            title=f"Known map: {KNOWN_MAPS[name].shown}",
+            title=f"Known map: {KNOWN_QUANTITIES[name].bare_phrase}",
             section=Section.REGISTRATION,
             remark="Known from another scan; where an estimation was possible.",
         )
     for name, values in results.maps.items():
         yield map_figure(values, affine=affine, mask=mask, name=name)
     for name, values in results.stdev.items():
-        yield map_figure(values, affine=affine, mask=mask, name=f"{name}_stdev")
+        yield map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}")
     for name, values in results.correlations.items():
         yield map_figure(values, affine=affine, mask=mask, name=name)
     yield map_figure(results.arrays["residual"], affine=affine, mask=mask, name="residual", window=RESIDUAL_WINDOW)

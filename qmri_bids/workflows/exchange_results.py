@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.physics.exchange_scan import QUANTITIES, ExchangeScan
-from qmri_bids.workflows.known_maps import KNOWN_MAPS
+from qmri_bids.quantities import KNOWN_QUANTITIES
+from qmri_bids.quantity import POSTERIOR
 from qmri_bids.workflows.map_results import MapFiles, MapResults, arrays_of
-from qmri_bids.workflows.results import POSTERIOR
 from qmri_bids.workflows.volumes import load_volume
 
 
@@ -77,7 +77,7 @@ class ExchangeResults(MapResults):
     @cached_property
     def known(self) -> Mapping[str, NDArray[np.float32]]:
         """Known maps as used, by the names of `KNOWN`."""
-        return {name: self.arrays[row.stored] for name, row in KNOWN_MAPS.items()}
+        return {name: self.arrays[quantity.name] for name, quantity in KNOWN_QUANTITIES.items()}
 
     @cached_property
     def posterior(self) -> Mapping[str, NDArray[np.float32]]:

@@ -8,6 +8,7 @@ from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.physics.pools import CestPool, MtPool
 from qmri_bids.physics.saturation import Saturation
+from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.reports.methods import Step
 from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
 from qmri_bids.workflows.applied_steps import given_motion
@@ -17,9 +18,6 @@ from qmri_bids.workflows.options import ProcessingOptions
 
 POOL_NAMES: Mapping[str, str] = {"MT": "the semisolid (MT) pool", "amide": "amide"}
 """Pools in sentences."""
-
-UNITS: Mapping[str, str] = {"t1": " s", "t2": " s", "b1": "", "off_resonance": " Hz"}
-"""Of numbers that stand for a known map."""
 
 
 def cest_motion(run: CestRun, options: ProcessingOptions) -> list[Step]:
@@ -118,7 +116,10 @@ def _from_b1_scan(source: KnownSource) -> list[Step]:
 
 def _from_numbers(source: KnownSource) -> list[Step]:
     return [
-        ("exchange_known_fixed", {"maps": shown([name]), "value": f"{value:g}{UNITS[name]}"})
+        (
+            "exchange_known_fixed",
+            {"maps": shown([name]), "value": f"{value:g} {KNOWN_QUANTITIES[name].taken.unit}".rstrip()},
+        )
         for name, value in source.values.items()
     ]
 

@@ -19,6 +19,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from qmri_bids.quantity import POSTERIOR, STDEV
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.volumes import load_volume, save_volume
 from qmri_bids.workflows.voxels import Voxels, network_sentences
@@ -156,12 +157,11 @@ class EstimateRelaxation(SimpleInterface):
         extra: dict[str, Any] = {}
         if isdefined(self.inputs.posterior):
             from qmri_bids.estimation.posterior_maps import posterior_maps
-            from qmri_bids.workflows.results import POSTERIOR
 
             posterior = posterior_maps(
                 signal, b1=b1, protocol=protocol, prior=self.inputs.posterior, threads=self.inputs.processes
             )
-            for ending, maps in (("", posterior.mean), ("_stdev", posterior.stdev)):
+            for ending, maps in (("", posterior.mean), (STDEV, posterior.stdev)):
                 extra |= {f"{POSTERIOR}{name}{ending}": voxels.volume(values, np.nan) for name, values in maps.items()}
             decisions.append(posterior.sentence())
         path = voxels.save(

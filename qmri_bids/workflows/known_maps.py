@@ -1,42 +1,10 @@
-"""The known maps of fingerprints under the names that they have in the different places."""
+"""Maps in sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-
-@dataclass(frozen=True, kw_only=True)
-class KnownMap:
-    """The names of a known map.
-
-    Parameters
-    ----------
-    shown
-        In sentences.
-    stored
-        In files between nodes, and in the tables of styles.
-    output
-        Row in `data/outputs.json` of the map of the run that estimated it; with `known_` before, of the map as used.
-    transform
-        Row in `data/outputs.json` of the transform by which it came.
-    """
-
-    shown: str
-    stored: str
-    output: str
-    transform: str
-
-
-KNOWN_MAPS: Mapping[str, KnownMap] = {
-    "t1": KnownMap(shown="T1", stored="T1", output="T1map", transform="t1_to_scan_transform"),
-    "t2": KnownMap(shown="T2", stored="T2", output="T2map", transform="t2_to_scan_transform"),
-    "b1": KnownMap(shown="B1", stored="b1", output="TB1map", transform="b1_to_scan_transform"),
-    "off_resonance": KnownMap(
-        shown="off-resonance", stored="off_resonance", output="fieldmap", transform="b0_to_scan_transform"
-    ),
-}
-"""By the names of `physics.exchange_scan.KNOWN`."""
+from qmri_bids.quantities import KNOWN_QUANTITIES, QUANTITIES
 
 
 def listed(names: Iterable[str]) -> str:
@@ -52,17 +20,16 @@ def listed(names: Iterable[str]) -> str:
 
 
 def shown(names: Iterable[str]) -> str:
-    """Return known maps as a list in a sentence."""
-    return listed(KNOWN_MAPS[name].shown for name in names)
+    """Return known maps, by their names as arguments, as a list in a sentence."""
+    return listed(KNOWN_QUANTITIES[name].bare_phrase for name in names)
 
 
 def shown_stored(names: Iterable[str]) -> str:
-    """Return maps by the names that they have in files between nodes as a list in a sentence; others as they are.
+    """Return maps by their names as a list in a sentence.
 
     Examples
     --------
     >>> shown_stored(["T1", "off_resonance"])
     'T1 and off-resonance'
     """
-    rows = {row.stored: row.shown for row in KNOWN_MAPS.values()}
-    return listed(rows.get(name, name) for name in names)
+    return listed(QUANTITIES[name].bare_phrase for name in names)

@@ -9,6 +9,7 @@ from pathlib import Path
 from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
 from qmri_bids.bids.spaces import SpaceOptions
 from qmri_bids.estimation.exchange_table import DEFAULT_EXCHANGE_ESTIMATOR
+from qmri_bids.quantities import POOL_PRIORS, RELAXATION_PRIORS
 
 IGNORABLE_STEPS = ("motion", "gibbs", "phase-drift", "anatomy")
 """Steps that `--ignore` leaves out."""
@@ -26,11 +27,11 @@ DEFAULT_MASK_METHOD = MASK_METHODS[0]
 OBJECT_METHODS = ("object", "none")
 """Those that look for no brain."""
 
-POSTERIOR_PRIORS = ("uniform", "uniform-extended", "in-vivo")
+POSTERIOR_PRIORS = RELAXATION_PRIORS
 """Priors of `priors.PRIORS` under which posterior maps can be asked for."""
 
 
-EXCHANGE_POSTERIOR_PRIORS = ("uniform",)
+EXCHANGE_POSTERIOR_PRIORS = POOL_PRIORS
 """Priors under which posterior maps of pools can be asked for."""
 
 B0_CHOICES = ("auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum")

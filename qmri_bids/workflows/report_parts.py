@@ -12,7 +12,7 @@ from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, Section
 from qmri_bids.reports.figures import registration_figure
 from qmri_bids.reports.measures import Measure
-from qmri_bids.reports.tables import motion_check, style_of
+from qmri_bids.reports.tables import motion_check, quantity_of
 from qmri_bids.tissue_labels import GREY, NAMES, WHITE
 from qmri_bids.units import millimetres_to_metres
 
@@ -82,7 +82,7 @@ def unjudged_measures(
         value = values[name][known].astype(float)
         if value.size and np.mean(value < 0.0) < MOSTLY_POSITIVE:
             relative = float(np.median(sd[known].astype(float) / np.abs(value)))
-            measures.append(Measure(key="relative_stdev", value=100.0 * relative, of=style_of(name).label))
+            measures.append(Measure(key="relative_stdev", value=100.0 * relative, of=quantity_of(name).label))
     return tuple(measures)
 
 

@@ -14,14 +14,11 @@ from numpy.typing import NDArray
 from qmri_bids.bids.mask_record import BRAIN
 from qmri_bids.estimation.base import Estimate
 from qmri_bids.preprocessing.pure_tissue import pure_tissue
+from qmri_bids.quantities import QUANTITIES
+from qmri_bids.quantity import POSTERIOR, STDEV
 from qmri_bids.tissue_labels import FLUID, TISSUE_LABELS
 from qmri_bids.workflows.map_results import OfMask
 from qmri_bids.workflows.volumes import load_volume
-
-MAPS = ("T1", "T2", "M0", "off_resonance")
-
-POSTERIOR = "posterior_"
-"""Prefix of the posterior maps in the file of the estimate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +89,10 @@ class RunResults(OfMask):
     def estimate(self) -> Estimate:
         """The estimate, in volumes."""
         with np.load(self.files.estimate) as stored:
+            maps = [name for name in stored.files if name in QUANTITIES and name != "residual"]
             return Estimate(
-                values={name: stored[name] for name in MAPS},
-                stdev={name: stored[f"{name}_stdev"] for name in MAPS if f"{name}_stdev" in stored},
+                values={name: stored[name] for name in maps},
+                stdev={name: stored[f"{name}{STDEV}"] for name in maps if f"{name}{STDEV}" in stored},
                 residual=stored["residual"],
                 status=stored["status"],
             )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.estimation.base import Estimate
+from qmri_bids.quantity import POSTERIOR, STDEV
 from qmri_bids.reports.content import Check, Figure, Level, RunReport
 from qmri_bids.reports.figures import (
     cycles_figure,
@@ -27,7 +28,7 @@ from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, 
 from qmri_bids.tissue_labels import NAMES
 from qmri_bids.workflows.registration_checks import registration_check
 from qmri_bids.workflows.report_parts import motion_light, protocol_rows, unjudged_measures
-from qmri_bids.workflows.results import MAPS, POSTERIOR, RunResults
+from qmri_bids.workflows.results import RunResults
 from qmri_bids.workflows.titles import run_title
 
 
@@ -145,20 +146,19 @@ def _figures(results: RunResults, *, run: PcBssfpRun, posterior: str | None) -> 
             )
         )
     if results.b1 is not None:
-        figures.append(map_figure(results.b1, affine=affine, mask=mask, name="B1"))
+        figures.append(map_figure(results.b1, affine=affine, mask=mask, name="b1"))
     if results.b1_registration is not None and run.b1 is not None and (run.b1.anatomical or run.b1.run):
         figures.append(
             registration_figure(results.magnitude, results.b1_registration["anatomical"], affine=affine, mask=mask)
         )
     half_band = 1.0 / (2.0 * protocol.repetition_time)
-    for name in MAPS:
+    for name, values in estimate.values.items():
         window = (-half_band, half_band) if name == "off_resonance" else None
-        figures.append(map_figure(estimate.values[name], affine=affine, mask=mask, name=name, window=window))
+        figures.append(map_figure(values, affine=affine, mask=mask, name=name, window=window))
     if results.tissue is not None:
         figures.append(tissue_figure(estimate.values["T1"], labels=results.tissue, mask=mask, affine=affine))
-    for name in MAPS:
-        if name in estimate.stdev:
-            figures.append(map_figure(estimate.stdev[name], affine=affine, mask=mask, name=f"{name}_stdev"))
+    for name, values in estimate.stdev.items():
+        figures.append(map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}"))
     figures.append(map_figure(estimate.residual, affine=affine, mask=mask, name="residual"))
     for name, values in results.posterior.items():
         figures.append(

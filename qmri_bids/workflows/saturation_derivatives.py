@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,10 @@ from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata, protocol
 from qmri_bids.bids.saturation_plan import CestRun, MtsRun, SaturationRun
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_json, write_map, write_transforms
+from qmri_bids.quantities import QUANTITIES, get_quantity
+from qmri_bids.quantity import Quantity, stdev
 from qmri_bids.reports.references import full_citation
-from qmri_bids.units import fraction_to_percent, radians_to_degrees
+from qmri_bids.units import radians_to_degrees
 from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
 from qmri_bids.workflows.earlier_files import remove_others
 from qmri_bids.workflows.mask_files import write_mask
@@ -23,81 +24,13 @@ from qmri_bids.workflows.motion_files import write_run_motion
 from qmri_bids.workflows.saturation_results import SaturationResults
 from qmri_bids.workflows.tissue_files import write_tissue_statistics
 
-
-def _as_it_is(values: Any) -> Any:
-    return values
-
-
-@dataclass(frozen=True, kw_only=True)
-class MapOutput:
-    """How a map is written: its row in `data/outputs.json`, its unit there, and how it was made."""
-
-    output: str
-    algorithm: str
-    references: tuple[str, ...]
-    convert: Callable[[Any], Any] = _as_it_is
-
-
-_SPLINE = "Z-spectrum normalised, shifted by B0 along a cubic spline"
-_FIT = "Least-squares fit of Lorentzian pools to the Z-spectrum, offsets counted from the shifted water frequency"
-
-MAP_OUTPUTS: Mapping[str, MapOutput] = {
-    "MTR": MapOutput(
-        output="MTRmap",
-        algorithm="1 - S_on/S_off",
-        references=("dousset1992",),
-        convert=fraction_to_percent,
-    ),
-    "MTsat": MapOutput(
-        output="MTsat",
-        algorithm="MT saturation of three spoiled gradient echoes",
-        references=("helms2008",),
-        convert=fraction_to_percent,
-    ),
-    "R1": MapOutput(output="R1map", algorithm="R1 of two spoiled gradient echoes", references=("helms2008",)),
-    "A": MapOutput(output="M0map", algorithm="Amplitude of two spoiled gradient echoes", references=("helms2008",)),
-    "b1": MapOutput(
-        output="TB1map",
-        algorithm="Least-squares fit of the WASABI equation",
-        references=("schuenke2017",),
-        convert=fraction_to_percent,
-    ),
-    "MTRasym": MapOutput(
-        output="MTRasym",
-        algorithm=f"{_SPLINE}; Z(-offset) - Z(+offset)",
-        references=("zhou2003",),
-        convert=fraction_to_percent,
-    ),
-    "amplitude": MapOutput(output="amplitude", algorithm=_FIT, references=("zaiss2011",)),
-    "arex": MapOutput(
-        output="arex", algorithm=f"{_FIT}; inverse difference over T1 and duty cycle", references=("zaiss2014",)
-    ),
-}
-"""Maps by the first part of their name."""
-
-OFF_RESONANCE: Mapping[str, tuple[str, tuple[str, ...]]] = {
+FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wasabi": ("Least-squares fit of the WASABI equation", ("schuenke2017",)),
     "wassr": ("Centre of symmetry of the spectrum around water", ("kim2009",)),
     "fieldmap": ("A field map, brought to this scan", ()),
     "spectrum": ("The dip of the Z-spectrum itself", ()),
 }
-"""How off-resonance was mapped, by the method."""
-
-
-def asymmetry_label(name: str) -> str:
-    """Return the label of `desc` of an asymmetry map.
-
-    Examples
-    --------
-    >>> asymmetry_label("MTRasym_3.5"), asymmetry_label("MTRasym_2")
-    ('asymAPT', 'asym2p0')
-    """
-    offset = float(name.partition("_")[2])
-    return (
-        "asymAPT"
-        if offset == 3.5
-        else "asym" + f"{offset:.4g}".replace(".", "p") + ("p0" if offset == int(offset) else "")
-    )
+"""How off-resonance and B1 were mapped, by the method."""
 
 
 def write_saturation(
@@ -139,20 +72,24 @@ def write_saturation(
         content = map_metadata(output, **known | metadata)
         written.append(write_map(path, array, affine=results.affine, metadata=content))
 
+    def add_map(quantity: Quantity, values: Any, **metadata: Any) -> None:
+        file = quantity.written
+        add(file.key, file.convert(values), desc=file.desc, **metadata)
+
     for name, values in results.maps.items():
-        output, desc, how = _output_of(name, run)
+        quantity = get_quantity(name)
+        algorithm, references = _how(quantity, run)
         metadata = {
             "sources": sources + others,
-            "algorithm": how.algorithm,
-            "reference": full_citation(how.references),
+            "algorithm": algorithm,
+            "reference": full_citation(references),
             "extra": {"MTsatB1Correction": correction} if name == "MTsat" else {},
         }
-        add(output, how.convert(values), desc=desc, **metadata)
+        add_map(quantity, values, **metadata)
         if name in results.stdev:
-            label = None if desc is None else f"{desc}std"
-            add(f"{output}_std", how.convert(results.stdev[name]), desc=label, **metadata)
+            add_map(stdev(quantity), results.stdev[name], **metadata)
     if np.isfinite(results.arrays["residual"]).any():  # one image for every unknown leaves none
-        add("residual", results.arrays["residual"], sources=sources + others)
+        add_map(QUANTITIES["residual"], results.arrays["residual"], sources=sources + others)
     add("quality_mask", results.arrays["status"], sources=sources + others)
     write_mask(add, written, results=results, mask=results.mask, entities=run.entities, output_dir=output_dir)
     if "off_resonance" in results.maps:
@@ -201,20 +138,16 @@ def write_saturation(
     return tuple(written)
 
 
-def _output_of(name: str, run: SaturationRun) -> tuple[str, str | None, MapOutput]:
-    """Return the row in `data/outputs.json`, the label of `desc` where the row does not state it, and how a map was made."""
-    if name == "off_resonance":
-        b0 = run.b0 if isinstance(run, CestRun) else None
-        method = b0.method if b0 is not None else getattr(run, "kind", "")
-        algorithm, references = OFF_RESONANCE.get(method, OFF_RESONANCE["spectrum"])
-        if b0 is not None and b0.run is not None:
-            algorithm = f"The B0 map of {b0.run} ({algorithm}), brought to this scan"
-        return "fieldmap", None, MapOutput(output="fieldmap", algorithm=algorithm, references=references)
-    family, _, of = name.partition("_")
-    how = MAP_OUTPUTS[family]
-    if family == "MTRasym":
-        return how.output, asymmetry_label(name), how
-    return f"{how.output}_{of}" if of else how.output, None, how
+def _how(quantity: Quantity, run: SaturationRun) -> tuple[str | None, tuple[str, ...]]:
+    """Return how a map was made, and the keys of the papers."""
+    if quantity.name not in ("off_resonance", "b1"):
+        return quantity.algorithm, quantity.references
+    b0 = run.b0 if isinstance(run, CestRun) else None
+    method = b0.method if b0 is not None else getattr(run, "kind", "")
+    algorithm, references = FIELDS.get(method, FIELDS["spectrum"])
+    if b0 is not None and b0.run is not None:
+        algorithm = f"The B0 map of {b0.run} ({algorithm}), brought to this scan"
+    return algorithm, references
 
 
 def _other_sources(run: SaturationRun, *, bids_dir: Path) -> list[str]:
@@ -233,12 +166,13 @@ def _maps_of_other_runs(run: SaturationRun, *, output_dir: Path) -> list[str]:
         return b1_sources(run.b1, bids_dir=output_dir, output_dir=output_dir)
     if not isinstance(run, CestRun):
         return []
-    used = {"T1map": run.t1_run, "fieldmap": None if run.b0 is None else run.b0.run}
-    return [
-        bids_uri(output_path(output_dir, entities=parse_name(Path(label)).entities, output=output), root=output_dir)
-        for output, label in used.items()
+    used = {"T1": run.t1_run, "off_resonance": None if run.b0 is None else run.b0.run}
+    paths = [
+        output_path(output_dir, entities=parse_name(Path(label)).entities, output=QUANTITIES[name].written.key)
+        for name, label in used.items()
         if label is not None
     ]
+    return [bids_uri(path, root=output_dir) for path in paths]
 
 
 def _acquisition(run: SaturationRun) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
         figures.series_figure(magnitude, labels=[f"{number} ppm" for number in range(6)], **geometry),
         figures.spectrum_figure(offsets, spectra),
         figures.trajectory_figure({"MT": mrf_mt()}, {"white matter": (trajectory,)}),
-        figures.map_figure(head.b1, name="B1", **geometry),
+        figures.map_figure(head.b1, name="b1", **geometry),
         *maps,
         figures.map_figure(head.estimate.residual, name="residual", **geometry),
         figures.histogram_figure(

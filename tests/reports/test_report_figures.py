@@ -12,11 +12,12 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
 
+from qmri_bids.quantities import QUANTITIES
 from qmri_bids.reports import figures
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.encode import DOTS_PER_INCH
 from qmri_bids.reports.planes import WIDTH, View
-from qmri_bids.reports.styles import STYLES, no_value_color
+from qmri_bids.reports.styles import no_value_color
 
 if TYPE_CHECKING:
     from conftest import Head
@@ -72,7 +73,7 @@ def test_a_panel_has_the_proportions_of_the_head_and_not_of_the_matrix() -> None
 
 def test_a_map_is_shown_in_the_unit_of_the_reader_with_its_fixed_window(head: Head) -> None:
     figure = figures.map_figure(head.estimate.values["T1"], affine=head.affine, mask=head.mask, name="T1")
-    low, high = STYLES["T1"].window or (0, 0)
+    low, high = QUANTITIES["T1"].display.window or (0, 0)
     assert f"T1 [ms], fixed window {low:g} to {high:g} ms." in figure.caption
     assert "The file is in seconds." in figure.caption
     share = (head.labels == 2).sum() / np.isfinite(head.estimate.values["T1"]).sum()
@@ -95,7 +96,7 @@ def test_voxels_without_a_value_are_grey_and_counted(head: Head) -> None:
     assert "No value" not in figures.map_figure(whole, affine=head.affine, mask=head.mask, name="T2").caption
 
 
-@pytest.mark.parametrize("name", sorted({style.colormap for style in STYLES.values()}))
+@pytest.mark.parametrize("name", sorted({quantity.display.colormap for quantity in QUANTITIES.values()}))
 def test_a_missing_value_cannot_be_taken_for_a_value(name: str) -> None:
     colors = colormaps[name](np.linspace(0, 1, 256))[:, :3]
     assert np.linalg.norm(colors - np.array(to_rgb(no_value_color(name))), axis=1).min() > 0.15

@@ -10,11 +10,12 @@ import pytest
 
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.quantities import QUANTITIES
+from qmri_bids.quantity import stdev
 from qmri_bids.reports.content import Level
 from qmri_bids.reports.methods import PARAGRAPHS, STEPS, citation_bibtex, citation_markdown, methods_text
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.reports.status_styles import STATUS_STYLES
-from qmri_bids.reports.styles import STYLES
 from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def test_references_are_complete_and_bibtex_is_balanced() -> None:
 def test_every_status_and_every_map_has_a_style() -> None:
     assert set(STATUS_STYLES) == set(Status)
     for name in ("T1", "T2", "M0", "off_resonance"):
-        assert STYLES[name].unit == STYLES[f"{name}_stdev"].unit
+        assert QUANTITIES[name].display.unit == stdev(QUANTITIES[name]).display.unit
 
 
 def test_the_counts_of_the_quality_mask_are_shares_of_the_brain() -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qmri_bids.bids.names import outputs
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.lorentzian_fit import POOLS
 from qmri_bids.estimation.mt_maps import MTSAT_CORRECTIONS
 from qmri_bids.physics.exchange_scan import QUANTITIES
+from qmri_bids.quantities import find_quantity
 from qmri_bids.reports import figures
 from qmri_bids.reports.methods import STEPS, methods_text
 from qmri_bids.reports.references import REFERENCES
-from qmri_bids.reports.styles import STYLES, find_style
 from qmri_bids.reports.tables import statistics_rows
 
 MAPS = (
-    *("MTR", "MTsat", "R1", "A", "MTRasym", "MTRasym_3.5", "MTRasym_2", "B1", "b1", "off_resonance"),
+    *("MTR", "MTsat", "R1", "A", "MTRasym", "MTRasym_3.5", "MTRasym_2", "b1", "off_resonance"),
     *(f"amplitude_{pool}" for pool in POOLS),
     *(f"arex_{pool}" for pool in POOLS if pool != "water"),
     *(
@@ -31,31 +30,26 @@ MAPS = (
 
 @pytest.mark.parametrize("name", MAPS)
 def test_every_map_and_its_standard_deviation_are_shown_in_one_unit(name: str) -> None:
-    style, spread = find_style(name), find_style(f"{name}_stdev")
-    assert style is not None
+    quantity, spread = find_quantity(name), find_quantity(f"{name}_stdev")
+    assert quantity is not None
     assert spread is not None
-    assert style.unit == spread.unit
-    assert style.display(0.03) == pytest.approx(spread.display(0.03))
-    assert style.label.lower().split(": ")[-1] in spread.label.lower() or name in ("B1", "b1", "off_resonance")
-    if style.window and spread.window:
-        assert spread.window[0] == 0
-        assert spread.window[1] < style.window[1]
-
-
-def test_every_pool_that_is_written_has_a_style() -> None:
-    for key in outputs():
-        if key.startswith(("amplitude_", "arex_")):
-            assert key.replace("_std", "_stdev") in STYLES
+    assert quantity.display.unit == spread.display.unit
+    assert quantity.display.convert(0.03) == pytest.approx(spread.display.convert(0.03))
+    assert quantity.label.lower().split(": ")[-1] in spread.label.lower()
+    if quantity.display.window and spread.display.window:
+        assert spread.display.window[0] == 0
+        assert spread.display.window[1] < quantity.display.window[1]
 
 
 def test_the_asymmetry_is_diverging_around_zero_and_says_its_offset() -> None:
-    style = find_style("MTRasym_3.5")
-    assert style is not None
-    assert style.window == (-5, 5)
-    assert style.label == "MTR asymmetry at 3.5 ppm"
-    assert "at 2 ppm" in (find_style("MTRasym_2.0_stdev") or style).label
+    quantity, spread = find_quantity("MTRasym_3.5"), find_quantity("MTRasym_2.0_stdev")
+    assert quantity is not None
+    assert spread is not None
+    assert quantity.display.window == (-5, 5)
+    assert quantity.label == "MTR asymmetry at 3.5 ppm"
+    assert "at 2 ppm" in spread.label
     for name in ("MTRasym_", "MTRasym_x", "MTRasym_3.5_other", "MTRasymm"):
-        assert find_style(name) is None
+        assert find_quantity(name) is None
 
 
 def test_the_asymmetry_is_drawn_and_counted_in_percent() -> None:

@@ -1,0 +1,523 @@
+"""Every map, one row: names, files and reports follow from it.
+
+A new map is a row here and an estimator that returns values under its name. Windows are those of the brain at 3 T. Amplitudes of
+Lorentzian lines and AREX depend on the power of the saturation: their windows fit the low powers (0.6 to 0.9 µT) at which pools are
+told apart; that of the asymmetry is the one in which APT-weighted images at 2 µT are read.
+
+The command line imports this module: it must stay light, without NumPy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from qmri_bids.quantity import (
+    POSTERIOR,
+    STDEV,
+    Display,
+    Known,
+    MapFile,
+    Posterior,
+    Quantity,
+    Spread,
+    at_offset,
+    known,
+    posterior,
+    posterior_stdev,
+    stdev,
+)
+from qmri_bids.units import fraction_to_percent, seconds_to_milliseconds
+
+RELAXATION_PRIORS = ("uniform", "uniform-extended", "in-vivo")
+"""Priors under which posterior maps of relaxation times can be asked for."""
+
+POOL_PRIORS = ("uniform",)
+"""Priors under which posterior maps of pools can be asked for."""
+
+_GAPS = "NaN where the quality mask is not 1."
+_SECONDS = "The file is in seconds."
+_PERCENT = "The file is in percent."
+_FRACTION = "The file holds fractions."
+
+
+_FIT = "Least-squares fit of Lorentzian pools to the Z-spectrum, offsets counted from the shifted water frequency"
+
+_TIMES = Posterior(priors=RELAXATION_PRIORS, gaps="NaN where the data contradict its range.")
+
+_M0_FILE = MapFile(
+    key="M0map",
+    suffix="M0map",
+    unit="arbitrary",
+    description=f"Signal at equilibrium times receive sensitivity. {_GAPS}",
+)
+
+_SEMISOLID, _AMIDE = "semisolid (MT) pool", "amide pool"
+_POOL_CAUSE = "from the noise of the scan and the standard deviations of the known maps"
+_POOL_POSTERIOR = Posterior(priors=POOL_PRIORS, symbol="post.")
+
+_HERTZ = Display(unit="Hz", window=(-150, 150), colormap="RdBu_r")
+
+_RESIDUAL_FILE = MapFile(
+    key="residual",
+    suffix="residualmap",
+    unit="1",
+    in_bids=False,
+    description="Root mean square of signal minus model over the images, relative to that of the signal.",
+)
+
+_RELAXATION = (
+    Quantity(
+        name="T1",
+        label="T1",
+        symbol="T1",
+        file=MapFile(key="T1map", suffix="T1map", unit="s", description=f"Longitudinal relaxation time T1. {_GAPS}"),
+        display=Display(
+            unit="ms",
+            window=(0, 2500),
+            colormap="magma",
+            convert=seconds_to_milliseconds,
+            note=_SECONDS,
+        ),
+        spread=Spread(limit=400),
+        posterior=_TIMES,
+        known=Known(
+            title="Longitudinal relaxation time T1", transform="t1_to_scan_transform", unit="s", option="--cest-t1"
+        ),
+    ),
+    Quantity(
+        name="T2",
+        label="T2",
+        symbol="T2",
+        file=MapFile(key="T2map", suffix="T2map", unit="s", description=f"Transverse relaxation time T2. {_GAPS}"),
+        display=Display(
+            unit="ms",
+            window=(0, 150),
+            colormap="viridis",
+            convert=seconds_to_milliseconds,
+            note=_SECONDS,
+        ),
+        spread=Spread(limit=40),
+        posterior=_TIMES,
+        known=Known(
+            title="Transverse relaxation time T2", transform="t2_to_scan_transform", unit="s", option="--cest-t2"
+        ),
+    ),
+    Quantity(
+        name="M0",
+        label="M0",
+        symbol="M0",
+        file=_M0_FILE,
+        display=Display(unit="arbitrary", window=None, colormap="gray", note="The scale is that of the receiver."),
+        spread=Spread(limit=None, note=""),
+    ),
+    Quantity(
+        name="R1",
+        label="R1",
+        symbol="R1",
+        file=MapFile(key="R1map", suffix="R1map", unit="1/s", description=f"Longitudinal relaxation rate R1. {_GAPS}"),
+        display=Display(unit="1/s", window=(0, 2), colormap="magma"),
+        algorithm="R1 of two spoiled gradient echoes",
+        references=("helms2008",),
+        spread=Spread(limit=0.2),
+    ),
+)
+
+_MAGNETIZATION_TRANSFER = (
+    Quantity(
+        name="MTR",
+        label="MTR",
+        symbol="MTR",
+        full_name="the magnetization transfer ratio",
+        file=MapFile(
+            key="MTRmap",
+            suffix="MTRmap",
+            unit="percent",
+            convert=fraction_to_percent,
+            description=f"Magnetization transfer ratio: one minus the signal with over that without MT pulse. {_GAPS}",
+        ),
+        display=Display(unit="%", window=(0, 60), colormap="viridis", convert=fraction_to_percent, note=_PERCENT),
+        algorithm="1 - S_on/S_off",
+        references=("dousset1992",),
+        spread=Spread(limit=5),
+    ),
+    Quantity(
+        name="MTsat",
+        label="MT saturation",
+        symbol="MTsat",
+        file=MapFile(
+            key="MTsat",
+            suffix="MTsat",
+            unit="percent",
+            convert=fraction_to_percent,
+            description=f"MT saturation: share of the longitudinal magnetization that one MT pulse destroys. {_GAPS}",
+        ),
+        display=Display(unit="%", window=(0, 5), colormap="viridis", convert=fraction_to_percent, note=_PERCENT),
+        algorithm="MT saturation of three spoiled gradient echoes",
+        references=("helms2008",),
+        spread=Spread(limit=1),
+    ),
+    Quantity(
+        name="A",
+        label="Amplitude A",
+        symbol="A",
+        full_name="M0",
+        file=_M0_FILE,
+        display=Display(
+            unit="arbitrary",
+            window=None,
+            colormap="gray",
+            note="Signal of full magnetisation flipped by 90°, with the scale of the receiver.",
+        ),
+        algorithm="Amplitude of two spoiled gradient echoes",
+        references=("helms2008",),
+        spread=Spread(limit=None),
+    ),
+)
+
+
+def _amplitude(pool: str, limit: float, spread: float) -> Quantity:
+    """Return the row of the amplitude of a Lorentzian line; upper limits of it and of its standard deviation [%]."""
+    return Quantity(
+        name=f"amplitude_{pool}",
+        label=f"Lorentzian amplitude of {pool}",
+        symbol=pool,
+        full_name=f"the amplitude of {pool}",
+        file=MapFile(
+            key=f"amplitude_{pool}",
+            suffix="amplitudemap",
+            desc=pool,
+            unit="1",
+            in_bids=False,
+            description=f"Amplitude of the Lorentzian line of {pool}: its saturation at its centre, as a fraction. NaN where the "
+            "quality mask is not 1 or a bound held this line.",
+        ),
+        display=Display(
+            unit="%",
+            window=(0, limit),
+            colormap="cividis" if pool == "water" else "viridis",
+            convert=fraction_to_percent,
+            note=f"Saturation at the centre of the fitted line. {_FRACTION}",
+        ),
+        algorithm=_FIT,
+        references=("zaiss2011",),
+        spread=Spread(limit=spread),
+    )
+
+
+def _arex(pool: str, limit: float, spread: float) -> Quantity:
+    """Return the row of AREX of a pool; upper limits of it and of its standard deviation [1/s]."""
+    return Quantity(
+        name=f"arex_{pool}",
+        label=f"AREX of {pool}",
+        symbol=f"AREX {pool}",
+        file=MapFile(
+            key=f"arex_{pool}",
+            suffix="arexmap",
+            desc=pool,
+            unit="1/s",
+            in_bids=False,
+            description=f"Apparent exchange-dependent relaxation (AREX) of {pool}. NaN where the quality mask is not 1, a bound "
+            "held its line, T1 has no value or Z does not stand out of the noise.",
+        ),
+        display=Display(
+            unit="1/s",
+            window=(0, limit),
+            colormap="magma",
+            note="Apparent exchange-dependent relaxation rate.",
+        ),
+        algorithm=f"{_FIT}; inverse difference over T1 and duty cycle",
+        references=("zaiss2014",),
+        spread=Spread(limit=spread, cause="from the noise of the scan and the standard deviation of T1"),
+    )
+
+
+_SPECTRA = (
+    Quantity(
+        name="MTRasym",
+        label="MTR asymmetry",
+        symbol="MTRasym",
+        full_name="the MTR asymmetry",
+        file=MapFile(
+            key="MTRasym",
+            suffix="MTRmap",
+            desc="asymAPT",
+            unit="percent",
+            convert=fraction_to_percent,
+            description="MTR asymmetry, Z(-offset) - Z(+offset), after correction for B0; at 3.5 ppm (APT) where desc is asymAPT, "
+            "else at the offset in desc (asym2p0: 2.0 ppm). NaN where the quality mask is not 1 or the correction led beyond the "
+            "measured offsets.",
+        ),
+        display=Display(
+            unit="%",
+            window=(-5, 5),
+            colormap="RdBu_r",
+            convert=fraction_to_percent,
+            note=f"Z(−Δω) − Z(+Δω). {_PERCENT}",
+        ),
+        algorithm="Z-spectrum normalised, shifted by B0 along a cubic spline; Z(-offset) - Z(+offset)",
+        references=("zhou2003",),
+        spread=Spread(limit=2),
+    ),
+    _amplitude("water", 100, 5),
+    _amplitude("MT", 20, 3),
+    _amplitude("amide", 6, 2),
+    _amplitude("NOE", 8, 2),
+    _amplitude("amine", 4, 2),
+    _arex("MT", 0.6, 0.1),
+    _arex("amide", 0.15, 0.08),
+    _arex("NOE", 0.2, 0.08),
+    _arex("amine", 0.1, 0.08),
+)
+
+
+def _fraction(pool: str, title: str, limit: float, spread: float) -> Quantity:
+    """Return the row of the fraction of a pool; upper limits of it and of its standard deviation [%]."""
+    return Quantity(
+        name=f"{pool}_fraction",
+        label=f"{pool} fraction",
+        symbol=f"f {pool}",
+        phrase=f"the {pool} fraction",
+        full_name=f"the fraction of the {title}",
+        file=MapFile(
+            key=f"fraction_{pool}",
+            suffix="fractionmap",
+            desc=pool,
+            unit="arbitrary",
+            in_bids=False,
+            description=f"Equilibrium magnetisation of the {title} over that of water. NaN where desc-{pool}quality_mask is not 1.",
+        ),
+        display=Display(
+            unit="%",
+            window=(0, limit),
+            colormap="viridis",
+            convert=fraction_to_percent,
+            note=f"Equilibrium magnetisation of the {title} over that of water. {_FRACTION}",
+        ),
+        spread=Spread(limit=spread, cause=_POOL_CAUSE, note=""),
+        posterior=_POOL_POSTERIOR,
+    )
+
+
+def _rate(pool: str, title: str, limit: float, spread: float) -> Quantity:
+    """Return the row of the exchange rate of a pool; upper limits of it and of its standard deviation [1/s]."""
+    return Quantity(
+        name=f"{pool}_rate",
+        label=f"{pool} exchange rate",
+        symbol=f"k {pool}",
+        phrase=f"the {pool} exchange rate",
+        full_name=f"the exchange rate of the {title}",
+        file=MapFile(
+            key=f"exchange_{pool}",
+            suffix="exchangemap",
+            desc=pool,
+            unit="1/s",
+            in_bids=False,
+            description=f"Exchange rate from the {title} to water. NaN where desc-{pool}quality_mask is not 1.",
+        ),
+        display=Display(unit="1/s", window=(0, limit), colormap="magma", note=f"From the {title} to water."),
+        spread=Spread(limit=spread, cause=_POOL_CAUSE, note=""),
+        posterior=_POOL_POSTERIOR,
+    )
+
+
+def _correlation(pool: str, title: str) -> Quantity:
+    """Return the row of the correlation of fraction and exchange rate of a pool."""
+    return Quantity(
+        name=f"{pool}_correlation",
+        label=f"Correlation of {pool} fraction and exchange rate",
+        symbol=f"corr(f, k) {pool}",
+        file=MapFile(
+            key=f"correlation_{pool}",
+            suffix="correlationmap",
+            desc=pool,
+            unit="1",
+            in_bids=False,
+            description=f"Correlation of the errors of fraction and exchange rate of the {title}: near -1 only their product is "
+            "told well.",
+        ),
+        display=Display(
+            unit="1",
+            window=(-1, 1),
+            colormap="RdBu_r",
+            note="Of the errors of both. Near −1 only their product is told well: a high fraction with a low rate fits nearly as "
+            "well.",
+            section="uncertainty",
+        ),
+    )
+
+
+_POOLS = (
+    _fraction("MT", _SEMISOLID, 25, 5),
+    _rate("MT", _SEMISOLID, 80, 20),
+    _correlation("MT", _SEMISOLID),
+    _fraction("amide", _AMIDE, 0.6, 0.2),
+    _rate("amide", _AMIDE, 500, 200),
+    _correlation("amide", _AMIDE),
+)
+
+_FIELDS = (
+    Quantity(
+        name="b1",
+        label="B1",
+        symbol="B1",
+        full_name="actual over nominal flip angle in percent,",
+        file=MapFile(
+            key="TB1map",
+            suffix="TB1map",
+            folder="fmap",
+            unit="percent",
+            convert=fraction_to_percent,
+            skull_stripped=False,
+            description="Actual over nominal flip angle in percent, on the grid of this scan: another scan's map as used, "
+            "registered, made smooth and resampled, or that of the scan itself.",
+        ),
+        display=Display(
+            unit="%",
+            window=(60, 140),
+            colormap="PuOr_r",
+            convert=fraction_to_percent,
+            note="100 % is the nominal flip angle.",
+            section="b1",
+        ),
+        spread=Spread(limit=10, cause="from the noise of the scan that measured it. NaN where B1 was not measured"),
+        known=Known(title="Actual over nominal B1 in percent", transform="b1_to_scan_transform", unit=""),
+    ),
+    Quantity(
+        name="off_resonance",
+        label="Off-resonance",
+        symbol="ΔB0",
+        phrase="the off-resonance",
+        file=MapFile(
+            key="fieldmap",
+            suffix="fieldmap",
+            folder="fmap",
+            unit="Hz",
+            description="Off-resonance. Of pc-bSSFP it is determined up to multiples of 1/TR and not unwrapped beyond that "
+            "(desc-unwrapped_fieldmap is); of CEST it is the shift of water by which spectra were corrected. NaN where it was not "
+            "determined.",
+        ),
+        display=_HERTZ,
+        spread=Spread(limit=5),
+        known=Known(
+            title="Off-resonance",
+            transform="b0_to_scan_transform",
+            unit="Hz",
+            option="--cest-off-resonance",
+        ),
+    ),
+    Quantity(
+        name="off_resonance_unwrapped",
+        label="Off-resonance, unwrapped",
+        symbol="ΔB0",
+        phrase="the unwrapped off-resonance",
+        file=MapFile(
+            key="fieldmap_unwrapped",
+            suffix="fieldmap",
+            desc="unwrapped",
+            folder="fmap",
+            unit="Hz",
+            description="Off-resonance of pc-bSSFP made continuous in space by multiples of 1/TR; the multiple of all is the one "
+            "whose median is nearest to 0. Its standard deviation is that of the fieldmap without desc. NaN where it was not "
+            "determined.",
+        ),
+        display=_HERTZ,
+    ),
+)
+
+_RESIDUALS = (
+    Quantity(
+        name="residual",
+        label="Residual of the fit",
+        symbol="residual",
+        file=_RESIDUAL_FILE,
+        display=Display(
+            unit="%",
+            window=(0, 20),
+            colormap="plasma",
+            convert=fraction_to_percent,
+            note="Signal minus model, relative to the signal (root mean squares over the images).",
+            section="uncertainty",
+        ),
+    ),
+    Quantity(
+        name="residual_spectrum",
+        label="Residual of the fit",
+        symbol="residual",
+        file=_RESIDUAL_FILE,
+        display=Display(
+            unit="%",
+            window=(0, 5),
+            colormap="plasma",
+            convert=fraction_to_percent,
+            note=f"Spectrum minus model, relative to the spectrum (root mean squares over the offsets). {_FRACTION}",
+            section="uncertainty",
+        ),
+    ),
+)
+
+ROWS = (*_RELAXATION, *_MAGNETIZATION_TRANSFER, *_SPECTRA, *_POOLS, *_FIELDS, *_RESIDUALS)
+
+QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in ROWS}
+"""All maps by name."""
+
+KNOWN_QUANTITIES: Mapping[str, Quantity] = {
+    quantity.argument: quantity for quantity in QUANTITIES.values() if quantity.known is not None
+}
+"""Maps that the estimation of another run takes, by their names as arguments: those of `physics.exchange_scan.KNOWN`."""
+
+_MTR_ASYMMETRY = re.compile(r"MTRasym_(?P<offset>\d+(?:\.\d+)?)")
+
+
+def find_quantity(name: str, *, prior: str | None = None) -> Quantity | None:
+    """Return the map of a name, None where there is none.
+
+    Parameters
+    ----------
+    name
+        A name in `QUANTITIES`, or `MTRasym_<offset in ppm>`; with `_stdev` after it for the standard deviation, with
+        `posterior_` before it for the posterior.
+    prior
+        That of a posterior map; without one it is only shown.
+
+    Examples
+    --------
+    >>> find_quantity("posterior_T1_stdev", prior="uniform").written.desc
+    'posteriorUniformStd'
+    """
+    base = name.removeprefix(POSTERIOR).removesuffix(STDEV)
+    offset = _MTR_ASYMMETRY.fullmatch(base)
+    quantity = QUANTITIES.get(base) if offset is None else at_offset(QUANTITIES["MTRasym"], float(offset["offset"]))
+    of_posterior, of_stdev = name.startswith(POSTERIOR), name.endswith(STDEV)
+    if quantity is None or (of_posterior and not quantity.posterior) or (of_stdev and not quantity.spread):
+        return None
+    if of_posterior:
+        return (posterior_stdev if of_stdev else posterior)(quantity, prior=prior)
+    return stdev(quantity) if of_stdev else quantity
+
+
+def get_quantity(name: str, *, prior: str | None = None) -> Quantity:
+    """Return the map of a name; parameters as those of `find_quantity`.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    quantity = find_quantity(name, prior=prior)
+    if quantity is None:
+        raise ValueError(f"expected a map that has a row in qmri_bids.quantities, found {name!r}")
+    return quantity
+
+
+def all_files() -> Iterator[MapFile]:
+    """Yield the files that maps, their standard deviations and posteriors, and known maps are written to."""
+    for quantity in QUANTITIES.values():
+        yield quantity.written
+        if quantity.spread is not None:
+            yield stdev(quantity).written
+        for prior in quantity.posterior.priors if quantity.posterior is not None else ():
+            yield posterior(quantity, prior=prior).written
+            yield posterior_stdev(quantity, prior=prior).written
+        if quantity.known is not None:
+            yield known(quantity).written
