@@ -18,10 +18,9 @@ from qmri_bids.phantom.image_head import head_of_image
 from qmri_bids.phantom.mt_scan import MT_SCANS, scan_mt
 from qmri_bids.phantom.scan_series import Scanner
 from qmri_bids.phantom.session import Session, simulate_session, simulated_protocol
-from qmri_bids.preprocessing.b1 import RegistrationFailed
 from qmri_bids.preprocessing.motion import MotionEstimate, correct_motion
 from qmri_bids.preprocessing.saturated_motion import SaturatedMotion, correct_saturated_motion
-from qmri_bids.preprocessing.scan_registration import register_scans
+from qmri_bids.preprocessing.scan_registration import RegistrationFailed, register_scans
 from qmri_bids.preprocessing.scan_series import align_scans
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))

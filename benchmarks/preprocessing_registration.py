@@ -22,10 +22,9 @@ from qmri_bids.phantom.head import Head, Sample
 from qmri_bids.phantom.session import Session, simulate_session, simulated_protocol
 from qmri_bids.phantom.t1w_scan import scan_t1w
 from qmri_bids.phantom.volume import Points
-from qmri_bids.preprocessing.b1 import RegistrationFailed
 from qmri_bids.preprocessing.brain_mask import find_mask
 from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT
-from qmri_bids.preprocessing.scan_registration import ScanRegistration, register_scans
+from qmri_bids.preprocessing.scan_registration import RegistrationFailed, ScanRegistration, register_scans
 from qmri_bids.preprocessing.standard_space import register_to_template
 
 MATRIX, VOXEL = (96, 112, 96), 2.0

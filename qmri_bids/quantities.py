@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from qmri_bids.choices import PAPER_PRIORS
 from qmri_bids.quantity import (
     POSTERIOR,
     STDEV,
@@ -29,9 +30,6 @@ from qmri_bids.quantity import (
 )
 from qmri_bids.units import fraction_to_percent, seconds_to_milliseconds
 
-RELAXATION_PRIORS = ("uniform", "uniform-extended", "in-vivo")
-"""Priors under which posterior maps of relaxation times can be asked for."""
-
 POOL_PRIORS = ("uniform",)
 """Priors under which posterior maps of pools can be asked for."""
 
@@ -43,7 +41,7 @@ _FRACTION = "The file holds fractions."
 
 _FIT = "Least-squares fit of Lorentzian pools to the Z-spectrum, offsets counted from the shifted water frequency"
 
-_TIMES = Posterior(priors=RELAXATION_PRIORS, gaps="NaN where the data contradict its range.")
+_TIMES = Posterior(priors=PAPER_PRIORS, gaps="NaN where the data contradict its range.")
 
 _M0_FILE = MapFile(
     key="M0map",

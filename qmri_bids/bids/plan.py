@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qmri_bids.bids.refusal import Refusal, ValueSource
+from qmri_bids.choices import B0Choice
 from qmri_bids.physics.protocol import BssfpProtocol
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class FindOptions:
     b1_nominal_flip_angle: float | None = None
     b1_scale: float | None = None
     b1_afi_repetition_times: tuple[float, float] | None = None
-    cest_b0: Literal["auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum"] = "auto"
+    cest_b0: B0Choice = "auto"
     cest_pools: Path | None = None
     cest_t1: float | None = None
     cest_t2: float | None = None

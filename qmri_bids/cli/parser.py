@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qmri_bids import __version__
+from qmri_bids.choices import PAPER_PRIORS
 from qmri_bids.cli.call_options import add_call_options, check_call_options
 from qmri_bids.cli.cest_options import add_cest_options, check_cest_options
 from qmri_bids.cli.config_file import ConfigError, configuration, spelled_with_dashes, take_config
@@ -18,7 +19,7 @@ from qmri_bids.cli.motion_options import add_motion_options, check_motion_option
 from qmri_bids.cli.resource_options import add_resource_options, check_resource_options
 from qmri_bids.cli.space_options import add_space_options, check_space_options
 from qmri_bids.estimation.table import DEFAULT_ESTIMATOR, ESTIMATORS
-from qmri_bids.networks.names import NETWORK_SYSTEMS, PAPER_PRIORS
+from qmri_bids.networks.names import NETWORK_SYSTEMS
 from qmri_bids.workflows.options import DEFAULT_GIBBS_METHOD, GIBBS_CHOICES, IGNORABLE_STEPS, POSTERIOR_PRIORS
 
 EXIT_CODES = """\

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Estimate, Status
-from qmri_bids.estimation.lorentzian_fit import Bounded, LorentzianPool, fit_lorentzian
+from qmri_bids.estimation.lorentzian_fit import fit_lorentzian
 from qmri_bids.estimation.lorentzian_maps import masked
+from qmri_bids.estimation.lorentzian_pools import Bounded, LorentzianPool
 from qmri_bids.estimation.zspectrum_spline import spline_operator
 
 SEARCH = 2.5

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.blocks import run_blocks
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.lorentzian_fit import POOLS
+from qmri_bids.estimation.lorentzian_pools import POOLS
 from qmri_bids.estimation.water_shift import WaterShift, find_water_shift
 from qmri_bids.estimation.zspectrum_block import Block, BlockMaps, block_maps
 from qmri_bids.estimation.zspectrum_plan import SpectrumPlan, plan_spectrum

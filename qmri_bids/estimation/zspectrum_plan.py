@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qmri_bids.estimation.lorentzian_fit import PARAMETERS, POOLS, Bounded, LorentzianPool
+from qmri_bids.estimation.lorentzian_pools import PARAMETERS, POOLS, Bounded, LorentzianPool
 from qmri_bids.estimation.zspectrum_series import SeriesLayout
 
 FAR_OFFSET = 10.0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from qmri_bids.choices import PAPER_PRIORS
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSystem:
@@ -42,9 +44,6 @@ SYSTEMS: dict[str, NetworkSystem] = {
     ),
 }
 """The four systems of Birk et al. 2025, Fig. 1b."""
-
-PAPER_PRIORS = ("uniform", "uniform-extended", "in-vivo")
-"""The three training distributions of Birk et al. 2025, Fig. 1a."""
 
 PRIOR_NAMES = (*PAPER_PRIORS, "log-uniform")
 

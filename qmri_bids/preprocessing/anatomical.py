@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.scan_registration import ScanRegistration, register_scans
+from qmri_bids.preprocessing.scan_registration import RegistrationFailed, ScanRegistration, register_scans
 from qmri_bids.tissue_labels import ABBREVIATIONS, TISSUE_LABELS
 
 LEAST_PROBABILITY = 0.3
@@ -137,8 +137,6 @@ def bring_anatomy(
     RegistrationFailed
         If the registration is not believable, or no brain lies in the scan.
     """
-    from qmri_bids.preprocessing.b1 import RegistrationFailed
-
     found = register_scans(magnitude, fixed_affine=affine, moving=anatomical.image, moving_affine=anatomical.affine)
 
     def bring(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,24 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, voxel_sizes
+from qmri_bids.preprocessing.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.b1_smoothing import WAVELENGTH, SmoothB1, coarsened, smooth_b1
-from qmri_bids.preprocessing.masks import head_mask, shrink
-from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT, MIRROR_FAILS, measure_registration
+from qmri_bids.preprocessing.masks import head_mask
+from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT, MIRROR_FAILS
 from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.rigid_freedom import blocks
+from qmri_bids.preprocessing.scan_registration import (
+    FEWEST_SLICES,
+    LARGEST_TRANSLATION,
+    RegistrationFailed,
+    register_and_measure,
+)
 
 PLAUSIBLE_RANGE = (0.3, 1.7)
 """Ratios outside are marked and named: next to no transmit coil reaches them in a head."""
-_COARSE_VOXEL = 2.6
-_SCHEDULE = Schedule(iterations=(1000, 500, 200), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0), sampling_rate=0.5)
-"""For a bSSFP image of `_COARSE_VOXEL` [mm], finer than any B1 scan."""
 LARGEST_EXTRAPOLATION = 50.0
 """A map that is extrapolated in more than this share of the brain [%] says nothing of it."""
-FEWEST_SLICES = 4
-"""Fewer do not tell where they are in another scan: coordinates of the scanner are trusted then."""
-LARGEST_TRANSLATION = 50.0
-"""A registration of two scans of one session that moves the head further [mm] has failed."""
 
 
 class B1Code(IntEnum):
@@ -73,10 +71,6 @@ class B1Result:
     codes: NDArray[np.uint8]
     decisions: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-
-
-class RegistrationFailed(RuntimeError):
-    """Two scans of a session could not be aligned; the message says by what this was seen."""
 
 
 def register_b1(
@@ -237,32 +231,15 @@ def _register_anatomical(
     target_affine: NDArray[np.floating],
 ) -> tuple[NDArray[np.float64], tuple[float, float], float]:
     """Return the transform from the target to the B1 scan, mutual information before and after, and the fit of the mirror image."""
-    factor = blocks(target.shape, affine=target_affine, voxel=_COARSE_VOXEL)
-    small, small_affine = shrink(target, affine=target_affine, factor=factor)
-    with deterministic_pool(processes=1) as pool:
-        transform = pool.submit(
-            register,
-            fixed=small,
-            fixed_affine=small_affine,
-            moving=np.asarray(anatomical, dtype=np.float32),
-            moving_affine=affine,
-            schedule=_SCHEDULE,
-        ).result()
-        quality = pool.submit(
-            measure_registration,
-            small,
-            affine=small_affine,
-            moving=np.nan_to_num(np.asarray(anatomical, dtype=np.float32)),
-            moving_affine=affine,
-            transform=transform,
-        ).result()
-    _check_registration(transform, small.shape, small_affine)
+    found = register_and_measure(target, fixed_affine=target_affine, moving=anatomical, moving_affine=affine)
+    quality = found.quality
+    _check_registration(found.transform, found.fixed.shape, found.affine)
     if quality.mirrored > MIRROR_FAILS:
         raise RegistrationFailed(
             "left and right of the B1 scan and the other scan are exchanged: the mirror image of one fits the other better than "
             f"the scan itself (mutual information {quality.mirrored:.2f} times as high); check the orientation in both headers"
         )
-    return transform, quality.similarity, quality.mirrored
+    return found.transform, quality.similarity, quality.mirrored
 
 
 def _check_registration(

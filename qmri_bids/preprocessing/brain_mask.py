@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.choices import MASK_METHODS
+
 if TYPE_CHECKING:
     from qmri_bids.preprocessing.brain_template import Laid
-
-MASK_METHODS = ("auto", "library", "template", "object", "none")
-"""Names of `--mask-method`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,10 +79,22 @@ def region_statistics(values: NDArray[np.floating], *, labels: NDArray[np.intege
     return tuple(rows)
 
 
+def statistics_columns(rows: Sequence[RegionStatistics]) -> dict[str, list[object]]:
+    """Return the label and the statistics of each region as columns of a table."""
+    return {
+        "index": [row.label for row in rows],
+        "n": [row.voxels for row in rows],
+        "median": [row.median for row in rows],
+        "iqr": [row.upper_quartile - row.lower_quartile for row in rows],
+        "mean": [row.mean for row in rows],
+        "sd": [row.standard_deviation for row in rows],
+    }
+
+
 def as_columns(
     rows: Mapping[str, tuple[RegionStatistics, ...]], *, regions: Mapping[int, str]
 ) -> dict[str, list[object]]:
-    """Return statistics of several maps as columns of one table.
+    """Return statistics of several maps as columns of one table, described by `COLUMNS`.
 
     Parameters
     ----------
@@ -92,16 +104,11 @@ def as_columns(
         Names by label; the label where there is none.
     """
     flat = [(name, row) for name, each in rows.items() for row in each]
-    return {
-        "index": [row.label for _, row in flat],
+    columns = statistics_columns([row for _, row in flat]) | {
         "name": [regions.get(row.label, str(row.label)) for _, row in flat],
         "map": [name for name, _ in flat],
-        "n": [row.voxels for _, row in flat],
-        "median": [row.median for _, row in flat],
-        "iqr": [row.upper_quartile - row.lower_quartile for _, row in flat],
-        "mean": [row.mean for _, row in flat],
-        "sd": [row.standard_deviation for _, row in flat],
     }
+    return {name: columns[name] for name in COLUMNS}
 
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
@@ -114,4 +121,4 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "mean": {"Description": "Mean"},
     "sd": {"Description": "Standard deviation over the voxels"},
 }
-"""What the columns are."""
+"""What the columns are, in their order."""

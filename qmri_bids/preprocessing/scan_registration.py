@@ -10,14 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.ants_bridge import deterministic_pool, register
-from qmri_bids.preprocessing.b1 import (
-    _COARSE_VOXEL,
-    _SCHEDULE,
-    FEWEST_SLICES,
-    LARGEST_TRANSLATION,
-    RegistrationFailed,
-)
+from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register
 from qmri_bids.preprocessing.masks import head_mask, shrink
 from qmri_bids.preprocessing.registration_quality import (
     MIRROR_DOUBT,
@@ -27,6 +20,16 @@ from qmri_bids.preprocessing.registration_quality import (
 )
 from qmri_bids.preprocessing.resampling import resample
 from qmri_bids.preprocessing.rigid_freedom import blocks
+
+_COARSE_VOXEL = 2.6
+_SCHEDULE = Schedule(iterations=(1000, 500, 200), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0), sampling_rate=0.5)
+"""For an image of `_COARSE_VOXEL` [mm], as fine as two scans of a session need to find each other."""
+
+FEWEST_SLICES = 4
+"""Fewer do not tell where they are in another scan: coordinates of the scanner are trusted then."""
+
+LARGEST_TRANSLATION = 50.0
+"""A registration of two scans of one session that moves the head further [mm] has failed."""
 
 LARGEST_ROTATION = 45.0
 """A registration of two scans of one session that turns the head further [degrees] has failed."""
@@ -39,6 +42,30 @@ LEAST_SIMILARITY = 0.1
 
 LEAST_VALID = 0.5
 """Share of the weight of an interpolated value that its valid neighbours must have."""
+
+
+class RegistrationFailed(RuntimeError):
+    """Two scans of a session could not be aligned; the message says by what this was seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRegistration:
+    """A rigid registration as it was found, whether or not it is to be believed.
+
+    Parameters
+    ----------
+    transform
+        From the position in the fixed image to that in the moving one, RAS millimetres, shape (4, 4).
+    quality
+        What was measured of it.
+    fixed, affine
+        The fixed image on the coarse grid of the registration, and its voxel to RAS millimetres.
+    """
+
+    transform: NDArray[np.float64]
+    quality: RegistrationQuality
+    fixed: NDArray[np.float32]
+    affine: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,28 +140,10 @@ def register_scans(
                 f"(at least {FEWEST_SLICES} needed). WHETHER THE HEAD MOVED BETWEEN BOTH WAS NOT ASSESSED.",
             ),
         )
-    factor = blocks(fixed.shape, affine=fixed_affine, voxel=_COARSE_VOXEL)
-    small, small_affine = shrink(_finite(fixed), affine=fixed_affine, factor=factor)
-    other = _finite(moving)
-    with deterministic_pool(processes=1) as pool:
-        transform = pool.submit(
-            register,
-            fixed=small,
-            fixed_affine=small_affine,
-            moving=other,
-            moving_affine=moving_affine,
-            schedule=_SCHEDULE,
-        ).result()
-        quality = pool.submit(
-            measure_registration,
-            small,
-            affine=small_affine,
-            moving=other,
-            moving_affine=moving_affine,
-            transform=transform,
-        ).result()
-    head = head_mask(np.maximum(small, 0.0))
-    distance, angle = _movement(transform, head=head, affine=small_affine)
+    found = register_and_measure(_finite(fixed), fixed_affine=fixed_affine, moving=moving, moving_affine=moving_affine)
+    transform, quality = found.transform, found.quality
+    head = head_mask(np.maximum(found.fixed, 0.0))
+    distance, angle = _movement(transform, head=head, affine=found.affine)
     _check(distance=distance, angle=angle, quality=quality)
     before, after = quality.similarity
     warnings = []
@@ -154,6 +163,45 @@ def register_scans(
         quality=quality,
         warnings=tuple(warnings),
     )
+
+
+def register_and_measure(
+    fixed: NDArray[np.floating],
+    *,
+    fixed_affine: NDArray[np.floating],
+    moving: NDArray[np.floating],
+    moving_affine: NDArray[np.floating],
+) -> MeasuredRegistration:
+    """Register two images by a rigid transform, and measure how well they lie on each other.
+
+    Parameters
+    ----------
+    fixed, moving
+        Images, 3D, of any two contrasts; values of the moving one that are not finite count as 0.
+    fixed_affine, moving_affine
+        Their voxel to RAS millimetres, shape (4, 4).
+    """
+    factor = blocks(fixed.shape, affine=fixed_affine, voxel=_COARSE_VOXEL)
+    small, small_affine = shrink(fixed, affine=fixed_affine, factor=factor)
+    other = _finite(moving)
+    with deterministic_pool(processes=1) as pool:
+        transform = pool.submit(
+            register,
+            fixed=small,
+            fixed_affine=small_affine,
+            moving=other,
+            moving_affine=moving_affine,
+            schedule=_SCHEDULE,
+        ).result()
+        quality = pool.submit(
+            measure_registration,
+            small,
+            affine=small_affine,
+            moving=other,
+            moving_affine=moving_affine,
+            transform=transform,
+        ).result()
+    return MeasuredRegistration(transform=transform, quality=quality, fixed=small, affine=small_affine)
 
 
 def bring(

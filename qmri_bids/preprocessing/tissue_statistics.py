@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.region_statistics import RegionStatistics, region_statistics
+from qmri_bids.preprocessing.region_statistics import RegionStatistics, region_statistics, statistics_columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,18 +91,13 @@ def tissue_statistics(
 
 def as_columns(rows: Sequence[TissueRow]) -> dict[str, list[object]]:
     """Return the rows as columns of a table, described by `COLUMNS`."""
-    return {
+    columns = statistics_columns([row.region for row in rows]) | {
         "map": [row.map for row in rows],
         "unit": [row.unit for row in rows],
-        "index": [row.region.label for row in rows],
         "tissue": [row.name for row in rows],
-        "n": [row.region.voxels for row in rows],
-        "median": [row.region.median for row in rows],
-        "iqr": [row.region.upper_quartile - row.region.lower_quartile for row in rows],
         "stated_sd": [row.stated for row in rows],
-        "mean": [row.region.mean for row in rows],
-        "sd": [row.region.standard_deviation for row in rows],
     }
+    return {name: columns[name] for name in COLUMNS}
 
 
 COLUMNS: Mapping[str, Mapping[str, str]] = {
@@ -125,4 +120,4 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
         "Description": "Standard deviation over these voxels: of the tissue and of the noise; single voxels may rule it"
     },
 }
-"""What the columns are."""
+"""What the columns are, in their order."""

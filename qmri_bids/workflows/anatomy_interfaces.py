@@ -43,7 +43,7 @@ class MaskByAnatomy(MaskBrain):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.anatomical import bring_anatomy, load_anatomical
-        from qmri_bids.preprocessing.b1 import RegistrationFailed
+        from qmri_bids.preprocessing.scan_registration import RegistrationFailed
 
         inputs, folder = self.inputs, Path(runtime.cwd)
         anatomy = inputs.anatomy

@@ -11,9 +11,9 @@ from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, gives_tissues
 from qmri_bids.workflows.applied_fits import cycle_motion_reader
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
-from qmri_bids.workflows.fieldmap_interfaces import UnwrapFieldmap
 from qmri_bids.workflows.input_content import weights_state
 from qmri_bids.workflows.interfaces import EstimateRelaxation, LoadCycles, RemovePhaseDrift
+from qmri_bids.workflows.map_interfaces import UnwrapOffResonance
 from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.motion_interfaces import CensorCycles, CorrectMotion, RemoveGibbs
 from qmri_bids.workflows.options import ProcessingOptions
@@ -176,10 +176,10 @@ def init_pcbssfp_wf(
         for node in results:
             workflow.connect(b1_wf, "outputnode.registration", node, "b1_registration")
         sentences.append(b1_wf.__desc__)
-    unwrap = pe.Node(UnwrapFieldmap(), name="unwrap_fieldmap")
-    workflow.connect(estimate, "estimate", unwrap, "estimate")
+    unwrap = pe.Node(UnwrapOffResonance(), name="unwrap_fieldmap")
+    workflow.connect(estimate, "estimate", unwrap, "maps")
     for node in results:
-        workflow.connect(unwrap, "unwrapped", node, "unwrapped")
+        workflow.connect(unwrap, "maps", node, "unwrapped")
     tissue = pe.Node(SegmentTissues(protocol=run.protocol), name="segment_tissues")
     workflow.connect(
         [(estimate, tissue, [("estimate", "estimate")]), (mask, tissue, [("mask", "mask"), ("kind", "kind")])]

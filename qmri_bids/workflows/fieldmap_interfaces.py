@@ -1,4 +1,4 @@
-"""The nodes of field maps: one that reads them in every form, and one that makes the field of a bSSFP scan continuous."""
+"""The node that reads field maps in every form."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, traits
+from nipype.interfaces.base import SimpleInterface, traits
 
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.map_interfaces import MapsOutput
@@ -46,34 +46,4 @@ class LoadFieldmap(SimpleInterface):
         else:
             self._results["magnitude"] = save_still(folder / "magnitude.nii", scan.magnitude)
         self._results["decisions"] = decisions
-        return runtime
-
-
-class _UnwrapFieldmapInput(BaseInterfaceInputSpec):
-    estimate = File(exists=True, mandatory=True, desc="maps by name (npz) with `off_resonance_period`")
-
-
-class _UnwrapFieldmapOutput(TraitedSpec):
-    unwrapped = File(exists=True, desc="continuous off-resonance [Hz] (npz with `off_resonance`)")
-    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
-
-
-class UnwrapFieldmap(SimpleInterface):
-    """Make the off-resonance of a bSSFP scan continuous, for people; the estimate stays as it was fitted."""
-
-    input_spec = _UnwrapFieldmapInput
-    output_spec = _UnwrapFieldmapOutput
-
-    def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.unwrapping import unwrap_off_resonance
-
-        with np.load(self.inputs.estimate) as stored:
-            field, period = stored["off_resonance"], float(stored["off_resonance_period"])
-        decisions: tuple[str, ...] = ("Off-resonance has no value in any voxel and was not unwrapped.",)
-        if np.isfinite(field).any():
-            field, decisions = unwrap_off_resonance(field, period=period)
-        path = Path(runtime.cwd) / "unwrapped.npz"
-        np.savez(path, off_resonance=field)
-        self._results["unwrapped"] = str(path)
-        self._results["decisions"] = list(decisions)
         return runtime

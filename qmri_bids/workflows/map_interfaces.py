@@ -61,12 +61,12 @@ class _UnwrapOffResonanceInput(BaseInterfaceInputSpec):
 
 
 class _UnwrapOffResonanceOutput(TraitedSpec):
-    maps = File(exists=True, desc="the same maps, off-resonance unwrapped")
+    maps = File(exists=True, desc="the same maps, off-resonance continuous [Hz]")
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
 
 
 class UnwrapOffResonance(SimpleInterface):
-    """Make the off-resonance of a bSSFP scan continuous: across a wrap it cannot be interpolated."""
+    """Make the off-resonance of a bSSFP scan continuous, for people and for interpolation; the estimate stays as it was fitted."""
 
     input_spec = _UnwrapOffResonanceInput
     output_spec = _UnwrapOffResonanceOutput
@@ -76,11 +76,12 @@ class UnwrapOffResonance(SimpleInterface):
 
         with np.load(self.inputs.maps) as stored:
             maps = {name: stored[name] for name in stored.files}
-        unwrapped, decisions = unwrap_off_resonance(
-            maps["off_resonance"], period=float(maps.pop("off_resonance_period"))
-        )
+        period = float(maps.pop("off_resonance_period"))
+        decisions: tuple[str, ...] = ("Off-resonance has no value in any voxel and was not unwrapped.",)
+        if np.isfinite(maps["off_resonance"]).any():
+            maps["off_resonance"], decisions = unwrap_off_resonance(maps["off_resonance"], period=period)
         path = Path(runtime.cwd) / "maps.npz"
-        np.savez(path, **maps | {"off_resonance": unwrapped})
+        np.savez(path, **maps)
         self._results["maps"] = str(path)
         self._results["decisions"] = list(decisions)
         return runtime

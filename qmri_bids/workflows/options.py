@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
 from qmri_bids.bids.spaces import SpaceOptions
+from qmri_bids.choices import MASK_METHODS, PAPER_PRIORS, B0Choice
+from qmri_bids.estimation import lorentzian_pools, mtsat_corrections
 from qmri_bids.estimation.exchange_table import DEFAULT_EXCHANGE_ESTIMATOR
-from qmri_bids.quantities import POOL_PRIORS, RELAXATION_PRIORS
+from qmri_bids.estimation.mtsat_corrections import DEFAULT_MTSAT_CORRECTION
+from qmri_bids.quantities import POOL_PRIORS
 
 IGNORABLE_STEPS = ("motion", "gibbs", "phase-drift", "anatomy")
 """Steps that `--ignore` leaves out."""
@@ -19,32 +23,30 @@ GIBBS_CHOICES = ("subvoxel", "apodization")
 
 DEFAULT_GIBBS_METHOD = GIBBS_CHOICES[0]
 
-MASK_METHODS = ("auto", "library", "template", "object", "none")
-"""Ways to find the brain, or what else is estimated: names of `preprocessing.brain_mask.MASK_METHODS`."""
-
 DEFAULT_MASK_METHOD = MASK_METHODS[0]
 
 OBJECT_METHODS = ("object", "none")
 """Those that look for no brain."""
 
-POSTERIOR_PRIORS = RELAXATION_PRIORS
-"""Priors of `priors.PRIORS` under which posterior maps can be asked for."""
-
+POSTERIOR_PRIORS = PAPER_PRIORS
+"""Priors under which posterior maps can be asked for."""
 
 EXCHANGE_POSTERIOR_PRIORS = POOL_PRIORS
 """Priors under which posterior maps of pools can be asked for."""
 
-B0_CHOICES = ("auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum")
-"""Where the shift of water of CEST runs may come from: pc-bSSFP serves fingerprints alone, the spectrum Z-spectra alone."""
+B0_CHOICES: tuple[B0Choice, ...] = get_args(B0Choice)
 
 DEFAULT_ASYMMETRY = (3.5,)
 """Offsets of MTR asymmetry [ppm]: amide protons."""
 
-POOLS = ("water", "MT", "amide", "NOE", "amine")
+POOLS = tuple(lorentzian_pools.POOLS)
 """Pools of the Lorentzian fit."""
 
-MTSAT_CORRECTIONS = ("helms", "none", "square", "helms-7T", "linear")
-"""Keys of `estimation.mt_maps.MTSAT_CORRECTIONS`, the default first."""
+MTSAT_CORRECTIONS = (
+    DEFAULT_MTSAT_CORRECTION,
+    *(name for name in mtsat_corrections.MTSAT_CORRECTIONS if name != DEFAULT_MTSAT_CORRECTION),
+)
+"""Ways to take MT saturation to nominal B1, the default first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +104,7 @@ class ProcessingOptions:
     fd_threshold: float | None = None
     asymmetry: tuple[float, ...] = DEFAULT_ASYMMETRY
     pools: tuple[str, ...] | None = None
-    mtsat_correction: str = MTSAT_CORRECTIONS[0]
+    mtsat_correction: str = DEFAULT_MTSAT_CORRECTION
     exchange_estimator: str = DEFAULT_EXCHANGE_ESTIMATOR
     exchange_weights: Path | None = None
     exchange_posterior: str | None = None

@@ -66,7 +66,6 @@ MEMORY: Mapping[str, NodeMemory] = {
     "CensorCycles": NodeMemory(fixed=300e6, per_value=24),
     "RemovePhaseDrift": NodeMemory(fixed=660e6, per_value=30),
     "EstimateRelaxation": NodeMemory(fixed=700e6, per_voxel=200, per_value=40, parallel=True),
-    "UnwrapFieldmap": NodeMemory(fixed=350e6, per_voxel=200),
     "SegmentTissues": NodeMemory(fixed=900e6, per_voxel=400),
     "WriteDerivatives": NodeMemory(fixed=500e6, per_voxel=300, per_value=24),
     "DescribeRun": NodeMemory(fixed=600e6, per_voxel=300, per_value=24),

@@ -6,8 +6,7 @@ import pytest
 
 from qmri_bids.preprocessing import anatomical
 from qmri_bids.preprocessing.anatomical import bring_anatomy, load_anatomical
-from qmri_bids.preprocessing.b1 import RegistrationFailed
-from qmri_bids.preprocessing.scan_registration import ScanRegistration
+from qmri_bids.preprocessing.scan_registration import RegistrationFailed, ScanRegistration
 
 FINE = np.diag([2.0, 2.0, 2.0, 1.0])
 COARSE = np.diag([4.0, 4.0, 4.0, 1.0])

@@ -2,8 +2,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.b1 import B1Code, RegistrationFailed, register_b1
+from qmri_bids.preprocessing.b1 import B1Code, register_b1
 from qmri_bids.preprocessing.b1_loading import load_b1
+from qmri_bids.preprocessing.scan_registration import RegistrationFailed
 
 
 def test_a_map_is_read_with_its_scale_and_volume(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
-from qmri_bids.estimation.lorentzian_fit import POOLS
+from qmri_bids.estimation.lorentzian_pools import POOLS
 from qmri_bids.estimation.mt_maps import MTSAT_CORRECTIONS
 from qmri_bids.physics.exchange_scan import QUANTITIES
 from qmri_bids.quantities import find_quantity

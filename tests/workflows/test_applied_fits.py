@@ -127,7 +127,7 @@ def test_mask_is_that_of_the_file(tmp_path):
 def test_mask_goes_before_that_of_the_anatomy_whose_tissues_stay(tmp_path, monkeypatch, fails):
     from qmri_bids.preprocessing import anatomical
     from qmri_bids.preprocessing.anatomical import BroughtAnatomy
-    from qmri_bids.preprocessing.b1 import RegistrationFailed
+    from qmri_bids.preprocessing.scan_registration import RegistrationFailed
 
     path, mask = mask_file(tmp_path)
     tissue = np.full(SHAPE, 2, dtype=np.uint8)

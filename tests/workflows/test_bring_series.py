@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from qmri_bids.preprocessing.b1 import RegistrationFailed
 from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.preprocessing.scan_registration import RegistrationFailed
 from qmri_bids.workflows.saturation_interfaces import BringSeries
 from qmri_bids.workflows.volumes import load_volume, save_volume
 

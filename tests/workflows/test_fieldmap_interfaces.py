@@ -6,7 +6,8 @@ import nibabel as nib
 import numpy as np
 
 from qmri_bids.bids.fieldmap_plan import Fieldmap
-from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap, UnwrapFieldmap
+from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
+from qmri_bids.workflows.map_interfaces import UnwrapOffResonance
 
 PERIOD = 200.0
 
@@ -17,14 +18,14 @@ def test_the_field_of_a_bssfp_scan_becomes_continuous(tmp_path: Path, monkeypatc
     wrapped = ((ramp + 100.0) % PERIOD - 100.0).astype(np.float32)
     wrapped[0, 0, 0] = np.nan
     np.savez(tmp_path / "estimate.npz", off_resonance=wrapped, off_resonance_period=PERIOD)
-    found = UnwrapFieldmap(estimate=str(tmp_path / "estimate.npz")).run(cwd=str(tmp_path))
-    field = np.load(found.outputs.unwrapped)["off_resonance"]
+    found = UnwrapOffResonance(maps=str(tmp_path / "estimate.npz")).run(cwd=str(tmp_path))
+    field = np.load(found.outputs.maps)["off_resonance"]
     np.testing.assert_allclose(field[1:], ramp[1:], atol=1e-3)
     assert np.isnan(field[0, 0, 0])
     assert "unwrapped in space" in found.outputs.decisions[0]
     np.savez(tmp_path / "estimate.npz", off_resonance=np.full((4, 4, 4), np.nan), off_resonance_period=PERIOD)
-    empty = UnwrapFieldmap(estimate=str(tmp_path / "estimate.npz")).run(cwd=str(tmp_path))
-    assert np.isnan(np.load(empty.outputs.unwrapped)["off_resonance"]).all()
+    empty = UnwrapOffResonance(maps=str(tmp_path / "estimate.npz")).run(cwd=str(tmp_path))
+    assert np.isnan(np.load(empty.outputs.maps)["off_resonance"]).all()
     assert "was not unwrapped" in empty.outputs.decisions[0]
 
 

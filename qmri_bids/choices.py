@@ -1,0 +1,17 @@
+"""Names between which a user chooses and that several layers speak, each list once.
+
+Nothing heavy is imported, so that `qmri_bids --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+MASK_METHODS = ("auto", "library", "template", "object", "none")
+"""Ways to find the brain, or what else is estimated, the default first."""
+
+B0Choice = Literal["auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum"]
+"""Where the shift of water of CEST runs may come from: pc-bSSFP serves fingerprints alone, the spectrum Z-spectra alone."""
+
+PAPER_PRIORS = ("uniform", "uniform-extended", "in-vivo")
+"""The three training distributions of Birk et al. 2025, Fig. 1a, which are also the priors of posterior maps of relaxation times."""
