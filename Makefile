@@ -33,7 +33,7 @@ real-heads:  # real anatomy for the digital heads of the tests; elsewhere than o
 test: $(STAMP) browser real-heads
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-quick: $(STAMP)  ## what is not `slow`: while working, in three minutes, without browser and real head
+test-quick: $(STAMP) browser real-heads  ## what is not `slow`: while working, in three minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not slurm and not container"
 
 slow-tests: $(STAMP) browser real-heads  ## measure anew which tests are slow: tests/slow_tests.txt
