@@ -14,4 +14,4 @@ B0Choice = Literal["auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum"]
 """Where the shift of water of CEST runs may come from: pc-bSSFP serves fingerprints alone, the spectrum Z-spectra alone."""
 
 PAPER_PRIORS = ("uniform", "uniform-extended", "in-vivo")
-"""The three training distributions of Birk et al. 2025, Fig. 1a, which are also the priors of posterior maps of relaxation times."""
+"""The three training distributions of Birk et al. 2025, Fig. 1a, also the priors of posterior maps."""
