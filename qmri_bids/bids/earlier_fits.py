@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,11 @@ from numpy.typing import NDArray
 from qmri_bids.bids.description import NAME
 from qmri_bids.bids.digests import Digests
 from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
-from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.mask_record import BRAIN, MASK_OUTPUTS, made_by_hand, mask_hash
 from qmri_bids.bids.names import output_path, sidecar_path
-from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import RAW_NAME
 from qmri_bids.bids.refusal import Refusal, RefusedError, relative_name
-from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
-
-Series = PcBssfpRun | CestRun | MtrRun | MtsRun
-"""Runs of one series."""
+from qmri_bids.bids.run import Run
 
 FARTHEST = 0.05
 """Share of a voxel by which the corners of two grids may differ: editors round affines, a shift by a voxel is none of rounding."""
@@ -38,50 +33,8 @@ class _DoesNotFitError(Exception):
     """Says why a derivative that is there is left alone."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Kind:
-    """How the motion of a kind of run lies in derivatives: row in `data/outputs.json`, key of the reference, and volumes."""
-
-    volumes: Callable[[Any], int]
-    output: str = "volume_transforms"
-    reference_key: str = "ReferenceVolume"
-    noun: str = "volume"
-    has_table: bool = True
-
-
-def _shape(path: Path) -> tuple[int, ...]:
-    import nibabel as nib
-
-    image: Any = nib.load(path)
-    return tuple(int(each) for each in image.shape)
-
-
-def images_of(run: Series | ExchangeRun) -> tuple[Path, ...]:
-    """Return the raw images of a run, as the sidecars of its derivatives name them."""
-    return run.files.paths if isinstance(run, PcBssfpRun) else run.paths
-
-
-def _images(run: MtrRun | MtsRun) -> int:
-    shapes = [_shape(path) for path in run.paths]
-    return sum(shape[3] if len(shape) > 3 else 1 for shape in shapes)
-
-
-_KINDS: Mapping[type, _Kind] = {
-    PcBssfpRun: _Kind(
-        output="cycle_transforms",
-        reference_key="ReferenceCycle",
-        noun="cycle",
-        volumes=lambda run: run.protocol.number_of_cycles,
-        has_table=False,
-    ),
-    CestRun: _Kind(volumes=lambda run: len(run.volumes)),
-    MtrRun: _Kind(volumes=_images),
-    MtsRun: _Kind(volumes=_images),
-}
-
-
 def find_earlier_fits(
-    runs: Iterable[Series | ExchangeRun],
+    runs: Iterable[Run],
     *,
     bids_dir: Path,
     derivatives: Mapping[str, Path],
@@ -107,17 +60,17 @@ def find_earlier_fits(
     found: dict[str, EarlierFits] = {}
     for run in runs:
         fits = finder.mask(run)
-        if isinstance(run, ExchangeRun):
-            for number, stage in enumerate(run.stages):
-                found[stage.label] = finder.motion(stage, wanted=with_motion, brought=number > 0)
-            found[run.label] = fits
-            continue
-        motion = finder.motion(run, wanted=with_motion)
-        found[run.label] = replace(fits, motion=motion.motion, sentences=(*fits.sentences, *motion.sentences))
+        for number, series in enumerate(run.series):
+            motion = finder.motion(series, wanted=with_motion, brought=number > 0)
+            if series is run:
+                fits = replace(fits, motion=motion.motion, sentences=(*fits.sentences, *motion.sentences))
+            else:
+                found[series.label] = motion
+        found[run.label] = fits
     return found
 
 
-def corrected_mask(run: Series | ExchangeRun, *, output_dir: Path) -> EarlierFits | None:
+def corrected_mask(run: Run, *, output_dir: Path) -> EarlierFits | None:
     """Return the mask of a run in the output folder that a person has made or corrected; None where there is none.
 
     Parameters
@@ -139,7 +92,7 @@ def corrected_mask(run: Series | ExchangeRun, *, output_dir: Path) -> EarlierFit
         beside = sidecar_path(path)
         try:
             sidecar = _json(beside) if beside.is_file() else None
-            volume, values = _check_mask(path, images_of(run)[0])
+            volume, values = _check_mask(path, run.paths[0])
         except _DoesNotFitError as misfit:
             raise RefusedError(
                 Refusal(
@@ -164,7 +117,7 @@ def corrected_mask(run: Series | ExchangeRun, *, output_dir: Path) -> EarlierFit
     return None
 
 
-def given_mask_file(run: Series | ExchangeRun, path: Path, *, kind: str) -> EarlierFits:
+def given_mask_file(run: Run, path: Path, *, kind: str) -> EarlierFits:
     """Return a mask that the command line names.
 
     Parameters
@@ -182,7 +135,7 @@ def given_mask_file(run: Series | ExchangeRun, path: Path, *, kind: str) -> Earl
         If it does not fit the run.
     """
     try:
-        volume, _ = _check_mask(path, images_of(run)[0])
+        volume, _ = _check_mask(path, run.paths[0])
     except _DoesNotFitError as misfit:
         raise ValueError(f"{path}: {misfit} Save the mask on the grid of that image.") from misfit
     return EarlierFits(
@@ -222,7 +175,7 @@ class _Finder:
         self._bids_dir, self._folders = bids_dir, folders
         self._digests = Digests(None)
 
-    def mask(self, run: Series | ExchangeRun) -> EarlierFits:
+    def mask(self, run: Run) -> EarlierFits:
         """Return the brain mask of a run."""
         said: list[str] = []
         for name, root in self._folders.items():
@@ -234,8 +187,8 @@ class _Finder:
                 said.append(f"{source} is not there: no brain mask is taken from {name}.")
                 continue
             try:
-                self._check_sources(path, images_of(run), root=root)
-                volume, values = _check_mask(path, images_of(run)[0])
+                self._check_sources(path, run.paths, root=root)
+                volume, values = _check_mask(path, run.paths[0])
             except _DoesNotFitError as misfit:
                 said.append(f"{source} was not taken: {misfit}")
                 continue
@@ -250,12 +203,11 @@ class _Finder:
             )
         return EarlierFits(sentences=tuple(said))
 
-    def motion(self, run: Series, *, wanted: bool, brought: bool = False) -> EarlierFits:
+    def motion(self, run: Run, *, wanted: bool, brought: bool = False) -> EarlierFits:
         """Return the motion of a series; `brought` to another series its transforms hold the way there, too."""
-        kind = _KINDS[type(run)]
         said: list[str] = []
         for name, root in self._folders.items():
-            path = output_path(root, entities=run.entities, output=kind.output)
+            path = output_path(root, entities=run.entities, output=run.transforms_output)
             source = f"{name}: {relative_name(path, root)}"
             if not path.is_file():
                 said.append(f"{source} is not there: no motion is taken from {name}.")
@@ -267,12 +219,12 @@ class _Finder:
                     raise _DoesNotFitError(
                         "it holds the way to the first series of the fingerprint, too; the motion is fitted again."
                     )
-                self._check_sources(path, images_of(run), root=root)
-                motion = _read_motion(path, kind=kind, number=kind.volumes(run), entities=run.entities, root=root)
+                self._check_sources(path, run.paths, root=root)
+                motion = _read_motion(path, run=run, root=root)
             except _DoesNotFitError as misfit:
                 said.append(f"{source} was not taken: {misfit}")
                 continue
-            said.append(f"The motion of the {kind.noun}s is read from {source}; none is fitted.")
+            said.append(f"The motion of the {run.volume_noun}s is read from {source}; none is fitted.")
             found = EarlierMotion(transforms=path, source=source, **motion)
             return EarlierFits(motion=found, sentences=tuple(said))
         return EarlierFits(sentences=tuple(said))
@@ -334,24 +286,25 @@ def _check_mask(path: Path, image: Path) -> tuple[float, NDArray[np.float32]]:
     return float(np.count_nonzero(values > 0.5) * np.prod(sizes)) * 1e-6, values
 
 
-def _read_motion(path: Path, *, kind: _Kind, number: int, entities: Mapping[str, str], root: Path) -> dict[str, Any]:
-    """Return reference and registered volumes of a motion that fits to a series of `number` volumes."""
+def _read_motion(path: Path, *, run: Run, root: Path) -> dict[str, Any]:
+    """Return reference and registered volumes of a motion that fits to a series."""
     from qmri_bids.bids.transform_files import read_transforms
 
+    number = run.number_of_volumes
     try:
         found = len(read_transforms(path))
     except ValueError as error:
         raise _DoesNotFitError(f"{error}.") from error
     if found != number:
-        raise _DoesNotFitError(f"expected one transform for each of the {number} {kind.noun}s, found {found}.")
-    reference = _json(sidecar_path(path)).get(kind.reference_key)
+        raise _DoesNotFitError(f"expected one transform for each of the {number} {run.volume_noun}s, found {found}.")
+    reference = _json(sidecar_path(path)).get(run.reference_key)
     if not isinstance(reference, int) or not 0 <= reference < number:
         raise _DoesNotFitError(
-            f"{kind.reference_key} of its sidecar: expected an index below {number}, found {reference!r}."
+            f"{run.reference_key} of its sidecar: expected an index below {number}, found {reference!r}."
         )
     registered: tuple[bool, ...] = ()
-    if kind.has_table:
-        table = output_path(root, entities=entities, output="confounds")
+    if run.names_registered:
+        table = output_path(root, entities=run.entities, output="confounds")
         try:
             with table.open(encoding="utf-8", newline="") as handle:
                 registered = tuple(row.get("registered") == "1" for row in csv.DictReader(handle, delimiter="\t"))

@@ -10,6 +10,7 @@ from typing import Literal
 from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.plan import B1Run
 from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.bids.run import Run, Take
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.physics.exchange_scan import ExchangeScan
 
@@ -62,7 +63,7 @@ class KnownSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExchangeRun:
+class ExchangeRun(Run):
     """One or two fingerprints of a session, estimated together.
 
     Parameters
@@ -87,13 +88,16 @@ class ExchangeRun:
     decisions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    kind = "exchange"
+    title = "CEST: pool fractions and exchange rates"
+
     @property
     def label(self) -> str:
         """Name of the run, e.g. `sub-01_acq-MRF_exchange`."""
         return "_".join([*(f"{key}-{value}" for key, value in self.entities.items()), "exchange"])
 
     @property
-    def grid(self) -> tuple[int, int, int]:
+    def grid(self) -> tuple[int, int, int]:  # type: ignore[override]  # computed, and never set
         """Shape of one volume of the first stage, the grid of the maps."""
         return self.stages[0].grid
 
@@ -101,3 +105,30 @@ class ExchangeRun:
     def paths(self) -> tuple[Path, ...]:
         """The image files."""
         return tuple(stage.image for stage in self.stages)
+
+    @property
+    def series(self) -> tuple[Run, ...]:
+        """The stages."""
+        return self.stages
+
+    @property
+    def number_of_volumes(self) -> int:
+        """Volumes of the longest stage."""
+        return max(stage.number_of_volumes for stage in self.stages)
+
+    @property
+    def b1_scans(self) -> tuple[B1Run, ...]:
+        """The B1 scan among the sources of the known maps, if there is one."""
+        return tuple(source.b1_run for source in self.known if source.b1_run is not None)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """How the pools were chosen, and where each known map comes from."""
+        return (*self.decisions, *(source.sentence for source in self.known))
+
+    @property
+    def takes(self) -> tuple[Take, ...]:
+        """The known maps that other runs give."""
+        return tuple(
+            Take(key=source.key, names=source.names, run=source.run) for source in self.known if source.run is not None
+        )

@@ -16,12 +16,13 @@ from qmri_bids.bids.exchange_stages import (
     group_stages,
 )
 from qmri_bids.bids.fieldmaps import SessionFieldmaps
-from qmri_bids.bids.findings import Findings, Run, check_unique
+from qmri_bids.bids.findings import Findings, check_unique
 from qmri_bids.bids.known_maps import choose_known
 from qmri_bids.bids.known_offers import Request
 from qmri_bids.bids.names import derivative_entities
 from qmri_bids.bids.plan import FindOptions, SessionPlan
 from qmri_bids.bids.refusal import RefusedError
+from qmri_bids.bids.run import Run
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.bids.session_b1 import SessionB1
 from qmri_bids.physics.exchange_scan import ExchangeScan

@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.names import ENTITY_ORDER, derivative_entities
-from qmri_bids.bids.plan import FindOptions, PcBssfpRun
+from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import Refusal, RefusedError, refuse, relative_name
-from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
+from qmri_bids.bids.run import Run
 from qmri_bids.bids.sidecar import Sidecar, parse_name, read_sidecar
-
-Run = PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun
 
 MAGNITUDES = ("", "mag")
 """Labels of `part` under which a magnitude image is stored."""
@@ -146,13 +143,9 @@ def check_unique(run: Run, others: Sequence[Run]) -> None:
     for other in others:
         if derivative_entities(run.entities) == derivative_entities(other.entities):
             raise refuse(
-                file=_image(run).name,
+                file=run.paths[0].name,
                 key="file name",
                 expected="entities that no other run of the session has",
-                found=f"maps of the same name as those of {_image(other).name}",
+                found=f"maps of the same name as those of {other.paths[0].name}",
                 advice="Give the runs different acq- labels, or select one with --bids-filter-file.",
             )
-
-
-def _image(run: Run) -> Path:
-    return run.files.paths[0] if isinstance(run, PcBssfpRun) else run.paths[0]

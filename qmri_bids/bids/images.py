@@ -153,6 +153,19 @@ def _stored_bytes(path: Path, size: int, needed: int) -> int:
     return total
 
 
+def stored_shape(path: Path) -> tuple[int, ...]:
+    """Return the shape in the header of an image."""
+    import nibabel as nib
+
+    image: Any = nib.load(path)
+    return tuple(int(each) for each in image.shape)
+
+
+def volumes_in(path: Path) -> int:
+    """Return the number of volumes in an image by its header."""
+    return math.prod(stored_shape(path)[3:4])
+
+
 def check_same_grid(first: ImageInfo, second: ImageInfo) -> None:
     """Check that two images have the same shape and affine.
 

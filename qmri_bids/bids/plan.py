@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qmri_bids.bids.refusal import Refusal, ValueSource
+from qmri_bids.bids.run import Run, Take
 from qmri_bids.choices import B0Choice
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.units import radians_to_degrees
 
 if TYPE_CHECKING:
     from qmri_bids.bids.exchange_plan import ExchangeRun
@@ -185,7 +187,7 @@ class B1Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PcBssfpRun:
+class PcBssfpRun(Run):
     """A phase-cycled bSSFP run that passed all checks.
 
     Parameters
@@ -222,10 +224,40 @@ class PcBssfpRun:
     warnings: tuple[str, ...]
     in_slices: bool = False
 
+    kind = "pcbssfp"
+    title = "pc-bSSFP relaxometry"
+    volume_noun = "cycle"
+    names_registered = False
+
     @property
     def label(self) -> str:
         """Name of the run, e.g. `sub-01_acq-pcbssfp_flip-1`."""
         return "_".join(f"{key}-{value}" for key, value in self.entities.items())
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The image files."""
+        return self.files.paths
+
+    @property
+    def number_of_volumes(self) -> int:
+        """Number of phase cycles."""
+        return self.protocol.number_of_cycles
+
+    @property
+    def volume_columns(self) -> Mapping[str, Sequence[Any]]:
+        """RF phase increment of each cycle [degrees]."""
+        return {"rf_phase_increment": [radians_to_degrees(each) for each in self.protocol.rf_phase_increment]}
+
+    @property
+    def b1_scans(self) -> tuple[B1Run, ...]:
+        """The B1 map, if there is one."""
+        return () if self.b1 is None else (self.b1,)
+
+    @property
+    def takes(self) -> tuple[Take, ...]:
+        """B1, where another run gives it."""
+        return () if self.b1 is None or self.b1.run is None else (Take(key="b1", names=("b1",), run=self.b1.run),)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from qmri_bids.bids.fieldmap_plan import Fieldmap
+from qmri_bids.bids.images import volumes_in
 from qmri_bids.bids.plan import B1Run
 from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.bids.run import Run, Take
 from qmri_bids.estimation.mt_maps import SpoiledProtocol
 from qmri_bids.physics.saturation import SaturationProtocol
 
 CestKind = Literal["z-spectrum", "wasabi", "wassr", "fingerprint"]
 """What a `_cest` run is good for: a spectrum at one power, a map of B0 and B1, a map of B0, or several powers at few offsets."""
+
+CEST_TITLES: Mapping[CestKind, str] = {
+    "z-spectrum": "CEST: Z-spectrum",
+    "wasabi": "CEST: B0 and B1 by WASABI",
+    "wassr": "CEST: B0 by WASSR",
+    "fingerprint": "CEST: fingerprint",
+}
 
 VolumeRole = Literal["m0", "cest", "wassr"]
 """What a volume is for: normalisation, the spectrum, or B0 alone."""
@@ -54,7 +63,7 @@ class B0Source:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CestRun:
+class CestRun(Run):
     """A series of saturated images.
 
     Parameters
@@ -107,13 +116,55 @@ class CestRun:
         return _label(self.entities, self.suffix)
 
     @property
+    def title(self) -> str:
+        """What is done with it, by its kind."""
+        return CEST_TITLES[self.kind]
+
+    @property
     def paths(self) -> tuple[Path, ...]:
         """The image files."""
         return (self.image,)
 
+    @property
+    def number_of_volumes(self) -> int:
+        """Volumes of the protocol."""
+        return len(self.volumes)
+
+    @property
+    def volume_columns(self) -> Mapping[str, Sequence[Any]]:
+        """Offset of each volume [ppm]."""
+        return {"offset_ppm": list(self.protocol.offsets)}
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Where the shift of water comes from."""
+        return () if self.b0 is None else (self.b0.sentence,)
+
+    @property
+    def takes(self) -> tuple[Take, ...]:
+        """T1 and off-resonance, where other runs give them."""
+        found = []
+        if self.t1_run is not None:
+            without = f"T1 of {self.t1_run} is missing, since that run failed: AREX is left out."
+            found.append(Take(key="t1", names=("t1",), run=self.t1_run, without=without))
+        if self.b0 is not None and self.b0.run is not None:
+            without = f"B0 of {self.b0.run} is missing, since that run failed: it is taken from the Z-spectrum itself."
+            found.append(Take(key="b0", names=("off_resonance",), run=self.b0.run, without=without))
+        return tuple(found)
+
+    def freed_of(self, keys: Collection[str]) -> CestRun:
+        """Return the run without T1, or with the shift of water from the spectrum itself, and a warning that says so."""
+        said = {take.key: take.without or "" for take in self.takes if take.key in keys}
+        return replace(
+            self,
+            t1_run=None if "t1" in keys else self.t1_run,
+            b0=B0Source(method="spectrum", sentence=said["b0"]) if "b0" in keys else self.b0,
+            warnings=(*self.warnings, *said.values()),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
-class MtrRun:
+class MtrRun(Run):
     """Images with and without an MT pulse.
 
     Parameters
@@ -135,10 +186,18 @@ class MtrRun:
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    kind = "mtr"
+    title = "Magnetisation transfer ratio"
+
     @property
     def label(self) -> str:
         """Name of the run, e.g. `sub-01_acq-MTR_MTR`."""
         return _label(self.entities, "MTR")
+
+    @property
+    def number_of_volumes(self) -> int:
+        """Volumes with and without pulse, by the headers of the files."""
+        return sum(volumes_in(path) for path in self.paths)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -147,7 +206,7 @@ class MtrRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MtsRun:
+class MtsRun(Run):
     """Three spoiled gradient echoes from which MT saturation is computed.
 
     Parameters
@@ -176,10 +235,28 @@ class MtsRun:
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    kind = "mts"
+    title = "MT saturation"
+
     @property
     def label(self) -> str:
         """Name of the run, e.g. `sub-01_acq-MTS_MTS`."""
         return _label(self.entities, "MTS")
+
+    @property
+    def number_of_volumes(self) -> int:
+        """The three images."""
+        return len(self.paths)
+
+    @property
+    def b1_scans(self) -> tuple[B1Run, ...]:
+        """The B1 map, if there is one."""
+        return () if self.b1 is None else (self.b1,)
+
+    @property
+    def takes(self) -> tuple[Take, ...]:
+        """B1, where another run gives it."""
+        return () if self.b1 is None or self.b1.run is None else (Take(key="b1", names=("b1",), run=self.b1.run),)
 
     @property
     def paths(self) -> tuple[Path, ...]:

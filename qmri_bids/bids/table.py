@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
-from functools import singledispatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.plan import B1Run, PcBssfpRun, SessionPlan
@@ -27,8 +27,8 @@ def plan_table(plans: Iterable[SessionPlan]) -> str:
             lines.append("  no pc-bSSFP, CEST or MT run")
         for run in plan.runs:
             lines.append(f"  run      {run.label}")
-            lines += [f"{'':11}{line}" for line in _describe(run)]
-            lines += _source_lines(_sources(run))
+            lines += [f"{'':11}{line}" for line in _LINES[run.kind](run)]
+            lines += _source_lines(run.all_sources)
             for warning in run.warnings:
                 lines += _paragraph("warning", warning)
         for refusal in plan.refusals:
@@ -40,14 +40,7 @@ def plan_table(plans: Iterable[SessionPlan]) -> str:
     return "\n".join(lines)
 
 
-@singledispatch
-def _describe(run: object) -> list[str]:
-    """Return what a run is, in short lines."""
-    raise TypeError(f"no description of a {type(run).__name__}")
-
-
-@_describe.register
-def _(run: PcBssfpRun) -> list[str]:
+def _pcbssfp_lines(run: PcBssfpRun) -> list[str]:
     return [
         f"{run.protocol.number_of_cycles} cycles of {_size(run.grid)}, {run.layout_kind}, "
         f"{len(run.files.paths)} file(s)",
@@ -55,8 +48,7 @@ def _(run: PcBssfpRun) -> list[str]:
     ]
 
 
-@_describe.register
-def _(run: CestRun) -> list[str]:
+def _cest_lines(run: CestRun) -> list[str]:
     counts = (f"{run.roles.count(role)} {role}" for role in ("m0", "cest", "wassr") if role in run.roles)
     lines = [f"{run.kind}: {len(run.volumes)} images of {_size(run.grid)} ({', '.join(counts)})"]
     if run.b0 is not None:
@@ -64,13 +56,11 @@ def _(run: CestRun) -> list[str]:
     return lines
 
 
-@_describe.register
-def _(run: MtrRun) -> list[str]:
+def _mtr_lines(run: MtrRun) -> list[str]:
     return [f"MT ratio of images of {_size(run.grid)}: {run.saturated.name} over {run.unsaturated.name}"]
 
 
-@_describe.register
-def _(run: MtsRun) -> list[str]:
+def _mtsat_lines(run: MtsRun) -> list[str]:
     names = zip(("PD weighted", "T1 weighted", "MT weighted"), run.paths, strict=True)
     return [
         f"MT saturation of images of {_size(run.grid)}",
@@ -79,8 +69,7 @@ def _(run: MtsRun) -> list[str]:
     ]
 
 
-@_describe.register
-def _(run: ExchangeRun) -> list[str]:
+def _exchange_lines(run: ExchangeRun) -> list[str]:
     lines = [f"fraction and exchange rate of {' and '.join(run.scan.pools)}, {len(run.stages)} stage(s)"]
     lines += [f"stage: {stage.label}, {len(stage.volumes)} images of {_size(stage.grid)}" for stage in run.stages]
     for decision in run.decisions:
@@ -90,20 +79,24 @@ def _(run: ExchangeRun) -> list[str]:
     return lines
 
 
+_LINES: Mapping[str, Callable[[Any], list[str]]] = {
+    "pcbssfp": _pcbssfp_lines,
+    "z-spectrum": _cest_lines,
+    "wasabi": _cest_lines,
+    "wassr": _cest_lines,
+    "mtr": _mtr_lines,
+    "mts": _mtsat_lines,
+    "exchange": _exchange_lines,
+}
+"""What a run is, in short lines, by its kind."""
+
+
 def _size(grid: Sequence[int]) -> str:
     return " × ".join(str(length) for length in grid) + " voxels"
 
 
 def _b1_line(b1: B1Run | None) -> str:
     return "B1: " + ("none (B1 = 1 is assumed)" if b1 is None else f"{b1.run or b1.map.name} ({b1.method})")
-
-
-def _sources(run: PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun) -> tuple[ValueSource, ...]:
-    if isinstance(run, ExchangeRun):
-        used = [source.b1_run for source in run.known]
-    else:
-        used = [run.b1 if isinstance(run, PcBssfpRun | MtsRun) else None]
-    return run.sources + tuple(source for b1 in used if b1 is not None for source in b1.sources)
 
 
 def _source_lines(sources: Sequence[ValueSource]) -> list[str]:

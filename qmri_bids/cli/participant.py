@@ -41,7 +41,6 @@ from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_reports import SOFTWARE
 from qmri_bids.workflows.settings import compared_settings
 from qmri_bids.workflows.steps import Listener
-from qmri_bids.workflows.titles import run_title
 
 logger = logging.getLogger("qmri_bids")
 
@@ -340,7 +339,7 @@ def _run_report(outcome: RunOutcome) -> RunReport:
     if outcome.partial is not None:
         return replace(outcome.partial, errors=outcome.errors)
     return RunReport(
-        title=run_title(outcome.run),
+        title=outcome.run.title,
         session=outcome.run.entities.get("ses", ""),
         entities={key: value for key, value in outcome.run.entities.items() if key not in ("sub", "ses")},
         errors=outcome.errors,

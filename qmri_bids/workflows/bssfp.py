@@ -92,15 +92,17 @@ def init_pcbssfp_wf(
     if options.weights_folder is not None:
         estimate.inputs.weights_folder = str(options.weights_folder)
         estimate.inputs.weights_state = weights_state(options.weights_folder)
+    settings = {"estimator": options.estimator, "posterior": options.posterior}
     write = pe.Node(
-        WriteDerivatives(estimator=options.estimator, bids_dir=str(bids_dir), output_dir=str(output_dir)),
+        WriteDerivatives(settings=settings, bids_dir=str(bids_dir), output_dir=str(output_dir)),
         name="write_derivatives",
     )
-    describe = pe.Node(DescribeRun(output_dir=str(output_dir), report_file=str(report_file)), name="describe_run")
+    describe = pe.Node(
+        DescribeRun(settings=settings, output_dir=str(output_dir), report_file=str(report_file)), name="describe_run"
+    )
     results = (write, describe)
     if options.posterior is not None:
-        for node in (estimate, *results):
-            node.inputs.posterior = options.posterior
+        estimate.inputs.posterior = options.posterior
     decisions = [load]
     sentences = ["The phase cycles were read as complex data."]
 
@@ -153,8 +155,9 @@ def init_pcbssfp_wf(
         final = censor
     moved = motion if censor is None else censor
     if moved is not None:
-        for node in (estimate, *results):
-            workflow.connect(moved, "motion", node, "motion")
+        workflow.connect(moved, "motion", estimate, "motion")
+        for node in results:
+            workflow.connect(moved, "motion", node, "motions")
     workflow.connect(final, "cycles", mask, "cycles")
     decisions.append(mask)
     drift = None
@@ -174,7 +177,8 @@ def init_pcbssfp_wf(
         for node in (estimate, *results, *([drift] if drift is not None else [])):
             workflow.connect(b1_wf, "outputnode.b1", node, "b1")
         for node in results:
-            workflow.connect(b1_wf, "outputnode.registration", node, "b1_registration")
+            node.inputs.registered = ["b1"]
+            workflow.connect(b1_wf, "outputnode.registration", node, "registrations")
         sentences.append(b1_wf.__desc__)
     unwrap = pe.Node(UnwrapOffResonance(), name="unwrap_fieldmap")
     workflow.connect(estimate, "estimate", unwrap, "maps")
@@ -196,7 +200,7 @@ def init_pcbssfp_wf(
         workflow.connect(
             [
                 (inputnode if censor is None else censor, node, [("run", "run")]),
-                (final, node, [("cycles", "cycles")]),
+                (final, node, [("cycles", "series")]),
                 (mask, node, [("mask", "mask"), ("magnitude", "magnitude"), ("found", "found")]),
                 (estimate, node, [("estimate", "estimate")]),
             ]

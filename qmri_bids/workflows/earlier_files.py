@@ -6,8 +6,6 @@ import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from qmri_bids.bids.exchange_plan import ExchangeRun
-from qmri_bids.bids.findings import Run
 from qmri_bids.bids.mask_record import file_of_person
 from qmri_bids.bids.names import KEPT, derivative_entities, sidecar_path
 from qmri_bids.bids.sidecar import parse_name
@@ -41,11 +39,6 @@ def _of_run(entities: Mapping[str, str], *, output_dir: Path) -> list[Path]:
             if kept == own:
                 found.append(path)
     return found
-
-
-def all_entities(run: Run) -> list[Mapping[str, str]]:
-    """Return the entities under which the files of a run are written."""
-    return [run.entities, *(stage.entities for stage in (run.stages if isinstance(run, ExchangeRun) else ()))]
 
 
 def remove_files(paths: Collection[Path]) -> tuple[Path, ...]:

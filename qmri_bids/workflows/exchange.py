@@ -14,13 +14,13 @@ from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
 from qmri_bids.workflows.b1 import add_b1_wf
 from qmri_bids.workflows.exchange_estimates import EstimateExchange
-from qmri_bids.workflows.exchange_outputs import DescribeExchange, WriteExchange
 from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
 from qmri_bids.workflows.input_content import weights_state
 from qmri_bids.workflows.known_maps import shown
 from qmri_bids.workflows.map_interfaces import BringMaps, LoadMaps, UnwrapOffResonance
 from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
 from qmri_bids.workflows.saturation_interfaces import BringSeries
 from qmri_bids.workflows.series import Said, gather, series_nodes
 
@@ -62,15 +62,12 @@ class _Parts:
             self.estimate.inputs.weights_folder = str(options.exchange_weights)
             if not EXCHANGE_ESTIMATORS[options.exchange_estimator].learns:  # what it learns itself changes the folder
                 self.estimate.inputs.weights_state = weights_state(options.exchange_weights)
-        common = {"run": run, "output_dir": str(output_dir)}
-        self.write = pe.Node(
-            WriteExchange(estimator=options.exchange_estimator, bids_dir=str(bids_dir), **common),
-            name="write_derivatives",
-        )
-        self.describe = pe.Node(DescribeExchange(report_file=str(report_file), **common), name="describe_run")
+        settings = {"estimator": options.exchange_estimator, "posterior": options.exchange_posterior}
+        common = {"run": run, "settings": settings, "output_dir": str(output_dir)}
+        self.write = pe.Node(WriteDerivatives(bids_dir=str(bids_dir), **common), name="write_derivatives")
+        self.describe = pe.Node(DescribeRun(report_file=str(report_file), **common), name="describe_run")
         if options.exchange_posterior is not None:
-            for node in (self.estimate, *self.last):
-                node.inputs.posterior = options.exchange_posterior
+            self.estimate.inputs.posterior = options.exchange_posterior
         self.said: Said = []
         self.warned: Said = []
         self.sentences: list[str] = []

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Status
 from qmri_bids.physics.exchange_scan import KnownVoxels
 from qmri_bids.quantities import KNOWN_QUANTITIES
-from qmri_bids.quantity import POSTERIOR, STDEV
+from qmri_bids.quantity import STDEV
+from qmri_bids.workflows.estimate_file import Maps, save_estimate
 from qmri_bids.workflows.known_maps import listed
 from qmri_bids.workflows.volumes import load_volume
 from qmri_bids.workflows.voxels import Voxels, network_sentences
@@ -85,35 +86,31 @@ class EstimateExchange(SimpleInterface):
             ExchangeOptions(threads=inputs.processes, weights_folder=folder, device=inputs.device, seed=inputs.seed)
         )
         found = estimator.estimate(signal, scan=scan, known=known)
-        found_maps: dict[str, tuple[NDArray[Any], NDArray[Any] | None]] = {
-            _stored(name): (values, found.stdev[name]) for name, values in found.values.items()
-        }
-        found_maps |= {f"{pool}_correlation": (values, None) for pool, values in found.correlation.items()}
-        for name, quantity in KNOWN_QUANTITIES.items():
-            found_maps[quantity.name] = (getattr(known, name), known.stdev(name))
         decisions = [*voxels.decisions, *network_sentences(estimator, folder)]
-        extra: dict[str, Any] = {
-            "signal": signal.astype(np.float32),
-            "fitted": found.fitted.astype(np.float32),
-            "amplitude": found.amplitude.astype(np.float32),
-            "noise": found.noise.astype(np.float32),
-        }
+        posterior = None
         if isdefined(inputs.posterior):
             from qmri_bids.estimation.exchange_posterior import exchange_posterior
 
-            posterior = exchange_posterior(
+            under_prior = exchange_posterior(
                 signal, scan=scan, known=known, prior=inputs.posterior, weights_folder=folder, device=inputs.device
             )
-            for ending, values_of in (("", posterior.values), (STDEV, posterior.stdev)):
-                for name, values in values_of.items():
-                    extra[f"{POSTERIOR}{_stored(name)}{ending}"] = voxels.volume(values, np.nan)
-            decisions.append(posterior.sentence())
-        self._results["estimate"] = voxels.save(
+            posterior = _stored(under_prior.values, under_prior.stdev)
+            decisions.append(under_prior.sentence())
+        self._results["estimate"] = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
-            maps=found_maps,
+            voxels,
+            maps=_stored(found.values, found.stdev),
             residual=found.residual,
-            codes={f"{pool}_status": codes for pool, codes in found.status.items()},
-            **extra,
+            status=found.status,
+            known={
+                quantity.name: (getattr(known, name), known.stdev(name)) for name, quantity in KNOWN_QUANTITIES.items()
+            },
+            posterior=posterior,
+            correlation=found.correlation,
+            signal=signal.astype(np.float32),
+            fitted=found.fitted.astype(np.float32),
+            amplitude=found.amplitude.astype(np.float32),
+            noise=found.noise.astype(np.float32),
         )
         said, warnings = told(found.status)
         self._results["model"] = dict(estimator.model)
@@ -122,9 +119,9 @@ class EstimateExchange(SimpleInterface):
         return runtime
 
 
-def _stored(name: str) -> str:
-    """Return the name of a map in files: `MT_fraction` of `MT.fraction`."""
-    return name.replace(".", "_")
+def _stored(values: Mapping[str, NDArray[Any]], stdev: Mapping[str, NDArray[Any]]) -> Maps:
+    """Return maps under their names in files: `MT_fraction` of `MT.fraction`."""
+    return {name.replace(".", "_"): (each, stdev[name]) for name, each in values.items()}
 
 
 def _known_maps(inputs: Any, *, shape: tuple[int, ...]) -> dict[str, NDArray[np.float64]]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.estimation.base import Status
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.quantity import POSTERIOR, STDEV
-from qmri_bids.reports.content import Check, Figure, Level, QualityRow, RunReport, Section
+from qmri_bids.reports.content import Check, Figure, Level, QualityRow, Section
 from qmri_bids.reports.figures import (
     histogram_figure,
     map_figure,
@@ -25,21 +26,18 @@ from qmri_bids.reports.figures import (
     trajectory_figure,
 )
 from qmri_bids.reports.measures import Measure
-from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
+from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
 from qmri_bids.reports.trajectory_figures import trajectories
 from qmri_bids.tissue_labels import NAMES
 from qmri_bids.units import tesla_to_microtesla
-from qmri_bids.workflows.exchange_results import ExchangeResults
 from qmri_bids.workflows.known_maps import shown
 from qmri_bids.workflows.registration_checks import registration_checks
 from qmri_bids.workflows.report_parts import (
     curve_regions,
     motion_light,
-    protocol_rows,
     registration_figures,
-    unjudged_measures,
 )
-from qmri_bids.workflows.titles import run_title
+from qmri_bids.workflows.results import RunResults
 
 RESIDUAL_WINDOW = (0.0, 0.05)
 """Of the map of the residual: 0.01 is noise of a hundredth of the signal."""
@@ -51,76 +49,24 @@ GOOD_TELLING, USABLE_TELLING = 0.9, 0.5
 """Share of the tissue in which fraction and rate are told apart from which a pool is good, and below which it is bad."""
 
 
-def describe_exchange(
-    results: ExchangeResults,
-    *,
-    run: ExchangeRun,
-    posterior: str | None,
-    decisions: Sequence[str],
-    warnings: Sequence[str],
-    outputs: Sequence[Path],
-    output_dir: Path,
-) -> RunReport:
-    """Return the report of a run.
-
-    Parameters
-    ----------
-    results
-        What the nodes left behind.
-    run
-        The raw series, the pools and the sources of the known maps.
-    posterior
-        Prior of the posterior maps, None where there are none.
-    decisions, warnings
-        Sentences collected from the steps.
-    outputs
-        Files written.
-    output_dir
-        Root of the derivatives.
-    """
-    sources = [*run.sources]
-    for source in run.known:
-        sources += source.b1_run.sources if source.b1_run is not None else ()
-    return RunReport(
-        title=run_title(run),
-        session=run.entities.get("ses", ""),
-        entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
-        checks=tuple(_checks(results, run=run)),
-        protocol=protocol_rows(sources),
-        decisions=(*run.decisions, *(source.sentence for source in run.known), *decisions),
-        warnings=(*run.warnings, *warnings),
-        figures=tuple(_figures(results, run=run, posterior=posterior)),
-        quality=_quality(results),
-        statistics=statistics_rows(
-            results.maps, mask=results.mask, labels=results.tissue, label_names=NAMES, pure=results.pure_tissue
-        ),
-        outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
-        measures=unjudged_measures(
-            results.maps,
-            stdev=results.stdev,
-            residual=results.arrays["residual"],
-            mask=results.mask,
-            affine=results.affine,
-        ),
-    )
-
-
-def _quality(results: ExchangeResults) -> tuple[QualityRow, ...]:
+def quality(results: RunResults) -> tuple[QualityRow, ...]:
     """Return the codes that voxels of each pool have, those outside the mask left out."""
     return tuple(
         replace(row, name=f"{pool}: {row.name}")
-        for pool, codes in results.status.items()
+        for pool, codes in results.estimate.status.items()
         for row in quality_rows(codes)
         if row.voxels and row.code != Status.OUTSIDE
     )
 
 
-def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
+def checks(results: RunResults, run: ExchangeRun, settings: Mapping[str, Any]) -> Iterator[Check]:
+    """Return the traffic lights of a run."""
+    known = _known(results)
     # Voxels without T1 count: a map that is missing must not raise the share.
     with np.errstate(invalid="ignore"):
-        matter = results.mask & ~(results.known["t1"] > FLUID_T1)
+        matter = results.mask & ~(known["t1"] > FLUID_T1)
     where = f"the brain mask where T1 is at most {FLUID_T1:g} s: fluid holds no pool"
-    for pool, codes in results.status.items():
+    for pool, codes in results.estimate.status.items():
         light = convergence_check(quality_rows(codes[matter]), of=pool)
         yield replace(
             light,
@@ -154,8 +100,13 @@ def _checks(results: ExchangeResults, *, run: ExchangeRun) -> Iterator[Check]:
             level=Level.BAD,
             explanation="The power of saturation goes with its square: fractions and rates carry the error.",
         )
-    elif np.isfinite(results.known["b1"][results.mask]).any():
-        yield b1_check(results.known["b1"][results.mask])
+    elif np.isfinite(known["b1"][results.mask]).any():
+        yield b1_check(known["b1"][results.mask])
+
+
+def _known(results: RunResults) -> dict[str, NDArray[np.float32]]:
+    """Return the known maps as used, by the names of `KNOWN`."""
+    return {name: results.estimate.arrays[quantity.name] for name, quantity in KNOWN_QUANTITIES.items()}
 
 
 def _registered(run: ExchangeRun) -> dict[str, str]:
@@ -186,7 +137,8 @@ def _name(stage: CestRun) -> str:
     return "_".join(f"{key}-{value}" for key, value in stage.entities.items() if key not in ("sub", "ses"))
 
 
-def _figures(results: ExchangeResults, *, run: ExchangeRun, posterior: str | None) -> Iterator[Figure]:
+def figures(results: RunResults, run: ExchangeRun, settings: Mapping[str, Any]) -> Iterator[Figure]:
+    """Return the pictures of a run; `settings` with the prior of the posterior maps."""
     affine, mask = results.affine, results.mask
     for number, stage in enumerate(run.stages):
         yield from _stage_figures(results, number, stage)
@@ -205,9 +157,12 @@ def _figures(results: ExchangeResults, *, run: ExchangeRun, posterior: str | Non
         names=_registered(run),
     )
     yield _trajectories(results, run)
-    for name in (name for name in results.known if name not in _fixed(run)):
+    estimate, fixed = results.estimate, _fixed(run)
+    for name, values in _known(results).items():
+        if name in fixed:
+            continue
         yield map_figure(
-            results.known[name],
+            values,
             affine=affine,
             mask=mask,
             name=KNOWN_QUANTITIES[name].name,
@@ -216,27 +171,27 @@ def _figures(results: ExchangeResults, *, run: ExchangeRun, posterior: str | Non
             section=Section.REGISTRATION,
             remark="Known from another scan; where an estimation was possible.",
         )
-    for name, values in results.maps.items():
+    for name, values in estimate.values.items():
         yield map_figure(values, affine=affine, mask=mask, name=name)
-    for name, values in results.stdev.items():
+    for name, values in estimate.stdev.items():
         yield map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}")
-    for name, values in results.correlations.items():
+    for name, values in estimate.correlation.items():
         yield map_figure(values, affine=affine, mask=mask, name=name)
-    yield map_figure(results.arrays["residual"], affine=affine, mask=mask, name="residual", window=RESIDUAL_WINDOW)
-    for name, values in results.posterior.items():
+    yield map_figure(estimate.residual, affine=affine, mask=mask, name="residual", window=RESIDUAL_WINDOW)
+    for name, values in estimate.posterior.items():
         yield map_figure(
             values,
             affine=affine,
             mask=mask,
             name=f"{POSTERIOR}{name}",
-            remark=f"Prior: {posterior}. A prior pulls values towards itself, most where the data tell little.",
+            remark=f"Prior: {settings['posterior']}. A prior pulls values towards itself, most where the data tell little.",
         )
-    yield histogram_figure(results.maps, mask=mask, labels=results.tissue, label_names=NAMES)
-    for pool, codes in results.status.items():
+    yield histogram_figure(estimate.values, mask=mask, labels=results.tissue, label_names=NAMES)
+    for pool, codes in results.estimate.status.items():
         yield quality_figure(codes, affine=affine, key=f"quality-{pool}", title=f"Quality mask of {pool}")
 
 
-def _stage_figures(results: ExchangeResults, number: int, stage: CestRun) -> Iterator[Figure]:
+def _stage_figures(results: RunResults, number: int, stage: CestRun) -> Iterator[Figure]:
     name = _name(stage)
     yield saturation_figure(
         stage.protocol, roles=stage.roles, key=f"saturation-{number + 1}", title=f"Saturation protocol of {name}"
@@ -275,8 +230,8 @@ def _labels(stage: CestRun) -> list[str]:
     return labels
 
 
-def _trajectories(results: ExchangeResults, run: ExchangeRun) -> Figure:
-    arrays = results.arrays
+def _trajectories(results: RunResults, run: ExchangeRun) -> Figure:
+    arrays = results.estimate.arrays
     regions = curve_regions(results.tissue, arrays["inside"])
     return trajectory_figure(
         {_name(stage): stage.protocol for stage in run.stages},

@@ -19,7 +19,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from qmri_bids.quantity import POSTERIOR, STDEV
+from qmri_bids.workflows.estimate_file import save_estimate
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.volumes import load_volume, save_volume
 from qmri_bids.workflows.voxels import Voxels, network_sentences
@@ -154,24 +154,24 @@ class EstimateRelaxation(SimpleInterface):
         signal = voxels.signal(self.inputs.cycles)
         found = estimator.estimate(signal, protocol=protocol, known=KnownMaps(b1=b1))
         decisions += network_sentences(estimator, folder)
-        extra: dict[str, Any] = {}
+        posterior = None
         if isdefined(self.inputs.posterior):
             from qmri_bids.estimation.posterior_maps import posterior_maps
 
-            posterior = posterior_maps(
+            under_prior = posterior_maps(
                 signal, b1=b1, protocol=protocol, prior=self.inputs.posterior, threads=self.inputs.processes
             )
-            for ending, maps in (("", posterior.mean), (STDEV, posterior.stdev)):
-                extra |= {f"{POSTERIOR}{name}{ending}": voxels.volume(values, np.nan) for name, values in maps.items()}
-            decisions.append(posterior.sentence())
-        path = voxels.save(
+            posterior = {name: (values, under_prior.stdev[name]) for name, values in under_prior.mean.items()}
+            decisions.append(under_prior.sentence())
+        path = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
+            voxels,
             maps={name: (values, found.stdev.get(name)) for name, values in found.values.items()},
             residual=found.residual,
-            codes={"status": found.status},
+            status={"": found.status},
+            posterior=posterior,
             # What the map of off-resonance is known up to: who takes it must know.
             off_resonance_period=1.0 / protocol.repetition_time,
-            **extra,
         )
         warning = increment_reference_warning(found.values["off_resonance"], protocol=protocol)
         self._results["estimate"] = path

@@ -18,15 +18,12 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from qmri_bids.bids.earlier_fits import images_of
 from qmri_bids.bids.mask_record import file_of_person, mask_output, mask_record
 from qmri_bids.bids.names import output_path
-from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
 from qmri_bids.bids.write import atomic_path, write_map
-from qmri_bids.reports.content import RunReport, Section
+from qmri_bids.reports.content import RunReport
 from qmri_bids.workflows.mask_report import mask_check
-from qmri_bids.workflows.titles import run_title
 from qmri_bids.workflows.volumes import load_mask, load_mean, load_volume
 
 KEEPING_NODES = ("keep_mask", "keep_motion")
@@ -64,6 +61,7 @@ class KeepMask(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.reports.figures import mask_figure
+        from qmri_bids.workflows.kind_outputs import KIND_OUTPUTS
 
         inputs = self.inputs
         magnitude, affine = load_mean(inputs.cycles, volumes=inputs.volumes)
@@ -87,7 +85,7 @@ class KeepMask(SimpleInterface):
             mask=mask,
             affine=affine,
             image_name="mean of the images as scanned",
-            section=Section.CYCLES if isinstance(inputs.run, PcBssfpRun) else Section.SERIES,
+            section=KIND_OUTPUTS[inputs.run.kind].section,
         )
         report = RunReport(
             **_partial(inputs, files=files),
@@ -124,7 +122,7 @@ class KeepMotion(SimpleInterface):
             sources=_sources(inputs.run, bids_dir=Path(inputs.bids_dir)),
             output_dir=Path(inputs.output_dir),
         )
-        noun = "cycle" if isinstance(inputs.run, PcBssfpRun) else "volume"
+        noun = inputs.run.volume_noun
         figure = motion_figure(
             motion["parameters"], motion["framewise_displacement"], reference=int(motion["reference"]), noun=noun
         )
@@ -136,14 +134,14 @@ class KeepMotion(SimpleInterface):
 
 def _sources(run: Any, *, bids_dir: Path) -> list[str]:
     """Return the raw images of a run as sidecars name them."""
-    return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in images_of(run)]
+    return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.paths]
 
 
 def _partial(inputs: Any, *, files: Sequence[Path]) -> dict[str, Any]:
     """Return what every part of a report says of its run."""
     run, root = inputs.run, Path(inputs.output_dir)
     return {
-        "title": run_title(run),
+        "title": run.title,
         "session": run.entities.get("ses", ""),
         "entities": {key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
         "decisions": tuple(inputs.decisions) if isdefined(inputs.decisions) else (),

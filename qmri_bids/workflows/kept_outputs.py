@@ -6,10 +6,11 @@ import pickle
 import shutil
 from pathlib import Path
 
+from qmri_bids.bids.run import Run
 from qmri_bids.reports.content import RunReport
-from qmri_bids.workflows.earlier_files import all_entities, files_of_run
+from qmri_bids.workflows.earlier_files import files_of_run
 from qmri_bids.workflows.keep_interfaces import KEEPING_NODES
-from qmri_bids.workflows.run_kinds import Run, report_file, run_name
+from qmri_bids.workflows.run_kinds import report_file, run_name
 
 WRITING_NODES = (*KEEPING_NODES, "write_derivatives", "put_in_spaces", "describe_run")
 
@@ -43,5 +44,5 @@ def _as_written(path: Path, run: Run, *, output_dir: Path) -> bool:
     if not all((output_dir / each).is_file() for each in report.outputs):
         return False
     finished = path.stat().st_mtime_ns
-    own = [each for entities in all_entities(run) for each in files_of_run(entities, output_dir=output_dir)]
+    own = [each for entities in run.all_entities for each in files_of_run(entities, output_dir=output_dir)]
     return all(each.stat().st_mtime_ns <= finished for each in own)

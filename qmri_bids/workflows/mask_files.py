@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.mask_record import file_of_person, mask_output, mask_record
 from qmri_bids.bids.names import output_path
-from qmri_bids.workflows.map_results import OfMask
+from qmri_bids.workflows.results import RunResults
 
 logger = logging.getLogger("qmri_bids")
 
@@ -21,7 +21,7 @@ def write_mask(
     add: Callable[..., None],
     written: list[Path],
     *,
-    results: OfMask,
+    results: RunResults,
     mask: NDArray[np.bool_],
     entities: Mapping[str, str],
     output_dir: Path,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from qmri_bids import __version__
-from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
+from qmri_bids.bids.run import Run
+from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.estimation.zspectrum_plan import automatic_pools
 from qmri_bids.preprocessing.predicted_alignment import serves
@@ -21,7 +22,7 @@ from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.space_method_steps import space_method_steps
 
 
-def method_steps(runs: Sequence[PcBssfpRun | SaturationRun | ExchangeRun], options: ProcessingOptions) -> list[Step]:
+def method_steps(runs: Sequence[Run], options: ProcessingOptions) -> list[Step]:
     """Return the sentences of the methods for what was done.
 
     Parameters
@@ -31,13 +32,13 @@ def method_steps(runs: Sequence[PcBssfpRun | SaturationRun | ExchangeRun], optio
     options
         Estimator, steps left out.
     """
-    relaxometry = [run for run in runs if isinstance(run, PcBssfpRun)]
-    saturation = [run for run in runs if not isinstance(run, PcBssfpRun)]
+    relaxometry: list[Any] = [run for run in runs if run.kind == "pcbssfp"]
+    saturation = [run for run in runs if run.kind != "pcbssfp"]
     steps: list[Step] = [("app", {"version": __version__})]
     if relaxometry:
         steps += _relaxometry(relaxometry, options)
     for run in saturation:
-        steps += exchange_steps(run, options) if isinstance(run, ExchangeRun) else _saturation(run, options)
+        steps += _STEPS[run.kind](run, options)
     steps += brain_mask_steps(saturation, options)
     if runs:
         steps += space_method_steps([run.entities.get("ses", "") for run in runs], options.spaces)
@@ -91,15 +92,19 @@ def _relaxometry(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list
     ]
 
 
-def _saturation(run: SaturationRun, options: ProcessingOptions) -> list[Step]:
-    if isinstance(run, MtrRun):
-        return [*_mt_motion(run, "the image without MT pulse", options), "mtr"]
-    if isinstance(run, MtsRun):
-        steps = _mt_motion(run, "the image of small flip angle without MT pulse", options)
-        if run.b1 is None:
-            return [*steps, "mts_no_b1"]
-        correction = options.mtsat_correction
-        return [*steps, *b1_steps(run.b1), ("mtsat", {"correction": correction}), f"mts_b1_{correction}"]
+def _mtr(run: MtrRun, options: ProcessingOptions) -> list[Step]:
+    return [*_mt_motion(run, "the image without MT pulse", options), "mtr"]
+
+
+def _mtsat(run: MtsRun, options: ProcessingOptions) -> list[Step]:
+    steps = _mt_motion(run, "the image of small flip angle without MT pulse", options)
+    if run.b1 is None:
+        return [*steps, "mts_no_b1"]
+    correction = options.mtsat_correction
+    return [*steps, *b1_steps(run.b1), ("mtsat", {"correction": correction}), f"mts_b1_{correction}"]
+
+
+def _cest(run: CestRun, options: ProcessingOptions) -> list[Step]:
     return [("cest_acquisition", cest_acquisition(run)), *cest_motion(run, options), *_cest_maps(run, options)]
 
 
@@ -134,3 +139,14 @@ def _cest_maps(run: CestRun, options: ProcessingOptions) -> list[Step]:
         solutes = listed([pool for pool in pools if pool != "water"])
         steps += [("t1_from_pcbssfp", {"run": run.t1_run}), ("arex", {"pools": solutes})]
     return steps
+
+
+_STEPS: Mapping[str, Callable[[Any, ProcessingOptions], list[Step]]] = {
+    "z-spectrum": _cest,
+    "wasabi": _cest,
+    "wassr": _cest,
+    "mtr": _mtr,
+    "mts": _mtsat,
+    "exchange": exchange_steps,
+}
+"""What the methods say of a run, by its kind; those of pc-bSSFP are told together."""

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.names import output_path, sidecar_path
-from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.provenance import map_metadata
-from qmri_bids.bids.saturation_plan import CestRun, SaturationRun
+from qmri_bids.bids.run import Run
 from qmri_bids.bids.write import CONFOUND_DESCRIPTIONS, write_json, write_table, write_transforms
 from qmri_bids.units import metres_to_millimetres, radians_to_degrees
 
 
-def write_run_motion(
-    motion: Mapping[str, Any], *, run: PcBssfpRun | SaturationRun, sources: Sequence[str], output_dir: Path
-) -> list[Path]:
+def write_run_motion(motion: Mapping[str, Any], *, run: Run, sources: Sequence[str], output_dir: Path) -> list[Path]:
     """Write the motion of a run of one series, in the columns of its kind, and return the paths.
 
     Parameters
@@ -26,21 +23,16 @@ def write_run_motion(
     run
         The raw run, or a series of a fingerprint.
     """
-    columns: dict[str, Sequence[Any]] = {}
-    cycles = isinstance(run, PcBssfpRun)
-    if isinstance(run, PcBssfpRun):
-        # Of all cycles, those that were left out of the estimation too.
-        increments = motion.get("rf_phase_increment", run.protocol.rf_phase_increment)
-        columns["rf_phase_increment"] = [radians_to_degrees(float(increment)) for increment in increments]
-    else:
-        if isinstance(run, CestRun):
-            columns["offset_ppm"] = list(run.protocol.offsets)
+    columns = dict(run.volume_columns)
+    if "rf_phase_increment" in motion:
+        columns["rf_phase_increment"] = [radians_to_degrees(float(each)) for each in motion["rf_phase_increment"]]
+    if run.names_registered:
         columns["registered"] = [int(registered) for registered in motion["trusted"]]
     return write_motion(
         motion,
         entities=run.entities,
-        transforms="cycle_transforms" if cycles else "volume_transforms",
-        reference_key="ReferenceCycle" if cycles else "ReferenceVolume",
+        transforms=run.transforms_output,
+        reference_key=run.reference_key,
         columns=columns,
         sources=sources,
         output_dir=output_dir,

@@ -10,6 +10,7 @@ from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     Directory,
     File,
+    InputMultiObject,
     SimpleInterface,
     TraitedSpec,
     isdefined,
@@ -22,18 +23,26 @@ from qmri_bids.workflows.results import RunFiles, RunResults
 
 
 class _ResultsInput(BaseInterfaceInputSpec):
-    run = traits.Any(mandatory=True, desc="PcBssfpRun")
-    posterior = traits.Str(desc="prior of the posterior maps")
+    run = traits.Any(mandatory=True, desc="the run; its kind decides what is written and shown")
+    settings = traits.Dict(
+        desc="options of the estimation that files and report name, as the kind of the run takes them"
+    )
     output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
-    cycles = File(exists=True, mandatory=True, desc="preprocessed complex cycles")
+    series = InputMultiObject(File(exists=True), mandatory=True, desc="images as estimated, one file a series")
+    motions = InputMultiObject(
+        File(exists=True), desc="where the head was in the volumes (npz) of the series that moved"
+    )
+    moved = traits.List(traits.Int, [0], usedefault=True, desc="numbers of these series")
+    registrations = InputMultiObject(
+        File(exists=True), desc="how series and maps of other scans came to this grid (npz)"
+    )
+    registered = traits.List(traits.Str, desc="names of these series and maps")
     mask = File(exists=True, mandatory=True, desc="brain mask")
     found = traits.Dict(mandatory=True, desc="what the mask holds and what speaks for it")
-    magnitude = File(exists=True, mandatory=True, desc="mean magnitude")
-    estimate = File(exists=True, mandatory=True, desc="values, stdev, residual and status (npz)")
-    motion = File(exists=True, desc="result of the motion correction (npz)")
-    unwrapped = File(exists=True, desc="continuous off-resonance (npz)")
+    magnitude = File(exists=True, mandatory=True, desc="mean of the cycles, or of the volumes of full signal")
+    estimate = File(exists=True, mandatory=True, desc="maps, standard deviations, residual and status (npz)")
     b1 = File(exists=True, desc="B1 on this grid")
-    b1_registration = File(exists=True, desc="how B1 came to this grid (npz)")
+    unwrapped = File(exists=True, desc="continuous off-resonance (npz)")
     tissue = traits.Either(File(exists=True), None, desc="labels of tissues")
     tissue_probabilities = traits.Either(File(exists=True), None, desc="probability of each tissue, 4D")
 
@@ -43,16 +52,19 @@ def _results(inputs: Any) -> RunResults:
         value = getattr(inputs, name)
         return Path(value) if isdefined(value) and value is not None else None
 
+    def paired(names: Any, paths: Any) -> dict[Any, Path]:
+        return {name: Path(path) for name, path in zip(names, paths, strict=True)} if isdefined(paths) else {}
+
     return RunResults(
         RunFiles(
-            cycles=Path(inputs.cycles),
             mask=Path(inputs.mask),
             magnitude=Path(inputs.magnitude),
             estimate=Path(inputs.estimate),
-            motion=given("motion"),
-            unwrapped=given("unwrapped"),
+            series=[Path(path) for path in inputs.series],
+            motions=paired(inputs.moved, inputs.motions),
+            registrations=paired(inputs.registered, inputs.registrations),
             b1=given("b1"),
-            b1_registration=given("b1_registration"),
+            unwrapped=given("unwrapped"),
             tissue=given("tissue"),
             tissue_probabilities=given("tissue_probabilities"),
             found=dict(inputs.found),
@@ -61,9 +73,8 @@ def _results(inputs: Any) -> RunResults:
 
 
 class _WriteDerivativesInput(_ResultsInput):
-    estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
     bids_dir = Directory(exists=True, mandatory=True, desc="root of the raw dataset")
-    model = traits.Dict(mandatory=True, desc="what identifies the model behind the estimator")
+    model = traits.Dict(desc="what identifies the model behind the estimator")
 
 
 class _WriteDerivativesOutput(TraitedSpec):
@@ -77,16 +88,16 @@ class WriteDerivatives(SimpleInterface):
     output_spec = _WriteDerivativesOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.workflows.derivatives import write_derivatives
+        from qmri_bids.workflows.kind_outputs import KIND_OUTPUTS
 
-        written = write_derivatives(
-            _results(self.inputs),
-            run=self.inputs.run,
-            estimator=self.inputs.estimator,
-            posterior=self.inputs.posterior if isdefined(self.inputs.posterior) else None,
-            model=self.inputs.model,
-            bids_dir=Path(self.inputs.bids_dir),
-            output_dir=Path(self.inputs.output_dir),
+        inputs = self.inputs
+        written = KIND_OUTPUTS[inputs.run.kind].write(
+            _results(inputs),
+            run=inputs.run,
+            settings=dict(inputs.settings),
+            model=dict(inputs.model),
+            bids_dir=Path(inputs.bids_dir),
+            output_dir=Path(inputs.output_dir),
         )
         self._results["files"] = [str(path) for path in written]
         return runtime
@@ -112,19 +123,20 @@ class DescribeRun(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.bids.write import atomic_path
-        from qmri_bids.workflows.run_report import describe_run
+        from qmri_bids.workflows.kind_outputs import describe_run
 
+        inputs = self.inputs
         report = describe_run(
-            _results(self.inputs),
-            run=self.inputs.run,
-            posterior=self.inputs.posterior if isdefined(self.inputs.posterior) else None,
-            decisions=self.inputs.decisions,
-            warnings=self.inputs.warnings,
-            outputs=[Path(each) for each in self.inputs.outputs],
-            output_dir=Path(self.inputs.output_dir),
+            _results(inputs),
+            run=inputs.run,
+            settings=dict(inputs.settings),
+            decisions=inputs.decisions,
+            warnings=inputs.warnings,
+            outputs=[Path(each) for each in inputs.outputs],
+            output_dir=Path(inputs.output_dir),
         )
-        report = with_mask(with_additions(report, self.inputs.additions), self.inputs.found)
-        path = Path(self.inputs.report_file)
+        report = with_mask(with_additions(report, inputs.additions), inputs.found)
+        path = Path(inputs.report_file)
         with atomic_path(path) as temporary:
             temporary.write_bytes(pickle.dumps(report))
         self._results["report"] = str(path)

@@ -6,17 +6,16 @@ heavy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
 
-from qmri_bids.bids.exchange_plan import ExchangeRun
-from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
+from qmri_bids.bids.images import stored_shape
+from qmri_bids.bids.run import Run
 from qmri_bids.bids.spaces import OWN_TEMPLATE, SpaceOptions
-from qmri_bids.workflows.run_kinds import Run, run_name
+from qmri_bids.workflows.run_kinds import run_name
 
 MEGABYTE = 1e6
 GIGABYTE = 2.0**30
@@ -86,10 +85,6 @@ MEMORY: Mapping[str, NodeMemory] = {
     "EstimateMtsat": NodeMemory(fixed=265e6, per_voxel=150),
     "EstimateExchange": NodeMemory(fixed=800e6, per_voxel=500, per_value=60, parallel=True),
     "ClassifyTissue": NodeMemory(fixed=500e6, per_voxel=350),
-    "WriteSaturation": NodeMemory(fixed=500e6, per_voxel=300, per_value=24),
-    "DescribeSaturation": NodeMemory(fixed=600e6, per_voxel=300, per_value=24),
-    "WriteExchange": NodeMemory(fixed=500e6, per_voxel=300, per_value=24),
-    "DescribeExchange": NodeMemory(fixed=600e6, per_voxel=300, per_value=24),
     # brain, anatomy and spaces
     "FindBrain": NodeMemory(fixed=1500e6, per_voxel=60, per_value=8),
     "KeepMask": NodeMemory(fixed=400e6, per_voxel=60, per_value=8),
@@ -251,25 +246,12 @@ def extent_of(run: Run, *, spaces: SpaceOptions | None = None) -> Extent:
     spaces
         With the anatomy of its session and the spaces asked for.
     """
-    volumes, series = _VOLUMES[type(run)](run)
-    grid = run.stages[0].grid if isinstance(run, ExchangeRun) else run.grid
     return Extent(
-        voxels=prod(grid), volumes=volumes, series=series, other=_other_voxels(spaces, session=run.entities.get("ses"))
+        voxels=prod(run.grid),
+        volumes=run.number_of_volumes,
+        series=len(run.series),
+        other=_other_voxels(spaces, session=run.entities.get("ses")),
     )
-
-
-def _volumes_of_mtr(run: MtrRun) -> tuple[int, int]:
-    return sum(_volumes_in(path) for path in (run.saturated, run.unsaturated)), 1
-
-
-_VOLUMES: Mapping[type, Callable[[Any], tuple[int, int]]] = {
-    PcBssfpRun: lambda run: (run.protocol.number_of_cycles, 1),
-    CestRun: lambda run: (len(run.volumes), 1),
-    MtrRun: _volumes_of_mtr,
-    MtsRun: lambda run: (3, 1),
-    ExchangeRun: lambda run: (max(len(stage.volumes) for stage in run.stages), len(run.stages)),
-}
-"""Volumes of the longest series of a run, and how many series it has, by the class of the run."""
 
 
 def _other_voxels(spaces: SpaceOptions | None, *, session: str | None) -> int:
@@ -281,16 +263,4 @@ def _other_voxels(spaces: SpaceOptions | None, *, session: str | None) -> int:
     anatomy = spaces.anatomy_of(session)
     if anatomy is not None:
         images += [anatomy.t1w, *(anatomy.grids[each] for each in spaces.spaces if each in anatomy.grids)]
-    return max([*voxels, *(prod(_shape(path)[:3]) for path in images)], default=0)
-
-
-def _volumes_in(path: Path) -> int:
-    return prod(_shape(path)[3:4])
-
-
-def _shape(path: Path) -> tuple[int, ...]:
-    """Return the shape in the header of an image."""
-    import nibabel as nib
-
-    image: Any = nib.load(path)
-    return tuple(int(each) for each in image.shape)
+    return max([*voxels, *(prod(stored_shape(path)[:3]) for path in images)], default=0)

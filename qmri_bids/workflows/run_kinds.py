@@ -9,17 +9,13 @@ from pathlib import Path
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
-from qmri_bids.bids.exchange_plan import ExchangeRun
-from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
+from qmri_bids.bids.run import Run
 from qmri_bids.workflows.anatomy import given_fields
 from qmri_bids.workflows.bssfp import init_pcbssfp_wf
 from qmri_bids.workflows.collect import PER_RUN, CollectRuns, collected
 from qmri_bids.workflows.exchange import init_exchange_wf
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.saturation import init_cest_wf, init_mtr_wf, init_mts_wf
-
-Run = PcBssfpRun | SaturationRun | ExchangeRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,41 +26,28 @@ class RunKind:
     init: Callable[..., pe.Workflow]
 
 
-RUN_KINDS: Mapping[type, RunKind] = {
-    PcBssfpRun: RunKind(prefix="pcbssfp", init=init_pcbssfp_wf),
-    CestRun: RunKind(prefix="cest", init=init_cest_wf),
-    MtrRun: RunKind(prefix="mtr", init=init_mtr_wf),
-    MtsRun: RunKind(prefix="mts", init=init_mts_wf),
-    ExchangeRun: RunKind(prefix="exchange", init=init_exchange_wf),
+_CEST = RunKind(prefix="cest", init=init_cest_wf)
+
+RUN_KINDS: Mapping[str, RunKind] = {
+    "pcbssfp": RunKind(prefix="pcbssfp", init=init_pcbssfp_wf),
+    "z-spectrum": _CEST,
+    "wasabi": _CEST,
+    "wassr": _CEST,
+    "mtr": RunKind(prefix="mtr", init=init_mtr_wf),
+    "mts": RunKind(prefix="mts", init=init_mts_wf),
+    "exchange": RunKind(prefix="exchange", init=init_exchange_wf),
 }
+"""By the `kind` of the run."""
 
 
 def run_name(run: Run) -> str:
     """Return the name of the workflow of a run: its entities without signs that Nipype does not take."""
-    return f"{RUN_KINDS[type(run)].prefix}_" + run.label.replace("-", "_").replace("+", "p") + "_wf"
+    return f"{RUN_KINDS[run.kind].prefix}_" + run.label.replace("-", "_").replace("+", "p") + "_wf"
 
 
 def report_file(work_dir: Path, run: Run) -> Path:
     """Return where the report of a run is kept until the report of the participant is written."""
     return work_dir / "reports" / f"{run.label}.pickle"
-
-
-def needs(run: Run) -> dict[str, str]:
-    """Return the labels of the runs whose maps a run takes, by the prefix of the inputs that take them.
-
-    Parameters
-    ----------
-    run
-        Its workflow has the inputs `<prefix>_maps` and `<prefix>_magnitude` for each.
-    """
-    if isinstance(run, ExchangeRun):
-        return {source.key: source.run for source in run.known if source.run is not None}
-    if isinstance(run, PcBssfpRun | MtsRun):
-        return {} if run.b1 is None or run.b1.run is None else {"b1": run.b1.run}
-    if isinstance(run, CestRun):
-        wanted = {"t1": run.t1_run, "b0": run.b0.run if run.b0 is not None else None}
-        return {what: label for what, label in wanted.items() if label is not None}
-    return {}
 
 
 def init_qmri_wf(
@@ -125,7 +108,7 @@ def init_qmri_wf(
     workflow = pe.Workflow(name=name, base_dir=str(work_dir))
     workflow.__desc__ = "Quantitative maps were computed run by run."
     parts = {
-        run.label: RUN_KINDS[type(run)].init(
+        run.label: RUN_KINDS[run.kind].init(
             run=run,
             options=options,
             bids_dir=bids_dir,
@@ -138,15 +121,15 @@ def init_qmri_wf(
     workflow.add_nodes(list(parts.values()))
     _connect_ends(workflow, list(parts.values()), labels=list(parts), fields=given_fields(options))
     for run in runs:
-        for prefix, source in needs(run).items():
+        for take in run.takes:
             workflow.connect(
                 [
                     (
-                        parts[source],
+                        parts[take.run],
                         parts[run.label],
                         [
-                            ("outputnode.estimate", f"inputnode.{prefix}_maps"),
-                            ("outputnode.magnitude", f"inputnode.{prefix}_magnitude"),
+                            ("outputnode.estimate", f"inputnode.{take.key}_maps"),
+                            ("outputnode.magnitude", f"inputnode.{take.key}_magnitude"),
                         ],
                     )
                 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.estimation.base import Estimate
 from qmri_bids.quantity import POSTERIOR, STDEV
-from qmri_bids.reports.content import Check, Figure, Level, RunReport
+from qmri_bids.reports.content import Check, Figure, Level
 from qmri_bids.reports.figures import (
     cycles_figure,
     histogram_figure,
@@ -24,72 +24,22 @@ from qmri_bids.reports.figures import (
     tissue_figure,
 )
 from qmri_bids.reports.measures import Measure
-from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows, statistics_rows
-from qmri_bids.tissue_labels import NAMES
+from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
+from qmri_bids.workflows.estimate_file import StoredEstimate
 from qmri_bids.workflows.registration_checks import registration_check
-from qmri_bids.workflows.report_parts import motion_light, protocol_rows, unjudged_measures
+from qmri_bids.workflows.report_parts import motion_light
 from qmri_bids.workflows.results import RunResults
-from qmri_bids.workflows.titles import run_title
 
 
-def describe_run(
-    results: RunResults,
-    *,
-    run: PcBssfpRun,
-    posterior: str | None,
-    decisions: Sequence[str],
-    warnings: Sequence[str],
-    outputs: Sequence[Path],
-    output_dir: Path,
-) -> RunReport:
-    """Return the report of a run.
-
-    Parameters
-    ----------
-    results
-        What the nodes left behind.
-    run
-        The raw run with its protocol and the source of every value.
-    posterior
-        Prior of the posterior maps, None where there are none.
-    decisions, warnings
-        Sentences collected from the steps.
-    outputs
-        Files written.
-    output_dir
-        Root of the derivatives.
-    """
-    estimate = results.estimate
-    quality = quality_rows(estimate.status)
-    sources = run.sources + (run.b1.sources if run.b1 is not None else ())
-    return RunReport(
-        title=run_title(run),
-        session=run.entities.get("ses", ""),
-        entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
-        checks=_checks(results, quality=quality),
-        protocol=protocol_rows(sources),
-        decisions=tuple(decisions),
-        warnings=(*run.warnings, *warnings),
-        figures=_figures(results, run=run, posterior=posterior),
-        quality=quality,
-        statistics=statistics_rows(
-            estimate.values, mask=results.mask, labels=results.tissue, label_names=NAMES, pure=results.pure_tissue
-        ),
-        outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
-        measures=unjudged_measures(
-            estimate.values,
-            stdev=estimate.stdev,
-            residual=estimate.residual,
-            mask=results.mask,
-            affine=results.affine,
-        ),
-    )
-
-
-def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
-    checks = [convergence_check(quality), motion_light(results.motion, affine=results.affine)]
+def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -> tuple[Check, ...]:
+    """Return the traffic lights of a run."""
+    registration = results.registrations.get("b1")
+    lights = [
+        convergence_check(quality_rows(results.estimate.status[""])),
+        motion_light(results.motion, affine=results.affine),
+    ]
     if results.b1 is None:
-        checks.append(
+        lights.append(
             Check(
                 name="B1",
                 value="none: 1 assumed",
@@ -98,9 +48,9 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
             )
         )
     else:
-        if results.b1_registration is not None:
-            missing = 100.0 * float(np.mean(~results.b1_registration["measured"][results.mask]))
-            checks.append(
+        if registration is not None:
+            missing = 100.0 * float(np.mean(~registration["measured"][results.mask]))
+            lights.append(
                 Check(
                     name="B1 coverage",
                     value=f"{100.0 - missing:.0f} % of the brain",
@@ -109,22 +59,24 @@ def _checks(results: RunResults, *, quality: tuple) -> tuple[Check, ...]:
                     measures=(Measure(key="b1_coverage", value=100.0 - missing),),
                 )
             )
-            if np.isfinite(results.b1_registration["similarity"]).all():
-                checks.append(registration_check("Registration of the B1 scan", results.b1_registration))
-        checks.append(b1_check(results.b1[results.mask]))
-    return tuple(checks)
+            if np.isfinite(registration["similarity"]).all():
+                lights.append(registration_check("Registration of the B1 scan", registration))
+        lights.append(b1_check(results.b1[results.mask]))
+    return tuple(lights)
 
 
-def _figures(results: RunResults, *, run: PcBssfpRun, posterior: str | None) -> tuple[Figure, ...]:
+def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -> tuple[Figure, ...]:
+    """Return the pictures of a run; `settings` with the prior of the posterior maps."""
+    registration = results.registrations.get("b1")
     affine, mask, estimate, protocol = results.affine, results.mask, results.estimate, run.protocol
     reference = shown = None if results.motion is None else int(results.motion["reference"])
     censored = None if results.motion is None else results.motion.get("censored")
     if censored is not None and reference is not None:
         # Of the cycles that are left, the one that is the reference, if it is one of them.
         shown = None if censored[reference] else int(np.count_nonzero(~censored[:reference]))
-    figures: list[Figure | None] = [
+    drawn: list[Figure | None] = [
         cycles_figure(
-            np.abs(results.cycles),
+            np.abs(results.series()),
             increments=protocol.rf_phase_increment,
             affine=affine,
             mask=mask,
@@ -133,11 +85,11 @@ def _figures(results: RunResults, *, run: PcBssfpRun, posterior: str | None) -> 
         mask_figure(results.magnitude, mask=mask, affine=affine),
     ]
     b1 = np.ones(mask.shape, dtype=np.float32) if results.b1 is None else results.b1
-    figures.append(
-        profile_figure(results.cycles[mask], estimate=_inside(estimate, mask), b1=b1[mask], protocol=protocol)
+    drawn.append(
+        profile_figure(results.series()[mask], estimate=_inside(estimate, mask), b1=b1[mask], protocol=protocol)
     )
     if results.motion is not None:
-        figures.append(
+        drawn.append(
             motion_figure(
                 results.motion["parameters"],
                 results.motion["framewise_displacement"],
@@ -146,39 +98,37 @@ def _figures(results: RunResults, *, run: PcBssfpRun, posterior: str | None) -> 
             )
         )
     if results.b1 is not None:
-        figures.append(map_figure(results.b1, affine=affine, mask=mask, name="b1"))
-    if results.b1_registration is not None and run.b1 is not None and (run.b1.anatomical or run.b1.run):
-        figures.append(
-            registration_figure(results.magnitude, results.b1_registration["anatomical"], affine=affine, mask=mask)
-        )
+        drawn.append(map_figure(results.b1, affine=affine, mask=mask, name="b1"))
+    if registration is not None and run.b1 is not None and (run.b1.anatomical or run.b1.run):
+        drawn.append(registration_figure(results.magnitude, registration["anatomical"], affine=affine, mask=mask))
     half_band = 1.0 / (2.0 * protocol.repetition_time)
     for name, values in estimate.values.items():
         window = (-half_band, half_band) if name == "off_resonance" else None
-        figures.append(map_figure(values, affine=affine, mask=mask, name=name, window=window))
+        drawn.append(map_figure(values, affine=affine, mask=mask, name=name, window=window))
     if results.tissue is not None:
-        figures.append(tissue_figure(estimate.values["T1"], labels=results.tissue, mask=mask, affine=affine))
+        drawn.append(tissue_figure(estimate.values["T1"], labels=results.tissue, mask=mask, affine=affine))
     for name, values in estimate.stdev.items():
-        figures.append(map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}"))
-    figures.append(map_figure(estimate.residual, affine=affine, mask=mask, name="residual"))
-    for name, values in results.posterior.items():
-        figures.append(
+        drawn.append(map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}"))
+    drawn.append(map_figure(estimate.residual, affine=affine, mask=mask, name="residual"))
+    for name, values in estimate.posterior.items():
+        drawn.append(
             map_figure(
                 values,
                 affine=affine,
                 mask=mask,
                 name=f"{POSTERIOR}{name}",
-                remark=f"Prior: {posterior}. A prior pulls values towards itself; a rare lesion most of all.",
+                remark=f"Prior: {settings['posterior']}. A prior pulls values towards itself; a rare lesion most of all.",
             )
         )
-    figures.append(histogram_figure(estimate.values, mask=mask, windows={"off_resonance": (-half_band, half_band)}))
-    figures.append(quality_figure(estimate.status, affine=affine))
-    return tuple(figure for figure in figures if figure is not None)
+    drawn.append(histogram_figure(estimate.values, mask=mask, windows={"off_resonance": (-half_band, half_band)}))
+    drawn.append(quality_figure(estimate.status[""], affine=affine))
+    return tuple(figure for figure in drawn if figure is not None)
 
 
-def _inside(estimate: Estimate, mask: NDArray[np.bool_]) -> Estimate:
+def _inside(stored: StoredEstimate, mask: NDArray[np.bool_]) -> Estimate:
     """Return the estimate of the voxels of a mask."""
     return Estimate(
-        values={name: values[mask] for name, values in estimate.values.items()},
-        residual=estimate.residual[mask],
-        status=estimate.status[mask],
+        values={name: values[mask] for name, values in stored.values.items()},
+        residual=stored.residual[mask],
+        status=stored.status[""][mask],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
@@ -16,8 +17,8 @@ from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
 from qmri_bids.workflows.map_interfaces import BringMaps
 from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
 from qmri_bids.workflows.saturation_estimates import EstimateB0, EstimateMtr, EstimateMtsat, EstimateZSpectrum
-from qmri_bids.workflows.saturation_outputs import DescribeSaturation, WriteSaturation
 from qmri_bids.workflows.series import Said, gather, series_nodes
 
 T1_FIELDS = ("t1_maps", "t1_magnitude")
@@ -40,6 +41,8 @@ class _Parts:
         report_file: Path,
         name: str,
         fields: tuple[str, ...] = (),
+        settings: Mapping[str, Any] | None = None,
+        cest: CestRun | None = None,
     ) -> None:
         self.workflow = pe.Workflow(name=name)
         self.inputnode = pe.Node(IdentityInterface(fields=["run", *fields, *given_fields(options)]), name="inputnode")
@@ -47,25 +50,18 @@ class _Parts:
         self.outputnode = pe.Node(
             IdentityInterface(fields=["estimate", "magnitude", "mask", "report", *FILE_OUTPUTS]), name="outputnode"
         )
-        self.write = pe.Node(
-            WriteSaturation(run=run, bids_dir=str(bids_dir), output_dir=str(output_dir)), name="write_derivatives"
-        )
-        self.describe = pe.Node(
-            DescribeSaturation(
-                run=run,
-                asymmetry=list(options.asymmetry),
-                output_dir=str(output_dir),
-                report_file=str(report_file),
-            ),
-            name="describe_run",
-        )
+        common = {"run": run, "settings": settings or {}, "output_dir": str(output_dir)}
+        self.write = pe.Node(WriteDerivatives(bids_dir=str(bids_dir), **common), name="write_derivatives")
+        self.describe = pe.Node(DescribeRun(report_file=str(report_file), **common), name="describe_run")
+        self.registrations: Said = []
+        self.registered: list[str] = []
         self.run, self.options, self.bids_dir, self.output_dir = run, options, bids_dir, output_dir
         nodes = series_nodes(
             self.workflow,
             paths=run.paths,
             label=run.label,
             options=options,
-            cest=run if isinstance(run, CestRun) else None,
+            cest=cest,
         )
         self.load, self.motion, self.series = nodes.load, nodes.motion, nodes.last
         places = {"bids_dir": bids_dir, "output_dir": output_dir}
@@ -80,7 +76,7 @@ class _Parts:
         self.sentences = nodes.sentences
         if self.motion is not None:
             for node in (self.write, self.describe):
-                self.workflow.connect(self.motion, "motion", node, "motion")
+                self.workflow.connect(self.motion, "motion", node, "motions")
         self.workflow.connect(self.series, "series", self.mask, "cycles")
         self.said.append((self.mask, "decisions"))
 
@@ -110,6 +106,12 @@ class _Parts:
                     (tissue, last, [("tissue", "tissue")]),
                 ]
             )
+        if self.registrations:
+            lasts = (self.write, self.describe)
+            for last in lasts:
+                last.inputs.registered = self.registered
+            to = [(last, "registrations") for last in lasts]
+            gather(self.workflow, self.registrations, to=to, name="collect_registrations")
         gather(self.workflow, self.said, to=[(self.describe, "decisions")], name="collect_decisions")
         self.warned.append((node, "warnings"))
         gather(self.workflow, self.warned, to=[(self.describe, "warnings")], name="collect_warnings")
@@ -140,10 +142,10 @@ class _Parts:
             [
                 (self.mask, node, [("magnitude", "reference")]),
                 (node, to, [("maps", field)]),
-                (node, self.write, [("registration", f"{field}_registration")]),
-                (node, self.describe, [("registration", f"{field}_registration")]),
             ]
         )
+        self.registrations.append((node, "registration"))
+        self.registered.append(field)
         self.said.append((node, "decisions"))
         return node
 
@@ -203,6 +205,8 @@ def init_cest_wf(
         report_file=report_file,
         name=name,
         fields=fields,
+        settings={"asymmetry": list(options.asymmetry)},
+        cest=run,
     )
     if run.kind in ("wasabi", "wassr"):
         parts.sentences.append("B0 was mapped from the spectrum around water.")
@@ -292,6 +296,7 @@ def init_mts_wf(
         report_file=report_file,
         name=name,
         fields=b1_fields(run.b1),
+        settings={"correction": options.mtsat_correction if run.b1 is not None else "none"},
     )
     estimate = pe.Node(
         EstimateMtsat(correction=options.mtsat_correction, processes=options.processes), name="estimate_mtsat"
@@ -301,18 +306,17 @@ def init_mts_wf(
         parts.workflow.connect(b1_wf, "outputnode.b1", estimate, "b1")
         for node in (parts.write, parts.describe):
             parts.workflow.connect(b1_wf, "outputnode.b1", node, "b1")
-            parts.workflow.connect(b1_wf, "outputnode.registration", node, "b1_registration")
+        parts.registrations.append((b1_wf, "outputnode.registration"))
+        parts.registered.append("b1")
         parts.said.append((b1_wf, "outputnode.decisions"))
         parts.warned.append((b1_wf, "outputnode.warnings"))
         parts.sentences.append(b1_wf.__desc__)
-    for node in (parts.write, parts.describe):
-        node.inputs.correction = options.mtsat_correction if run.b1 is not None else "none"
     parts.sentences.append("MT saturation was mapped.")
     parts.estimate(estimate)
     return parts.workflow
 
 
-MT_KINDS: Mapping[type, Callable[..., pe.Workflow]] = {MtrRun: init_mtr_wf, MtsRun: init_mts_wf}
+MT_KINDS: Mapping[str, Callable[..., pe.Workflow]] = {"mtr": init_mtr_wf, "mts": init_mts_wf}
 """What is done with each kind of MT run."""
 
 
@@ -345,4 +349,4 @@ def init_mt_wf(
         As in `init_cest_wf`.
     """
     places = {"bids_dir": bids_dir, "output_dir": output_dir, "report_file": report_file}
-    return MT_KINDS[type(run)](run=run, options=options, name=name, **places)
+    return MT_KINDS[run.kind](run=run, options=options, name=name, **places)

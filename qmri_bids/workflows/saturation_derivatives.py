@@ -1,28 +1,25 @@
-"""Writing the derivatives of a CEST or MT run."""
+"""Writing the derivatives of CEST and MT runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qmri_bids.bids.names import output_path, sidecar_path
-from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata, protocol_metadata
-from qmri_bids.bids.saturation_plan import CestRun, MtsRun, SaturationRun
+from qmri_bids.bids.names import output_path
+from qmri_bids.bids.provenance import RAW_NAME, bids_uri, protocol_metadata
+from qmri_bids.bids.run import Run
+from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 from qmri_bids.bids.sidecar import parse_name
-from qmri_bids.bids.write import write_json, write_map, write_transforms
-from qmri_bids.quantities import QUANTITIES, get_quantity
-from qmri_bids.quantity import Quantity, stdev
+from qmri_bids.quantities import KNOWN_QUANTITIES, QUANTITIES
+from qmri_bids.quantity import Quantity
 from qmri_bids.reports.references import full_citation
 from qmri_bids.units import radians_to_degrees
 from qmri_bids.workflows.b1_outputs import add_b1, b1_sources
-from qmri_bids.workflows.earlier_files import remove_others
-from qmri_bids.workflows.mask_files import write_mask
-from qmri_bids.workflows.motion_files import write_run_motion
-from qmri_bids.workflows.saturation_results import SaturationResults
-from qmri_bids.workflows.tissue_files import write_tissue_statistics
+from qmri_bids.workflows.results import RunResults
+from qmri_bids.workflows.run_writer import RunWriter
 
 FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wasabi": ("Least-squares fit of the WASABI equation", ("schuenke2017",)),
@@ -33,15 +30,86 @@ FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """How off-resonance and B1 were mapped, by the method."""
 
 
-def write_saturation(
-    results: SaturationResults,
+How = Callable[[Quantity], tuple[str | None, tuple[str, ...]]]
+"""How a map was made, and the keys of the papers."""
+
+
+class _Outputs:
+    """What all CEST and MT runs write, around what only some do."""
+
+    def __init__(
+        self,
+        results: RunResults,
+        *,
+        run: Run,
+        others: Sequence[str],
+        acquisition: Mapping[str, Any],
+        bids_dir: Path,
+        output_dir: Path,
+    ) -> None:
+        self.results, self.run, self.others, self.acquisition = results, run, list(others), acquisition
+        self.raw = [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.paths]
+        self.writer = RunWriter(
+            results, run=run, output_dir=output_dir, sources=self.raw, extra=self.with_acquisition()
+        )
+
+    @property
+    def sources(self) -> list[str]:
+        """What the maps were made of."""
+        return self.raw + self.others
+
+    def with_acquisition(self, **extra: Any) -> dict[str, Any]:
+        """Return keys of a sidecar with those of the acquisition; None takes one away."""
+        return {key: value for key, value in {**self.acquisition, **extra}.items() if value is not None}
+
+    def maps(self, *, how: How = lambda quantity: (quantity.algorithm, quantity.references), **extra: Any) -> None:
+        """Write maps, residual, codes, mask and the image beside a field map; `extra` by the name of the map."""
+
+        def metadata_of(quantity: Quantity) -> Mapping[str, Any]:
+            algorithm, references = how(quantity)
+            return {
+                "sources": self.sources,
+                "algorithm": algorithm,
+                "reference": full_citation(references),
+                "extra": self.with_acquisition(**extra.get(quantity.name, {})),
+            }
+
+        estimate, writer = self.results.estimate, self.writer
+        writer.add_estimate(metadata_of)
+        if np.isfinite(estimate.residual).any():  # one image for every unknown leaves none
+            writer.add_map(QUANTITIES["residual"], estimate.residual, sources=self.sources)
+        writer.add("quality_mask", estimate.status[""], sources=self.sources)
+        writer.add_mask(extra=self.with_acquisition())
+        if "off_resonance" in estimate.values:
+            writer.add("fieldmap_magnitude", self.results.magnitude)
+
+    def finish(self, **b1: Any) -> tuple[Path, ...]:
+        """Write tissues, B1 where it was used, motion and transforms, and return all files; `b1` says how it was measured."""
+        results, writer = self.results, self.writer
+        if results.tissue is not None:
+            writer.add("tissue", results.tissue, sources=self.sources)
+        if results.b1 is not None:
+            registration = results.registrations.get("b1")
+            add_b1(self._add_b1, results.b1, registration=registration, mask=results.mask, sources=self.others, **b1)
+        writer.add_motion(results.motion, series=self.run, sources=self.raw)
+        for name, registration in results.registrations.items():
+            writer.add_transform(f"{name}_to_scan_transform", registration["transform"], sources=self.others)
+        return writer.finish()
+
+    def _add_b1(self, output: str, array: Any, *, extra: Mapping[str, Any], **metadata: Any) -> None:
+        self.writer.add(output, array, extra=self.with_acquisition(**extra), **metadata)
+
+
+def write_cest(
+    results: RunResults,
     *,
-    run: SaturationRun,
-    correction: str | None,
+    run: CestRun,
+    settings: Mapping[str, Any],
+    model: Mapping[str, Any],
     bids_dir: Path,
     output_dir: Path,
 ) -> tuple[Path, ...]:
-    """Write maps, uncertainties, masks, aligned volumes, transforms and confounds.
+    """Write the maps of a Z-spectrum, or of B0 and B1, with uncertainties, masks, aligned and corrected volumes and motion.
 
     Parameters
     ----------
@@ -49,8 +117,10 @@ def write_saturation(
         What the nodes left behind.
     run
         The raw run.
-    correction
-        How MT saturation was taken to nominal B1; None for runs without.
+    settings
+        Not used.
+    model
+        What identifies the model behind the estimator; empty where there is none.
     bids_dir, output_dir
         Roots of the raw dataset and of the derivatives.
 
@@ -59,136 +129,114 @@ def write_saturation(
     tuple of Path
         The files written, sidecars left out.
     """
-    sources = [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.paths]
-    others = [*_other_sources(run, bids_dir=bids_dir), *_maps_of_other_runs(run, output_dir=output_dir)]
-    acquisition = _acquisition(run)
-    written: list[Path] = []
+    others = [*_fieldmap_sources(run, bids_dir=bids_dir), *_maps_of_other_runs(run, output_dir=output_dir)]
+    acquisition = protocol_metadata(run.protocol)
+    if run.t1_run is not None:
+        acquisition["T1From"] = run.t1_run
+    if run.b0 is not None:
+        acquisition["B0From"] = run.b0.run or run.b0.method
 
-    def add(output: str, array: Any, *, desc: str | None = None, **metadata: Any) -> None:
-        path = output_path(output_dir, entities=run.entities, output=output, desc=desc)
-        extra = {**acquisition, **metadata.pop("extra", {})}
-        extra = {key: value for key, value in extra.items() if value is not None}
-        known: dict[str, Any] = {"sources": sources, "extra": extra, "skull_stripped": results.stripped}
-        content = map_metadata(output, **known | metadata)
-        written.append(write_map(path, array, affine=results.affine, metadata=content))
+    def how(quantity: Quantity) -> tuple[str | None, tuple[str, ...]]:
+        is_field = quantity.name in ("off_resonance", "b1")
+        return _how_field(run) if is_field else (quantity.algorithm, quantity.references)
 
-    def add_map(quantity: Quantity, values: Any, **metadata: Any) -> None:
-        file = quantity.written
-        add(file.key, file.convert(values), desc=file.desc, **metadata)
-
-    for name, values in results.maps.items():
-        quantity = get_quantity(name)
-        algorithm, references = _how(quantity, run)
-        metadata = {
-            "sources": sources + others,
-            "algorithm": algorithm,
-            "reference": full_citation(references),
-            "extra": {"MTsatB1Correction": correction} if name == "MTsat" else {},
-        }
-        add_map(quantity, values, **metadata)
-        if name in results.stdev:
-            add_map(stdev(quantity), results.stdev[name], **metadata)
-    if np.isfinite(results.arrays["residual"]).any():  # one image for every unknown leaves none
-        add_map(QUANTITIES["residual"], results.arrays["residual"], sources=sources + others)
-    add("quality_mask", results.arrays["status"], sources=sources + others)
-    write_mask(add, written, results=results, mask=results.mask, entities=run.entities, output_dir=output_dir)
-    if "off_resonance" in results.maps:
-        add("fieldmap_magnitude", results.magnitude)
-    if isinstance(run, CestRun):
-        add("preproc_cest", results.series)
-        add(
-            "corrected_cest",
-            results.series_of_voxels("corrected"),
-            sources=sources + others,
-            # One volume an offset, not an image: lists of the series do not belong to it.
-            extra={
-                "SaturationOffset": [round(float(each), 6) for each in results.arrays["offsets"]],
-                "SaturationB1RMS": None,
-                "RecoveryTime": None,
-            },
-        )
-    if results.tissue is not None:
-        add("tissue", results.tissue, sources=sources + others)
-    if results.b1 is not None:
-        add_b1(
-            add,
-            results.b1,
-            run=run.b1 if isinstance(run, MtsRun) else None,
-            registration=results.registrations.get("b1"),
-            mask=results.mask,
-            sources=others,
-        )
-    if results.motion is not None:
-        written += write_run_motion(results.motion, run=run, sources=sources, output_dir=output_dir)
-    for name, registration in results.registrations.items():
-        output = f"{name}_to_scan_transform"
-        path = output_path(output_dir, entities=run.entities, output=output)
-        written.append(write_transforms(path, [registration["transform"]]))
-        write_json(sidecar_path(path), map_metadata(output, sources=others))
-    written += write_tissue_statistics(
-        written,
-        tissue=results.tissue,
-        mask=results.mask,
-        entities=run.entities,
-        whole=results.whole,
-        output_dir=output_dir,
-        pure=results.pure_tissue,
+    outputs = _Outputs(
+        results, run=run, others=others, acquisition=acquisition, bids_dir=bids_dir, output_dir=output_dir
     )
-    remove_others(run.entities, written, output_dir=output_dir)
-    return tuple(written)
+    outputs.maps(how=how)
+    outputs.writer.add("preproc_cest", results.series())
+    outputs.writer.add(
+        "corrected_cest",
+        results.series_of_voxels("corrected"),
+        sources=outputs.sources,
+        # One volume an offset, not an image: lists of the series do not belong to it.
+        extra=outputs.with_acquisition(
+            SaturationOffset=[round(float(each), 6) for each in results.estimate.arrays["offsets"]],
+            SaturationB1RMS=None,
+            RecoveryTime=None,
+        ),
+    )
+    return outputs.finish(run=None)
 
 
-def _how(quantity: Quantity, run: SaturationRun) -> tuple[str | None, tuple[str, ...]]:
-    """Return how a map was made, and the keys of the papers."""
-    if quantity.name not in ("off_resonance", "b1"):
-        return quantity.algorithm, quantity.references
-    b0 = run.b0 if isinstance(run, CestRun) else None
-    method = b0.method if b0 is not None else getattr(run, "kind", "")
-    algorithm, references = FIELDS.get(method, FIELDS["spectrum"])
+def write_mtr(
+    results: RunResults,
+    *,
+    run: MtrRun,
+    settings: Mapping[str, Any],
+    model: Mapping[str, Any],
+    bids_dir: Path,
+    output_dir: Path,
+) -> tuple[Path, ...]:
+    """Write the magnetization transfer ratio, its uncertainty, masks and motion.
+
+    Parameters
+    ----------
+    results, run, settings, model, bids_dir, output_dir
+        As in `write_cest`.
+    """
+    outputs = _Outputs(results, run=run, others=(), acquisition={}, bids_dir=bids_dir, output_dir=output_dir)
+    outputs.maps()
+    return outputs.finish(run=None)
+
+
+def write_mtsat(
+    results: RunResults,
+    *,
+    run: MtsRun,
+    settings: Mapping[str, Any],
+    model: Mapping[str, Any],
+    bids_dir: Path,
+    output_dir: Path,
+) -> tuple[Path, ...]:
+    """Write MT saturation, R1 and amplitude with uncertainties, masks, B1 as used, motion and transforms.
+
+    Parameters
+    ----------
+    results, run, model, bids_dir, output_dir
+        As in `write_cest`.
+    settings
+        `correction`: how MT saturation was taken to nominal B1.
+    """
+    outputs = _Outputs(
+        results,
+        run=run,
+        others=b1_sources(run.b1, bids_dir=bids_dir, output_dir=output_dir),
+        acquisition={
+            "WeightingOfImages": ["PD", "T1", "MT"],
+            "FlipAngle": [round(radians_to_degrees(each.flip_angle), 6) for each in run.protocols],
+            # BIDS takes one number under RepetitionTimeExcitation.
+            "RepetitionTimeExcitationOfImages": [each.repetition_time for each in run.protocols],
+        },
+        bids_dir=bids_dir,
+        output_dir=output_dir,
+    )
+    outputs.maps(MTsat={"MTsatB1Correction": settings["correction"]})
+    return outputs.finish(run=run.b1)
+
+
+def _how_field(run: CestRun) -> tuple[str, tuple[str, ...]]:
+    """Return how off-resonance and B1 were mapped, and the keys of the papers."""
+    b0 = run.b0
+    algorithm, references = FIELDS.get(run.kind if b0 is None else b0.method, FIELDS["spectrum"])
     if b0 is not None and b0.run is not None:
         algorithm = f"The B0 map of {b0.run} ({algorithm}), brought to this scan"
     return algorithm, references
 
 
-def _other_sources(run: SaturationRun, *, bids_dir: Path) -> list[str]:
-    """Return the raw files of other scans that enter the maps."""
-    paths: list[Path | None] = []
-    if isinstance(run, MtsRun) and run.b1 is not None and run.b1.run is None:
-        paths += run.b1.paths
-    if isinstance(run, CestRun) and run.b0 is not None:
-        paths += [run.b0.fieldmap, run.b0.magnitude] if run.b0.scan is None else run.b0.scan.paths
+def _fieldmap_sources(run: CestRun, *, bids_dir: Path) -> list[str]:
+    """Return the files of a field map that gave the shift of water."""
+    if run.b0 is None:
+        return []
+    paths = [run.b0.fieldmap, run.b0.magnitude] if run.b0.scan is None else run.b0.scan.paths
     return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in paths if path is not None]
 
 
-def _maps_of_other_runs(run: SaturationRun, *, output_dir: Path) -> list[str]:
+def _maps_of_other_runs(run: Run, *, output_dir: Path) -> list[str]:
     """Return the maps of other runs that were used, as files of the derivatives."""
-    if isinstance(run, MtsRun) and run.b1 is not None and run.b1.run is not None:
-        return b1_sources(run.b1, bids_dir=output_dir, output_dir=output_dir)
-    if not isinstance(run, CestRun):
-        return []
-    used = {"T1": run.t1_run, "off_resonance": None if run.b0 is None else run.b0.run}
     paths = [
-        output_path(output_dir, entities=parse_name(Path(label)).entities, output=QUANTITIES[name].written.key)
-        for name, label in used.items()
-        if label is not None
+        output_path(output_dir, entities=parse_name(Path(take.run)).entities, output=KNOWN_QUANTITIES[name].written.key)
+        for take in run.takes
+        for name in take.names
     ]
     return [bids_uri(path, root=output_dir) for path in paths]
-
-
-def _acquisition(run: SaturationRun) -> dict[str, Any]:
-    """Return what a sidecar says of the acquisition, and of the runs whose maps were used."""
-    if isinstance(run, CestRun):
-        content = protocol_metadata(run.protocol)
-        if run.t1_run is not None:
-            content["T1From"] = run.t1_run
-        if run.b0 is not None:
-            content["B0From"] = run.b0.run or run.b0.method
-        return content
-    if isinstance(run, MtsRun):
-        return {
-            "WeightingOfImages": ["PD", "T1", "MT"],
-            "FlipAngle": [round(radians_to_degrees(each.flip_angle), 6) for each in run.protocols],
-            # BIDS takes one number under RepetitionTimeExcitation.
-            "RepetitionTimeExcitationOfImages": [each.repetition_time for each in run.protocols],
-        }
-    return {}

@@ -10,6 +10,7 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.workflows.estimate_file import save_estimate
 from qmri_bids.workflows.volumes import load_volume
 from qmri_bids.workflows.voxels import Voxels
 
@@ -99,15 +100,19 @@ class EstimateZSpectrum(SimpleInterface):
             "off_resonance": (found.water_shift, found.water_shift_stdev),
             **found.maps,
         }
-        if t1 is not None:
-            maps["T1"] = (t1, t1_stdev)
         extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.corrected}
         # Without a fit there is no model that could leave a residual.
         residual = found.residual if found.fitted is not None else np.full_like(found.residual, np.nan)
         if found.fitted is not None and found.parameters is not None:
             extra |= {"fitted": found.fitted, "parameters": found.parameters, "pools": np.array(found.pools)}
-        self._results["estimate"] = voxels.save(
-            Path(runtime.cwd) / "estimate.npz", maps=maps, residual=residual, codes={"status": found.status}, **extra
+        self._results["estimate"] = save_estimate(
+            Path(runtime.cwd) / "estimate.npz",
+            voxels,
+            maps=maps,
+            residual=residual,
+            status={"": found.status},
+            known=None if t1 is None else {"T1": (t1, t1_stdev)},
+            **extra,
         )
         voxels.decisions += said
         self._results["decisions"] = [*voxels.decisions, *found.decisions]
@@ -133,11 +138,12 @@ class EstimateB0(SimpleInterface):
         extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.spectra}
         if found.fitted is not None:
             extra["fitted"] = found.fitted
-        self._results["estimate"] = voxels.save(
+        self._results["estimate"] = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
+            voxels,
             maps=found.maps,
             residual=found.residual,
-            codes={"status": found.status},
+            status={"": found.status},
             **extra,
         )
         voxels.decisions += said
@@ -159,11 +165,12 @@ class EstimateMtr(SimpleInterface):
         voxels, signal = _voxels_of(inputs)
         number = _volumes_of(inputs.run.unsaturated)
         found = mtr(signal[:, number:], signal[:, :number], noise=inputs.noise if isdefined(inputs.noise) else None)
-        self._results["estimate"] = voxels.save(
+        self._results["estimate"] = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
+            voxels,
             maps={"MTR": (found.values["MTR"], found.stdev["MTR"])},
             residual=found.residual,
-            codes={"status": found.status},
+            status={"": found.status},
         )
         self._results["decisions"] = voxels.decisions
         self._results["warnings"] = _exchanged(found.values["MTR"], "MTR", "mt-on and mt-off")
@@ -201,11 +208,12 @@ class EstimateMtsat(SimpleInterface):
             noise=inputs.noise,
             correction=inputs.correction if isdefined(inputs.b1) else "none",
         )
-        self._results["estimate"] = voxels.save(
+        self._results["estimate"] = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
+            voxels,
             maps={name: (found.values[name], found.stdev[name]) for name in found.values},
             residual=found.residual,
-            codes={"status": found.status},
+            status={"": found.status},
         )
         self._results["decisions"] = voxels.decisions
         self._results["warnings"] = _exchanged(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import numpy as np
 from nipype.interfaces.base import isdefined
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import Status
 from qmri_bids.workflows.volumes import load_volume
 
 
@@ -52,27 +51,6 @@ class Voxels:
             return None
         with np.load(path) as stored:
             return stored[name][self.inside].astype(np.float64) if name in stored else None
-
-    def save(
-        self,
-        path: Path,
-        *,
-        maps: Mapping[str, tuple[NDArray[Any], NDArray[Any] | None]],
-        residual: NDArray[Any],
-        codes: Mapping[str, NDArray[Any]],
-        **extra: Any,
-    ) -> str:
-        """Write maps with standard deviations, residual and codes of `Status` as volumes; `extra` as it is."""
-        full: dict[str, Any] = {}
-        for name, (values, stdev) in maps.items():
-            full[name] = self.volume(values, np.nan)
-            if stdev is not None:
-                full[f"{name}_stdev"] = self.volume(stdev, np.nan)
-        for name, values in codes.items():
-            full[name] = self.volume(values, Status.OUTSIDE)
-            full[name][self.mask & ~self.inside] = Status.INVALID_INPUT
-        np.savez(path, **full, residual=self.volume(residual, np.nan), inside=self.inside, **extra)
-        return str(path)
 
     def volume(self, values: NDArray[Any], fill: float) -> NDArray[Any]:
         """Return values of the voxels as a volume."""

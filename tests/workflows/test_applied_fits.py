@@ -255,7 +255,7 @@ def test_fingerprints_take_the_motion_of_their_first_series_alone(tmp_path):
         earlier_fits=found
         | {first.label: EarlierFits(motion=motion), run.label: EarlierFits(mask=path, mask_source="mine: mask")},
     )
-    workflow = RUN_KINDS[type(run)].init(
+    workflow = RUN_KINDS[run.kind].init(
         run=run, options=options, bids_dir=tmp_path, output_dir=tmp_path, report_file=tmp_path / "report"
     )
     names = {node.name for node in workflow._graph.nodes()}

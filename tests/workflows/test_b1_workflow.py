@@ -17,7 +17,7 @@ from qmri_bids.workflows.b1_outputs import b1_sources
 from qmri_bids.workflows.b1_steps import b1_steps
 from qmri_bids.workflows.dependents import missing_sources, with_dependents, with_sources
 from qmri_bids.workflows.options import ProcessingOptions
-from qmri_bids.workflows.run_kinds import init_qmri_wf, needs, run_name
+from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
 
 PROTOCOL = aptw_3t_000()
 
@@ -61,7 +61,7 @@ OF_WASABI = B1Run(
 
 def test_a_bssfp_run_takes_b1_of_wasabi(tmp_path: Path) -> None:
     run = replace(relaxation(), b1=OF_WASABI)
-    assert needs(run) == {"b1": WASABI.label}
+    assert {take.key: take.run for take in run.takes} == {"b1": WASABI.label}
     workflow = init_qmri_wf(
         runs=(run, WASABI),
         options=ProcessingOptions(estimator="ml"),

@@ -25,8 +25,8 @@ from qmri_bids.physics.exchange_scan import ExchangeScan, KnownVoxels
 from qmri_bids.reports.content import Level
 from qmri_bids.workflows.exchange_derivatives import write_exchange
 from qmri_bids.workflows.exchange_estimates import EstimateExchange, told
-from qmri_bids.workflows.exchange_report import describe_exchange
-from qmri_bids.workflows.exchange_results import ExchangeFiles, ExchangeResults
+from qmri_bids.workflows.kind_outputs import describe_run
+from qmri_bids.workflows.results import RunFiles, RunResults
 from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
 from qmri_bids.workflows.volumes import load_volume, save_volume
 from qmri_bids.workflows.voxels import network_sentences
@@ -171,8 +171,8 @@ def test_files_and_report_of_a_run(aligned: Aligned, monkeypatch: pytest.MonkeyP
     registration = {"transform": np.eye(4), "anatomical": np.ones(SHAPE)}
     np.savez(aligned.folder / "registration.npz", **registration)
     tissue = np.where(aligned.mask, 2, 0).astype(np.uint8)
-    results = ExchangeResults(
-        ExchangeFiles(
+    results = RunResults(
+        RunFiles(
             series=[Path(path) for path in inputs["series"]],
             motions={number: Path(path) for number, path in enumerate(inputs["motions"])},
             registrations=dict.fromkeys(
@@ -185,7 +185,6 @@ def test_files_and_report_of_a_run(aligned: Aligned, monkeypatch: pytest.MonkeyP
             estimate=Path(done.estimate),
             tissue=Path(save_volume(aligned.folder / "tissue.nii", tissue, AFFINE)),
         ),
-        scan=run.scan,
     )
     bids.mkdir()
     write_dataset_description(out, bids_dir=bids)
@@ -193,9 +192,8 @@ def test_files_and_report_of_a_run(aligned: Aligned, monkeypatch: pytest.MonkeyP
     left = out / "sub-01" / "anat" / "sub-01_acq-MRFamide_desc-old_cest.nii.gz"
     left.parent.mkdir(parents=True)
     left.touch()
-    written = write_exchange(
-        results, run=run, estimator="stub", model=done.model, posterior="uniform", bids_dir=bids, output_dir=out
-    )
+    settings = {"estimator": "stub", "posterior": "uniform"}
+    written = write_exchange(results, run=run, settings=settings, model=done.model, bids_dir=bids, output_dir=out)
     assert not left.exists(), "what an earlier call wrote for a stage is gone"
     names = {path.name.removeprefix("sub-01_") for path in written}
     assert {
@@ -234,8 +232,8 @@ def test_files_and_report_of_a_run(aligned: Aligned, monkeypatch: pytest.MonkeyP
     valid = subprocess.run([program, "--ignoreWarnings", out], capture_output=True, text=True, check=False)
     assert valid.returncode == 0, valid.stdout
 
-    report = describe_exchange(
-        results, run=run, posterior="uniform", decisions=["Said."], warnings=[], outputs=written, output_dir=out
+    report = describe_run(
+        results, run=run, settings=settings, decisions=["Said."], warnings=[], outputs=written, output_dir=out
     )
     assert report.decisions[:2] == (f"From {RELAXATION}.", "B1 comes from the B1 scan.")
     keys = [figure.key for figure in report.figures]

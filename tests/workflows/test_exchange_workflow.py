@@ -14,8 +14,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.digests import Digests
-from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
-from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.bids.exchange_plan import KnownSource
 from qmri_bids.physics.saturation_presets import mrf_mt
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.workflows import run_kinds
@@ -24,7 +23,7 @@ from qmri_bids.workflows.engine import EngineOptions
 from qmri_bids.workflows.map_interfaces import UnwrapOffResonance
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
-from qmri_bids.workflows.run_kinds import init_qmri_wf, needs, run_name
+from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
 
 
 @pytest.mark.parametrize(
@@ -69,7 +68,7 @@ def test_known_maps_come_by_the_way_of_their_source(
 ) -> None:
     run = fingerprint(*known)
     options = ProcessingOptions(estimator="ml", exchange_estimator="ml")
-    workflow = run_kinds.RUN_KINDS[ExchangeRun].init(
+    workflow = run_kinds.RUN_KINDS["exchange"].init(
         run=run, options=options, bids_dir=tmp_path, output_dir=tmp_path, report_file=tmp_path / "report"
     )
     names = {node.name for node in workflow._graph.nodes()}
@@ -86,7 +85,7 @@ def test_a_run_that_needs_two_others_is_connected_to_both(tmp_path: Path) -> Non
     run = fingerprint(
         from_run("t1", "t2"), from_run("b1", "off_resonance", run="sub-01_acq-WASABI_cest", method="wasabi")
     )
-    assert needs(run) == {"t1_t2": RELAXATION, "b1_off_resonance": wasabi.label}
+    assert {take.key: take.run for take in run.takes} == {"t1_t2": RELAXATION, "b1_off_resonance": wasabi.label}
     workflow = init_qmri_wf(
         runs=(relaxation(), wasabi, run),
         options=ProcessingOptions(estimator="ml"),
@@ -142,8 +141,8 @@ def test_a_fingerprint_without_its_source_fails_and_names_it(tmp_path: Path, mon
         return workflow
 
     kinds = dict(run_kinds.RUN_KINDS)
-    kinds[PcBssfpRun] = replace(kinds[PcBssfpRun], init=broken)
-    kinds[ExchangeRun] = replace(kinds[ExchangeRun], init=waiting)
+    kinds["pcbssfp"] = replace(kinds["pcbssfp"], init=broken)
+    kinds["exchange"] = replace(kinds["exchange"], init=waiting)
     monkeypatch.setattr(run_kinds, "RUN_KINDS", kinds)
     old = tmp_path / "out" / "sub-01" / "anat" / "sub-01_acq-MRFMT_desc-preproc_cest.nii.gz"
     old.parent.mkdir(parents=True)
