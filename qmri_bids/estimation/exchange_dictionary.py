@@ -6,8 +6,8 @@ coordinates m of voxel and entry, scaled to the range of the entries and weighte
 
 .. math:: \max_e\; x\cdot e - \tfrac12 w^2 |m_x - m_e|^2
 
-`PlainExchangeDictionary` leaves them out: entries of any T1, T2, B1 and off-resonance compete, as in dictionaries that vary them as
-nuisance parameters. Its errors are twice as large.
+Published matching leaves them out (w = 0): entries of any T1, T2, B1 and off-resonance compete, as in dictionaries that vary them
+as nuisance parameters. Its errors are twice as large.
 
 Source: Perlman et al., Nat Biomed Eng 6:648 (2022), and Ma et al., Nature 495:187 (2013), for the matching.
 """
@@ -104,13 +104,10 @@ class ExchangeDictionary:
         return (
             f"Each voxel has the values of the best of {self._number:,} simulated entries ({ranges}): nothing outside of these "
             "ranges is found.",
-            self._use_of_known(),
+            "T1, T2, B1 and B0 take part in the match beside the images, which they do not in published matching.",
             "Standard deviations are those of the noise and of the known maps at the match: the spacing of the entries and false "
             "matches, which make the larger errors, are not in them.",
         )
-
-    def _use_of_known(self) -> str:
-        return "T1, T2, B1 and B0 take part in the match beside the images, which they do not in published matching."
 
     def point(self, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> Values:
         """Return the values of the best entry, shape (V, P); NaN where images or known maps have no meaning."""
@@ -163,16 +160,6 @@ class ExchangeDictionary:
                 np.where(times, np.log(np.where(times, each, 1.0)), each) for each in (known, low, high)
             )
         return np.asarray((scaled - low) / (high - low) - 0.5)
-
-
-class PlainExchangeDictionary(ExchangeDictionary):
-    """Best match by the images alone, whatever T1, T2, B1 and off-resonance the entry has: published matching."""
-
-    name = "dictionary-plain"
-    known_weight = 0.0
-
-    def _use_of_known(self) -> str:
-        return "T1, T2, B1 and B0 are not used: entries of any of them compete."
 
 
 def _single(*columns: NDArray[np.floating]) -> Tensor:

@@ -17,7 +17,7 @@ from qmri_bids.estimation.zspectrum_correction import correct_shift, mtr_asymmet
 from qmri_bids.estimation.zspectrum_plan import FITTED_POOLS, SpectrumPlan
 from qmri_bids.estimation.zspectrum_series import Spectra
 from qmri_bids.estimation.zspectrum_spline import spline_operator
-from qmri_bids.physics.zspectrum import lorentzian, lorentzian_spectrum
+from qmri_bids.physics.zspectrum import lorentzian_spectrum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,32 +188,3 @@ def _arex(
     absent = (fit.parameters[:, fit.columns(pool).start] == 0.0) & fit.converged & np.isfinite(block.t1)
     values = np.where(absent, np.float32(0.0), estimate.values["R_ex"])
     return values, np.where(absent, np.float32(math.nan), estimate.stdev["R_ex"])
-
-
-def pool_curves(
-    parameters: NDArray[np.floating], *, pools: tuple[str, ...], offsets: NDArray[np.floating]
-) -> dict[str, NDArray[np.float64]]:
-    """Return the line of every pool, for figures: of one voxel, or of parameters averaged over a tissue.
-
-    Parameters
-    ----------
-    parameters
-        Baseline, then amplitude, width [ppm] and position [ppm] of each pool, shape (1 + 3P,).
-    pools
-        Their names.
-    offsets
-        From the true frequency of water [ppm], shape (N,).
-
-    Returns
-    -------
-    dict
-        By pool the saturation of its line, shape (N,); the spectrum is the baseline less their sum.
-    """
-    if np.shape(parameters) != (1 + 3 * len(pools),):
-        raise ValueError(f"parameters must have shape ({1 + 3 * len(pools)},), found {np.shape(parameters)}")
-    return {
-        pool: np.asarray(
-            lorentzian(np.asarray(offsets), amplitude=row[0], width=row[1], position=row[2]), dtype=np.float64
-        )
-        for pool, row in zip(pools, np.asarray(parameters, dtype=np.float64)[1:].reshape(-1, 3), strict=True)
-    }

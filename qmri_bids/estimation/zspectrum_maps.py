@@ -83,7 +83,8 @@ class ZSpectrumMaps:
     pools
         Names of the fitted pools; empty without a fit.
     parameters
-        Of the fit, NaN where it failed, shape (V, 1 + 3P): `pool_curves` takes them; None without a fit.
+        Parameters of the fit: baseline, then amplitude, width [ppm] and position [ppm] of each pool, NaN where it failed, shape
+        (V, 1 + 3P); None without a fit.
     water_shift, water_shift_stdev
         Shift of water that was used [Hz], shape (V,), and its standard deviation, None where it was given without.
     maps

@@ -206,19 +206,3 @@ def find_weights(*, kind: str, folder: Path | None = None, **training: Any) -> l
         for each in available_weights(folder)
         if each.card.kind == kind and all(each.card.training.get(key) == value for key, value in training.items())
     ]
-
-
-def shipped_weights(name: str) -> Path:
-    """Return the path of weights that ship inside the package.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there are none of that name; the message lists those that exist.
-    """
-    folder = package_weights()
-    path = folder / f"{name}.safetensors"
-    if not path.is_file():
-        names = ", ".join(sorted(each.stem for each in folder.glob("*.safetensors"))) or "none"
-        raise FileNotFoundError(f"no shipped weights are named {name!r}; shipped: {names}")
-    return path

@@ -23,10 +23,6 @@ class Label(IntEnum):
     VITREOUS = 7
 
 
-BRAIN_LABELS = (Label.GM, Label.WM, Label.CSF)
-"""The labels inside the skull, in the order of the `dseg` file."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Tissue:
     """Relaxation times and proton density of a tissue.

@@ -132,7 +132,6 @@ def register(
     schedule: Schedule,
     transform: str = "Rigid",
     initial: str = "Identity",
-    fixed_mask: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Register two images by a linear transform.
 
@@ -148,8 +147,6 @@ def register(
         `Rigid` or `Affine`.
     initial
         `Identity`, or `centre` to start from the alignment of the centres of mass.
-    fixed_mask
-        Where the metric is evaluated, on the grid of `fixed`, on all levels.
 
     Returns
     -------
@@ -161,7 +158,6 @@ def register(
 
     fixed_image = to_ants(fixed, affine=fixed_affine)
     moving_image = to_ants(moving, affine=moving_affine)
-    mask = None if fixed_mask is None else to_ants(fixed_mask, affine=fixed_affine)
     with scratch_folder() as folder:
         result = ants.registration(
             fixed=fixed_image,
@@ -169,8 +165,6 @@ def register(
             type_of_transform=transform,
             initial_transform=None if initial == "centre" else initial,
             outprefix=str(folder / "transform_"),
-            mask=mask,
-            mask_all_stages=mask is not None,
             aff_metric=schedule.metric,
             aff_random_sampling_rate=schedule.sampling_rate,
             aff_iterations=schedule.iterations,

@@ -31,14 +31,11 @@ class Extracted:
     ----------
     mask
         Shape (X, Y, Z).
-    slab
-        Whether the image was continued to a head.
     agreement
         Dice of the masks of both passes over a slab; 1 for a whole head.
     """
 
     mask: NDArray[np.bool_]
-    slab: bool
     agreement: float
 
 
@@ -70,7 +67,7 @@ def extract_brain(image: NDArray[np.floating], *, affine: NDArray[np.floating]) 
     if not mask.any():
         return None
     back = ornt_transform(np.array([[0, 1], [1, 1], [2, 1]]), orientation)
-    return Extracted(mask=apply_orientation(mask, back) > 0, slab=thin is not None, agreement=agreement)
+    return Extracted(mask=apply_orientation(mask, back) > 0, agreement=agreement)
 
 
 def slab_axis(shape: tuple[int, ...], affine: NDArray[np.floating]) -> int | None:

@@ -37,15 +37,12 @@ class Shape:
         Signed distance to the surface of the template's brain [mm], negative inside, shape (X, Y, Z).
     matrix
         From the position in the scan to that in the template, RAS millimetres, shape (4, 4).
-    misfit
-        Median distance of both surfaces [mm].
     share
         Of the template's brain that lies in the field of view.
     """
 
     distance: NDArray[np.float32]
     matrix: NDArray[np.float64]
-    misfit: float
     share: float
 
 
@@ -161,6 +158,5 @@ def lay_template(
     return Shape(
         distance=(laid / scale).astype(np.float32),
         matrix=matrix,
-        misfit=float(np.median(np.abs(misfits(best.x)[: len(own)]))),
         share=min(1.0, covered / (8.0 * np.count_nonzero(field < 0.0))),
     )

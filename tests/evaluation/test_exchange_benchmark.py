@@ -14,10 +14,10 @@ from qmri_bids.evaluation.exchange_benchmark import (
     ExchangeSettings,
     create_exchange_estimators,
     run_exchange_benchmark,
+    scores_text,
 )
 from qmri_bids.evaluation.exchange_figures import label_of
 from qmri_bids.evaluation.exchange_scores import ExchangeRow
-from qmri_bids.evaluation.exchange_tables import scores_text
 
 
 def small_estimators():

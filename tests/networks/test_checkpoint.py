@@ -15,7 +15,6 @@ from qmri_bids.networks.checkpoint import (
     load_checkpoint,
     package_weights,
     save_checkpoint,
-    shipped_weights,
 )
 from qmri_bids.networks.exchange import ExchangeNetwork, ExchangeNetworkConfig
 from qmri_bids.networks.natural import NaturalNetwork, NaturalNetworkConfig
@@ -95,7 +94,7 @@ def test_weights_are_found_by_what_they_are_and_a_folder_comes_before_the_packag
 
 def test_the_shipped_networks_are_those_of_the_table():
     for spec in SHIPPED:
-        network, read = load_checkpoint(shipped_weights(spec.name))
+        network, read = load_checkpoint(package_weights() / f"{spec.name}.safetensors")
         assert read.kind == "paper"
         assert read.training["system"] == spec.system
         assert read.training["prior"] == spec.prior
@@ -105,8 +104,6 @@ def test_the_shipped_networks_are_those_of_the_table():
         assert read.coverage["number_of_cycles"] == spec.protocol.number_of_cycles
         assert all(torch.isfinite(value).all() for value in network.state_dict().values())
         assert all(math.isfinite(value) for value in read.metrics["snr_10"].values())
-    with pytest.raises(FileNotFoundError, match=r"shipped: .*pinn_complex_uniform_n12"):
-        shipped_weights("none")
 
 
 def test_the_shipped_networks_are_small():
@@ -125,7 +122,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("spec", [each for each in SHIPPED if each.prior == "uniform"], ids=lambda each: each.name)
 def test_no_network_is_worse_than_the_published_one(spec):
-    metrics = load_card(shipped_weights(spec.name)).metrics["snr_25"]
+    metrics = load_card(package_weights() / f"{spec.name}.safetensors").metrics["snr_25"]
     bars = PUBLISHED[spec.system][spec.protocol.number_of_cycles]
     assert metrics["T1_mean_absolute_error_percent"] <= bars[0]
     assert metrics["T2_mean_absolute_error_percent"] <= bars[1]

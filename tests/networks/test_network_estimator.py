@@ -7,7 +7,7 @@ import torch
 
 from qmri_bids.estimation.base import KnownMaps, ProtocolNotSupported, Status
 from qmri_bids.estimation.network import Network
-from qmri_bids.networks.checkpoint import save_checkpoint, shipped_weights
+from qmri_bids.networks.checkpoint import package_weights, save_checkpoint
 from qmri_bids.networks.names import NETWORK_SYSTEMS
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
@@ -164,4 +164,4 @@ def test_names_are_those_of_the_table_and_the_model_is_that_of_the_card():
     estimator = Network("pinn-complex-uniform")
     estimator.check(make_protocol(6))
     assert estimator.model["name"] == "pinn_complex_uniform_n6"
-    assert shipped_weights(estimator.model["name"]).is_file()
+    assert (package_weights() / f"{estimator.model['name']}.safetensors").is_file()

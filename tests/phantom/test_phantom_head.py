@@ -5,9 +5,10 @@ import pytest
 
 from qmri_bids.phantom.anatomy import build_head
 from qmri_bids.phantom.head import Head
-from qmri_bids.phantom.tissues import BRAIN_LABELS, TISSUES, Label
+from qmri_bids.phantom.tissues import TISSUES, Label
 from qmri_bids.phantom.volume import empty_volume
 
+BRAIN_LABELS = (Label.GM, Label.WM, Label.CSF)
 SPACING = 3.0
 
 
