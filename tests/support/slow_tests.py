@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-LIMIT = 3.0
+LIMIT = 2.0
 """Seconds."""
 
 TOLERANCE = 2.0
