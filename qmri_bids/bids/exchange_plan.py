@@ -10,7 +10,7 @@ from typing import Literal
 from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.plan import B1Run
 from qmri_bids.bids.refusal import ValueSource
-from qmri_bids.bids.run import Run, Take
+from qmri_bids.bids.run import Run, Take, size_of, wrapped
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.physics.exchange_scan import ExchangeScan
 
@@ -110,6 +110,17 @@ class ExchangeRun(Run):
     def series(self) -> tuple[Run, ...]:
         """The stages."""
         return self.stages
+
+    @property
+    def lines(self) -> list[str]:
+        """Pools, stages, and where each known map comes from."""
+        images = [f"stage: {each.label}, {len(each.volumes)} images of {size_of(each.grid)}" for each in self.stages]
+        return [
+            f"fraction and exchange rate of {' and '.join(self.scan.pools)}, {len(self.stages)} stage(s)",
+            *images,
+            *(line for decision in self.decisions for line in wrapped(f"pools: {decision}")),
+            *(line for source in self.known for line in wrapped(f"known: {source.sentence}")),
+        ]
 
     @property
     def number_of_volumes(self) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qmri_bids.bids.refusal import Refusal, ValueSource
-from qmri_bids.bids.run import Run, Take
+from qmri_bids.bids.run import Run, Take, size_of
 from qmri_bids.choices import B0Choice
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.units import radians_to_degrees
@@ -186,6 +186,11 @@ class B1Run:
         return tuple(dict.fromkeys(path for path in (self.anatomical, self.map, self.second) if path is not None))
 
 
+def b1_line(b1: B1Run | None) -> str:
+    """Return where B1 comes from, as a short line."""
+    return "B1: " + ("none (B1 = 1 is assumed)" if b1 is None else f"{b1.run or b1.map.name} ({b1.method})")
+
+
 @dataclass(frozen=True, kw_only=True)
 class PcBssfpRun(Run):
     """A phase-cycled bSSFP run that passed all checks.
@@ -238,6 +243,15 @@ class PcBssfpRun(Run):
     def paths(self) -> tuple[Path, ...]:
         """The image files."""
         return self.files.paths
+
+    @property
+    def lines(self) -> list[str]:
+        """Cycles, files and B1."""
+        return [
+            f"{self.protocol.number_of_cycles} cycles of {size_of(self.grid)}, {self.layout_kind}, "
+            f"{len(self.files.paths)} file(s)",
+            b1_line(self.b1),
+        ]
 
     @property
     def number_of_volumes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qmri_bids.bids.plan import B1Run
     from qmri_bids.bids.refusal import ValueSource
+
+
+LINE_WIDTH = 99
+"""Of a short line [characters]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,22 @@ class Take:
     names: tuple[str, ...]
     run: str
     without: str | None = None
+
+
+def size_of(grid: Sequence[int]) -> str:
+    """Return the size of a volume in words.
+
+    Examples
+    --------
+    >>> size_of((176, 176, 128))
+    '176 × 176 × 128 voxels'
+    """
+    return " × ".join(str(length) for length in grid) + " voxels"
+
+
+def wrapped(sentence: str) -> list[str]:
+    """Return a sentence as short lines."""
+    return textwrap.wrap(sentence, width=LINE_WIDTH, break_on_hyphens=False)
 
 
 class Run:
@@ -80,6 +101,11 @@ class Run:
     def series(self) -> tuple[Run, ...]:
         """The series of images that make up the run; each has files and motion of its own."""
         return (self,)
+
+    @property
+    def lines(self) -> list[str]:
+        """What it is, in short lines for the table of a dry run."""
+        raise NotImplementedError
 
     @property
     def number_of_volumes(self) -> int:

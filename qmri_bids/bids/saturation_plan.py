@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.images import volumes_in
-from qmri_bids.bids.plan import B1Run
+from qmri_bids.bids.plan import B1Run, b1_line
 from qmri_bids.bids.refusal import ValueSource
-from qmri_bids.bids.run import Run, Take
+from qmri_bids.bids.run import Run, Take, size_of, wrapped
 from qmri_bids.estimation.mt_maps import SpoiledProtocol
 from qmri_bids.physics.saturation import SaturationProtocol
 
@@ -126,6 +126,13 @@ class CestRun(Run):
         return (self.image,)
 
     @property
+    def lines(self) -> list[str]:
+        """Images by what they are for, and where the shift of water comes from."""
+        counts = (f"{self.roles.count(role)} {role}" for role in ("m0", "cest", "wassr") if role in self.roles)
+        images = f"{self.kind}: {len(self.volumes)} images of {size_of(self.grid)} ({', '.join(counts)})"
+        return [images, *([] if self.b0 is None else wrapped(f"B0: {self.b0.sentence}"))]
+
+    @property
     def number_of_volumes(self) -> int:
         """Volumes of the protocol."""
         return len(self.volumes)
@@ -195,6 +202,11 @@ class MtrRun(Run):
         return _label(self.entities, "MTR")
 
     @property
+    def lines(self) -> list[str]:
+        """The two images."""
+        return [f"MT ratio of images of {size_of(self.grid)}: {self.saturated.name} over {self.unsaturated.name}"]
+
+    @property
     def number_of_volumes(self) -> int:
         """Volumes with and without pulse, by the headers of the files."""
         return sum(volumes_in(path) for path in self.paths)
@@ -242,6 +254,16 @@ class MtsRun(Run):
     def label(self) -> str:
         """Name of the run, e.g. `sub-01_acq-MTS_MTS`."""
         return _label(self.entities, "MTS")
+
+    @property
+    def lines(self) -> list[str]:
+        """The three images and B1."""
+        names = zip(("PD weighted", "T1 weighted", "MT weighted"), self.paths, strict=True)
+        return [
+            f"MT saturation of images of {size_of(self.grid)}",
+            *(f"{name}: {path.name}" for name, path in names),
+            b1_line(self.b1),
+        ]
 
     @property
     def number_of_volumes(self) -> int:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from qmri_bids.bids.exchange_plan import ExchangeRun
-from qmri_bids.bids.plan import B1Run, PcBssfpRun, SessionPlan
+from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import ValueSource
-from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 
 WIDTH = 110
 
@@ -27,7 +24,7 @@ def plan_table(plans: Iterable[SessionPlan]) -> str:
             lines.append("  no pc-bSSFP, CEST or MT run")
         for run in plan.runs:
             lines.append(f"  run      {run.label}")
-            lines += [f"{'':11}{line}" for line in _LINES[run.kind](run)]
+            lines += [f"{'':11}{line}" for line in run.lines]
             lines += _source_lines(run.all_sources)
             for warning in run.warnings:
                 lines += _paragraph("warning", warning)
@@ -38,65 +35,6 @@ def plan_table(plans: Iterable[SessionPlan]) -> str:
         lines.append("")
     lines.append(f"{usable} run(s) can be computed, {refused} refusal(s).")
     return "\n".join(lines)
-
-
-def _pcbssfp_lines(run: PcBssfpRun) -> list[str]:
-    return [
-        f"{run.protocol.number_of_cycles} cycles of {_size(run.grid)}, {run.layout_kind}, "
-        f"{len(run.files.paths)} file(s)",
-        _b1_line(run.b1),
-    ]
-
-
-def _cest_lines(run: CestRun) -> list[str]:
-    counts = (f"{run.roles.count(role)} {role}" for role in ("m0", "cest", "wassr") if role in run.roles)
-    lines = [f"{run.kind}: {len(run.volumes)} images of {_size(run.grid)} ({', '.join(counts)})"]
-    if run.b0 is not None:
-        lines += textwrap.wrap(f"B0: {run.b0.sentence}", width=WIDTH - 11, break_on_hyphens=False)
-    return lines
-
-
-def _mtr_lines(run: MtrRun) -> list[str]:
-    return [f"MT ratio of images of {_size(run.grid)}: {run.saturated.name} over {run.unsaturated.name}"]
-
-
-def _mtsat_lines(run: MtsRun) -> list[str]:
-    names = zip(("PD weighted", "T1 weighted", "MT weighted"), run.paths, strict=True)
-    return [
-        f"MT saturation of images of {_size(run.grid)}",
-        *(f"{name}: {path.name}" for name, path in names),
-        _b1_line(run.b1),
-    ]
-
-
-def _exchange_lines(run: ExchangeRun) -> list[str]:
-    lines = [f"fraction and exchange rate of {' and '.join(run.scan.pools)}, {len(run.stages)} stage(s)"]
-    lines += [f"stage: {stage.label}, {len(stage.volumes)} images of {_size(stage.grid)}" for stage in run.stages]
-    for decision in run.decisions:
-        lines += textwrap.wrap(f"pools: {decision}", width=WIDTH - 11, break_on_hyphens=False)
-    for source in run.known:
-        lines += textwrap.wrap(f"known: {source.sentence}", width=WIDTH - 11, break_on_hyphens=False)
-    return lines
-
-
-_LINES: Mapping[str, Callable[[Any], list[str]]] = {
-    "pcbssfp": _pcbssfp_lines,
-    "z-spectrum": _cest_lines,
-    "wasabi": _cest_lines,
-    "wassr": _cest_lines,
-    "mtr": _mtr_lines,
-    "mts": _mtsat_lines,
-    "exchange": _exchange_lines,
-}
-"""What a run is, in short lines, by its kind."""
-
-
-def _size(grid: Sequence[int]) -> str:
-    return " × ".join(str(length) for length in grid) + " voxels"
-
-
-def _b1_line(b1: B1Run | None) -> str:
-    return "B1: " + ("none (B1 = 1 is assumed)" if b1 is None else f"{b1.run or b1.map.name} ({b1.method})")
 
 
 def _source_lines(sources: Sequence[ValueSource]) -> list[str]:

@@ -8,9 +8,12 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.plan import PcBssfpRun
+from qmri_bids.reports.content import Section
+from qmri_bids.workflows import run_report
 from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, gives_tissues
 from qmri_bids.workflows.applied_fits import cycle_motion_reader
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
+from qmri_bids.workflows.derivatives import write_derivatives
 from qmri_bids.workflows.input_content import weights_state
 from qmri_bids.workflows.interfaces import EstimateRelaxation, LoadCycles, RemovePhaseDrift
 from qmri_bids.workflows.map_interfaces import UnwrapOffResonance
@@ -18,6 +21,7 @@ from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.motion_interfaces import CensorCycles, CorrectMotion, RemoveGibbs
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
+from qmri_bids.workflows.run_kind import RunKind
 from qmri_bids.workflows.tissue_interfaces import SegmentTissues
 
 
@@ -78,7 +82,9 @@ def init_pcbssfp_wf(
     )
     load = pe.Node(LoadCycles(files=run.files, protocol=run.protocol), name="load_cycles")
     places = {"bids_dir": bids_dir, "output_dir": output_dir}
-    masks = add_mask_nodes(workflow, run=run, options=options, scanned=(load, "cycles"), **places)
+    masks = add_mask_nodes(
+        workflow, run=run, options=options, scanned=(load, "cycles"), section=Section.CYCLES, **places
+    )
     mask = masks.last
     estimate = pe.Node(
         EstimateRelaxation(
@@ -94,11 +100,12 @@ def init_pcbssfp_wf(
         estimate.inputs.weights_state = weights_state(options.weights_folder)
     settings = {"estimator": options.estimator, "posterior": options.posterior}
     write = pe.Node(
-        WriteDerivatives(settings=settings, bids_dir=str(bids_dir), output_dir=str(output_dir)),
+        WriteDerivatives(kind=PCBSSFP, settings=settings, bids_dir=str(bids_dir), output_dir=str(output_dir)),
         name="write_derivatives",
     )
     describe = pe.Node(
-        DescribeRun(settings=settings, output_dir=str(output_dir), report_file=str(report_file)), name="describe_run"
+        DescribeRun(kind=PCBSSFP, settings=settings, output_dir=str(output_dir), report_file=str(report_file)),
+        name="describe_run",
     )
     results = (write, describe)
     if options.posterior is not None:
@@ -244,3 +251,13 @@ def init_pcbssfp_wf(
     )
     workflow.__desc__ = " ".join(sentences)
     return workflow
+
+
+PCBSSFP = RunKind(
+    prefix="pcbssfp",
+    init=init_pcbssfp_wf,
+    write=write_derivatives,
+    checks=run_report.checks,
+    figures=run_report.figures,
+)
+"""Phase-cycled bSSFP."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
@@ -11,8 +12,10 @@ from nipype.pipeline import engine as pe
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
 from qmri_bids.quantities import KNOWN_QUANTITIES
+from qmri_bids.workflows import exchange_report
 from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
 from qmri_bids.workflows.b1 import add_b1_wf
+from qmri_bids.workflows.exchange_derivatives import write_exchange
 from qmri_bids.workflows.exchange_estimates import EstimateExchange
 from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
 from qmri_bids.workflows.input_content import weights_state
@@ -21,6 +24,7 @@ from qmri_bids.workflows.map_interfaces import BringMaps, LoadMaps, UnwrapOffRes
 from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
+from qmri_bids.workflows.run_kind import RunKind
 from qmri_bids.workflows.saturation_interfaces import BringSeries
 from qmri_bids.workflows.series import Said, gather, series_nodes
 
@@ -63,7 +67,7 @@ class _Parts:
             if not EXCHANGE_ESTIMATORS[options.exchange_estimator].learns:  # what it learns itself changes the folder
                 self.estimate.inputs.weights_state = weights_state(options.exchange_weights)
         settings = {"estimator": options.exchange_estimator, "posterior": options.exchange_posterior}
-        common = {"run": run, "settings": settings, "output_dir": str(output_dir)}
+        common = {"run": run, "kind": EXCHANGE, "settings": settings, "output_dir": str(output_dir)}
         self.write = pe.Node(WriteDerivatives(bids_dir=str(bids_dir), **common), name="write_derivatives")
         self.describe = pe.Node(DescribeRun(report_file=str(report_file), **common), name="describe_run")
         if options.exchange_posterior is not None:
@@ -102,7 +106,7 @@ class _Parts:
         self.said += nodes.said
         series, motion = nodes.last, nodes.motion
         if number == 0:
-            places = {"bids_dir": self.bids_dir, "output_dir": self.output_dir}
+            places: dict[str, Any] = {"bids_dir": self.bids_dir, "output_dir": self.output_dir}
             masks = add_mask_nodes(
                 self.workflow, run=self.run, options=self.options, scanned=(nodes.load, "series"), **places
             )
@@ -343,3 +347,14 @@ def init_exchange_wf(
     for source in run.known:
         KNOWN_WAYS[source.method](parts, source)
     return parts.finish()
+
+
+EXCHANGE = RunKind(
+    prefix="exchange",
+    init=init_exchange_wf,
+    write=write_exchange,
+    checks=exchange_report.checks,
+    figures=exchange_report.figures,
+    quality=exchange_report.quality,
+)
+"""Fingerprints from which pool fractions and exchange rates are estimated."""

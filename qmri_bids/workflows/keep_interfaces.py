@@ -22,7 +22,7 @@ from qmri_bids.bids.mask_record import file_of_person, mask_output, mask_record
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
 from qmri_bids.bids.write import atomic_path, write_map
-from qmri_bids.reports.content import RunReport
+from qmri_bids.reports.content import RunReport, Section
 from qmri_bids.workflows.mask_report import mask_check
 from qmri_bids.workflows.volumes import load_mask, load_mean, load_volume
 
@@ -48,6 +48,7 @@ class _KeepMaskInput(_KeepInput):
     cycles = File(exists=True, mandatory=True, desc="phase cycles or magnitudes as scanned, 4D")
     volumes = traits.List(traits.Int, desc="which of them are averaged; all by default")
     mask = File(exists=True, mandatory=True, desc="mask that was found, or given")
+    section = traits.Str(mandatory=True, desc="where the report shows the images as scanned")
     found = traits.Dict(
         desc="what it holds and what speaks for it; none of a mask that was given, which stays as it is"
     )
@@ -61,7 +62,6 @@ class KeepMask(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.reports.figures import mask_figure
-        from qmri_bids.workflows.kind_outputs import KIND_OUTPUTS
 
         inputs = self.inputs
         magnitude, affine = load_mean(inputs.cycles, volumes=inputs.volumes)
@@ -85,7 +85,7 @@ class KeepMask(SimpleInterface):
             mask=mask,
             affine=affine,
             image_name="mean of the images as scanned",
-            section=KIND_OUTPUTS[inputs.run.kind].section,
+            section=Section(inputs.section),
         )
         report = RunReport(
             **_partial(inputs, files=files),

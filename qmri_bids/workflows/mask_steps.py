@@ -8,6 +8,7 @@ from typing import Any
 
 from nipype.pipeline import engine as pe
 
+from qmri_bids.reports.content import Section
 from qmri_bids.workflows.anatomy import mask_node
 from qmri_bids.workflows.keep_interfaces import KeepMask, KeepMotion
 from qmri_bids.workflows.mask_interfaces import FindBrain
@@ -46,6 +47,7 @@ def add_mask_nodes(
     scanned: tuple[pe.Node, str],
     bids_dir: Path,
     output_dir: Path,
+    section: Section = Section.SERIES,
 ) -> MaskNodes:
     """Add the nodes that find the mask and keep it; the aligned images are not yet connected to the last of them.
 
@@ -61,11 +63,15 @@ def add_mask_nodes(
         Node and output with the images as scanned. Its output `reference_volumes`, where it has one, says which tell the brain.
     bids_dir, output_dir
         Roots of the raw dataset and of the derivatives.
+    section
+        Where the report shows the images as scanned.
     """
     load, images = scanned
     given = options.earlier_mask(run.label)
     last = mask_node(options, entities=run.entities, label=run.label)
-    keep = pe.Node(KeepMask(run=run, bids_dir=str(bids_dir), output_dir=str(output_dir)), name="keep_mask")
+    keep = pe.Node(
+        KeepMask(run=run, section=str(section), bids_dir=str(bids_dir), output_dir=str(output_dir)), name="keep_mask"
+    )
     looking: list[pe.Node] = [last, keep]
     first = None
     if given is None:

@@ -23,7 +23,8 @@ from qmri_bids.workflows.results import RunFiles, RunResults
 
 
 class _ResultsInput(BaseInterfaceInputSpec):
-    run = traits.Any(mandatory=True, desc="the run; its kind decides what is written and shown")
+    run = traits.Any(mandatory=True, desc="the run")
+    kind = traits.Any(mandatory=True, nohash=True, desc="RunKind of the run: what is written and shown")
     settings = traits.Dict(
         desc="options of the estimation that files and report name, as the kind of the run takes them"
     )
@@ -88,10 +89,8 @@ class WriteDerivatives(SimpleInterface):
     output_spec = _WriteDerivativesOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.workflows.kind_outputs import KIND_OUTPUTS
-
         inputs = self.inputs
-        written = KIND_OUTPUTS[inputs.run.kind].write(
+        written = inputs.kind.write(
             _results(inputs),
             run=inputs.run,
             settings=dict(inputs.settings),
@@ -123,11 +122,12 @@ class DescribeRun(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.bids.write import atomic_path
-        from qmri_bids.workflows.kind_outputs import describe_run
+        from qmri_bids.workflows.describe_run import describe_run
 
         inputs = self.inputs
         report = describe_run(
             _results(inputs),
+            kind=inputs.kind,
             run=inputs.run,
             settings=dict(inputs.settings),
             decisions=inputs.decisions,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nipype.interfaces.utility import IdentityInterface
@@ -11,31 +10,20 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.run import Run
 from qmri_bids.workflows.anatomy import given_fields
-from qmri_bids.workflows.bssfp import init_pcbssfp_wf
+from qmri_bids.workflows.bssfp import PCBSSFP
 from qmri_bids.workflows.collect import PER_RUN, CollectRuns, collected
-from qmri_bids.workflows.exchange import init_exchange_wf
+from qmri_bids.workflows.exchange import EXCHANGE
 from qmri_bids.workflows.options import ProcessingOptions
-from qmri_bids.workflows.saturation import init_cest_wf, init_mtr_wf, init_mts_wf
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunKind:
-    """What is done with a kind of run: how the name of its workflow begins, and the workflow."""
-
-    prefix: str
-    init: Callable[..., pe.Workflow]
-
-
-_CEST = RunKind(prefix="cest", init=init_cest_wf)
+from qmri_bids.workflows.run_kind import RunKind
+from qmri_bids.workflows.saturation import CEST, MT_KINDS
 
 RUN_KINDS: Mapping[str, RunKind] = {
-    "pcbssfp": RunKind(prefix="pcbssfp", init=init_pcbssfp_wf),
-    "z-spectrum": _CEST,
-    "wasabi": _CEST,
-    "wassr": _CEST,
-    "mtr": RunKind(prefix="mtr", init=init_mtr_wf),
-    "mts": RunKind(prefix="mts", init=init_mts_wf),
-    "exchange": RunKind(prefix="exchange", init=init_exchange_wf),
+    "pcbssfp": PCBSSFP,
+    "z-spectrum": CEST,
+    "wasabi": CEST,
+    "wassr": CEST,
+    "exchange": EXCHANGE,
+    **MT_KINDS,
 }
 """By the `kind` of the run."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun, SaturationRun
+from qmri_bids.workflows import saturation_report
 from qmri_bids.workflows.anatomy import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
 from qmri_bids.workflows.b1 import add_b1_wf, b1_fields
 from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
@@ -18,6 +19,8 @@ from qmri_bids.workflows.map_interfaces import BringMaps
 from qmri_bids.workflows.mask_steps import add_mask_nodes, connect_motion
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.output_interfaces import DescribeRun, WriteDerivatives
+from qmri_bids.workflows.run_kind import RunKind
+from qmri_bids.workflows.saturation_derivatives import write_cest, write_mtr, write_mtsat
 from qmri_bids.workflows.saturation_estimates import EstimateB0, EstimateMtr, EstimateMtsat, EstimateZSpectrum
 from qmri_bids.workflows.series import Said, gather, series_nodes
 
@@ -41,6 +44,7 @@ class _Parts:
         report_file: Path,
         name: str,
         fields: tuple[str, ...] = (),
+        kind: RunKind,
         settings: Mapping[str, Any] | None = None,
         cest: CestRun | None = None,
     ) -> None:
@@ -50,7 +54,7 @@ class _Parts:
         self.outputnode = pe.Node(
             IdentityInterface(fields=["estimate", "magnitude", "mask", "report", *FILE_OUTPUTS]), name="outputnode"
         )
-        common = {"run": run, "settings": settings or {}, "output_dir": str(output_dir)}
+        common = {"run": run, "kind": kind, "settings": settings or {}, "output_dir": str(output_dir)}
         self.write = pe.Node(WriteDerivatives(bids_dir=str(bids_dir), **common), name="write_derivatives")
         self.describe = pe.Node(DescribeRun(report_file=str(report_file), **common), name="describe_run")
         self.registrations: Said = []
@@ -64,7 +68,7 @@ class _Parts:
             cest=cest,
         )
         self.load, self.motion, self.series = nodes.load, nodes.motion, nodes.last
-        places = {"bids_dir": bids_dir, "output_dir": output_dir}
+        places: dict[str, Any] = {"bids_dir": bids_dir, "output_dir": output_dir}
         masks = add_mask_nodes(self.workflow, run=run, options=options, scanned=(self.load, "series"), **places)
         self.mask = masks.last
         if self.motion is not None:
@@ -205,6 +209,7 @@ def init_cest_wf(
         report_file=report_file,
         name=name,
         fields=fields,
+        kind=CEST,
         settings={"asymmetry": list(options.asymmetry)},
         cest=run,
     )
@@ -261,7 +266,15 @@ def init_mtr_wf(
     estimate, magnitude, mask, report, files, maps
         As in `init_cest_wf`.
     """
-    parts = _Parts(run, options=options, bids_dir=bids_dir, output_dir=output_dir, report_file=report_file, name=name)
+    parts = _Parts(
+        run,
+        options=options,
+        bids_dir=bids_dir,
+        output_dir=output_dir,
+        report_file=report_file,
+        name=name,
+        kind=MTR,
+    )
     parts.sentences.append("The magnetisation transfer ratio was mapped.")
     parts.estimate(pe.Node(EstimateMtr(processes=options.processes), name="estimate_mtr"))
     return parts.workflow
@@ -296,6 +309,7 @@ def init_mts_wf(
         report_file=report_file,
         name=name,
         fields=b1_fields(run.b1),
+        kind=MTSAT,
         settings={"correction": options.mtsat_correction if run.b1 is not None else "none"},
     )
     estimate = pe.Node(
@@ -316,7 +330,34 @@ def init_mts_wf(
     return parts.workflow
 
 
-MT_KINDS: Mapping[str, Callable[..., pe.Workflow]] = {"mtr": init_mtr_wf, "mts": init_mts_wf}
+CEST = RunKind(
+    prefix="cest",
+    init=init_cest_wf,
+    write=write_cest,
+    checks=saturation_report.checks,
+    figures=saturation_report.cest_figures,
+)
+"""Z-spectra, and maps of B0 and B1 around water."""
+
+MTR = RunKind(
+    prefix="mtr",
+    init=init_mtr_wf,
+    write=write_mtr,
+    checks=saturation_report.checks,
+    figures=saturation_report.mtr_figures,
+)
+"""Images with and without an MT pulse."""
+
+MTSAT = RunKind(
+    prefix="mts",
+    init=init_mts_wf,
+    write=write_mtsat,
+    checks=saturation_report.mtsat_checks,
+    figures=saturation_report.mtsat_figures,
+)
+"""Three spoiled gradient echoes."""
+
+MT_KINDS: Mapping[str, RunKind] = {"mtr": MTR, "mts": MTSAT}
 """What is done with each kind of MT run."""
 
 
@@ -349,4 +390,4 @@ def init_mt_wf(
         As in `init_cest_wf`.
     """
     places = {"bids_dir": bids_dir, "output_dir": output_dir, "report_file": report_file}
-    return MT_KINDS[run.kind](run=run, options=options, name=name, **places)
+    return MT_KINDS[run.kind].init(run=run, options=options, name=name, **places)

@@ -23,9 +23,10 @@ from qmri_bids.estimation.exchange import ExchangeEstimate
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, ExchangeEntry
 from qmri_bids.physics.exchange_scan import ExchangeScan, KnownVoxels
 from qmri_bids.reports.content import Level
+from qmri_bids.workflows.describe_run import describe_run
+from qmri_bids.workflows.exchange import EXCHANGE
 from qmri_bids.workflows.exchange_derivatives import write_exchange
 from qmri_bids.workflows.exchange_estimates import EstimateExchange, told
-from qmri_bids.workflows.kind_outputs import describe_run
 from qmri_bids.workflows.results import RunFiles, RunResults
 from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
 from qmri_bids.workflows.volumes import load_volume, save_volume
@@ -233,7 +234,14 @@ def test_files_and_report_of_a_run(aligned: Aligned, monkeypatch: pytest.MonkeyP
     assert valid.returncode == 0, valid.stdout
 
     report = describe_run(
-        results, run=run, settings=settings, decisions=["Said."], warnings=[], outputs=written, output_dir=out
+        results,
+        kind=EXCHANGE,
+        run=run,
+        settings=settings,
+        decisions=["Said."],
+        warnings=[],
+        outputs=written,
+        output_dir=out,
     )
     assert report.decisions[:2] == (f"From {RELAXATION}.", "B1 comes from the B1 scan.")
     keys = [figure.key for figure in report.figures]
