@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.mask_record import BRAIN, OBJECT
 from qmri_bids.preprocessing.pure_tissue import pure_tissue
+from qmri_bids.quantity import STDEV
 from qmri_bids.workflows.volumes import load_volume
 
 RESERVED = ("residual", "status", "inside", "T1")
@@ -102,13 +103,13 @@ class MapResults(OfMask):
         return {
             name: values
             for name, values in self.arrays.items()
-            if values.shape == shape and name not in RESERVED and not name.endswith("_stdev")
+            if values.shape == shape and name not in RESERVED and not name.endswith(STDEV)
         }
 
     @cached_property
     def stdev(self) -> Mapping[str, NDArray[np.float32]]:
         """Standard deviations of the maps that have one, by the name of the map."""
-        return {name: self.arrays[f"{name}_stdev"] for name in self.maps if f"{name}_stdev" in self.arrays}
+        return {name: self.arrays[f"{name}{STDEV}"] for name in self.maps if f"{name}{STDEV}" in self.arrays}
 
     @cached_property
     def tissue(self) -> NDArray[np.uint8] | None:

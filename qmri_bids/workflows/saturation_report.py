@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from qmri_bids.bids.saturation_plan import CestRun, MtsRun, SaturationRun
+from qmri_bids.quantities import QUANTITIES
+from qmri_bids.quantity import STDEV
 from qmri_bids.reports.content import Check, Figure, Level, RunReport, Section
 from qmri_bids.reports.figures import (
     histogram_figure,
@@ -103,11 +105,11 @@ def describe_saturation(
 def _checks(results: SaturationResults, *, run: SaturationRun, quality: tuple) -> Iterator[Check]:
     yield convergence_check(quality)
     yield motion_light(results.motion, affine=results.affine, noun="volume")
-    for name, what in (("MTR", "MTR"), ("MTsat", "MT saturation")):
+    for name in ("MTR", "MTsat"):
         values = results.maps.get(name)
         if values is not None and np.isfinite(values).any() and np.nanmedian(values) < 0.0:
             yield Check(
-                name=what,
+                name=QUANTITIES[name].label,
                 value="negative",
                 level=Level.BAD,
                 explanation="An MT pulse takes signal away: are the images with and without it exchanged?",
@@ -159,7 +161,7 @@ def _figures(results: SaturationResults, *, run: SaturationRun, asymmetry: Seque
     for name, values in results.maps.items():
         yield map_figure(values, affine=affine, mask=mask, name=name)
     for name, values in results.stdev.items():
-        yield map_figure(values, affine=affine, mask=mask, name=f"{name}_stdev")
+        yield map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}")
     if np.isfinite(results.arrays["residual"]).any():
         yield map_figure(results.arrays["residual"], affine=affine, mask=mask, name="residual_spectrum")
     yield histogram_figure(results.maps, mask=mask)

@@ -11,6 +11,7 @@ from nipype.interfaces.base import isdefined
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
+from qmri_bids.quantity import STDEV
 from qmri_bids.workflows.volumes import load_volume
 
 
@@ -67,7 +68,7 @@ class Voxels:
         for name, (values, stdev) in maps.items():
             full[name] = self.volume(values, np.nan)
             if stdev is not None:
-                full[f"{name}_stdev"] = self.volume(stdev, np.nan)
+                full[f"{name}{STDEV}"] = self.volume(stdev, np.nan)
         for name, values in codes.items():
             full[name] = self.volume(values, Status.OUTSIDE)
             full[name][self.mask & ~self.inside] = Status.INVALID_INPUT
