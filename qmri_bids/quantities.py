@@ -38,7 +38,6 @@ _SECONDS = "The file is in seconds."
 _PERCENT = "The file is in percent."
 _FRACTION = "The file holds fractions."
 
-
 _FIT = "Least-squares fit of Lorentzian pools to the Z-spectrum, offsets counted from the shifted water frequency"
 
 _TIMES = Posterior(priors=PAPER_PRIORS, gaps="NaN where the data contradict its range.")
@@ -455,6 +454,7 @@ _RESIDUALS = (
 )
 
 ROWS = (*_RELAXATION, *_MAGNETIZATION_TRANSFER, *_SPECTRA, *_POOLS, *_FIELDS, *_RESIDUALS)
+"""All rows, in the order in which their files are listed."""
 
 QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in ROWS}
 """All maps by name."""

@@ -9,6 +9,7 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.quantity import STDEV
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.known_maps import shown_stored
 from qmri_bids.workflows.volumes import load_volume, save_still
@@ -149,5 +150,5 @@ class BringMaps(SimpleInterface):
 def _stored(path: str, names: list[str]) -> dict[str, NDArray[Any]]:
     """Return maps of a file by name with their standard deviations, and the affine if the file holds one."""
     with np.load(path) as stored:
-        wanted = [*names, *(f"{name}_stdev" for name in names), "affine"]
+        wanted = [*names, *(f"{name}{STDEV}" for name in names), "affine"]
         return {name: stored[name] for name in wanted if name in stored}

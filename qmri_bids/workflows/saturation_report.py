@@ -9,6 +9,7 @@ import numpy as np
 
 from qmri_bids.bids.run import Run
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
+from qmri_bids.quantities import QUANTITIES
 from qmri_bids.quantity import STDEV
 from qmri_bids.reports.content import Check, Figure, Level, Section
 from qmri_bids.reports.figures import (
@@ -46,11 +47,11 @@ def checks(results: RunResults, run: Run, settings: Mapping[str, Any]) -> Iterat
     estimate = results.estimate
     yield convergence_check(quality_rows(estimate.status[""]))
     yield motion_light(results.motion, affine=results.affine, noun="volume")
-    for name, what in (("MTR", "MTR"), ("MTsat", "MT saturation")):
+    for name in ("MTR", "MTsat"):
         values = estimate.values.get(name)
         if values is not None and np.isfinite(values).any() and np.nanmedian(values) < 0.0:
             yield Check(
-                name=what,
+                name=QUANTITIES[name].label,
                 value="negative",
                 level=Level.BAD,
                 explanation="An MT pulse takes signal away: are the images with and without it exchanged?",
