@@ -33,14 +33,18 @@ class RunWriter:
         The raw run.
     output_dir
         Root of the derivatives.
+    sources
+        BIDS URIs of what the maps were made of, where nothing else is given.
     metadata
-        What the sidecar of every map says where nothing else is given: arguments of `map_metadata`.
+        What else the sidecar of every map says where nothing else is given: arguments of `map_metadata`.
     """
 
-    def __init__(self, results: RunResults, *, run: Run, output_dir: Path, **metadata: Any) -> None:
+    def __init__(
+        self, results: RunResults, *, run: Run, output_dir: Path, sources: Sequence[str], **metadata: Any
+    ) -> None:
         self.results, self.run, self.output_dir = results, run, output_dir
         self.written: list[Path] = []
-        self._metadata = {"skull_stripped": results.stripped} | metadata
+        self._metadata: dict[str, Any] = {"sources": sources, "skull_stripped": results.stripped} | metadata
 
     def add(
         self,

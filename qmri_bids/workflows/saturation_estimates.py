@@ -15,8 +15,10 @@ from qmri_bids.workflows.volumes import load_volume
 from qmri_bids.workflows.voxels import Voxels
 
 
-class _EstimateInput(BaseInterfaceInputSpec):
-    run = traits.Any(mandatory=True, desc="SaturationRun")
+class EstimateInput(BaseInterfaceInputSpec):
+    """What a node that estimates takes from the workflow of a series."""
+
+    run = traits.Any(mandatory=True, desc="the run")
     series = File(exists=True, mandatory=True, desc="aligned magnitudes, 4D")
     mask = File(exists=True, mandatory=True, desc="where to estimate")
     motion = File(exists=True, desc="result of the motion correction: where every volume has data")
@@ -24,7 +26,9 @@ class _EstimateInput(BaseInterfaceInputSpec):
     processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
 
 
-class _EstimateOutput(TraitedSpec):
+class EstimateOutput(TraitedSpec):
+    """What it leaves."""
+
     estimate = File(exists=True, desc="maps, their standard deviations, residual and status, in volumes (npz)")
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
     warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
@@ -58,7 +62,7 @@ def _noise_of(signal: NDArray[np.floating]) -> tuple[float | None, list[str]]:
     ]
 
 
-class _EstimateZSpectrumInput(_EstimateInput):
+class _EstimateZSpectrumInput(EstimateInput):
     b0 = File(exists=True, desc="off-resonance on this grid (npz); from the spectrum itself without")
     t1 = File(exists=True, desc="T1 on this grid (npz)")
     asymmetry = traits.List(traits.Float, mandatory=True, desc="offsets of MTR asymmetry [ppm]")
@@ -69,7 +73,7 @@ class EstimateZSpectrum(SimpleInterface):
     """Correct Z-spectra for B0, and map their asymmetry, Lorentzian pools and AREX."""
 
     input_spec = _EstimateZSpectrumInput
-    output_spec = _EstimateOutput
+    output_spec = EstimateOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.zspectrum_maps import ZSpectrumOptions, zspectrum_maps
@@ -123,8 +127,8 @@ class EstimateZSpectrum(SimpleInterface):
 class EstimateB0(SimpleInterface):
     """Map B0, and B1 of WASABI, from spectra around water."""
 
-    input_spec = _EstimateInput
-    output_spec = _EstimateOutput
+    input_spec = EstimateInput
+    output_spec = EstimateOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.b0_maps import wasabi_maps, wassr_maps
@@ -155,8 +159,8 @@ class EstimateB0(SimpleInterface):
 class EstimateMtr(SimpleInterface):
     """Map the magnetisation transfer ratio."""
 
-    input_spec = _EstimateInput
-    output_spec = _EstimateOutput
+    input_spec = EstimateInput
+    output_spec = EstimateOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.mt_maps import mtr
@@ -177,7 +181,7 @@ class EstimateMtr(SimpleInterface):
         return runtime
 
 
-class _EstimateMtsatInput(_EstimateInput):
+class _EstimateMtsatInput(EstimateInput):
     b1 = File(exists=True, desc="actual over nominal flip angle; 1 is assumed where none is given")
     correction = traits.Str(mandatory=True, desc="key of the table of corrections to nominal B1")
 
@@ -186,7 +190,7 @@ class EstimateMtsat(SimpleInterface):
     """Map MT saturation, R1 and amplitude."""
 
     input_spec = _EstimateMtsatInput
-    output_spec = _EstimateOutput
+    output_spec = EstimateOutput
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.base import KnownMaps

@@ -74,8 +74,8 @@ def mtsat_checks(results: RunResults, run: MtsRun, settings: Mapping[str, Any]) 
         )
 
 
-def _figures(results: RunResults, *, labels: Sequence[str], curves: Iterable[Figure] = ()) -> Iterator[Figure]:
-    """Return the pictures of a run: `labels` of its volumes, and those drawn between registrations and maps."""
+def series_figures(results: RunResults, *, labels: Sequence[str], curves: Iterable[Figure] = ()) -> Iterator[Figure]:
+    """Return the pictures of a run of one series: `labels` of its volumes, and those drawn between registrations and maps."""
     affine, mask, estimate, images = results.affine, results.mask, results.estimate, results.series()
     reference = None if results.motion is None else int(results.motion["reference"])
     yield series_figure(images, labels=labels, affine=affine, mask=mask, reference=reference)
@@ -116,18 +116,18 @@ def cest_figures(results: RunResults, run: CestRun, settings: Mapping[str, Any])
         for role, offset in zip(run.roles, run.protocol.offsets, strict=True)
     ]
     curves = _wasabi_curves(results) if run.kind == "wasabi" else _spectra(results, settings["asymmetry"])
-    yield from _figures(results, labels=labels, curves=curves)
+    yield from series_figures(results, labels=labels, curves=curves)
 
 
 def mtr_figures(results: RunResults, run: MtrRun, settings: Mapping[str, Any]) -> Iterator[Figure]:
     """Return the pictures of images with and without an MT pulse."""
     number = results.series().shape[3]
-    yield from _figures(results, labels=["MT off"] * (number // 2) + ["MT on"] * (number - number // 2))
+    yield from series_figures(results, labels=["MT off"] * (number // 2) + ["MT on"] * (number - number // 2))
 
 
 def mtsat_figures(results: RunResults, run: MtsRun, settings: Mapping[str, Any]) -> Iterator[Figure]:
     """Return the pictures of three spoiled gradient echoes."""
-    yield from _figures(results, labels=["PD-weighted", "T1-weighted", "MT-weighted"])
+    yield from series_figures(results, labels=["PD-weighted", "T1-weighted", "MT-weighted"])
 
 
 def _wasabi_curves(results: RunResults) -> Iterator[Figure]:
