@@ -75,7 +75,7 @@ def _results(inputs: Any) -> RunResults:
 
 class _WriteDerivativesInput(_ResultsInput):
     bids_dir = Directory(exists=True, mandatory=True, desc="root of the raw dataset")
-    model = traits.Dict(desc="what identifies the model behind the estimator")
+    model = traits.Dict({}, usedefault=True, desc="what identifies the model behind the estimator")
 
 
 class _WriteDerivativesOutput(TraitedSpec):
