@@ -1,78 +1,9 @@
-"""What the parser cannot tell of its options and a Boutiques descriptor says: folders that must exist, ranges, exclusions, outputs.
-
-Keys are identifiers of inputs: long options with underscores inside. The tests hold every row to the parser.
-"""
+"""What a Boutiques descriptor says besides options: what a call leaves, what it needs, and invocations to test it by."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-from qmri_bids.cli.call_options import MODES
-from qmri_bids.cli.cest_options import NUMBERS
-from qmri_bids.cli.mask_options import WITH_FILE
-from qmri_bids.workflows.options import MASK_METHODS
-
-NOT_INPUTS = ("help", "version")
-"""Options that ask about the program and start none of its work."""
-
-READ_FOLDERS = ("bids_dir", "derivatives")
-"""Folders that are read: executors mount or stage them, as they do files. Other folders may not be there yet."""
-
-ACRONYMS = ("B0", "B1", "BIDS", "CEST", "FA", "FD", "ID", "MTRasym", "MTsat", "OMP", "T1", "T2", "TR")
-"""Words of names that are not written in small letters."""
-
-MOST_COUNTED = 2
-"""How often an option that is counted says something new."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Range:
-    """Numbers that an option takes.
-
-    Parameters
-    ----------
-    low, high
-        Ends, in the unit of the option; None where there is none.
-    open_low, open_high
-        Whether the end itself is out.
-    """
-
-    low: float | None = None
-    high: float | None = None
-    open_low: bool = False
-    open_high: bool = False
-
-
-RANGES: Mapping[str, Range] = {
-    "nprocs": Range(low=1),
-    "omp_nthreads": Range(low=1),
-    "random_seed": Range(low=0, high=2**32 - 1),
-    "b1_nominal_fa": Range(low=0, open_low=True),
-    "b1_scale": Range(low=0, open_low=True),
-    "b1_afi_tr": Range(low=0, high=5, open_low=True),
-    "fd_threshold": Range(low=0, high=100, open_low=True, open_high=True),
-    "mtrasym_offsets": Range(low=0, high=1000, open_low=True, open_high=True),
-    **{name: Range(low=low, high=high) for name, (low, high, _) in NUMBERS.items()},
-}
-"""Ranges of numbers, which the parser checks after it has read them."""
-
-EXCLUDED: Mapping[str, tuple[str, ...]] = {
-    **{mode: tuple(other for other in MODES if other != mode) for mode in MODES},
-    "clean_workdir": ("reports_only",),
-    "no_b1": ("b1_nominal_fa", "b1_afi_tr", "b1_scale"),
-}
-"""Options that cannot be given beside another."""
-
-NEEDED: Mapping[str, tuple[str, ...]] = {"atlas_space": ("atlas",)}
-"""Options that mean nothing without another."""
-
-EXCLUDED_BY_VALUE: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "analysis_level": {"group": MODES},
-    "ignore": {"motion": ("fd_threshold",)},
-    "mask_method": {method: ("mask_file",) for method in MASK_METHODS if method not in WITH_FILE},
-}
-"""Options that cannot be given beside a value of another."""
 
 
 @dataclass(frozen=True, kw_only=True)

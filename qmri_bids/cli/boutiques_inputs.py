@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qmri_bids.cli.boutiques_facts import (
-    ACRONYMS,
-    EXCLUDED,
-    EXCLUDED_BY_VALUE,
-    MOST_COUNTED,
-    NEEDED,
-    NOT_INPUTS,
-    RANGES,
-    READ_FOLDERS,
-)
+from qmri_bids.cli.option import Limits
+from qmri_bids.cli.option_table import OPTIONS
+
+NOT_INPUTS = ("help", "version")
+"""Options that ask about the program and start none of its work."""
+
+ACRONYMS = ("B0", "B1", "BIDS", "CEST", "FA", "FD", "ID", "MTRasym", "MTsat", "OMP", "T1", "T2", "TR")
+"""Words of names that are not written in small letters."""
+
+MOST_COUNTED = 2
+"""How often an option that is counted says something new."""
+
+READ_FOLDERS = tuple(row.key for row in OPTIONS.values() if row.reads_folder)
+"""Folders that executors mount or stage, as they do files. Other folders may not be there yet."""
+
+RANGES: Mapping[str, Limits] = {row.key: row.limits for row in OPTIONS.values() if row.limits is not None}
+"""Limits of numbers by input."""
+
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    row.key: tuple(OPTIONS[other].key for relation in row.needs for other in relation.others)
+    for row in OPTIONS.values()
+    if row.needs
+}
+"""Inputs that mean nothing without others."""
+
+
+def _excluded() -> tuple[dict[str, tuple[str, ...]], dict[str, dict[str, tuple[str, ...]]]]:
+    """Turn around what rows say of themselves: return what each input leaves no room for, and what each value of one does."""
+    by_input: dict[str, tuple[str, ...]] = {}
+    by_value: dict[str, dict[str, tuple[str, ...]]] = {}
+    for row in OPTIONS.values():
+        for relation in row.excluded_by:
+            for other in (OPTIONS[name].key for name in relation.others):
+                if not relation.values:
+                    by_input[other] = (*by_input.get(other, ()), row.key)
+                for value in relation.values:
+                    rows = by_value.setdefault(other, {})
+                    rows[value] = (*rows.get(value, ()), row.key)
+    return by_input, by_value
+
+
+EXCLUDED, EXCLUDED_BY_VALUE = _excluded()
 
 
 def input_actions(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.Action]]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-NOT_IN_FILE = ("help", "version", "config_file")
-"""Options that a file does not hold."""
+from qmri_bids.cli.option import Option
+from qmri_bids.cli.option_table import OPTIONS
+
+IN_FILE = tuple(row for row in OPTIONS.values() if row.in_file and not row.is_positional)
+"""Options that a file may hold."""
 
 SHOWN_TYPES: Mapping[type, str] = {
     bool: "true or false",
@@ -67,65 +68,60 @@ def take_config(
     for action in silent._actions:
         action.default = argparse.SUPPRESS
     given = vars(silent.parse_args(arguments))
-    for name, value in read_config(options.config_file, parser=build()).items():
+    for name, value in read_config(options.config_file).items():
         if name not in given:
             setattr(options, name, value)
 
 
-def read_config(path: Path, *, parser: argparse.ArgumentParser) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
     """Return the options of a file by the names that the parser gives them.
 
     Parameters
     ----------
     path
         TOML: keys are the long options without dashes in front, with dashes or underscores inside; tables only group them.
-    parser
-        Knows the options.
 
     Raises
     ------
     ConfigError
         If the file cannot be read, or a key or value in it is wrong.
     """
+    import tomllib  # most calls have no file of options, and --help none at all
+
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: expected a TOML file of options, found: {error}") from error
-    actions = {key: action for action in _file_actions(parser) for key in _keys(action)}
-    positional = [action.dest for action in parser._actions if not action.option_strings]
+    rows = {_plain(name): row for row in IN_FILE for name in row.long_names}
     values: dict[str, Any] = {}
     keys: dict[str, str] = {}
-    for key, value in _flat(content, known=actions):
-        action = actions.get(_plain(key))
-        if action is None:
-            raise ConfigError(f"{path}: {_unknown(key, known=tuple(actions), positional=positional)}")
-        if action.dest in values:
-            raise ConfigError(f"{path}: {key}: expected each option once, found it as {keys[action.dest]}, too")
+    for key, value in _flat(content, known=rows):
+        row = rows.get(_plain(key))
+        if row is None:
+            raise ConfigError(f"{path}: {_unknown(key, known=tuple(rows))}")
+        if row.attribute in values:
+            raise ConfigError(f"{path}: {key}: expected each option once, found it as {keys[row.attribute]}, too")
         try:
-            values[action.dest] = _value(action, value)
+            values[row.attribute] = _value(row, value)
         except ValueError as error:
             raise ConfigError(f"{path}: {key}: {error}") from error
-        keys[action.dest] = key
+        keys[row.attribute] = key
     return values
 
 
-def configuration(options: argparse.Namespace, *, parser: argparse.ArgumentParser) -> dict[str, Any]:
+def configuration(options: argparse.Namespace) -> dict[str, Any]:
     """Return what a call was asked for as a file of options holds it: every option that has a value, defaults included.
 
     Parameters
     ----------
     options
         Before the machine filled in what was not asked for.
-    parser
-        Knows the options.
     """
     held = {}
-    for action in _file_actions(parser):
-        value = getattr(options, action.dest)
-        if value is None or value == [] or value == ():
-            continue
-        written = FORMATS.get(action.dest, _written)(value)
-        held[action.option_strings[-1 if action.option_strings[0].count("-") == 1 else 0].removeprefix("--")] = written
+    for row in IN_FILE:
+        value = getattr(options, row.attribute)
+        if value is not None and value != [] and value != ():
+            held[row.name.removeprefix("--")] = (row.written or _written)(value)
     return held
 
 
@@ -135,26 +131,6 @@ def _written(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_written(each) for each in value]
     return value
-
-
-def _written_derivative(text: str) -> str:
-    name, equals, path = text.partition("=")
-    return f"{name}={Path(path).resolve()}" if equals else str(Path(text).resolve())
-
-
-FORMATS: Mapping[str, Callable[[Any], Any]] = {
-    "memory_gb": lambda value: f"{value!r}G",
-    "derivatives": lambda value: [_written_derivative(each) for each in value],
-}
-"""How options are written whose values are not what the command line takes."""
-
-
-def _file_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    return [action for action in parser._actions if action.option_strings and action.dest not in NOT_IN_FILE]
-
-
-def _keys(action: argparse.Action) -> list[str]:
-    return [_plain(each) for each in action.option_strings if each.startswith("--")]
 
 
 def _plain(key: str) -> str:
@@ -173,19 +149,21 @@ OUTPUT_WORDS = ("out-dir", "output", "outdir", "bids", "level")
 """What a person may call the arguments that stand on the command line."""
 
 
-def _unknown(key: str, *, known: Sequence[str], positional: Sequence[str]) -> str:
-    if key in positional:
+def _unknown(key: str, *, known: Sequence[str]) -> str:
+    if key in OPTIONS and OPTIONS[key].is_positional:
         return f"{key}: expected an option, found what the command line itself must give"
     if _plain(key) in OUTPUT_WORDS:
         return (
             f"{key}: expected an option, found what the command line itself must give (BIDS_DIR, OUT_DIR and the level)"
         )
+    import difflib
+
     near = difflib.get_close_matches(_plain(key), known, n=1)
     advice = f"did you mean {near[0]}?" if near else "see qmri_bids --help for the options"
     return f"{key}: expected the name of an option, found none of that name; {advice}"
 
 
-def _value(action: argparse.Action, value: Any) -> Any:
+def _value(row: Option, value: Any) -> Any:
     """Return a value as the parser would give it.
 
     Raises
@@ -193,32 +171,31 @@ def _value(action: argparse.Action, value: Any) -> Any:
     ValueError
         If it has not the type or is none of the choices.
     """
-    if action.nargs == 0:
-        kind = bool if action.const is True else int
-        return _typed(value, kind)
-    if action.nargs is None:
-        return _item(action, value)
+    if row.action in ("store_true", "count"):
+        return _typed(value, bool if row.action == "store_true" else int)
+    if row.nargs is None:
+        return _item(row, value)
     items = _typed(value, list)
-    if not items or (isinstance(action.nargs, int) and len(items) != action.nargs):
+    if not items or (isinstance(row.nargs, int) and len(items) != row.nargs):
         raise ValueError(
-            f"expected a list of {action.nargs if isinstance(action.nargs, int) else 'one or more'}, found {items}"
+            f"expected a list of {row.nargs if isinstance(row.nargs, int) else 'one or more'}, found {items}"
         )
-    return [_item(action, each) for each in items]
+    return [_item(row, each) for each in items]
 
 
-def _item(action: argparse.Action, value: Any) -> Any:
-    if action.type in (int, float):
-        value = _typed(value, action.type)
-    elif action.type in (None, Path):
+def _item(row: Option, value: Any) -> Any:
+    if row.type in (int, float):
+        value = _typed(value, row.type)
+    elif row.type in (None, Path):
         value = _typed(value, str)
-        value = value if action.type is None else Path(value)
-    elif callable(action.type):
+        value = value if row.type is None else Path(value)
+    elif row.type is not None:
         try:
-            value = action.type(value if isinstance(value, str) else repr(value))
+            value = row.type(value if isinstance(value, str) else repr(value))
         except argparse.ArgumentTypeError as error:
             raise ValueError(str(error)) from error
-    if action.choices is not None and value not in action.choices:
-        raise ValueError(f"expected one of {', '.join(map(str, action.choices))}, found {value}")
+    if row.choices is not None and value not in row.choices:
+        raise ValueError(f"expected one of {', '.join(map(str, row.choices))}, found {value}")
     return value
 
 

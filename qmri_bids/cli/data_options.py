@@ -7,60 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-
-def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose data to a parser."""
-    which = parser.add_argument_group("which data")
-    which.add_argument(
-        "--participant-label",
-        nargs="+",
-        metavar="LABEL",
-        help="participants to process, with or without 'sub-'; all by default",
-    )
-    which.add_argument(
-        "--session-label",
-        "--session-id",
-        nargs="+",
-        metavar="LABEL",
-        help="sessions to process, with or without 'ses-'; all by default",
-    )
-    which.add_argument("--run-id", nargs="+", metavar="INDEX", help="runs to process; all by default")
-    which.add_argument(
-        "-d",
-        "--derivatives",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="[NAME=]PATH",
-        help="folders of derivatives in which CEST fingerprints look for maps of T1, T2, B1 and off-resonance that the session "
-        "itself does not give; those of fMRIPrep and sMRIPrep give brain masks, tissues and transforms to all runs; those of an "
-        "earlier call of this program give the brain mask, corrected by hand or not, and the motion of the very runs, which are "
-        "applied instead of fitted again",
-    )
-    which.add_argument(
-        "--bids-filter-file",
-        type=Path,
-        metavar="FILE",
-        help='JSON file that selects scans by entities, for instance {"pcbssfp": {"acquisition": "highres"}, "b1": {"run": 2}}',
-    )
-    which.add_argument(
-        "--bids-database-dir",
-        type=Path,
-        metavar="PATH",
-        help="where the index of the dataset is kept between calls",
-    )
-    which.add_argument(
-        "--skip-bids-validation",
-        action="store_true",
-        help="do not run bids-validator on the dataset; its errors are warnings here, since every run is checked anyway",
-    )
-
-
-def check_data_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Take labels without their prefix, and name the folders of derivatives."""
-    options.derivatives = _derivatives(parser, options.derivatives)
-    options.participant_label = _labels(options.participant_label, "sub-")
-    options.session_label = _labels(options.session_label, "ses-")
+from qmri_bids.cli.option import Option, OptionGroup, Setting
 
 
 def part_asked_for(options: argparse.Namespace) -> str:
@@ -69,7 +16,7 @@ def part_asked_for(options: argparse.Namespace) -> str:
     return "_".join([*sessions, *(f"run-{each}" for each in options.run_id or ())])
 
 
-def check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+def _resolve_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     """Make the folders of a call absolute, and refuse those that cannot be read, written or told apart."""
     try:
         _check_folders(parser, options)
@@ -118,6 +65,13 @@ def _check_work_dir(parser: argparse.ArgumentParser, options: argparse.Namespace
         )
 
 
+def _name_data(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Take labels without their prefix, and name the folders of derivatives."""
+    options.derivatives = _derivatives(parser, options.derivatives)
+    options.participant_label = _labels(options.participant_label, "sub-")
+    options.session_label = _labels(options.session_label, "ses-")
+
+
 def _derivatives(parser: argparse.ArgumentParser, given: Sequence[str]) -> dict[str, Path]:
     """Return folders of derivatives by name, that of the folder where none is given."""
     folders: dict[str, Path] = {}
@@ -135,3 +89,90 @@ def _derivatives(parser: argparse.ArgumentParser, given: Sequence[str]) -> dict[
 
 def _labels(labels: list[str] | None, prefix: str) -> tuple[str, ...] | None:
     return None if labels is None else tuple(label.removeprefix(prefix) for label in labels)
+
+
+def _written_derivatives(given: Sequence[str]) -> list[str]:
+    """Return folders of derivatives as a file of options holds them: absolute, with the names that were given."""
+    parts = [text.partition("=") if "=" in text else ("", "", text) for text in given]
+    return [f"{name}{equals}{Path(path).resolve()}" for name, equals, path in parts]
+
+
+ARGUMENTS = OptionGroup(
+    title="",
+    rows=(
+        Option(
+            name="bids_dir",
+            type=Path,
+            help="root of the raw BIDS dataset (dataset_description.json lies in it)",
+            reads_folder=True,
+        ),
+        Option(name="output_dir", type=Path, help="folder of the derivatives; made if it does not exist"),
+        Option(
+            name="analysis_level",
+            choices=("participant", "group"),
+            help="participant: maps and reports; group: tables and a page of all participants that were processed",
+        ),
+        Option(name="--verbose", short="-v", action="count", default=0, help="say more; twice for debugging"),
+    ),
+    finish=_resolve_folders,
+)
+
+DATA = OptionGroup(
+    title="which data",
+    rows=(
+        Option(
+            name="--participant-label",
+            nargs="+",
+            metavar="LABEL",
+            help="participants to process, with or without 'sub-'; all by default",
+        ),
+        Option(
+            name="--session-label",
+            also=("--session-id",),
+            nargs="+",
+            metavar="LABEL",
+            help="sessions to process, with or without 'ses-'; all by default",
+        ),
+        Option(
+            name="--run-id",
+            nargs="+",
+            metavar="INDEX",
+            help="runs to process; all by default",
+            setting=Setting("finding", field="run_label"),
+        ),
+        Option(
+            name="--derivatives",
+            short="-d",
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="[NAME=]PATH",
+            help="folders of derivatives in which CEST fingerprints look for maps of T1, T2, B1 and off-resonance that the session "
+            "itself does not give; those of fMRIPrep and sMRIPrep give brain masks, tissues and transforms to all runs; those of "
+            "an earlier call of this program give the brain mask, corrected by hand or not, and the motion of the very runs, which "
+            "are applied instead of fitted again",
+            reads_folder=True,
+            written=_written_derivatives,
+            setting=Setting("finding"),
+        ),
+        Option(
+            name="--bids-filter-file",
+            type=Path,
+            metavar="FILE",
+            help="JSON file that selects scans by entities, for instance "
+            '{"pcbssfp": {"acquisition": "highres"}, "b1": {"run": 2}}',
+        ),
+        Option(
+            name="--bids-database-dir",
+            type=Path,
+            metavar="PATH",
+            help="where the index of the dataset is kept between calls",
+        ),
+        Option(
+            name="--skip-bids-validation",
+            action="store_true",
+            help="do not run bids-validator on the dataset; its errors are warnings here, since every run is checked anyway",
+        ),
+    ),
+    finish=_name_data,
+)

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from qmri_bids.cli.option_table import settings_of
+
 if TYPE_CHECKING:
     from qmri_bids.bids.plan import SessionPlan
 
@@ -33,26 +35,14 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     from qmri_bids.bids.plan import FindOptions
     from qmri_bids.cli.given_masks import mask_of_call, refuse_corrected_masks, with_masks
     from qmri_bids.cli.space_options import space_options
-    from qmri_bids.units import degrees_to_radians
     from qmri_bids.workflows.planning import link_runs
 
     _check_device(options)
     subjects = select_subjects(options.bids_dir, options.participant_label)
     layout = open_layout(options.bids_dir, subjects=subjects, database_dir=options.bids_database_dir)
-    nominal = options.b1_nominal_fa
     find_options = FindOptions(
-        no_b1=options.no_b1,
-        b1_nominal_flip_angle=None if nominal is None else degrees_to_radians(nominal),
-        b1_scale=options.b1_scale,
-        b1_afi_repetition_times=None if options.b1_afi_tr is None else tuple(options.b1_afi_tr),
-        cest_b0=options.cest_b0,
-        cest_pools=options.cest_pools,
-        cest_t1=options.cest_t1,
-        cest_t2=options.cest_t2,
-        cest_off_resonance=options.cest_off_resonance,
-        derivatives=options.derivatives,
+        **settings_of(options, of="finding"),
         filters=None if options.bids_filter_file is None else load_filter_file(options.bids_filter_file),
-        run_label=tuple(options.run_id) if options.run_id else None,
     )
     plans = []
     for subject in subjects:

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
+from qmri_bids.cli.option import Limits, Option, OptionGroup, Relation, Setting
+from qmri_bids.units import millimetres_to_metres
 
-
-def add_motion_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of motion to a parser."""
-    motion = parser.add_argument_group("motion")
-    motion.add_argument(
-        "--fd-threshold",
-        type=float,
-        default=None,
-        metavar="MM",
-        help="leave volumes out of the estimation before which the head moved by more than this (framewise displacement): phase "
-        "cycles of pc-bSSFP and saturated images of Z-spectra; off by default",
-    )
-
-
-def check_motion_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Refuse thresholds that mean nothing."""
-    threshold = options.fd_threshold
-    if threshold is None:
-        return
-    if not 0.0 < threshold < 100.0:
-        parser.error(f"--fd-threshold must be positive, in millimetres, found {threshold:g}")
-    if "motion" in options.ignore:
-        parser.error("--fd-threshold needs the motion that --ignore motion leaves out: give one of the two")
+MOTION = OptionGroup(
+    title="motion",
+    rows=(
+        Option(
+            name="--fd-threshold",
+            type=float,
+            metavar="MM",
+            help="leave volumes out of the estimation before which the head moved by more than this (framewise displacement): "
+            "phase cycles of pc-bSSFP and saturated images of Z-spectra; off by default",
+            limits=Limits(
+                low=0,
+                high=100,
+                open_low=True,
+                open_high=True,
+                refusal="must be positive, in millimetres, found {:g}",
+            ),
+            excluded_by=(
+                Relation(
+                    ("ignore",),
+                    "{option} needs the motion that {others} leaves out: give one of the two",
+                    ("motion",),
+                ),
+            ),
+            setting=Setting("processing", convert=millimetres_to_metres, unit="m", compared=True),
+        ),
+    ),
+)

@@ -18,6 +18,7 @@ from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.bids.earlier_plan import earlier_sentences
 from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
+from qmri_bids.cli.option_table import compared_settings, settings_of
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.cli.work_folder import take_work_folder
 from qmri_bids.reports.content import RunReport, SubjectReport
@@ -25,7 +26,6 @@ from qmri_bids.reports.methods import Step, methods_text
 from qmri_bids.reports.record import record_path, write_record
 from qmri_bids.reports.render import write_report
 from qmri_bids.temporaries import remove_abandoned
-from qmri_bids.units import millimetres_to_metres
 from qmri_bids.workflows.base import (
     ParticipantRuns,
     Run,
@@ -39,7 +39,6 @@ from qmri_bids.workflows.engine import EngineOptions
 from qmri_bids.workflows.method_steps import method_steps
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_reports import SOFTWARE
-from qmri_bids.workflows.settings import compared_settings
 from qmri_bids.workflows.steps import Listener
 
 logger = logging.getLogger("qmri_bids")
@@ -250,23 +249,7 @@ def processing_options(options: argparse.Namespace, *, subject: str, cache: Path
         Folder that keeps transforms to templates.
     """
     return ProcessingOptions(
-        estimator=options.bssfp_estimator,
-        posterior=options.posterior,
-        weights_folder=options.bssfp_weights,
-        gibbs_method=options.gibbs_method,
-        mask_method=options.mask_method,
-        ignore=tuple(options.ignore),
-        fd_threshold=None if options.fd_threshold is None else millimetres_to_metres(options.fd_threshold),
-        asymmetry=tuple(options.mtrasym_offsets),
-        pools=None if options.lorentzian_pools is None else tuple(options.lorentzian_pools),
-        mtsat_correction=options.mtsat_correction,
-        exchange_estimator=options.cest_estimator,
-        exchange_weights=options.cest_weights,
-        exchange_posterior=options.cest_posterior,
-        train_missing=options.train_missing,
-        device=options.device,
-        random_seed=options.random_seed or 0,
-        processes=options.omp_nthreads,
+        **settings_of(options, of="processing"),
         spaces=replace(options.spaces[subject], cache=cache),
         earlier_fits=options.earlier_fits,
     )
@@ -304,12 +287,9 @@ def engine_options(options: argparse.Namespace) -> EngineOptions:
     """Return where the steps run, by the command line."""
     plugin, arguments = (None, {}) if options.use_plugin is None else load_plugin(options.use_plugin)
     return EngineOptions(
-        processors=options.nprocs,
-        memory_gb=options.memory_gb,
+        **settings_of(options, of="engine"),
         plugin=plugin,
         plugin_arguments=arguments,
-        stop_on_first_crash=options.stop_on_first_crash,
-        low_mem=options.low_mem,
     )
 
 

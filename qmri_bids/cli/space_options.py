@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmri_bids.bids.spaces import NATIVE, OWN_TEMPLATE, T1W, SpaceOptions
+from qmri_bids.cli.option import Option, OptionGroup, Relation
 
 if TYPE_CHECKING:
     from qmri_bids.bids.anatomy import Anatomy
@@ -18,45 +19,40 @@ if TYPE_CHECKING:
 logger = logging.getLogger("qmri_bids")
 
 
-def add_space_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of output spaces and atlases to a parser."""
-    group = parser.add_argument_group("spaces and atlases")
-    group.add_argument(
-        "--output-spaces",
-        nargs="+",
-        default=[NATIVE],
-        metavar="SPACE",
-        help=f"spaces in which maps are written: {NATIVE} (always), {T1W} (needs a T1w image), {OWN_TEMPLATE} (a transform is "
-        "computed where none is given), or any template to which --derivatives of fMRIPrep or sMRIPrep hold a transform; "
-        "default: native",
-    )
-    group.add_argument(
-        "--atlas",
-        type=Path,
-        metavar="FILE",
-        help="NIfTI image of labels, brought to every run, for statistics of the maps by region; names come from a table of the "
-        "same name (.tsv with index and name) beside it",
-    )
-    group.add_argument(
-        "--atlas-space",
-        metavar="SPACE",
-        help="space of the atlas, where its file name does not say it (space-… or tpl-…)",
-    )
+def _no_labels(spaces: Sequence[str]) -> str:
+    wrong = [space for space in spaces if not all(each.isalnum() or each == "+" for each in space)]
+    return f"takes labels of letters and digits, found {wrong[0]!r} (no modifiers such as :res-2)" if wrong else ""
 
 
-def check_space_options(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    """Refuse what can be seen to be wrong without reading anything."""
-    for space in options.output_spaces:
-        if not all(each.isalnum() or each == "+" for each in space):
-            parser.error(
-                f"--output-spaces takes labels of letters and digits, found {space!r} (no modifiers such as :res-2)"
-            )
-    if options.atlas is not None:
-        options.atlas = options.atlas.resolve()
-        if not options.atlas.is_file():
-            parser.error(f"--atlas {options.atlas} is not a file")
-    elif options.atlas_space is not None:
-        parser.error("--atlas-space without --atlas: give the atlas")
+SPACES = OptionGroup(
+    title="spaces and atlases",
+    rows=(
+        Option(
+            name="--output-spaces",
+            nargs="+",
+            default=[NATIVE],
+            metavar="SPACE",
+            help=f"spaces in which maps are written: {NATIVE} (always), {T1W} (needs a T1w image), {OWN_TEMPLATE} (a transform is "
+            "computed where none is given), or any template to which --derivatives of fMRIPrep or sMRIPrep hold a transform; "
+            "default: native",
+            complaint=_no_labels,
+        ),
+        Option(
+            name="--atlas",
+            type=Path,
+            metavar="FILE",
+            help="NIfTI image of labels, brought to every run, for statistics of the maps by region; names come from a table of "
+            "the same name (.tsv with index and name) beside it",
+            must_be_file=True,
+        ),
+        Option(
+            name="--atlas-space",
+            metavar="SPACE",
+            help="space of the atlas, where its file name does not say it (space-… or tpl-…)",
+            needs=(Relation(("atlas",), "{option} without --atlas: give the atlas"),),
+        ),
+    ),
+)
 
 
 def space_options(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> dict[str, SpaceOptions]:

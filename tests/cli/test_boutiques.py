@@ -18,8 +18,7 @@ from boutiques.invocationSchemaHandler import generateInvocationSchema
 
 from qmri_bids.cli import tools
 from qmri_bids.cli.boutiques_descriptor import descriptor
-from qmri_bids.cli.boutiques_facts import EXCLUDED, EXCLUDED_BY_VALUE, NEEDED, NOT_INPUTS, RANGES
-from qmri_bids.cli.boutiques_inputs import input_actions
+from qmri_bids.cli.boutiques_inputs import EXCLUDED, EXCLUDED_BY_VALUE, NEEDED, NOT_INPUTS, RANGES, input_actions
 from qmri_bids.cli.parser import build_parser, parse
 
 COMMITTED = Path(__file__).parents[2] / "boutiques.json"
