@@ -10,7 +10,7 @@ from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.cli.data_options import part_asked_for
 from qmri_bids.cli.participant import processing_options
 from qmri_bids.reports.citation import write_citation
-from qmri_bids.workflows.method_steps import method_steps
+from qmri_bids.workflows.methods import method_sentences
 
 
 def write_boilerplate(plans: Sequence[SessionPlan], *, options: argparse.Namespace) -> Path:
@@ -28,10 +28,10 @@ def write_boilerplate(plans: Sequence[SessionPlan], *, options: argparse.Namespa
     Path
         `logs/CITATION.md`. Participants that other calls have processed stand in it, too.
     """
-    steps = {}
+    methods = {}
     for subject in dict.fromkeys(plan.subject for plan in plans if plan.runs):
         runs = [run for plan in plans if plan.subject == subject for run in plan.runs]
-        steps[subject] = method_steps(
+        methods[subject] = method_sentences(
             runs, processing_options(options, subject=subject, cache=options.work_dir / "spaces")
         )
-    return write_citation(steps, output_dir=options.output_dir, part=part_asked_for(options))
+    return write_citation(methods, output_dir=options.output_dir, part=part_asked_for(options))

@@ -22,9 +22,10 @@ from qmri_bids.cli.option_table import compared_settings, settings_of
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.cli.work_folder import take_work_folder
 from qmri_bids.reports.content import RunReport, SubjectReport
-from qmri_bids.reports.methods import Step, methods_text
+from qmri_bids.reports.methods import methods_text
 from qmri_bids.reports.record import record_path, write_record
 from qmri_bids.reports.render import write_report
+from qmri_bids.sentence import Sentence
 from qmri_bids.temporaries import remove_abandoned
 from qmri_bids.workflows.base import (
     ParticipantRuns,
@@ -36,7 +37,7 @@ from qmri_bids.workflows.base import (
     process_runs,
 )
 from qmri_bids.workflows.engine import EngineOptions
-from qmri_bids.workflows.method_steps import method_steps
+from qmri_bids.workflows.methods import method_sentences
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_reports import SOFTWARE
 from qmri_bids.workflows.steps import Listener
@@ -58,7 +59,7 @@ class ParticipantResult:
         Of every run that was not.
     report
         The report.
-    steps
+    methods
         Sentences of the methods for the runs that were processed.
     """
 
@@ -66,7 +67,7 @@ class ParticipantResult:
     outcomes: tuple[RunOutcome, ...]
     refusals: tuple[Refusal, ...]
     report: Path
-    steps: tuple[Step, ...] = ()
+    methods: tuple[Sentence, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -178,8 +179,9 @@ class _Participant:
         options, plans = self._options, self._plans
         refusals = tuple(refusal for plan in plans for refusal in plan.refusals)
         _log_decisions(outcomes)
-        steps = method_steps([outcome.run for outcome in outcomes if outcome.report is not None], self.runs.options)
-        text, references = methods_text(steps)
+        processed = [outcome.run for outcome in outcomes if outcome.report is not None]
+        methods = method_sentences(processed, self.runs.options)
+        text, references = methods_text(methods)
         failed = any(outcome.report is None for outcome in outcomes)
         report = SubjectReport(
             participant=self.subject,
@@ -210,7 +212,7 @@ class _Participant:
         path = write_report(report, options.output_dir / f"sub-{self.subject}.html")
         write_record(report, output_dir=options.output_dir)
         return ParticipantResult(
-            subject=self.subject, outcomes=outcomes, refusals=refusals, report=path, steps=tuple(steps)
+            subject=self.subject, outcomes=outcomes, refusals=refusals, report=path, methods=tuple(methods)
         )
 
 

@@ -165,8 +165,8 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     for sentence in decisions:
         logger.warning("%s", sentence)
     results = process_participants(eligible, options=options, decisions=tuple(decisions), listener=progress_listener())
-    steps = {result.subject: result.steps for result in results}
-    write_citation(steps, output_dir=options.output_dir, part=part_asked_for(options))
+    methods = {result.subject: result.methods for result in results}
+    write_citation(methods, output_dir=options.output_dir, part=part_asked_for(options))
     without = dict.fromkeys(plan.subject for plan in plans if plan.subject not in subjects)
     say(summary_table(results, without=tuple(without)))
     return FAILED if any(result.failed or result.refusals for result in results) else DONE

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from qmri_bids.sentence import Sentence
+
 if TYPE_CHECKING:
     from qmri_bids.estimation.exchange import ExchangeEstimator, ExchangeOptions
 
@@ -23,6 +25,8 @@ class ExchangeEntry:
         One line for the help of the command line.
     references
         Keys of the bibliography.
+    methods
+        What the methods text says of it; every reference is cited.
     create
         Builds the estimator; imports what it needs only then.
     bare
@@ -35,6 +39,7 @@ class ExchangeEntry:
 
     summary: str
     references: tuple[str, ...]
+    methods: tuple[Sentence, ...]
     create: Callable[[ExchangeOptions], ExchangeEstimator]
     bare: str | None = None
     loss: Loss | None = None
@@ -94,6 +99,14 @@ EXCHANGE_ESTIMATORS: dict[str, ExchangeEntry] = {
     "pinn": ExchangeEntry(
         summary="pretrained physics-informed network, refined by maximum likelihood on all images",
         references=("finkelstein2025",),
+        methods=(
+            Sentence(
+                paragraph="cest",
+                text="Each voxel was estimated by a network that had been trained on simulated signals with the "
+                "Bloch-McConnell equations in its loss [finkelstein2025], and refined by maximum likelihood on all images "
+                "[marquardt1963].",
+            ),
+        ),
         create=_pinn,
         bare="pinn-bare",
         loss="physics",
@@ -101,28 +114,61 @@ EXCHANGE_ESTIMATORS: dict[str, ExchangeEntry] = {
     "pinn-bare": ExchangeEntry(
         summary="the same network without refinement",
         references=("finkelstein2025",),
+        methods=(
+            Sentence(
+                paragraph="cest",
+                text="Each voxel was estimated by a network that had been trained on simulated signals with the "
+                "Bloch-McConnell equations in its loss [finkelstein2025]; its estimate was not refined.",
+            ),
+        ),
         create=_pinn_bare,
         loss="physics",
     ),
     "ml": ExchangeEntry(
         summary="maximum likelihood on all images, any protocol",
         references=("marquardt1963",),
+        methods=(
+            Sentence(
+                paragraph="cest",
+                text="Each voxel was fitted by maximum likelihood on all images [marquardt1963].",
+            ),
+        ),
         create=_maximum_likelihood,
     ),
     "train-by-fit": ExchangeEntry(
         summary="network trained on the subject itself with the Bloch-McConnell equations in its loss, kept for further subjects",
         references=("finkelstein2025",),
+        methods=(
+            Sentence(
+                paragraph="cest",
+                text="Each voxel was estimated by a network that was trained on the images of this subject, or of one before "
+                "with the same protocol, with the Bloch-McConnell equations in its loss [finkelstein2025].",
+            ),
+        ),
         create=_train_by_fit,
         learns=True,
     ),
     "dictionary": ExchangeEntry(
         summary="best match among 400,000 simulated entries",
         references=("perlman2022",),
+        methods=(
+            Sentence(
+                paragraph="cest",
+                text="Each voxel was given the values of the best match among simulated signals [perlman2022].",
+            ),
+        ),
         create=_dictionary,
     ),
     "supervised": ExchangeEntry(
         summary="network trained on simulated signals without physics in its loss",
         references=("perlman2022",),
+        methods=(
+            Sentence(
+                paragraph="cest",
+                text="Each voxel was estimated by a network that had been trained on the values of simulated signals "
+                "[perlman2022].",
+            ),
+        ),
         create=_supervised,
         loss="supervised",
     ),

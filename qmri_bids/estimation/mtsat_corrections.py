@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from qmri_bids.sentence import Sentence
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -25,3 +27,24 @@ the factor, (1 - 0.4)/(1 - 0.4 B1), lacks it. "helms-7T": the constant of Olsson
 10.1002/mrm.28899). "linear": Lipp et al., Magn Reson Med 2023 (doi 10.1002/mrm.29524), for their strong pulse at 7 T. All but
 "none" and "square" belong to the pulse that they were calibrated with.
 """
+
+CORRECTION_SENTENCES: Mapping[str, Sentence] = {
+    "none": Sentence(
+        paragraph="mt", text="This correction is none: MT saturation is that of the B1 which the MT pulse had."
+    ),
+    "square": Sentence(
+        paragraph="mt",
+        text="This correction divides MT saturation by the square of B1, the power of the MT pulse.",
+    ),
+    "helms": Sentence(
+        paragraph="mt", text="This correction is the one calibrated in the human brain at 3 T [helms2021]."
+    ),
+    "helms-7T": Sentence(
+        paragraph="mt", text="This correction is the one calibrated in the human brain at 7 T [olsson2021]."
+    ),
+    "linear": Sentence(
+        paragraph="mt",
+        text="This correction is linear in B1, calibrated for a strong MT pulse at 7 T [lipp2023].",
+    ),
+}
+"""What the methods text says of each."""

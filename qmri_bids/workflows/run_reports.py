@@ -8,7 +8,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, SimpleInterface, TraitedSpec, traits
 
@@ -16,9 +16,6 @@ from qmri_bids import __version__
 from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.reports.content import RunReport, SubjectReport
 from qmri_bids.workflows.options import ProcessingOptions
-
-if TYPE_CHECKING:
-    from qmri_bids.reports.methods import Step
 
 SOFTWARE = ("numpy", "scipy", "torch", "antspyx", "dipy", "nilearn", "scikit-image", "nibabel", "pybids", "nipype")
 """Packages whose versions a report names."""
@@ -69,10 +66,9 @@ def write_participant_report(
     """
     from qmri_bids.reports.methods import methods_text
     from qmri_bids.reports.render import write_report
-    from qmri_bids.workflows.method_steps import method_steps
+    from qmri_bids.workflows.methods import method_sentences
 
-    steps: list[Step] = method_steps(plan.runs, options)
-    text, references = methods_text(steps)
+    text, references = methods_text(method_sentences(plan.runs, options))
     report = SubjectReport(
         participant=plan.subject,
         version=__version__,

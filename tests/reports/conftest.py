@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from protocol_presets import aptw_3t_000
+from written_sentences import said
 
 from qmri_bids.estimation.base import Estimate, Status
+from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.saturation_presets import mrf_mt
@@ -143,7 +145,14 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
 @pytest.fixture(scope="session")
 def report(head: Head, all_figures: tuple[Figure, ...]) -> SubjectReport:
     quality = quality_rows(head.estimate.status)
-    text, references = methods_text([("app", {"version": "0.1.0"}), "signal_model", "linear", "failed_voxels"])
+    text, references = methods_text(
+        [
+            said("Results in this report come from", version="0.1.0"),
+            said("steady state of a single pool"),
+            *ESTIMATORS["linear"].methods[:1],
+            said("Voxels without a valid estimate"),
+        ]
+    )
     run = RunReport(
         title="pc-bSSFP relaxometry",
         session="1",

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from written_sentences import said, written_sentences
 
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.quantity import stdev
 from qmri_bids.reports.content import Level
-from qmri_bids.reports.methods import PARAGRAPHS, STEPS, citation_bibtex, citation_markdown, methods_text
+from qmri_bids.reports.methods import citation_bibtex, citation_markdown, methods_text
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.reports.status_styles import STATUS_STYLES
 from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
+from qmri_bids.sentence import PARAGRAPHS, Sentence
 
 if TYPE_CHECKING:
     from conftest import Head
@@ -25,16 +27,16 @@ if TYPE_CHECKING:
 def test_only_the_steps_that_ran_are_told_once_and_in_order() -> None:
     text, references = methods_text(
         [
-            ("motion", {"reference": "cycle 7"}),
-            "gibbs_subvoxel",
-            "signal_model",
-            "miracle",
-            "gibbs_subvoxel",
-            "b1_assumed",
+            said("registered to the middle cycle"),
+            said("local subvoxel shifts"),
+            said("steady state of a single pool"),
+            *ESTIMATORS["miracle"].methods[:1],
+            said("local subvoxel shifts"),
+            said("the nominal flip angle was assumed everywhere"),
         ]
     )
-    assert [text.index(part) for part in ("cycle 7", "Gibbs", "nominal flip angle", "MIRACLE")] == sorted(
-        text.index(part) for part in ("cycle 7", "Gibbs", "nominal flip angle", "MIRACLE")
+    assert [text.index(part) for part in ("middle cycle", "Gibbs", "nominal flip angle", "MIRACLE")] == sorted(
+        text.index(part) for part in ("middle cycle", "Gibbs", "nominal flip angle", "MIRACLE")
     )
     assert text.count("Gibbs") == 1
     assert "Atropos" not in text
@@ -46,30 +48,26 @@ def test_only_the_steps_that_ran_are_told_once_and_in_order() -> None:
 
 
 def test_every_sentence_can_be_filled_and_cites_what_exists() -> None:
-    steps = [(key, dict.fromkeys(re.findall(r"{(\w+)}", STEPS[key].text), "[7]")) for key in STEPS]
-    text, references = methods_text(steps)
+    text, references = methods_text(written_sentences())
     assert "{" not in text
     assert set(REFERENCES) >= {entry.key for entry in references}
     assert len({entry.short for entry in references}) == len(references)
-    assert {sentence.paragraph for sentence in STEPS.values()} == set(PARAGRAPHS)
+    assert {sentence.paragraph for sentence in written_sentences()} == set(PARAGRAPHS)
 
 
 @pytest.mark.parametrize("name", sorted(ESTIMATORS))
 def test_every_estimator_has_sentences_that_cite_its_sources(name: str) -> None:
-    steps = [step if isinstance(step, str) else step[0] for step in ESTIMATORS[name].methods]
-    assert steps
-    missing = set(steps) - set(STEPS)
-    assert not missing, f"add the sentences {missing} of the estimator {name} to qmri_bids.reports.methods.STEPS"
-    told = " ".join(STEPS[step].text for step in steps)
-    for key in ESTIMATORS[name].references:
-        assert f"[{key}]" in told
+    assert ESTIMATORS[name].methods
+    assert {key for sentence in ESTIMATORS[name].methods for key in sentence.cited} >= set(ESTIMATORS[name].references)
 
 
-def test_unknown_steps_and_missing_values_are_named() -> None:
-    with pytest.raises(ValueError, match="the step 'magic' has no sentence; known are app"):
-        methods_text(["magic"])
-    with pytest.raises(ValueError, match=r"the step 'acquisition' needs the values .*tr_ms"):
-        methods_text([("acquisition", {"cycles": 12})])
+def test_unknown_paragraphs_and_missing_values_are_named() -> None:
+    with pytest.raises(ValueError, match=r"'Hocus pocus.': expected a paragraph of general, .* found 'magic'"):
+        Sentence(paragraph="magic", text="Hocus pocus.")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected the values cycles, tr, found cycles"):
+        Sentence(paragraph="general", text="{cycles} cycles, {tr} ms.", values={"cycles": 12})
+    with pytest.raises(ValueError, match="expected the values none, found cycles"):
+        Sentence(paragraph="general", text="Some cycles.", values={"cycles": 12})
 
 
 def test_references_are_complete_and_bibtex_is_balanced() -> None:
@@ -80,7 +78,7 @@ def test_references_are_complete_and_bibtex_is_balanced() -> None:
         assert "and and" not in entry.bibtex
         assert "  " not in entry.full
     assert len({entry.doi for entry in REFERENCES.values()}) == len(REFERENCES)
-    text, references = methods_text(["linear"])
+    text, references = methods_text(ESTIMATORS["linear"].methods)
     assert "@article{bjork2014," in citation_bibtex(references)
     markdown = citation_markdown(text, references)
     assert text in markdown

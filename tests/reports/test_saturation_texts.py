@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from written_sentences import said, written_sentences
 
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.lorentzian_pools import POOLS
-from qmri_bids.estimation.mt_maps import MTSAT_CORRECTIONS
+from qmri_bids.estimation.mtsat_corrections import CORRECTION_SENTENCES, MTSAT_CORRECTIONS
 from qmri_bids.physics.exchange_scan import QUANTITIES
 from qmri_bids.quantities import find_quantity
 from qmri_bids.reports import figures
-from qmri_bids.reports.methods import STEPS, methods_text
+from qmri_bids.reports.methods import methods_text
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.reports.tables import statistics_rows
 
@@ -66,52 +67,57 @@ def test_the_asymmetry_is_drawn_and_counted_in_percent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "references"),
+    ("part", "references"),
     [
-        ("b0_wasabi", {"schuenke2017"}),
-        ("wasabi", {"schuenke2017"}),
-        ("b0_wassr", {"kim2009"}),
-        ("wassr", {"kim2009"}),
-        ("mtr_asymmetry", {"zhou2003"}),
-        ("lorentzian", {"zaiss2011", "huang2022", "marquardt1963"}),
-        ("arex", {"zaiss2014"}),
-        ("mtr", {"dousset1992"}),
-        ("mtsat", {"helms2008", "helms2010", "helms2008ernst"}),
-        ("mts_no_b1", {"helms2008", "helms2010", "helms2008ernst"}),
-        ("cest_preset", {"herz2021"}),
-        ("b0_fieldmap", set()),
-        ("b0_spectrum", set()),
-        ("lorentzian_left_out", set()),
-        ("exchange_stages", {"avants2011"}),
-        ("exchange_unwrapped", {"herraez2002"}),
-        ("exchange_known_placed", set()),
-        ("exchange_known_fixed", set()),
-        ("exchange_posterior", set()),
+        ("from the B0 map of a WASABI scan", {"schuenke2017"}),
+        ("B0 and B1 were mapped from the WASABI series", {"schuenke2017"}),
+        ("The shift of water was mapped by WASSR", {"kim2009"}),
+        ("B0 was mapped from the series", {"kim2009"}),
+        ("The MTR asymmetry is", {"zhou2003"}),
+        ("a sum of Lorentzian lines", {"zaiss2011", "huang2022", "marquardt1963"}),
+        ("(AREX)", {"zaiss2014"}),
+        ("(MTR)", {"dousset1992"}),
+        ("with flip angles corrected by B1", {"helms2008", "helms2010", "helms2008ernst"}),
+        ("No B1+ map was available: nominal flip angles", {"helms2008", "helms2010", "helms2008ernst"}),
+        ("from the field map", set()),
+        ("the dip of the Z-spectrum itself", set()),
+        ("Lorentzian lines were not fitted", set()),
+        ("motion and registration were joined", {"avants2011"}),
+        ("was unwrapped in space", {"herraez2002"}),
+        ("{files}, placed by the coordinates", set()),
+        ("{maps} was not measured", set()),
+        ("under the prior '{prior}'", set()),
     ],
 )
-def test_a_step_cites_its_sources(step: str, references: set[str]) -> None:
-    names = ("offsets", "pools", "run", "source", "reason", "correction", "preset", "first", "maps", "value", "prior")
-    values = dict.fromkeys(names, "x")
-    assert {entry.key for entry in methods_text([(step, values)])[1]} == references
+def test_a_step_cites_its_sources(part: str, references: set[str]) -> None:
+    (sentence,) = [sentence for sentence in written_sentences() if part in sentence.text]
+    assert {entry.key for entry in methods_text([sentence])[1]} == references
 
 
 @pytest.mark.parametrize("estimator", EXCHANGE_ESTIMATORS)
 def test_every_estimator_of_pools_is_told_with_its_references(estimator: str) -> None:
-    cited = {entry.key for entry in methods_text([f"exchange_{estimator}"])[1]}
+    cited = {entry.key for entry in methods_text(EXCHANGE_ESTIMATORS[estimator].methods)[1]}
     assert cited >= set(EXCHANGE_ESTIMATORS[estimator].references)
 
 
 def test_every_correction_of_mt_saturation_is_told() -> None:
-    for name in MTSAT_CORRECTIONS:
-        assert f"mts_b1_{name}" in STEPS
-    text, references = methods_text([("mtsat", {"correction": "helms"}), "mts_b1_helms"])
+    assert set(CORRECTION_SENTENCES) == set(MTSAT_CORRECTIONS)
+    mtsat = said("with flip angles corrected by B1", correction="helms")
+    text, references = methods_text([mtsat, CORRECTION_SENTENCES["helms"]])
     assert "by the correction 'helms'" in text
     assert text.count("\n\n") == 0
     assert "helms2021" in {entry.key for entry in references}
 
 
 def test_the_methods_of_cest_and_mt_stand_in_paragraphs_of_their_own() -> None:
-    text, _ = methods_text(["mtr", "signal_model", ("cest_normalisation", {"m0": "the M0 image"}), "failed_voxels"])
+    text, _ = methods_text(
+        [
+            said("(MTR)"),
+            said("steady state of a single pool"),
+            said("Z-spectra are the signal divided by", m0="the M0 image"),
+            said("Voxels without a valid estimate"),
+        ]
+    )
     starts = [paragraph.split()[0] for paragraph in text.split("\n\n")]
     assert starts == ["The", "Z-spectra", "The", "Voxels"]
 
@@ -121,11 +127,10 @@ def test_two_runs_of_one_kind_are_told_apart() -> None:
         "images": 34,
         "offsets": "-4 to 4",
         "train": "36 pulses of 50 ms, 5 ms apart",
-        "b1_microtesla": "2",
+        "b1": "2",
         "field": "3",
     }
-    steps = [("cest_acquisition", {"run": run, **values}) for run in ("acq-a", "acq-b", "acq-a")]
-    text, _ = methods_text(steps)
+    text, _ = methods_text([said("The CEST series", run=run, **values) for run in ("acq-a", "acq-b", "acq-a")])
     assert text.count("series acq-a holds 34 images at 3 T, each after 36 pulses") == 1
     assert text.count("series acq-b") == 1
 

@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from exchange_runs import fingerprint, fixed
+from written_sentences import said
 
 from qmri_bids.bids.anatomy import Anatomy
 from qmri_bids.bids.digests import Digests
@@ -21,11 +22,11 @@ from qmri_bids.preprocessing.resampling import resample
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.workflows.anatomy import mask_node
 from qmri_bids.workflows.applied_fits import ApplyMotion, ApplySeriesMotion, ReadMask, ReadMaskBesideAnatomy
-from qmri_bids.workflows.applied_steps import brain_mask_steps, given_motion
 from qmri_bids.workflows.earlier_files import remove_all
-from qmri_bids.workflows.method_steps import method_steps
+from qmri_bids.workflows.methods import method_sentences
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_kinds import RUN_KINDS
+from qmri_bids.workflows.shared_methods import brain_mask, given_motion
 from qmri_bids.workflows.volumes import load_volume, save_volume
 
 SHAPE = (9, 10, 8)
@@ -215,11 +216,11 @@ def test_methods_say_what_was_taken():
             self.label = label
 
     taken, found = Run(LABEL), Run("another")
-    assert given_motion(taken, options) == [("motion_given", {"run": LABEL, "source": "mine: xfm.txt"})]
+    assert given_motion(taken, options) == [said("The motion within {run}", run=LABEL, source="mine: xfm.txt")]
     assert given_motion(found, options) == []
-    assert brain_mask_steps([taken, found, found], options) == [
-        ("brain_mask_given", {"run": LABEL, "source": "mine: mask"}),
-        "brain_mask",
+    assert [brain_mask(run, options) for run in (taken, found)] == [
+        said("was not found in the image but read", run=LABEL, source="mine: mask"),
+        said("The brain was looked for"),
     ]
 
 
@@ -261,7 +262,7 @@ def test_fingerprints_take_the_motion_of_their_first_series_alone(tmp_path):
     names = {node.name for node in workflow._graph.nodes()}
     assert {"apply_motion", "correct_motion_2", "read_mask"} <= names
     assert not {"correct_motion", "apply_motion_2", "mask_brain"} & names
-    text, _ = methods_text(method_steps([run], options))
+    text, _ = methods_text(method_sentences([run], options))
     assert f"The motion within {first.label} was that of derivatives of an earlier call (mine: xfm.txt)" in text
     assert f"The brain mask of {run.label} was not found in the image" in text
     assert "aligned rigidly and jointly" in text

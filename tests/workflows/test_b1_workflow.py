@@ -8,16 +8,17 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from protocol_presets import aptw_3t_000
+from written_sentences import said
 
 from qmri_bids.bids.plan import B1Run, CycleFiles, PcBssfpRun
 from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.workflows.b1_interfaces import AlignB1
 from qmri_bids.workflows.b1_outputs import b1_sources
-from qmri_bids.workflows.b1_steps import b1_steps
 from qmri_bids.workflows.dependents import missing_sources, with_dependents, with_sources
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
+from qmri_bids.workflows.shared_methods import b1_map
 
 PROTOCOL = aptw_3t_000()
 
@@ -73,7 +74,7 @@ def test_a_bssfp_run_takes_b1_of_wasabi(tmp_path: Path) -> None:
     assert (run_name(WASABI), run_name(run)) in ends
     names = workflow.list_node_names()
     assert any(name.endswith("b1_wf.align_b1") for name in names)
-    assert b1_steps(OF_WASABI)[0] == ("b1_wasabi", {"run": WASABI.label})
+    assert b1_map(OF_WASABI)[0] == said("taken from the WASABI series", run=WASABI.label)
     assert b1_sources(OF_WASABI, bids_dir=tmp_path, output_dir=tmp_path) == [
         "bids::sub-01/fmap/sub-01_acq-WASABI_TB1map.nii.gz"
     ]

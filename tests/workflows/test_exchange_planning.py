@@ -78,7 +78,7 @@ class Stub:
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> type[Stub]:
     monkeypatch.setattr(Stub, "trained", False)
-    entry = ExchangeEntry(summary="stub", references=(), create=Stub, loss="physics")
+    entry = ExchangeEntry(summary="stub", references=(), methods=(), create=Stub, loss="physics")
     monkeypatch.setitem(EXCHANGE_ESTIMATORS, "stub", entry)
     return Stub
 
@@ -118,7 +118,8 @@ def test_a_fingerprint_that_the_estimator_does_not_cover_is_refused(stub: type[S
 
 
 def test_no_estimator_of_pools_is_made_without_fingerprints(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(EXCHANGE_ESTIMATORS, "stub", ExchangeEntry(summary="", references=(), create=lambda _: 1 / 0))
+    entry = ExchangeEntry(summary="", references=(), methods=(), create=lambda _: 1 / 0)
+    monkeypatch.setitem(EXCHANGE_ESTIMATORS, "stub", entry)
     plans = (SessionPlan(subject="01", session=None, cest=(series("APTw"),)),)
     assert refuse_unsupported_exchange(plans, estimator="stub", options=ExchangeOptions()) == plans
     assert missing_exchange_trainings(plans, losses=("physics",), options=ExchangeOptions()) == ()

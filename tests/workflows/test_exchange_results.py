@@ -68,7 +68,9 @@ class Stub:
 
 @pytest.fixture
 def stub(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = ExchangeEntry(summary="the same everywhere", references=("finkelstein2025",), create=lambda options: Stub())
+    entry = ExchangeEntry(
+        summary="the same everywhere", references=("finkelstein2025",), methods=(), create=lambda options: Stub()
+    )
     monkeypatch.setitem(EXCHANGE_ESTIMATORS, "stub", entry)
 
 

@@ -21,7 +21,7 @@ from qmri_bids.workflows import run_kinds
 from qmri_bids.workflows.base import ParticipantRuns, process_runs
 from qmri_bids.workflows.engine import EngineOptions
 from qmri_bids.workflows.map_interfaces import UnwrapOffResonance
-from qmri_bids.workflows.method_steps import method_steps
+from qmri_bids.workflows.methods import method_sentences
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
 
@@ -75,7 +75,7 @@ def test_known_maps_come_by_the_way_of_their_source(
     assert nodes <= names
     assert {"load_series", "load_series_2", "correct_motion_2", "bring_series_2"} <= names
     assert ("unwrap_off_resonance" in names) == ("unwrap_off_resonance" in nodes)
-    text, _ = methods_text(method_steps([run], options))
+    text, _ = methods_text(method_sentences([run], options))
     for each in (*words, "series sub-01_acq-MRFamide_cest was registered", "by maximum likelihood"):
         assert each in text
 

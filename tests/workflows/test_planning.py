@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from protocol_presets import aptw_3t_000
+from written_sentences import said
 
 from qmri_bids.bids.plan import CycleFiles, PcBssfpRun, SessionPlan
 from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.workflows.dependents import without_failed
-from qmri_bids.workflows.method_steps import method_steps
+from qmri_bids.workflows.methods import method_sentences
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.planning import link_runs
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
@@ -100,9 +101,9 @@ def test_the_workflow_connects_maps_of_other_runs(tmp_path: Path) -> None:
 
 def test_each_sentence_of_the_methods_stands_once() -> None:
     plan = SessionPlan(subject="01", session=None, cest=(series("APTw"), series("APTw2")))
-    steps = method_steps(plan.runs, ProcessingOptions(estimator="pinn"))
-    assert len(steps) == len({str(step) for step in steps})
-    keys = [step if isinstance(step, str) else step[0] for step in steps]
-    assert keys.count("cest_acquisition") == 2
-    assert keys.count("zspectrum_correction") == 1
-    assert "lorentzian_left_out" in keys  # ±4 ppm do not tell the line of MT
+    sentences = method_sentences(plan.runs, ProcessingOptions(estimator="pinn"))
+    assert len(sentences) == len({str(sentence) for sentence in sentences})
+    texts = [sentence.text.partition("{")[0] for sentence in sentences]
+    assert texts.count("The CEST series ") == 2
+    assert sentences.count(said("brought to the nominal offsets by a cubic spline")) == 1
+    assert said("Lorentzian lines were not fitted", reach="4") in sentences  # ±4 ppm do not tell the line of MT

@@ -15,8 +15,8 @@ from qmri_bids.workflows.anatomy import gives_tissues, mask_node
 from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.registration_checks import registration_check
 from qmri_bids.workflows.report_additions import save_additions, with_additions
+from qmri_bids.workflows.shared_methods import spaces_and_anatomies
 from qmri_bids.workflows.space_files import in_space
-from qmri_bids.workflows.space_method_steps import space_method_steps
 from qmri_bids.workflows.space_scan import Scan
 from qmri_bids.workflows.space_steps import put_in_spaces
 
@@ -115,14 +115,14 @@ def test_report_takes_what_is_added(tmp_path, anatomy):
 
 def test_methods_say_what_was_done_and_cite_it(anatomy):
     options = SpaceOptions(anatomies={"": anatomy}, spaces=("T1w", "MNI152NLin2009aSym"))
-    text, references = methods_text(space_method_steps([""], options))
+    text, references = methods_text(spaces_and_anatomies([""], options))
     assert "registered rigidly to the T1-weighted image sub-01_T1w.nii.gz" in text
     assert "Maps were put into T1w and MNI152NLin2009aSym" in text
     assert {each.key for each in references} == {"avants2008", "avants2011", "fonov2011"}
     derived = replace(anatomy, source="derivatives", pipeline="fMRIPrep 24.1.1")
-    text, _ = methods_text(space_method_steps([""], SpaceOptions(anatomies={"": derived})))
+    text, _ = methods_text(spaces_and_anatomies([""], SpaceOptions(anatomies={"": derived})))
     assert "masks and tissues were those of fMRIPrep 24.1.1" in text
-    assert space_method_steps([""], SpaceOptions(anatomies={"": anatomy})) == []
+    assert spaces_and_anatomies([""], SpaceOptions(anatomies={"": anatomy})) == []
 
 
 def test_names_have_the_space_where_bids_wants_it():
