@@ -72,17 +72,15 @@ def texts() -> list[Call]:
 
 
 def simulate() -> list[Call]:
-    head = "simulate {out}/%s --matrix 20 24 20 --voxel-size 10 --phase-cycles 4 --seed 5 %s"
-    every = "--cest aptw --mt mtr mts --wasabi --t1w"
+    small = "--voxel-size 10 --phase-cycles 4 --seed 5"
+    given = {
+        "head": f"--matrix 20 24 20 {small} --layout split --b1 TB1AFI --sessions 1 --mt mtr mts --wasabi --t1w",
+        "cylinder": f"--phantom cylinder {small} --slices 6 --b1 TB1map --motion 0",
+        "refused": "--matrix 8 8 8",
+    }
     return [
-        Call(name="head", program="qmri-tools", arguments=head % ("bids", every)),
-        Call(name="split", program="qmri-tools", arguments=head % ("bids", "--layout split --b1 TB1AFI --sessions 1")),
-        Call(name="small", program="qmri-tools", arguments="simulate {out}/bids --matrix 8 8 8"),
-        Call(
-            name="cylinder",
-            program="qmri-tools",
-            arguments="simulate {out}/bids --phantom cylinder --voxel-size 10 --phase-cycles 4 --slices 6 --b1 TB1map",
-        ),
+        Call(name=name, program="qmri-tools", arguments=f"simulate {{out}}/bids {options}")
+        for name, options in given.items()
     ]
 
 
