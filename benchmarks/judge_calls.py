@@ -257,20 +257,25 @@ def run_parts(tree: Path, folder: Path, *, data: Path, parts: Sequence[str], job
     started = time.monotonic()
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [
-            pool.submit(_run_part, name, tree=tree, folder=folder / name, data=data, programs=programs)
+            pool.submit(_run_part, name, asked=parts, tree=tree, folder=folder / name, data=data, programs=programs)
             for name in PARTS
-            if name in parts
+            if any(is_asked(name, call.name, parts) for call in PARTS[name]())
         ]
         for part in waiting:
             part.result()
     print(f"{time.monotonic() - started:.0f} s in all", flush=True)
 
 
-def _run_part(name: str, *, tree: Path, folder: Path, data: Path, programs: Path) -> None:
+def is_asked(part: str, name: str, asked: Sequence[str]) -> bool:
+    """Return whether a call is one of the parts and calls (`part/call`) asked for."""
+    return part in asked or f"{part}/{name}" in asked
+
+
+def _run_part(name: str, *, asked: Sequence[str], tree: Path, folder: Path, data: Path, programs: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     works = folder / ".work"
     works.mkdir(parents=True)
-    for call in PARTS[name]():
+    for call in (call for call in PARTS[name]() if is_asked(name, call.name, asked)):
         here = folder / call.name
         out = folder / (call.out or call.name) / "out"
         here.mkdir()

@@ -19,6 +19,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from judge_calls import is_asked
 
 NORMALIZATIONS: Sequence[tuple[str, str, str]] = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?", "<time>", "date and time of the call"),
@@ -80,7 +81,7 @@ class Run:
         """Return what is compared by its name without dates."""
         found = {}
         for call in sorted(self.folder.glob("*/*/")):
-            if call.name.startswith(".") or (parts is not None and call.parent.name not in parts):
+            if call.name.startswith(".") or not (parts is None or is_asked(call.parent.name, call.name, parts)):
                 continue
             paths = [*(call / name for name in CALL_FILES), *(path for path in call.glob("out/**/*") if path.is_file())]
             for path in sorted(paths):
