@@ -27,6 +27,7 @@ NORMALIZATIONS: Sequence[tuple[str, str, str]] = (
     (r"_\d{8}-\d{6}_", "_<time>_", "date and time in the name of a file of one call"),
     (r"(?<=_)[0-9a-f]{6}(?=\.(toml|json|txt)\b)", "<id>", "random end of such a name"),
     (r"crash-\d{8}-\d{6}", "crash-<time>", "date and time in the name of a crash file"),
+    (r"[0-9a-f]{8}(-\s*[0-9a-f]{4}){3}-\s*[0-9a-f]{12}", "<id>", "random end of such a name, in a table on two lines"),
     (r"\(\d+(\.\d+)? s\)", "(<seconds>)", "how long a step or a report took"),
     (r"(?m)^(Duration)\n.*$", r"\1\n<duration>", "how long the call took, in the report"),
     (r'(?m)^( *"duration": ).*$', r"\1<duration>,", "how long the call took, in text that holds a record"),
@@ -40,6 +41,11 @@ SKIPPED_KEYS: Mapping[str, str] = {
     "version": "the same in a record",
 }
 """Keys of JSON whose value is not compared, and why. That they are there is."""
+
+SKIPPED_CONTENT: Mapping[str, str] = {
+    r"/crash-[^/]*\.txt$": "lines of source code on which a step failed; what it said stands in the log and in the report",
+}
+"""Files of which only the name is compared, and why."""
 
 UNORDERED_LINES = re.compile(r"^.*: \w+ (…|done \(<seconds>\))$")
 """Lines of the log that say that a step began or ended: steps that do not need each other may run in any order."""
@@ -139,6 +145,8 @@ def _reason(difference: Difference) -> str | None:
 
 def compare_files(old: Path, new: Path, before: Run, after: Run) -> Iterator[str]:
     """Yield the differences between two files of one kind."""
+    if any(re.search(pattern, old.as_posix()) for pattern in SKIPPED_CONTENT):
+        return
     if old.name.endswith((".nii.gz", ".nii")):
         yield from compare_images(old, new)
     elif old.suffix == ".json":
