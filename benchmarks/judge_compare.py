@@ -24,6 +24,7 @@ from judge_calls import is_asked
 NORMALIZATIONS: Sequence[tuple[str, str, str]] = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?", "<time>", "date and time of the call"),
     (r"(?m)^\d\d:\d\d:\d\d(?= )", "<time>", "time of a line of the log"),
+    (r"(?m)^.*which an earlier call left behind when it was killed, was removed\n", "", "other calls on the machine"),
     (r"_\d{8}-\d{6}_", "_<time>_", "date and time in the name of a file of one call"),
     (r"(?<=_)[0-9a-f]{6}(?=\.(toml|json|txt)\b)", "<id>", "random end of such a name"),
     (r"crash-\d{8}-\d{6}", "crash-<time>", "date and time in the name of a crash file"),
