@@ -8,6 +8,7 @@
 write in FOLDER, one folder a part and in it one a call. The datasets lie in DATA, by default `data` beside FOLDER; where they
 are not there yet, the programs of TREE make them. They are made once and shared: two runs see the same files. `compare` prints
 every difference between two such folders and ends with 1 if there is one. `both` compares this tree with an old commit of it.
+With `--only` parts or single calls (`b1/none`) are run and compared; a call that reads what another wrote needs that too.
 
 What is run stands in `judge_calls.py`, on what in `judge_data.py`, and what counts as a difference in `judge_compare.py`: what may
 differ between any two runs (dates, durations, folders) is left out there, with a reason each, and so are differences that are
@@ -63,6 +64,14 @@ def both(commit: str, folder: Path, *, parts: Sequence[str], jobs: int) -> int:
     return judge(folder / "old", folder / "new", parts=parts)
 
 
+def known_part(text: str) -> str:
+    """Return what names a part or one of its calls, as it is."""
+    part, _, name = text.partition("/")
+    if part not in PARTS or (name and name not in [call.name for call in PARTS[part]()]):
+        raise argparse.ArgumentTypeError(f"expected a part ({', '.join(PARTS)}) or one of its calls, found {text}")
+    return text
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -79,7 +88,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--keep", type=Path, metavar="FOLDER", help="where datasets and outputs stay; default: nowhere"
     )
     for command in (one, two, all_of_it):
-        command.add_argument("--only", nargs="+", choices=tuple(PARTS), metavar="PART", help=", ".join(PARTS))
+        command.add_argument(
+            "--only", nargs="+", type=known_part, metavar="PART", help=f"of {', '.join(PARTS)}, or calls as part/call"
+        )
     for command in (one, all_of_it):
         command.add_argument("--jobs", type=int, default=2, help="calls at one time, each on one core; default: 2")
     return parser

@@ -19,13 +19,16 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from judge_calls import is_asked
 
 NORMALIZATIONS: Sequence[tuple[str, str, str]] = (
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(\+00:00|Z)?", "<time>", "date and time of the call"),
     (r"(?m)^\d\d:\d\d:\d\d(?= )", "<time>", "time of a line of the log"),
+    (r"(?m)^.*which an earlier call left behind when it was killed, was removed\n", "", "other calls on the machine"),
     (r"_\d{8}-\d{6}_", "_<time>_", "date and time in the name of a file of one call"),
     (r"(?<=_)[0-9a-f]{6}(?=\.(toml|json|txt)\b)", "<id>", "random end of such a name"),
     (r"crash-\d{8}-\d{6}", "crash-<time>", "date and time in the name of a crash file"),
+    (r"[0-9a-f]{8}(-\s*[0-9a-f]{4}){3}-\s*[0-9a-f]{12}", "<id>", "random end of such a name, in a table on two lines"),
     (r"\(\d+(\.\d+)? s\)", "(<seconds>)", "how long a step or a report took"),
     (r"(?m)^(Duration)\n.*$", r"\1\n<duration>", "how long the call took, in the report"),
     (r'(?m)^( *"duration": ).*$', r"\1<duration>,", "how long the call took, in text that holds a record"),
@@ -39,6 +42,11 @@ SKIPPED_KEYS: Mapping[str, str] = {
     "version": "the same in a record",
 }
 """Keys of JSON whose value is not compared, and why. That they are there is."""
+
+SKIPPED_CONTENT: Mapping[str, str] = {
+    r"/crash-[^/]*\.txt$": "lines of source code on which a step failed; what it said stands in the log and in the report",
+}
+"""Files of which only the name is compared, and why."""
 
 UNORDERED_LINES = re.compile(r"^.*: \w+ (…|done \(<seconds>\))$")
 """Lines of the log that say that a step began or ended: steps that do not need each other may run in any order."""
@@ -80,7 +88,7 @@ class Run:
         """Return what is compared by its name without dates."""
         found = {}
         for call in sorted(self.folder.glob("*/*/")):
-            if call.name.startswith(".") or (parts is not None and call.parent.name not in parts):
+            if call.name.startswith(".") or not (parts is None or is_asked(call.parent.name, call.name, parts)):
                 continue
             paths = [*(call / name for name in CALL_FILES), *(path for path in call.glob("out/**/*") if path.is_file())]
             for path in sorted(paths):
@@ -138,6 +146,8 @@ def _reason(difference: Difference) -> str | None:
 
 def compare_files(old: Path, new: Path, before: Run, after: Run) -> Iterator[str]:
     """Yield the differences between two files of one kind."""
+    if any(re.search(pattern, old.as_posix()) for pattern in SKIPPED_CONTENT):
+        return
     if old.name.endswith((".nii.gz", ".nii")):
         yield from compare_images(old, new)
     elif old.suffix == ".json":

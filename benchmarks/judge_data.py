@@ -123,7 +123,7 @@ def gather_subjects(target: Path, sources: list[Path]) -> None:
 
 
 def make_b0(data: Path) -> None:
-    """Z-spectra whose B0 comes from a field map [Hz], from a phase difference, from a WASABI run and from the spectrum itself."""
+    """Z-spectra whose B0 comes from a field map [Hz], from a phase difference and from the spectrum itself."""
     root, whole = data / "b0", data / "whole"
     copy_root(whole, root)
     truth = whole / "derivatives" / "truth" / "sub-01" / "fmap"
@@ -131,17 +131,15 @@ def make_b0(data: Path) -> None:
     magnitude, _ = read(truth / "sub-01_acq-pcbssfp_magnitude.nii.gz")
     field = np.nan_to_num(field)
     phase = np.angle(np.exp(2j * np.pi * field * (ECHO_TIMES[1] - ECHO_TIMES[0]))).astype(np.float32)
-    for label, scans in (("01", "Zspec"), ("02", "Zspec"), ("03", "Zspec"), ("04", "Zspec WASABI")):
-        copy_subject(
-            whole, root, label, lambda name, scans=scans: any(f"acq-{scan}_" in name for scan in scans.split())
-        )
-    prefix = root / "sub-01" / "fmap" / "sub-01_"
-    save(prefix.with_name("sub-01_fieldmap.nii.gz"), field, image.affine, Units="Hz")
-    save(prefix.with_name("sub-01_magnitude.nii.gz"), magnitude, image.affine)
-    prefix = root / "sub-02" / "fmap" / "sub-02_"
+    for label in ("01", "02", "03"):
+        copy_subject(whole, root, label, lambda name: "acq-Zspec_" in name)
+    folder = root / "sub-01" / "fmap"
+    save(folder / "sub-01_fieldmap.nii.gz", field, image.affine, Units="Hz")
+    save(folder / "sub-01_magnitude.nii.gz", magnitude, image.affine)
+    folder = root / "sub-02" / "fmap"
     times = {"EchoTime1": ECHO_TIMES[0], "EchoTime2": ECHO_TIMES[1]}
-    save(prefix.with_name("sub-02_phasediff.nii.gz"), phase, image.affine, Units="rad", **times)
-    save(prefix.with_name("sub-02_magnitude1.nii.gz"), magnitude, image.affine)
+    save(folder / "sub-02_phasediff.nii.gz", phase, image.affine, Units="rad", **times)
+    save(folder / "sub-02_magnitude1.nii.gz", magnitude, image.affine)
     list_participants(root)
 
 
