@@ -151,6 +151,7 @@ _SHIFTS_OF_WATER: Mapping[B0Method, Sentence] = {
         "and magnetization transfer can displace.",
     ),
 }
+"""By the method; the sentence on a field map names its file."""
 
 
 def _shift_of_water(source: B0Source) -> Sentence:

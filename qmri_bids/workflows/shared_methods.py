@@ -89,6 +89,7 @@ _B1_SCANS: Mapping[B1Method, Sentence] = {
     ),
     "TB1map": Sentence(paragraph="b1", text="The transmit field B1+ was read as a ready-made map (TB1map)."),
 }
+"""By the suffix of the scan."""
 
 
 def b1_map(run: B1Run) -> list[Sentence]:
