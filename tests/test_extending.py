@@ -113,7 +113,7 @@ def test_a_kind_of_scan_from_outside(example, tmp_path):
     nib.save(nib.Nifti1Image(echoes.astype(np.float32), AFFINE), image)
     write_dataset_description(out, bids_dir=bids)
 
-    run = example.GradientEchoRun(entities={"sub": "01"}, image=image, echo_times=times, grid=SHAPE)
+    run = example.GradientEchoRun(entities={"sub": "01", "acq": "MEGRE"}, image=image, echo_times=times, grid=SHAPE)
     workflow = init_qmri_wf(
         runs=[run],
         options=ProcessingOptions(estimator="pinn", mask_method="object"),
@@ -124,15 +124,15 @@ def test_a_kind_of_scan_from_outside(example, tmp_path):
     assert isinstance(workflow, pe.Workflow)
     workflow.run()
 
-    rate = nib.load(out / "sub-01/anat/sub-01_R2starmap.nii.gz").get_fdata()
-    sd = nib.load(out / "sub-01/anat/sub-01_desc-std_R2starmap.nii.gz").get_fdata()
+    rate = nib.load(out / "sub-01/anat/sub-01_acq-MEGRE_R2starmap.nii.gz").get_fdata()
+    sd = nib.load(out / "sub-01/anat/sub-01_acq-MEGRE_desc-std_R2starmap.nii.gz").get_fdata()
     deep = ball() & np.isfinite(rate)
     assert np.median(rate[deep]) == pytest.approx(25.0, rel=0.02)
     assert 0.5 < np.std(rate[deep]) / np.median(sd[deep]) < 2.0
     report = load_run_report(work / "reports" / f"{run.label}.pickle")
     assert report.title == "R2* of gradient echoes"
-    assert {figure.key for figure in report.figures} >= {"r2star", "r2star-stdev", "motion", "mask"}
+    assert {figure.key for figure in report.figures} >= {"r2star", "r2star-stdev", "motion", "brain-mask"}
     assert all(check.level in Level for check in report.checks)
-    assert "sub-01/anat/sub-01_desc-object_mask.nii.gz" in report.outputs
+    assert "sub-01/anat/sub-01_acq-MEGRE_desc-object_mask.nii.gz" in report.outputs
     rows = {(row.map, row.region) for row in report.statistics}
     assert any(name == "R2*" for name, _ in rows)
