@@ -9,8 +9,9 @@ from qmri_bids.bids import b1_afi, b1_angles
 from qmri_bids.bids.b1_afi import read_afi
 from qmri_bids.bids.b1_angles import read_rfm, read_tfl
 from qmri_bids.bids.b1_dam import read_dam
+from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.b1_ready import read_map
-from qmri_bids.bids.plan import B1Run, FindOptions
+from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import Refusal, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, texts
 

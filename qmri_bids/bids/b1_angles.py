@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from qmri_bids.bids.b1_plan import B1Method, B1Run
 from qmri_bids.bids.b1_values import (
     PLAUSIBLE,
     ambiguous,
@@ -20,7 +21,7 @@ from qmri_bids.bids.b1_values import (
     wrong_axes,
 )
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
-from qmri_bids.bids.plan import B1Method, B1Run, FindOptions
+from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name, read_sidecar, texts
 from qmri_bids.units import degrees_to_radians, radians_to_degrees

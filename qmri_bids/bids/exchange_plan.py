@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.fieldmap_plan import Fieldmap
-from qmri_bids.bids.plan import B1Run
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.bids.run import Run, Take, size_of, wrapped
 from qmri_bids.bids.saturation_plan import CestRun

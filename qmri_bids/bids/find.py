@@ -17,11 +17,12 @@ from qmri_bids.bids.find_mt import find_mtr, find_mts
 from qmri_bids.bids.find_pcbssfp import SUFFIXES, find_pcbssfp
 from qmri_bids.bids.findings import Findings, check_unique, collect_series
 from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
-from qmri_bids.bids.plan import FindOptions, PcBssfpRun, SessionFiles, SessionPlan
+from qmri_bids.bids.plan import FindOptions, PcBssfpRun, SessionFiles
 from qmri_bids.bids.refusal import RefusedError, refuse
 from qmri_bids.bids.run import Run
 from qmri_bids.bids.saturation_plan import CestRun, MtsRun
 from qmri_bids.bids.session_b1 import SessionB1
+from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.bids.sidecar import parse_name
 
 if TYPE_CHECKING:

@@ -20,11 +20,12 @@ from qmri_bids.bids.findings import Findings, check_unique
 from qmri_bids.bids.known_maps import choose_known
 from qmri_bids.bids.known_offers import Request
 from qmri_bids.bids.names import derivative_entities
-from qmri_bids.bids.plan import FindOptions, SessionPlan
+from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import RefusedError
 from qmri_bids.bids.run import Run
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.bids.session_b1 import SessionB1
+from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.physics.exchange_scan import ExchangeScan
 
 

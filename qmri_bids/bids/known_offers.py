@@ -14,8 +14,8 @@ from qmri_bids.bids.findings import Findings
 from qmri_bids.bids.images import AFFINE_TOLERANCE
 from qmri_bids.bids.map_files import MapFile, find_map
 from qmri_bids.bids.nearest import nearest_run
-from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.session_b1 import SessionB1
+from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.bids.sidecar import read_sidecar
 from qmri_bids.quantities import KNOWN_QUANTITIES
 

@@ -1,4 +1,4 @@
-"""What was found in a session and what can be done with it, as frozen data that can be pickled."""
+"""Options and files of a session, and pc-bSSFP runs that passed the checks, as frozen data that can be pickled."""
 
 from __future__ import annotations
 
@@ -6,20 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from qmri_bids.bids.refusal import Refusal, ValueSource
+from qmri_bids.bids.b1_plan import B1Run, b1_line
+from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.bids.run import Run, Take, size_of
 from qmri_bids.choices import B0Choice
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.units import radians_to_degrees
-
-if TYPE_CHECKING:
-    from qmri_bids.bids.exchange_plan import ExchangeRun
-    from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
-
-B1Method = Literal["TB1TFL", "TB1RFM", "TB1DAM", "TB1AFI", "TB1map", "WASABI"]
-"""How B1 was measured: by the suffix of a B1 scan, or by a CEST run."""
 
 LayoutKind = Literal["mag-phase", "real-imag", "complex", "split-mag-phase", "split-real-imag", "split-complex"]
 
@@ -129,69 +123,6 @@ class CycleFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
-class B1Run:
-    """A scan of B1+ and how relative B1 follows from it.
-
-    A map holds it: (stored value - `offset`) × `scale`. Of two images (`second`), the method says how it is computed.
-
-    Parameters
-    ----------
-    entities
-        Short names and labels, in the order of the file name.
-    method
-        One of `B1Method`.
-    anatomical, map
-        Image by which the scan is registered, on the grid of the map, None if there is none; the map, or the first of two images.
-    second
-        The image of twice the flip angle (TB1DAM) or of the second repetition time (TB1AFI), else None.
-    anatomical_volume, map_volume, second_volume
-        Index on the last axis where several lie in one file, else None.
-    scale, offset
-        Relative B1 (1 = nominal) per stored value, and the stored value of B1 = 0.
-    nominal_flip_angle
-        Nominal flip angle of the first image or of the preparation [rad], None for a TB1map.
-    repetition_times
-        Of a TB1AFI in the order of the images [s], else None.
-    run
-        Label of the CEST run of the same call whose estimate holds B1 (WASABI); None for a B1 scan.
-    intended_for
-        Runs that the sidecar names, as written there.
-    identifiers
-        B0FieldIdentifier of the sidecar.
-    sources, warnings
-        Where values came from; decisions and doubts as sentences.
-    """
-
-    entities: Mapping[str, str]
-    method: B1Method
-    anatomical: Path | None
-    map: Path
-    second: Path | None = None
-    anatomical_volume: int | None = None
-    map_volume: int | None = None
-    second_volume: int | None = None
-    scale: float = 1.0
-    offset: float = 0.0
-    nominal_flip_angle: float | None = None
-    repetition_times: tuple[float, float] | None = None
-    run: str | None = None
-    intended_for: tuple[str, ...] = ()
-    identifiers: tuple[str, ...] = ()
-    sources: tuple[ValueSource, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """The files, each once."""
-        return tuple(dict.fromkeys(path for path in (self.anatomical, self.map, self.second) if path is not None))
-
-
-def b1_line(b1: B1Run | None) -> str:
-    """Return where B1 comes from, as a short line."""
-    return "B1: " + ("none (B1 = 1 is assumed)" if b1 is None else f"{b1.run or b1.map.name} ({b1.method})")
-
-
-@dataclass(frozen=True, kw_only=True)
 class PcBssfpRun(Run):
     """A phase-cycled bSSFP run that passed all checks.
 
@@ -272,48 +203,3 @@ class PcBssfpRun(Run):
     def takes(self) -> tuple[Take, ...]:
         """B1, where another run gives it."""
         return () if self.b1 is None or self.b1.run is None else (Take(key="b1", names=("b1",), run=self.b1.run),)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SessionPlan:
-    """Runs of one subject and session.
-
-    Parameters
-    ----------
-    subject, session
-        Bare labels; session None for all sessions of the subject.
-    pcbssfp, cest, mtr, mts
-        Runs that can be computed.
-    exchange
-        Fingerprints that can be computed; until `with_exchange` makes them, they are among `cest`.
-    b1
-        B1 maps that can be used.
-    files
-        What else may serve a run.
-    refusals
-        Runs that were meant to be used and cannot.
-    notes
-        Scans that were looked at and left alone, as sentences.
-    """
-
-    subject: str
-    session: str | None
-    pcbssfp: tuple[PcBssfpRun, ...] = ()
-    cest: tuple[CestRun, ...] = ()
-    mtr: tuple[MtrRun, ...] = ()
-    mts: tuple[MtsRun, ...] = ()
-    exchange: tuple[ExchangeRun, ...] = ()
-    b1: tuple[B1Run, ...] = ()
-    files: SessionFiles = field(default_factory=SessionFiles)
-    refusals: tuple[Refusal, ...] = ()
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def runs(self) -> tuple[PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun, ...]:
-        """All runs that can be computed."""
-        return (*self.pcbssfp, *self.mtr, *self.mts, *self.cest, *self.exchange)
-
-    @property
-    def label(self) -> str:
-        """`sub-01` or `sub-01_ses-1`."""
-        return f"sub-{self.subject}" + (f"_ses-{self.session}" if self.session else "")

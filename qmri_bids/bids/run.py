@@ -6,12 +6,10 @@ import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from qmri_bids.bids.plan import B1Run
-    from qmri_bids.bids.refusal import ValueSource
-
+from qmri_bids.bids.b1_plan import B1Run
+from qmri_bids.bids.refusal import ValueSource
 
 LINE_WIDTH = 99
 """Of a short line [characters]."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from qmri_bids.bids.b1_plan import B1Run, b1_line
 from qmri_bids.bids.fieldmap_plan import Fieldmap
 from qmri_bids.bids.images import volumes_in
-from qmri_bids.bids.plan import B1Run, b1_line
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.bids.run import Run, Take, size_of, wrapped
 from qmri_bids.estimation.mt_maps import SpoiledProtocol

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qmri_bids.bids.b1 import UNSUPPORTED_METHODS, choose_b1, group_b1_files, read_b1
+from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.findings import Findings
 from qmri_bids.bids.nearest import run_index
-from qmri_bids.bids.plan import B1Run
 from qmri_bids.bids.refusal import Refusal, RefusedError
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.bids.sidecar import Sidecar, parse_name

@@ -6,8 +6,8 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.bids.session_plan import SessionPlan
 
 WIDTH = 110
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from qmri_bids.cli.option_table import settings_of
 
 if TYPE_CHECKING:
-    from qmri_bids.bids.plan import SessionPlan
+    from qmri_bids.bids.session_plan import SessionPlan
 
 logger = logging.getLogger("qmri_bids")
 

@@ -12,8 +12,8 @@ from qmri_bids.bids.earlier_fits import corrected_mask, given_mask_file, same_ma
 from qmri_bids.bids.earlier_plan import EarlierFits
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.mask_record import BRAIN, OBJECT
-from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal, RefusedError
+from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.workflows.options import OBJECT_METHODS
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from qmri_bids import __version__
 from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.bids.earlier_plan import earlier_sentences
-from qmri_bids.bids.plan import SessionPlan
 from qmri_bids.bids.refusal import Refusal
+from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.cli.option_table import compared_settings, settings_of
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.cli.work_folder import take_work_folder

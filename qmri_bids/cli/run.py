@@ -19,7 +19,7 @@ from qmri_bids.cli.parser import parse
 from qmri_bids.cli.progress import TerminalHandler
 
 if TYPE_CHECKING:
-    from qmri_bids.bids.plan import SessionPlan
+    from qmri_bids.bids.session_plan import SessionPlan
 
 logger = logging.getLogger("qmri_bids")
 

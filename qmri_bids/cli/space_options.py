@@ -14,7 +14,7 @@ from qmri_bids.cli.option import Option, OptionGroup, Relation
 
 if TYPE_CHECKING:
     from qmri_bids.bids.anatomy import Anatomy
-    from qmri_bids.bids.plan import SessionPlan
+    from qmri_bids.bids.session_plan import SessionPlan
 
 logger = logging.getLogger("qmri_bids")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
-from qmri_bids.bids.plan import B1Run
+from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.workflows.b1_interfaces import AlignB1
 
 B1_FIELDS = ("b1_maps", "b1_magnitude")

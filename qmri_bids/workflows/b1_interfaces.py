@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from nipype.interfaces.base import File, SimpleInterface, TraitedSpec, isdefined, traits
 
-from qmri_bids.bids.plan import B1Run
+from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.preprocessing.b1_loading import LoadedB1
 from qmri_bids.workflows.input_content import ReadsFiles
 from qmri_bids.workflows.volumes import load_volume, save_volume

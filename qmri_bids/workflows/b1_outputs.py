@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.names import output_path
-from qmri_bids.bids.plan import B1Run
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.quantities import QUANTITIES

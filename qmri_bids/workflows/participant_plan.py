@@ -6,7 +6,8 @@ from pathlib import Path
 
 from qmri_bids.bids.find import find_runs
 from qmri_bids.bids.layout import open_layout, strip_label
-from qmri_bids.bids.plan import FindOptions, SessionPlan
+from qmri_bids.bids.plan import FindOptions
+from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.estimation.base import EstimatorOptions
 from qmri_bids.estimation.exchange import ExchangeOptions
 from qmri_bids.workflows.options import ProcessingOptions

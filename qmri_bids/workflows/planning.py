@@ -9,9 +9,10 @@ from pathlib import Path
 
 from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.find_exchange import with_exchange
-from qmri_bids.bids.plan import FindOptions, SessionPlan
+from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.saturation_plan import CestRun
+from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
 from qmri_bids.estimation.exchange import ExchangeEstimator, ExchangeOptions
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR, Loss

@@ -13,7 +13,7 @@ from typing import Any
 from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, SimpleInterface, TraitedSpec, traits
 
 from qmri_bids import __version__
-from qmri_bids.bids.plan import SessionPlan
+from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.reports.content import RunReport, SubjectReport
 from qmri_bids.workflows.options import ProcessingOptions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from qmri_bids.bids.plan import B1Method, B1Run
+from qmri_bids.bids.b1_plan import B1Method, B1Run
 from qmri_bids.bids.spaces import OWN_TEMPLATE, SpaceOptions
 from qmri_bids.preprocessing.b1_smoothing import WAVELENGTH
 from qmri_bids.sentence import Sentence

@@ -14,7 +14,8 @@ import pytest
 
 from qmri_bids.bids.find import find_runs
 from qmri_bids.bids.layout import open_layout
-from qmri_bids.bids.plan import FindOptions, SessionPlan
+from qmri_bids.bids.plan import FindOptions
+from qmri_bids.bids.session_plan import SessionPlan
 
 SHAPE = (6, 5, 4)
 DEGREES = [45.0, 135.0, 225.0, 315.0]

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
-from qmri_bids.bids.plan import B1Run, CycleFiles, PcBssfpRun
+from qmri_bids.bids.plan import CycleFiles, PcBssfpRun
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.physics.exchange_scan import ExchangeScan
 from qmri_bids.physics.protocol import BssfpProtocol

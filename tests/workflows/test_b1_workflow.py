@@ -10,7 +10,8 @@ import numpy as np
 from protocol_presets import aptw_3t_000
 from written_sentences import said
 
-from qmri_bids.bids.plan import B1Run, CycleFiles, PcBssfpRun
+from qmri_bids.bids.b1_plan import B1Run
+from qmri_bids.bids.plan import CycleFiles, PcBssfpRun
 from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.workflows.b1_interfaces import AlignB1

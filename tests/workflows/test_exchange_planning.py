@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 from protocol_presets import aptw_3t_000
 
-from qmri_bids.bids.plan import CycleFiles, FindOptions, PcBssfpRun, SessionPlan
+from qmri_bids.bids.plan import CycleFiles, FindOptions, PcBssfpRun
 from qmri_bids.bids.saturation_plan import CestRun
+from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
 from qmri_bids.estimation.exchange import ExchangeOptions
 from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, ExchangeEntry

@@ -5,8 +5,9 @@ from pathlib import Path
 from protocol_presets import aptw_3t_000
 from written_sentences import said
 
-from qmri_bids.bids.plan import CycleFiles, PcBssfpRun, SessionPlan
+from qmri_bids.bids.plan import CycleFiles, PcBssfpRun
 from qmri_bids.bids.saturation_plan import B0Source, CestRun
+from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.workflows.dependents import without_failed
 from qmri_bids.workflows.methods import method_sentences
