@@ -152,7 +152,8 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     from qmri_bids.cli.progress import progress_listener
     from qmri_bids.cli.summary import summary_table
     from qmri_bids.reports.citation import write_citation
-    from qmri_bids.workflows.engine import limit_threads, quiet_engine
+    from qmri_bids.workflows.engine import limit_threads
+    from qmri_bids.workflows.engine_log import quiet_engine
 
     quiet_engine(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
     limit_threads(1)  # sums of several threads are not the same to the bit; steps share work out by voxels and volumes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -128,22 +127,6 @@ def local_plugin(arguments: Mapping[str, Any], *, options: EngineOptions) -> Ite
         yield plugin
     finally:
         plugin.close()
-
-
-def quiet_engine(level: int) -> None:
-    """Keep Nipype from repeating every step and its tracebacks: ours are one line a step, and the crash files.
-
-    Parameters
-    ----------
-    level
-        From which on its messages are shown, as of `logging`.
-    """
-    import nipype  # noqa: F401  (sets up its loggers, which are then changed)
-
-    for name in ("nipype", "nipype.workflow", "nipype.utils", "nipype.interface"):
-        engine = logging.getLogger(name)
-        engine.handlers.clear()
-        engine.setLevel(level)
 
 
 def limit_threads(threads: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, run_node
 
 from qmri_bids.child_processes import end_with_parent
-from qmri_bids.workflows.engine import quiet_engine
+from qmri_bids.workflows.engine_log import quiet_engine
 from qmri_bids.workflows.step_server import start_server
 
 logger = logging.getLogger("qmri_bids")
