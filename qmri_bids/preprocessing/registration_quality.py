@@ -21,6 +21,9 @@ MIRROR_SCHEDULE = Schedule(iterations=(200, 100), shrink_factors=(2, 1), smoothi
 MIRROR_FAILS = 1.05
 """The mirror image fits better by this factor of mutual information: left and right are exchanged."""
 
+MIRROR_CHANCE = 0.05
+"""A mirror image that fits better by less than this [nat] does so by chance: halves of a ball of water differ by noise alone."""
+
 MIRROR_DOUBT = 0.9
 """The mirror image fits nearly as well: left and right cannot be told, or the scans do not lie on each other (0.96 of a T1w
 image whose head is turned by 90°; at most 0.76 of scans that do)."""
@@ -40,7 +43,7 @@ class RegistrationQuality:
         Share of the head in the fixed scan that the moving one covers.
     mirrored
         Mutual information inside the head with the mirror image of the moving scan, registered anew, over that with the scan
-        itself: far below 1.
+        itself: far below 1; 1 where it fits better, but by no more than chance.
     """
 
     similarity: tuple[float, float]
@@ -145,5 +148,7 @@ def _mirrored(
         )
         return max(mutual_information(small[inside], each[inside]) for each in (image, moved))
 
-    plain = fit(on_small(transform))
-    return fit(on_small(transform @ mirror)) / plain if plain > 0.0 else float("nan")
+    plain, mirrored = fit(on_small(transform)), fit(on_small(transform @ mirror))
+    if not plain > 0.0:
+        return float("nan")
+    return 1.0 if plain < mirrored < plain + MIRROR_CHANCE else mirrored / plain

@@ -141,3 +141,18 @@ def test_same_place_gives_the_map_back():
     )
     np.testing.assert_array_equal(brought["a"], values)
     assert brought["b"].dtype == np.float32
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_a_ball_that_is_its_own_mirror_image_is_not_refused(seed):
+    """Inside a ball of one liquid only noise differs from its mirror image, which then fits better by chance."""
+    shape, affine, rng = (20, 22, 18), np.diag([4.0, 4.0, 4.0, 1.0]), np.random.default_rng(seed)
+    places = np.stack(np.meshgrid(*[np.arange(n) - 0.5 * (n - 1) for n in shape], indexing="ij"), axis=-1)
+    ball = np.linalg.norm(places, axis=-1) < 7.0
+
+    def scan(level):
+        noise = rng.normal(size=(*shape, 2)).view(complex)[..., 0]
+        return np.abs(level * ball + 5.0 * noise).astype(np.float32)
+
+    found = register_scans(scan(900.0), fixed_affine=affine, moving=scan(740.0), moving_affine=affine)
+    assert found.quality.mirrored == 1.0
