@@ -93,18 +93,20 @@ def refusals() -> list[Call]:
         "nprocs": "{data}/coarse {out} participant --nprocs 0",
         "estimator": "{data}/coarse {out} participant --bssfp-estimator magic",
         "no-refine": "{data}/coarse {out} participant --bssfp-estimator linear --cest-estimator ml --no-refine",
-        "weights": "{data}/coarse {out} participant --bssfp-weights {data}/none",
+        "weights": "{data}/coarse {out} participant --bssfp-weights {data}/absent",
         "space": "{data}/coarse {out} participant --output-spaces MNI152NLin2009cAsym T1w",
-        "atlas": "{data}/coarse {out} participant --atlas {data}/none.nii.gz",
+        "atlas": "{data}/coarse {out} participant --atlas {data}/absent.nii.gz",
         "filter": "{data}/coarse {out} participant --bids-filter-file {data}/b1/participants.json",
-        "derivatives": "{data}/coarse {out} participant --derivatives {data}/none",
-        "empty-group": "{data}/coarse {out} group",
-        "filtered-away": "{data}/coarse {out} participant --participant-label 01 --run-id 7 --dry-run",
+        "derivatives": "{data}/coarse {out} participant --derivatives {data}/absent",
+        "group-plan": "{data}/coarse {out} group",
+        "filtered-away": "{data}/coarse {out} participant --participant-label 01 --run-id 7",
         "omp": "{data}/coarse {out} participant --nprocs 1 --omp-nthreads 3",
         "mask-file": "{data}/b1 {out} participant --mask-file {data}/fmriprep/sub-01/anat/sub-01_desc-brain_mask.nii.gz",
     }
     return [
-        *(Call(name=name, arguments=arguments) for name, arguments in wrong.items()),
+        # Where nothing is refused after all, nothing is computed either.
+        *(Call(name=name, arguments=f"{arguments} --dry-run") for name, arguments in wrong.items()),
+        Call(name="empty-group", bids="coarse", level="group"),
         Call(name="plan", bids="refused", arguments="--dry-run"),
         Call(name="plan-network", bids="refused", arguments="--dry-run --bssfp-estimator pinn-complex-uniform"),
         Call(

@@ -32,7 +32,7 @@ NORMALIZATIONS: Sequence[tuple[str, str, str]] = (
     (r"\(\d+(\.\d+)? s\)", "(<seconds>)", "how long a step or a report took"),
     (r"(?m)^(Duration)\n.*$", r"\1\n<duration>", "how long the call took, in the report"),
     (r'(?m)^( *"duration": ).*$', r"\1<duration>,", "how long the call took, in text that holds a record"),
-    (r"free memory of this machine", "memory of this machine", "what is free changes while a machine is used"),
+    (r"--mem \d+ \([^)]*\)", "--mem <free>", "what memory is free changes while a machine is used"),
 )
 """What differs between any two runs of one tree: pattern, what stands in its place, and why."""
 
