@@ -196,27 +196,37 @@ def b1() -> list[Call]:
 
 
 def whole() -> list[Call]:
-    """Process a session with every scan, with anatomy of fMRIPrep; then fingerprints alone with the maps of the first call."""
+    """Process a session with every scan; then fingerprints alone, with the maps of the second call or with numbers.
+
+    The session is processed in two calls, since finding a brain takes long: saturated scans with the mask of an object, and those
+    that most depend on tissues with the anatomy of fMRIPrep.
+    """
     return [
         Call(
-            name="session",
+            name="saturation",
+            bids="whole",
+            arguments=f"{ONE_CORE} --skip-bids-validation --mask-method object --bssfp-estimator linear --ignore gibbs "
+            "--bids-filter-file {data}/saturation.json --output-spaces T1w",
+        ),
+        Call(
+            name="anatomy",
             bids="whole",
             arguments=f"{ONE_CORE} --skip-bids-validation --bssfp-estimator linear --ignore gibbs "
-            f"--derivatives fmriprep={{data}}/fmriprep --output-spaces T1w {TEMPLATE} "
-            f"--atlas {{data}}/tpl-{TEMPLATE}_atlas-Halves_dseg.nii.gz --mtrasym-offsets 3.5 2",
+            f"--bids-filter-file {{data}}/tissues.json --derivatives fmriprep={{data}}/fmriprep "
+            f"--output-spaces T1w {TEMPLATE} --atlas {{data}}/tpl-{TEMPLATE}_atlas-Halves_dseg.nii.gz --mtrasym-offsets 3.5 2",
         ),
         Call(
             name="known-maps",
             bids="pools",
-            arguments=f"{ONE_CORE} {QUICK} --participant-label 01 --derivatives maps={{part}}/session/out --cest-estimator ml",
+            arguments=f"{ONE_CORE} {QUICK} --participant-label 01 --derivatives maps={{part}}/anatomy/out "
+            "--cest-estimator ml --cest-posterior uniform",
         ),
         Call(
             name="known-numbers",
             bids="pools",
-            arguments=f"{ONE_CORE} {QUICK} --participant-label 02 --no-b1 --cest-t1 1.2 --cest-t2 0.08 "
-            "--cest-off-resonance 0 --cest-posterior uniform",
+            arguments=f"{ONE_CORE} {QUICK} --participant-label 02 --no-b1 --cest-t1 1.2 --cest-t2 0.08 --cest-off-resonance 0",
         ),
-        Call(name="group", bids="whole", level="group", out="session"),
+        Call(name="group", bids="whole", level="group", out="anatomy"),
     ]
 
 

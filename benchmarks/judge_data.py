@@ -33,6 +33,12 @@ SIMULATED: Mapping[str, tuple[object, ...]] = {
 }
 """Datasets as they are simulated, and the options of each."""
 
+FILTERS: Mapping[str, Mapping[str, object]] = {
+    "saturation": {"cest": {"acquisition": ["APTw", "WASABI"]}},
+    "tissues": {"cest": {"acquisition": ["Zspec", "MRFMT", "MRFamide"]}, "mt": {"acquisition": "none"}},
+}
+"""Files of `--bids-filter-file`: parts of a session with every scan."""
+
 TEMPLATE = "MNI152NLin6Asym"
 TEMPLATE_SHAPE = (24, 28, 24)
 TEMPLATE_AFFINE = np.array([[8.0, 0, 0, -92.0], [0, 8.0, 0, -124.0], [0, 0, 8.0, -80.0], [0, 0, 0, 1.0]])
@@ -66,6 +72,8 @@ def make_data(tree: Path, data: Path) -> None:
         make_refused(new)
         write_fmriprep(new / "fmriprep", bids=new / "whole")
         write_atlases(new)
+        for name, chosen in FILTERS.items():
+            (new / f"{name}.json").write_text(json.dumps(chosen))
         (new / "SOURCE.txt").write_text(f"made by {tree}\n")
         try:
             new.rename(data)
