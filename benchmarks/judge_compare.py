@@ -121,7 +121,12 @@ def compare(old: Path, new: Path, *, parts: Sequence[str] | None = None) -> list
     if not old_files and not new_files:
         raise SystemExit(f"{old} and {new}: expected outputs of a run, found none")
     found = []
+    old_calls, new_calls = ({_call_of(name) for name in files} for files in (old_files, new_files))
+    found += [Difference(name, "call was not made by the new run") for name in sorted(old_calls - new_calls)]
+    found += [Difference(name, "call was not made by the old run") for name in sorted(new_calls - old_calls)]
     for name in sorted(old_files.keys() | new_files.keys()):
+        if _call_of(name) not in old_calls & new_calls:
+            continue
         if name not in new_files:
             found.append(Difference(name, "file is gone"))
         elif name not in old_files:
@@ -129,6 +134,10 @@ def compare(old: Path, new: Path, *, parts: Sequence[str] | None = None) -> list
         else:
             found += [Difference(name, text) for text in compare_files(old_files[name], new_files[name], before, after)]
     return [replace(each, reason=_reason(each)) for each in found]
+
+
+def _call_of(name: str) -> str:
+    return "/".join(name.split("/")[:2])
 
 
 def _renamed(name: str) -> str:
