@@ -88,7 +88,8 @@ class Run:
         """Return what is compared by its name without dates."""
         found = {}
         for call in sorted(self.folder.glob("*/*/")):
-            if call.name.startswith(".") or not (parts is None or is_asked(call.parent.name, call.name, parts)):
+            # A call that was cut off has no exit code yet.
+            if not (call / "exit").is_file() or not (parts is None or is_asked(call.parent.name, call.name, parts)):
                 continue
             paths = [*(call / name for name in CALL_FILES), *(path for path in call.glob("out/**/*") if path.is_file())]
             for path in sorted(paths):
@@ -242,7 +243,8 @@ def compare_json(
 
 def compare_images(old: Path, new: Path) -> Iterator[str]:
     """Yield the differences between header and voxels of two images."""
-    first, second = nib.load(old), nib.load(new)
+    first: Any = nib.load(old)
+    second: Any = nib.load(new)
     for key in first.header.keys():  # noqa: SIM118  a header is no mapping
         before, after = np.asarray(first.header[key]), np.asarray(second.header[key])
         if before.tobytes() != after.tobytes():
