@@ -93,18 +93,20 @@ def refusals() -> list[Call]:
         "nprocs": "{data}/coarse {out} participant --nprocs 0",
         "estimator": "{data}/coarse {out} participant --bssfp-estimator magic",
         "no-refine": "{data}/coarse {out} participant --bssfp-estimator linear --cest-estimator ml --no-refine",
-        "weights": "{data}/coarse {out} participant --bssfp-weights {data}/none",
+        "weights": "{data}/coarse {out} participant --bssfp-weights {data}/absent",
         "space": "{data}/coarse {out} participant --output-spaces MNI152NLin2009cAsym T1w",
-        "atlas": "{data}/coarse {out} participant --atlas {data}/none.nii.gz",
+        "atlas": "{data}/coarse {out} participant --atlas {data}/absent.nii.gz",
         "filter": "{data}/coarse {out} participant --bids-filter-file {data}/b1/participants.json",
-        "derivatives": "{data}/coarse {out} participant --derivatives {data}/none",
-        "empty-group": "{data}/coarse {out} group",
-        "filtered-away": "{data}/coarse {out} participant --participant-label 01 --run-id 7 --dry-run",
+        "derivatives": "{data}/coarse {out} participant --derivatives {data}/absent",
+        "group-plan": "{data}/coarse {out} group",
+        "filtered-away": "{data}/coarse {out} participant --participant-label 01 --run-id 7",
         "omp": "{data}/coarse {out} participant --nprocs 1 --omp-nthreads 3",
         "mask-file": "{data}/b1 {out} participant --mask-file {data}/fmriprep/sub-01/anat/sub-01_desc-brain_mask.nii.gz",
     }
     return [
-        *(Call(name=name, arguments=arguments) for name, arguments in wrong.items()),
+        # Where nothing is refused after all, nothing is computed either.
+        *(Call(name=name, arguments=f"{arguments} --dry-run") for name, arguments in wrong.items()),
+        Call(name="empty-group", bids="coarse", level="group"),
         Call(name="plan", bids="refused", arguments="--dry-run"),
         Call(name="plan-network", bids="refused", arguments="--dry-run --bssfp-estimator pinn-complex-uniform"),
         Call(
@@ -194,27 +196,37 @@ def b1() -> list[Call]:
 
 
 def whole() -> list[Call]:
-    """Process a session with every scan, with anatomy of fMRIPrep; then fingerprints alone with the maps of the first call."""
+    """Process a session with every scan; then fingerprints alone, with the maps of the second call or with numbers.
+
+    The session is processed in two calls, since finding a brain takes long: saturated scans with the mask of an object, and those
+    that most depend on tissues with the anatomy of fMRIPrep.
+    """
     return [
         Call(
-            name="session",
+            name="saturation",
+            bids="whole",
+            arguments=f"{ONE_CORE} --skip-bids-validation --mask-method object --bssfp-estimator linear --ignore gibbs "
+            "--bids-filter-file {data}/saturation.json --output-spaces T1w",
+        ),
+        Call(
+            name="anatomy",
             bids="whole",
             arguments=f"{ONE_CORE} --skip-bids-validation --bssfp-estimator linear --ignore gibbs "
-            f"--derivatives fmriprep={{data}}/fmriprep --output-spaces T1w {TEMPLATE} "
-            f"--atlas {{data}}/tpl-{TEMPLATE}_atlas-Halves_dseg.nii.gz --mtrasym-offsets 3.5 2",
+            f"--bids-filter-file {{data}}/tissues.json --derivatives fmriprep={{data}}/fmriprep "
+            f"--output-spaces T1w {TEMPLATE} --atlas {{data}}/tpl-{TEMPLATE}_atlas-Halves_dseg.nii.gz --mtrasym-offsets 3.5 2",
         ),
         Call(
             name="known-maps",
             bids="pools",
-            arguments=f"{ONE_CORE} {QUICK} --participant-label 01 --derivatives maps={{part}}/session/out --cest-estimator ml",
+            arguments=f"{ONE_CORE} {QUICK} --participant-label 01 --derivatives maps={{part}}/anatomy/out "
+            "--cest-estimator ml --cest-posterior uniform",
         ),
         Call(
             name="known-numbers",
             bids="pools",
-            arguments=f"{ONE_CORE} {QUICK} --participant-label 02 --no-b1 --cest-t1 1.2 --cest-t2 0.08 "
-            "--cest-off-resonance 0 --cest-posterior uniform",
+            arguments=f"{ONE_CORE} {QUICK} --participant-label 02 --no-b1 --cest-t1 1.2 --cest-t2 0.08 --cest-off-resonance 0",
         ),
-        Call(name="group", bids="whole", level="group", out="session"),
+        Call(name="group", bids="whole", level="group", out="anatomy"),
     ]
 
 

@@ -32,7 +32,7 @@ NORMALIZATIONS: Sequence[tuple[str, str, str]] = (
     (r"\(\d+(\.\d+)? s\)", "(<seconds>)", "how long a step or a report took"),
     (r"(?m)^(Duration)\n.*$", r"\1\n<duration>", "how long the call took, in the report"),
     (r'(?m)^( *"duration": ).*$', r"\1<duration>,", "how long the call took, in text that holds a record"),
-    (r"free memory of this machine", "memory of this machine", "what is free changes while a machine is used"),
+    (r"--mem \d+ \([^)]*\)", "--mem <free>", "what memory is free changes while a machine is used"),
 )
 """What differs between any two runs of one tree: pattern, what stands in its place, and why."""
 
@@ -88,7 +88,8 @@ class Run:
         """Return what is compared by its name without dates."""
         found = {}
         for call in sorted(self.folder.glob("*/*/")):
-            if call.name.startswith(".") or not (parts is None or is_asked(call.parent.name, call.name, parts)):
+            # A call that was cut off has no exit code yet.
+            if not (call / "exit").is_file() or not (parts is None or is_asked(call.parent.name, call.name, parts)):
                 continue
             paths = [*(call / name for name in CALL_FILES), *(path for path in call.glob("out/**/*") if path.is_file())]
             for path in sorted(paths):
@@ -121,7 +122,12 @@ def compare(old: Path, new: Path, *, parts: Sequence[str] | None = None) -> list
     if not old_files and not new_files:
         raise SystemExit(f"{old} and {new}: expected outputs of a run, found none")
     found = []
+    old_calls, new_calls = ({_call_of(name) for name in files} for files in (old_files, new_files))
+    found += [Difference(name, "call was not made by the new run") for name in sorted(old_calls - new_calls)]
+    found += [Difference(name, "call was not made by the old run") for name in sorted(new_calls - old_calls)]
     for name in sorted(old_files.keys() | new_files.keys()):
+        if _call_of(name) not in old_calls & new_calls:
+            continue
         if name not in new_files:
             found.append(Difference(name, "file is gone"))
         elif name not in old_files:
@@ -129,6 +135,10 @@ def compare(old: Path, new: Path, *, parts: Sequence[str] | None = None) -> list
         else:
             found += [Difference(name, text) for text in compare_files(old_files[name], new_files[name], before, after)]
     return [replace(each, reason=_reason(each)) for each in found]
+
+
+def _call_of(name: str) -> str:
+    return "/".join(name.split("/")[:2])
 
 
 def _renamed(name: str) -> str:
@@ -233,7 +243,8 @@ def compare_json(
 
 def compare_images(old: Path, new: Path) -> Iterator[str]:
     """Yield the differences between header and voxels of two images."""
-    first, second = nib.load(old), nib.load(new)
+    first: Any = nib.load(old)
+    second: Any = nib.load(new)
     for key in first.header.keys():  # noqa: SIM118  a header is no mapping
         before, after = np.asarray(first.header[key]), np.asarray(second.header[key])
         if before.tobytes() != after.tobytes():

@@ -33,6 +33,12 @@ SIMULATED: Mapping[str, tuple[object, ...]] = {
 }
 """Datasets as they are simulated, and the options of each."""
 
+FILTERS: Mapping[str, Mapping[str, object]] = {
+    "saturation": {"cest": {"acquisition": ["APTw", "WASABI"]}},
+    "tissues": {"cest": {"acquisition": ["Zspec", "MRFMT", "MRFamide"]}, "mt": {"acquisition": "none"}},
+}
+"""Files of `--bids-filter-file`: parts of a session with every scan."""
+
 TEMPLATE = "MNI152NLin6Asym"
 TEMPLATE_SHAPE = (24, 28, 24)
 TEMPLATE_AFFINE = np.array([[8.0, 0, 0, -92.0], [0, 8.0, 0, -124.0], [0, 0, 8.0, -80.0], [0, 0, 0, 1.0]])
@@ -66,6 +72,8 @@ def make_data(tree: Path, data: Path) -> None:
         make_refused(new)
         write_fmriprep(new / "fmriprep", bids=new / "whole")
         write_atlases(new)
+        for name, chosen in FILTERS.items():
+            (new / f"{name}.json").write_text(json.dumps(chosen))
         (new / "SOURCE.txt").write_text(f"made by {tree}\n")
         try:
             new.rename(data)
@@ -177,6 +185,11 @@ def one_volume_less(subject: Path) -> None:
     nib.save(nib.Nifti1Image(voxels[..., :-1], image.affine), path)
 
 
+def no_relaxometry(subject: Path) -> None:
+    for path in sorted(subject.rglob("*pcbssfp*")):
+        path.unlink()
+
+
 DAMAGES: Mapping[str, Callable[[Path], object]] = {
     "01": lambda subject: edit(subject, "*_VFA.json", RFPhaseIncrement=None),
     "02": lambda subject: edit(subject, "*_VFA.json", RFPhaseIncrement=[0, 90, 180, 270]),
@@ -199,7 +212,7 @@ SATURATION_DAMAGES: Mapping[str, Callable[[Path], object]] = {
     "22": lambda subject: edit(subject, "*acq-MTS_*mt-on_MTS.json", FlipAngle=None),
     "23": lambda subject: shutil.rmtree(subject / "fmap"),
     "24": lambda subject: edit(subject, "*acq-MT_*mt-off_MTR.json", FlipAngle=77),
-    "25": lambda subject: [path.unlink() for path in subject.rglob("*pcbssfp*")],
+    "25": no_relaxometry,
 }
 """The same for subjects with every scan."""
 
@@ -253,7 +266,7 @@ def write_fmriprep(root: Path, *, bids: Path) -> None:
         tissue: on_grid(truth / f"sub-01_acq-pcbssfp_label-{tissue}_probseg.nii.gz", voxels.shape, image.affine)
         for tissue in ("GM", "WM", "CSF")
     }
-    brain = sum(shares.values()) > 0.5
+    brain = np.sum(list(shares.values()), axis=0) > 0.5
     save(folder / "sub-01_desc-preproc_T1w.nii.gz", voxels, image.affine)
     save(folder / "sub-01_desc-brain_mask.nii.gz", brain.astype(np.uint8), image.affine)
     labels = np.where(brain, 1 + np.argmax(np.stack(list(shares.values())), axis=0), 0)
