@@ -60,6 +60,8 @@ WANTED: Sequence[tuple[str, str, str]] = (
         r"\$\.(Steps: key is gone|Sentences: key is new)",
         "the record of the methods holds the sentences themselves, no longer keys of a table that is gone",
     ),
+    (r"/nodes$", r"\+ .*/collect_registrations$", "a list of what was registered is made for all kinds of runs alike"),
+    (r"/\.bidsignore$", r"\*_residualmap\.\*", "patterns of maps stand before those of other files; they are the same"),
 )
 """Differences that are wanted: pattern of the path, pattern of the difference as it is printed, and why."""
 
