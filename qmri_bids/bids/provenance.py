@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,11 @@ def _(protocol: SaturationProtocol) -> dict[str, Any]:
             "SpinLock": first.spin_lock is not SpinLock.NONE,
         }
     return content
+
+
+def raw_uris(paths: Iterable[Path], *, bids_dir: Path) -> list[str]:
+    """Return the BIDS URIs of files of the raw dataset, as sidecars of derivatives name them."""
+    return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in paths]
 
 
 def map_metadata(

@@ -284,6 +284,3 @@ class MtsRun(Run):
     def paths(self) -> tuple[Path, ...]:
         """The image files."""
         return (self.pd_weighted, self.t1_weighted, self.mt_weighted)
-
-
-SaturationRun = CestRun | MtrRun | MtsRun

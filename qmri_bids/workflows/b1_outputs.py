@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.names import output_path
-from qmri_bids.bids.provenance import RAW_NAME, bids_uri
+from qmri_bids.bids.provenance import bids_uri, raw_uris
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.quantity import stdev
@@ -33,7 +33,7 @@ def b1_sources(run: B1Run | None, *, bids_dir: Path, output_dir: Path) -> list[s
         output = QUANTITIES["b1"].written.key
         path = output_path(output_dir, entities=parse_name(Path(run.run)).entities, output=output)
         return [bids_uri(path, root=output_dir)]
-    return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.paths]
+    return raw_uris(run.paths, bids_dir=bids_dir)
 
 
 def add_b1(

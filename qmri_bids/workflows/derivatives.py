@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.bids.provenance import RAW_NAME, bids_uri
+from qmri_bids.bids.provenance import raw_uris
 from qmri_bids.estimation.table import ESTIMATORS
 from qmri_bids.priors import PRIORS
 from qmri_bids.quantities import QUANTITIES
@@ -51,7 +51,7 @@ def write_derivatives(
     """
     entry = ESTIMATORS[settings["estimator"]]
     prior = settings["posterior"]
-    sources = [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.paths]
+    sources = raw_uris(run.paths, bids_dir=bids_dir)
     of_b1 = b1_sources(run.b1, bids_dir=bids_dir, output_dir=output_dir)
     assumed = {"B1Assumed": 1.0} if results.b1 is None else {}
     estimated: dict[str, Any] = {

@@ -20,7 +20,7 @@ from nipype.interfaces.base import (
 
 from qmri_bids.bids.mask_record import file_of_person, mask_output, mask_record
 from qmri_bids.bids.names import output_path
-from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
+from qmri_bids.bids.provenance import map_metadata, raw_uris
 from qmri_bids.bids.write import atomic_path, write_map
 from qmri_bids.reports.content import RunReport, Section
 from qmri_bids.workflows.mask_report import mask_check
@@ -134,7 +134,7 @@ class KeepMotion(SimpleInterface):
 
 def _sources(run: Any, *, bids_dir: Path) -> list[str]:
     """Return the raw images of a run as sidecars name them."""
-    return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.paths]
+    return raw_uris(run.paths, bids_dir=bids_dir)
 
 
 def _partial(inputs: Any, *, files: Sequence[Path]) -> dict[str, Any]:

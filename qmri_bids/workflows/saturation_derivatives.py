@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from qmri_bids.bids.names import output_path
-from qmri_bids.bids.provenance import RAW_NAME, bids_uri, protocol_metadata
+from qmri_bids.bids.provenance import bids_uri, protocol_metadata, raw_uris
 from qmri_bids.bids.run import Run
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 from qmri_bids.bids.sidecar import parse_name
@@ -48,7 +48,7 @@ class _Outputs:
         output_dir: Path,
     ) -> None:
         self.results, self.run, self.others, self.acquisition = results, run, list(others), acquisition
-        self.raw = [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in run.paths]
+        self.raw = raw_uris(run.paths, bids_dir=bids_dir)
         self.writer = RunWriter(
             results, run=run, output_dir=output_dir, sources=self.raw, extra=self.with_acquisition()
         )
@@ -229,7 +229,7 @@ def _fieldmap_sources(run: CestRun, *, bids_dir: Path) -> list[str]:
     if run.b0 is None:
         return []
     paths = [run.b0.fieldmap, run.b0.magnitude] if run.b0.scan is None else run.b0.scan.paths
-    return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in paths if path is not None]
+    return raw_uris((path for path in paths if path is not None), bids_dir=bids_dir)
 
 
 def _maps_of_other_runs(run: Run, *, output_dir: Path) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.bids.images import volumes_in
 from qmri_bids.workflows.estimate_file import save_estimate
 from qmri_bids.workflows.volumes import load_volume
 from qmri_bids.workflows.voxels import Voxels
@@ -167,7 +168,7 @@ class EstimateMtr(SimpleInterface):
 
         inputs = self.inputs
         voxels, signal = _voxels_of(inputs)
-        number = _volumes_of(inputs.run.unsaturated)
+        number = volumes_in(inputs.run.unsaturated)
         found = mtr(signal[:, number:], signal[:, :number], noise=inputs.noise if isdefined(inputs.noise) else None)
         self._results["estimate"] = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
@@ -232,10 +233,3 @@ def _exchanged(values: NDArray[np.floating], name: str, images: str) -> list[str
     if median >= 0.0:
         return []
     return [f"THE MEDIAN OF {name} IS NEGATIVE ({100.0 * median:.0f} %), which no tissue has: are {images} exchanged?"]
-
-
-def _volumes_of(path: Path) -> int:
-    import nibabel as nib
-
-    shape = nib.load(path).shape  # type: ignore[attr-defined]
-    return int(shape[3]) if len(shape) > 3 else 1
