@@ -51,8 +51,8 @@ def measure(options: argparse.Namespace, *, folder: Path) -> list[dict[str, Any]
     """Run all nodes of the first participant and return what each took."""
     from qmri_bids.bids.anatomy import find_anatomy
     from qmri_bids.bids.find import find_runs
+    from qmri_bids.bids.find_options import FindOptions
     from qmri_bids.bids.layout import open_layout
-    from qmri_bids.bids.plan import FindOptions
     from qmri_bids.bids.spaces import SpaceOptions
     from qmri_bids.workflows.options import ProcessingOptions
     from qmri_bids.workflows.planning import link_runs

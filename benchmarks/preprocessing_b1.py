@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from qmri_bids.bids.b1 import read_b1
 from qmri_bids.bids.b1_plan import B1Run
-from qmri_bids.bids.plan import FindOptions
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.phantom.anatomy import build_head
 from qmri_bids.phantom.b1_files import write_b1
 from qmri_bids.phantom.b1_scan import coarse_grid, scan_b1

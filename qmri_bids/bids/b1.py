@@ -11,7 +11,7 @@ from qmri_bids.bids.b1_angles import read_rfm, read_tfl
 from qmri_bids.bids.b1_dam import read_dam
 from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.b1_ready import read_map
-from qmri_bids.bids.plan import FindOptions
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.refusal import Refusal, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, texts
 

@@ -10,7 +10,7 @@ from typing import Any
 from qmri_bids.bids.b1_pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
 from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.b1_values import angle_source, nominal_flip_angle
-from qmri_bids.bids.plan import FindOptions
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.refusal import ValueSource, refuse
 from qmri_bids.bids.sidecar import parse_name, texts
 from qmri_bids.bids.values import is_number

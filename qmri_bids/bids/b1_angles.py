@@ -20,8 +20,8 @@ from qmri_bids.bids.b1_values import (
     read_values,
     wrong_axes,
 )
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
-from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name, read_sidecar, texts
 from qmri_bids.units import degrees_to_radians, radians_to_degrees

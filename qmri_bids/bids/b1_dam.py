@@ -13,7 +13,7 @@ import numpy as np
 from qmri_bids.bids.b1_pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
 from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.b1_values import angle_source
-from qmri_bids.bids.plan import FindOptions
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
 from qmri_bids.bids.sidecar import Sidecar, parse_name, texts
 from qmri_bids.bids.values import is_number, wrong_value

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.bids.b1_values import PLAUSIBLE, ambiguous, has_signal, is_plausible, median_of, read_values, wrong_axes
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
-from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, parse_name, read_sidecar
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.b1_values import PLAUSIBLE, ambiguous, is_plausible, wrong_axes
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.images import check_image, median_of_nonzero
-from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import ValueSource, refuse
 from qmri_bids.bids.sidecar import parse_name, read_sidecar, texts
 from qmri_bids.units import percent_to_fraction

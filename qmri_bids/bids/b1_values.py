@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.images import ImageInfo
-from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar
 from qmri_bids.bids.values import common_number

@@ -14,10 +14,11 @@ from qmri_bids.bids.find_cest import SUFFIXES as CEST_SUFFIXES
 from qmri_bids.bids.find_cest import find_cest, samples_offsets
 from qmri_bids.bids.find_mt import SUFFIXES as MT_SUFFIXES
 from qmri_bids.bids.find_mt import find_mtr, find_mts
+from qmri_bids.bids.find_options import FindOptions, SessionFiles
 from qmri_bids.bids.find_pcbssfp import SUFFIXES, find_pcbssfp
 from qmri_bids.bids.findings import Findings, check_unique, collect_series
 from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
-from qmri_bids.bids.plan import FindOptions, PcBssfpRun, SessionFiles
+from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.refusal import RefusedError, refuse
 from qmri_bids.bids.run import Run
 from qmri_bids.bids.saturation_plan import CestRun, MtsRun

@@ -16,11 +16,11 @@ from qmri_bids.bids.exchange_stages import (
     group_stages,
 )
 from qmri_bids.bids.fieldmaps import SessionFieldmaps
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.findings import Findings, check_unique
 from qmri_bids.bids.known_maps import choose_known
 from qmri_bids.bids.known_offers import Request
 from qmri_bids.bids.names import derivative_entities
-from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import RefusedError
 from qmri_bids.bids.run import Run
 from qmri_bids.bids.saturation_plan import CestRun

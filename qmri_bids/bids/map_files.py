@@ -10,8 +10,8 @@ from pathlib import Path
 from qmri_bids.bids.b1 import read_b1
 from qmri_bids.bids.fieldmaps import MAGNITUDES as FIELDMAP_MAGNITUDES
 from qmri_bids.bids.fieldmaps import read_fieldmap
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid, median_of_nonzero
-from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name, read_sidecar
 from qmri_bids.quantities import KNOWN_QUANTITIES

@@ -1,94 +1,19 @@
-"""Options and files of a session, and pc-bSSFP runs that passed the checks, as frozen data that can be pickled."""
+"""Phase-cycled bSSFP runs that passed the checks, as frozen data that can be pickled."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from qmri_bids.bids.b1_plan import B1Run, b1_line
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.bids.run import Run, Take, size_of
-from qmri_bids.choices import B0Choice
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.units import radians_to_degrees
 
 LayoutKind = Literal["mag-phase", "real-imag", "complex", "split-mag-phase", "split-real-imag", "split-complex"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class FindOptions:
-    """What the user asked for.
-
-    Parameters
-    ----------
-    no_b1
-        Work without a B1 map: B1 = 1 is assumed.
-    b1_nominal_flip_angle
-        Nominal flip angle of the B1 scan [rad], instead of FlipAngle in its sidecar.
-    b1_scale
-        Relative B1 per stored value, instead of the scale of the method: B1 = stored value × b1_scale.
-    b1_afi_repetition_times
-        TR1 and TR2 of actual flip-angle imaging [s], instead of those in the sidecars.
-    run_label
-        Runs to use, with or without `run-`; empty for all.
-    cest_b0
-        Where the shift of water of Z-spectra and fingerprints comes from; `auto` for the best that there is.
-    cest_pools
-        Pool model of fingerprints, YAML of pulseq-CEST; None for the published one.
-    cest_t1, cest_t2, cest_off_resonance
-        T1 [s], T2 [s] and off-resonance [Hz] of every voxel of fingerprints that have no map of it; None to have them refused.
-    derivatives
-        Folders in which maps for fingerprints are looked for, by name.
-    filters
-        Content of a BIDS filter file, from `load_filter_file`.
-    """
-
-    no_b1: bool = False
-    b1_nominal_flip_angle: float | None = None
-    b1_scale: float | None = None
-    b1_afi_repetition_times: tuple[float, float] | None = None
-    cest_b0: B0Choice = "auto"
-    cest_pools: Path | None = None
-    cest_t1: float | None = None
-    cest_t2: float | None = None
-    cest_off_resonance: float | None = None
-    derivatives: Mapping[str, Path] = field(default_factory=dict)
-    run_label: str | tuple[str, ...] | None = None
-    filters: Mapping[str, Mapping[str, Any]] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("b1_nominal_flip_angle", "b1_scale", "cest_t1", "cest_t2"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value < math.inf:
-                raise ValueError(f"{name} must be a number above zero, found {value}")
-        if self.b1_afi_repetition_times is not None:
-            first, second = self.b1_afi_repetition_times
-            if not min(first, second) > 0.0 or not max(first, second) < math.inf or first == second:
-                raise ValueError(
-                    f"b1_afi_repetition_times must be two different numbers above zero, found {first} and {second}"
-                )
-        if self.cest_off_resonance is not None and not math.isfinite(self.cest_off_resonance):
-            raise ValueError(f"cest_off_resonance must be a finite number, found {self.cest_off_resonance}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class SessionFiles:
-    """Files from which runs may take maps; none of them has been read.
-
-    Parameters
-    ----------
-    root
-        The dataset.
-    b1, fieldmaps
-        Images of B1 scans and field maps.
-    """
-
-    root: Path = Path()
-    b1: tuple[Path, ...] = ()
-    fieldmaps: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from qmri_bids.bids.b1_plan import B1Run
 from qmri_bids.bids.exchange_plan import ExchangeRun
-from qmri_bids.bids.plan import PcBssfpRun, SessionFiles
+from qmri_bids.bids.find_options import SessionFiles
+from qmri_bids.bids.plan import PcBssfpRun
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.saturation_plan import CestRun, MtrRun, MtsRun
 

@@ -31,8 +31,8 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     from qmri_bids.bids.earlier_fits import find_earlier_fits
     from qmri_bids.bids.earlier_plan import earlier_sentences
     from qmri_bids.bids.find import find_runs
+    from qmri_bids.bids.find_options import FindOptions
     from qmri_bids.bids.layout import list_sessions, load_filter_file, open_layout, select_subjects, strip_label
-    from qmri_bids.bids.plan import FindOptions
     from qmri_bids.cli.given_masks import mask_of_call, refuse_corrected_masks, with_masks
     from qmri_bids.cli.space_options import space_options
     from qmri_bids.workflows.planning import link_runs

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from qmri_bids.bids.find import find_runs
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.layout import open_layout, strip_label
-from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.estimation.base import EstimatorOptions
 from qmri_bids.estimation.exchange import ExchangeOptions

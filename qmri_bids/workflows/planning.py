@@ -9,7 +9,7 @@ from pathlib import Path
 
 from qmri_bids.bids.exchange_plan import ExchangeRun
 from qmri_bids.bids.find_exchange import with_exchange
-from qmri_bids.bids.plan import FindOptions
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.bids.session_plan import SessionPlan

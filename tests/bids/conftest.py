@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from qmri_bids.bids.find import find_runs
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.layout import open_layout
-from qmri_bids.bids.plan import FindOptions
 from qmri_bids.bids.session_plan import SessionPlan
 
 SHAPE = (6, 5, 4)

@@ -15,7 +15,7 @@ from pool_files import write_pool_model
 
 from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
 from qmri_bids.bids.find_exchange import with_exchange
-from qmri_bids.bids.plan import FindOptions
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.bids.table import plan_table
 from qmri_bids.cli.run import main as run_program

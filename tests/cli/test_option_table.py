@@ -8,7 +8,7 @@ from dataclasses import fields
 
 import pytest
 
-from qmri_bids.bids.plan import FindOptions
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.cli.option import Limits, Option, OptionGroup, Relation
 from qmri_bids.cli.option_table import CHECKED, GROUPS, OPTIONS, compared_settings, settings_of
 from qmri_bids.cli.parser import build_parser

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qmri_bids.bids.b1 import READERS, read_b1
-from qmri_bids.bids.plan import FindOptions
+from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.phantom.anatomy import build_head
 from qmri_bids.phantom.b1_files import B1_KINDS, write_b1
 from qmri_bids.phantom.b1_scan import coarse_grid, scan_b1

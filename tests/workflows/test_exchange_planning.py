@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from protocol_presets import aptw_3t_000
 
-from qmri_bids.bids.plan import CycleFiles, FindOptions, PcBssfpRun
+from qmri_bids.bids.find_options import FindOptions
+from qmri_bids.bids.plan import CycleFiles, PcBssfpRun
 from qmri_bids.bids.saturation_plan import CestRun
 from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
