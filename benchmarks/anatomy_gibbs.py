@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from rows import Row, Within
 from scipy.ndimage import distance_transform_edt
 
-from qmri_bids.child_processes import end_with_parent
 from qmri_bids.estimation.base import KnownMaps
-from qmri_bids.estimation.maximum_likelihood import MaximumLikelihood
-from qmri_bids.phantom.session import Session, simulated_protocol
-from qmri_bids.phantom.tissues import Label
-from qmri_bids.preprocessing.ringing import remove_ringing
-from qmri_bids.worker_context import worker_context
+from qmri_bids.estimation.bssfp.maximum_likelihood import MaximumLikelihood
+from qmri_bids.phantom.heads.tissues import Label
+from qmri_bids.phantom.scans.session import Session, simulated_protocol
+from qmri_bids.preprocessing.gibbs.methods import remove_ringing
+from qmri_bids.system.child_processes import end_with_parent
+from qmri_bids.system.worker_context import worker_context
 
 CYCLES = 12
 PROTOCOL = simulated_protocol(phase_cycles=CYCLES)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from rows import AtLeast, Row
 from scipy import ndimage
 
-from qmri_bids.phantom.acquisition import acquire, add_noise, bssfp_signal, noise_stdev, oversampling
-from qmri_bids.phantom.geometry import Grid, Pose
-from qmri_bids.phantom.head import Sample
-from qmri_bids.phantom.image_head import ImageHead, head_of_image
-from qmri_bids.phantom.session import simulated_protocol
-from qmri_bids.phantom.truth import true_maps
-from qmri_bids.preprocessing.brain_mask import FoundMask, find_mask, judge_brain
+from qmri_bids.phantom.heads.geometry import Grid, Pose
+from qmri_bids.phantom.heads.head import Sample
+from qmri_bids.phantom.heads.image import ImageHead, head_of_image
+from qmri_bids.phantom.scans.acquisition import acquire, add_noise, bssfp_signal, noise_stdev, oversampling
+from qmri_bids.phantom.scans.session import simulated_protocol
+from qmri_bids.phantom.scans.truth import true_maps
+from qmri_bids.preprocessing.brain.mask import FoundMask, find_mask, judge_brain
 from qmri_bids.preprocessing.masks import object_mask
 
 FOLDER = Path(os.environ.get("QMRI_BIDS_TEST_HEAD", "/usr/share/mricron/templates"))

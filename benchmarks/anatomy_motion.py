@@ -12,16 +12,16 @@ from preprocessing_motion import position_errors
 from preprocessing_registration import Image, Scene, b1_anatomical, cest_m0, draw_pose, sensitivity, t1w
 from rows import AtLeast, Row
 
-from qmri_bids.phantom.cest_scan import CEST_SCANS, scan_cest
-from qmri_bids.phantom.head import Head
-from qmri_bids.phantom.image_head import head_of_image
-from qmri_bids.phantom.mt_scan import MT_SCANS, scan_mt
-from qmri_bids.phantom.scan_series import Scanner
-from qmri_bids.phantom.session import Session, simulate_session, simulated_protocol
-from qmri_bids.preprocessing.motion import MotionEstimate, correct_motion
-from qmri_bids.preprocessing.saturated_motion import SaturatedMotion, correct_saturated_motion
-from qmri_bids.preprocessing.scan_registration import RegistrationFailed, register_scans
-from qmri_bids.preprocessing.scan_series import align_scans
+from qmri_bids.phantom.heads.head import Head
+from qmri_bids.phantom.heads.image import head_of_image
+from qmri_bids.phantom.scans.cest import CEST_SCANS, scan_cest
+from qmri_bids.phantom.scans.mt import MT_SCANS, scan_mt
+from qmri_bids.phantom.scans.series import Scanner
+from qmri_bids.phantom.scans.session import Session, simulate_session, simulated_protocol
+from qmri_bids.preprocessing.motion.phase_cycles import MotionEstimate, correct_motion
+from qmri_bids.preprocessing.motion.saturated import SaturatedMotion, correct_saturated_motion
+from qmri_bids.preprocessing.motion.scan_series import align_scans
+from qmri_bids.preprocessing.registration.scans import RegistrationFailed, register_scans
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from real_heads import MISSING, real_heads

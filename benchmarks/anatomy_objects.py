@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from rows import Row
 from scipy.ndimage import distance_transform_edt
 
-from qmri_bids.phantom.acquisition import noise_stdev
-from qmri_bids.phantom.steady_state import balanced_signal
+from qmri_bids.phantom.scans.acquisition import noise_stdev
+from qmri_bids.phantom.signals.steady_state import balanced_signal
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from real_heads import MISSING, real_heads

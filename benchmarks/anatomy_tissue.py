@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from rows import AtLeast, AtMost, Row, Within
 from scipy.ndimage import distance_transform_edt
 
-from qmri_bids.phantom.session import simulated_protocol
-from qmri_bids.preprocessing.pure_tissue import pure_tissue
-from qmri_bids.preprocessing.tissue_classes import tissue_classes
-from qmri_bids.preprocessing.tissue_segmentation import segment_tissues
+from qmri_bids.phantom.scans.session import simulated_protocol
+from qmri_bids.preprocessing.tissues.classes import tissue_classes
+from qmri_bids.preprocessing.tissues.pure import pure_tissue
+from qmri_bids.preprocessing.tissues.segmentation import segment_tissues
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from real_heads import MISSING, real_heads

@@ -21,8 +21,8 @@ import torch
 from cest_seq import seq_reading
 from rows import AtLeast, Row, run_parts
 
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters
-from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.pools import CestPool, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt, z_spectrum
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rows import Row, print_rows
 
-from qmri_bids.bids.seq_protocol import read_seq_protocol
 from qmri_bids.physics.saturation import Pulse, Saturation
 from qmri_bids.physics.saturation_presets import SPOILER, mrf_mt, z_spectrum
+from qmri_bids.pulseq.protocol import read_seq_protocol
 
 LONG = 15.0
 """Of one block [s]."""

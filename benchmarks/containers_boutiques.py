@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rows import Row, save
 
-from qmri_bids.cli.parser import build_parser
+from qmri_bids.cli.parsing.parser import build_parser
 
 BIN = Path(sys.executable).parent
 DESCRIPTOR = Path(__file__).resolve().parents[1] / "boutiques.json"

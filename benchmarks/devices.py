@@ -16,17 +16,17 @@ import numpy as np
 import torch
 
 from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
-from qmri_bids.estimation.exchange import ExchangeOptions
-from qmri_bids.estimation.exchange_fit import bounds_of
-from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
-from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.pools.estimate import ExchangeOptions
+from qmri_bids.estimation.pools.fit import bounds_of
+from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
 from qmri_bids.networks.devices import resolve_device
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.training.exchange import ExchangeTrainingSpec, train_exchange
-from qmri_bids.training.exchange_subject import SubjectTrainingSpec, train_on_subject
 from qmri_bids.training.loop import train
 from qmri_bids.training.missing import spec_for
+from qmri_bids.training.pools.specification import ExchangeTrainingSpec, train_exchange
+from qmri_bids.training.pools.subject import SubjectTrainingSpec, train_on_subject
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from fingerprint_sets import brain_set

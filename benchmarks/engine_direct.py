@@ -15,8 +15,8 @@ import networkx
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline.engine.utils import evaluate_connect_function
 
+from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.workflows import init_qmri_wf, plan_participant
-from qmri_bids.workflows.options import ProcessingOptions
 
 
 def run_directly(bids_dir: Path, folder: Path, *, processes: int) -> None:

@@ -49,12 +49,12 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, *, folder: Path) -> list[dict[str, Any]]:
     """Run all nodes of the first participant and return what each took."""
-    from qmri_bids.bids.anatomy import find_anatomy
-    from qmri_bids.bids.find import find_runs
-    from qmri_bids.bids.find_options import FindOptions
+    from qmri_bids.bids.anatomy.images import find_anatomy
+    from qmri_bids.bids.anatomy.spaces import SpaceOptions
     from qmri_bids.bids.layout import open_layout
-    from qmri_bids.bids.spaces import SpaceOptions
-    from qmri_bids.workflows.options import ProcessingOptions
+    from qmri_bids.pipeline.options import ProcessingOptions
+    from qmri_bids.scans.find import find_runs
+    from qmri_bids.scans.find_options import FindOptions
     from qmri_bids.workflows.planning import link_runs
     from qmri_bids.workflows.run_kinds import init_qmri_wf
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from rows import AtMost, Row, Within
 
-from qmri_bids.estimation.exchange import ExchangeEstimate, ExchangeOptions
-from qmri_bids.estimation.exchange_table import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
-from qmri_bids.evaluation.exchange_scores import clamped
-from qmri_bids.evaluation.exchange_sets import (
+from qmri_bids.estimation.pools.estimate import ExchangeEstimate, ExchangeOptions
+from qmri_bids.estimation.pools.table import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
+from qmri_bids.evaluation.pools.scores import clamped
+from qmri_bids.evaluation.pools.sets import (
     USUAL_NOISE,
     ExchangeSet,
     box_set,

@@ -14,8 +14,8 @@ from cest_maps import load, run
 from exchange_accuracy import DEFAULT, SEED, SYMBOLS, clamped_errors, create
 from rows import Row
 
-from qmri_bids.evaluation.exchange_scores import clamped
-from qmri_bids.evaluation.exchange_sets import USUAL_NOISE, ExchangeSet
+from qmri_bids.evaluation.pools.scores import clamped
+from qmri_bids.evaluation.pools.sets import USUAL_NOISE, ExchangeSet
 from qmri_bids.evaluation.scores import score
 from qmri_bids.networks.checkpoint import available_weights, package_weights
 

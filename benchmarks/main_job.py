@@ -175,11 +175,11 @@ def motion(folder: Path) -> list[Row]:
 
 
 def _displacement(bids: Path) -> dict[str, float]:
-    from qmri_bids.phantom.session import simulated_protocol
+    from qmri_bids.phantom.scans.session import simulated_protocol
+    from qmri_bids.pipeline.options import DEFAULT_GIBBS_METHOD
     from qmri_bids.preprocessing.complex_data import load_cycles
-    from qmri_bids.preprocessing.motion import correct_motion
-    from qmri_bids.preprocessing.ringing import remove_ringing
-    from qmri_bids.workflows.options import DEFAULT_GIBBS_METHOD
+    from qmri_bids.preprocessing.gibbs.methods import remove_ringing
+    from qmri_bids.preprocessing.motion.phase_cycles import correct_motion
 
     anat = bids / "sub-01" / "anat" / "sub-01_acq-pcbssfp_flip-1_part-"
     series = load_cycles(

@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from rows import Row
 from scipy import ndimage
 
-from qmri_bids.bids.b1 import read_b1
-from qmri_bids.bids.b1_plan import B1Run
-from qmri_bids.bids.find_options import FindOptions
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.b1_files import write_b1
-from qmri_bids.phantom.b1_scan import coarse_grid, scan_b1
-from qmri_bids.phantom.session import Session, simulate_session, simulated_protocol
-from qmri_bids.preprocessing.ants_bridge import voxel_sizes
+from qmri_bids.phantom.files.b1 import write_b1
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.scans.b1 import coarse_grid, scan_b1
+from qmri_bids.phantom.scans.session import Session, simulate_session, simulated_protocol
+from qmri_bids.pipeline.b1_source import B1Run
 from qmri_bids.preprocessing.b1 import register_b1
-from qmri_bids.preprocessing.b1_loading import LoadedB1
 from qmri_bids.preprocessing.b1_smoothing import smooth_b1
+from qmri_bids.preprocessing.loading.b1 import LoadedB1
 from qmri_bids.preprocessing.masks import head_mask
-from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.workflows.b1_interfaces import load_scan
+from qmri_bids.preprocessing.registration.ants_bridge import voxel_sizes
+from qmri_bids.preprocessing.registration.resampling import resample
+from qmri_bids.scans.b1.find import read_b1
+from qmri_bids.scans.b1.nodes import load_scan
+from qmri_bids.scans.find_options import FindOptions
 
 SUBJECTS = (1, 2)
 METHODS = ("TB1TFL", "TB1RFM", "TB1DAM", "TB1AFI", "TB1map")

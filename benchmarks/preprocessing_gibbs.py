@@ -12,13 +12,13 @@ from rows import AtLeast, Row
 from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 
 from qmri_bids.estimation.base import KnownMaps
-from qmri_bids.estimation.maximum_likelihood import MaximumLikelihood
-from qmri_bids.phantom.acquisition import acquire, bssfp_signal
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.session import Session
-from qmri_bids.phantom.tissues import Label
-from qmri_bids.preprocessing.k_space_edge import k_space_edge
-from qmri_bids.preprocessing.ringing import GIBBS_METHODS, remove_ringing
+from qmri_bids.estimation.bssfp.maximum_likelihood import MaximumLikelihood
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.heads.tissues import Label
+from qmri_bids.phantom.scans.acquisition import acquire, bssfp_signal
+from qmri_bids.phantom.scans.session import Session
+from qmri_bids.preprocessing.gibbs.k_space_edge import k_space_edge
+from qmri_bids.preprocessing.gibbs.methods import GIBBS_METHODS, remove_ringing
 
 FINER = 3
 """The truth is acquired at voxels so many times smaller, whose ringing averages out over the voxel."""

@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 from preprocessing_scenes import CEST_VOXELS, POSES, SLAB, Scene, scene
 from rows import AtLeast, Row
 
-from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register, to_ants, voxel_sizes
-from qmri_bids.preprocessing.brain_mask import find_mask
+from qmri_bids.preprocessing.brain.mask import find_mask
 from qmri_bids.preprocessing.masks import shrink
-from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.tissue_classes import tissue_classes
+from qmri_bids.preprocessing.registration.ants_bridge import (
+    Schedule,
+    deterministic_pool,
+    register,
+    to_ants,
+    voxel_sizes,
+)
+from qmri_bids.preprocessing.registration.resampling import resample
+from qmri_bids.preprocessing.tissues.classes import tissue_classes
 
 BIN = Path(sys.executable).parent
 FULL_SIZE = (176, 176, 128)

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from rows import Row
 
 from qmri_bids.estimation.base import KnownMaps
-from qmri_bids.estimation.maximum_likelihood import MaximumLikelihood
-from qmri_bids.phantom import acquisition
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.cest_scan import CEST_SCANS, scan_cest
-from qmri_bids.phantom.mt_scan import MT_SCANS, scan_mt
-from qmri_bids.phantom.scan_series import Scanner
-from qmri_bids.phantom.session import Session, simulate_session, simulated_protocol
-from qmri_bids.phantom.tissues import Label
-from qmri_bids.preprocessing.ants_bridge import Schedule, deterministic_pool, register
-from qmri_bids.preprocessing.apodization import apodize
-from qmri_bids.preprocessing.motion import correct_motion
+from qmri_bids.estimation.bssfp.maximum_likelihood import MaximumLikelihood
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.heads.tissues import Label
+from qmri_bids.phantom.scans import acquisition
+from qmri_bids.phantom.scans.cest import CEST_SCANS, scan_cest
+from qmri_bids.phantom.scans.mt import MT_SCANS, scan_mt
+from qmri_bids.phantom.scans.series import Scanner
+from qmri_bids.phantom.scans.session import Session, simulate_session, simulated_protocol
+from qmri_bids.preprocessing.gibbs.apodization import apodize
+from qmri_bids.preprocessing.motion.phase_cycles import correct_motion
+from qmri_bids.preprocessing.motion.saturated import correct_saturated_motion
+from qmri_bids.preprocessing.motion.scan_series import align_scans
 from qmri_bids.preprocessing.phase_drift import remove_phase_drift
-from qmri_bids.preprocessing.saturated_motion import correct_saturated_motion
-from qmri_bids.preprocessing.scan_series import align_scans
+from qmri_bids.preprocessing.registration.ants_bridge import Schedule, deterministic_pool, register
 
 PROTOCOL = simulated_protocol(phase_cycles=12)
 PROCESSES = 2

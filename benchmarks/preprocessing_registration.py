@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from rows import AtLeast, Row
 
-from qmri_bids.phantom.acquisition import acquire, add_noise, oversampling
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.b1_scan import coarse_grid, scan_b1
-from qmri_bids.phantom.fields import receiver_phase
-from qmri_bids.phantom.geometry import Pose
-from qmri_bids.phantom.head import Head, Sample
-from qmri_bids.phantom.session import Session, simulate_session, simulated_protocol
-from qmri_bids.phantom.t1w_scan import scan_t1w
-from qmri_bids.phantom.volume import Points
-from qmri_bids.preprocessing.brain_mask import find_mask
-from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT
-from qmri_bids.preprocessing.scan_registration import RegistrationFailed, ScanRegistration, register_scans
-from qmri_bids.preprocessing.standard_space import register_to_template
+from qmri_bids.phantom.heads.fields import receiver_phase
+from qmri_bids.phantom.heads.geometry import Pose
+from qmri_bids.phantom.heads.head import Head, Sample
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.heads.volume import Points
+from qmri_bids.phantom.scans.acquisition import acquire, add_noise, oversampling
+from qmri_bids.phantom.scans.b1 import coarse_grid, scan_b1
+from qmri_bids.phantom.scans.session import Session, simulate_session, simulated_protocol
+from qmri_bids.phantom.scans.t1w import scan_t1w
+from qmri_bids.preprocessing.brain.mask import find_mask
+from qmri_bids.preprocessing.registration.quality import MIRROR_DOUBT
+from qmri_bids.preprocessing.registration.scans import RegistrationFailed, ScanRegistration, register_scans
+from qmri_bids.preprocessing.registration.standard_space import register_to_template
 
 MATRIX, VOXEL = (96, 112, 96), 2.0
 HEADS = 3

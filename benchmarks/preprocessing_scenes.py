@@ -9,12 +9,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.acquisition import acquire, add_noise, bssfp_signal, noise_stdev, oversampling
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.geometry import Grid, Pose
-from qmri_bids.phantom.head import Sample
-from qmri_bids.phantom.session import simulated_protocol
-from qmri_bids.phantom.truth import Truth, true_maps
+from qmri_bids.phantom.heads.geometry import Grid, Pose
+from qmri_bids.phantom.heads.head import Sample
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.scans.acquisition import acquire, add_noise, bssfp_signal, noise_stdev, oversampling
+from qmri_bids.phantom.scans.session import simulated_protocol
+from qmri_bids.phantom.scans.truth import Truth, true_maps
 
 SEED = 0
 SUBJECTS = 3

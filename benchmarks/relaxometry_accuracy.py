@@ -22,7 +22,7 @@ from relaxometry_common import (
 from rows import Row, Within
 
 from qmri_bids.estimation.base import KnownMaps
-from qmri_bids.estimation.miracle import Miracle
+from qmri_bids.estimation.bssfp.miracle import Miracle
 from qmri_bids.evaluation.clamping import clamped_times
 from qmri_bids.evaluation.scores import score
 from qmri_bids.evaluation.sets import uniform_set

@@ -10,13 +10,13 @@ from relaxometry_common import SAMPLES, SEED, TIMES, baselines, create, error_ro
 from rows import Row, Within
 
 from qmri_bids.estimation.base import KnownMaps
-from qmri_bids.estimation.natural_fit import fit_natural
-from qmri_bids.estimation.posterior import posterior
+from qmri_bids.estimation.bssfp.posterior.voxel import posterior
+from qmri_bids.estimation.bssfp.profile_fit import fit_natural
 from qmri_bids.estimation.variance import moderated_variance
 from qmri_bids.evaluation.experiments import clamped_estimate
 from qmri_bids.evaluation.scores import coverage, normal_interval, rank_histogram, score
 from qmri_bids.evaluation.sets import SimulatedSet, uniform_set
-from qmri_bids.priors import PRIORS
+from qmri_bids.priors.relaxation import PRIORS
 from qmri_bids.training.simulation import paper_protocol
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))

@@ -14,13 +14,13 @@ from relaxometry_common import SAMPLES, SEED, TIMES, create
 from rows import AtLeast, Row
 
 from qmri_bids.estimation.base import KnownMaps
-from qmri_bids.estimation.miracle import Miracle
-from qmri_bids.estimation.natural_fit import fit_natural
-from qmri_bids.estimation.posterior import posterior
+from qmri_bids.estimation.bssfp.miracle import Miracle
+from qmri_bids.estimation.bssfp.posterior.voxel import posterior
+from qmri_bids.estimation.bssfp.profile_fit import fit_natural
 from qmri_bids.estimation.variance import moderated_variance
 from qmri_bids.evaluation.sets import uniform_set
 from qmri_bids.physics.bssfp import relaxation_times
-from qmri_bids.priors import PRIORS
+from qmri_bids.priors.relaxation import PRIORS
 from qmri_bids.training.simulation import paper_protocol
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))

@@ -39,12 +39,12 @@ def relaxation() -> None:
     import numpy as np
 
     from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
-    from qmri_bids.estimation.natural_fit import fit_natural
-    from qmri_bids.estimation.posterior import posterior
-    from qmri_bids.estimation.table import ESTIMATORS
+    from qmri_bids.estimation.bssfp.posterior.voxel import posterior
+    from qmri_bids.estimation.bssfp.profile_fit import fit_natural
+    from qmri_bids.estimation.bssfp.table import ESTIMATORS
     from qmri_bids.physics.bssfp import signal
     from qmri_bids.physics.protocol import BssfpProtocol
-    from qmri_bids.priors import PRIORS
+    from qmri_bids.priors.relaxation import PRIORS
 
     protocol = BssfpProtocol.evenly_spaced(
         number_of_cycles=12, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=math.radians(15.0)
@@ -63,8 +63,8 @@ def relaxation() -> None:
 def field_maps() -> None:
     import numpy as np
 
-    from qmri_bids.estimation.wasabi_fit import fit_wasabi
-    from qmri_bids.estimation.wassr import fit_wassr
+    from qmri_bids.estimation.spectra.wasabi_fit import fit_wasabi
+    from qmri_bids.estimation.spectra.wassr import fit_wassr
     from qmri_bids.physics.wasabi import WasabiProtocol, wasabi_signal
 
     protocol = WasabiProtocol(offsets=tuple(np.linspace(-255.0, 255.0, 31)))
@@ -78,8 +78,8 @@ def field_maps() -> None:
 def spectra() -> None:
     import numpy as np
 
-    from qmri_bids.estimation.lorentzian_fit import fit_lorentzian
-    from qmri_bids.estimation.water_minimum import water_minimum
+    from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
+    from qmri_bids.estimation.spectra.water_minimum import water_minimum
 
     offsets = np.linspace(-6.0, 6.0, 49)
     shift = np.linspace(-0.3, 0.3, FEW)
@@ -92,8 +92,8 @@ def spectra() -> None:
 def pools() -> None:
     import numpy as np
 
-    from qmri_bids.estimation.exchange_fit import fit_exchange
-    from qmri_bids.physics.exchange_scan import ExchangeScan, KnownVoxels, exchange_signal
+    from qmri_bids.estimation.pools.fit import fit_exchange
+    from qmri_bids.physics.fingerprint import ExchangeScan, KnownVoxels, exchange_signal
     from qmri_bids.physics.published_pools import PUBLISHED_POOLS
     from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from qmri_bids.networks.names import PRIOR_NAMES
-from qmri_bids.priors import PRIORS, LogNormal, MixturePrior
+from qmri_bids.priors.relaxation import PRIORS, LogNormal, MixturePrior
 
 
 def edges(bounds, number):

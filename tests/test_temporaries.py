@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from qmri_bids.bids.write import write_text
-from qmri_bids.temporaries import remove_abandoned, remove_abandoned_scratch, scratch_folder, temporary_path
+from qmri_bids.system.temporaries import remove_abandoned, remove_abandoned_scratch, scratch_folder, temporary_path
 
 WRITES = """
 import os, signal, sys
@@ -47,7 +47,7 @@ def test_what_others_write_stays(tmp_path: Path) -> None:
 
 IS_KILLED = """
 import os, signal, tempfile
-from qmri_bids.temporaries import scratch_folder
+from qmri_bids.system.temporaries import scratch_folder
 with scratch_folder() as folder:
     (folder / "image.nii.gz").write_text("of a patient")
     os.kill(os.getpid(), signal.SIGKILL)

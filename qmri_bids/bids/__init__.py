@@ -1,1 +1,1 @@
-"""The BIDS border: finding and checking runs, metadata to protocols, names, maps and sidecars."""
+"""The BIDS border: layout, sidecars, names, images and what is written; it knows no kind of scan."""

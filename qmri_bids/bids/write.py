@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qmri_bids.bids.names import sidecar_path
-from qmri_bids.temporaries import temporary_path
+from qmri_bids.system.temporaries import temporary_path
 
 SCANNER = 1
 """Code of sform and qform: coordinates of the scanner."""

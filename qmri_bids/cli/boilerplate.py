@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from qmri_bids.bids.session_plan import SessionPlan
-from qmri_bids.cli.data_options import part_asked_for
+from qmri_bids.cli.options.data import part_asked_for
 from qmri_bids.cli.participant import processing_options
 from qmri_bids.reports.citation import write_citation
+from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.workflows.methods import method_sentences
 
 

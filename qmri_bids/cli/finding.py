@@ -7,10 +7,10 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qmri_bids.cli.option_table import settings_of
+from qmri_bids.cli.parsing.table import settings_of
 
 if TYPE_CHECKING:
-    from qmri_bids.bids.session_plan import SessionPlan
+    from qmri_bids.scans.session_plan import SessionPlan
 
 logger = logging.getLogger("qmri_bids")
 
@@ -28,13 +28,13 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     BidsInputError
         If the dataset, or what was asked of it, cannot be read.
     """
-    from qmri_bids.bids.earlier_fits import find_earlier_fits
-    from qmri_bids.bids.earlier_plan import earlier_sentences
-    from qmri_bids.bids.find import find_runs
-    from qmri_bids.bids.find_options import FindOptions
     from qmri_bids.bids.layout import list_sessions, load_filter_file, open_layout, select_subjects, strip_label
     from qmri_bids.cli.given_masks import mask_of_call, refuse_corrected_masks, with_masks
-    from qmri_bids.cli.space_options import space_options
+    from qmri_bids.cli.options.spaces import space_options
+    from qmri_bids.pipeline.earlier.fits import find_earlier_fits
+    from qmri_bids.pipeline.earlier.plan import earlier_sentences
+    from qmri_bids.scans.find import find_runs
+    from qmri_bids.scans.find_options import FindOptions
     from qmri_bids.workflows.planning import link_runs
 
     _check_device(options)
@@ -92,7 +92,7 @@ def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[
     """Refuse what the estimator does not cover, or train what it lacks."""
     from qmri_bids.bids.layout import BidsInputError
     from qmri_bids.estimation.base import EstimatorOptions
-    from qmri_bids.estimation.table import ESTIMATORS
+    from qmri_bids.estimation.bssfp.table import ESTIMATORS
     from qmri_bids.workflows.planning import missing_trainings, refuse_unsupported, train_missing
 
     name, how = options.bssfp_estimator, EstimatorOptions(weights_folder=options.bssfp_weights)
@@ -121,8 +121,8 @@ def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[
 def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
     """Refuse fingerprints that the estimator of pools does not cover, or train what it lacks."""
     from qmri_bids.bids.layout import BidsInputError
-    from qmri_bids.estimation.exchange import ExchangeOptions
-    from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR
+    from qmri_bids.estimation.pools.estimate import ExchangeOptions
+    from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR
     from qmri_bids.workflows.planning import (
         missing_exchange_trainings,
         refuse_unsupported_exchange,
@@ -157,7 +157,7 @@ def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) 
 
 def nothing_found(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:
     """Return what was looked for, where nothing was found."""
-    from qmri_bids.bids.find import SUFFIXES
+    from qmri_bids.scans.find import SUFFIXES
 
     labels = ", ".join(plan.label for plan in plans) or "the sessions asked for"
     lines = [

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qmri_bids.bids.earlier_fits import corrected_mask, given_mask_file, same_mask
-from qmri_bids.bids.earlier_plan import EarlierFits
 from qmri_bids.bids.layout import BidsInputError
-from qmri_bids.bids.mask_record import BRAIN, OBJECT
 from qmri_bids.bids.refusal import Refusal, RefusedError
-from qmri_bids.bids.session_plan import SessionPlan
-from qmri_bids.workflows.options import OBJECT_METHODS
+from qmri_bids.pipeline.earlier.fits import corrected_mask, given_mask_file, same_mask
+from qmri_bids.pipeline.earlier.mask_record import BRAIN, OBJECT
+from qmri_bids.pipeline.earlier.plan import EarlierFits
+from qmri_bids.pipeline.options import OBJECT_METHODS
+from qmri_bids.scans.session_plan import SessionPlan
 
 
 def refuse_corrected_masks(

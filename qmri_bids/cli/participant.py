@@ -15,18 +15,21 @@ from pathlib import Path
 
 from qmri_bids import __version__
 from qmri_bids.bids.digests import Digests, write_inputs
-from qmri_bids.bids.earlier_plan import earlier_sentences
 from qmri_bids.bids.refusal import Refusal
-from qmri_bids.bids.session_plan import SessionPlan
-from qmri_bids.cli.option_table import compared_settings, settings_of
+from qmri_bids.cli.parsing.table import compared_settings, settings_of
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.cli.work_folder import take_work_folder
+from qmri_bids.engine.execution import EngineOptions
+from qmri_bids.engine.steps import Listener
+from qmri_bids.pipeline.earlier.plan import earlier_sentences
+from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.reports.content import RunReport, SubjectReport
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.reports.record import record_path, write_record
 from qmri_bids.reports.render import write_report
+from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.sentence import Sentence
-from qmri_bids.temporaries import remove_abandoned
+from qmri_bids.system.temporaries import remove_abandoned
 from qmri_bids.workflows.base import (
     ParticipantRuns,
     Run,
@@ -36,11 +39,8 @@ from qmri_bids.workflows.base import (
     planned_workflow,
     process_runs,
 )
-from qmri_bids.workflows.engine import EngineOptions
 from qmri_bids.workflows.methods import method_sentences
-from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_reports import SOFTWARE
-from qmri_bids.workflows.steps import Listener
 
 logger = logging.getLogger("qmri_bids")
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from qmri_bids.workflows.steps import Listener
+    from qmri_bids.engine.steps import Listener
 
 logger = logging.getLogger("qmri_bids")
 
@@ -99,7 +99,7 @@ class Bar:
 
 def progress_listener() -> Listener:
     """Return a bar where the log goes to a terminal, lines of the log elsewhere."""
-    from qmri_bids.workflows.steps import LogLines
+    from qmri_bids.engine.steps import LogLines
 
     for handler in logging.getLogger().handlers:
         if isinstance(handler, TerminalHandler) and handler.console is not None:

@@ -14,12 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qmri_bids.cli.caches import CacheError, keep_caches
-from qmri_bids.cli.data_options import part_asked_for
-from qmri_bids.cli.parser import parse
+from qmri_bids.cli.options.data import part_asked_for
+from qmri_bids.cli.parsing.parser import parse
 from qmri_bids.cli.progress import TerminalHandler
 
 if TYPE_CHECKING:
-    from qmri_bids.bids.session_plan import SessionPlan
+    from qmri_bids.scans.session_plan import SessionPlan
 
 logger = logging.getLogger("qmri_bids")
 
@@ -64,8 +64,8 @@ def _stop_at_once(number: int, frame: object) -> None:
     print(f"{below}qmri_bids: interrupted; run the same command again to go on", file=sys.stderr, flush=True)
     for child in multiprocessing.active_children():
         child.terminate()
-    if "qmri_bids.workflows.cluster_plugin" in sys.modules:
-        from qmri_bids.workflows.cluster_plugin import end_all_jobs
+    if "qmri_bids.engine.cluster_plugin" in sys.modules:
+        from qmri_bids.engine.cluster_plugin import end_all_jobs
 
         end_all_jobs()
     os._exit(128 + number)
@@ -93,7 +93,7 @@ def _participant(options: argparse.Namespace) -> int:
     from qmri_bids.cli.failures import say
     from qmri_bids.cli.finding import find_plans, nothing_found
     from qmri_bids.cli.plugin_file import check_cluster, load_plugin
-    from qmri_bids.temporaries import remove_abandoned_scratch
+    from qmri_bids.system.temporaries import remove_abandoned_scratch
 
     if options.use_plugin is not None:
         load_plugin(options.use_plugin)  # what is wrong in it is said before anything else is done
@@ -131,10 +131,10 @@ LEVELS: Mapping[str, Callable[[argparse.Namespace], int]] = {"participant": _par
 
 
 def _table(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:
-    from qmri_bids.bids.earlier_plan import earlier_sentences
-    from qmri_bids.bids.table import plan_table
+    from qmri_bids.cli.options.spaces import space_lines
     from qmri_bids.cli.participant import memory_lines
-    from qmri_bids.cli.space_options import space_lines
+    from qmri_bids.pipeline.earlier.plan import earlier_sentences
+    from qmri_bids.scans.listing import plan_table
 
     lines = [
         *space_lines(options.spaces),
@@ -151,9 +151,9 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     from qmri_bids.cli.participant import process_participants
     from qmri_bids.cli.progress import progress_listener
     from qmri_bids.cli.summary import summary_table
+    from qmri_bids.engine.execution import limit_threads
+    from qmri_bids.engine.log import quiet_engine
     from qmri_bids.reports.citation import write_citation
-    from qmri_bids.workflows.engine import limit_threads
-    from qmri_bids.workflows.engine_log import quiet_engine
 
     quiet_engine(logging.DEBUG if options.verbose > 1 else logging.CRITICAL)
     limit_threads(1)  # sums of several threads are not the same to the bit; steps share work out by voxels and volumes

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids import __version__
-from qmri_bids.cli.benchmark_command import add_benchmark
-from qmri_bids.cli.boutiques_command import add_boutiques
+from qmri_bids.cli.boutiques.command import add_boutiques
 from qmri_bids.cli.caches import keep_caches_of_one_call
-from qmri_bids.cli.exchange_command import add_train_exchange
-from qmri_bids.cli.natural_command import add_train_natural
-from qmri_bids.cli.train_command import add_train
+from qmri_bids.cli.commands.benchmark import add_benchmark
+from qmri_bids.cli.commands.pools import add_train_exchange
+from qmri_bids.cli.commands.profile import add_train_natural
+from qmri_bids.cli.commands.train import add_train
 
 DEFAULT_VOXEL_SIZE = 2.0
 

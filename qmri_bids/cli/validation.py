@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from qmri_bids.temporaries import scratch_folder
+from qmri_bids.system.temporaries import scratch_folder
 
 PROGRAM = "bids-validator-deno"
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from qmri_bids.estimation.base import EstimatorOptions
-from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.estimation.bssfp.table import ESTIMATORS
 from qmri_bids.evaluation.convergence import convergence
 from qmri_bids.evaluation.experiments import (
     Estimators,
@@ -27,7 +27,7 @@ from qmri_bids.evaluation.figures import convergence_figure, noise_figure, off_r
 from qmri_bids.evaluation.sets import drawn_set, grid_set, tissue_set
 from qmri_bids.networks.checkpoint import find_weights
 from qmri_bids.networks.names import NETWORK_SYSTEMS
-from qmri_bids.priors import PRIORS
+from qmri_bids.priors.relaxation import PRIORS
 from qmri_bids.training.simulation import TrainingSpec, paper_protocol
 
 ALWAYS_BESIDE = ("miracle", "ml")

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.group.distributions import Distribution
 from qmri_bids.reports.content import Figure, Section
-from qmri_bids.reports.encode import encode_png
-from qmri_bids.reports.planes import new_canvas
-from qmri_bids.reports.styles import TISSUE_COLORS
+from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.planes import new_canvas
+from qmri_bids.reports.drawing.styles import TISSUE_COLORS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,8 @@ from typing import Any
 from torch import nn
 
 from qmri_bids.networks.architecture import PaperNetwork, PaperNetworkConfig
-from qmri_bids.networks.exchange import ExchangeNetwork, ExchangeNetworkConfig
-from qmri_bids.networks.natural import NaturalNetwork, NaturalNetworkConfig
+from qmri_bids.networks.pools import ExchangeNetwork, ExchangeNetworkConfig
+from qmri_bids.networks.profile import NaturalNetwork, NaturalNetworkConfig
 
 CARD_VERSION = 2
 

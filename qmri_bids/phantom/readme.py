@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from qmri_bids.phantom.image_head import FACE_TRANSITION
+from qmri_bids.phantom.heads.image import FACE_TRANSITION
+from qmri_bids.phantom.scans.truth import BRAIN_RIM
 from qmri_bids.phantom.subjects import HEAD, Scanned
-from qmri_bids.phantom.truth import BRAIN_RIM
 
 _TEXT = """# A {what}, scanned by phase-cycled bSSFP
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from qmri_bids.phantom.b1_files import scanner_of
-from qmri_bids.phantom.cest_files import write_cest, write_mt
-from qmri_bids.phantom.cest_scan import CEST_SCANS, WASABI, CestDesign, scan_cest
-from qmri_bids.phantom.cest_truth import write_cest_truth, write_mt_truth
-from qmri_bids.phantom.head import Head
-from qmri_bids.phantom.mt_scan import FIELD_STRENGTH, MT_SCANS, scan_mt
-from qmri_bids.phantom.scan_series import Scanner
-from qmri_bids.phantom.session import Session
+from qmri_bids.phantom.files.b1 import scanner_of
+from qmri_bids.phantom.files.cest import write_cest, write_mt
+from qmri_bids.phantom.heads.head import Head
+from qmri_bids.phantom.scans.cest import CEST_SCANS, WASABI, CestDesign, scan_cest
+from qmri_bids.phantom.scans.cest_truth import write_cest_truth, write_mt_truth
+from qmri_bids.phantom.scans.mt import FIELD_STRENGTH, MT_SCANS, scan_mt
+from qmri_bids.phantom.scans.series import Scanner
+from qmri_bids.phantom.scans.session import Session
 
 
 @dataclass(frozen=True, kw_only=True)

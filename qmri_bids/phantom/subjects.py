@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.geometry import fitting_matrix
-from qmri_bids.phantom.head import Head
-from qmri_bids.phantom.image_head import head_of_image
-from qmri_bids.phantom.objects import PHANTOMS
-from qmri_bids.phantom.session import LARGEST_TILT
+from qmri_bids.phantom.heads.geometry import fitting_matrix
+from qmri_bids.phantom.heads.head import Head
+from qmri_bids.phantom.heads.image import head_of_image
+from qmri_bids.phantom.heads.objects import PHANTOMS
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.scans.session import LARGEST_TILT
 
 DEFAULT_MATRIX = (96, 112, 96)
 """Voxels of the default dataset: 2 mm, the whole head with scalp."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.physics.exchange_scan import ExchangeScan, KnownVoxels, exchange_jacobian, scaled_model
+from qmri_bids.physics.fingerprint import ExchangeScan, KnownVoxels, exchange_jacobian, scaled_model
 
 Values = NDArray[np.float64]
 

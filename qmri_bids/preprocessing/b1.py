@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.b1_smoothing import WAVELENGTH, SmoothB1, coarsened, smooth_b1
 from qmri_bids.preprocessing.masks import head_mask
-from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT, MIRROR_FAILS
-from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.scan_registration import (
+from qmri_bids.preprocessing.registration.ants_bridge import voxel_sizes
+from qmri_bids.preprocessing.registration.quality import MIRROR_DOUBT, MIRROR_FAILS
+from qmri_bids.preprocessing.registration.resampling import resample
+from qmri_bids.preprocessing.registration.scans import (
     FEWEST_SLICES,
     LARGEST_TRANSLATION,
     RegistrationFailed,

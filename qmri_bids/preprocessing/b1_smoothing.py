@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.masks import shrink
-from qmri_bids.preprocessing.rigid_freedom import blocks
+from qmri_bids.preprocessing.registration.rigid_freedom import blocks
 
 WAVELENGTH = 40.0
 """Structure of B1 of this wavelength is halved [mm]."""

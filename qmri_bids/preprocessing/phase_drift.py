@@ -163,10 +163,10 @@ def _solve(
     """Return the coefficients (N, K) that explain the residuals of voxels (V, N) best."""
     import torch
 
-    from qmri_bids.estimation.linear import Linear
-    from qmri_bids.estimation.miracle import Miracle
+    from qmri_bids.estimation.bssfp.linear import Linear
+    from qmri_bids.estimation.bssfp.miracle import Miracle
+    from qmri_bids.estimation.bssfp.steady_state import fit_amplitude
     from qmri_bids.estimation.noise import linearise
-    from qmri_bids.estimation.steady_state import fit_amplitude
 
     estimator = Miracle() if protocol.number_of_cycles >= ALIASING_FREE_CYCLES else Linear()
     signal, known = torch.as_tensor(sample), torch.as_tensor(b1)

@@ -13,8 +13,8 @@ from qmri_bids.estimation.base import Status
 from qmri_bids.quantities import find_quantity
 from qmri_bids.quantity import Quantity, bare
 from qmri_bids.reports.content import Check, Level, QualityRow, StatisticsRow
+from qmri_bids.reports.drawing.status_styles import STATUS_STYLES
 from qmri_bids.reports.measures import Measure
-from qmri_bids.reports.status_styles import STATUS_STYLES
 from qmri_bids.units import metres_to_millimetres
 
 B1_RANGE = (0.5, 1.5)

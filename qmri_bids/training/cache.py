@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qmri_bids.file_lock import file_lock
+from qmri_bids.system.file_lock import file_lock
 
 
 @contextmanager

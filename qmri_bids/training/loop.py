@@ -13,7 +13,7 @@ import torch
 from qmri_bids.networks.architecture import PaperNetwork, PaperNetworkConfig
 from qmri_bids.networks.checkpoint import ModelCard
 from qmri_bids.networks.devices import PROCESSOR
-from qmri_bids.priors import PRIORS
+from qmri_bids.priors.relaxation import PRIORS
 from qmri_bids.training.losses import LOSSES
 from qmri_bids.training.simulation import Batch, TrainingSpec, simulate
 

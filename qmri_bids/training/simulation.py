@@ -11,7 +11,7 @@ from qmri_bids.networks.features import INPUTS, lowest_configurations, phase_the
 from qmri_bids.networks.names import SYSTEMS, NetworkSystem
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.priors import PRIORS, BoxPrior, Prior
+from qmri_bids.priors.relaxation import PRIORS, BoxPrior, Prior
 
 NOISE_REFERENCE = 0.074
 """Mean |F0| in brain tissue for M0 = 1: the signal in the SNR of Birk et al. 2025; sd a channel = 0.074/(√2·SNR)."""

@@ -9,18 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qmri_bids.bids.given_anatomy import GivenAnatomy
-    from qmri_bids.bids.spaces import SpaceOptions
-    from qmri_bids.workflows.b1 import init_b1_wf
-    from qmri_bids.workflows.bssfp import init_pcbssfp_wf
-    from qmri_bids.workflows.exchange import init_exchange_wf
-    from qmri_bids.workflows.options import ProcessingOptions
+    from qmri_bids.bids.anatomy.given import GivenAnatomy
+    from qmri_bids.bids.anatomy.spaces import SpaceOptions
+    from qmri_bids.pipeline.maps.select import select_map
+    from qmri_bids.pipeline.options import ProcessingOptions
+    from qmri_bids.scans.b1.workflow import init_b1_wf
+    from qmri_bids.scans.bssfp.workflow import init_pcbssfp_wf
+    from qmri_bids.scans.pools.workflow import init_exchange_wf
+    from qmri_bids.scans.saturation.workflow import init_cest_wf, init_mt_wf
     from qmri_bids.workflows.participant_plan import plan_participant
     from qmri_bids.workflows.resources import set_resources
     from qmri_bids.workflows.run_kinds import init_qmri_wf, report_file, run_name
     from qmri_bids.workflows.run_reports import WriteParticipantReport, load_run_report
-    from qmri_bids.workflows.saturation import init_cest_wf, init_mt_wf
-    from qmri_bids.workflows.select import select_map
 
 __all__ = [
     "GivenAnatomy",
@@ -42,21 +42,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "GivenAnatomy": "qmri_bids.bids.given_anatomy",
-    "ProcessingOptions": "qmri_bids.workflows.options",
-    "SpaceOptions": "qmri_bids.bids.spaces",
+    "GivenAnatomy": "qmri_bids.bids.anatomy.given",
+    "ProcessingOptions": "qmri_bids.pipeline.options",
+    "SpaceOptions": "qmri_bids.bids.anatomy.spaces",
     "WriteParticipantReport": "qmri_bids.workflows.run_reports",
-    "init_b1_wf": "qmri_bids.workflows.b1",
-    "init_cest_wf": "qmri_bids.workflows.saturation",
-    "init_exchange_wf": "qmri_bids.workflows.exchange",
-    "init_mt_wf": "qmri_bids.workflows.saturation",
-    "init_pcbssfp_wf": "qmri_bids.workflows.bssfp",
+    "init_b1_wf": "qmri_bids.scans.b1.workflow",
+    "init_cest_wf": "qmri_bids.scans.saturation.workflow",
+    "init_exchange_wf": "qmri_bids.scans.pools.workflow",
+    "init_mt_wf": "qmri_bids.scans.saturation.workflow",
+    "init_pcbssfp_wf": "qmri_bids.scans.bssfp.workflow",
     "init_qmri_wf": "qmri_bids.workflows.run_kinds",
     "load_run_report": "qmri_bids.workflows.run_reports",
     "plan_participant": "qmri_bids.workflows.participant_plan",
     "report_file": "qmri_bids.workflows.run_kinds",
     "run_name": "qmri_bids.workflows.run_kinds",
-    "select_map": "qmri_bids.workflows.select",
+    "select_map": "qmri_bids.pipeline.maps.select",
     "set_resources": "qmri_bids.workflows.resources",
 }
 

@@ -13,19 +13,19 @@ from pathlib import Path
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.digests import Digests
-from qmri_bids.bids.run import Run
+from qmri_bids.engine.crashes import Crash, crash_entry, read_crashes
+from qmri_bids.engine.execution import EngineOptions, run_workflow
+from qmri_bids.engine.input_content import note_content
+from qmri_bids.engine.steps import Listener, LogLines, Steps, shown_steps
+from qmri_bids.pipeline.earlier.files import remove_all
+from qmri_bids.pipeline.mask.keep import KEEPING_NODES, PARTIAL, joined
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.run import Run
 from qmri_bids.reports.content import ErrorEntry, RunReport
-from qmri_bids.workflows.crashes import Crash, crash_entry, read_crashes
 from qmri_bids.workflows.dependents import missing_sources, with_dependents, with_sources, without_failed
-from qmri_bids.workflows.earlier_files import remove_all
-from qmri_bids.workflows.engine import EngineOptions, run_workflow
-from qmri_bids.workflows.input_content import note_content
-from qmri_bids.workflows.keep_interfaces import KEEPING_NODES, PARTIAL, joined
 from qmri_bids.workflows.kept_outputs import forget_if_outputs_are_gone
-from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.resources import GIGABYTE, NodeResources, peak_memory, set_resources
 from qmri_bids.workflows.run_kinds import RUN_KINDS, init_qmri_wf, report_file, run_name
-from qmri_bids.workflows.steps import Listener, LogLines, Steps, shown_steps
 
 __all__ = ["RUN_KINDS", "ParticipantRuns", "Run", "RunOutcome", "init_qmri_wf", "process_runs", "run_name"]
 

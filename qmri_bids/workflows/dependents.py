@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qmri_bids.bids.run import Run
+from qmri_bids.pipeline.maps.known import shown
+from qmri_bids.pipeline.run import Run
 from qmri_bids.reports.content import ErrorEntry
-from qmri_bids.workflows.known_maps import shown
 
 
 def with_sources(runs: Sequence[Run], others: Sequence[Run]) -> list[Run]:

@@ -6,10 +6,10 @@ import pickle
 import shutil
 from pathlib import Path
 
-from qmri_bids.bids.run import Run
+from qmri_bids.pipeline.earlier.files import files_of_run
+from qmri_bids.pipeline.mask.keep import KEEPING_NODES
+from qmri_bids.pipeline.run import Run
 from qmri_bids.reports.content import RunReport
-from qmri_bids.workflows.earlier_files import files_of_run
-from qmri_bids.workflows.keep_interfaces import KEEPING_NODES
 from qmri_bids.workflows.run_kinds import report_file, run_name
 
 WRITING_NODES = (*KEEPING_NODES, "write_derivatives", "put_in_spaces", "describe_run")

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qmri_bids import __version__
-from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.bids.run import Run
-from qmri_bids.estimation.table import ESTIMATORS
-from qmri_bids.preprocessing.predicted_alignment import serves
+from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.run import Run
+from qmri_bids.preprocessing.motion.predicted import serves
+from qmri_bids.scans.bssfp.run import PcBssfpRun
+from qmri_bids.scans.methods import b1_map, brain_mask, given_motion, spaces_and_anatomies
+from qmri_bids.scans.pools.methods import fingerprint_sentences
+from qmri_bids.scans.saturation.methods import cest_sentences, mtr_sentences, mtsat_sentences
 from qmri_bids.sentence import Sentence
 from qmri_bids.units import metres_to_millimetres, radians_to_degrees, seconds_to_milliseconds
-from qmri_bids.workflows.exchange_methods import fingerprint_sentences
-from qmri_bids.workflows.options import ProcessingOptions
-from qmri_bids.workflows.saturation_methods import cest_sentences, mtr_sentences, mtsat_sentences
-from qmri_bids.workflows.shared_methods import b1_map, brain_mask, given_motion, spaces_and_anatomies
 
 
 def method_sentences(runs: Sequence[Run], options: ProcessingOptions) -> list[Sentence]:

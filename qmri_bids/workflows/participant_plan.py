@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qmri_bids.bids.find import find_runs
-from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.layout import open_layout, strip_label
-from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.estimation.base import EstimatorOptions
-from qmri_bids.estimation.exchange import ExchangeOptions
-from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.estimation.pools.estimate import ExchangeOptions
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.scans.find import find_runs
+from qmri_bids.scans.find_options import FindOptions
+from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.workflows.planning import link_runs, refuse_unsupported, refuse_unsupported_exchange
 
 

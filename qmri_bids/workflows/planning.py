@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from qmri_bids.bids.exchange_plan import ExchangeRun
-from qmri_bids.bids.find_exchange import with_exchange
-from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.refusal import Refusal
-from qmri_bids.bids.saturation_plan import CestRun
-from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
-from qmri_bids.estimation.exchange import ExchangeEstimator, ExchangeOptions
-from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR, Loss
-from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.pools.estimate import ExchangeEstimator, ExchangeOptions
+from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR, Loss
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.scans.find_options import FindOptions
+from qmri_bids.scans.pools.find import with_exchange
+from qmri_bids.scans.pools.run import ExchangeRun
+from qmri_bids.scans.saturation.run import CestRun
+from qmri_bids.scans.session_plan import SessionPlan
 
 logger = logging.getLogger("qmri_bids")
 
@@ -146,7 +146,7 @@ def missing_exchange_trainings(
     runs = [run for plan in plans for run in plan.exchange]
     if not runs:
         return ()
-    from qmri_bids.estimation.exchange_network import find_exchange_weights
+    from qmri_bids.estimation.pools.network import find_exchange_weights
 
     missing: list[MissingExchange] = []
     for run in runs:
@@ -179,7 +179,7 @@ def train_missing_exchange(
         return
     import torch
 
-    from qmri_bids.training.exchange_missing import ensure_exchange_weights
+    from qmri_bids.training.pools.missing import ensure_exchange_weights
 
     torch.set_num_threads(1)  # several would add in another order
 

@@ -12,9 +12,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from qmri_bids.bids.anatomy.spaces import OWN_TEMPLATE, SpaceOptions
 from qmri_bids.bids.images import stored_shape
-from qmri_bids.bids.run import Run
-from qmri_bids.bids.spaces import OWN_TEMPLATE, SpaceOptions
+from qmri_bids.pipeline.run import Run
 from qmri_bids.workflows.run_kinds import run_name
 
 MEGABYTE = 1e6

@@ -8,14 +8,14 @@ from pathlib import Path
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
-from qmri_bids.bids.run import Run
-from qmri_bids.workflows.anatomy import given_fields
-from qmri_bids.workflows.bssfp import PCBSSFP
+from qmri_bids.pipeline.anatomy.workflow import given_fields
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.run import Run
+from qmri_bids.pipeline.run_kind import RunKind
+from qmri_bids.scans.bssfp.workflow import PCBSSFP
+from qmri_bids.scans.pools.workflow import EXCHANGE
+from qmri_bids.scans.saturation.workflow import CEST, MT_KINDS
 from qmri_bids.workflows.collect import PER_RUN, CollectRuns, collected
-from qmri_bids.workflows.exchange import EXCHANGE
-from qmri_bids.workflows.options import ProcessingOptions
-from qmri_bids.workflows.run_kind import RunKind
-from qmri_bids.workflows.saturation import CEST, MT_KINDS
 
 RUN_KINDS: Mapping[str, RunKind] = {
     "pcbssfp": PCBSSFP,

@@ -13,9 +13,9 @@ from typing import Any
 from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, SimpleInterface, TraitedSpec, traits
 
 from qmri_bids import __version__
-from qmri_bids.bids.session_plan import SessionPlan
+from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.reports.content import RunReport, SubjectReport
-from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.scans.session_plan import SessionPlan
 
 SOFTWARE = ("numpy", "scipy", "torch", "antspyx", "dipy", "nilearn", "scikit-image", "nibabel", "pybids", "nipype")
 """Packages whose versions a report names."""

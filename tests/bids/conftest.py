@@ -12,10 +12,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qmri_bids.bids.find import find_runs
-from qmri_bids.bids.find_options import FindOptions
 from qmri_bids.bids.layout import open_layout
-from qmri_bids.bids.session_plan import SessionPlan
+from qmri_bids.scans.find import find_runs
+from qmri_bids.scans.find_options import FindOptions
+from qmri_bids.scans.session_plan import SessionPlan
 
 SHAPE = (6, 5, 4)
 DEGREES = [45.0, 135.0, 225.0, 315.0]

@@ -6,10 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qmri_bids.bids.anatomy import find_anatomy, pipeline_of
+from qmri_bids.bids.anatomy.images import find_anatomy, pipeline_of
+from qmri_bids.bids.anatomy.spaces import Atlas, SpaceOptions, available_spaces, check_spaces, read_atlas
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.refusal import RefusedError
-from qmri_bids.bids.spaces import Atlas, SpaceOptions, available_spaces, check_spaces, read_atlas
 
 SHAPE = (4, 5, 6)
 FILES = (

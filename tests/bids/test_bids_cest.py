@@ -16,9 +16,9 @@ import pytest
 from protocol_presets import PROTOCOL_PRESETS
 
 from qmri_bids.bids.names import output_path
-from qmri_bids.bids.saturation_plan import CestRun
-from qmri_bids.bids.table import plan_table
 from qmri_bids.physics.saturation import Readout, SaturationProtocol, SpinLock, Start
+from qmri_bids.scans.listing import plan_table
+from qmri_bids.scans.saturation.run import CestRun
 from qmri_bids.units import ppm_to_hertz, tesla_to_microtesla
 
 TRAIN = ("MTNumberOfPulses", "MTPulseDuration", "SaturationInterpulseDelay", "SaturationDuration", "MTPulseShape")
@@ -557,7 +557,7 @@ def test_field_map_without_magnitude(empty: Any) -> None:
 @pytest.fixture
 def pulseq(empty: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A file whose content does not matter, and a reader that plays APTw_3T_000."""
-    from qmri_bids.bids import seq_protocol as module
+    from qmri_bids.pulseq import protocol as module
 
     path = empty.root / "code" / "apt.seq"
     path.parent.mkdir()

@@ -292,7 +292,7 @@ def test_pulseq_file_that_was_changed_or_is_none(empty: Any) -> None:
 def test_pulseq_file_of_another_sequence(empty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from protocol_presets import PROTOCOL_PRESETS
 
-    from qmri_bids.bids import seq_protocol as module
+    from qmri_bids.pulseq import protocol as module
 
     class Reading:
         protocol = PROTOCOL_PRESETS["APTw_3T_000"]()
@@ -311,10 +311,10 @@ def test_pulseq_file_of_another_sequence(empty: Any, monkeypatch: pytest.MonkeyP
 
 
 def test_spectrum_in_another_unit_is_refused() -> None:
-    from qmri_bids.bids.cest_kind import kind_of
     from qmri_bids.bids.refusal import RefusedError
     from qmri_bids.physics.saturation import Pulse, Saturation
     from qmri_bids.physics.saturation_presets import z_spectrum
+    from qmri_bids.scans.cest.kind import kind_of
 
     def kind(offsets: list[float], duration: float) -> str:
         train = Saturation(pulse=Pulse.block(amplitude=2e-6, duration=duration))

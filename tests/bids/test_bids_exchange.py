@@ -13,20 +13,20 @@ import numpy as np
 import pytest
 from pool_files import write_pool_model
 
-from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
-from qmri_bids.bids.find_exchange import with_exchange
-from qmri_bids.bids.find_options import FindOptions
-from qmri_bids.bids.session_plan import SessionPlan
-from qmri_bids.bids.table import plan_table
 from qmri_bids.cli.run import main as run_program
 from qmri_bids.estimation.base import ProtocolNotSupported
-from qmri_bids.estimation.exchange import ExchangeOptions
-from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
-from qmri_bids.physics.exchange_scan import KNOWN, ExchangeScan
+from qmri_bids.estimation.pools.estimate import ExchangeOptions
+from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
+from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 from qmri_bids.physics.saturation import Start
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt
+from qmri_bids.scans.find_options import FindOptions
+from qmri_bids.scans.listing import plan_table
+from qmri_bids.scans.pools.find import with_exchange
+from qmri_bids.scans.pools.run import ExchangeRun, KnownSource
+from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.units import tesla_to_microtesla
 
 NUMBERS = {"cest_t1": 1.2, "cest_t2": 0.08, "cest_off_resonance": 0.0, "no_b1": True}

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qmri_bids.bids.find import find_runs
 from qmri_bids.bids.layout import BidsInputError, open_layout
-from qmri_bids.bids.metadata import is_balanced
-from qmri_bids.bids.plan import PcBssfpRun
-from qmri_bids.bids.table import plan_table
+from qmri_bids.scans.bssfp.protocol import is_balanced
+from qmri_bids.scans.bssfp.run import PcBssfpRun
+from qmri_bids.scans.find import find_runs
+from qmri_bids.scans.listing import plan_table
 
 
 def only_run(dataset: Any, **options: Any) -> PcBssfpRun:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from qmri_bids.bids.layout import BidsInputError, load_filter_file
-from qmri_bids.bids.saturation_plan import MtrRun, MtsRun
-from qmri_bids.bids.table import plan_table
+from qmri_bids.scans.listing import plan_table
+from qmri_bids.scans.saturation.run import MtrRun, MtsRun
 
 SEQUENCE = {"FlipAngle": 10, "RepetitionTimeExcitation": 0.035, "EchoTime": 0.004}
 MTS = {

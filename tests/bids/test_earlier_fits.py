@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from qmri_bids.bids.digests import Digests, write_inputs
-from qmri_bids.bids.earlier_fits import find_earlier_fits
-from qmri_bids.bids.earlier_plan import EarlierFits
-from qmri_bids.bids.mask_record import file_of_person, mask_record
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, map_metadata
 from qmri_bids.bids.transform_files import read_transforms
 from qmri_bids.bids.write import write_json, write_map, write_text, write_transforms
-from qmri_bids.workflows.earlier_files import remove_files
+from qmri_bids.pipeline.earlier.files import remove_files
+from qmri_bids.pipeline.earlier.fits import find_earlier_fits
+from qmri_bids.pipeline.earlier.mask_record import file_of_person, mask_record
+from qmri_bids.pipeline.earlier.plan import EarlierFits
 
 AFFINE = np.diag([1.3, 1.3, 1.3, 1.0])
 MOTIONS = np.tile(np.eye(4), (4, 1, 1))

@@ -13,9 +13,9 @@ import pytest
 from pypulseq.compress_shape import compress_shape
 
 from qmri_bids.bids.refusal import RefusedError
-from qmri_bids.bids.seq_file import read_seq_file
-from qmri_bids.bids.seq_protocol import read_seq_protocol
-from qmri_bids.bids.seq_shapes import Shape
+from qmri_bids.pulseq.file import read_seq_file
+from qmri_bids.pulseq.protocol import read_seq_protocol
+from qmri_bids.pulseq.shapes import Shape
 
 EXAMPLE = Path(bmctool.__file__).parent / "library" / "seq-library" / "WASABI.seq"
 

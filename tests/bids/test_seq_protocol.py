@@ -12,9 +12,8 @@ import pytest
 from protocol_presets import PROTOCOL_PRESETS
 
 from qmri_bids.bids.refusal import RefusedError
-from qmri_bids.bids.seq_protocol import read_seq_protocol
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters
-from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.pools import CestPool, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import (
     Carrier,
@@ -27,6 +26,7 @@ from qmri_bids.physics.saturation import (
     Start,
 )
 from qmri_bids.physics.saturation_presets import SPOILER, z_spectrum
+from qmri_bids.pulseq.protocol import read_seq_protocol
 
 GAMMA = 42.5764e6
 TIP, PAUSE = 1e-3, 250e-6

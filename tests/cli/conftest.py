@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.cli.parser import parse
+from qmri_bids.cli.parsing.parser import parse
 
 
 @pytest.fixture

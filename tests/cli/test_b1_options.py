@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.cli.parser import parse
+from qmri_bids.cli.parsing.parser import parse
 
 
 def parsed(bids: Path, *arguments: object) -> list[float] | None:

@@ -17,9 +17,9 @@ import pytest
 from boutiques.invocationSchemaHandler import generateInvocationSchema
 
 from qmri_bids.cli import tools
-from qmri_bids.cli.boutiques_descriptor import descriptor
-from qmri_bids.cli.boutiques_inputs import EXCLUDED, EXCLUDED_BY_VALUE, NEEDED, NOT_INPUTS, RANGES, input_actions
-from qmri_bids.cli.parser import build_parser, parse
+from qmri_bids.cli.boutiques.descriptor import descriptor
+from qmri_bids.cli.boutiques.inputs import EXCLUDED, EXCLUDED_BY_VALUE, NEEDED, NOT_INPUTS, RANGES, input_actions
+from qmri_bids.cli.parsing.parser import build_parser, parse
 
 COMMITTED = Path(__file__).parents[2] / "boutiques.json"
 INPUTS = {each["id"]: each for each in descriptor(build_parser())["inputs"]}

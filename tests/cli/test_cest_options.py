@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.cli.parser import parse
-from qmri_bids.estimation.exchange_table import DEFAULT_EXCHANGE_ESTIMATOR
-from qmri_bids.estimation.table import DEFAULT_ESTIMATOR
+from qmri_bids.cli.parsing.parser import parse
+from qmri_bids.estimation.bssfp.table import DEFAULT_ESTIMATOR
+from qmri_bids.estimation.pools.table import DEFAULT_EXCHANGE_ESTIMATOR
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qmri_bids.cli.call_record import write_call
-from qmri_bids.cli.parser import build_parser, parse
+from qmri_bids.cli.parsing.parser import build_parser, parse
 
 Parse = Callable[..., argparse.Namespace]
 

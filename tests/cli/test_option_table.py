@@ -8,12 +8,12 @@ from dataclasses import fields
 
 import pytest
 
-from qmri_bids.bids.find_options import FindOptions
-from qmri_bids.cli.option import Limits, Option, OptionGroup, Relation
-from qmri_bids.cli.option_table import CHECKED, GROUPS, OPTIONS, compared_settings, settings_of
-from qmri_bids.cli.parser import build_parser
-from qmri_bids.workflows.engine import EngineOptions
-from qmri_bids.workflows.options import ProcessingOptions
+from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Relation
+from qmri_bids.cli.parsing.parser import build_parser
+from qmri_bids.cli.parsing.table import CHECKED, GROUPS, OPTIONS, compared_settings, settings_of
+from qmri_bids.engine.execution import EngineOptions
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.scans.find_options import FindOptions
 
 FILLED = {"finding": FindOptions, "processing": ProcessingOptions, "engine": EngineOptions}
 

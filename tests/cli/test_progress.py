@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from qmri_bids.cli.progress import Bar, TerminalHandler, progress_listener
-from qmri_bids.workflows.steps import LogLines
+from qmri_bids.engine.steps import LogLines
 
 COLUMNS = 70
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.cli.machine import available_cores, available_memory
-from qmri_bids.cli.resource_options import memory
+from qmri_bids.cli.options.machine import available_cores, available_memory
+from qmri_bids.cli.options.resources import memory
 
 
 def machine(root: Path, **files: str) -> Path:

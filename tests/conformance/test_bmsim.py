@@ -7,8 +7,8 @@ import pytest
 from protocol_presets import PROTOCOL_PRESETS
 from torch_bloch_mcconnell import signal
 
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters
-from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.pools import CestPool, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Pulse, Saturation
 from qmri_bids.physics.saturation_presets import SPOILER, z_spectrum

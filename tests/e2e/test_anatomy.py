@@ -16,7 +16,7 @@ import pytest
 from anatomy_derivatives import TEMPLATE, TO_TEMPLATE, t1w_pose, write_fmriprep
 
 from qmri_bids.phantom.dataset import simulate_dataset
-from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.preprocessing.registration.resampling import resample
 
 pytestmark = pytest.mark.slow
 

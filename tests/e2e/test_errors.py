@@ -244,7 +244,7 @@ def test_help_imports_nothing_heavy() -> None:
         "scipy",
     )
     code = (
-        "import sys; from qmri_bids.cli.parser import build_parser; from qmri_bids.cli import run, tools; "
+        "import sys; from qmri_bids.cli.parsing.parser import build_parser; from qmri_bids.cli import run, tools; "
         "build_parser().format_help(); tools.build_parser().format_help(); "
         f"print([name for name in {heavy!r} if name in sys.modules])"
     )

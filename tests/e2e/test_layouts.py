@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmri_bids.bids.find import find_runs
 from qmri_bids.bids.layout import open_layout
 from qmri_bids.phantom.dataset import simulate_dataset
-from qmri_bids.workflows.interfaces import LoadCycles
-from qmri_bids.workflows.volumes import load_volume
+from qmri_bids.pipeline.volumes import load_volume
+from qmri_bids.scans.bssfp.nodes import LoadCycles
+from qmri_bids.scans.find import find_runs
 
 
 def read(bids: Path, folder: Path) -> np.ndarray:

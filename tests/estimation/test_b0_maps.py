@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from qmri_bids.estimation.b0_maps import wasabi_maps, wassr_maps
 from qmri_bids.estimation.base import Status
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters
-from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
+from qmri_bids.estimation.spectra.b0_maps import wasabi_maps, wassr_maps
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.pools import Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Pulse, Saturation, SaturationProtocol
 from qmri_bids.physics.saturation_presets import aptw_3t_001, wasabi_3t_001, z_spectrum

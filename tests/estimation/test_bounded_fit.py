@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import KnownMaps, NaturalPoint, Status
-from qmri_bids.estimation.bounded_fit import RelaxationBounds, bounded_fit
-from qmri_bids.estimation.maximum_likelihood import MaximumLikelihood
-from qmri_bids.estimation.natural_fit import fit_natural
+from qmri_bids.estimation.bssfp.bounded_fit import RelaxationBounds, bounded_fit
+from qmri_bids.estimation.bssfp.maximum_likelihood import MaximumLikelihood
+from qmri_bids.estimation.bssfp.profile_fit import fit_natural
 from qmri_bids.physics.bssfp import natural_coordinates, profile, relaxation_times, signal
 from qmri_bids.physics.protocol import BssfpProtocol
 

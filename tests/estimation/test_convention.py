@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from qmri_bids.estimation.convention import increment_reference_warning, precession_sense
+from qmri_bids.estimation.bssfp.convention import increment_reference_warning, precession_sense
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 

@@ -4,11 +4,11 @@ import torch
 from exchange_cases import MT_ALONE, SHORT, WHITE_MATTER, box, seen, tissue
 
 from qmri_bids.estimation.base import ProtocolNotSupported, Status
-from qmri_bids.estimation.exchange_dictionary import ENTRIES, VOXELS, ExchangeDictionary, nearest
-from qmri_bids.estimation.exchange_entries import _MEMORY, KEPT, exchange_entries
-from qmri_bids.exchange_prior import EXCHANGE_PRIOR, ExchangePrior
-from qmri_bids.physics.exchange_scan import KNOWN, KnownVoxels
+from qmri_bids.estimation.pools.dictionary import ENTRIES, VOXELS, ExchangeDictionary, nearest
+from qmri_bids.estimation.pools.entries import _MEMORY, KEPT, exchange_entries
+from qmri_bids.physics.fingerprint import KNOWN, KnownVoxels
 from qmri_bids.physics.saturation_bound import exchange_bound
+from qmri_bids.priors.pools import EXCHANGE_PRIOR, ExchangePrior
 
 NUMBER = 3000
 
@@ -106,7 +106,7 @@ def test_entries_are_made_once_and_kept_in_a_folder(tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("simulated again")
 
-    monkeypatch.setattr("qmri_bids.estimation.exchange_entries.exchange_signal", refuse)
+    monkeypatch.setattr("qmri_bids.estimation.pools.entries.exchange_signal", refuse)
     again = entries_of(number=50, folder=tmp_path)
     np.testing.assert_array_equal(again.signal, first.signal)
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]

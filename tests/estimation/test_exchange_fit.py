@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from exchange_cases import MT_ALONE, SHORT, WHITE_MATTER, WHOLE, box, seen, tissue
 
-from qmri_bids.estimation.exchange_fit import bounds_of, fit_at, fit_exchange
-from qmri_bids.estimation.exchange_start import RegressionStart
+from qmri_bids.estimation.pools.fit import bounds_of, fit_at, fit_exchange
+from qmri_bids.estimation.pools.start import RegressionStart
 
 
 def test_pools_are_found_exactly_without_noise():

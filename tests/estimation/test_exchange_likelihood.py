@@ -7,9 +7,9 @@ import pytest
 from exchange_cases import GREY_MATTER, MT_ALONE, SHORT, WHITE_MATTER, WHOLE, seen, tissue
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.exchange_likelihood import ExchangeLikelihood
-from qmri_bids.estimation.exchange_point import full_jacobian, inverse_information
-from qmri_bids.physics.exchange_scan import exchange_jacobian
+from qmri_bids.estimation.pools.likelihood import ExchangeLikelihood
+from qmri_bids.estimation.pools.point import full_jacobian, inverse_information
+from qmri_bids.physics.fingerprint import exchange_jacobian
 
 NOISE = 0.01
 ML = ExchangeLikelihood(threads=2)

@@ -8,16 +8,16 @@ import torch
 from exchange_cases import GREY_MATTER, MT_ALONE, PLAYED_PAIR, SHORT, WHITE_MATTER, box, seen, tissue
 
 from qmri_bids.estimation.base import ProtocolNotSupported, Status
-from qmri_bids.estimation.exchange import ExchangeOptions
-from qmri_bids.estimation.exchange_likelihood import ExchangeLikelihood
-from qmri_bids.estimation.exchange_network import BareExchangeNetwork, RefinedExchangeNetwork, predict
-from qmri_bids.estimation.exchange_posterior import exchange_posterior
-from qmri_bids.estimation.exchange_table import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
-from qmri_bids.estimation.train_by_fit import TrainByFit
+from qmri_bids.estimation.pools.estimate import ExchangeOptions
+from qmri_bids.estimation.pools.likelihood import ExchangeLikelihood
+from qmri_bids.estimation.pools.network import BareExchangeNetwork, RefinedExchangeNetwork, predict
+from qmri_bids.estimation.pools.posterior import exchange_posterior
+from qmri_bids.estimation.pools.table import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
+from qmri_bids.estimation.pools.train_by_fit import TrainByFit
 from qmri_bids.networks.checkpoint import save_checkpoint
-from qmri_bids.training.exchange import ExchangeTrainingSpec, draw_samples, train_exchange
-from qmri_bids.training.exchange_card import exchange_card
-from qmri_bids.training.exchange_subject import SubjectTrainingSpec
+from qmri_bids.training.pools.card import exchange_card
+from qmri_bids.training.pools.specification import ExchangeTrainingSpec, draw_samples, train_exchange
+from qmri_bids.training.pools.subject import SubjectTrainingSpec
 
 SMALL = ExchangeTrainingSpec(
     name="small", scan=MT_ALONE, samples=3000, steps=600, expansions=2, batch_size=256, hidden=48

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from golden_section import golden_section_miracle
 
-from qmri_bids.estimation.miracle import Miracle
-from qmri_bids.estimation.steady_state import SteadyStateEstimator
+from qmri_bids.estimation.bssfp.miracle import Miracle
+from qmri_bids.estimation.bssfp.steady_state import SteadyStateEstimator
 from qmri_bids.physics.bssfp import relaxation_times, signal
 from qmri_bids.physics.protocol import BssfpProtocol
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import KnownMaps, ProtocolNotSupported, Status
-from qmri_bids.estimation.linear import Linear
-from qmri_bids.estimation.maximum_likelihood import MaximumLikelihood
-from qmri_bids.estimation.natural_fit import fit_natural
-from qmri_bids.estimation.relaxation import finished_estimate, relaxation_maps
-from qmri_bids.estimation.steady_state import MAPS, ValidRange
+from qmri_bids.estimation.bssfp.linear import Linear
+from qmri_bids.estimation.bssfp.maximum_likelihood import MaximumLikelihood
+from qmri_bids.estimation.bssfp.profile_fit import fit_natural
+from qmri_bids.estimation.bssfp.relaxation import finished_estimate, relaxation_maps
+from qmri_bids.estimation.bssfp.steady_state import MAPS, ValidRange
 from qmri_bids.physics.bssfp import relaxation_times, signal
 from qmri_bids.physics.cramer_rao import cramer_rao_bound
 from qmri_bids.physics.protocol import BssfpProtocol

@@ -7,7 +7,7 @@ import pytest
 from spoiled_gradient_echo import spoiled_signal
 
 from qmri_bids.estimation.base import KnownMaps, Status
-from qmri_bids.estimation.mt_maps import MTSAT_CORRECTIONS, SpoiledProtocol, mtr, mtsat, noise_of_volume
+from qmri_bids.estimation.mt.maps import MTSAT_CORRECTIONS, SpoiledProtocol, mtr, mtsat, noise_of_volume
 
 PROTOCOLS = (
     SpoiledProtocol(flip_angle=math.radians(6.0), repetition_time=0.025),

@@ -7,8 +7,8 @@ import pytest
 from scipy.optimize import least_squares
 
 from qmri_bids.estimation.base import NaturalPoint, ProtocolNotSupported
-from qmri_bids.estimation.natural_fit import fit_natural
-from qmri_bids.estimation.natural_start import ADMISSIBLE_B, ADMISSIBLE_E2, check_increments, linear_start
+from qmri_bids.estimation.bssfp.profile_fit import fit_natural
+from qmri_bids.estimation.bssfp.profile_start import ADMISSIBLE_B, ADMISSIBLE_E2, check_increments, linear_start
 from qmri_bids.physics.bssfp import natural_coordinates, profile, relaxation_times, signal
 from qmri_bids.physics.protocol import BssfpProtocol
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import KnownMaps, ProtocolNotSupported, Status
-from qmri_bids.estimation.maximum_likelihood import MaximumLikelihood
-from qmri_bids.estimation.natural_network import UNEVEN, BareNaturalNetwork, RefinedNaturalNetwork
+from qmri_bids.estimation.bssfp.maximum_likelihood import MaximumLikelihood
+from qmri_bids.estimation.bssfp.profile_network import UNEVEN, BareNaturalNetwork, RefinedNaturalNetwork
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 

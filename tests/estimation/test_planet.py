@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from qmri_bids.estimation.base import KnownMaps, ProtocolNotSupported, Status
-from qmri_bids.estimation.planet import Planet, solve_natural
+from qmri_bids.estimation.bssfp.planet import Planet, solve_natural
 from qmri_bids.physics.bssfp import natural_coordinates, profile, signal
 from qmri_bids.physics.protocol import BssfpProtocol
 

@@ -10,11 +10,11 @@ import pytest
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.natural_fit import NaturalFit, fit_natural
-from qmri_bids.estimation.posterior import Posterior, posterior
+from qmri_bids.estimation.bssfp.posterior.voxel import Posterior, posterior
+from qmri_bids.estimation.bssfp.profile_fit import NaturalFit, fit_natural
 from qmri_bids.physics.bssfp import natural_coordinates, profile, relaxation_times, signal
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.priors import PRIORS
+from qmri_bids.priors.relaxation import PRIORS
 
 BOX = PRIORS["uniform"]
 

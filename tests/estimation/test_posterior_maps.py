@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.posterior_maps import posterior_maps
+from qmri_bids.estimation.bssfp.posterior.maps import posterior_maps
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.priors import PRIORS
-from qmri_bids.workflows.options import POSTERIOR_PRIORS
+from qmri_bids.pipeline.options import POSTERIOR_PRIORS
+from qmri_bids.priors.relaxation import PRIORS
 
 PROTOCOL = BssfpProtocol.evenly_spaced(
     number_of_cycles=12, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=math.radians(15)

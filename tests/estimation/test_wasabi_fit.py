@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.wasabi_fit import MAPS, WasabiBounds, fit_wasabi
-from qmri_bids.estimation.wassr import fit_wassr
+from qmri_bids.estimation.spectra.wasabi_fit import MAPS, WasabiBounds, fit_wasabi
+from qmri_bids.estimation.spectra.wassr import fit_wassr
 from qmri_bids.physics.wasabi import WasabiProtocol, wasabi_signal
 
 PROTOCOL = WasabiProtocol(offsets=tuple(np.linspace(-255.0, 255.0, 31)))

@@ -7,8 +7,8 @@ import pytest
 from scipy.interpolate import CubicSpline, make_smoothing_spline
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.zspectrum_correction import correct_shift, mtr_asymmetry, normalise
-from qmri_bids.estimation.zspectrum_spline import cross_validated_smoothing, spline_operator, take
+from qmri_bids.estimation.spectra.correction import correct_shift, mtr_asymmetry, normalise
+from qmri_bids.estimation.spectra.spline import cross_validated_smoothing, spline_operator, take
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
 
 OFFSETS = np.arange(-5.0, 5.01, 0.25)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.zspectrum_maps import ZSpectrumOptions, zspectrum_maps
-from qmri_bids.estimation.zspectrum_series import series_layout, series_noise, spectra
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters
-from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
+from qmri_bids.estimation.spectra.maps import ZSpectrumOptions, zspectrum_maps
+from qmri_bids.estimation.spectra.series import series_layout, series_noise, spectra
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Pulse, SaturatedImage, Saturation, SaturationProtocol
 from qmri_bids.physics.zspectrum import apparent_exchange_relaxation, lorentzian_spectrum
@@ -123,7 +123,7 @@ def test_result_does_not_depend_on_threads_or_blocks(wide, monkeypatch):
     _, signal, protocol, roles, shift = wide
     known = {"protocol": protocol, "roles": roles, "water_shift": HERTZ_PER_PPM * shift, "noise": NOISE}
     first = zspectrum_maps(signal, **known)
-    monkeypatch.setattr("qmri_bids.estimation.zspectrum_maps.BLOCK", 64)
+    monkeypatch.setattr("qmri_bids.estimation.spectra.maps.BLOCK", 64)
     second = zspectrum_maps(signal, **known, threads=2)
     np.testing.assert_allclose(second.corrected, first.corrected, atol=1e-6)
     np.testing.assert_allclose(second.maps["amplitude_amide"][0], first.maps["amplitude_amide"][0], atol=1e-6)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import NaturalPoint
-from qmri_bids.estimation.miracle import Miracle
+from qmri_bids.estimation.bssfp.miracle import Miracle
 from qmri_bids.evaluation.clamping import clamped_times
 from qmri_bids.evaluation.scores import score
 from qmri_bids.evaluation.sets import PAPER_T1, PAPER_T2, uniform_set

@@ -4,20 +4,20 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from exchange_cases import SHORT
 
-from qmri_bids.cli import benchmark_command
-from qmri_bids.estimation.exchange import ExchangeOptions
-from qmri_bids.estimation.exchange_dictionary import ExchangeDictionary
-from qmri_bids.estimation.exchange_likelihood import ExchangeLikelihood
-from qmri_bids.evaluation import exchange_benchmark
-from qmri_bids.evaluation.exchange_benchmark import (
+from qmri_bids.cli.commands import benchmark as benchmark_command
+from qmri_bids.estimation.pools.dictionary import ExchangeDictionary
+from qmri_bids.estimation.pools.estimate import ExchangeOptions
+from qmri_bids.estimation.pools.likelihood import ExchangeLikelihood
+from qmri_bids.evaluation.pools import benchmark as exchange_benchmark
+from qmri_bids.evaluation.pools.benchmark import (
     REFERENCE,
     ExchangeSettings,
     create_exchange_estimators,
     run_exchange_benchmark,
     scores_text,
 )
-from qmri_bids.evaluation.exchange_figures import label_of
-from qmri_bids.evaluation.exchange_scores import ExchangeRow
+from qmri_bids.evaluation.pools.figures import label_of
+from qmri_bids.evaluation.pools.scores import ExchangeRow
 
 
 def small_estimators():

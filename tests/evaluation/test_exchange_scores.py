@@ -4,10 +4,10 @@ from exchange_cases import SHORT
 from fingerprint_sets import single_tissue_set
 
 from qmri_bids.estimation.base import ProtocolNotSupported, Status
-from qmri_bids.estimation.exchange import ExchangeEstimate
-from qmri_bids.estimation.exchange_likelihood import ExchangeLikelihood
-from qmri_bids.evaluation.exchange_scores import WHOLE, clamped, score_estimator, serving
-from qmri_bids.evaluation.exchange_sets import box_set, tissue_set
+from qmri_bids.estimation.pools.estimate import ExchangeEstimate
+from qmri_bids.estimation.pools.likelihood import ExchangeLikelihood
+from qmri_bids.evaluation.pools.scores import WHOLE, clamped, score_estimator, serving
+from qmri_bids.evaluation.pools.sets import box_set, tissue_set
 from qmri_bids.physics.saturation_bound import exchange_bound
 
 

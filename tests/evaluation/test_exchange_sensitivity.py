@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from exchange_cases import SHORT
 
-from qmri_bids.estimation.exchange_likelihood import ExchangeLikelihood
-from qmri_bids.evaluation.exchange_sensitivity import MAP_ERRORS, MODEL_ERRORS, sensitivity_table
-from qmri_bids.physics.exchange_scan import KNOWN
+from qmri_bids.estimation.pools.likelihood import ExchangeLikelihood
+from qmri_bids.evaluation.pools.sensitivity import MAP_ERRORS, MODEL_ERRORS, sensitivity_table
+from qmri_bids.physics.fingerprint import KNOWN
 from qmri_bids.physics.pools import Lineshape, MtForm
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 

@@ -3,10 +3,10 @@ import pytest
 from exchange_cases import SHORT
 from fingerprint_sets import brain_set, single_tissue_set
 
-from qmri_bids.evaluation.exchange_sets import TISSUES, box_set, tissue_set
-from qmri_bids.exchange_prior import EXCHANGE_PRIOR
-from qmri_bids.physics.exchange_scan import KNOWN
-from qmri_bids.training.exchange_shipped import PLAYED_SCAN
+from qmri_bids.evaluation.pools.sets import TISSUES, box_set, tissue_set
+from qmri_bids.physics.fingerprint import KNOWN
+from qmri_bids.priors.pools import EXCHANGE_PRIOR
+from qmri_bids.training.pools.shipped import PLAYED_SCAN
 
 
 def test_box_fills_the_prior():

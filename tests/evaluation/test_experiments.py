@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmri_bids.cli import benchmark_command
+from qmri_bids.cli.commands import benchmark as benchmark_command
 from qmri_bids.estimation.base import NaturalPoint
-from qmri_bids.estimation.linear import Linear
-from qmri_bids.estimation.maximum_likelihood import MaximumLikelihood
-from qmri_bids.estimation.miracle import Miracle
-from qmri_bids.estimation.planet import Planet
+from qmri_bids.estimation.bssfp.linear import Linear
+from qmri_bids.estimation.bssfp.maximum_likelihood import MaximumLikelihood
+from qmri_bids.estimation.bssfp.miracle import Miracle
+from qmri_bids.estimation.bssfp.planet import Planet
 from qmri_bids.evaluation.benchmark import FIGURES, BenchmarkSettings, create_estimators, plain, run_benchmark
 from qmri_bids.evaluation.convergence import convergence
 from qmri_bids.evaluation.experiments import (

@@ -16,8 +16,8 @@ from qmri_bids.networks.checkpoint import (
     package_weights,
     save_checkpoint,
 )
-from qmri_bids.networks.exchange import ExchangeNetwork, ExchangeNetworkConfig
-from qmri_bids.networks.natural import NaturalNetwork, NaturalNetworkConfig
+from qmri_bids.networks.pools import ExchangeNetwork, ExchangeNetworkConfig
+from qmri_bids.networks.profile import NaturalNetwork, NaturalNetworkConfig
 from qmri_bids.training.shipped import SHIPPED
 
 NETWORKS = {

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
-from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.estimation.bssfp.table import ESTIMATORS
 from qmri_bids.networks.devices import DeviceNotFoundError, device_of, resolve_device
-from qmri_bids.networks.exchange import ExchangeNetwork, ExchangeNetworkConfig
+from qmri_bids.networks.pools import ExchangeNetwork, ExchangeNetworkConfig
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from qmri_bids.networks.checkpoint import ModelCard, load_checkpoint, save_checkpoint
-from qmri_bids.networks.exchange import ExchangeNetwork, ExchangeNetworkConfig, normalised
+from qmri_bids.networks.pools import ExchangeNetwork, ExchangeNetworkConfig, normalised
 
 CONFIG = ExchangeNetworkConfig(series=(10, 8), parameters=("MT.fraction", "MT.rate"), hidden=16, depth=2)
 

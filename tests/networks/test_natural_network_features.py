@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from qmri_bids.networks.natural import (
+from qmri_bids.networks.profile import (
     FEWEST_CYCLES,
     MOST_CYCLES,
     NaturalNetwork,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qmri_bids.estimation.base import KnownMaps, ProtocolNotSupported, Status
-from qmri_bids.estimation.network import Network
+from qmri_bids.estimation.bssfp.network import Network
 from qmri_bids.networks.checkpoint import package_weights, save_checkpoint
 from qmri_bids.networks.names import NETWORK_SYSTEMS
 from qmri_bids.physics.bssfp import signal

@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion
 
-from qmri_bids.phantom.acquisition import (
+from qmri_bids.phantom.heads.fields import receiver_phase
+from qmri_bids.phantom.heads.geometry import FieldOfViewTooSmall, Grid, Pose, draw_poses, prescribe
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.heads.tissues import Label
+from qmri_bids.phantom.scans.acquisition import (
     acquire,
     bssfp_signal,
     noise_stdev,
@@ -14,13 +18,9 @@ from qmri_bids.phantom.acquisition import (
     scan_bssfp,
     truncate,
 )
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.b1_scan import PREPARATION_FLIP_ANGLE, coarse_grid, scan_b1
-from qmri_bids.phantom.fields import receiver_phase
-from qmri_bids.phantom.geometry import FieldOfViewTooSmall, Grid, Pose, draw_poses, prescribe
-from qmri_bids.phantom.session import simulated_protocol
-from qmri_bids.phantom.tissues import Label
-from qmri_bids.phantom.truth import true_maps
+from qmri_bids.phantom.scans.b1 import PREPARATION_FLIP_ANGLE, coarse_grid, scan_b1
+from qmri_bids.phantom.scans.session import simulated_protocol
+from qmri_bids.phantom.scans.truth import true_maps
 from qmri_bids.physics import bssfp
 
 VOXEL = 6.0

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qmri_bids.bids.b1 import READERS, read_b1
-from qmri_bids.bids.find_options import FindOptions
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.b1_files import B1_KINDS, write_b1
-from qmri_bids.phantom.b1_scan import coarse_grid, scan_b1
-from qmri_bids.phantom.truth import true_maps
-from qmri_bids.workflows.b1_interfaces import load_scan
+from qmri_bids.phantom.files.b1 import B1_KINDS, write_b1
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.scans.b1 import coarse_grid, scan_b1
+from qmri_bids.phantom.scans.truth import true_maps
+from qmri_bids.scans.b1.find import READERS, read_b1
+from qmri_bids.scans.b1.nodes import load_scan
+from qmri_bids.scans.find_options import FindOptions
 
 KINDS = B1_KINDS[:-1]
 

@@ -13,20 +13,20 @@ import numpy as np
 import pandas
 import pytest
 
-from qmri_bids.bids.cest_protocol import read_cest_protocol
 from qmri_bids.bids.sidecar import read_sidecar
-from qmri_bids.phantom.cest_files import write_cest
-from qmri_bids.phantom.cest_scan import CEST_SCANS, WASABI, SaturationScan
-from qmri_bids.phantom.cest_truth import pool_maps
 from qmri_bids.phantom.dataset import simulate_dataset
-from qmri_bids.phantom.geometry import Pose
-from qmri_bids.phantom.head import BRAIN_REGIONS
-from qmri_bids.phantom.pools_of_tissues import pool_model
-from qmri_bids.phantom.scan_series import drift
-from qmri_bids.phantom.tissues import TISSUES, Label
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters
-from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
+from qmri_bids.phantom.files.cest import write_cest
+from qmri_bids.phantom.heads.geometry import Pose
+from qmri_bids.phantom.heads.head import BRAIN_REGIONS
+from qmri_bids.phantom.heads.pools import pool_model
+from qmri_bids.phantom.heads.tissues import TISSUES, Label
+from qmri_bids.phantom.scans.cest import CEST_SCANS, WASABI, SaturationScan
+from qmri_bids.phantom.scans.cest_truth import pool_maps
+from qmri_bids.phantom.scans.series import drift
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.wasabi import WasabiProtocol, wasabi_signal
+from qmri_bids.scans.cest.protocol import read_cest_protocol
 from qmri_bids.units import ppm_to_hertz
 
 SMALL = {"matrix": (32, 36, 32), "voxel_size": 6.0, "phase_cycles": 4}

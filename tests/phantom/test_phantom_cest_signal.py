@@ -8,14 +8,14 @@ import pytest
 from scipy.linalg import expm
 from spoiled_gradient_echo import spoiled_signal
 
-from qmri_bids.phantom.cest_scan import CEST_SCANS, WASABI, chemical_shift
-from qmri_bids.phantom.mt_signal import MtPulse, SpoiledEcho, echo_signal, steady_state
-from qmri_bids.phantom.pools_of_tissues import pool_model
-from qmri_bids.phantom.saturation_signal import DirectSignal, SpectrumSignal, tissue_signal
-from qmri_bids.phantom.spline_table import Axis
-from qmri_bids.phantom.tissues import TISSUES, Label
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters
-from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
+from qmri_bids.phantom.heads.pools import pool_model
+from qmri_bids.phantom.heads.tissues import TISSUES, Label
+from qmri_bids.phantom.scans.cest import CEST_SCANS, WASABI, chemical_shift
+from qmri_bids.phantom.signals.mt import MtPulse, SpoiledEcho, echo_signal, steady_state
+from qmri_bids.phantom.signals.saturation import DirectSignal, SpectrumSignal, tissue_signal
+from qmri_bids.phantom.signals.spline_table import Axis
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.pools import PoolModel, Water
 from qmri_bids.physics.saturation import SaturationProtocol, Start
 from qmri_bids.units import GYROMAGNETIC_RATIO

@@ -11,7 +11,7 @@ import pandas
 import pytest
 
 from qmri_bids.phantom.dataset import OutputFolderNotEmpty, simulate_dataset
-from qmri_bids.phantom.geometry import FieldOfViewTooSmall
+from qmri_bids.phantom.heads.geometry import FieldOfViewTooSmall
 
 SMALL = {"matrix": (32, 36, 32), "voxel_size": 6.0, "phase_cycles": 4}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from qmri_bids.phantom.fields import (
+from qmri_bids.phantom.heads.fields import (
     AIR_MINUS_TISSUE,
     receiver_phase,
     shim,
@@ -11,7 +11,7 @@ from qmri_bids.phantom.fields import (
     susceptibility_field,
     transmit_field,
 )
-from qmri_bids.phantom.volume import empty_volume
+from qmri_bids.phantom.heads.volume import empty_volume
 from qmri_bids.units import GYROMAGNETIC_RATIO
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.head import Head
-from qmri_bids.phantom.tissues import TISSUES, Label
-from qmri_bids.phantom.volume import empty_volume
+from qmri_bids.phantom.heads.head import Head
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.heads.tissues import TISSUES, Label
+from qmri_bids.phantom.heads.volume import empty_volume
 
 BRAIN_LABELS = (Label.GM, Label.WM, Label.CSF)
 SPACING = 3.0

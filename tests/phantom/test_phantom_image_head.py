@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from qmri_bids.phantom.acquisition import acquire, oversamplings
-from qmri_bids.phantom.geometry import Grid, Pose
-from qmri_bids.phantom.head import posed
-from qmri_bids.phantom.image_head import ImageHead, head_of_image
-from qmri_bids.phantom.image_tissues import LABELS, clean_brain
-from qmri_bids.phantom.tissues import TISSUES, Label
-from qmri_bids.phantom.truth import true_maps
+from qmri_bids.phantom.heads.geometry import Grid, Pose
+from qmri_bids.phantom.heads.head import posed
+from qmri_bids.phantom.heads.image import ImageHead, head_of_image
+from qmri_bids.phantom.heads.image_tissues import LABELS, clean_brain
+from qmri_bids.phantom.heads.tissues import TISSUES, Label
+from qmri_bids.phantom.scans.acquisition import acquire, oversamplings
+from qmri_bids.phantom.scans.truth import true_maps
 
 SIZE = 4.0
 

@@ -10,15 +10,15 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from qmri_bids.cli.tools import main
-from qmri_bids.phantom.acquisition import acquire
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.b1_scan import coarse_slices
 from qmri_bids.phantom.dataset import simulate_dataset
-from qmri_bids.phantom.geometry import Grid, fitting_matrix
-from qmri_bids.phantom.objects import build_cylinder, build_spheres
-from qmri_bids.phantom.session import simulate_session, simulated_protocol
+from qmri_bids.phantom.heads.geometry import Grid, fitting_matrix
+from qmri_bids.phantom.heads.objects import build_cylinder, build_spheres
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.scans.acquisition import acquire
+from qmri_bids.phantom.scans.b1 import coarse_slices
+from qmri_bids.phantom.scans.session import simulate_session, simulated_protocol
+from qmri_bids.phantom.scans.truth import true_maps
 from qmri_bids.phantom.subjects import Scanned, Voxels
-from qmri_bids.phantom.truth import true_maps
 from qmri_bids.physics import bssfp
 
 

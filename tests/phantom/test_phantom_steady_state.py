@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from qmri_bids.phantom.session import simulated_protocol
-from qmri_bids.phantom.steady_state import balanced_signal, interleaved_echoes, spoiled_echo
+from qmri_bids.phantom.scans.session import simulated_protocol
+from qmri_bids.phantom.signals.steady_state import balanced_signal, interleaved_echoes, spoiled_echo
 from qmri_bids.physics import bssfp
 from qmri_bids.physics.b1_signals import afi_signals, spoiled_signal
 

@@ -9,8 +9,8 @@ import torch
 from protocol_presets import PROTOCOL_PRESETS
 from torch_bloch_mcconnell import affine_maps, exponential_less_one, signal
 
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters, parameter_names
-from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters, parameter_names
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Carrier, Pulse, Readout, Saturation, SpinLock, Start
 from qmri_bids.physics.saturation_presets import z_spectrum

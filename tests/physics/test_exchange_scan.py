@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from exchange_cases import MT_ALONE, SHORT, WHITE_MATTER, box, seen, tissue
 
-from qmri_bids.physics.exchange_scan import KNOWN, ExchangeScan, KnownVoxels, exchange_jacobian, scaled_model
+from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan, KnownVoxels, exchange_jacobian, scaled_model
 
 
 def test_parameters_and_series_follow_the_pools_and_protocols():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qmri_bids.physics.exchange_scan import ExchangeScan, KnownVoxels, exchange_jacobian, exchange_signal
+from qmri_bids.physics.fingerprint import ExchangeScan, KnownVoxels, exchange_jacobian, exchange_signal
 from qmri_bids.physics.published_pools import AMIDE, MT, PUBLISHED_POOLS
 from qmri_bids.physics.saturation_bound import exchange_bound, unit_covariance
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt

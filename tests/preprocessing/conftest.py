@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.session import Session, simulate_session, simulated_protocol
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.scans.session import Session, simulate_session, simulated_protocol
 
 CYCLES = 4
 

@@ -4,9 +4,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing import anatomical
-from qmri_bids.preprocessing.anatomical import bring_anatomy, load_anatomical
-from qmri_bids.preprocessing.scan_registration import RegistrationFailed, ScanRegistration
+from qmri_bids.preprocessing.registration import anatomical
+from qmri_bids.preprocessing.registration.anatomical import bring_anatomy, load_anatomical
+from qmri_bids.preprocessing.registration.scans import RegistrationFailed, ScanRegistration
 
 FINE = np.diag([2.0, 2.0, 2.0, 1.0])
 COARSE = np.diag([4.0, 4.0, 4.0, 1.0])

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.apodization import apodize, apodize_magnitudes, tukey
-from qmri_bids.preprocessing.ringing import GIBBS_METHODS
-from qmri_bids.workflows.options import DEFAULT_GIBBS_METHOD, GIBBS_CHOICES
+from qmri_bids.pipeline.options import DEFAULT_GIBBS_METHOD, GIBBS_CHOICES
+from qmri_bids.preprocessing.gibbs.apodization import apodize, apodize_magnitudes, tukey
+from qmri_bids.preprocessing.gibbs.methods import GIBBS_METHODS
 
 
 def truncated_box(number: int = 48, fine: int = 16) -> tuple[np.ndarray, np.ndarray]:

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from qmri_bids.preprocessing.b1 import B1Code, register_b1
-from qmri_bids.preprocessing.b1_loading import load_b1
-from qmri_bids.preprocessing.scan_registration import RegistrationFailed
+from qmri_bids.preprocessing.loading.b1 import load_b1
+from qmri_bids.preprocessing.registration.scans import RegistrationFailed
 
 
 def test_a_map_is_read_with_its_scale_and_volume(tmp_path):

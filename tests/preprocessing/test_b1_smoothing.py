@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.b1_loading import air_noise, load_b1, load_b1_pair
 from qmri_bids.preprocessing.b1_smoothing import coarsened, smooth_b1
+from qmri_bids.preprocessing.loading.b1 import air_noise, load_b1, load_b1_pair
 
 SIZES = np.array([8.0, 8.0, 8.0])
 NOISE = 0.02

@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from qmri_bids.preprocessing import brain_library
-from qmri_bids.preprocessing.brain_mask import MASK_METHODS, find_mask, judge_brain
+from qmri_bids.pipeline import options
+from qmri_bids.preprocessing.brain import library as brain_library
+from qmri_bids.preprocessing.brain.mask import MASK_METHODS, find_mask, judge_brain
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, object_mask, shrink
-from qmri_bids.workflows import options
 
 
 def dice(first, second):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.censoring import censor, censor_saturated, too_few
+from qmri_bids.preprocessing.motion.censoring import censor, censor_saturated, too_few
 
 MOVED = np.array([0.0, 0.1e-3, 0.8e-3, 0.2e-3, 2e-3])
 

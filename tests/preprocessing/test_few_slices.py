@@ -7,24 +7,24 @@ import math
 import numpy as np
 import pytest
 
-from qmri_bids.phantom.acquisition import acquire, scan_bssfp
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.geometry import Grid, Pose
-from qmri_bids.phantom.session import simulated_protocol
-from qmri_bids.phantom.tissues import Label
+from qmri_bids.phantom.heads.geometry import Grid, Pose
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.heads.tissues import Label
+from qmri_bids.phantom.scans.acquisition import acquire, scan_bssfp
+from qmri_bids.phantom.scans.session import simulated_protocol
 from qmri_bids.physics import bssfp
+from qmri_bids.pipeline.results.report_parts import motion_light
 from qmri_bids.preprocessing.b1 import register_b1
-from qmri_bids.preprocessing.motion import correct_motion
-from qmri_bids.preprocessing.motion_parameters import known_motion
+from qmri_bids.preprocessing.motion.parameters import known_motion
+from qmri_bids.preprocessing.motion.phase_cycles import correct_motion
+from qmri_bids.preprocessing.motion.saturated import correct_saturated_motion
+from qmri_bids.preprocessing.motion.scan_series import align_fringes, align_scans
 from qmri_bids.preprocessing.phase_drift import remove_phase_drift
-from qmri_bids.preprocessing.resampling import grid_coverage, resample
-from qmri_bids.preprocessing.rigid_freedom import freedom_of
-from qmri_bids.preprocessing.saturated_motion import correct_saturated_motion
-from qmri_bids.preprocessing.scan_series import align_fringes, align_scans
+from qmri_bids.preprocessing.registration.resampling import grid_coverage, resample
+from qmri_bids.preprocessing.registration.rigid_freedom import freedom_of
 from qmri_bids.reports.content import Level
-from qmri_bids.reports.motion_figures import motion_figure
-from qmri_bids.reports.planes import View
-from qmri_bids.workflows.report_parts import motion_light
+from qmri_bids.reports.drawing.planes import View
+from qmri_bids.reports.figures.motion import motion_figure
 
 VOXEL, THICKNESS, HEIGHT = 2.5, 6.0, 20.0
 WIDTH, DEPTH = 80, 92

@@ -4,7 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.fieldmap_loading import load_field_map, load_phase_map
+from qmri_bids.preprocessing.loading.fieldmaps import load_field_map, load_phase_map
 
 TIMES = (0.005, 0.0075)
 NOISE = 0.02

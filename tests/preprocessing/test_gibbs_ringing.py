@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.fft import fft, fftshift, ifft, ifftshift
 
-from qmri_bids.preprocessing.gibbs import STEPS, directional_weights, remove_gibbs_ringing, shift_matrices
-from qmri_bids.preprocessing.ringing import remove_ringing
+from qmri_bids.preprocessing.gibbs.methods import remove_ringing
+from qmri_bids.preprocessing.gibbs.subvoxel import STEPS, directional_weights, remove_gibbs_ringing, shift_matrices
 
 SIZE, SLICES = 48, 3
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.fft import fft, fftshift, ifft, ifftshift
 
-from qmri_bids.preprocessing.k_space_edge import k_space_edge, undo_alternation
-from qmri_bids.preprocessing.ringing import remove_ringing
+from qmri_bids.preprocessing.gibbs.k_space_edge import k_space_edge, undo_alternation
+from qmri_bids.preprocessing.gibbs.methods import remove_ringing
 
 
 def zero_filled(cycles, factor, axes):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.map_loading import load_maps
+from qmri_bids.preprocessing.loading.maps import load_maps
 
 SHAPE = (10, 12, 8)
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])

@@ -3,9 +3,9 @@ import tempfile
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.motion import apply_motion, correct_motion
-from qmri_bids.preprocessing.motion_parameters import HEAD_RADIUS, framewise_displacement, motion_parameters
-from qmri_bids.preprocessing.resampling import grid_coverage, resample
+from qmri_bids.preprocessing.motion.parameters import HEAD_RADIUS, framewise_displacement, motion_parameters
+from qmri_bids.preprocessing.motion.phase_cycles import apply_motion, correct_motion
+from qmri_bids.preprocessing.registration.resampling import grid_coverage, resample
 
 
 def rotation_angle(transform):

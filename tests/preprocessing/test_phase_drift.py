@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import KnownMaps
-from qmri_bids.estimation.linear import Linear
+from qmri_bids.estimation.bssfp.linear import Linear
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.preprocessing.phase_drift import remove_phase_drift

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.geometry import Pose
-from qmri_bids.phantom.session import simulate_session, simulated_protocol
-from qmri_bids.preprocessing import predicted_alignment
-from qmri_bids.preprocessing.apodization import apodize
+from qmri_bids.phantom.heads.geometry import Pose
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.scans.session import simulate_session, simulated_protocol
+from qmri_bids.preprocessing.gibbs.apodization import apodize
 from qmri_bids.preprocessing.masks import head_mask
-from qmri_bids.preprocessing.motion import _predict
-from qmri_bids.preprocessing.predicted_alignment import align_to_prediction
+from qmri_bids.preprocessing.motion import predicted as predicted_alignment
+from qmri_bids.preprocessing.motion.phase_cycles import _predict
+from qmri_bids.preprocessing.motion.predicted import align_to_prediction
 
 PROTOCOL = simulated_protocol(phase_cycles=8)
 REFERENCE = 4

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.pure_tissue import FEWEST_PURE, pure_tissue
+from qmri_bids.preprocessing.tissues.pure import FEWEST_PURE, pure_tissue
 from qmri_bids.tissue_labels import FLUID, GREY, WHITE
 
 SHAPE = (40, 30, 30)

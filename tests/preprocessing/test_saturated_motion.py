@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 from scipy.interpolate import CubicSpline
 
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.geometry import Grid, Pose
-from qmri_bids.phantom.tissues import TISSUES, Label
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters
-from qmri_bids.physics.bloch_mcconnell_compiled import signal_and_jacobian
+from qmri_bids.phantom.heads.geometry import Grid, Pose
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.heads.tissues import TISSUES, Label
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Pulse, Saturation
 from qmri_bids.physics.saturation_presets import z_spectrum
-from qmri_bids.preprocessing.alignment_evidence import shared_variance
-from qmri_bids.preprocessing.groupwise import Level
-from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.saturated_motion import apply_series_motion, correct_saturated_motion
+from qmri_bids.preprocessing.motion.evidence import shared_variance
+from qmri_bids.preprocessing.motion.groupwise import Level
+from qmri_bids.preprocessing.motion.saturated import apply_series_motion, correct_saturated_motion
+from qmri_bids.preprocessing.registration.resampling import resample
 
 HERTZ_PER_PPM = 127.7292
 OFFSETS = (None, -4.0, -3.5, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 3.5, 4.0)

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.geometry import Grid, Pose
-from qmri_bids.phantom.tissues import Label
-from qmri_bids.preprocessing import scan_registration
-from qmri_bids.preprocessing.registration_quality import MIRROR_DOUBT, RegistrationQuality
-from qmri_bids.preprocessing.scan_registration import RegistrationFailed, bring, register_scans
+from qmri_bids.phantom.heads.geometry import Grid, Pose
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.heads.tissues import Label
+from qmri_bids.preprocessing.registration import scans as scan_registration
+from qmri_bids.preprocessing.registration.quality import MIRROR_DOUBT, RegistrationQuality
+from qmri_bids.preprocessing.registration.scans import RegistrationFailed, bring, register_scans
 
 SHAPE = (48, 56, 48)
 AFFINE = np.array([[4.0, 0, 0, -94.0], [0, 4.0, 0, -110.0], [0, 0, 4.0, -94.0], [0, 0, 0, 1.0]])

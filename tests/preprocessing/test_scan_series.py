@@ -7,8 +7,8 @@ from scipy.ndimage import gaussian_filter
 
 from qmri_bids.physics.saturation_presets import wasabi_3t_001
 from qmri_bids.physics.wasabi import WasabiProtocol, wasabi_signal
-from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.scan_series import align_fringes
+from qmri_bids.preprocessing.motion.scan_series import align_fringes
+from qmri_bids.preprocessing.registration.resampling import resample
 from qmri_bids.units import ppm_to_hertz
 
 SHAPE = (40, 48, 40)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from qmri_bids.preprocessing.series_loading import load_series, noise_of_series
+from qmri_bids.preprocessing.loading.series import load_series, noise_of_series
 
 RNG = np.random.default_rng(3)
 

@@ -4,8 +4,8 @@ import ants
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.region_statistics import COLUMNS, as_columns, region_statistics
-from qmri_bids.preprocessing.standard_space import interpolate, positions
+from qmri_bids.preprocessing.registration.standard_space import interpolate, positions
+from qmri_bids.preprocessing.tissues.region_statistics import COLUMNS, as_columns, region_statistics
 
 SHAPE = (6, 7, 8)
 AFFINE = np.array([[-3.0, 0, 0, 10.0], [0, 0, 2.0, -8.0], [0, 2.5, 0, 4.0], [0, 0, 0, 1.0]])

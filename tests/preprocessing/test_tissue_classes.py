@@ -3,10 +3,10 @@ import tempfile
 import numpy as np
 import pytest
 
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.geometry import Grid, Pose
-from qmri_bids.phantom.truth import true_maps
-from qmri_bids.preprocessing.tissue_classes import tissue_classes
+from qmri_bids.phantom.heads.geometry import Grid, Pose
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.scans.truth import true_maps
+from qmri_bids.preprocessing.tissues.classes import tissue_classes
 
 GREY, WHITE, FLUID = 1, 2, 3
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from qmri_bids.preprocessing.tissue_mixtures import mixed_times
+from qmri_bids.preprocessing.tissues.mixtures import mixed_times
 
 TISSUES = {"t1": np.array([1.4, 0.94, 4.0]), "t2": np.array([0.085, 0.062, 1.5]), "m0": np.array([0.8, 0.7, 1.0])}
 

@@ -3,12 +3,12 @@ import re
 import numpy as np
 import pytest
 
-from qmri_bids.phantom.anatomy import build_head
-from qmri_bids.phantom.geometry import Grid, Pose
-from qmri_bids.phantom.truth import true_maps
-from qmri_bids.preprocessing.pure_tissue import pure_tissue
-from qmri_bids.preprocessing.tissue_mixtures import TYPICAL_PROTOCOL, mixed_times
-from qmri_bids.preprocessing.tissue_segmentation import segment_t1w, segment_tissues
+from qmri_bids.phantom.heads.geometry import Grid, Pose
+from qmri_bids.phantom.heads.template import build_head
+from qmri_bids.phantom.scans.truth import true_maps
+from qmri_bids.preprocessing.tissues.mixtures import TYPICAL_PROTOCOL, mixed_times
+from qmri_bids.preprocessing.tissues.pure import pure_tissue
+from qmri_bids.preprocessing.tissues.segmentation import segment_t1w, segment_tissues
 from qmri_bids.tissue_labels import FLUID, GREY, WHITE
 
 ERROR = 0.05

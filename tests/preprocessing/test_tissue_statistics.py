@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qmri_bids.preprocessing.tissue_statistics import COLUMNS, MapOfRegions, as_columns, tissue_statistics
+from qmri_bids.preprocessing.tissues.statistics import COLUMNS, MapOfRegions, as_columns, tissue_statistics
 
 
 def test_rows_are_those_of_every_map_and_region_over_voxels_with_a_value():

@@ -10,7 +10,7 @@ SCRIPT = """
 print("the script runs")
 from concurrent.futures import ProcessPoolExecutor
 from math import sqrt
-from qmri_bids.worker_context import worker_context
+from qmri_bids.system.worker_context import worker_context
 
 with ProcessPoolExecutor(max_workers=2, mp_context=worker_context()) as pool:
     print(sum(pool.map(sqrt, [1.0, 4.0, 9.0])))

@@ -11,12 +11,12 @@ from protocol_presets import aptw_3t_000
 from written_sentences import said
 
 from qmri_bids.estimation.base import Estimate, Status
-from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.estimation.bssfp.table import ESTIMATORS
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.saturation_presets import mrf_mt
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
-from qmri_bids.reports import figures
+from qmri_bids.reports import figure_table as figures
 from qmri_bids.reports.content import (
     Check,
     ErrorEntry,
@@ -27,10 +27,10 @@ from qmri_bids.reports.content import (
     Section,
     SubjectReport,
 )
+from qmri_bids.reports.drawing.spectra import mean_spectrum
+from qmri_bids.reports.figures.trajectories import Trajectory
 from qmri_bids.reports.methods import methods_text
-from qmri_bids.reports.spectra import mean_spectrum
 from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
-from qmri_bids.reports.trajectory_figures import Trajectory
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from qmri_bids.quantities import QUANTITIES
-from qmri_bids.reports import figures
+from qmri_bids.reports import figure_table as figures
 from qmri_bids.reports.content import Figure, Section
-from qmri_bids.reports.encode import DOTS_PER_INCH
-from qmri_bids.reports.planes import WIDTH, View
-from qmri_bids.reports.styles import no_value_color
+from qmri_bids.reports.drawing.encode import DOTS_PER_INCH
+from qmri_bids.reports.drawing.planes import WIDTH, View
+from qmri_bids.reports.drawing.styles import no_value_color
 
 if TYPE_CHECKING:
     from conftest import Head

@@ -10,13 +10,13 @@ import pytest
 from written_sentences import said, written_sentences
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.table import ESTIMATORS
+from qmri_bids.estimation.bssfp.table import ESTIMATORS
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.quantity import stdev
 from qmri_bids.reports.content import Level
+from qmri_bids.reports.drawing.status_styles import STATUS_STYLES
 from qmri_bids.reports.methods import citation_bibtex, citation_markdown, methods_text
 from qmri_bids.reports.references import REFERENCES
-from qmri_bids.reports.status_styles import STATUS_STYLES
 from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
 from qmri_bids.sentence import PARAGRAPHS, Sentence
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from protocol_presets import PROTOCOL_PRESETS
 
-from qmri_bids.estimation.lorentzian_fit import fit_lorentzian
-from qmri_bids.estimation.lorentzian_pools import POOLS
+from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
+from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
 from qmri_bids.physics.saturation import (
     Pulse,
     Readout,
@@ -24,14 +24,14 @@ from qmri_bids.physics.saturation import (
     Start,
 )
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
-from qmri_bids.reports import figures
+from qmri_bids.reports import figure_table as figures
 from qmri_bids.reports.content import Figure
-from qmri_bids.reports.encode import DOTS_PER_INCH
-from qmri_bids.reports.planes import WIDTH
-from qmri_bids.reports.saturation_timeline import duration_text, envelope
-from qmri_bids.reports.series_figures import MOST_VOLUMES, choice
-from qmri_bids.reports.spectra import asymmetry_of, mean_curves, mean_spectrum
-from qmri_bids.reports.wasabi_figures import example_voxels
+from qmri_bids.reports.drawing.encode import DOTS_PER_INCH
+from qmri_bids.reports.drawing.planes import WIDTH
+from qmri_bids.reports.drawing.spectra import asymmetry_of, mean_curves, mean_spectrum
+from qmri_bids.reports.figures.series import MOST_VOLUMES, choice
+from qmri_bids.reports.figures.timeline import duration_text, envelope
+from qmri_bids.reports.figures.wasabi import example_voxels
 from qmri_bids.units import tesla_to_microtesla
 
 GEOMETRY: dict[str, Any] = {"affine": np.eye(4), "mask": np.ones((12, 14, 10))}

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from written_sentences import said, written_sentences
 
-from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS
-from qmri_bids.estimation.lorentzian_pools import POOLS
-from qmri_bids.estimation.mtsat_corrections import CORRECTION_SENTENCES, MTSAT_CORRECTIONS
-from qmri_bids.physics.exchange_scan import QUANTITIES
+from qmri_bids.estimation.mt.corrections import CORRECTION_SENTENCES, MTSAT_CORRECTIONS
+from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
+from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
+from qmri_bids.physics.fingerprint import QUANTITIES
 from qmri_bids.quantities import find_quantity
-from qmri_bids.reports import figures
+from qmri_bids.reports import figure_table as figures
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.reports.tables import statistics_rows

@@ -11,10 +11,10 @@ from PIL import Image
 
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt, multipool_3t_001
 from qmri_bids.reports.content import Section
-from qmri_bids.reports.encode import DOTS_PER_INCH
-from qmri_bids.reports.figures import trajectory_figure
-from qmri_bids.reports.planes import WIDTH
-from qmri_bids.reports.trajectory_figures import Trajectory, trajectories
+from qmri_bids.reports.drawing.encode import DOTS_PER_INCH
+from qmri_bids.reports.drawing.planes import WIDTH
+from qmri_bids.reports.figure_table import trajectory_figure
+from qmri_bids.reports.figures.trajectories import Trajectory, trajectories
 
 NUMBER = 31
 

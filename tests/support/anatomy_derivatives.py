@@ -11,8 +11,8 @@ import ants
 import nibabel as nib
 import numpy as np
 
-from qmri_bids.phantom.geometry import Pose
-from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.phantom.heads.geometry import Pose
+from qmri_bids.preprocessing.registration.resampling import resample
 
 TEMPLATE = "MNI152NLin6Asym"
 TO_TEMPLATE = np.array([[1.08, 0.02, 0.0, 2.0], [-0.02, 1.05, 0.0, -3.0], [0.0, 0.0, 1.1, 4.0], [0.0, 0.0, 0.0, 1.0]])

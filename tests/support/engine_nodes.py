@@ -10,7 +10,7 @@ from typing import Any
 
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, traits
 
-from qmri_bids.workflows.input_content import ReadsFiles
+from qmri_bids.engine.input_content import ReadsFiles
 
 
 class _WorkInput(BaseInterfaceInputSpec):

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from qmri_bids.exchange_prior import EXCHANGE_PRIOR
-from qmri_bids.phantom.cest_scan import CEST_SCANS
-from qmri_bids.physics.exchange_scan import KNOWN, ExchangeScan, KnownVoxels, exchange_signal
+from qmri_bids.phantom.scans.cest import CEST_SCANS
+from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan, KnownVoxels, exchange_signal
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt
+from qmri_bids.priors.pools import EXCHANGE_PRIOR
 
 IMAGES = 16
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qmri_bids.bids.b1_plan import B1Run
-from qmri_bids.bids.exchange_plan import ExchangeRun, KnownSource
-from qmri_bids.bids.plan import CycleFiles, PcBssfpRun
-from qmri_bids.bids.saturation_plan import CestRun
-from qmri_bids.physics.exchange_scan import ExchangeScan
+from qmri_bids.physics.fingerprint import ExchangeScan
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 from qmri_bids.physics.saturation import SaturationProtocol
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt
+from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
+from qmri_bids.scans.pools.run import ExchangeRun, KnownSource
+from qmri_bids.scans.saturation.run import CestRun
 
 SHAPE = (14, 16, 12)
 RELAXATION = "sub-01_acq-pcbssfp_flip-1"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from qmri_bids.evaluation.exchange_sets import TISSUES, ExchangeSet, mixture
-from qmri_bids.physics.exchange_scan import ExchangeScan
-from qmri_bids.training.exchange_shipped import PLAYED_SCAN
+from qmri_bids.evaluation.pools.sets import TISSUES, ExchangeSet, mixture
+from qmri_bids.physics.fingerprint import ExchangeScan
+from qmri_bids.training.pools.shipped import PLAYED_SCAN
 
 POOL_SPREAD = 0.10
 """Fractions and rates in `brain_set` lie within this share of their mean, uniformly and independent of each other."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from qmri_bids.bids.pool_file import FULL, LINESHAPES, read_pool_file
 from qmri_bids.physics.pools import CestPool, PoolModel
+from qmri_bids.scans.pools.pool_file import FULL, LINESHAPES, read_pool_file
 from qmri_bids.units import GYROMAGNETIC_RATIO
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from qmri_bids.physics.bloch_mcconnell import VoxelParameters, carrier_offset, precession, tipped_pools
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters, carrier_offset, precession, tipped_pools
 from qmri_bids.physics.lineshapes import absorption
 from qmri_bids.physics.pools import PoolModel
 from qmri_bids.physics.saturation import Carrier, SaturatedImage, Saturation, SaturationProtocol, Start

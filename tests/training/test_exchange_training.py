@@ -5,13 +5,19 @@ import pytest
 import torch
 from exchange_cases import MT_ALONE, PLAYED_PAIR, SHORT, box, seen
 
-from qmri_bids.physics.exchange_scan import exchange_jacobian, scaled_model
-from qmri_bids.training import exchange_missing
-from qmri_bids.training.exchange import ExchangeTrainingSpec, draw_samples, known_features, ranges_of, train_exchange
-from qmri_bids.training.exchange_card import exchange_card, is_same_scan, probe_signals
-from qmri_bids.training.exchange_misfit import misfit_about
-from qmri_bids.training.exchange_missing import ensure_exchange_weights, scan_hash
-from qmri_bids.training.exchange_shipped import PLAYED_SCAN
+from qmri_bids.physics.fingerprint import exchange_jacobian, scaled_model
+from qmri_bids.training.pools import missing as exchange_missing
+from qmri_bids.training.pools.card import exchange_card, is_same_scan, probe_signals
+from qmri_bids.training.pools.misfit import misfit_about
+from qmri_bids.training.pools.missing import ensure_exchange_weights, scan_hash
+from qmri_bids.training.pools.shipped import PLAYED_SCAN
+from qmri_bids.training.pools.specification import (
+    ExchangeTrainingSpec,
+    draw_samples,
+    known_features,
+    ranges_of,
+    train_exchange,
+)
 
 SMALL = ExchangeTrainingSpec(
     name="small", scan=MT_ALONE, samples=3000, steps=500, expansions=2, batch_size=256, hidden=48

@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from qmri_bids.networks.checkpoint import load_checkpoint, save_checkpoint
-from qmri_bids.training.natural import (
+from qmri_bids.training.profile import (
     NaturalTrainingSpec,
     draw_natural,
     physics_loss,
     simulate_natural,
     train_natural,
 )
-from qmri_bids.training.natural_card import natural_card
+from qmri_bids.training.profile_card import natural_card
 
 SMALL = NaturalTrainingSpec(name="small", steps=2000, warm_up=500, batch_size=256, hidden=32, depth=2)
 

@@ -13,7 +13,7 @@ from qmri_bids.networks.features import INPUTS
 from qmri_bids.networks.names import SYSTEMS
 from qmri_bids.physics.bssfp import configuration_amplitudes
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.priors import PRIORS
+from qmri_bids.priors.relaxation import PRIORS
 from qmri_bids.training.loop import network_config, train
 from qmri_bids.training.losses import LOSSES, physics_loss, supervised_loss
 from qmri_bids.training.simulation import TrainingSpec, simulate

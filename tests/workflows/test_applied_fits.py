@@ -9,25 +9,25 @@ import pytest
 from exchange_runs import fingerprint, fixed
 from written_sentences import said
 
-from qmri_bids.bids.anatomy import Anatomy
+from qmri_bids.bids.anatomy.images import Anatomy
+from qmri_bids.bids.anatomy.spaces import SpaceOptions
 from qmri_bids.bids.digests import Digests
-from qmri_bids.bids.earlier_fits import find_earlier_fits
-from qmri_bids.bids.earlier_plan import EarlierFits, EarlierMotion
 from qmri_bids.bids.names import output_path
-from qmri_bids.bids.spaces import SpaceOptions
 from qmri_bids.bids.write import write_json, write_transforms
-from qmri_bids.preprocessing.motion import apply_motion
-from qmri_bids.preprocessing.motion_parameters import framewise_displacement
-from qmri_bids.preprocessing.resampling import resample
+from qmri_bids.pipeline.anatomy.workflow import mask_node
+from qmri_bids.pipeline.earlier.applied import ApplyMotion, ApplySeriesMotion, ReadMask, ReadMaskBesideAnatomy
+from qmri_bids.pipeline.earlier.files import remove_all
+from qmri_bids.pipeline.earlier.fits import find_earlier_fits
+from qmri_bids.pipeline.earlier.plan import EarlierFits, EarlierMotion
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.volumes import load_volume, save_volume
+from qmri_bids.preprocessing.motion.parameters import framewise_displacement
+from qmri_bids.preprocessing.motion.phase_cycles import apply_motion
+from qmri_bids.preprocessing.registration.resampling import resample
 from qmri_bids.reports.methods import methods_text
-from qmri_bids.workflows.anatomy import mask_node
-from qmri_bids.workflows.applied_fits import ApplyMotion, ApplySeriesMotion, ReadMask, ReadMaskBesideAnatomy
-from qmri_bids.workflows.earlier_files import remove_all
+from qmri_bids.scans.methods import brain_mask, given_motion
 from qmri_bids.workflows.methods import method_sentences
-from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_kinds import RUN_KINDS
-from qmri_bids.workflows.shared_methods import brain_mask, given_motion
-from qmri_bids.workflows.volumes import load_volume, save_volume
 
 SHAPE = (9, 10, 8)
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
@@ -126,9 +126,9 @@ def test_mask_is_that_of_the_file(tmp_path):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_mask_goes_before_that_of_the_anatomy_whose_tissues_stay(tmp_path, monkeypatch, fails):
-    from qmri_bids.preprocessing import anatomical
-    from qmri_bids.preprocessing.anatomical import BroughtAnatomy
-    from qmri_bids.preprocessing.scan_registration import RegistrationFailed
+    from qmri_bids.preprocessing.registration import anatomical
+    from qmri_bids.preprocessing.registration.anatomical import BroughtAnatomy
+    from qmri_bids.preprocessing.registration.scans import RegistrationFailed
 
     path, mask = mask_file(tmp_path)
     tissue = np.full(SHAPE, 2, dtype=np.uint8)
@@ -177,7 +177,7 @@ def test_mask_goes_before_that_of_the_anatomy_whose_tissues_stay(tmp_path, monke
 def test_options_decide_which_nodes_read_and_a_changed_mask_is_noticed(tmp_path):
     from nipype.pipeline import engine as pe
 
-    from qmri_bids.workflows.input_content import note_content
+    from qmri_bids.engine.input_content import note_content
 
     path, mask = mask_file(tmp_path)
     motion = EarlierMotion(transforms=path, reference=0, registered=(), source="mine: xfm.txt")

@@ -10,16 +10,16 @@ import numpy as np
 from protocol_presets import aptw_3t_000
 from written_sentences import said
 
-from qmri_bids.bids.b1_plan import B1Run
-from qmri_bids.bids.plan import CycleFiles, PcBssfpRun
-from qmri_bids.bids.saturation_plan import B0Source, CestRun
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.workflows.b1_interfaces import AlignB1
-from qmri_bids.workflows.b1_outputs import b1_sources
+from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.scans.b1.derivatives import b1_sources
+from qmri_bids.scans.b1.nodes import AlignB1
+from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
+from qmri_bids.scans.methods import b1_map
+from qmri_bids.scans.saturation.run import B0Source, CestRun
 from qmri_bids.workflows.dependents import missing_sources, with_dependents, with_sources
-from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
-from qmri_bids.workflows.shared_methods import b1_map
 
 PROTOCOL = aptw_3t_000()
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from qmri_bids.preprocessing.resampling import resample
-from qmri_bids.preprocessing.scan_registration import RegistrationFailed
-from qmri_bids.workflows.saturation_interfaces import BringSeries
-from qmri_bids.workflows.volumes import load_volume, save_volume
+from qmri_bids.pipeline.motion.series_nodes import BringSeries
+from qmri_bids.pipeline.volumes import load_volume, save_volume
+from qmri_bids.preprocessing.registration.resampling import resample
+from qmri_bids.preprocessing.registration.scans import RegistrationFailed
 
 SHAPE = (40, 44, 36)
 AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])

@@ -6,16 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from qmri_bids.phantom.session import simulated_protocol
+from qmri_bids.phantom.scans.session import simulated_protocol
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.saturation import Pulse, Saturation
 from qmri_bids.physics.saturation_presets import z_spectrum
-from qmri_bids.preprocessing import saturated_motion
-from qmri_bids.preprocessing.saturated_motion import SaturatedMotion
-from qmri_bids.workflows.motion_interfaces import CensorCycles
-from qmri_bids.workflows.saturation_estimates import _roles_of
-from qmri_bids.workflows.saturation_interfaces import AlignSeries
-from qmri_bids.workflows.volumes import load_volume, save_volume
+from qmri_bids.pipeline.motion.nodes import CensorCycles
+from qmri_bids.pipeline.motion.series_nodes import AlignSeries
+from qmri_bids.pipeline.volumes import load_volume, save_volume
+from qmri_bids.preprocessing.motion import saturated as saturated_motion
+from qmri_bids.preprocessing.motion.saturated import SaturatedMotion
+from qmri_bids.scans.saturation.estimates import _roles_of
 
 SHAPE = (5, 6, 7)
 

@@ -11,9 +11,9 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 from nipype.pipeline.plugins.base import SGELikeBatchManagerBase
 
-from qmri_bids.workflows.cluster_plugin import cluster_plugin
-from qmri_bids.workflows.crashes import read_crashes
-from qmri_bids.workflows.slurm_jobs import ClusterUnreachableError, JobRefusedError, needs_of
+from qmri_bids.engine.cluster_plugin import cluster_plugin
+from qmri_bids.engine.crashes import read_crashes
+from qmri_bids.engine.slurm_jobs import ClusterUnreachableError, JobRefusedError, needs_of
 
 
 def test_a_lost_job_is_reported_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_a_lost_job_is_reported_and_the_others_go_on(tmp_path: Path, monkeypatch
 
 def test_jobs_end_with_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[list[str]] = []
-    monkeypatch.setattr("qmri_bids.workflows.cluster_plugin.subprocess.run", lambda command, **_: ended.append(command))
+    monkeypatch.setattr("qmri_bids.engine.cluster_plugin.subprocess.run", lambda command, **_: ended.append(command))
 
     def interrupted(self: Any, *_: Any, **__: Any) -> None:
         self._pending[41], self._pending[42] = "node", "node"
@@ -97,14 +97,14 @@ def test_a_job_that_is_not_taken_fails_alone(tmp_path: Path, monkeypatch: pytest
 
 def test_an_outage_of_the_master_is_no_end_of_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr("qmri_bids.workflows.slurm_jobs.ASK_AGAIN", -1.0)
+    monkeypatch.setattr("qmri_bids.engine.slurm_jobs.ASK_AGAIN", -1.0)
     plugin = cluster_plugin("SLURM", {})
     plugin._pending = {41: "node", 42: "node"}
     fake(tmp_path, "squeue", 'case "$*" in *--jobs=41,42) echo 42;; esac')
     assert [plugin._is_pending(job) for job in (41, 42)] == [False, True]
     fake(tmp_path, "squeue", 'echo "slurm_load_jobs error: Unable to contact slurm controller" >&2; exit 1')
     assert plugin._is_pending(41)
-    monkeypatch.setattr("qmri_bids.workflows.slurm_jobs.LONGEST_OUTAGE", -1.0)
+    monkeypatch.setattr("qmri_bids.engine.slurm_jobs.LONGEST_OUTAGE", -1.0)
     with pytest.raises(ClusterUnreachableError, match="Unable to contact slurm controller"):
         plugin._is_pending(41)
     fake(tmp_path, "squeue", 'echo "slurm_load_jobs error: Invalid job id specified" >&2; exit 1')

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qmri_bids.workflows.earlier_files import files_of_run, remove_all, remove_others
+from qmri_bids.pipeline.earlier.files import files_of_run, remove_all, remove_others
 
 RUN = {"sub": "01", "acq": "APTw"}
 

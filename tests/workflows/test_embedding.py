@@ -17,14 +17,14 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 import qmri_bids.workflows as public
-from qmri_bids.bids.given_anatomy import GivenAnatomy, given_anatomy
+from qmri_bids.bids.anatomy.given import GivenAnatomy, given_anatomy
+from qmri_bids.bids.anatomy.spaces import SpaceOptions
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.refusal import RefusedError
-from qmri_bids.bids.spaces import SpaceOptions
 from qmri_bids.phantom.dataset import simulate_dataset
-from qmri_bids.workflows.given_anatomy import TakeAnatomy
-from qmri_bids.workflows.options import ProcessingOptions
-from qmri_bids.workflows.select import select_map
+from qmri_bids.pipeline.anatomy.given import TakeAnatomy
+from qmri_bids.pipeline.maps.select import select_map
+from qmri_bids.pipeline.options import ProcessingOptions
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "embed_in_fmriprep_style.py"
 

@@ -15,11 +15,11 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.digests import Digests, write_inputs
-from qmri_bids.workflows.crashes import crash_entry, read_crashes
-from qmri_bids.workflows.engine import THREAD_VARIABLES, EngineOptions, limit_threads, run_workflow
-from qmri_bids.workflows.input_content import note_content
-from qmri_bids.workflows.local_plugin import LocalPlugin
-from qmri_bids.workflows.steps import Steps
+from qmri_bids.engine.crashes import crash_entry, read_crashes
+from qmri_bids.engine.execution import THREAD_VARIABLES, EngineOptions, limit_threads, run_workflow
+from qmri_bids.engine.input_content import note_content
+from qmri_bids.engine.local_plugin import LocalPlugin
+from qmri_bids.engine.steps import Steps
 
 
 def two_after_one(folder: Path, *, first: str, second: str) -> pe.Workflow:
@@ -138,7 +138,7 @@ sys.path.insert(0, {support!r})
 if __name__ == "__main__":
     from engine_nodes import Work
     from nipype.pipeline import engine as pe
-    from qmri_bids.workflows.engine import EngineOptions, run_workflow
+    from qmri_bids.engine.execution import EngineOptions, run_workflow
     workflow = pe.Workflow(name="participants", base_dir={folder!r})
     workflow.add_nodes([pe.Node(Work(deed="sleep", note={note!r}), name="one")])
     run_workflow(workflow, options=EngineOptions(processors=2, memory_gb=1.0))

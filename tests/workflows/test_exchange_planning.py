@@ -8,16 +8,16 @@ from types import SimpleNamespace
 import pytest
 from protocol_presets import aptw_3t_000
 
-from qmri_bids.bids.find_options import FindOptions
-from qmri_bids.bids.plan import CycleFiles, PcBssfpRun
-from qmri_bids.bids.saturation_plan import CestRun
-from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
-from qmri_bids.estimation.exchange import ExchangeOptions
-from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, ExchangeEntry
-from qmri_bids.physics.exchange_scan import ExchangeScan
+from qmri_bids.estimation.pools.estimate import ExchangeOptions
+from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS, ExchangeEntry
+from qmri_bids.physics.fingerprint import ExchangeScan
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt
+from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
+from qmri_bids.scans.find_options import FindOptions
+from qmri_bids.scans.saturation.run import CestRun
+from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.workflows.planning import (
     link_runs,
     missing_exchange_trainings,
@@ -140,7 +140,7 @@ def test_networks_of_pools_that_are_missing_are_trained_once(
         stub.trained = True
 
     module = SimpleNamespace(ensure_exchange_weights=ensure)
-    monkeypatch.setitem(sys.modules, "qmri_bids.training.exchange_missing", module)
+    monkeypatch.setitem(sys.modules, "qmri_bids.training.pools.missing", module)
     short = replace(mrf_mt(), images=mrf_mt().images[:12])
     other = (
         series("MRFMT", kind="fingerprint", protocol=short),

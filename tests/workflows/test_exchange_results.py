@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.description import write_bidsignore, write_dataset_description
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.exchange import ExchangeEstimate
-from qmri_bids.estimation.exchange_table import EXCHANGE_ESTIMATORS, ExchangeEntry
-from qmri_bids.physics.exchange_scan import ExchangeScan, KnownVoxels
+from qmri_bids.estimation.pools.estimate import ExchangeEstimate
+from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS, ExchangeEntry
+from qmri_bids.physics.fingerprint import ExchangeScan, KnownVoxels
+from qmri_bids.pipeline.motion.series_nodes import ClassifyTissue
+from qmri_bids.pipeline.results.describe_run import describe_run
+from qmri_bids.pipeline.results.run_results import RunFiles, RunResults
+from qmri_bids.pipeline.volumes import load_volume, save_volume
+from qmri_bids.pipeline.voxels import network_sentences
 from qmri_bids.reports.content import Level
-from qmri_bids.workflows.describe_run import describe_run
-from qmri_bids.workflows.exchange import EXCHANGE
-from qmri_bids.workflows.exchange_derivatives import write_exchange
-from qmri_bids.workflows.exchange_estimates import EstimateExchange, told
-from qmri_bids.workflows.results import RunFiles, RunResults
-from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
-from qmri_bids.workflows.volumes import load_volume, save_volume
-from qmri_bids.workflows.voxels import network_sentences
+from qmri_bids.scans.pools.derivatives import write_exchange
+from qmri_bids.scans.pools.estimates import EstimateExchange, told
+from qmri_bids.scans.pools.workflow import EXCHANGE
 
 AFFINE = np.diag([8.0, 8.0, 8.0, 1.0])
 TRUE = {"MT.fraction": 0.1, "MT.rate": 30.0, "amide.fraction": 2e-3, "amide.rate": 200.0}

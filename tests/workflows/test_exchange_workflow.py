@@ -14,15 +14,15 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.digests import Digests
-from qmri_bids.bids.exchange_plan import KnownSource
+from qmri_bids.engine.execution import EngineOptions
 from qmri_bids.physics.saturation_presets import mrf_mt
+from qmri_bids.pipeline.maps.nodes import UnwrapOffResonance
+from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.reports.methods import methods_text
+from qmri_bids.scans.pools.run import KnownSource
 from qmri_bids.workflows import run_kinds
 from qmri_bids.workflows.base import ParticipantRuns, process_runs
-from qmri_bids.workflows.engine import EngineOptions
-from qmri_bids.workflows.map_interfaces import UnwrapOffResonance
 from qmri_bids.workflows.methods import method_sentences
-from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from qmri_bids.bids.fieldmap_plan import Fieldmap
-from qmri_bids.workflows.fieldmap_interfaces import LoadFieldmap
-from qmri_bids.workflows.map_interfaces import UnwrapOffResonance
+from qmri_bids.pipeline.maps.nodes import UnwrapOffResonance
+from qmri_bids.scans.fieldmap.nodes import LoadFieldmap
+from qmri_bids.scans.fieldmap.source import Fieldmap
 
 PERIOD = 200.0
 

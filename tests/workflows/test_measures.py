@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import Status
+from qmri_bids.pipeline.results.registration_checks import registration_check
+from qmri_bids.pipeline.results.report_parts import unjudged_measures
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.tables import b1_check, convergence_check, motion_check, quality_rows
-from qmri_bids.workflows.registration_checks import registration_check
-from qmri_bids.workflows.report_parts import unjudged_measures
 
 
 def _by_key(measures: tuple[Measure, ...]) -> dict[tuple[str, str], float]:

@@ -5,13 +5,13 @@ from pathlib import Path
 from protocol_presets import aptw_3t_000
 from written_sentences import said
 
-from qmri_bids.bids.plan import CycleFiles, PcBssfpRun
-from qmri_bids.bids.saturation_plan import B0Source, CestRun
-from qmri_bids.bids.session_plan import SessionPlan
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
+from qmri_bids.scans.saturation.run import B0Source, CestRun
+from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.workflows.dependents import without_failed
 from qmri_bids.workflows.methods import method_sentences
-from qmri_bids.workflows.options import ProcessingOptions
 from qmri_bids.workflows.planning import link_runs
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
 

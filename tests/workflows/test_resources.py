@@ -14,9 +14,10 @@ from nipype.interfaces.base import SimpleInterface
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
-import qmri_bids.workflows
-from qmri_bids.bids.saturation_plan import MtrRun
-from qmri_bids.workflows.motion_interfaces import CorrectMotion
+import qmri_bids
+from qmri_bids.pipeline.motion.nodes import CorrectMotion
+from qmri_bids.scans.saturation.estimates import EstimateMtr
+from qmri_bids.scans.saturation.run import MtrRun
 from qmri_bids.workflows.resources import (
     MEMORY,
     Extent,
@@ -28,12 +29,11 @@ from qmri_bids.workflows.resources import (
     set_resources,
 )
 from qmri_bids.workflows.run_kinds import run_name
-from qmri_bids.workflows.saturation_estimates import EstimateMtr
 
 
 def interfaces() -> set[type]:
     """Return all interfaces of the package."""
-    for module in pkgutil.walk_packages(qmri_bids.workflows.__path__, "qmri_bids.workflows."):
+    for module in pkgutil.walk_packages(qmri_bids.__path__, "qmri_bids."):
         importlib.import_module(module.name)
     found, fresh = set(), [SimpleInterface]
     while fresh:

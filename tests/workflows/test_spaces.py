@@ -7,18 +7,18 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qmri_bids.bids.anatomy import Anatomy
-from qmri_bids.bids.spaces import Atlas, SpaceOptions
+from qmri_bids.bids.anatomy.images import Anatomy
+from qmri_bids.bids.anatomy.spaces import Atlas, SpaceOptions
+from qmri_bids.pipeline.anatomy.workflow import gives_tissues, mask_node
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.results.registration_checks import registration_check
+from qmri_bids.pipeline.results.report_additions import save_additions, with_additions
+from qmri_bids.pipeline.spaces.files import in_space
+from qmri_bids.pipeline.spaces.scan import Scan
+from qmri_bids.pipeline.spaces.steps import put_in_spaces
 from qmri_bids.reports.content import Level, RunReport
 from qmri_bids.reports.methods import methods_text
-from qmri_bids.workflows.anatomy import gives_tissues, mask_node
-from qmri_bids.workflows.options import ProcessingOptions
-from qmri_bids.workflows.registration_checks import registration_check
-from qmri_bids.workflows.report_additions import save_additions, with_additions
-from qmri_bids.workflows.shared_methods import spaces_and_anatomies
-from qmri_bids.workflows.space_files import in_space
-from qmri_bids.workflows.space_scan import Scan
-from qmri_bids.workflows.space_steps import put_in_spaces
+from qmri_bids.scans.methods import spaces_and_anatomies
 
 RUN = {"sub": "01", "acq": "pcbssfp"}
 SHAPE = (8, 8, 8)

@@ -5,7 +5,7 @@ import numpy as np
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import map_metadata
 from qmri_bids.bids.write import write_map
-from qmri_bids.workflows.tissue_files import write_tissue_statistics
+from qmri_bids.pipeline.tissues.files import write_tissue_statistics
 
 RUN = {"sub": "01", "acq": "pcbssfp", "flip": "1"}
 

@@ -3,12 +3,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from qmri_bids.pipeline.anatomy.nodes import TissueByAnatomy
+from qmri_bids.pipeline.motion.series_nodes import ClassifyTissue
+from qmri_bids.pipeline.tissues.nodes import NO_BRAIN, SegmentTissues
+from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.reports.tables import statistics_rows
 from qmri_bids.tissue_labels import FLUID, GREY, NAMES, WHITE
-from qmri_bids.workflows.anatomy_interfaces import TissueByAnatomy
-from qmri_bids.workflows.saturation_interfaces import ClassifyTissue
-from qmri_bids.workflows.tissue_interfaces import NO_BRAIN, SegmentTissues
-from qmri_bids.workflows.volumes import load_volume, save_volume
 
 SHAPE = (40, 24, 24)
 TIMES = {FLUID: (4.0, 1.5), GREY: (1.4, 0.085), WHITE: (0.94, 0.062)}

@@ -1,0 +1,1 @@
+"""The Boutiques descriptor, made of the table of options."""

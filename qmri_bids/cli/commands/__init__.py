@@ -1,0 +1,1 @@
+"""Commands of qmri-tools."""

@@ -1,0 +1,1 @@
+"""Options of qmri_bids, one row each."""

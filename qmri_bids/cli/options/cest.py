@@ -1,0 +1,128 @@
+"""The options of CEST and MT runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Setting
+from qmri_bids.estimation.pools.table import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
+from qmri_bids.pipeline.options import (
+    B0_CHOICES,
+    DEFAULT_ASYMMETRY,
+    EXCHANGE_POSTERIOR_PRIORS,
+    MTSAT_CORRECTIONS,
+    POOLS,
+)
+
+
+def _no_set_of_lines(pools: Sequence[str]) -> str:
+    shown = f"found {' '.join(pools)}"
+    if len(set(pools)) < len(pools):
+        return f"must name each pool once, {shown}"
+    return "" if "water" in pools else f"must hold water, whose line all others stand on, {shown}"
+
+
+SPECTRA = OptionGroup(
+    title="CEST and MT",
+    rows=(
+        Option(
+            name="--cest-b0",
+            choices=B0_CHOICES,
+            default=B0_CHOICES[0],
+            help="where the shift of water of CEST runs comes from: a WASABI or WASSR run, pc-bSSFP (fingerprints alone), a field "
+            "map, or the dip of the spectrum itself (Z-spectra alone); auto takes the first of these that the session has; "
+            "default: %(default)s",
+            setting=Setting("finding"),
+        ),
+        Option(
+            name="--mtrasym-offsets",
+            type=float,
+            nargs="+",
+            default=DEFAULT_ASYMMETRY,
+            metavar="PPM",
+            help="offsets at which MTR asymmetry is mapped; default: 3.5, amide protons",
+            limits=Limits(
+                low=0,
+                high=1000,
+                open_low=True,
+                open_high=True,
+                refusal="must be positive, in ppm (both sides are meant), found {:g}",
+            ),
+            setting=Setting("processing", field="asymmetry", unit="ppm", compared=True),
+        ),
+        Option(
+            name="--lorentzian-pools",
+            nargs="+",
+            choices=POOLS,
+            metavar="POOL",
+            help=f"pools of the Lorentzian fit ({', '.join(POOLS)}); by default all where offsets reach beyond ±10 ppm, else none",
+            complaint=_no_set_of_lines,
+            setting=Setting("processing", field="pools", compared=True),
+        ),
+        Option(
+            name="--mtsat-correction",
+            choices=MTSAT_CORRECTIONS,
+            default=MTSAT_CORRECTIONS[0],
+            help="how MT saturation is taken to the nominal B1 of its pulse; default: %(default)s",
+            setting=Setting("processing", compared=True),
+        ),
+    ),
+)
+
+
+def _stand_in(name: str, shown: str, *, unit: str, low: float, high: float, unit_in_words: str) -> Option:
+    """Return the option of a number that stands for a map."""
+    return Option(
+        name=name,
+        type=float,
+        metavar=unit,
+        help=f"{shown} of every voxel, for fingerprints that have no map of it",
+        limits=Limits(
+            low=low, high=high, refusal=f"must lie within {low:g} to {high:g}, in {unit_in_words}, found {{:g}}"
+        ),
+        setting=Setting("finding"),
+    )
+
+
+POOL_FRACTIONS = OptionGroup(
+    title="pool fractions and exchange rates, from CEST fingerprints",
+    rows=(
+        Option(
+            name="--cest-estimator",
+            choices=tuple(EXCHANGE_ESTIMATORS),
+            default=DEFAULT_EXCHANGE_ESTIMATOR,
+            metavar="NAME",
+            help="how they are estimated ("
+            + "; ".join(f"{name}: {entry.summary}" for name, entry in EXCHANGE_ESTIMATORS.items())
+            + "); default: %(default)s",
+            setting=Setting("processing", field="exchange_estimator", compared=True),
+        ),
+        Option(
+            name="--cest-weights",
+            type=Path,
+            metavar="DIR",
+            help="folder of network weights, searched before those that ship; networks trained on a subject are kept there, by "
+            "default in work_dir/weights",
+            setting=Setting("processing", field="exchange_weights"),
+        ),
+        Option(
+            name="--cest-posterior",
+            choices=EXCHANGE_POSTERIOR_PRIORS,
+            help="write posterior maps under this prior too, beside those of the estimator and labelled with it",
+            setting=Setting("processing", field="exchange_posterior", compared=True),
+        ),
+        Option(
+            name="--cest-pools",
+            type=Path,
+            metavar="FILE",
+            help="pools in the YAML of pulseq-CEST, with an mt_pool and, to estimate amide, a pool of that name; by default those "
+            "of Finkelstein et al. 2025",
+            must_be_file=True,
+            setting=Setting("finding"),
+        ),
+        _stand_in("--cest-t1", "T1", unit="SECONDS", low=0.05, high=10.0, unit_in_words="seconds"),
+        _stand_in("--cest-t2", "T2", unit="SECONDS", low=0.001, high=5.0, unit_in_words="seconds"),
+        _stand_in("--cest-off-resonance", "off-resonance", unit="HZ", low=-2e4, high=2e4, unit_in_words="Hz"),
+    ),
+)

@@ -1,0 +1,158 @@
+"""The options of resources: processes, threads, memory, the engine, and where intermediate results lie."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from qmri_bids.cli.options.machine import available_cores, available_memory
+from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Setting
+
+MOST_THREADS = 8
+"""Threads of one step by default: beyond that they gain little."""
+
+MEGABYTES = {"K": 2.0**-10, "M": 1.0, "G": 2.0**10, "T": 2.0**20}
+"""Suffixes of amounts of memory."""
+
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def memory(text: str) -> float:
+    """Return an amount of memory in GB (2³⁰ bytes) from a number of MB, or one with a suffix K, M, G or T.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+
+    Examples
+    --------
+    >>> memory("8G"), memory("512")
+    (8.0, 0.5)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text.strip(), flags=re.IGNORECASE)
+    amount = float(match[1]) * MEGABYTES[match[2].upper() or "M"] / MEGABYTES["G"] if match else 0.0
+    if amount <= 0.0:
+        raise argparse.ArgumentTypeError(f"expected MB, or a number with K, M, G or T, for instance 8G, found {text!r}")
+    return amount
+
+
+def device(text: str) -> str:
+    """Return the name of a device: auto, cpu, cuda or cuda:N.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+    """
+    if not DEVICE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"expected auto, cpu, cuda or cuda:N, found {text!r}")
+    return text
+
+
+def _take_from_machine(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Fill in what the machine offers; `options.resources` says what was found."""
+    found = []
+    if options.nprocs is None:
+        cores = available_cores()
+        options.nprocs = cores.amount
+        found.append(f"--nprocs {cores.amount} ({cores.source})")
+    if options.omp_nthreads is None:
+        options.omp_nthreads = min(options.nprocs, MOST_THREADS)
+        found.append(f"--omp-nthreads {options.omp_nthreads}")
+    if options.memory_gb is None and (memory_found := available_memory()) is not None:
+        options.memory_gb = memory_found.amount / 2**30
+        found.append(f"--mem {memory_found.amount // 2**20} ({memory_found.source})")
+    options.resources = ("Not given, taken from this machine: " + ", ".join(found),) if found else ()
+
+
+RESOURCES = OptionGroup(
+    title="resources",
+    rows=(
+        Option(
+            name="--nprocs",
+            also=("--nthreads", "--n-cpus"),
+            type=int,
+            metavar="N",
+            help="cores to use in all; by default those this process may use (affinity, quota of the container, SLURM)",
+            limits=Limits(low=1, refusal="must be at least 1, found {}"),
+            setting=Setting("engine", field="processors"),
+        ),
+        Option(
+            name="--omp-nthreads",
+            type=int,
+            metavar="N",
+            help=f"threads of one step, at most --nprocs; by default --nprocs, up to {MOST_THREADS}",
+            limits=Limits(
+                low=1,
+                most_of="nprocs",
+                refusal="must lie within 1 to --nprocs, which is {high}, found {}",
+            ),
+            setting=Setting("processing", field="processes"),
+        ),
+        Option(
+            name="--mem",
+            also=("--mem-mb",),
+            dest="memory_gb",
+            type=memory,
+            metavar="MB",
+            help="memory to use in all, in MB or with a suffix K, M, G or T (8G); by default what is free (limit of the container, "
+            "SLURM, machine)",
+            written=lambda gigabytes: f"{gigabytes!r}G",
+            setting=Setting("engine"),
+        ),
+        Option(
+            name="--low-mem",
+            action="store_true",
+            help="take less memory and more time where a step has the choice",
+            setting=Setting("engine"),
+        ),
+        Option(
+            name="--use-plugin",
+            also=("--nipype-plugin-file",),
+            type=Path,
+            metavar="FILE",
+            help="YAML, TOML or JSON file with the Nipype plugin that runs the steps (plugin, plugin_args), for instance SLURM",
+            must_be_file=True,
+        ),
+        Option(
+            name="--device",
+            type=device,
+            default="auto",
+            metavar="NAME",
+            help="where networks run: auto (a GPU where there is one), cpu, cuda or cuda:N; default: %(default)s",
+            setting=Setting("processing"),
+        ),
+        Option(
+            name="--random-seed",
+            type=int,
+            default=0,
+            metavar="N",
+            help="seed of all random numbers; two calls with one seed give identical maps; default: %(default)s",
+            limits=Limits(low=0, high=2**32 - 1, refusal="must lie within 0 to 2^32 - 1, found {}"),
+            setting=Setting("processing"),
+        ),
+        Option(
+            name="--work-dir",
+            short="-w",
+            type=Path,
+            default=Path("work"),
+            metavar="PATH",
+            help="folder of intermediate results, outside bids_dir; default: ./work",
+        ),
+        Option(
+            name="--clean-workdir",
+            action="store_true",
+            help="empty the part of work_dir of these participants first",
+        ),
+        Option(
+            name="--stop-on-first-crash",
+            action="store_true",
+            help="stop at the first run that fails",
+            setting=Setting("engine"),
+        ),
+        Option(name="--notrack", action="store_true", help="accepted for habit's sake: there is no telemetry"),
+    ),
+    fill_in=_take_from_machine,
+)

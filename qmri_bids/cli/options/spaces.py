@@ -1,0 +1,132 @@
+"""The options of output spaces, anatomy and atlases."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qmri_bids.bids.anatomy.spaces import NATIVE, OWN_TEMPLATE, T1W, SpaceOptions
+from qmri_bids.cli.parsing.option import Option, OptionGroup, Relation
+
+if TYPE_CHECKING:
+    from qmri_bids.bids.anatomy.images import Anatomy
+    from qmri_bids.scans.session_plan import SessionPlan
+
+logger = logging.getLogger("qmri_bids")
+
+
+def _no_labels(spaces: Sequence[str]) -> str:
+    wrong = [space for space in spaces if not all(each.isalnum() or each == "+" for each in space)]
+    return f"takes labels of letters and digits, found {wrong[0]!r} (no modifiers such as :res-2)" if wrong else ""
+
+
+SPACES = OptionGroup(
+    title="spaces and atlases",
+    rows=(
+        Option(
+            name="--output-spaces",
+            nargs="+",
+            default=[NATIVE],
+            metavar="SPACE",
+            help=f"spaces in which maps are written: {NATIVE} (always), {T1W} (needs a T1w image), {OWN_TEMPLATE} (a transform is "
+            "computed where none is given), or any template to which --derivatives of fMRIPrep or sMRIPrep hold a transform; "
+            "default: native",
+            complaint=_no_labels,
+        ),
+        Option(
+            name="--atlas",
+            type=Path,
+            metavar="FILE",
+            help="NIfTI image of labels, brought to every run, for statistics of the maps by region; names come from a table of "
+            "the same name (.tsv with index and name) beside it",
+            must_be_file=True,
+        ),
+        Option(
+            name="--atlas-space",
+            metavar="SPACE",
+            help="space of the atlas, where its file name does not say it (space-… or tpl-…)",
+            needs=(Relation(("atlas",), "{option} without --atlas: give the atlas"),),
+        ),
+    ),
+)
+
+
+def space_options(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> dict[str, SpaceOptions]:
+    """Find the anatomy of every session that has runs, and check that the spaces asked for can be had there.
+
+    Parameters
+    ----------
+    options
+        The command line.
+    plans
+        What was found.
+
+    Returns
+    -------
+    dict
+        By subject.
+
+    Raises
+    ------
+    BidsInputError
+        If an anatomy is damaged, or a space cannot be had.
+    """
+    from qmri_bids.bids.anatomy.images import find_anatomy
+    from qmri_bids.bids.anatomy.spaces import check_spaces, read_atlas
+    from qmri_bids.bids.layout import BidsInputError
+    from qmri_bids.bids.refusal import RefusedError
+
+    atlas = None if options.atlas is None else read_atlas(options.atlas, space=options.atlas_space)
+    found: dict[str, dict[str, Anatomy]] = {}
+    checked: dict[str, Anatomy | None] = {}
+    use_masks = "anatomy" not in options.ignore
+    # Whether an image is needed besides its masks.
+    elsewhere = any(space != NATIVE for space in options.output_spaces) or (atlas is not None and atlas.space != NATIVE)
+    for plan in plans:
+        for session in dict.fromkeys(run.entities.get("ses", "") for run in plan.runs):
+            label = f"sub-{plan.subject}" + (f"_ses-{session}" if session else "")
+            try:
+                anatomy, missing = find_anatomy(
+                    bids_dir=options.bids_dir,
+                    subject=plan.subject,
+                    session=session or None,
+                    derivatives=options.derivatives,
+                    use_masks=use_masks,
+                    needed=elsewhere,
+                )
+            except RefusedError as error:
+                raise BidsInputError(f"{label}: {error}") from error
+            checked[label] = anatomy
+            if anatomy is not None:
+                found.setdefault(plan.subject, {})[session] = anatomy
+            for sentence in missing:
+                logger.info("%s: %s", label, sentence)
+    spaces = check_spaces(options.output_spaces, atlas=atlas, anatomies=checked)
+    common = SpaceOptions(spaces=spaces, atlas=atlas, use_masks=use_masks)
+    return {plan.subject: replace(common, anatomies=found.get(plan.subject, {})) for plan in plans}
+
+
+def space_lines(spaces: Mapping[str, SpaceOptions]) -> tuple[str, ...]:
+    """Return what a call without computing says of anatomies, spaces and the atlas.
+
+    Parameters
+    ----------
+    spaces
+        From `space_options`.
+    """
+    lines = []
+    for subject, own in spaces.items():
+        for session in own.anatomies:
+            anatomy = own.anatomy_of(session)
+            label = f"sub-{subject}" + (f"_ses-{session}" if session else "")
+            if anatomy is not None:
+                lines += [f"{label}: {sentence}" for sentence in anatomy.sentences]
+        if own.spaces:
+            lines.append(f"sub-{subject}: maps are written in native and {', '.join(own.spaces)}.")
+        if own.atlas is not None:
+            lines.append(f"sub-{subject}: {own.atlas.path.name} ({own.atlas.space}) is brought to every run.")
+    return tuple(lines)

@@ -1,0 +1,1 @@
+"""From the table of options to a parser, a configuration file and settings."""

@@ -1,0 +1,1 @@
+"""How Nipype executes a workflow, here and on a cluster, and what a crash meant."""

@@ -1,0 +1,83 @@
+"""Crash files of the engine, as errors that a person can read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from qmri_bids.engine.lost_jobs import lost_job
+from qmri_bids.reports.content import ErrorEntry
+
+ADVICE = {
+    "RegistrationFailed": "Look at the two images: do they show the same head in the same place? A wrong scan is left out with "
+    "--bids-filter-file, a wrong B1 scan with --no-b1.",
+    "MemoryError": "Give the job more memory, or fewer processes with --nprocs.",
+    "BrokenProcessPool": "A process was killed, mostly for lack of memory: give the job more, or fewer processes with --nprocs.",
+    "ProcessKilledError": "Give the job more memory, fewer threads with --omp-nthreads, or take --low-mem, and run it again: it "
+    "goes on from here.",
+    "JobRefusedError": "See the options of sbatch in the file of --use-plugin (sbatch_args), and whether SLURM is at work (sinfo).",
+    "ClusterUnreachableError": "Run the same command again when SLURM is at work (sinfo): it goes on from here.",
+    "OSError": "See whether the disk is full and the folders can be written to.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crash:
+    """A node that failed."""
+
+    node: str
+    entry: ErrorEntry
+
+
+def read_crashes(folder: Path, *, since: float) -> tuple[Crash, ...]:
+    """Return the failures of which the folder has crash files newer than a time.
+
+    Parameters
+    ----------
+    folder
+        Where the engine leaves its crash files.
+    since
+        Time of the start [s since the epoch].
+    """
+    if not folder.is_dir():
+        return ()
+    paths = [path for path in sorted(folder.glob("crash-*.txt")) if path.stat().st_mtime >= since - 1.0]
+    return tuple(_read(path) for path in paths)
+
+
+def _read(path: Path) -> Crash:
+    text = path.read_text(errors="replace")
+    found = re.search(r"^Node: (\S+)", text, flags=re.MULTILINE)
+    node = found.group(1) if found else path.stem
+    step = node.rsplit(".", 1)[-1]
+    advice = f"The details are in {path.name}, in the log folder of the participant."
+    return Crash(node=node, entry=crash_entry(text, title=f"Step {step} failed", advice=advice))
+
+
+def crash_entry(text: str, *, title: str, advice: str) -> ErrorEntry:
+    """Return the last error in a text of tracebacks.
+
+    Parameters
+    ----------
+    text
+        Of the engine.
+    title
+        What failed.
+    advice
+        What to do about an error for which nothing better is known.
+    """
+    lost = lost_job(text)
+    if lost is not None:
+        return ErrorEntry(title=title, message=lost[0] + ".", advice=lost[1], details=text)
+    errors = re.findall(
+        r"^[\t ]*((?:\w+\.)*(\w*(?:Error|Exception|Failed|Found|Interrupt|Pool|Supported))\b:? ?.*)$",
+        text,
+        re.MULTILINE,
+    )
+    # What the engine raises around it says nothing.
+    errors = [each for each in errors if each[1] != "NodeExecutionError"] or errors
+    message, kind = errors[-1] if errors else ("the engine gave no reason", "")
+    # Errors of this program are sentences; those of others need their name.
+    message = re.sub(r"^qmri_bids(\.\w+)+: (.)", lambda own: own[2].upper(), message.strip())
+    return ErrorEntry(title=title, message=message.rstrip(".") + ".", advice=ADVICE.get(kind, advice), details=text)

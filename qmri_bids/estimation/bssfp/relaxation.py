@@ -1,0 +1,306 @@
+r"""From the natural coordinates of a fit to T1, T2, M0 and off-resonance with their standard deviations.
+
+Closed forms, a = B1·FA, written so that no two nearly equal numbers are subtracted:
+
+.. math::
+    1 - E_1 = \frac{b(1 - \cos a)(1 - E_2^2)}{E_2(1 + \cos a) - b(\cos a + E_2^2)},\quad
+    M_0 = |A| \frac{E_2^{1 - TE/TR}}{b\,\tan(a/2)},\quad \Delta B_0 = \frac{\theta}{2\pi TR}
+
+The first is `physics.bssfp.relaxation_times`; the second is `physics.bssfp.amplitude` with T1 eliminated. Standard deviations are
+those of the noise through the exact Jacobian, and of B1 where its own is known: T1 and M0 depend on it, T2 and off-resonance do
+not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.estimation.base import Estimate, KnownMaps, Status, check_shapes
+from qmri_bids.estimation.bssfp.bounded_fit import RelaxationBounds, bounded_fit
+from qmri_bids.estimation.bssfp.profile_fit import BLOCK, NaturalFit
+from qmri_bids.estimation.bssfp.steady_state import MAPS, MINIMUM_SIGNAL_TO_NOISE, ValidRange
+from qmri_bids.estimation.variance import moderated_variance
+from qmri_bids.physics.protocol import BssfpProtocol
+
+CHUNK = 65_536
+"""Voxels whose fit, with its covariance, is in memory at a time."""
+
+Fit = Callable[[NDArray[np.complexfloating], NDArray[np.floating]], NaturalFit]
+"""Fits complex cycles (V, N), given B1 (V,)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelaxationMaps:
+    """Maps of a fit before the level of the noise is known; columns in the order of `steady_state.MAPS`.
+
+    Parameters
+    ----------
+    values
+        T1 [s], T2 [s], M0, off-resonance [Hz], shape (4, V); NaN where there is no solution.
+    noise_gain
+        Standard deviation of each map for noise of unit standard deviation, shape (4, V).
+    b1_gain
+        Change of T1 [s] and of M0 with B1, shape (2, V).
+    residual_sum, signal_sum, converged, freedom
+        Those of the fit.
+    at_bound
+        Whether the optimum lies on the edge of bounds, shape (V,).
+    noise_sum, described
+        Residual sum and `converged` of the fit without bounds, shape (V,): they tell the noise, to which bounds add nothing.
+    """
+
+    values: NDArray[np.float64]
+    noise_gain: NDArray[np.float64]
+    b1_gain: NDArray[np.float64]
+    residual_sum: NDArray[np.float64]
+    signal_sum: NDArray[np.float64]
+    converged: NDArray[np.bool_]
+    at_bound: NDArray[np.bool_]
+    noise_sum: NDArray[np.float64]
+    described: NDArray[np.bool_]
+    freedom: int
+
+
+def relaxation_maps(fit: NaturalFit, *, b1: NDArray[np.floating], protocol: BssfpProtocol) -> RelaxationMaps:
+    """Return the maps of a fit with the gain from noise and B1 to each.
+
+    Parameters
+    ----------
+    fit
+        Of V voxels.
+    b1
+        Actual over nominal flip angle, shape (V,).
+    protocol
+        The acquisition.
+    """
+    voxels = len(fit.e2)
+    values, noise_gain, b1_gain = np.empty((4, voxels)), np.empty((4, voxels)), np.empty((2, voxels))
+    for begin in range(0, voxels, BLOCK):
+        part = slice(begin, begin + BLOCK)
+        with np.errstate(all="ignore"):
+            _fill(fit, part, np.asarray(b1[part], dtype=np.float64), protocol, values, noise_gain, b1_gain)
+    return RelaxationMaps(
+        values=values,
+        noise_gain=noise_gain,
+        b1_gain=b1_gain,
+        residual_sum=fit.residual_sum,
+        signal_sum=fit.signal_sum,
+        converged=fit.converged,
+        at_bound=np.zeros(voxels, dtype=np.bool_),
+        noise_sum=fit.residual_sum,
+        described=fit.converged,
+        freedom=fit.freedom,
+    )
+
+
+def _fill(
+    fit: NaturalFit,
+    part: slice,
+    b1: NDArray[np.float64],
+    protocol: BssfpProtocol,
+    values: NDArray[np.float64],
+    noise_gain: NDArray[np.float64],
+    b1_gain: NDArray[np.float64],
+) -> None:
+    e2, b = fit.e2[part], fit.b[part]
+    tr, echo = protocol.repetition_time, protocol.echo_time / protocol.repetition_time
+    angle = b1 * protocol.flip_angle
+    cosine, versine = np.cos(angle), 2.0 * np.sin(0.5 * angle) ** 2
+    square = e2 * e2
+    denominator = e2 * (1.0 + cosine) - b * (cosine + square)
+    lost = b * versine * (1.0 - square) / denominator  # 1 - E1
+    solvable = (lost > 0.0) & (lost < 1.0)
+    lost = np.where(solvable, lost, math.nan)
+    rate1, rate2 = -np.log1p(-lost), -np.log(e2)
+    t1, t2 = tr / rate1, tr / rate2
+    log_m0 = np.log(np.abs(fit.amplitude[part])) - (1.0 - echo) * rate2 - np.log(b * np.tan(0.5 * angle))
+    m0 = np.exp(log_m0)
+    values[:, part] = t1, t2, m0, fit.theta[part] / (2.0 * math.pi * tr)
+    # Slopes of log(1 - E1), and from them those of T1 = TR/rate.
+    by_e2 = -2.0 * e2 / (1.0 - square) - (1.0 + cosine - 2.0 * b * e2) / denominator
+    by_b = 1.0 / b + (cosine + square) / denominator
+    by_cosine = -1.0 / versine - (e2 - b) / denominator
+    chain = -t1 * lost / (rate1 * (1.0 - lost))
+    covariance = fit.covariance[part]
+    c = {(i, j): covariance[:, i, j] for i in range(4) for j in range(i, 4)}
+    noise_gain[0, part] = np.abs(chain) * np.sqrt(by_e2**2 * c[0, 0] + 2.0 * by_e2 * by_b * c[0, 1] + by_b**2 * c[1, 1])
+    noise_gain[1, part] = t2 / (rate2 * e2) * np.sqrt(c[0, 0])
+    slope_e2, slope_b = (1.0 - echo) / e2, -1.0 / b
+    variance = slope_e2**2 * c[0, 0] + slope_b**2 * c[1, 1] + c[3, 3]
+    variance += 2.0 * (slope_e2 * slope_b * c[0, 1] + slope_e2 * c[0, 3] + slope_b * c[1, 3])
+    noise_gain[2, part] = m0 * np.sqrt(variance)
+    noise_gain[3, part] = np.sqrt(c[2, 2]) / (2.0 * math.pi * tr)
+    sine = np.sin(angle)
+    b1_gain[0, part] = -chain * by_cosine * sine * protocol.flip_angle
+    b1_gain[1, part] = -m0 / sine * protocol.flip_angle
+
+
+def finished_estimate(
+    maps: RelaxationMaps,
+    *,
+    b1: NDArray[np.floating],
+    b1_stdev: NDArray[np.floating] | None,
+    protocol: BssfpProtocol,
+    valid_range: ValidRange,
+) -> Estimate:
+    """Return the estimate once the maps of all voxels are there: moderates the noise, decides the status.
+
+    Parameters
+    ----------
+    maps
+        Of V voxels.
+    b1
+        Actual over nominal flip angle, shape (V,).
+    b1_stdev
+        Standard deviation of `b1`, shape (V,); None where B1 counts as exact. A voxel where it is not finite is INVALID_INPUT.
+    protocol
+        The acquisition.
+    valid_range
+        Where a voxel has a value.
+
+    Returns
+    -------
+    Estimate
+        Float32 maps of shape (V,), NaN where the status is not CONVERGED.
+    """
+    status = np.full(len(b1), Status.CONVERGED, dtype=np.uint8)
+    with np.errstate(all="ignore"):
+        usable = np.isfinite(maps.signal_sum) & (maps.signal_sum > 0.0) & np.isfinite(b1) & (b1 > 0.0)
+        described = usable & maps.described
+        noise = moderated_variance(np.where(described, maps.noise_sum, math.nan), maps.freedom).variance
+        # A voxel that the fit left has no say in the level of the scan; its own residual judges its signal.
+        noise = np.where(described, noise, maps.noise_sum / maps.freedom)
+        stdev = maps.noise_gain * np.sqrt(noise)
+        maximum = maps.values
+        values = np.concatenate([without_skew(maximum[:2], stdev[:2]), maximum[2:]])
+        # The correction contracts the distribution as well: by its slope, for a relative sd that grows as the root of the time.
+        stdev[:2] *= (values[:2] / maximum[:2]) ** 2
+        if b1_stdev is not None:
+            usable &= np.isfinite(b1_stdev)
+            for row, gain in zip((0, 2), maps.b1_gain, strict=True):
+                stdev[row] = np.hypot(stdev[row], gain * b1_stdev)
+        residual = np.sqrt(maps.residual_sum / maps.signal_sum)
+        angle = b1 * protocol.flip_angle
+        inside = np.ones(len(b1), dtype=np.bool_)
+        for each, (low, high) in (
+            (values[0], valid_range.t1),
+            (values[1], valid_range.t2),
+            (angle, valid_range.flip_angle),
+        ):
+            inside &= (each >= low) & (each <= high)
+        solved = np.isfinite(maximum[:2]).all(axis=0)
+        power = maps.signal_sum / (maps.freedom + 5) * 2.0  # mean square of a cycle, N = (2N - 5 + 5)/2
+        weak = noise * 2.0 * MINIMUM_SIGNAL_TO_NOISE**2 > power
+    status[~inside] = Status.OUT_OF_RANGE
+    status[~solved] = Status.NO_ROOT
+    status[maps.at_bound] = Status.AT_BOUND
+    status[~maps.converged] = Status.NOT_CONVERGED
+    status[weak] = Status.LOW_SIGNAL
+    status[~usable] = Status.INVALID_INPUT
+    good = status == Status.CONVERGED
+    return Estimate(
+        values={name: _masked(values[row], good) for row, name in enumerate(MAPS)},
+        stdev={name: _masked(stdev[row], good) for row, name in enumerate(MAPS)},
+        residual=_masked(residual, usable),
+        status=status,
+    )
+
+
+def without_skew(times: NDArray[np.float64], stdev: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return relaxation times without the greater part of the bias that their skewed distribution has.
+
+    Noise spreads rates about evenly and times therefore unevenly: with a relative standard deviation s the median of the
+    maximum-likelihood time is right, its mean is high by 0.8 s² or so (measured; 1 % in grey matter at SNR 25, N = 12). Divided by
+    1 + s²/2, the expectation of a log-normal variable over its median, neither mean nor median is off by more than s²/2.
+
+    Parameters
+    ----------
+    times
+        Maximum-likelihood T1 or T2 [s], any shape.
+    stdev
+        Their standard deviation from noise [s], same shape.
+    """
+    return times / (1.0 + 0.5 * (stdev / times) ** 2)
+
+
+def _masked(values: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.float32]:
+    return np.where(good, values, math.nan).astype(np.float32)
+
+
+def estimate_by_fit(
+    fit: Fit,
+    cycles: NDArray[np.complexfloating],
+    *,
+    protocol: BssfpProtocol,
+    known: KnownMaps,
+    valid_range: ValidRange | None = None,
+    bounds: RelaxationBounds | None = None,
+    threads: int = 1,
+) -> Estimate:
+    """Estimate maps of any shape, fitting chunk by chunk and moderating the noise over all of them.
+
+    Parameters
+    ----------
+    fit
+        The fit of a chunk.
+    cycles
+        Complex signal, shape (..., N).
+    protocol
+        The acquisition.
+    known
+        B1 and, where known, its standard deviation, shape (...).
+    valid_range
+        Where a voxel has a value; `ValidRange()` by default.
+    bounds
+        Box within which the likelihood is maximised; None for no bounds. A voxel at its edge has no value and is AT_BOUND.
+    threads
+        Threads of the fit within bounds.
+
+    Returns
+    -------
+    Estimate
+        Float32 maps of shape (...).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not belong together.
+    """
+    shape = cycles.shape[:-1]
+    check_shapes(cycles, protocol=protocol, known=known)
+    flat = cycles.reshape(-1, cycles.shape[-1])
+    b1 = known.b1.reshape(-1)
+
+    def chunk(begin: int) -> RelaxationMaps:
+        data, part_b1 = flat[begin : begin + CHUNK], b1[begin : begin + CHUNK]
+        free = fit(data, part_b1)
+        if bounds is None:
+            return relaxation_maps(free, b1=part_b1, protocol=protocol)
+        bounded = bounded_fit(free, data, b1=part_b1, protocol=protocol, bounds=bounds, threads=threads)
+        maps = relaxation_maps(bounded.fit, b1=part_b1, protocol=protocol)
+        return replace(maps, at_bound=bounded.at_bound, noise_sum=free.residual_sum, described=free.converged)
+
+    parts = [chunk(begin) for begin in range(0, max(len(flat), 1), CHUNK)]
+    names = [each.name for each in fields(RelaxationMaps) if each.name != "freedom"]
+    maps = RelaxationMaps(
+        **{name: np.concatenate([getattr(part, name) for part in parts], axis=-1) for name in names},
+        freedom=parts[0].freedom,
+    )
+    found = finished_estimate(
+        maps,
+        b1=b1,
+        b1_stdev=None if known.b1_stdev is None else known.b1_stdev.reshape(-1),
+        protocol=protocol,
+        valid_range=valid_range or ValidRange(),
+    )
+    return Estimate(
+        values={name: values.reshape(shape) for name, values in found.values.items()},
+        stdev={name: values.reshape(shape) for name, values in found.stdev.items()},
+        residual=found.residual.reshape(shape),
+        status=found.status.reshape(shape),
+    )

@@ -1,0 +1,1 @@
+"""MTR and MTsat."""

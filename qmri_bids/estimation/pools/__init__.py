@@ -1,0 +1,1 @@
+"""Pool fractions and exchange rates from fingerprints."""

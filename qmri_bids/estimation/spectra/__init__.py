@@ -1,0 +1,1 @@
+"""Z-spectra and WASABI: shift of water, corrections, lines and contrasts."""

@@ -1,0 +1,278 @@
+"""Maps of a Z-spectrum, from aligned volumes: B0-corrected spectra, MTR asymmetry, Lorentzian pools and AREX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.estimation.base import Status
+from qmri_bids.estimation.spectra.block import Block, BlockMaps, block_maps
+from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
+from qmri_bids.estimation.spectra.plan import SpectrumPlan, plan_spectrum
+from qmri_bids.estimation.spectra.series import series_layout, series_noise, some_voxels, spectra, spectrum_smoothing
+from qmri_bids.estimation.spectra.water_shift import WaterShift, find_water_shift
+from qmri_bids.physics.saturation import SaturationProtocol
+from qmri_bids.system.blocks import run_blocks
+
+BLOCK = 4096
+"""Voxels at a time: a fit of five pools holds 1 KiB of covariance a voxel and as much of spectra and gradients."""
+
+REASONS: Mapping[str, str] = {
+    "MTRasym_": "the shift of water takes an offset beyond those measured",
+    "amplitude_": "the amplitude is held by its upper bound, or the fit has not converged",
+    "arex_": "the same, or Z at the pool is no more than noise, or T1 is not known",
+}
+"""Why maps of a kind have no value where there is a spectrum."""
+
+Map = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+"""Values and standard deviation, shape (V,)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZSpectrumOptions:
+    """What is made of a Z-spectrum.
+
+    Parameters
+    ----------
+    asymmetry
+        Offsets of MTR asymmetry [ppm].
+    pools
+        Pools of the Lorentzian fit, names of `lorentzian_fit.POOLS` with water among them; empty for no fit; None to fit all five
+        where the offsets reach far enough, and none elsewhere.
+    smoothing
+        Of the spline that interpolates spectra; None interpolates exactly: cross-validation over whole spectra rounds the dip.
+
+    Raises
+    ------
+    ValueError
+        If an offset is not positive, a pool is unknown, or water is not among the pools.
+    """
+
+    asymmetry: tuple[float, ...] = (3.5,)
+    pools: tuple[str, ...] | None = None
+    smoothing: float | None = None
+
+    def __post_init__(self) -> None:
+        wrong = [each for each in self.asymmetry if not (math.isfinite(each) and each > 0.0)]
+        if wrong:
+            raise ValueError(f"asymmetry needs positive offsets [ppm], found {wrong}")
+        if self.pools:
+            unknown = sorted(set(self.pools) - set(POOLS))
+            if unknown:
+                raise ValueError(f"pools must be among {', '.join(POOLS)}, found {', '.join(unknown)}")
+            if "water" not in self.pools or len(set(self.pools)) < len(self.pools):
+                raise ValueError(f"pools must hold water, each once, found {', '.join(self.pools)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZSpectrumMaps:
+    """What a Z-spectrum tells.
+
+    Parameters
+    ----------
+    offsets
+        Increasing [ppm], shape (K,).
+    corrected
+        Z at these offsets from the true frequency of water, shape (V, K); NaN where it would be extrapolated.
+    fitted
+        The Lorentzian fit there, shape (V, K); None without a fit.
+    pools
+        Names of the fitted pools; empty without a fit.
+    parameters
+        Parameters of the fit: baseline, then amplitude, width [ppm] and position [ppm] of each pool, NaN where it failed, shape
+        (V, 1 + 3P); None without a fit.
+    water_shift, water_shift_stdev
+        Shift of water that was used [Hz], shape (V,), and its standard deviation, None where it was given without.
+    maps
+        By name with their standard deviations, fractions and SI units: `MTRasym_<offset>`, `amplitude_<pool>`, `arex_<pool>` [1/s].
+    residual
+        Root mean square of Z minus the fit (without a fit: minus a smooth curve) over that of Z, shape (V,).
+    status
+        The worst of normalisation and B0, `Status` codes, shape (V,); a single map can be NaN where this is CONVERGED.
+    decisions, warnings
+        What was decided and what a reader must know, as sentences.
+    """
+
+    offsets: NDArray[np.float64]
+    corrected: NDArray[np.float32]
+    fitted: NDArray[np.float32] | None
+    pools: tuple[str, ...]
+    parameters: NDArray[np.float32] | None
+    water_shift: NDArray[np.float32]
+    water_shift_stdev: NDArray[np.float32] | None
+    maps: Mapping[str, Map]
+    residual: NDArray[np.float32]
+    status: NDArray[np.uint8]
+    decisions: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def zspectrum_maps(
+    signal: NDArray[np.floating],
+    *,
+    protocol: SaturationProtocol,
+    roles: Sequence[str],
+    water_shift: NDArray[np.floating] | None = None,
+    water_shift_stdev: NDArray[np.floating] | None = None,
+    t1: NDArray[np.floating] | None = None,
+    t1_stdev: NDArray[np.floating] | None = None,
+    noise: float | None = None,
+    options: ZSpectrumOptions | None = None,
+    threads: int = 1,
+) -> ZSpectrumMaps:
+    """Return the maps of a Z-spectrum.
+
+    Parameters
+    ----------
+    signal
+        Aligned magnitudes in the order of acquisition, shape (V, N).
+    protocol
+        One image a volume.
+    roles
+        "m0", "cest" or "wassr" for every volume.
+    water_shift, water_shift_stdev
+        Shift of water from its nominal frequency [Hz], shape (V,). Without one it comes from the "wassr" volumes if there are any,
+        else from the spectrum itself.
+    t1, t1_stdev
+        T1 of water [s], shape (V,), for AREX.
+    noise
+        Standard deviation of one volume, the same in all voxels; from the series by default.
+    options
+        `ZSpectrumOptions()` by default.
+    threads
+        Threads; the result does not depend on it.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not belong together, no volume normalises, or the spectrum cannot be corrected.
+    """
+    chosen = options or ZSpectrumOptions()
+    if signal.ndim != 2 or signal.shape[1] != protocol.number_of_images:
+        raise ValueError(
+            f"signal must have shape (V, {protocol.number_of_images}), one column an image, found {signal.shape}"
+        )
+    voxels = len(signal)
+    for name, each in (
+        ("water_shift", water_shift),
+        ("water_shift_stdev", water_shift_stdev),
+        ("t1", t1),
+        ("t1_stdev", t1_stdev),
+    ):
+        if each is not None and each.shape != (voxels,):
+            raise ValueError(f"{name} must have shape ({voxels},) as the signal has voxels, found {each.shape}")
+    layout = series_layout(protocol, roles=roles, role="cest")
+    if not layout.unsaturated:
+        raise ValueError("a Z-spectrum needs an unsaturated volume (M0) that normalises the others, found none")
+    plan = plan_spectrum(
+        layout,
+        asymmetry=chosen.asymmetry,
+        pools=chosen.pools,
+        with_t1=t1 is not None,
+        option_of_pools="--lorentzian-pools",
+    )
+    if noise is None:
+        sigma, sentence = series_noise(signal, layout=layout)
+    else:
+        sigma, sentence = float(noise), f"Standard deviations follow from a noise of {noise:.4g} in one volume."
+    some = spectra(some_voxels(signal), layout=layout, noise=sigma).values
+    curve = spectrum_smoothing(some, offsets=layout.offsets)
+    shift = find_water_shift(
+        signal,
+        protocol=protocol,
+        roles=roles,
+        layout=layout,
+        noise=sigma,
+        smoothing=curve,
+        given=water_shift,
+        given_stdev=water_shift_stdev,
+        threads=threads,
+    )
+    found: list[BlockMaps | None] = [None] * -(-voxels // BLOCK)
+
+    def work(begin: int) -> None:
+        part = slice(begin, begin + BLOCK)
+        found[begin // BLOCK] = block_maps(
+            Block(
+                spectra=spectra(signal[part], layout=layout, noise=sigma),
+                water_shift=shift.ppm[part],
+                water_shift_stdev=None if shift.ppm_stdev is None else shift.ppm_stdev[part],
+                shift_status=shift.status[part],
+                t1=None if t1 is None else np.asarray(t1[part], dtype=np.float64),
+                t1_stdev=None if t1_stdev is None else np.asarray(t1_stdev[part], dtype=np.float64),
+            ),
+            plan=plan,
+            smoothing=chosen.smoothing or 0.0,
+            curve_smoothing=curve,
+        )
+
+    run_blocks(work, voxels, block=BLOCK, threads=threads)
+    return _joined(
+        [each for each in found if each is not None], plan=plan, shift=shift, sentence=sentence, voxels=voxels
+    )
+
+
+def _joined(
+    blocks: Sequence[BlockMaps], *, plan: SpectrumPlan, shift: WaterShift, sentence: str, voxels: int
+) -> ZSpectrumMaps:
+    """Return the maps of all blocks, and what was decided."""
+
+    def whole(name: str, width: int | None = None) -> NDArray:
+        parts = [getattr(each, name) for each in blocks]
+        return np.concatenate(parts) if parts else np.zeros((0,) if width is None else (0, width), dtype=np.float32)
+
+    maps: dict[str, Map] = {
+        name: (
+            np.concatenate([each.maps[name][0] for each in blocks]),
+            np.concatenate([each.maps[name][1] for each in blocks]),
+        )
+        for name in (blocks[0].maps if blocks else ())
+    }
+    status = whole("status").astype(np.uint8)
+    good = status == Status.CONVERGED
+    decisions = [*plan.decisions, *shift.decisions, sentence]
+    if voxels:
+        decisions.append(f"{100.0 * float(np.mean(~good)):.1f} % of the voxels have no corrected spectrum.")
+        decisions += _missing(maps, good=good, plan=plan)
+    number = len(plan.layout.offsets)
+    return ZSpectrumMaps(
+        offsets=plan.layout.offsets,
+        corrected=whole("corrected", number),
+        fitted=whole("fitted", number) if plan.pools else None,
+        pools=plan.pools,
+        parameters=whole("parameters", 1 + 3 * len(plan.pools)) if plan.pools else None,
+        water_shift=np.where(shift.usable, shift.hertz, math.nan).astype(np.float32),
+        water_shift_stdev=None if shift.hertz_stdev is None else shift.hertz_stdev.astype(np.float32),
+        maps=maps,
+        residual=whole("residual"),
+        status=status,
+        decisions=tuple(decisions),
+        warnings=(*plan.warnings, *shift.warnings),
+    )
+
+
+def _missing(maps: Mapping[str, Map], *, good: NDArray[np.bool_], plan: SpectrumPlan) -> list[str]:
+    """Return sentences on voxels with a spectrum that have no value in some map, or the amplitude 0."""
+    if not good.any():
+        return []
+
+    def shares(kind: str, lost: Callable[[NDArray], NDArray]) -> str:
+        """Return the shares of the maps of a kind, as part of a sentence; empty where all have values."""
+        found = {
+            name: float(np.mean(lost(values[good]))) for name, (values, _) in maps.items() if name.startswith(kind)
+        }
+        return ", ".join(f"{name} {100.0 * share:.1f} %" for name, share in found.items() if share >= 5e-4)
+
+    sentences = [
+        f"Without a value in voxels that have a spectrum: {text}; {reason}."
+        for kind, reason in REASONS.items()
+        if (text := shares(kind, lambda values: ~np.isfinite(values)))
+    ]
+    absent = shares("amplitude_", lambda values: values == 0.0)
+    if absent:
+        sentences.append(f"No such line was found, and the amplitude is 0 without a standard deviation: {absent}.")
+    return sentences

@@ -1,0 +1,161 @@
+"""What can be made of a Z-spectrum by its offsets, said in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qmri_bids.estimation.spectra.lorentzian_pools import PARAMETERS, POOLS, Bounded, LorentzianPool
+from qmri_bids.estimation.spectra.series import SeriesLayout
+
+FAR_OFFSET = 10.0
+"""Offsets must reach so far on both sides [ppm] for a fit to tell the broad line of MT from the others."""
+
+FEWEST_OFFSETS = 4
+"""A spline needs as many."""
+
+FITTED_POOLS: Mapping[str, LorentzianPool] = {
+    **POOLS,
+    "water": replace(POOLS["water"], amplitude=Bounded(start=0.9, lower=0.02, upper=1.5)),
+}
+"""Pools of the fit. With MT on top, the flat bottom of a saturated dip is best described by a line of water a little higher than 1:
+bounded there, two of three voxels at 0.6 µT would end at the bound and have no amplitude of water."""
+
+AREX_POOLS = ("amide", "NOE", "MT", "amine")
+"""Pools whose apparent exchange-dependent relaxation is mapped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrumPlan:
+    """What is made of a spectrum.
+
+    Parameters
+    ----------
+    layout
+        Its volumes.
+    asymmetry
+        Offsets of MTR asymmetry that lie within those measured [ppm].
+    pools
+        Pools to fit; empty for no fit.
+    arex
+        Those of which AREX is mapped.
+    decisions, warnings
+        What was decided and what a reader must know, as sentences.
+    """
+
+    layout: SeriesLayout
+    asymmetry: tuple[float, ...]
+    pools: tuple[str, ...]
+    arex: tuple[str, ...]
+    decisions: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def plan_spectrum(
+    layout: SeriesLayout,
+    *,
+    asymmetry: tuple[float, ...],
+    pools: tuple[str, ...] | None,
+    with_t1: bool,
+    option_of_pools: str,
+) -> SpectrumPlan:
+    """Return what can be made of a spectrum.
+
+    Parameters
+    ----------
+    layout
+        Its volumes.
+    asymmetry
+        Offsets of MTR asymmetry that were asked for [ppm].
+    pools
+        Pools that were asked for; None to decide by the offsets.
+    with_t1
+        Whether a T1 map is there.
+    option_of_pools
+        What the option for pools is called in sentences.
+
+    Raises
+    ------
+    ValueError
+        If there are too few offsets, or not more of them than parameters of pools that were asked for.
+    """
+    offsets = layout.offsets
+    low, high, number = float(offsets[0]), float(offsets[-1]), len(offsets)
+    if number < FEWEST_OFFSETS:
+        raise ValueError(
+            f"a Z-spectrum needs at least {FEWEST_OFFSETS} different offsets, found {number}: {offsets.tolist()} ppm"
+        )
+    decisions = [
+        f"The spectrum has {number} offsets from {low:g} to {high:g} ppm"
+        + (f", repeated {layout.repetitions} times or more and averaged" if layout.repetitions > 1 else "")
+        + f"; it was normalised by {len(layout.unsaturated)} unsaturated volume{'s' if len(layout.unsaturated) > 1 else ''}"
+        + (", linear in time between them." if len(layout.unsaturated) > 1 else ".")
+    ]
+    warnings = []
+    within = tuple(each for each in asymmetry if -low >= each and high >= each)
+    for each in sorted(set(asymmetry) - set(within)):
+        warnings.append(
+            f"There is no MTR asymmetry at {each:g} ppm: the spectrum was measured from {low:g} to {high:g} ppm."
+        )
+    parameters = free_parameters(tuple(POOLS) if pools is None else pools)
+    if pools is None:
+        reaches = low <= -FAR_OFFSET and high >= FAR_OFFSET
+        chosen = automatic_pools(offsets.tolist())
+        if chosen:
+            decisions.append(f"Lorentzian lines were fitted to {', '.join(chosen)}.")
+        else:
+            reason = (
+                f"{number} offsets do not tell its {parameters} parameters"
+                if reaches
+                else f"offsets from {low:g} to {high:g} ppm do not tell the broad line of MT (±{FAR_OFFSET:g} ppm or more needed)"
+            )
+            decisions.append(
+                f"Lorentzian lines were not fitted: {reason}. Name the pools to fit them (option {option_of_pools})."
+            )
+    else:
+        chosen = pools
+        if chosen and number <= parameters:
+            raise ValueError(
+                f"{number} offsets cannot tell the {parameters} parameters of the pools {', '.join(chosen)}; name fewer pools"
+            )
+        if "MT" in chosen and not (low <= -FAR_OFFSET and high >= FAR_OFFSET):
+            warnings.append(
+                f"THE LORENTZIAN LINES CANNOT BE TOLD APART: offsets from {low:g} to {high:g} ppm do not tell the broad line of "
+                "MT; the amplitudes are a matter of the bounds. The fit was made because it was asked for."
+            )
+        decisions.append(
+            f"Lorentzian lines were fitted to {', '.join(chosen)}, as asked for."
+            if chosen
+            else "No Lorentzian lines were fitted, as asked for."
+        )
+    arex = tuple(pool for pool in AREX_POOLS if pool in chosen) if with_t1 else ()
+    if arex:
+        decisions.append(
+            f"AREX was computed for {', '.join(arex)} with the T1 map and a duty cycle of "
+            f"{100.0 * layout.saturation.duty_cycle:.0f} %."
+        )
+    elif chosen:
+        decisions.append("AREX was not computed: there is no T1 map.")
+    return SpectrumPlan(
+        layout=layout, asymmetry=within, pools=chosen, arex=arex, decisions=tuple(decisions), warnings=tuple(warnings)
+    )
+
+
+def automatic_pools(offsets: Sequence[float]) -> tuple[str, ...]:
+    """Return the pools that offsets [ppm] can tell: all where they reach far on both sides and outnumber the parameters, else none.
+
+    Examples
+    --------
+    >>> automatic_pools([-4.0, -3.5, 3.5, 4.0])
+    ()
+    """
+    reaches = min(offsets) <= -FAR_OFFSET and max(offsets) >= FAR_OFFSET
+    return tuple(POOLS) if reaches and len(set(offsets)) > free_parameters(tuple(POOLS)) else ()
+
+
+def free_parameters(pools: tuple[str, ...]) -> int:
+    """Return the number of free parameters of a fit of these pools."""
+    rows = [getattr(FITTED_POOLS[pool], name) for pool in pools for name in PARAMETERS]
+    return int(np.count_nonzero([row.upper > row.lower for row in rows]))

@@ -1,0 +1,1 @@
+"""In-silico evaluation of pool estimators."""

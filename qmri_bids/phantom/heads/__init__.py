@@ -1,0 +1,1 @@
+"""Who is scanned: heads of the template, of an image, and objects."""

@@ -1,0 +1,1 @@
+"""Scans of a head, and their truth."""

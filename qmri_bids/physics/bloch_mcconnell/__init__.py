@@ -1,0 +1,1 @@
+"""The Bloch-McConnell equations of a saturation train: as matrices, and compiled."""

@@ -1,0 +1,254 @@
+"""Series of saturated images from which pools are estimated together, and what they look like.
+
+Sources: Finkelstein et al., Commun Phys 8:164 (2025), for the two stages; here nothing measured enters the model of an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
+from qmri_bids.physics.pools import CestPool, PoolModel
+from qmri_bids.physics.saturation import SaturationProtocol
+
+PoolType = TypeVar("PoolType", bound=CestPool)
+
+KNOWN = ("t1", "t2", "b1", "off_resonance")
+"""Maps that enter as known, by the names of `bloch_mcconnell.parameter_names`."""
+
+QUANTITIES = ("fraction", "rate")
+"""What is estimated of a pool."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExchangeScan:
+    """Series of saturated images of one subject from which pools are estimated together.
+
+    Parameters
+    ----------
+    protocols
+        Of the series; each has a scale (M0) of its own, and all volumes are part of the fit, those without saturation too.
+    model
+        The pools: shifts, T2, T1 and form are those of the model; fraction and rate of pools that are not estimated too.
+    pools
+        Names of the pools whose fraction and rate are estimated, in the order of the maps.
+
+    Raises
+    ------
+    ValueError
+        If there is no series or no pool, or the model lacks a pool.
+    """
+
+    protocols: tuple[SaturationProtocol, ...]
+    model: PoolModel
+    pools: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.protocols:
+            raise ValueError("an exchange scan needs at least one series, found none")
+        if not self.pools or not set(self.pools) <= set(self.model.names):
+            raise ValueError(f"pools must be among {list(self.model.names)} of the model, found {list(self.pools)}")
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of what is estimated: fraction and rate [1/s] of each pool in turn, such as `MT.fraction`."""
+        return tuple(f"{pool}.{quantity}" for pool in self.pools for quantity in QUANTITIES)
+
+    @property
+    def number_of_images(self) -> int:
+        """Images of all series."""
+        return sum(protocol.number_of_images for protocol in self.protocols)
+
+    @property
+    def series(self) -> tuple[slice, ...]:
+        """Where the images of each series lie on the last axis."""
+        ends = np.cumsum([protocol.number_of_images for protocol in self.protocols]).tolist()
+        return tuple(slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False))
+
+    def with_values(self, values: Mapping[str, float]) -> ExchangeScan:
+        """Return the scan with other values of parameters (`MT.fraction` …) in its model."""
+
+        def changed(pool: PoolType) -> PoolType:
+            own: dict[str, Any] = {
+                name: values[f"{pool.name}.{name}"] for name in QUANTITIES if f"{pool.name}.{name}" in values
+            }
+            return replace(pool, **own)
+
+        mt = None if self.model.mt is None else changed(self.model.mt)
+        return replace(self, model=replace(self.model, cest=tuple(changed(pool) for pool in self.model.cest), mt=mt))
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownVoxels:
+    """What is known of V voxels from other scans, shape (V,) each.
+
+    Parameters
+    ----------
+    t1, t2
+        Relaxation times of water [s].
+    b1
+        Actual over nominal B1.
+    off_resonance
+        ΔB0 [Hz].
+    t1_stdev, t2_stdev, b1_stdev, off_resonance_stdev
+        Standard deviations in the same units; None where a map counts as exact.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+
+    t1: NDArray[np.floating]
+    t2: NDArray[np.floating]
+    b1: NDArray[np.floating]
+    off_resonance: NDArray[np.floating]
+    t1_stdev: NDArray[np.floating] | None = None
+    t2_stdev: NDArray[np.floating] | None = None
+    b1_stdev: NDArray[np.floating] | None = None
+    off_resonance_stdev: NDArray[np.floating] | None = None
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            values = getattr(self, each.name)
+            if values is not None and np.shape(values) != np.shape(self.t1):
+                raise ValueError(
+                    f"known maps must have the shape {np.shape(self.t1)} of t1, found {each.name} with {np.shape(values)}"
+                )
+
+    def __getitem__(self, chosen: object) -> KnownVoxels:
+        """Return some of the voxels."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        parts: dict[str, Any] = {name: None if value is None else value[chosen] for name, value in values.items()}
+        return KnownVoxels(**parts)
+
+    def stdev(self, name: str) -> NDArray[np.floating] | None:
+        """Return the standard deviation of a known map, None where it counts as exact."""
+        return getattr(self, f"{name}_stdev")
+
+
+def voxel_parameters(
+    scan: ExchangeScan, values: NDArray[np.floating], known: KnownVoxels | Mapping[str, NDArray[np.floating]]
+) -> VoxelParameters:
+    """Return the parameters of voxels for the forward model.
+
+    Parameters
+    ----------
+    scan
+        The pools.
+    values
+        Fractions and rates in the order of `ExchangeScan.parameters`, shape (V, P).
+    known
+        Maps of the voxels.
+    """
+    maps = {name: known[name] if isinstance(known, Mapping) else getattr(known, name) for name in KNOWN}
+    return VoxelParameters(
+        **maps,
+        fractions={pool: values[:, 2 * place] for place, pool in enumerate(scan.pools)},
+        rates={pool: values[:, 2 * place + 1] for place, pool in enumerate(scan.pools)},
+    )
+
+
+def exchange_signal(
+    scan: ExchangeScan, values: NDArray[np.floating], known: KnownVoxels, *, threads: int = 1
+) -> NDArray[np.float64]:
+    """Return the signed Z of water in all images of a scan, shape (V, N); see `exchange_jacobian`."""
+    voxels = voxel_parameters(scan, values, known)
+    parts = [signal_and_jacobian(scan.model, protocol, voxels, threads=threads).signal for protocol in scan.protocols]
+    return np.concatenate(parts, axis=1)
+
+
+def exchange_jacobian(
+    scan: ExchangeScan,
+    values: NDArray[np.floating],
+    known: KnownVoxels,
+    *,
+    parameters: tuple[str, ...],
+    threads: int = 1,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the signed Z of water in all images and its derivatives.
+
+    Parameters
+    ----------
+    scan
+        Series and pools.
+    values
+        Fractions and rates, shape (V, P).
+    known
+        Maps of the voxels.
+    parameters
+        What to differentiate in.
+    threads
+        Threads to use; the result does not depend on it.
+
+    Returns
+    -------
+    signal, jacobian
+        Shape (V, N) and (V, N, len(parameters)).
+    """
+    voxels = voxel_parameters(scan, values, known)
+    parts = [
+        signal_and_jacobian(scan.model, protocol, voxels, parameters=parameters, threads=threads)
+        for protocol in scan.protocols
+    ]
+    return (
+        np.concatenate([part.signal for part in parts], axis=1),
+        np.concatenate([part.jacobian for part in parts], axis=1),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScaledModel:
+    """The model of V voxels with the best scale of every series.
+
+    Parameters
+    ----------
+    amplitude
+        The scales, shape (V, S).
+    residual
+        Data less scaled model, shape (V, N).
+    projected
+        Derivatives of the scaled model without what a change of the scales explains, shape (V, N, P).
+    """
+
+    amplitude: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    projected: NDArray[np.float64]
+
+    @property
+    def cost(self) -> NDArray[np.float64]:
+        """Sum of squares of the residual, shape (V,)."""
+        return np.einsum("vn,vn->v", self.residual, self.residual)
+
+
+def scaled_model(
+    data: NDArray[np.float64], z: NDArray[np.float64], jacobian: NDArray[np.float64], *, scan: ExchangeScan
+) -> ScaledModel:
+    """Return the model with its scales profiled out (variable projection: Golub and Pereyra, SIAM J Numer Anal 10:413, 1973).
+
+    Parameters
+    ----------
+    data
+        Images, shape (V, N).
+    z, jacobian
+        Model and its derivatives, shape (V, N) and (V, N, P).
+    scan
+        Which images share a scale.
+    """
+    amplitude = np.empty((len(data), len(scan.protocols)))
+    residual, projected = np.empty_like(data), np.empty_like(jacobian)
+    for place, part in enumerate(scan.series):
+        own, slopes = z[:, part], jacobian[:, part]
+        power = np.einsum("vn,vn->v", own, own)
+        scale = np.einsum("vn,vn->v", data[:, part], own) / power
+        along = np.einsum("vn,vnp->vp", own, slopes) / power[:, None]
+        amplitude[:, place] = scale
+        residual[:, part] = data[:, part] - scale[:, None] * own
+        projected[:, part] = scale[:, None, None] * (slopes - own[:, :, None] * along[:, None, :])
+    return ScaledModel(amplitude=amplitude, residual=residual, projected=projected)

@@ -1,0 +1,1 @@
+"""The steps that every kind of scan shares, as nodes and workflows."""

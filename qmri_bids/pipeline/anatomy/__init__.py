@@ -1,0 +1,1 @@
+"""The brain by the anatomy of the session."""

@@ -1,0 +1,162 @@
+"""How anatomy and other spaces enter the workflow of a run, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nipype.pipeline import engine as pe
+
+from qmri_bids.pipeline.anatomy.given import TakeAnatomy
+from qmri_bids.pipeline.earlier.applied import mask_reader
+from qmri_bids.pipeline.mask.nodes import MaskBrain
+from qmri_bids.pipeline.motion.series_nodes import ClassifyTissue
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.spaces.nodes import PutInSpaces
+
+FILE_OUTPUTS = ("files", "maps")
+"""Outputs of the workflow of a run that name what it wrote."""
+
+
+def given_fields(options: ProcessingOptions) -> tuple[str, ...]:
+    """Return the inputs of the workflow of a run by which the anatomy is handed over; none where it is found on disk."""
+    return options.spaces.given.fields if options.spaces.given is not None else ()
+
+
+def mask_node(
+    options: ProcessingOptions, *, entities: Mapping[str, str], label: str = "", name: str = "mask_brain"
+) -> pe.Node:
+    """Return the node that finds the brain: by the mask of an earlier call, or the anatomy of the session, where there is one.
+
+    Parameters
+    ----------
+    options
+        With the spaces and anatomies.
+    entities
+        Of the raw run.
+    label
+        Of the run, by which its earlier mask is known.
+    name
+        Of the node; another where a mask is read.
+    """
+    anatomy = options.spaces.anatomy_of(entities.get("ses"))
+    given = options.earlier_mask(label)
+    if given is not None:
+        return mask_reader(given, anatomy=anatomy, options=options)
+    if anatomy is None and options.spaces.given is None:
+        return pe.Node(MaskBrain(method=options.mask_method), name=name)
+    from qmri_bids.pipeline.anatomy.nodes import MaskByAnatomy
+
+    if anatomy is None:  # `connect_spaces` connects the one that is handed over
+        return pe.Node(MaskByAnatomy(use_masks=options.spaces.use_masks, method=options.mask_method), name=name)
+    return pe.Node(
+        MaskByAnatomy(anatomy=anatomy, use_masks=options.spaces.use_masks, method=options.mask_method), name=name
+    )
+
+
+def tissue_node(
+    workflow: pe.Workflow, *, options: ProcessingOptions, entities: Mapping[str, str], mask: pe.Node
+) -> pe.Node:
+    """Return the node that tells tissues: those of the anatomy where it gives them, else those of a map.
+
+    Parameters
+    ----------
+    workflow
+        Of the run.
+    options
+        With the spaces and anatomies.
+    entities
+        Of the raw run.
+    mask
+        Node of `mask_node`.
+    """
+    if not gives_tissues(options, entities=entities):
+        node = pe.Node(ClassifyTissue(), name="classify_tissue")
+        workflow.connect(mask, "kind", node, "kind")
+        return node
+    from qmri_bids.pipeline.anatomy.nodes import TissueByAnatomy
+
+    node = pe.Node(TissueByAnatomy(), name="classify_tissue")
+    workflow.connect([(mask, node, [("tissue", "given"), ("kind", "kind")])])
+    return node
+
+
+def gives_tissues(options: ProcessingOptions, *, entities: Mapping[str, str]) -> bool:
+    """Whether the node that finds the brain gives tissues too (where the registration succeeds)."""
+    anatomy = options.spaces.given or options.spaces.anatomy_of(entities.get("ses"))
+    return anatomy is not None and options.spaces.use_masks and anatomy.has_tissues
+
+
+def connect_spaces(
+    workflow: pe.Workflow,
+    *,
+    options: ProcessingOptions,
+    entities: Mapping[str, str],
+    mask: pe.Node,
+    estimate: tuple[Any, str],
+    write: pe.Node,
+    describe: pe.Node,
+    bids_dir: Path,
+    output_dir: Path,
+) -> None:
+    """Put what was written into other spaces before it is described, and connect the anatomy that is handed over.
+
+    Parameters
+    ----------
+    workflow
+        Of the run; its `inputnode` has `given_fields`, and its `outputnode` takes `FILE_OUTPUTS`.
+    options
+        With the spaces and anatomies.
+    entities
+        Of the raw run.
+    mask
+        Node of `mask_node`.
+    estimate
+        Node and output with the maps (npz).
+    write, describe
+        Nodes that write and describe.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+    """
+    anatomy = options.spaces.anatomy_of(entities.get("ses"))
+    node = pe.Node(
+        PutInSpaces(
+            entities=dict(entities),
+            spaces=list(options.spaces.spaces),
+            cache="" if options.spaces.cache is None else str(options.spaces.cache),
+            bids_dir=str(bids_dir),
+            output_dir=str(output_dir),
+        ),
+        name="put_in_spaces",
+    )
+    if options.spaces.atlas is not None:
+        node.inputs.atlas = options.spaces.atlas
+    if anatomy is not None:
+        node.inputs.anatomy = anatomy
+        node.inputs.use_masks = options.spaces.use_masks
+        workflow.connect(mask, "registration", node, "registration")
+    if options.spaces.given is not None:
+        _connect_given(workflow, options=options, to=(mask, node))
+        node.inputs.use_masks = options.spaces.use_masks
+        workflow.connect(mask, "registration", node, "registration")
+    workflow.connect(
+        [
+            (node, workflow.get_node("outputnode"), [(each, each) for each in FILE_OUTPUTS]),
+            (mask, node, [("mask", "mask"), ("magnitude", "magnitude"), ("kind", "kind")]),
+            (write, node, [("files", "files")]),
+            (node, describe, [("files", "outputs"), ("additions", "additions")]),
+        ]
+    )
+    workflow.connect(estimate[0], estimate[1], node, "estimate")
+
+
+def _connect_given(workflow: pe.Workflow, *, options: ProcessingOptions, to: Sequence[pe.Node]) -> None:
+    """Connect the anatomy that is handed over to the nodes that need it."""
+    given = options.spaces.given
+    assert given is not None
+    take = pe.Node(TakeAnatomy(pipeline=given.pipeline, spaces=list(options.spaces.spaces)), name="take_anatomy")
+    if options.spaces.atlas is not None:
+        take.inputs.atlas = options.spaces.atlas
+    workflow.connect([(workflow.get_node("inputnode"), take, [(field, field) for field in given.fields])])
+    workflow.connect([(take, node, [("anatomy", "anatomy"), ("files", "anatomy_files")]) for node in to])

@@ -1,0 +1,1 @@
+"""Masks and motion of an earlier call, applied instead of fitted."""

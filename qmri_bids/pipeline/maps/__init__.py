@@ -1,0 +1,1 @@
+"""Maps that a run takes from elsewhere."""

@@ -1,0 +1,1 @@
+"""The brain mask: found, given, judged and kept."""

@@ -1,0 +1,1 @@
+"""Series read, aligned and described."""

@@ -1,0 +1,1 @@
+"""From an estimate to files and a page of the report."""

@@ -1,0 +1,48 @@
+"""A kind of run: what it adds to workflow, files and report; all else is the same for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nipype.pipeline import engine as pe
+
+from qmri_bids.pipeline.results.run_results import RunResults
+from qmri_bids.reports.content import Check, Figure, QualityRow
+from qmri_bids.reports.tables import quality_rows
+
+Settings = Mapping[str, Any]
+"""Options of the estimation by name: those that the functions of a kind look up."""
+
+
+def shared_quality(results: RunResults) -> tuple[QualityRow, ...]:
+    """Return the rows of the table of codes of a run whose maps share one status."""
+    return quality_rows(results.estimate.status[""])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunKind:
+    """One row of `run_kinds.RUN_KINDS`.
+
+    Parameters
+    ----------
+    prefix
+        How the name of the workflow begins.
+    init
+        Makes the workflow of a run.
+    write
+        Writes the derivatives and returns their paths.
+    checks, figures
+        Traffic lights and pictures in the order of the report, from results, run and settings.
+    quality
+        Rows of the table of codes.
+    """
+
+    prefix: str
+    init: Callable[..., pe.Workflow]
+    write: Callable[..., tuple[Path, ...]]
+    checks: Callable[[RunResults, Any, Settings], Iterable[Check]]
+    figures: Callable[[RunResults, Any, Settings], Iterable[Figure]]
+    quality: Callable[[RunResults], tuple[QualityRow, ...]] = shared_quality

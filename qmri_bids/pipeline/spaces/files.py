@@ -1,0 +1,193 @@
+"""Maps of a run in other spaces: positions, one interpolation, names and sidecars."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.bids.anatomy.images import TISSUES, Anatomy
+from qmri_bids.bids.anatomy.spaces import OWN_TEMPLATE, T1W
+from qmri_bids.bids.names import output_path, sidecar_path
+from qmri_bids.bids.provenance import bids_uri, map_metadata
+from qmri_bids.bids.sidecar import parse_name
+from qmri_bids.bids.write import write_json, write_map, write_transforms
+from qmri_bids.pipeline.spaces.scan import Scan, grid_of, uri, volume_of
+from qmri_bids.pipeline.spaces.template_files import OwnTemplate
+
+LABELS = ("mask", "dseg")
+"""Suffixes of labels and codes, which are never averaged."""
+
+LEFT_OUT = ("VFA", "cest", "magnitude")
+"""Suffixes of series, and of the image that goes with a field map, which are not put into other spaces."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """A space with the grid that is wanted there, and where its voxels lie in the run.
+
+    Parameters
+    ----------
+    label
+        Of the entity `space`.
+    affine
+        Of the grid, shape (4, 4).
+    at
+        Positions in the run, RAS millimetres, shape (3, X, Y, Z).
+    reference
+        SpatialReference of the sidecars; None for a standard template.
+    """
+
+    label: str
+    affine: NDArray[np.float64]
+    at: NDArray[np.float32]
+    reference: str | None
+
+
+def space_of(label: str, scan: Scan, *, anatomy: Anatomy | None, template: OwnTemplate | None, bids_dir: Path) -> Space:
+    """Return a space with the positions of its voxels in the run.
+
+    Parameters
+    ----------
+    label
+        `T1w` or a template.
+    scan
+        The run.
+    anatomy
+        Of its session.
+    template
+        Transforms to the template inside nilearn, where that is asked for.
+    bids_dir
+        Root of the raw dataset.
+    """
+    from qmri_bids.preprocessing.registration.standard_space import positions, template_grid
+
+    back = np.eye(4) if scan.to_t1w is None else np.linalg.inv(scan.to_t1w)
+    if label == OWN_TEMPLATE:
+        assert template is not None
+        shape, affine = template_grid()
+        at = positions(shape=shape, affine=affine, transform=template.forward, after=None if template.of_run else back)
+        return Space(label=label, affine=affine, at=at, reference=None)
+    assert anatomy is not None
+    image = anatomy.t1w if label == T1W else anatomy.grids[label]
+    shape, affine = grid_of(image)
+    at = positions(
+        shape=shape, affine=affine, transform=None if label == T1W else anatomy.to_template[label], after=back
+    )
+    return Space(label=label, affine=affine, at=at, reference=uri(image, bids_dir=bids_dir))
+
+
+def write_in_space(files: Sequence[Path], *, space: Space, output_dir: Path) -> list[Path]:
+    """Write maps of a run in another space, each interpolated once from its own grid.
+
+    Parameters
+    ----------
+    files
+        What was written of the run.
+    space
+        The other space.
+    output_dir
+        Root of the derivatives.
+    """
+    from qmri_bids.preprocessing.registration.standard_space import interpolate
+
+    written = []
+    for path in images_of(files):
+        suffix = parse_name(path).suffix
+        content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+        values, affine = volume_of(path)
+        period = None
+        if (
+            suffix == "fieldmap"
+            and content.get("PulseSequenceType") == "bSSFP"
+            and "desc" not in parse_name(path).entities
+        ):
+            period = 1.0 / float(content["RepetitionTimeExcitation"])
+        moved = interpolate(values, affine=affine, at=space.at, nearest=suffix in LABELS, period=period)
+        content["Sources"] = [bids_uri(path, root=output_dir)]
+        if space.reference is not None:
+            content["SpatialReference"] = space.reference
+        target = in_space(path, space.label)
+        written.append(
+            write_map(
+                target, moved.astype(np.uint8) if suffix in LABELS else moved, affine=space.affine, metadata=content
+            )
+        )
+    return written
+
+
+def images_of(files: Sequence[Path]) -> Iterator[Path]:
+    """Yield the maps and masks among the files of a run: images of one volume that lie on the grid of the run."""
+    import nibabel as nib
+
+    for path in files:
+        if path.name.endswith(".nii.gz") and parse_name(path).suffix not in LEFT_OUT:
+            image: Any = nib.load(path)
+            if image.ndim == 3:
+                yield path
+
+
+def in_space(path: Path, label: str) -> Path:
+    """Return the name of a map in another space.
+
+    Examples
+    --------
+    >>> in_space(Path("sub-01_acq-pcbssfp_desc-std_T1map.nii.gz"), "T1w").name
+    'sub-01_acq-pcbssfp_space-T1w_desc-std_T1map.nii.gz'
+    """
+    from qmri_bids.bids.names import ENTITY_ORDER
+
+    name = parse_name(path)
+    entities = {**name.entities, "space": label}
+    ordered = [f"{key}-{entities[key]}" for key in ENTITY_ORDER if key in entities]
+    return path.with_name("_".join([*ordered, name.suffix]) + name.extension)
+
+
+def write_rigid(scan: Scan, *, anatomy: Anatomy, bids_dir: Path, output_dir: Path) -> list[Path]:
+    """Write the transforms between a run and its T1w image, both ways."""
+    if scan.to_t1w is None:
+        return []
+    written = []
+    for output, matrix in (
+        ("t1w_to_scan_transform", scan.to_t1w),
+        ("scan_to_t1w_transform", np.linalg.inv(scan.to_t1w)),
+    ):
+        path = output_path(output_dir, entities=scan.entities, output=output)
+        written.append(write_transforms(path, [matrix]))
+        write_json(sidecar_path(path), map_metadata(output, sources=[uri(anatomy.t1w, bids_dir=bids_dir)]))
+    return written
+
+
+def credit_anatomy(files: Sequence[Path], *, anatomy: Anatomy, bids_dir: Path) -> None:
+    """Say in the sidecars of brain mask and tissues that they are those of the anatomy.
+
+    Parameters
+    ----------
+    files
+        Written of a run whose mask and tissues were taken from the anatomy, where it has them.
+    anatomy
+        Of the session.
+    bids_dir
+        Root of the raw dataset.
+    """
+    tissues = [anatomy.probseg[name] for name in TISSUES] if set(anatomy.probseg) >= set(TISSUES) else [anatomy.dseg]
+    for suffix, desc, origins, what in (
+        ("mask", "brain", [anatomy.brain_mask], "Brain mask"),
+        ("dseg", None, tissues, "Tissue of every voxel"),
+    ):
+        sources = [path for path in origins if path is not None]
+        for path in files:
+            name = parse_name(path)
+            own = {key for key in ("atlas", "space", "label") if key in name.entities}
+            if sources and name.suffix == suffix and name.entities.get("desc") == desc and not own:
+                if not path.name.endswith(".nii.gz"):
+                    continue
+                content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+                content["Description"] = f"{what} of {anatomy.pipeline}, brought to this scan by its T1w image."
+                content["Sources"] = [uri(each, bids_dir=bids_dir) for each in (*sources, anatomy.t1w)]
+                write_json(sidecar_path(path), content)

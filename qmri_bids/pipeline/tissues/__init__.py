@@ -1,0 +1,1 @@
+"""Tissues of a run, and their statistics."""

@@ -1,0 +1,1 @@
+"""Where the brain is: by a network, a template, or a given mask."""

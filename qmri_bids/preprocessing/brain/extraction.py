@@ -1,0 +1,165 @@
+"""The brain by the library, in whole heads as it was made for, and in slabs and slices that are continued to a head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.preprocessing.brain.library import boxed, whole_head
+from qmri_bids.preprocessing.masks import filled, object_mask
+from qmri_bids.preprocessing.registration.ants_bridge import voxel_sizes
+
+FINE = 1.0
+"""Images are interpolated to voxels of this size: the networks were trained on them [mm]."""
+LEAST = 0.8
+"""Probability from which a voxel is brain: at 0.5 masks of large voxels were 2 to 4 % larger."""
+WHOLE = 110.0
+"""Field of view from which an image is taken to show a head as a whole [mm]."""
+BOX = (170.0, 212.0, 170.0)
+"""Brain with a tenth of its size on either side: right-left, posterior-anterior, inferior-superior [mm]."""
+ABOVE = 35.0
+"""A transverse slab is put so far above the middle of the box [mm]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extracted:
+    """A brain that was found.
+
+    Parameters
+    ----------
+    mask
+        Shape (X, Y, Z).
+    agreement
+        Dice of the masks of both passes over a slab; 1 for a whole head.
+    """
+
+    mask: NDArray[np.bool_]
+    agreement: float
+
+
+def extract_brain(image: NDArray[np.floating], *, affine: NDArray[np.floating]) -> Extracted | None:
+    """Return the brain, or nothing where no brain is seen.
+
+    Parameters
+    ----------
+    image
+        Magnitudes, shape (X, Y, Z).
+    affine
+        Voxel to RAS millimetres, shape (4, 4).
+    """
+    from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
+
+    affine = np.asarray(affine, dtype=float)
+    orientation = io_orientation(affine)
+    upright = np.asarray(apply_orientation(image, orientation), dtype=np.float32)
+    size = voxel_sizes(affine @ inv_ornt_aff(orientation, image.shape))
+    thin = slab_axis(upright.shape, np.diag([*size, 1.0]))
+    fine = _interpolated(np.maximum(upright, 0.0), size=size)
+    if thin is None:
+        probability, agreement = whole_head(fine), 1.0
+    else:
+        probability, agreement = _slab(fine, thin=thin)
+    if probability is None:
+        return None
+    mask = largest_filled(_sampled(probability, upright.shape) > LEAST, thin=thin)
+    if not mask.any():
+        return None
+    back = ornt_transform(np.array([[0, 1], [1, 1], [2, 1]]), orientation)
+    return Extracted(mask=apply_orientation(mask, back) > 0, agreement=agreement)
+
+
+def slab_axis(shape: tuple[int, ...], affine: NDArray[np.floating]) -> int | None:
+    """Return the axis along which an image shows a part of the head, or None where it shows the whole."""
+    extent = np.array(shape) * voxel_sizes(affine)
+    return int(np.argmin(extent)) if extent.min() < WHOLE else None
+
+
+def _sampled(field: NDArray[np.float32], shape: tuple[int, ...], *, order: int = 1) -> NDArray[np.float32]:
+    """Return a field on another number of voxels over the same field of view."""
+    from scipy.ndimage import affine_transform
+
+    if field.shape == tuple(shape):
+        return field
+    ratio = np.array(field.shape) / np.array(shape)
+    return np.asarray(
+        affine_transform(
+            field, np.diag(ratio), offset=0.5 * ratio - 0.5, output_shape=tuple(shape), order=order, mode="nearest"
+        )
+    )
+
+
+def _interpolated(image: NDArray[np.float32], *, size: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return an image on voxels of `FINE` millimetres; those that are as small already stay."""
+    edge = np.where(size > 1.1 * FINE, FINE, size)
+    shape = np.maximum(1, np.round(np.array(image.shape) * size / edge)).astype(int)
+    return np.maximum(_sampled(image, tuple(shape.tolist()), order=3 if min(image.shape) > 3 else 1), 0.0)
+
+
+def _slab(image: NDArray[np.float32], *, thin: int) -> tuple[NDArray[np.float32] | None, float]:
+    """Return the probability in a slab that goes on above and below as at its faces, in two passes, and their agreement.
+
+    The box of the first is that of a brain of usual size around the object, that of the second follows what the first has found.
+    """
+    inside = object_mask(image)
+    found = np.argwhere(inside)
+    if len(found) == 0:
+        return None, 0.0
+    # Bright spots of one slice are as few in a box as in a head.
+    low, high = (float(value) for value in np.quantile(image, (0.005, 0.995)))
+    if not high > low:
+        return None, 0.0
+    box = np.array(BOX) / FINE
+    centre = 0.5 * (found.min(axis=0) + found.max(axis=0))
+    centre[thin] = 0.5 * (image.shape[thin] - 1.0) - (ABOVE / FINE if thin == 2 else 0.0)
+    first = _in_box(image, centre=centre, box=box, thin=thin, low=low, high=high)
+    brain = np.argwhere(largest_filled(first > 0.5, thin=thin))
+    if len(brain) < 50:
+        return None, 0.0
+    lowest, highest = brain.min(axis=0), brain.max(axis=0) + 1
+    follows = np.arange(3) != thin
+    scale = float(np.clip(np.mean((1.2 * (highest - lowest) / box)[follows]), 0.75, 1.2))
+    centre = np.where(follows, 0.5 * (lowest + highest - 1.0), centre)
+    second = _in_box(image, centre=centre, box=scale * box, thin=thin, low=low, high=high)
+    one, other = (largest_filled(part > LEAST, thin=thin) for part in (first, second))
+    both = np.count_nonzero(one) + np.count_nonzero(other)
+    agreement = 2.0 * float(np.count_nonzero(one & other)) / max(1, int(both))
+    return 0.5 * (first + second), agreement
+
+
+def _in_box(
+    image: NDArray[np.float32],
+    *,
+    centre: NDArray[np.floating],
+    box: NDArray[np.floating],
+    thin: int,
+    low: float,
+    high: float,
+) -> NDArray[np.float32]:
+    """Return the probability on the grid of the image: outside of it a box is empty, along the thin axis the faces go on."""
+    places = [
+        int(np.floor(middle - 0.5 * length + 0.5)) + np.arange(round(length))
+        for middle, length in zip(centre, box, strict=True)
+    ]
+    seen = [(place >= 0) & (place < size) for place, size in zip(places, image.shape, strict=True)]
+    values = image[np.ix_(*[np.clip(place, 0, size - 1) for place, size in zip(places, image.shape, strict=True)])]
+    for axis in range(3):
+        if axis != thin:
+            shape = [1, 1, 1]
+            shape[axis] = -1
+            values = values * seen[axis].reshape(shape)
+    probability = boxed(values, low=low, high=high)
+    result = np.zeros(image.shape, dtype=np.float32)
+    result[np.ix_(*[place[known] for place, known in zip(places, seen, strict=True)])] = probability[np.ix_(*seen)]
+    return result
+
+
+def largest_filled(mask: NDArray[np.bool_], *, thin: int | None) -> NDArray[np.bool_]:
+    """Return the largest part of a mask without its holes, see `filled`."""
+    from scipy import ndimage
+
+    labels, number = ndimage.label(mask)
+    if number == 0:
+        return mask
+    return filled(labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:])), thin=thin)

@@ -1,0 +1,1 @@
+"""Gibbs ringing: found, and removed by local subvoxel shifts or a taper."""

@@ -1,0 +1,1 @@
+"""Stored images to arrays in SI units."""

@@ -1,0 +1,120 @@
+"""Reading magnitude images of one grid into one series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST_CUBES = 50
+"""Cubes of 2 × 2 × 2 voxels, squares of 2 × 2 within a single slice, that must lie in the flat part of a head to tell the noise."""
+
+FLATTEST = 0.2
+"""Share of the head, where the gradient is smallest, that tells the noise."""
+
+GRADIENT_SCALE = 2.0
+"""Standard deviation of the smoothing before the gradient [voxels]."""
+
+
+def load_series(
+    paths: Sequence[Path], *, volumes: Sequence[int] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return the volumes of one or several files of the same grid, one after the other.
+
+    Parameters
+    ----------
+    paths
+        3D or 4D magnitude images.
+    volumes
+        Indices in the series to keep, in this order; all by default.
+
+    Returns
+    -------
+    volumes, affine
+        Shape (X, Y, Z, N), and voxel to RAS millimetres, shape (4, 4).
+
+    Raises
+    ------
+    ValueError
+        If the grids differ, or a volume is constant or has a value that is negative or not finite.
+    """
+    import nibabel as nib
+
+    parts, affine = [], None
+    for path in paths:
+        image: Any = nib.load(path)
+        data = np.asarray(image.dataobj, dtype=np.float32)
+        data = data[..., None] if data.ndim == 3 else data
+        if affine is None:
+            affine = np.asarray(image.affine, dtype=np.float64)
+        elif data.shape[:3] != parts[0].shape[:3] or not np.allclose(image.affine, affine, atol=1e-3):
+            raise ValueError(f"{path}: expected the grid of {paths[0]}, found another; scan both on one grid")
+        for index in range(data.shape[3]):
+            _check_volume(data[..., index], name=f"{path}: volume {index + 1}")
+        parts.append(data)
+    if affine is None:
+        raise ValueError("a series needs at least one file, found none")
+    series = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=3)
+    return (series if volumes is None else np.ascontiguousarray(series[..., list(volumes)])), affine
+
+
+def _check_volume(volume: NDArray[np.float32], *, name: str) -> None:
+    """Refuse what is no magnitude image.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite or negative, or all are equal.
+    """
+    broken = int(np.count_nonzero(~np.isfinite(volume)))
+    if broken:
+        raise ValueError(
+            f"{name}: expected magnitudes, found {broken} values that are NaN or infinite; convert the image again (values "
+            "in air may be set to 0), or leave the volume out of a series that is no fingerprint (valid 0 in its table)"
+        )
+    if volume.min() < 0.0:
+        raise ValueError(
+            f"{name}: expected magnitudes, found negative values down to {volume.min():g}; give the magnitude image, not a real "
+            "part or a phase"
+        )
+    if not np.ptp(volume) > 0.0:
+        raise ValueError(
+            f"{name}: expected an image, found {volume.flat[0]:g} everywhere; leave the volume out, or restore it"
+        )
+
+
+def noise_of_series(volumes: NDArray[np.floating]) -> float | None:
+    """Return the standard deviation of the noise of a few magnitude images as they were scanned, in their unit.
+
+    The median over the volumes of `noise_of_volume` where the head is flattest: edges are detail too. On the simulated head at 2 mm
+    it is 1.4 to 2.2 times the noise; without the choice of flat places 3 to 4 times. Of a single slice it is that within
+    the slice. None where the head is too small on this grid to tell.
+
+    Parameters
+    ----------
+    volumes
+        Shape (X, Y, Z, N), before any interpolation.
+    """
+    from scipy.ndimage import gaussian_gradient_magnitude
+
+    from qmri_bids.estimation.mt.maps import noise_of_volume
+    from qmri_bids.preprocessing.masks import head_mask
+
+    head = head_mask(volumes.mean(axis=3))
+    cube = 2 ** sum(size > 1 for size in volumes.shape[:3])
+    if FLATTEST * np.count_nonzero(head) < FEWEST_CUBES * cube:
+        return None
+    found = []
+    for index in range(volumes.shape[3]):
+        volume = np.asarray(volumes[..., index], dtype=np.float32)
+        gradient = gaussian_gradient_magnitude(volume, GRADIENT_SCALE)
+        flat = head & (gradient <= np.quantile(gradient[head], FLATTEST))
+        try:
+            found.append(noise_of_volume(np.where(flat, volume, 0.0)))
+        except ValueError:
+            # What is flat is scattered: this volume does not tell.
+            continue
+    return float(np.median(found)) if found else None

@@ -1,0 +1,1 @@
+"""Head motion between the images of a scan."""

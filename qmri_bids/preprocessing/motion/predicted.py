@@ -1,0 +1,286 @@
+r"""Rigid alignment of phase cycles against what the signal model predicts from all of them together.
+
+Every voxel of a still head lies in a space of few dimensions (`profile_model`). What leaves it, beyond noise, is motion: the
+residual of a voxel changes with the motion of cycle j by the image gradient of that cycle, projected out of the space. All
+motions are solved for together, with the parameters of the voxels eliminated (variable projection). A reference predicted for
+each cycle by the others, one after the other, is the same with the coupling left out: it leaves all cycles off together.
+
+The gradients are those of the predicted images: projected onto the space, they hold little noise. A voxel that the model does
+not describe (a field that spreads within it, flow) has a large residual and no weight. The phase of the receive coils rests with
+the scanner, and its frequency drifts: for every cycle a constant and a linear phase and a change of θ are found along with the
+motion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.preprocessing.motion.evidence import halves, misalignment
+from qmri_bids.preprocessing.motion.groupwise import _small_motion
+from qmri_bids.preprocessing.motion.profile_model import ProfileFit, ProfileModel
+from qmri_bids.preprocessing.registration.rigid_freedom import freedom_of
+
+FEWEST_CYCLES = 6
+"""Fewer leave too little beside the parameters of a voxel."""
+SAMPLES = 40_000
+"""Voxels that are compared."""
+ITERATIONS = 4
+"""The second changes what the first has found by hundredths of a millimetre, the third next to nothing."""
+SMOOTHING = 0.3
+"""Standard deviation of the Gaussian on the cycles [voxels]. More makes noise depend less on the motion, but mixes voxels of
+different off-resonance, which no profile of one describes: above the sinuses of a real head (3 mm, 8 cycles, 2 mm and 2°) 0.7
+leaves 0.17 mm, along the gradient of the field and alike in cycles of like increment, 0.4 leaves 0.06 and none 0.04 mm."""
+_SMALLEST_STEP = 2e-3
+"""Translation [mm] below which the iterations end."""
+_CUT = 3.0
+"""Residual power against its median at which the weight of a voxel is a quarter."""
+_RIDGE = 1e-9
+
+
+def serves(protocol: BssfpProtocol) -> bool:
+    """Return whether cycles of a protocol can be aligned on the signal model: enough of them, evenly spaced."""
+    return protocol.number_of_cycles >= FEWEST_CYCLES and protocol.is_evenly_spaced
+
+
+def components_of(number: int) -> int:
+    """Return the dimension of the space of profiles for a number of cycles: what leaves enough residual."""
+    return 5 if number >= 10 else 4 if number >= 8 else 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictedAlignment:
+    """Transforms, and how well the model describes the cycles.
+
+    Parameters
+    ----------
+    transforms
+        Shape (N, 4, 4), RAS millimetres, from the position in the reference to that in each cycle.
+    residual
+        Median over the voxels of the root mean square of the residual, before and after, in units of the cycles.
+    remaining
+        How far each cycle still lies from its prediction [mm], root mean square over the samples: what the next step by each of two
+        interlocking halves of the head would be (`alignment_evidence`), shape (N,).
+    """
+
+    transforms: NDArray[np.float64]
+    residual: tuple[float, float]
+    remaining: NDArray[np.float64]
+
+
+def align_to_prediction(
+    cycles: NDArray[np.complexfloating],
+    *,
+    affine: NDArray[np.floating],
+    start: NDArray[np.floating],
+    reference: int,
+    samples: NDArray[np.bool_],
+    protocol: BssfpProtocol,
+    threads: int = 1,
+    components: int | None = None,
+    iterations: int = ITERATIONS,
+) -> PredictedAlignment:
+    """Refine the rigid transforms of phase cycles, of one or few slices within their plane.
+
+    Parameters
+    ----------
+    cycles
+        Complex, shape (X, Y, Z, N).
+    affine
+        Voxel to RAS millimetres, shape (4, 4).
+    start
+        Transforms from the position in the reference to that in each cycle, shape (N, 4, 4), right to half a voxel.
+    reference
+        Index of the cycle that keeps its transform.
+    samples
+        Where cycles are compared, in the space of the reference: the inside of the head, shape (X, Y, Z).
+    protocol
+        The acquisition; evenly spaced increments.
+    threads
+        Threads that interpolate; the result does not depend on it.
+    components
+        Dimension of the space of profiles; `components_of` by default.
+    iterations
+        Largest number of steps.
+    """
+    number = cycles.shape[3]
+    matrix = np.asarray(affine, dtype=float)
+    model = ProfileModel(protocol, components=components_of(number) if components is None else components)
+    places = np.flatnonzero(samples)
+    if len(places) > SAMPLES:
+        # A fixed draw: the same input gives the same result.
+        places = np.sort(np.random.default_rng(0).choice(places, SAMPLES, replace=False))
+    freedom = freedom_of(cycles.shape[:3], affine=matrix)
+    voxels = np.stack(np.unravel_index(places, samples.shape), axis=1).astype(float)
+    points = voxels @ matrix[:3, :3].T + matrix[:3, 3]
+    centre = points.mean(axis=0)
+    arm = points - centre
+    long = [axis for axis, size in enumerate(samples.shape) if size > 1]
+    scaled = 2.0 * voxels[:, long] / (np.array(samples.shape)[long] - 1.0) - 1.0
+    phases = np.concatenate([np.ones((len(voxels), 1)), scaled], axis=1)
+    transforms = np.array(start, dtype=float)
+    drift = np.zeros((number, phases.shape[1] + 1))
+    free = [cycle for cycle in range(number) if cycle != reference]
+    angles = None
+    power = [np.nan, np.nan]
+    everything = np.ones(len(voxels), dtype=bool)
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        prepared = list(
+            pool.map(partial(_spline, short=freedom.short), (cycles[..., cycle] for cycle in range(number)))
+        )
+
+        def steps(parts: Sequence[NDArray[np.bool_]]) -> tuple[list[NDArray[np.float64]], NDArray[np.float64], float]:
+            """Return the steps that parts of the samples ask for, the angles of all and their residual."""
+            sampled = list(pool.map(_sampler(prepared, voxels, matrix, transforms), range(number)))
+            turn = np.exp(-1j * (phases @ drift[:, :-1].T))
+            signal = np.stack([value for value, _ in sampled], axis=1) * turn
+            slopes = np.stack([slope for _, slope in sampled], axis=1) * turn[..., None]
+            fit = model.fit(
+                signal.astype(np.complex64),
+                angles=angles,
+                frequency=drift[:, -1],
+                iterations=8 if angles is None else 2,
+            )
+            misfit = np.mean(fit.residual.astype(float) ** 2, axis=1)
+            typical = float(np.median(misfit))
+            weights = (1.0 + (misfit / max(_CUT * typical, np.finfo(float).tiny)) ** 2) ** -2
+            found = [
+                _step(
+                    _part_of(fit, part), signal[part], slopes[part], arm[part], phases[part], weights[part], free,
+                    basis=freedom.basis,
+                )
+                for part in parts
+            ]  # fmt: skip
+            return found, fit.angles, float(np.sqrt(typical))
+
+        for iteration in range(iterations):
+            (step,), angles, residual = steps([everything])
+            power = [residual if iteration == 0 else power[0], residual]
+            for row, cycle in enumerate(free):
+                transforms[cycle] = transforms[cycle] @ _small_motion(step[row, :6], centre=centre)
+                drift[cycle] += step[row, 6:]
+            if np.abs(step[:, :3]).max() < _SMALLEST_STEP:
+                break
+        apart = np.stack(steps(halves(points))[0])[..., :6]
+    remaining = np.zeros(number)
+    remaining[free] = misalignment(apart, points=points)
+    return PredictedAlignment(
+        transforms=transforms,
+        residual=(float(power[0]), float(power[1])),
+        remaining=remaining,
+    )
+
+
+def _part_of(fit: ProfileFit, part: NDArray[np.bool_]) -> ProfileFit:
+    """Return the fit of a part of the voxels."""
+    if part.all():
+        return fit
+    return ProfileFit(
+        residual=fit.residual[part],
+        tangent=fit.tangent[part],
+        by_theta=fit.by_theta[part],
+        angles=fit.angles[:, part],
+    )
+
+
+def _spline(
+    image: NDArray[np.complexfloating], *, short: tuple[bool, bool, bool]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the image, smoothed along all axes but short ones, as cubic spline coefficients, real and imaginary."""
+    from scipy import ndimage
+
+    width = [0.0 if few else SMOOTHING for few in short]
+    parts = (np.ascontiguousarray(part, dtype=np.float32) for part in (image.real, image.imag))
+    real, imaginary = (
+        ndimage.spline_filter(ndimage.gaussian_filter(part, width), order=3, output=np.float32) for part in parts
+    )
+    return real, imaginary
+
+
+def _sampler(
+    prepared: list[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    voxels: NDArray[np.float64],
+    affine: NDArray[np.float64],
+    transforms: NDArray[np.float64],
+) -> Callable[[int], tuple[NDArray[Any], NDArray[Any]]]:
+    """Return the function that gives value (V,) and gradient along RAS (V, 3) [1/mm] of a cycle where the reference is."""
+    from scipy.ndimage import map_coordinates
+
+    to_voxel = np.linalg.inv(affine)
+
+    def sample(cycle: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        voxel_map = to_voxel @ transforms[cycle] @ affine
+        position = voxels @ voxel_map[:3, :3].T + voxel_map[:3, 3]
+        moves = [np.zeros(3), *voxel_map[:3, :3].T, *-voxel_map[:3, :3].T]
+        grid = np.concatenate([position + move for move in moves]).T
+        real, imaginary = (
+            map_coordinates(part, grid, order=3, prefilter=False, mode="nearest").reshape(7, -1)
+            for part in prepared[cycle]
+        )
+        values = real + 1j * imaginary
+        slope = 0.5 * (values[1:4] - values[4:]).T
+        return values[0], slope @ to_voxel[:3, :3]
+
+    return sample
+
+
+def _step(
+    fit: ProfileFit,
+    signal: NDArray[np.complexfloating],
+    slopes: NDArray[np.complexfloating],
+    arm: NDArray[np.float64],
+    phases: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    free: list[int],
+    *,
+    basis: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return translation [mm], rotation [rad], phase [rad] and change of θ [rad] of the free cycles, shape (F, 7 + P).
+
+    Motions are those of `basis` (6, K), phases P columns of (V, P).
+    """
+    residual, tangent = fit.residual, fit.tangent
+    number = signal.shape[1]
+    root = np.sqrt(weights)[:, None]
+    # What the model predicts: gradient and signal within its space, shape (V, 2N, 3 and 1).
+    known = np.concatenate([slopes, signal[..., None]], axis=2)
+    known = np.concatenate([known.real, known.imag], axis=1).astype(np.float32)
+    known = tangent @ (tangent.swapaxes(1, 2) @ known)
+    moves = basis.shape[1]
+    count = moves + phases.shape[1] + 1
+    size = count * len(free)
+    hessian = np.zeros((size, size))
+    gradient = np.empty(size)
+    within = np.empty((tangent.shape[0], tangent.shape[2], size), dtype=np.float32)
+    for row, cycle in enumerate(free):
+        here = slice(row * count, (row + 1) * count)
+        pairs = []
+        # Real and imaginary part; i·S has the parts (-Im S, Re S), and a phase that is removed adds -i·S.
+        for part, other, sign in ((cycle, cycle + number, 1.0), (cycle + number, cycle, -1.0)):
+            slope = known[:, part, :3]
+            by_phase = sign * known[:, other, 3, None] * phases
+            # A change of θ is in the prediction, and comes off the residual.
+            by_frequency = -fit.by_theta[:, part, None]
+            by_motion = np.concatenate([slope, np.cross(arm, slope)], axis=1) @ basis
+            pairs.append(np.concatenate([by_motion, by_phase, by_frequency], axis=1) * root)
+        hessian[here, here] = sum(pair.T @ pair for pair in pairs)
+        gradient[here] = sum(
+            pair.T @ (root[:, 0] * residual[:, part]) for pair, part in zip(pairs, (cycle, cycle + number), strict=True)
+        )
+        within[:, :, here] = sum(
+            tangent[:, part, :, None] * pair[:, None, :].astype(np.float32)
+            for pair, part in zip(pairs, (cycle, cycle + number), strict=True)
+        )
+    flat = within.reshape(-1, size)
+    hessian -= flat.T @ flat
+    scale = np.sqrt(np.maximum(np.diag(hessian), np.finfo(float).tiny))
+    scaled = hessian / np.outer(scale, scale) + _RIDGE * np.eye(size)
+    solution = -(np.linalg.solve(scaled, gradient / scale) / scale).reshape(len(free), count)
+    return np.concatenate([solution[:, :moves] @ basis.T, solution[:, moves:]], axis=1)

@@ -1,0 +1,1 @@
+"""One image onto another: scans, T1w images and templates."""

@@ -1,0 +1,154 @@
+"""How well a scan lies on another after registration, and whether it is its mirror image that fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.preprocessing.masks import head_mask, shrink
+from qmri_bids.preprocessing.registration.ants_bridge import Schedule, register
+from qmri_bids.preprocessing.registration.resampling import resample
+from qmri_bids.preprocessing.registration.rigid_freedom import blocks
+from qmri_bids.preprocessing.registration.similarity import mutual_information
+
+MIRROR_VOXEL = 4.0
+"""Voxels at which a scan is compared with its mirror image [mm]: the folds of both halves of a brain differ by centimetres."""
+
+MIRROR_SCHEDULE = Schedule(iterations=(200, 100), shrink_factors=(2, 1), smoothing=(1, 0), sampling_rate=0.5)
+
+MIRROR_FAILS = 1.05
+"""The mirror image fits better by this factor of mutual information: left and right are exchanged."""
+
+MIRROR_CHANCE = 0.05
+"""A mirror image that fits better by less than this [nat] does so by chance: halves of a ball of water differ by noise alone."""
+
+MIRROR_DOUBT = 0.9
+"""The mirror image fits nearly as well: left and right cannot be told, or the scans do not lie on each other (0.96 of a T1w
+image whose head is turned by 90°; at most 0.76 of scans that do)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegistrationQuality:
+    """What is measured of a registration, on the grid at which it was made.
+
+    Parameters
+    ----------
+    similarity
+        Mutual information of both images [nat] before and after.
+    overlap
+        Dice of both heads, where both scans have voxels, before and after.
+    covered
+        Share of the head in the fixed scan that the moving one covers.
+    mirrored
+        Mutual information inside the head with the mirror image of the moving scan, registered anew, over that with the scan
+        itself: far below 1; 1 where it fits better, but by no more than chance.
+    """
+
+    similarity: tuple[float, float]
+    overlap: tuple[float, float]
+    covered: float
+    mirrored: float
+
+
+def measure_registration(
+    fixed: NDArray[np.float32],
+    *,
+    affine: NDArray[np.floating],
+    moving: NDArray[np.float32],
+    moving_affine: NDArray[np.floating],
+    transform: NDArray[np.floating],
+) -> RegistrationQuality:
+    """Return the quality of a rigid registration.
+
+    Parameters
+    ----------
+    fixed, moving
+        Finite images, 3D.
+    affine, moving_affine
+        Their voxel to RAS millimetres, shape (4, 4).
+    transform
+        From the position in the fixed scan to that in the moving one, RAS millimetres, shape (4, 4).
+    """
+
+    def on_fixed(image: NDArray[np.float32], matrix: NDArray[np.floating], order: int = 1) -> NDArray[np.float32]:
+        return resample(
+            image,
+            affine=moving_affine,
+            target_shape=fixed.shape,
+            target_affine=affine,
+            transform=matrix,
+            order=order,
+        )
+
+    # Interpolated magnitudes may be a little below 0 in air.
+    head = head_mask(np.maximum(fixed, 0.0))
+    other_head = head_mask(np.maximum(moving, 0.0)).astype(np.float32)
+    similarities, overlaps = [], []
+    for matrix in (np.eye(4), transform):
+        inside = on_fixed(np.ones_like(moving), matrix) > 0.5
+        similarities.append(mutual_information(fixed, on_fixed(moving, matrix)))
+        both = head & inside
+        brought = (on_fixed(other_head, matrix) > 0.5) & inside
+        total = int(both.sum()) + int(brought.sum())
+        overlaps.append(2.0 * float(np.count_nonzero(both & brought)) / total if total else 0.0)
+    return RegistrationQuality(
+        similarity=(similarities[0], similarities[1]),
+        overlap=(overlaps[0], overlaps[1]),
+        covered=float(np.mean(inside[head])),
+        mirrored=_mirrored(fixed, affine, moving, moving_affine, np.asarray(transform, dtype=float), head),
+    )
+
+
+def _mirrored(
+    fixed: NDArray[np.float32],
+    affine: NDArray[np.floating],
+    moving: NDArray[np.float32],
+    moving_affine: NDArray[np.floating],
+    transform: NDArray[np.float64],
+    head: NDArray[np.bool_],
+) -> float:
+    """Return the mutual information with the mirror image over that with the image, both at coarse voxels."""
+    factor = blocks(fixed.shape, affine=affine, voxel=MIRROR_VOXEL)
+    small, small_affine = shrink(fixed, affine=affine, factor=factor)
+    inside = shrink(head.astype(np.float32), affine=affine, factor=factor)[0] > 0.5
+    if min(small.shape) < 4 or not inside.any():
+        return float("nan")
+    centre = small_affine[:3, :3] @ np.argwhere(inside).mean(axis=0) + small_affine[:3, 3]
+    mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
+    mirror[0, 3] = 2.0 * centre[0]
+
+    def on_small(matrix: NDArray[np.floating]) -> NDArray[np.float32]:
+        return resample(
+            moving,
+            affine=moving_affine,
+            target_shape=small.shape,
+            target_affine=small_affine,
+            transform=matrix,
+            order=1,
+        )
+
+    def fit(image: NDArray[np.float32]) -> float:
+        """Register once more from here, so that a mirror image has the same chance as the image."""
+        again = register(
+            fixed=small,
+            fixed_affine=small_affine,
+            moving=image,
+            moving_affine=small_affine,
+            schedule=MIRROR_SCHEDULE,
+        )
+        moved = resample(
+            image,
+            affine=small_affine,
+            target_shape=small.shape,
+            target_affine=small_affine,
+            transform=again,
+            order=1,
+        )
+        return max(mutual_information(small[inside], each[inside]) for each in (image, moved))
+
+    plain, mirrored = fit(on_small(transform)), fit(on_small(transform @ mirror))
+    if not plain > 0.0:
+        return float("nan")
+    return 1.0 if plain < mirrored < plain + MIRROR_CHANCE else mirrored / plain

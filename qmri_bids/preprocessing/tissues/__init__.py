@@ -1,0 +1,1 @@
+"""White matter, grey matter and fluid, and what maps hold in them."""

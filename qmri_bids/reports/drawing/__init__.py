@@ -1,0 +1,1 @@
+"""Planes, curves, colours and the encoding of pictures."""

@@ -1,0 +1,114 @@
+"""Histograms of the maps, by region where regions are known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.quantity import Display
+from qmri_bids.reports.content import Figure, Section
+from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.planes import new_canvas
+from qmri_bids.reports.drawing.styles import TISSUE_COLORS
+from qmri_bids.reports.tables import quantity_of, regions
+
+_COLUMNS = 4
+_BINS = 80
+
+
+def histogram_figure(
+    maps: Mapping[str, NDArray[np.floating]],
+    *,
+    mask: NDArray[Any],
+    labels: NDArray[np.integer] | None = None,
+    label_names: Mapping[int, str] | None = None,
+    windows: Mapping[str, tuple[float, float]] | None = None,
+    key: str = "histograms",
+    title: str = "Distribution of the maps",
+) -> Figure:
+    """Return a histogram of every map, by region where labels are given, with the medians marked.
+
+    Parameters
+    ----------
+    maps, mask, labels, label_names
+        As in `statistics_rows`.
+    windows
+        Limits [unit of the package] by name of map, in place of those of the rows.
+    key, title
+        Name and heading of the figure.
+    """
+    rows = max(1, math.ceil(len(maps) / _COLUMNS))
+    columns = max(1, math.ceil(len(maps) / rows))
+    canvas = new_canvas(height=0.35 + 2.15 * rows)
+    grid = canvas.subplots(rows, columns, squeeze=False)
+    canvas.subplots_adjust(
+        left=0.055,
+        right=0.985,
+        bottom=0.48 / (0.35 + 2.15 * rows),
+        top=1.0 - 0.38 / (0.35 + 2.15 * rows),
+        wspace=0.22,
+        hspace=0.45,
+    )
+    found = regions(mask, labels, label_names)
+    if len(found) > 1:
+        found.pop("brain mask")
+    for axes in grid.flat[len(maps) :]:
+        axes.set_axis_off()
+    for axes, (name, values) in zip(grid.flat, maps.items(), strict=False):
+        quantity = quantity_of(name)
+        display = quantity.display
+        shown = np.asarray(display.convert(np.asarray(values, dtype=float)))
+        low, high = _range(display, shown[np.asarray(mask, dtype=bool)], (windows or {}).get(name))
+        for (region, where), color in zip(found.items(), _cycle(len(found)), strict=True):
+            finite = shown[where & np.isfinite(shown)]
+            counts, edges = np.histogram(finite, bins=_BINS, range=(low, high))
+            share = 100.0 * counts / max(finite.size, 1)
+            axes.stairs(share, edges, fill=True, color=color, alpha=0.25, linewidth=0)
+            axes.stairs(share, edges, color=color, linewidth=1.2, label=region)
+            if finite.size:
+                axes.axvline(float(np.median(finite)), color=color, linewidth=1.0, linestyle=(0, (3, 2)))
+        axes.set_xlim(low, high)
+        axes.set_ylim(bottom=0.0)
+        unit = "a.u." if display.unit == "arbitrary" else display.unit
+        axes.set_xlabel(f"{quantity.label} [{unit}]", fontsize=9)
+        axes.tick_params(labelsize=8)
+        axes.locator_params(axis="both", nbins=5)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("voxels [%]", fontsize=9)
+    handles, names = grid.flat[0].get_legend_handles_labels()
+    if len(names) > 1:
+        canvas.legend(handles, names, loc="upper center", ncol=len(names), frameon=False, fontsize=9)
+    where_text = "in each region" if len(found) > 1 else "in the brain mask"
+    return Figure(
+        key=key,
+        title=title,
+        caption=f"Share of the voxels {where_text} (bins of 1/{_BINS} of the axis); dashed: median. "
+        "Voxels without a value are left out, values beyond an axis are not drawn.",
+        image=encode_png(canvas),
+        section=Section.HISTOGRAMS,
+        alternative="Histograms of " + ", ".join(quantity_of(name).label for name in maps),
+    )
+
+
+def _range(display: Display, values: NDArray[np.floating], window: tuple[float, float] | None) -> tuple[float, float]:
+    """Return the range of a histogram [unit on display]."""
+    if window is not None:
+        return float(display.convert(window[0])), float(display.convert(window[1]))
+    if display.window is not None:
+        return display.window
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = (float(limit) for limit in np.percentile(finite, [0.5, 99.5]))
+    return (low, high) if low < high else (low - 0.5, low + 0.5)
+
+
+def _cycle(count: int) -> list[str]:
+    """Return as many colours as asked for."""
+    return [TISSUE_COLORS[number % len(TISSUE_COLORS)] for number in range(count)]

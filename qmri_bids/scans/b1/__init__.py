@@ -1,0 +1,1 @@
+"""B1 scans and maps: found, checked, brought to a run."""

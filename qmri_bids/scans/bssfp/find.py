@@ -1,0 +1,262 @@
+"""Finding pc-bSSFP runs: which scans are phase-cycled, and which files make a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qmri_bids.bids.refusal import Refusal, RefusedError, refuse
+from qmri_bids.bids.sidecar import Sidecar, applicable_files, parse_name, read_sidecar
+from qmri_bids.scans.b1.find import b1_refusal
+from qmri_bids.scans.b1.session import SessionB1
+from qmri_bids.scans.bssfp.cycles import Parts, check_parts
+from qmri_bids.scans.bssfp.increments import (
+    INCREMENT_KEYS,
+    MINIMUM_CYCLES,
+    SCALAR_KEY,
+    read_series_increments,
+    read_split_increments,
+    states_increments,
+)
+from qmri_bids.scans.bssfp.protocol import is_balanced, read_protocol
+from qmri_bids.scans.bssfp.run import PcBssfpRun
+from qmri_bids.scans.findings import Findings, check_unique
+
+SUFFIXES = ("VFA", "T2w", "bSSFP", "SSFP")
+"""Suffixes under which pc-bSSFP is found; whether a file is one is decided by its metadata."""
+
+CYCLE_LABEL = re.compile(r"PC\d+$")
+NO_B1 = (
+    "NO B1 MAP IS USED: B1 = 1 is assumed everywhere. T1 is wrong by about twice the relative error of the "
+    "flip angle, "
+    "which reaches 30 % in a head at 3 T."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Group:
+    """Files that differ in `part` only; a run of 3D files has one group for every cycle."""
+
+    entities: Mapping[str, str]
+    suffix: str
+    parts: Parts
+    sidecars: tuple[Sidecar, ...]
+
+    @property
+    def label(self) -> str:
+        return "_".join([*(f"{key}-{value}" for key, value in self.entities.items()), self.suffix])
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the name says that this is meant for us."""
+        acquisition = self.entities.get("acq", "").lower()
+        return "pcbssfp" in acquisition or "phasecycl" in acquisition
+
+
+def find_pcbssfp(paths: Sequence[Path], *, findings: Findings, b1: SessionB1) -> tuple[PcBssfpRun, ...]:
+    """Return all pc-bSSFP runs that pass the checks, with the B1 map of each.
+
+    Parameters
+    ----------
+    paths
+        Images with one of `SUFFIXES`.
+    findings
+        Takes refusals and notes.
+    b1
+        The B1 maps of the subject.
+    """
+    root = findings.root
+    runs: list[PcBssfpRun] = []
+    for family in _families(_group_files(paths, root, findings.refusals, findings.notes)):
+        try:
+            note = _why_not_ours(family, root)
+            if note is not None:
+                findings.notes.append(note)
+                continue
+            b1.read(family[0].entities.get("ses"))
+            run = _with_b1(_check_run(family, root), family, findings, b1)
+            check_unique(run, runs)
+            runs.append(run)
+        except RefusedError as error:
+            findings.refusals.append(error.refusal)
+    return tuple(runs)
+
+
+def _group_files(paths: Sequence[Path], root: Path, refusals: list[Refusal], notes: list[str]) -> list[_Group]:
+    collected: dict[tuple[str, ...], dict[str, list[Path]]] = {}
+    for path in paths:
+        name = parse_name(path)
+        key = (
+            name.suffix,
+            *(f"{entity}-{label}" for entity, label in name.entities.items() if entity != "part"),
+        )
+        collected.setdefault(key, {}).setdefault(name.entities.get("part", ""), []).append(path)
+    groups = []
+    for files in collected.values():
+        first = next(iter(files.values()))[0]
+        name = parse_name(first)
+        try:
+            sidecars = tuple(read_sidecar(path, root=root) for same in files.values() for path in same)
+        except RefusedError as error:
+            if name.suffix == "T2w" and "pcbssfp" not in name.entities.get("acq", "").lower():
+                notes.append(str(error))  # most T2w images are none of our business
+            else:
+                refusals.append(error.refusal)
+            continue
+        groups.append(
+            _Group(
+                entities={key: label for key, label in name.entities.items() if key != "part"},
+                suffix=name.suffix,
+                parts={part: tuple(same) for part, same in files.items()},
+                sidecars=sidecars,
+            )
+        )
+    return groups
+
+
+def _families(groups: Sequence[_Group]) -> list[list[_Group]]:
+    """Return the groups of each run: one for a 4D series, one a cycle for 3D files labelled `…PC045`."""
+    families: dict[tuple[str, ...], list[_Group]] = {}
+    for group in groups:
+        entities = _family_entities(group) if _is_single_cycle(group) else group.entities
+        kind = "split" if _is_single_cycle(group) else "series"
+        key = (kind, group.suffix, *(f"{entity}-{label}" for entity, label in entities.items()))
+        families.setdefault(key, []).append(group)
+    return list(families.values())
+
+
+def _is_single_cycle(group: _Group) -> bool:
+    """Whether a label names one cycle and no file has several volumes.
+
+    `acq-pcbssfpPC12` may also mean twelve cycles in one file.
+    """
+    if not CYCLE_LABEL.search(group.entities.get("acq", "")):
+        return False
+    return not any(_number_of_volumes(path) > 1 for same in group.parts.values() for path in same)
+
+
+def _number_of_volumes(path: Path) -> int:
+    """Return the volumes of an image, 0 if it cannot be read: the checks that follow say why."""
+    import nibabel as nib
+
+    try:
+        shape = nib.load(path).shape  # type: ignore[attr-defined]
+    except Exception:
+        return 0
+    return int(shape[3]) if len(shape) > 3 else 1
+
+
+def _family_entities(group: _Group) -> dict[str, str]:
+    entities = dict(group.entities)
+    entities["acq"] = CYCLE_LABEL.sub("", entities.get("acq", ""))
+    return {key: label for key, label in entities.items() if label}
+
+
+def _why_not_ours(family: Sequence[_Group], root: Path) -> str | None:
+    """Return why a scan is left alone, None if it is phase-cycled bSSFP.
+
+    Raises
+    ------
+    RefusedError
+        If the name or a key says pc-bSSFP and the sequence says something else, or nothing.
+    """
+    sidecars = [sidecar for group in family for sidecar in group.sidecars]
+    sequence = next(
+        (sidecar.values["PulseSequenceType"] for sidecar in sidecars if "PulseSequenceType" in sidecar.values),
+        None,
+    )
+    first = sidecars[0]
+    named = any(group.is_named for group in family)
+    stated = any(states_increments(sidecar) for sidecar in sidecars) or _has_table(family, root)
+    if sequence is None and stated:
+        return None
+    if isinstance(sequence, str) and is_balanced(sequence):
+        if named or stated or (len(family) >= MINIMUM_CYCLES and _has_scalar(sidecars)):
+            return None
+        volumes = max(_number_of_volumes(path) for group in family for same in group.parts.values() for path in same)
+        if volumes >= MINIMUM_CYCLES:
+            return None
+        return f"{first.file}: {sequence} without phase cycles (no {INCREMENT_KEYS[0]}): left alone."
+    if named or stated:
+        raise refuse(
+            file=first.origin("PulseSequenceType"),
+            key="PulseSequenceType",
+            expected="balanced SSFP (bSSFP, TrueFISP, FIESTA, bFFE, CISS), as the "
+            + ("file name says" if named else "phase increments say"),
+            found="nothing" if sequence is None else repr(sequence),
+            advice="Correct PulseSequenceType, or rename the scan if it is none.",
+        )
+    shown = "no PulseSequenceType" if sequence is None else f"PulseSequenceType {sequence!r}"
+    return f"{first.file}: not a pc-bSSFP scan ({shown} and no {INCREMENT_KEYS[0]}): left alone."
+
+
+def _has_table(family: Sequence[_Group], root: Path) -> bool:
+    path = next(iter(family[0].parts.values()))[0]
+    return bool(applicable_files(path, root=root, suffix="ssfpcontext", extension=".tsv"))
+
+
+def _has_scalar(sidecars: Sequence[Sidecar]) -> bool:
+    return any(SCALAR_KEY in sidecar.values for sidecar in sidecars)
+
+
+def _check_run(family: Sequence[_Group], root: Path) -> PcBssfpRun:
+    """Check images and metadata of a run; its B1 map comes later.
+
+    Raises
+    ------
+    RefusedError
+        At the first fault.
+    """
+    group = family[0]
+    split = _is_single_cycle(group)
+    images = check_parts([member.parts for member in family], root=root, split=split, label=group.label)
+    sidecars = [sidecar for member in family for sidecar in member.sidecars]
+    if split:
+        increments = read_split_increments(
+            [_stating_sidecar(member.sidecars) for member in family], all_sidecars=sidecars
+        )
+    else:
+        increments = read_series_increments(
+            sidecars, path=images.files.paths[0], root=root, number_of_volumes=images.number_of_cycles
+        )
+    reading = read_protocol(sidecars, increments=increments)
+    return PcBssfpRun(
+        entities=_family_entities(group) if split else group.entities,
+        suffix=group.suffix,
+        layout_kind=images.layout_kind,
+        files=replace(images.files, volumes=increments.volumes),
+        grid=images.grid,
+        protocol=reading.protocol,
+        b1=None,
+        sources=reading.sources,
+        warnings=images.warnings + reading.warnings,
+        in_slices=any(sidecar.values.get("MRAcquisitionType") == "2D" for sidecar in sidecars),
+    )
+
+
+def _stating_sidecar(sidecars: Sequence[Sidecar]) -> Sidecar:
+    """Return the sidecar of a cycle that states its increment, the first if none does."""
+    for sidecar in sidecars:
+        if states_increments(sidecar) or SCALAR_KEY in sidecar.values:
+            return sidecar
+    return sidecars[0]
+
+
+def _with_b1(run: PcBssfpRun, family: Sequence[_Group], findings: Findings, b1: SessionB1) -> PcBssfpRun:
+    """Return the run with its B1 map.
+
+    Raises
+    ------
+    RefusedError
+        If there is none, or several could be meant.
+    """
+    if findings.options.no_b1:
+        return replace(run, warnings=(*run.warnings, f"{run.label}: {NO_B1}"))
+    sidecars = [sidecar for member in family for sidecar in member.sidecars]
+    session, label = run.entities.get("ses"), f"{run.label}_{run.suffix}"
+    chosen, sentences = b1.choose(session, images=run.files.paths, sidecars=sidecars, label=label)
+    if chosen is None:
+        raise RefusedError(b1_refusal(label=label, notes=b1.read(session)[1]))
+    return replace(run, b1=chosen, warnings=run.warnings + sentences)

@@ -1,0 +1,214 @@
+"""Metadata of a pc-bSSFP run to its protocol in SI units, every value with its source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qmri_bids.bids.refusal import ValueSource, refuse
+from qmri_bids.bids.sidecar import Sidecar
+from qmri_bids.bids.values import common_number, common_text, wrong_value
+from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.scans.bssfp.increments import Increments
+from qmri_bids.units import degrees_to_radians, milliseconds_to_seconds, seconds_to_milliseconds
+
+BALANCED = re.compile(
+    r"b-?ssfp|balanced|true?\s*-?fisp|trufi|fiesta|b-?ffe|balanced\s*ffe|ciss|(?<!spoiled )(?<!spoiled)ssfp",
+    re.IGNORECASE,
+)
+NOT_BALANCED = re.compile(r"spoil|spgr|flash|psif|dess|ssfp-?(fid|echo)|t1-?ffe|gre\b", re.IGNORECASE)
+
+LONGEST_REPETITION_TIME = 1.0
+SMALLEST_FLIP_ANGLE = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolReading:
+    """A protocol and how it came about.
+
+    Parameters
+    ----------
+    protocol
+        In SI units.
+    sources
+        Where each value came from.
+    warnings
+        Decisions and doubts, as sentences.
+    """
+
+    protocol: BssfpProtocol
+    sources: tuple[ValueSource, ...]
+    warnings: tuple[str, ...]
+
+
+def is_balanced(sequence_type: str) -> bool:
+    """Whether a PulseSequenceType names balanced SSFP.
+
+    Examples
+    --------
+    >>> is_balanced("bSSFP"), is_balanced("TrueFISP"), is_balanced("SPGR"), is_balanced("spoiled SSFP")
+    (True, True, False, False)
+    """
+    return bool(BALANCED.search(sequence_type)) and not NOT_BALANCED.search(sequence_type)
+
+
+def read_protocol(sidecars: Sequence[Sidecar], *, increments: Increments) -> ProtocolReading:
+    """Return the protocol that the sidecars of a run state.
+
+    Parameters
+    ----------
+    sidecars
+        Of all files of the run; what two of them state must agree.
+    increments
+        From `read_series_increments` or `read_split_increments`.
+
+    Raises
+    ------
+    RefusedError
+        If a required value is missing, not numeric, contradictory, or in another unit than BIDS asks for.
+    """
+    warnings = list(increments.warnings)
+    sources: list[ValueSource] = []
+    repetition_time = _repetition_time(sidecars, sources)
+    echo_time = _echo_time(sidecars, sources, warnings, repetition_time)
+    flip_angle = _flip_angle(sidecars, sources, increments)
+    field_strength = _field_strength(sidecars, sources)
+    sources += increments.sources
+    if common_text(sidecars, "PulseSequenceType", expected="a text", advice="Correct the sidecar.") is None:
+        warnings.append(
+            f"{sidecars[0].expected_name}: PulseSequenceType is missing, though BIDS asks for it; "
+            "the run is taken as balanced SSFP because it states RF phase increments."
+        )
+    try:
+        protocol = BssfpProtocol(
+            repetition_time=repetition_time,
+            echo_time=echo_time,
+            flip_angle=degrees_to_radians(flip_angle),
+            rf_phase_increment=increments.radians,
+            field_strength=field_strength,
+        )
+    except ValueError as error:
+        raise refuse(
+            file=sidecars[0].expected_name,
+            key="protocol",
+            expected="a physical pc-bSSFP protocol",
+            found=str(error),
+            advice="Correct the sidecar.",
+        ) from error
+    return ProtocolReading(protocol=protocol, sources=tuple(sources), warnings=tuple(warnings))
+
+
+def _repetition_time(sidecars: Sequence[Sidecar], sources: list[ValueSource]) -> float:
+    key = "RepetitionTimeExcitation"
+    expected = "the time between two excitations in seconds (e.g. 0.0048)"
+    advice = "Add RepetitionTimeExcitation to the sidecar."
+    stated = common_number(sidecars, key, expected=expected, advice=advice)
+    if stated is None:
+        other = next((sidecar for sidecar in sidecars if "RepetitionTime" in sidecar.values), None)
+        if other is not None:
+            advice += (
+                f" RepetitionTime = {other.values['RepetitionTime']} is there: copy it only if it is the "
+                f"time between "
+                "two excitations, which converters do not always write."
+            )
+        raise wrong_value(sidecars[0], key, expected=expected, advice=advice)
+    value, origin = stated
+    if value > LONGEST_REPETITION_TIME:
+        raise _not_seconds(origin, expected=expected, value=value)
+    if value <= 0.0:
+        raise refuse(
+            file=origin.rpartition(": ")[0],
+            key=key,
+            expected=expected,
+            found=f"{value:g}",
+            advice="Correct it.",
+        )
+    sources.append(
+        ValueSource(key="repetition_time", value=f"{seconds_to_milliseconds(value):g}", unit="ms", source=origin)
+    )
+    return value
+
+
+def _not_seconds(origin: str, *, expected: str, value: float) -> Exception:
+    file, _, key = origin.rpartition(": ")
+    return refuse(
+        file=file,
+        key=key,
+        expected=expected,
+        found=f"{value:g}, which looks like milliseconds",
+        advice=f"BIDS states times in seconds: write {milliseconds_to_seconds(value):g}.",
+    )
+
+
+def _echo_time(
+    sidecars: Sequence[Sidecar], sources: list[ValueSource], warnings: list[str], repetition_time: float
+) -> float:
+    expected = f"the echo time in seconds, shorter than TR = {repetition_time:g} s"
+    stated = common_number(sidecars, "EchoTime", expected=expected, advice="Correct EchoTime in the sidecar.")
+    if stated is None:
+        value, origin = repetition_time / 2.0, "derived: TR/2"
+        warnings.append(
+            f"{sidecars[0].expected_name}: EchoTime is missing; TE = TR/2 = "
+            f"{seconds_to_milliseconds(value):g} ms is "
+            "assumed. It matters for M0 and the field map, not for T1 and T2."
+        )
+    else:
+        value, origin = stated
+        if value >= repetition_time > milliseconds_to_seconds(value):
+            raise _not_seconds(origin, expected=expected, value=value)
+        if not 0.0 <= value < repetition_time:
+            raise refuse(
+                file=origin.rpartition(": ")[0],
+                key="EchoTime",
+                expected=expected,
+                found=f"{value:g}",
+                advice="Correct EchoTime or RepetitionTimeExcitation in the sidecar.",
+            )
+    sources.append(ValueSource(key="echo_time", value=f"{seconds_to_milliseconds(value):g}", unit="ms", source=origin))
+    return value
+
+
+def _flip_angle(sidecars: Sequence[Sidecar], sources: list[ValueSource], increments: Increments) -> float:
+    expected = f"the flip angle in degrees, {SMALLEST_FLIP_ANGLE:g} to 180"
+    stated = increments.flip_angle or common_number(
+        sidecars, "FlipAngle", expected=expected, advice="Correct FlipAngle in the sidecar."
+    )
+    if stated is None:
+        raise wrong_value(sidecars[0], "FlipAngle", expected=expected, advice="Add FlipAngle to the sidecar.")
+    value, origin = stated
+    if not SMALLEST_FLIP_ANGLE <= value < 180.0:
+        file, _, key = origin.rpartition(": ")
+        radians = 0.0 < value < SMALLEST_FLIP_ANGLE
+        raise refuse(
+            file=file,
+            key=key,
+            expected=expected,
+            found=f"{value:g}{', which looks like radians' if radians else ''}",
+            advice="BIDS states flip angles in degrees: correct the value.",
+        )
+    sources.append(ValueSource(key="flip_angle", value=f"{value:g}", unit="deg", source=origin))
+    return value
+
+
+def _field_strength(sidecars: Sequence[Sidecar], sources: list[ValueSource]) -> float | None:
+    expected = "the static field in tesla (e.g. 3)"
+    stated = common_number(
+        sidecars,
+        "MagneticFieldStrength",
+        expected=expected,
+        advice="Correct MagneticFieldStrength in the sidecar.",
+    )
+    if stated is None:
+        return None
+    value, origin = stated
+    if not 0.0 < value < 30.0:
+        raise refuse(
+            file=origin.rpartition(": ")[0],
+            key="MagneticFieldStrength",
+            expected=expected,
+            found=f"{value:g}",
+            advice="Correct MagneticFieldStrength in the sidecar.",
+        )
+    sources.append(ValueSource(key="field_strength", value=f"{value:g}", unit="T", source=origin))
+    return value

@@ -1,0 +1,1 @@
+"""Z-spectra, WASABI and fingerprints: sidecars, tables and .seq files to one saturation protocol."""

@@ -1,0 +1,1 @@
+"""Field maps, and where the shift of water comes from."""

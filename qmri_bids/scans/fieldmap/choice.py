@@ -1,0 +1,165 @@
+"""Where the shift of water of each Z-spectrum comes from: another run, WASSR volumes, a field map, or the spectrum itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.sidecar import read_sidecar
+from qmri_bids.scans.fieldmap.find import SessionFieldmaps
+from qmri_bids.scans.findings import Findings
+from qmri_bids.scans.nearest import nearest_run
+from qmri_bids.scans.saturation.run import B0Method, B0Source, CestRun
+
+FEWEST_WASSR = 5
+"""WASSR volumes within a run from which on they can tell the shift."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Session:
+    """What a Z-spectrum can choose from."""
+
+    runs: Sequence[CestRun]
+    fieldmaps: SessionFieldmaps
+    findings: Findings
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Offer:
+    """A source, or why this way is closed; sentences for the warnings of the run."""
+
+    source: B0Source | None
+    reason: str
+    warnings: tuple[str, ...] = ()
+
+
+def with_b0(runs: Sequence[CestRun], *, findings: Findings, fieldmaps: SessionFieldmaps) -> tuple[CestRun, ...]:
+    """Return the runs, each Z-spectrum with its source of B0.
+
+    Parameters
+    ----------
+    runs
+        CEST runs of the subject.
+    findings
+        Takes a refusal where a source that was asked for is not there.
+    fieldmaps
+        Of the subject.
+    """
+    chosen = []
+    for run in runs:
+        if run.kind != "z-spectrum":
+            chosen.append(run)
+            continue
+        here = [each for each in runs if each.entities.get("ses") == run.entities.get("ses")]
+        try:
+            chosen.append(_choose(run, _Session(runs=here, fieldmaps=fieldmaps, findings=findings)))
+        except RefusedError as error:
+            findings.refusals.append(error.refusal)
+    return tuple(chosen)
+
+
+def _choose(run: CestRun, session: _Session) -> CestRun:
+    asked = session.findings.options.cest_b0
+    ways = tuple(way for way in _WAYS if asked in ("auto", way))
+    if not ways:
+        raise refuse(
+            file=run.label,
+            key="--cest-b0",
+            expected=f"{', '.join(_WAYS)} or auto for this Z-spectrum",
+            found=f"{asked}, which serves fingerprints alone",
+            advice="Run with --cest-b0 auto.",
+        )
+    closed: list[str] = []
+    for way in ways:
+        offer = _WAYS[way](run, session)
+        if offer.source is not None:
+            sentence = offer.source.sentence
+            if asked != "auto":
+                sentence += " (--cest-b0)"
+            elif way == "spectrum":
+                sentence += ": " + "; ".join(closed)
+            return replace(
+                run,
+                b0=replace(offer.source, sentence=f"{sentence}."),
+                warnings=(*run.warnings, *offer.warnings),
+            )
+        closed.append(offer.reason)
+    raise refuse(
+        file=run.label,
+        key="--cest-b0",
+        expected=f"{_EXPECTED[ways[0]]} for this Z-spectrum",
+        found=f"none: {closed[0]}",
+        advice="Add one, or run with --cest-b0 auto.",
+    )
+
+
+def _from_run(run: CestRun, session: _Session, kind: Literal["wasabi", "wassr"]) -> _Offer:
+    name = kind.upper()
+    best, phrase = nearest_run(run, [each for each in session.runs if each.kind == kind])
+    if best is None:
+        return _Offer(source=None, reason=f"the session has no {name} run")
+    sentence = f"The shift of water comes from the {name} run {phrase}"
+    return _Offer(source=B0Source(method=kind, run=best.label, sentence=sentence), reason="")
+
+
+def _wasabi(run: CestRun, session: _Session) -> _Offer:
+    return _from_run(run, session, "wasabi")
+
+
+def _wassr(run: CestRun, session: _Session) -> _Offer:
+    offer = _from_run(run, session, "wassr")
+    if offer.source is not None:
+        return offer
+    own = [
+        image.offset
+        for image, role in zip(run.protocol.images, run.roles, strict=True)
+        if role == "wassr" and image.offset is not None
+    ]
+    if not own:
+        return replace(offer, reason="there is no WASSR run and no wassr volume in the run")
+    if len(set(own)) < FEWEST_WASSR or not min(own) < 0.0 < max(own):
+        return replace(
+            offer,
+            reason=f"the {len(own)} wassr volumes of the run are too few "
+            f"(at least {FEWEST_WASSR} offsets on both sides of water)",
+        )
+    sentence = f"The shift of water comes from the {len(own)} WASSR volumes of the run itself"
+    return _Offer(source=B0Source(method="wassr", sentence=sentence), reason="")
+
+
+def _fieldmap(run: CestRun, session: _Session) -> _Offer:
+    sidecar = read_sidecar(run.image, root=session.findings.root)
+    choice = session.fieldmaps.choose(run.entities.get("ses"), image=run.image, sidecar=sidecar)
+    if choice.fieldmap is None:
+        return _Offer(source=None, reason=choice.reason)
+    source = B0Source(
+        method="fieldmap",
+        fieldmap=choice.fieldmap.path,
+        scan=choice.fieldmap,
+        magnitude=choice.fieldmap.magnitude,
+        sentence=f"The shift of water comes from the field map {choice.fieldmap.path.name}: {choice.reason}",
+    )
+    return _Offer(source=source, reason="", warnings=choice.fieldmap.warnings)
+
+
+def _spectrum(run: CestRun, session: _Session) -> _Offer:
+    sentence = "The shift of water is read from the dip of the spectrum itself"
+    return _Offer(source=B0Source(method="spectrum", sentence=sentence), reason="")
+
+
+_WAYS: Mapping[B0Method, Callable[[CestRun, _Session], _Offer]] = {
+    "wasabi": _wasabi,
+    "wassr": _wassr,
+    "fieldmap": _fieldmap,
+    "spectrum": _spectrum,
+}
+"""Ways to B0, the best first."""
+
+_EXPECTED: Mapping[B0Method, str] = {
+    "wasabi": "a WASABI run of the session",
+    "wassr": "a WASSR run of the session or wassr volumes in the run",
+    "fieldmap": "a field map of the session (fmap/*_fieldmap in Hz or rad/s, *_phasediff, or *_phase1 and *_phase2)",
+    "spectrum": "the spectrum itself",
+}

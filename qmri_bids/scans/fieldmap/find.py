@@ -1,0 +1,175 @@
+"""Finding B0 field maps, and choosing the one that belongs to a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from qmri_bids.bids.images import check_image, check_same_grid
+from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, read_sidecar, texts
+from qmri_bids.scans.fieldmap import phase as fieldmap_phase
+from qmri_bids.scans.fieldmap.source import Fieldmap
+from qmri_bids.scans.findings import Findings
+
+SUFFIX = "fieldmap"
+SUFFIXES = (SUFFIX, *fieldmap_phase.SUFFIXES)
+UNITS = {"hz": 1.0, "hertz": 1.0, "rad/s": 1.0 / (2.0 * math.pi), "radian/s": 1.0 / (2.0 * math.pi)}
+"""Hz per unit of a field map."""
+MAGNITUDES = ("magnitude", "magnitude1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldmapChoice:
+    """The field map of a run, or why there is none.
+
+    Parameters
+    ----------
+    fieldmap
+        None if none can be taken without guessing.
+    reason
+        Why this one, or why none; the end of a sentence.
+    """
+
+    fieldmap: Fieldmap | None
+    reason: str
+
+
+class SessionFieldmaps:
+    """Field maps by session, read once and only where a run needs one.
+
+    Parameters
+    ----------
+    paths
+        Files with the suffixes of `SUFFIXES`.
+    findings
+        Takes notes on maps that cannot be used.
+    """
+
+    def __init__(self, paths: Sequence[Path], *, findings: Findings) -> None:
+        self._paths = paths
+        self._findings = findings
+        self._by_session: dict[str | None, list[Fieldmap]] = {}
+
+    def choose(self, session: str | None, *, image: Path, sidecar: Sidecar) -> FieldmapChoice:
+        """Return the map whose IntendedFor names the image, or whose B0FieldIdentifier is its B0FieldSource, else the only one.
+
+        A map that names other files only is not taken: its shim may be another.
+
+        Parameters
+        ----------
+        session
+            Label of the session.
+        image, sidecar
+            The run.
+        """
+        maps = self._read(session)
+        if not maps:
+            return FieldmapChoice(fieldmap=None, reason="the session has no field map that can be used")
+        # A map in Hz comes before one that must be unwrapped.
+        kinds = (
+            [each for each in maps if each.echo_times is None],
+            [each for each in maps if each.echo_times is not None],
+        )
+        choices = [self._choose(kind, image=image, sidecar=sidecar) for kind in kinds if kind]
+        return next((choice for choice in choices if choice.fieldmap is not None), choices[0])
+
+    def _choose(self, maps: Sequence[Fieldmap], *, image: Path, sidecar: Sidecar) -> FieldmapChoice:
+        root = self._findings.root
+        wanted = set(texts(sidecar, "B0FieldSource"))
+        named = [each for each in maps if is_intended(each.intended_for, [image], root)]
+        reason = "its IntendedFor names the run"
+        if not named:
+            named = [each for each in maps if wanted & set(each.identifiers)]
+            reason = "its B0FieldIdentifier is the B0FieldSource of the run"
+        if not named:
+            named = [each for each in maps if not each.intended_for]
+            reason = "it is the only one of the session that names no other run"
+        if len(named) == 1:
+            return FieldmapChoice(fieldmap=named[0], reason=reason)
+        shown = ", ".join(each.path.name for each in named or maps)
+        if named:
+            return FieldmapChoice(fieldmap=None, reason=f"several field maps could be meant ({shown})")
+        return FieldmapChoice(
+            fieldmap=None, reason=f"the field maps of the session are intended for other files ({shown})"
+        )
+
+    def _read(self, session: str | None) -> list[Fieldmap]:
+        if session not in self._by_session:
+            found = []
+            for path in self._paths:
+                if parse_name(path).entities.get("ses") != session:
+                    continue
+                try:
+                    read = read_fieldmap if parse_name(path).suffix == SUFFIX else fieldmap_phase.read_phase_map
+                    found.append(read(path, root=self._findings.root))
+                except RefusedError as error:
+                    self._findings.notes.append(str(error))
+            self._by_session[session] = found
+        return self._by_session[session]
+
+
+def read_fieldmap(path: Path, *, root: Path) -> Fieldmap:
+    """Check a field map and find its magnitude image.
+
+    Parameters
+    ----------
+    path
+        `fmap/*_fieldmap.nii[.gz]` with Units Hz or rad/s.
+    root
+        The dataset.
+
+    Raises
+    ------
+    RefusedError
+        If the map is unreadable, not 3D, or in other units.
+    """
+    info = check_image(path, root=root)
+    sidecar = read_sidecar(path, root=root)
+    volume = info.shape[:3] if info.shape[3:] in ((), (1,)) else ()
+    if not volume:
+        raise refuse(
+            file=info.name,
+            key="shape",
+            expected="three axes",
+            found=str(info.shape),
+            advice="Convert the field map again, or leave it out.",
+        )
+    units = sidecar.values.get("Units")
+    hertz = UNITS.get(units.strip().lower()) if isinstance(units, str) else None
+    if hertz is None:
+        raise refuse(
+            file=sidecar.origin("Units"),
+            key="Units",
+            expected="Hz or rad/s",
+            found="nothing" if units is None else repr(units),
+            advice="A field map in other units is not used: convert it, or correct Units.",
+        )
+    warnings: list[str] = []
+    if hertz != 1.0:
+        warnings.append(f"{info.name} is in {units} and was divided by 2π.")
+    magnitude = None
+    name = parse_name(path)
+    stem = path.name.removesuffix(f"{name.suffix}{name.extension}")
+    candidates = [path.with_name(f"{stem}{suffix}{end}") for suffix in MAGNITUDES for end in (".nii.gz", ".nii")]
+    for candidate in candidates:
+        if magnitude is None and (candidate.exists() or candidate.is_symlink()):
+            try:
+                check_same_grid(replace(info, shape=volume), check_image(candidate, root=root))
+                magnitude = candidate
+            except RefusedError as error:
+                warnings.append(f"{error} The magnitude is not used.")
+    if magnitude is None:
+        warnings.append(
+            f"{info.name} has no magnitude image that can be used: it is placed by scanner coordinates, not registered."
+        )
+    return Fieldmap(
+        path=path,
+        magnitude=magnitude,
+        hertz=hertz,
+        intended_for=texts(sidecar, "IntendedFor"),
+        identifiers=texts(sidecar, "B0FieldIdentifier"),
+        warnings=tuple(warnings),
+    )

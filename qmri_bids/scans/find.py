@@ -1,0 +1,167 @@
+"""Finding the runs of a session and checking all of them before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
+from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.sidecar import parse_name
+from qmri_bids.pipeline.run import Run
+from qmri_bids.scans.b1.find import SUFFIXES as B1_SUFFIXES
+from qmri_bids.scans.b1.session import SessionB1
+from qmri_bids.scans.bssfp.find import SUFFIXES, find_pcbssfp
+from qmri_bids.scans.bssfp.run import PcBssfpRun
+from qmri_bids.scans.cest.find import SUFFIXES as CEST_SUFFIXES
+from qmri_bids.scans.cest.find import find_cest, samples_offsets
+from qmri_bids.scans.fieldmap.choice import with_b0
+from qmri_bids.scans.fieldmap.find import SUFFIXES as FIELDMAP_SUFFIXES
+from qmri_bids.scans.fieldmap.find import SessionFieldmaps
+from qmri_bids.scans.find_options import FindOptions, SessionFiles
+from qmri_bids.scans.findings import Findings, check_unique, collect_series
+from qmri_bids.scans.mt.find import SUFFIXES as MT_SUFFIXES
+from qmri_bids.scans.mt.find import find_mtr, find_mts
+from qmri_bids.scans.saturation.run import CestRun, MtsRun
+from qmri_bids.scans.session_plan import SessionPlan
+
+if TYPE_CHECKING:
+    from bids.layout import BIDSLayout
+
+__all__ = ["SUFFIXES", "find_runs"]
+
+CEST_FOLDERS = ("anat", "cest")
+"""Where CEST series are looked for; BIDS knows the first, pybids knows no datatype for the second."""
+
+RunType = TypeVar("RunType", bound=Run)
+
+
+def find_runs(
+    layout: BIDSLayout, *, subject: str, session: str | None = None, options: FindOptions | None = None
+) -> SessionPlan:
+    """Find and check all runs of a session: pc-bSSFP with B1 maps, CEST with a source of B0, MTR and MT saturation.
+
+    Fingerprints take maps of other runs: `find_exchange.with_exchange` follows once it is known which of those are processed.
+
+    Parameters
+    ----------
+    layout
+        From `open_layout`.
+    subject
+        Label with or without `sub-`.
+    session
+        Label with or without `ses-`; None for all sessions and scans outside of sessions.
+    options
+        What the user asked for.
+
+    Returns
+    -------
+    SessionPlan
+        Runs that can be computed, and a refusal for everything that was meant to be and cannot.
+
+    Raises
+    ------
+    BidsInputError
+        If the dataset lacks the subject or session.
+    """
+    options = options or FindOptions()
+    root = Path(layout.root)
+    subject = strip_label(subject, entity="sub")
+    if subject not in layout.get_subjects():
+        folder = root / f"sub-{subject}"
+        if folder.is_dir() and not any(folder.rglob("*.nii*")):
+            return SessionPlan(subject=subject, session=session, notes=(f"sub-{subject} holds no image.",))
+        raise BidsInputError(
+            f"{root}: expected sub-{subject} in the index, found the subjects "
+            f"{', '.join(sorted(layout.get_subjects())) or 'none'}"
+        )
+    entities: dict[str, object] = {"subject": subject, "extension": [".nii", ".nii.gz"]}
+    if session is not None:
+        session = strip_label(session, entity="ses")
+        there = [str(label) for label in layout.get_sessions(subject=subject)]
+        if session not in there:
+            raise BidsInputError(f"{root}: expected sub-{subject}/ses-{session}, found the sessions {there}")
+        entities["session"] = session
+    filters = options.filters or {}
+
+    def query(key: str, suffixes: Sequence[str], **more: object) -> list[Path]:
+        return query_files(layout, filters=filters.get(key), **{"suffix": list(suffixes)} | more | entities)
+
+    def wanted(key: str, suffixes: Sequence[str], **more: object) -> list[Path]:
+        return [path for path in query(key, suffixes, **more) if _run_is_wanted(path, options)]
+
+    findings = Findings(root=root, options=options)
+    files = SessionFiles(
+        root=root,
+        b1=tuple(query("b1", B1_SUFFIXES, datatype="fmap")),
+        fieldmaps=tuple(query("fieldmap", FIELDMAP_SUFFIXES, datatype="fmap")),
+    )
+    fieldmaps = SessionFieldmaps(files.fieldmaps, findings=findings)
+    cest_paths = {path for path in wanted("cest", CEST_SUFFIXES) if path.parent.name in CEST_FOLDERS}
+    mt_paths = set(wanted("mt", MT_SUFFIXES, datatype="anat"))
+    series = collect_series(sorted(cest_paths | mt_paths), findings)
+    sampled = [each for each in series if samples_offsets(each, root=root)]
+    pairs = [each for each in series if each not in sampled and each.path in mt_paths]
+    cest = find_cest([each for each in sampled if each.path in cest_paths], findings=findings)
+    # A WASABI run may give B1 to the others.
+    b1 = SessionB1(files.b1, findings=findings, cest=cest)
+    pcbssfp = find_pcbssfp(wanted("pcbssfp", SUFFIXES, datatype="anat"), findings=findings, b1=b1)
+    cest = _unique(cest, pcbssfp, findings)
+    pcbssfp = _with_known_b1(pcbssfp, cest, findings)
+    cest = with_b0(cest, findings=findings, fieldmaps=fieldmaps)
+    mtr = _unique(find_mtr(pairs, findings=findings), (*pcbssfp, *cest), findings)
+    mts = _unique(find_mts(pairs, findings=findings, b1=b1), (*pcbssfp, *cest, *mtr), findings)
+    mts = _with_known_b1(mts, cest, findings)
+    return SessionPlan(
+        subject=subject,
+        session=session,
+        pcbssfp=pcbssfp,
+        cest=cest,
+        mtr=mtr,
+        mts=mts,
+        b1=tuple(b1.runs),
+        files=files,
+        refusals=tuple(findings.refusals),
+        notes=tuple(findings.notes),
+    )
+
+
+def _run_is_wanted(path: Path, options: FindOptions) -> bool:
+    """Whether a file belongs to the runs asked for; `run` is an index in BIDS: 1 and 01 are the same."""
+    if not options.run_label:
+        return True
+    labels = (options.run_label,) if isinstance(options.run_label, str) else options.run_label
+    wanted = {strip_label(label, entity="run").lstrip("0") for label in labels}
+    return parse_name(path).entities.get("run", "").lstrip("0") in wanted
+
+
+def _unique(runs: Sequence[RunType], others: Sequence[Run], findings: Findings) -> tuple[RunType, ...]:
+    """Return the runs whose derivatives have names of their own; the others are refused."""
+    kept: list[RunType] = []
+    for run in runs:
+        try:
+            check_unique(run, (*others, *kept))
+            kept.append(run)
+        except RefusedError as error:
+            findings.refusals.append(error.refusal)
+    return tuple(kept)
+
+
+B1User = TypeVar("B1User", PcBssfpRun, MtsRun)
+
+
+def _with_known_b1(runs: Sequence[B1User], cest: Sequence[CestRun], findings: Findings) -> tuple[B1User, ...]:
+    """Return the runs whose B1 comes from a scan or from a CEST run that is processed; the others are refused."""
+    there = {run.label for run in cest}
+    kept: list[B1User] = []
+    for run in runs:
+        if run.b1 is None or run.b1.run is None or run.b1.run in there:
+            kept.append(run)
+            continue
+        advice = f"Mend {run.b1.run} first, add a B1 scan, or run with --no-b1."
+        refused = refuse(
+            file=run.label, key="B1 map", expected=f"B1 of {run.b1.run}", found="that run was refused", advice=advice
+        )
+        findings.refusals.append(refused.refusal)
+    return tuple(kept)

@@ -1,0 +1,1 @@
+"""Fingerprints of a session: pools fitted with known maps."""

@@ -1,0 +1,193 @@
+"""The node that estimates pool fractions and exchange rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+from numpy.typing import NDArray
+
+from qmri_bids.estimation.base import Status
+from qmri_bids.physics.fingerprint import KnownVoxels
+from qmri_bids.pipeline.maps.known import listed
+from qmri_bids.pipeline.results.estimate_file import Maps, save_estimate
+from qmri_bids.pipeline.volumes import load_volume
+from qmri_bids.pipeline.voxels import Voxels, network_sentences
+from qmri_bids.quantities import KNOWN_QUANTITIES
+from qmri_bids.quantity import STDEV
+
+LEAST_OVERLAP = 0.1
+"""Share of the brain mask in which a known map must have values: less shows another place."""
+
+
+class _EstimateExchangeInput(BaseInterfaceInputSpec):
+    scan = traits.Any(mandatory=True, desc="ExchangeScan")
+    series = traits.List(File(exists=True), mandatory=True, desc="magnitudes of every stage on one grid, 4D")
+    motions = traits.List(File(exists=True), desc="where every volume has data (npz), of the stages that moved")
+    mask = File(exists=True, mandatory=True, desc="where to estimate")
+    known = traits.List(File(exists=True), desc="known maps by name on this grid (npz)")
+    b1 = File(exists=True, desc="actual over nominal B1 on this grid, where a B1 scan gives it")
+    fixed = traits.Dict(desc="numbers for every voxel, by the names of KNOWN")
+    estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
+    weights_folder = traits.Str(desc="folder searched for weights before those of the package")
+    weights_state = traits.Dict(desc="what tells one state of that folder from another")
+    posterior = traits.Str(desc="prior under which posterior maps are computed too")
+    device = traits.Str("cpu", usedefault=True, desc="where networks compute and are trained")
+    seed = traits.Int(0, usedefault=True, desc="of what the estimator draws at random")
+    processes = traits.Int(
+        1, usedefault=True, nohash=True, desc="threads of compiled kernels; does not change the result"
+    )
+
+
+class _EstimateExchangeOutput(TraitedSpec):
+    estimate = File(exists=True, desc="maps, their standard deviations, residual and status by pool, in volumes (npz)")
+    model = traits.Dict(desc="what identifies the model behind the estimator")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
+
+
+class EstimateExchange(SimpleInterface):
+    """Estimate fraction and rate of every pool with their uncertainty in every voxel of the mask."""
+
+    input_spec = _EstimateExchangeInput
+    output_spec = _EstimateExchangeOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        import torch
+
+        from qmri_bids.estimation.pools.estimate import ExchangeOptions
+        from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
+
+        inputs, scan = self.inputs, self.inputs.scan
+        torch.set_num_threads(1)  # several would add in another order; compiled kernels take theirs voxel by voxel
+        voxels = Voxels(inputs.mask, motions=inputs.motions if isdefined(inputs.motions) else ())
+        maps = _known_maps(inputs, shape=voxels.mask.shape)
+        for name, quantity in KNOWN_QUANTITIES.items():
+            has = np.isfinite(maps[name]) & np.isfinite(maps.get(f"{name}{STDEV}", np.zeros(voxels.mask.shape)))
+            voxels.keep(has, f"have no value of {quantity.bare_phrase}")
+            if np.count_nonzero(voxels.inside) < LEAST_OVERLAP * np.count_nonzero(voxels.mask):
+                raise ValueError(
+                    f"the map of {quantity.bare_phrase} has values in next to none of the brain of this scan: does it show the "
+                    "same place? Check the coordinates in its header, or give another"
+                )
+        exact = [quantity.bare_phrase for name, quantity in KNOWN_QUANTITIES.items() if f"{name}{STDEV}" not in maps]
+        if exact:
+            voxels.decisions.append(
+                f"No standard deviation is known of {listed(exact)}: they count as exact, and those of fraction and rate are too "
+                "small by what they add."
+            )
+        known = KnownVoxels(**{name: values[voxels.inside] for name, values in maps.items()})
+        signal = np.concatenate([voxels.signal(path) for path in inputs.series], axis=1)
+        folder = Path(inputs.weights_folder) if isdefined(inputs.weights_folder) else None
+        estimator = EXCHANGE_ESTIMATORS[inputs.estimator].create(
+            ExchangeOptions(threads=inputs.processes, weights_folder=folder, device=inputs.device, seed=inputs.seed)
+        )
+        found = estimator.estimate(signal, scan=scan, known=known)
+        decisions = [*voxels.decisions, *network_sentences(estimator, folder)]
+        posterior = None
+        if isdefined(inputs.posterior):
+            from qmri_bids.estimation.pools.posterior import exchange_posterior
+
+            under_prior = exchange_posterior(
+                signal, scan=scan, known=known, prior=inputs.posterior, weights_folder=folder, device=inputs.device
+            )
+            posterior = _stored(under_prior.values, under_prior.stdev)
+            decisions.append(under_prior.sentence())
+        self._results["estimate"] = save_estimate(
+            Path(runtime.cwd) / "estimate.npz",
+            voxels,
+            maps=_stored(found.values, found.stdev),
+            residual=found.residual,
+            status=found.status,
+            known={
+                quantity.name: (getattr(known, name), known.stdev(name)) for name, quantity in KNOWN_QUANTITIES.items()
+            },
+            posterior=posterior,
+            correlation=found.correlation,
+            signal=signal.astype(np.float32),
+            fitted=found.fitted.astype(np.float32),
+            amplitude=found.amplitude.astype(np.float32),
+            noise=found.noise.astype(np.float32),
+        )
+        said, warnings = told(found.status)
+        self._results["model"] = dict(estimator.model)
+        self._results["decisions"] = decisions + said
+        self._results["warnings"] = [*estimator.remarks(scan), *warnings]
+        return runtime
+
+
+def _stored(values: Mapping[str, NDArray[Any]], stdev: Mapping[str, NDArray[Any]]) -> Maps:
+    """Return maps under their names in files: `MT_fraction` of `MT.fraction`."""
+    return {name.replace(".", "_"): (each, stdev[name]) for name, each in values.items()}
+
+
+def _known_maps(inputs: Any, *, shape: tuple[int, ...]) -> dict[str, NDArray[np.float64]]:
+    """Return the known maps by the names of `KNOWN`, with `<name>_stdev` of those that have one, as volumes.
+
+    Raises
+    ------
+    ValueError
+        If a map comes from nowhere.
+    """
+    given: dict[str, NDArray[Any]] = {}
+    for path in inputs.known if isdefined(inputs.known) else ():
+        with np.load(path) as stored:
+            given |= {name: stored[name] for name in stored.files}
+    maps: dict[str, NDArray[np.float64]] = {}
+    for name, quantity in KNOWN_QUANTITIES.items():
+        for ending in ("", STDEV):
+            if f"{quantity.name}{ending}" in given:
+                maps[f"{name}{ending}"] = given[f"{quantity.name}{ending}"].astype(np.float64)
+    if isdefined(inputs.b1):
+        maps["b1"] = load_volume(inputs.b1)[0].astype(np.float64)
+    for name, value in (inputs.fixed if isdefined(inputs.fixed) else {}).items():
+        maps[name] = np.full(shape, float(value))
+    missing = [quantity.bare_phrase for name, quantity in KNOWN_QUANTITIES.items() if name not in maps]
+    if missing:
+        raise ValueError(f"the estimation of pools needs maps of T1, T2, B1 and off-resonance, found none of {missing}")
+    return maps
+
+
+REASONS: Mapping[Status, str] = {
+    Status.OUT_OF_RANGE: "out of the range of the estimator",
+    Status.LOW_SIGNAL: "of too little signal",
+    Status.INVALID_INPUT: "without finite input",
+    Status.NOT_CONVERGED: "whose fit had not settled",
+    Status.AT_BOUND: "at the edge of what was allowed",
+    Status.NOT_IDENTIFIABLE: "whose fraction and rate cannot be told apart",
+}
+"""Codes in sentences."""
+
+
+def told(status: Mapping[str, NDArray[np.uint8]]) -> tuple[list[str], list[str]]:
+    """Say how many voxels of each pool have a value and why the others have none.
+
+    Parameters
+    ----------
+    status
+        Codes of the voxels by pool, shape (V,).
+
+    Returns
+    -------
+    decisions, warnings
+        A sentence a pool; a warning for each without any value.
+
+    Examples
+    --------
+    >>> told({"MT": np.array([1, 1, 1, 8], dtype=np.uint8)})
+    (['MT: 3 of 4 voxels have a value; 1 (25.0 %) whose fraction and rate cannot be told apart have none.'], [])
+    """
+    decisions, warnings = [], []
+    for pool, codes in status.items():
+        number = len(codes)
+        counts = {reason: int(np.count_nonzero(codes == code)) for code, reason in REASONS.items()}
+        why = [f"{count:,} ({100.0 * count / number:.1f} %) {reason}" for reason, count in counts.items() if count]
+        good = int(np.count_nonzero(codes == Status.CONVERGED))
+        sentence = f"{pool}: {good:,} of {number:,} voxels have a value"
+        decisions.append(f"{sentence}; {', '.join(why)} have none." if why else f"{sentence}.")
+        if not good:
+            warnings.append(f"No voxel has a value of the pool {pool}: see the decisions for the reasons.")
+    return decisions, warnings

@@ -1,0 +1,235 @@
+"""The nodes that estimate: Z-spectra, B0 and B1, MTR and MT saturation; each leaves one file of maps in volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+from numpy.typing import NDArray
+
+from qmri_bids.bids.images import volumes_in
+from qmri_bids.pipeline.results.estimate_file import save_estimate
+from qmri_bids.pipeline.volumes import load_volume
+from qmri_bids.pipeline.voxels import Voxels
+
+
+class EstimateInput(BaseInterfaceInputSpec):
+    """What a node that estimates takes from the workflow of a series."""
+
+    run = traits.Any(mandatory=True, desc="the run")
+    series = File(exists=True, mandatory=True, desc="aligned magnitudes, 4D")
+    mask = File(exists=True, mandatory=True, desc="where to estimate")
+    motion = File(exists=True, desc="result of the motion correction: where every volume has data")
+    noise = traits.Either(traits.Float, None, desc="standard deviation of the noise of one volume")
+    processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
+
+
+class EstimateOutput(TraitedSpec):
+    """What it leaves."""
+
+    estimate = File(exists=True, desc="maps, their standard deviations, residual and status, in volumes (npz)")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
+
+
+def _voxels_of(inputs: Any) -> tuple[Voxels, NDArray[np.float32]]:
+    """Return the voxels of a node, and their signal."""
+    voxels = Voxels(inputs.mask, motions=[inputs.motion])
+    return voxels, voxels.signal(inputs.series)
+
+
+def _roles_of(inputs: Any, roles: Sequence[str]) -> tuple[str, ...]:
+    """Return what each volume is to the estimation: those that moved too far are left out of it."""
+    if not isdefined(inputs.motion):
+        return tuple(roles)
+    with np.load(inputs.motion) as stored:
+        censored = stored["censored"] if "censored" in stored else np.zeros(len(roles), dtype=bool)
+    return tuple("left out" if out else role for role, out in zip(roles, censored, strict=True))
+
+
+def _noise_of(signal: NDArray[np.floating]) -> tuple[float | None, list[str]]:
+    """Return the noise of one volume of a series in the brain, None where the series is too short to tell, and what to say."""
+    from qmri_bids.estimation.component_noise import component_noise
+
+    noise = component_noise(signal)
+    if noise is None:
+        return None, []
+    return noise, [
+        f"Standard deviation of one volume in the brain, from the weakest components of the series: {noise:.4g}, "
+        f"{100.0 * noise / float(np.median(signal.max(axis=1))):.2g} % of full signal (what motion has left adds to it)."
+    ]
+
+
+class _EstimateZSpectrumInput(EstimateInput):
+    b0 = File(exists=True, desc="off-resonance on this grid (npz); from the spectrum itself without")
+    t1 = File(exists=True, desc="T1 on this grid (npz)")
+    asymmetry = traits.List(traits.Float, mandatory=True, desc="offsets of MTR asymmetry [ppm]")
+    pools = traits.List(traits.Str, desc="pools of the Lorentzian fit; chosen by the offsets by default")
+
+
+class EstimateZSpectrum(SimpleInterface):
+    """Correct Z-spectra for B0, and map their asymmetry, Lorentzian pools and AREX."""
+
+    input_spec = _EstimateZSpectrumInput
+    output_spec = EstimateOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.spectra.maps import ZSpectrumOptions, zspectrum_maps
+
+        inputs, run = self.inputs, self.inputs.run
+        voxels, signal = _voxels_of(inputs)
+        noise, said = _noise_of(signal)
+        roles = _roles_of(inputs, run.roles)
+        if run.b0 is not None and run.b0.method == "spectrum":
+            roles = tuple("left out" if role == "wassr" else role for role in roles)
+        t1 = voxels.values_of(inputs.t1, "T1")
+        t1_stdev = voxels.values_of(inputs.t1, "T1_stdev")
+        found = zspectrum_maps(
+            signal,
+            protocol=run.protocol,
+            roles=roles,
+            water_shift=voxels.values_of(inputs.b0, "off_resonance"),
+            water_shift_stdev=voxels.values_of(inputs.b0, "off_resonance_stdev"),
+            t1=t1,
+            t1_stdev=t1_stdev,
+            noise=noise,
+            options=ZSpectrumOptions(
+                asymmetry=tuple(inputs.asymmetry), pools=tuple(inputs.pools) if isdefined(inputs.pools) else None
+            ),
+            threads=inputs.processes,
+        )
+        maps: dict[str, tuple[NDArray[Any], NDArray[Any] | None]] = {
+            "off_resonance": (found.water_shift, found.water_shift_stdev),
+            **found.maps,
+        }
+        extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.corrected}
+        # Without a fit there is no model that could leave a residual.
+        residual = found.residual if found.fitted is not None else np.full_like(found.residual, np.nan)
+        if found.fitted is not None and found.parameters is not None:
+            extra |= {"fitted": found.fitted, "parameters": found.parameters, "pools": np.array(found.pools)}
+        self._results["estimate"] = save_estimate(
+            Path(runtime.cwd) / "estimate.npz",
+            voxels,
+            maps=maps,
+            residual=residual,
+            status={"": found.status},
+            known=None if t1 is None else {"T1": (t1, t1_stdev)},
+            **extra,
+        )
+        voxels.decisions += said
+        self._results["decisions"] = [*voxels.decisions, *found.decisions]
+        self._results["warnings"] = list(found.warnings)
+        return runtime
+
+
+class EstimateB0(SimpleInterface):
+    """Map B0, and B1 of WASABI, from spectra around water."""
+
+    input_spec = EstimateInput
+    output_spec = EstimateOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.spectra.b0_maps import wasabi_maps, wassr_maps
+
+        inputs, run = self.inputs, self.inputs.run
+        voxels, signal = _voxels_of(inputs)
+        noise, said = _noise_of(signal)
+        found = {"wasabi": wasabi_maps, "wassr": wassr_maps}[run.kind](
+            signal, protocol=run.protocol, roles=_roles_of(inputs, run.roles), noise=noise, threads=inputs.processes
+        )
+        extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.spectra}
+        if found.fitted is not None:
+            extra["fitted"] = found.fitted
+        self._results["estimate"] = save_estimate(
+            Path(runtime.cwd) / "estimate.npz",
+            voxels,
+            maps=found.maps,
+            residual=found.residual,
+            status={"": found.status},
+            **extra,
+        )
+        voxels.decisions += said
+        self._results["decisions"] = [*voxels.decisions, *found.decisions]
+        self._results["warnings"] = list(found.warnings)
+        return runtime
+
+
+class EstimateMtr(SimpleInterface):
+    """Map the magnetisation transfer ratio."""
+
+    input_spec = EstimateInput
+    output_spec = EstimateOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.mt.maps import mtr
+
+        inputs = self.inputs
+        voxels, signal = _voxels_of(inputs)
+        number = volumes_in(inputs.run.unsaturated)
+        found = mtr(signal[:, number:], signal[:, :number], noise=inputs.noise if isdefined(inputs.noise) else None)
+        self._results["estimate"] = save_estimate(
+            Path(runtime.cwd) / "estimate.npz",
+            voxels,
+            maps={"MTR": (found.values["MTR"], found.stdev["MTR"])},
+            residual=found.residual,
+            status={"": found.status},
+        )
+        self._results["decisions"] = voxels.decisions
+        self._results["warnings"] = _exchanged(found.values["MTR"], "MTR", "mt-on and mt-off")
+        return runtime
+
+
+class _EstimateMtsatInput(EstimateInput):
+    b1 = File(exists=True, desc="actual over nominal flip angle; 1 is assumed where none is given")
+    correction = traits.Str(mandatory=True, desc="key of the table of corrections to nominal B1")
+
+
+class EstimateMtsat(SimpleInterface):
+    """Map MT saturation, R1 and amplitude."""
+
+    input_spec = _EstimateMtsatInput
+    output_spec = EstimateOutput
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.base import KnownMaps
+        from qmri_bids.estimation.mt.maps import mtsat
+
+        inputs = self.inputs
+        voxels, signal = _voxels_of(inputs)
+        b1 = np.ones(len(signal))
+        if isdefined(inputs.b1):
+            b1 = load_volume(inputs.b1)[0][voxels.inside].astype(np.float64)
+        if not isdefined(inputs.noise) or inputs.noise is None:
+            raise ValueError("the noise of the scans cannot be told: the head covers too few voxels")
+        found = mtsat(
+            signal[:, 0],
+            signal[:, 1],
+            signal[:, 2],
+            protocols=inputs.run.protocols,
+            known=KnownMaps(b1=b1),
+            noise=inputs.noise,
+            correction=inputs.correction if isdefined(inputs.b1) else "none",
+        )
+        self._results["estimate"] = save_estimate(
+            Path(runtime.cwd) / "estimate.npz",
+            voxels,
+            maps={name: (found.values[name], found.stdev[name]) for name in found.values},
+            residual=found.residual,
+            status={"": found.status},
+        )
+        self._results["decisions"] = voxels.decisions
+        self._results["warnings"] = _exchanged(
+            found.values["MTsat"], "MT saturation", "the images with and without MT pulse"
+        )
+        return runtime
+
+
+def _exchanged(values: NDArray[np.floating], name: str, images: str) -> list[str]:
+    """Return a warning where a map is negative as a whole: an MT pulse takes signal away."""
+    median = float(np.nanmedian(values)) if np.isfinite(values).any() else 0.0
+    if median >= 0.0:
+        return []
+    return [f"THE MEDIAN OF {name} IS NEGATIVE ({100.0 * median:.0f} %), which no tissue has: are {images} exchanged?"]

@@ -1,0 +1,254 @@
+"""What the methods text says of series of saturated images (CEST) and of MT runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qmri_bids.estimation.mt.corrections import CORRECTION_SENTENCES
+from qmri_bids.estimation.spectra.plan import automatic_pools
+from qmri_bids.physics.saturation import Saturation
+from qmri_bids.pipeline.maps.known import listed
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.scans.methods import b1_map, given_motion
+from qmri_bids.scans.saturation.run import B0Method, B0Source, CestRun, MtrRun, MtsRun
+from qmri_bids.sentence import Sentence
+from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
+
+
+def cest_sentences(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
+    """Return the sentences on a series: how it was acquired, its motion, and what was mapped."""
+    mapped = _spectrum(run, options) if run.kind == "z-spectrum" else [_field(run)]
+    return [cest_acquisition(run), *cest_motion(run, options), *mapped]
+
+
+def cest_acquisition(run: CestRun) -> Sentence:
+    """Return the sentence on the acquisition of a series."""
+    chosen = [
+        image
+        for image, role in zip(run.protocol.images, run.roles, strict=True)
+        if role != "m0" and image.saturation is not None
+    ]
+    trains = [image.saturation for image in chosen if image.saturation is not None]
+    offsets = [image.offset for image in chosen if image.offset is not None]
+    powers = sorted({round(tesla_to_microtesla(train.b1_rms), 2) for train in trains})
+    return Sentence(
+        paragraph="cest",
+        text="The CEST series {run} holds {images} images at {field} T, each after {train}, with a B1 of {b1} µT (root mean "
+        "square over pulses and gaps), at offsets of {offsets} ppm from water; positive offsets are downfield.",
+        values={
+            "run": run.label,
+            "images": run.protocol.number_of_images,
+            "field": f"{run.protocol.field_strength:g}",
+            "train": _train(trains[0]),
+            "b1": _span(powers[0], powers[-1]),
+            "offsets": _span(min(offsets), max(offsets)),
+        },
+    )
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def _train(train: Saturation) -> str:
+    """Return what a train is, in words."""
+    duration = f"{seconds_to_milliseconds(train.pulse.duration):g} ms"
+    if train.number == 1:
+        return f"one pulse of {duration}"
+    return f"{train.number} pulses of {duration}, {seconds_to_milliseconds(train.gap):g} ms apart"
+
+
+def cest_motion(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
+    """Return the sentence on the motion within a series."""
+    if "motion" in options.ignore:
+        return [Sentence(paragraph="cest", text="Motion between the images of the series was not corrected.")]
+    if given := given_motion(run, options):
+        return given
+    if run.kind in ("wasabi", "wassr"):
+        return [
+            Sentence(
+                paragraph="cest",
+                text="The images of the B0 series, in which fringes move with the offset, were rigidly registered to the "
+                "first image without saturation by mutual information with ANTs [avants2011].",
+            )
+        ]
+    return [
+        Sentence(
+            paragraph="cest",
+            text="The images of the series, whose contrast changes with the offset, were aligned rigidly and jointly on "
+            "their edges, with the brightest saturated image as reference; where saturation left too little signal inside "
+            "the head, by the head with its scalp. Motion is summarised as framewise displacement [power2012].",
+        )
+    ]
+
+
+def _field(run: CestRun) -> Sentence:
+    """Return the sentence on a map of B0, of WASABI and of B1 too."""
+    if run.kind == "wasabi":
+        return Sentence(
+            paragraph="cest",
+            text="B0 and B1 were mapped from the WASABI series {run} by a bounded least-squares fit of its signal equation "
+            "[schuenke2017], started from the best entry of a dictionary.",
+            values={"run": run.label},
+        )
+    return Sentence(
+        paragraph="cest",
+        text="B0 was mapped from the series {run} by WASSR [kim2009], as the centre of symmetry of the saturation of water "
+        "at low power.",
+        values={"run": run.label},
+    )
+
+
+def _spectrum(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
+    number = run.roles.count("m0")
+    sentences = [
+        Sentence(
+            paragraph="cest",
+            text="Z-spectra are the signal divided by {m0}.",
+            values={"m0": "the M0 image" if number == 1 else f"a line through the {number} M0 images"},
+        )
+    ]
+    if run.b0 is not None:
+        sentences.append(_shift_of_water(run.b0))
+    sentences.append(
+        Sentence(
+            paragraph="cest",
+            text="Z-spectra were brought to the nominal offsets by a cubic spline along the offset; values beyond the "
+            "offsets that were measured are left empty.",
+        )
+    )
+    offsets = [
+        offset
+        for offset, role in zip(run.protocol.offsets, run.roles, strict=True)
+        if role == "cest" and offset is not None
+    ]
+    asymmetry = [f"{each:g}" for each in options.asymmetry if min(offsets) <= -each and each <= max(offsets)]
+    if asymmetry:
+        sentences.append(
+            Sentence(
+                paragraph="cest",
+                text="The MTR asymmetry is the difference of Z at opposite offsets, Z(-Δω) - Z(+Δω), at {offsets} ppm "
+                "[zhou2003].",
+                values={"offsets": listed(asymmetry)},
+            )
+        )
+    return [*sentences, *_pools(run, options.pools or automatic_pools(offsets), reach=max(offsets))]
+
+
+_SHIFTS_OF_WATER: Mapping[B0Method, Sentence] = {
+    "wasabi": Sentence(
+        paragraph="cest",
+        text="The shift of water was taken from the B0 map of a WASABI scan [schuenke2017], rigidly registered.",
+    ),
+    "wassr": Sentence(
+        paragraph="cest",
+        text="The shift of water was mapped by WASSR [kim2009], as the centre of symmetry of the saturation of water at low "
+        "power.",
+    ),
+    "spectrum": Sentence(
+        paragraph="cest",
+        text="No B0 map was available: the shift of water was taken from the dip of the Z-spectrum itself, which exchange "
+        "and magnetization transfer can displace.",
+    ),
+}
+"""By the method; the sentence on a field map names its file."""
+
+
+def _shift_of_water(source: B0Source) -> Sentence:
+    if source.method != "fieldmap":
+        return _SHIFTS_OF_WATER[source.method]
+    return Sentence(
+        paragraph="cest",
+        text="The shift of water was taken from the field map {source}, rigidly registered.",
+        values={"source": "" if source.fieldmap is None else source.fieldmap.name},
+    )
+
+
+def _pools(run: CestRun, pools: tuple[str, ...], *, reach: float) -> list[Sentence]:
+    """Return the sentences on the Lorentzian lines of pools and on AREX; `reach` is the largest offset [ppm]."""
+    if not pools:
+        return [
+            Sentence(
+                paragraph="cest",
+                text="Lorentzian lines were not fitted: the offsets reach {reach} ppm only.",
+                values={"reach": f"{reach:g}"},
+            )
+        ]
+    lines = Sentence(
+        paragraph="cest",
+        text="Z-spectra were described by a sum of Lorentzian lines [zaiss2011] of {pools}, with positions and bounds after "
+        "[huang2022], fitted in every voxel by bounded least squares [marquardt1963]; a known shift of water moved the "
+        "offsets, so that nothing was interpolated for the fit. Standard deviations follow from the curvature and the noise "
+        "of the spectra.",
+        values={"pools": listed(pools)},
+    )
+    if run.t1_run is None:
+        return [lines]
+    return [
+        lines,
+        Sentence(
+            paragraph="cest",
+            text="T1 came from {run}, rigidly registered to the CEST series.",
+            values={"run": run.t1_run},
+        ),
+        Sentence(
+            paragraph="cest",
+            text="The apparent exchange-dependent relaxation (AREX) of {pools} is the difference of the inverse Z with and "
+            "without the line of the pool, at its centre, over T1 and duty cycle [zaiss2014]; it holds for a saturation in "
+            "its steady state.",
+            values={"pools": listed([pool for pool in pools if pool != "water"])},
+        ),
+    ]
+
+
+def mtr_sentences(run: MtrRun, options: ProcessingOptions) -> list[Sentence]:
+    """Return the sentences on the magnetisation transfer ratio."""
+    return [
+        *_mt_motion(run, "the image without MT pulse", options),
+        Sentence(
+            paragraph="mt",
+            text="The magnetization transfer ratio (MTR) is one minus the ratio of the signals with and without MT pulse "
+            "[dousset1992]. Its standard deviation was propagated to first order from the noise of the images.",
+        ),
+    ]
+
+
+def mtsat_sentences(run: MtsRun, options: ProcessingOptions) -> list[Sentence]:
+    """Return the sentences on MT saturation, R1 and amplitude."""
+    sentences = _mt_motion(run, "the image of small flip angle without MT pulse", options)
+    if run.b1 is None:
+        mapped = Sentence(
+            paragraph="mt",
+            text="R1, amplitude and MT saturation were computed in closed form from three spoiled gradient echoes of small "
+            "and large flip angle and with MT pulse [helms2008ernst] [helms2008] [helms2010]. No B1+ map was available: "
+            "nominal flip angles were assumed everywhere, which biases R1 by about twice the error of B1; MT saturation "
+            "depends on it less. Standard deviations were propagated to first order from the noise of the images.",
+        )
+        return [*sentences, mapped]
+    mapped = Sentence(
+        paragraph="mt",
+        text="R1, amplitude and MT saturation were computed in closed form from three spoiled gradient echoes of small and "
+        "large flip angle and with MT pulse [helms2008ernst] [helms2008] [helms2010], with flip angles corrected by B1; MT "
+        "saturation was taken to the nominal B1 of the MT pulse by the correction '{correction}'. Standard deviations were "
+        "propagated to first order from the noise of the images.",
+        values={"correction": options.mtsat_correction},
+    )
+    return [*sentences, *b1_map(run.b1), mapped, CORRECTION_SENTENCES[options.mtsat_correction]]
+
+
+def _mt_motion(run: MtrRun | MtsRun, reference: str, options: ProcessingOptions) -> list[Sentence]:
+    if "motion" in options.ignore:
+        return [
+            Sentence(
+                paragraph="mt",
+                text="Motion between the images with different MT and T1 weighting was not corrected.",
+            )
+        ]
+    return given_motion(run, options) or [
+        Sentence(
+            paragraph="mt",
+            text="The images with different MT and T1 weighting were rigidly registered to {reference} with ANTs "
+            "[avants2011] before maps were computed.",
+            values={"reference": reference},
+        )
+    ]

@@ -1,0 +1,286 @@
+"""CEST and MT runs that passed the checks, as frozen data that can be pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from qmri_bids.bids.images import volumes_in
+from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.estimation.mt.maps import SpoiledProtocol
+from qmri_bids.physics.saturation import SaturationProtocol
+from qmri_bids.pipeline.b1_source import B1Run, b1_line
+from qmri_bids.pipeline.run import Run, Take, size_of, wrapped
+from qmri_bids.scans.fieldmap.source import Fieldmap
+
+CestKind = Literal["z-spectrum", "wasabi", "wassr", "fingerprint"]
+"""What a `_cest` run is good for: a spectrum at one power, a map of B0 and B1, a map of B0, or several powers at few offsets."""
+
+CEST_TITLES: Mapping[CestKind, str] = {
+    "z-spectrum": "CEST: Z-spectrum",
+    "wasabi": "CEST: B0 and B1 by WASABI",
+    "wassr": "CEST: B0 by WASSR",
+    "fingerprint": "CEST: fingerprint",
+}
+
+VolumeRole = Literal["m0", "cest", "wassr"]
+"""What a volume is for: normalisation, the spectrum, or B0 alone."""
+
+B0Method = Literal["wasabi", "wassr", "fieldmap", "spectrum"]
+"""Where the shift of water comes from: another run, WASSR volumes of another run or this one, a map in Hz, or the dip itself."""
+
+
+def _label(entities: Mapping[str, str], suffix: str) -> str:
+    return "_".join([*(f"{key}-{value}" for key, value in entities.items()), suffix])
+
+
+@dataclass(frozen=True, kw_only=True)
+class B0Source:
+    """Where the shift of water of a Z-spectrum comes from.
+
+    Parameters
+    ----------
+    method
+        One of `B0Method`.
+    run
+        Label of the WASABI or WASSR run (`CestRun.label`); None for volumes of the run itself, a field map or the spectrum.
+    fieldmap, magnitude
+        Field map and its magnitude image, None where there is none.
+    scan
+        How off-resonance follows from the field map; None: it is in Hz.
+    sentence
+        Why this one, for the log and the report.
+    """
+
+    method: B0Method
+    run: str | None = None
+    fieldmap: Path | None = None
+    scan: Fieldmap | None = None
+    magnitude: Path | None = None
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CestRun(Run):
+    """A series of saturated images.
+
+    Parameters
+    ----------
+    entities
+        Short names and labels in the order of the file name; `acq` is always there, `cest` or `wassr` where the file has none.
+    suffix
+        `cest`, `wassr` or `MTR`.
+    image
+        4D magnitude image.
+    grid
+        Shape of one volume.
+    volumes
+        Index in the file of every image of the protocol; dummies and volumes marked as not valid are left out.
+    roles
+        What each image of the protocol is for, as long as `volumes`.
+    protocol
+        One image a volume, in the same order, SI units and ppm.
+    kind
+        What the run is good for.
+    b0
+        Where the shift of water comes from; None for runs that measure it themselves and for fingerprints.
+    t1_run
+        Label of the pc-bSSFP run whose T1 is used (`PcBssfpRun.label`); None without one.
+    sources, warnings
+        Where values came from; decisions and doubts as sentences for the log and the report.
+    """
+
+    entities: Mapping[str, str]
+    suffix: str
+    image: Path
+    grid: tuple[int, int, int]
+    volumes: tuple[int, ...]
+    roles: tuple[VolumeRole, ...]
+    protocol: SaturationProtocol
+    kind: CestKind
+    b0: B0Source | None = None
+    t1_run: str | None = None
+    sources: tuple[ValueSource, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.volumes), len(self.roles), self.protocol.number_of_images}
+        if len(lengths) != 1:
+            raise ValueError(f"volumes, roles and images of the protocol must be as many, found {sorted(lengths)}")
+
+    @property
+    def label(self) -> str:
+        """Name of the run, e.g. `sub-01_acq-APTw_cest`."""
+        return _label(self.entities, self.suffix)
+
+    @property
+    def title(self) -> str:
+        """What is done with it, by its kind."""
+        return CEST_TITLES[self.kind]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The image files."""
+        return (self.image,)
+
+    @property
+    def lines(self) -> list[str]:
+        """Images by what they are for, and where the shift of water comes from."""
+        counts = (f"{self.roles.count(role)} {role}" for role in ("m0", "cest", "wassr") if role in self.roles)
+        images = f"{self.kind}: {len(self.volumes)} images of {size_of(self.grid)} ({', '.join(counts)})"
+        return [images, *([] if self.b0 is None else wrapped(f"B0: {self.b0.sentence}"))]
+
+    @property
+    def number_of_volumes(self) -> int:
+        """Volumes of the protocol."""
+        return len(self.volumes)
+
+    @property
+    def volume_columns(self) -> Mapping[str, Sequence[Any]]:
+        """Offset of each volume [ppm]."""
+        return {"offset_ppm": list(self.protocol.offsets)}
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Where the shift of water comes from."""
+        return () if self.b0 is None else (self.b0.sentence,)
+
+    @property
+    def takes(self) -> tuple[Take, ...]:
+        """T1 and off-resonance, where other runs give them."""
+        found = []
+        if self.t1_run is not None:
+            without = f"T1 of {self.t1_run} is missing, since that run failed: AREX is left out."
+            found.append(Take(key="t1", names=("t1",), run=self.t1_run, without=without))
+        if self.b0 is not None and self.b0.run is not None:
+            without = f"B0 of {self.b0.run} is missing, since that run failed: it is taken from the Z-spectrum itself."
+            found.append(Take(key="b0", names=("off_resonance",), run=self.b0.run, without=without))
+        return tuple(found)
+
+    def freed_of(self, keys: Collection[str]) -> CestRun:
+        """Return the run without T1, or with the shift of water from the spectrum itself, and a warning that says so."""
+        said = {take.key: take.without or "" for take in self.takes if take.key in keys}
+        return replace(
+            self,
+            t1_run=None if "t1" in keys else self.t1_run,
+            b0=B0Source(method="spectrum", sentence=said["b0"]) if "b0" in keys else self.b0,
+            warnings=(*self.warnings, *said.values()),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MtrRun(Run):
+    """Images with and without an MT pulse.
+
+    Parameters
+    ----------
+    entities
+        Short names and labels without `mt`; `acq` is always there, `MTR` where the files have none.
+    saturated, unsaturated
+        Images of `mt-on` and `mt-off`: one path each, 3D, or 4D with repetitions.
+    grid
+        Shape of one volume.
+    sources, warnings
+        As in `CestRun`.
+    """
+
+    entities: Mapping[str, str]
+    saturated: Path
+    unsaturated: Path
+    grid: tuple[int, int, int]
+    sources: tuple[ValueSource, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    kind = "mtr"
+    title = "Magnetisation transfer ratio"
+
+    @property
+    def label(self) -> str:
+        """Name of the run, e.g. `sub-01_acq-MTR_MTR`."""
+        return _label(self.entities, "MTR")
+
+    @property
+    def lines(self) -> list[str]:
+        """The two images."""
+        return [f"MT ratio of images of {size_of(self.grid)}: {self.saturated.name} over {self.unsaturated.name}"]
+
+    @property
+    def number_of_volumes(self) -> int:
+        """Volumes with and without pulse, by the headers of the files."""
+        return sum(volumes_in(path) for path in self.paths)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The image files."""
+        return (self.unsaturated, self.saturated)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MtsRun(Run):
+    """Three spoiled gradient echoes from which MT saturation is computed.
+
+    Parameters
+    ----------
+    entities
+        Short names and labels without `flip` and `mt`; `acq` is always there, `MTS` where the files have none.
+    pd_weighted, t1_weighted, mt_weighted
+        Small flip angle, large flip angle, small flip angle with MT pulse; 3D images.
+    protocols
+        Of the three, in this order.
+    grid
+        Shape of one volume.
+    b1
+        The B1 map to use; None if the user chose to work without.
+    sources, warnings
+        As in `CestRun`.
+    """
+
+    entities: Mapping[str, str]
+    pd_weighted: Path
+    t1_weighted: Path
+    mt_weighted: Path
+    protocols: tuple[SpoiledProtocol, SpoiledProtocol, SpoiledProtocol]
+    grid: tuple[int, int, int]
+    b1: B1Run | None = None
+    sources: tuple[ValueSource, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    kind = "mts"
+    title = "MT saturation"
+
+    @property
+    def label(self) -> str:
+        """Name of the run, e.g. `sub-01_acq-MTS_MTS`."""
+        return _label(self.entities, "MTS")
+
+    @property
+    def lines(self) -> list[str]:
+        """The three images and B1."""
+        names = zip(("PD weighted", "T1 weighted", "MT weighted"), self.paths, strict=True)
+        return [
+            f"MT saturation of images of {size_of(self.grid)}",
+            *(f"{name}: {path.name}" for name, path in names),
+            b1_line(self.b1),
+        ]
+
+    @property
+    def number_of_volumes(self) -> int:
+        """The three images."""
+        return len(self.paths)
+
+    @property
+    def b1_scans(self) -> tuple[B1Run, ...]:
+        """The B1 map, if there is one."""
+        return () if self.b1 is None else (self.b1,)
+
+    @property
+    def takes(self) -> tuple[Take, ...]:
+        """B1, where another run gives it."""
+        return () if self.b1 is None or self.b1.run is None else (Take(key="b1", names=("b1",), run=self.b1.run),)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The image files."""
+        return (self.pd_weighted, self.t1_weighted, self.mt_weighted)

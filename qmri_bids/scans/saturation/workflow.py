@@ -1,0 +1,264 @@
+"""The workflows of CEST and MT runs: from raw files to maps, derivatives and the report of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nipype.pipeline import engine as pe
+
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.run_kind import RunKind
+from qmri_bids.scans.b1.workflow import add_b1_wf, b1_fields
+from qmri_bids.scans.fieldmap.nodes import LoadFieldmap
+from qmri_bids.scans.fieldmap.source import Fieldmap
+from qmri_bids.scans.saturation import report as saturation_report
+from qmri_bids.scans.saturation.derivatives import write_cest, write_mtr, write_mtsat
+from qmri_bids.scans.saturation.estimates import EstimateB0, EstimateMtr, EstimateMtsat, EstimateZSpectrum
+from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.series_workflow import SeriesWorkflow
+
+T1_FIELDS = ("t1_maps", "t1_magnitude")
+"""Inputs of `init_cest_wf` that hold the T1 of another run."""
+
+B0_FIELDS = ("b0_maps", "b0_magnitude")
+"""Inputs of `init_cest_wf` that hold the off-resonance of another run."""
+
+
+def init_cest_wf(
+    *,
+    run: CestRun,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
+    name: str = "cest_wf",
+) -> pe.Workflow:
+    """Process one CEST run: a Z-spectrum, or a map of B0 (WASSR) or of B0 and B1 (WASABI).
+
+    Parameters
+    ----------
+    run
+        The run with its protocol, and where B0 and T1 come from.
+    options
+        Steps to leave out, offsets and pools, processes.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+    report_file
+        Where the report of the run is kept for the report of the participant.
+    name
+        Name of the workflow.
+
+    Inputs
+    ------
+    run
+        The `CestRun`; set from the argument.
+    t1_maps, t1_magnitude
+        Maps of the run named by `run.t1_run` (npz with `T1` and `T1_stdev`) and the image by which they are registered.
+    b0_maps, b0_magnitude
+        Maps of the run named by `run.b0.run` (npz with `off_resonance`) and the image by which they are registered.
+    t1w_preproc, t1w_mask, …
+        Those of `given_anatomy.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
+
+    Outputs
+    -------
+    estimate
+        Maps, standard deviations, residual and status (npz).
+    magnitude, mask
+        Mean of the volumes of full signal, and the brain mask.
+    report
+        The report of the run.
+    files, maps
+        Files written, and the images among them by name (`select_map`).
+    """
+    fields = (T1_FIELDS if run.t1_run else ()) + (B0_FIELDS if run.b0 is not None and run.b0.run else ())
+    parts = SeriesWorkflow(
+        run,
+        options=options,
+        bids_dir=bids_dir,
+        output_dir=output_dir,
+        report_file=report_file,
+        name=name,
+        fields=fields,
+        kind=CEST,
+        settings={"asymmetry": list(options.asymmetry)},
+        cest=run,
+    )
+    if run.kind in ("wasabi", "wassr"):
+        parts.sentences.append("B0 was mapped from the spectrum around water.")
+        parts.estimate(pe.Node(EstimateB0(processes=options.processes), name="estimate_b0"))
+        return parts.workflow
+    estimate = pe.Node(
+        EstimateZSpectrum(asymmetry=list(options.asymmetry), processes=options.processes), name="estimate_zspectrum"
+    )
+    if options.pools is not None:
+        estimate.inputs.pools = list(options.pools)
+    connect = parts.workflow.connect
+    if run.b0 is not None and run.b0.run:
+        node = parts.bring("bring_b0", ["off_resonance"], to=estimate, field="b0")
+        connect(parts.inputnode, "b0_maps", node, "maps")
+        connect(parts.inputnode, "b0_magnitude", node, "magnitude")
+    elif run.b0 is not None and run.b0.fieldmap is not None:
+        scan = run.b0.scan or Fieldmap(path=run.b0.fieldmap, magnitude=run.b0.magnitude)
+        load = pe.Node(LoadFieldmap(fieldmap=scan), name="load_fieldmap")
+        node = parts.bring("bring_b0", ["off_resonance"], to=estimate, field="b0")
+        connect(load, "maps", node, "maps")
+        if run.b0.magnitude is not None:
+            connect(load, "magnitude", node, "magnitude")
+        parts.said.append((load, "decisions"))
+    if run.t1_run:
+        node = parts.bring("bring_t1", ["T1"], to=estimate, field="t1")
+        connect(parts.inputnode, "t1_maps", node, "maps")
+        connect(parts.inputnode, "t1_magnitude", node, "magnitude")
+        parts.sentences.append("T1 of the same subject was registered to the CEST scan.")
+    parts.sentences.append("Z-spectra were normalised, corrected for B0 and mapped.")
+    parts.estimate(estimate)
+    return parts.workflow
+
+
+def init_mtr_wf(
+    *,
+    run: MtrRun,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
+    name: str = "mtr_wf",
+) -> pe.Workflow:
+    """Map the magnetisation transfer ratio of images with and without an MT pulse.
+
+    Parameters
+    ----------
+    run, options, bids_dir, output_dir, report_file, name
+        As in `init_cest_wf`.
+
+    Outputs
+    -------
+    estimate, magnitude, mask, report, files, maps
+        As in `init_cest_wf`.
+    """
+    parts = SeriesWorkflow(
+        run,
+        options=options,
+        bids_dir=bids_dir,
+        output_dir=output_dir,
+        report_file=report_file,
+        name=name,
+        kind=MTR,
+    )
+    parts.sentences.append("The magnetisation transfer ratio was mapped.")
+    parts.estimate(pe.Node(EstimateMtr(processes=options.processes), name="estimate_mtr"))
+    return parts.workflow
+
+
+def init_mts_wf(
+    *,
+    run: MtsRun,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
+    name: str = "mts_wf",
+) -> pe.Workflow:
+    """Map MT saturation of three spoiled gradient echoes, corrected for B1 where there is a map.
+
+    Parameters
+    ----------
+    run, options, bids_dir, output_dir, report_file, name
+        As in `init_cest_wf`.
+
+    Outputs
+    -------
+    estimate, magnitude, mask, report, files, maps
+        As in `init_cest_wf`.
+    """
+    parts = SeriesWorkflow(
+        run,
+        options=options,
+        bids_dir=bids_dir,
+        output_dir=output_dir,
+        report_file=report_file,
+        name=name,
+        fields=b1_fields(run.b1),
+        kind=MTSAT,
+        settings={"correction": options.mtsat_correction if run.b1 is not None else "none"},
+    )
+    estimate = pe.Node(
+        EstimateMtsat(correction=options.mtsat_correction, processes=options.processes), name="estimate_mtsat"
+    )
+    if run.b1 is not None:
+        b1_wf = add_b1_wf(parts.workflow, run.b1, mask=parts.mask, inputnode=parts.inputnode)
+        parts.workflow.connect(b1_wf, "outputnode.b1", estimate, "b1")
+        for node in (parts.write, parts.describe):
+            parts.workflow.connect(b1_wf, "outputnode.b1", node, "b1")
+        parts.registrations.append((b1_wf, "outputnode.registration"))
+        parts.registered.append("b1")
+        parts.said.append((b1_wf, "outputnode.decisions"))
+        parts.warned.append((b1_wf, "outputnode.warnings"))
+        parts.sentences.append(b1_wf.__desc__)
+    parts.sentences.append("MT saturation was mapped.")
+    parts.estimate(estimate)
+    return parts.workflow
+
+
+CEST = RunKind(
+    prefix="cest",
+    init=init_cest_wf,
+    write=write_cest,
+    checks=saturation_report.checks,
+    figures=saturation_report.cest_figures,
+)
+"""Z-spectra, and maps of B0 and B1 around water."""
+
+MTR = RunKind(
+    prefix="mtr",
+    init=init_mtr_wf,
+    write=write_mtr,
+    checks=saturation_report.checks,
+    figures=saturation_report.mtr_figures,
+)
+"""Images with and without an MT pulse."""
+
+MTSAT = RunKind(
+    prefix="mts",
+    init=init_mts_wf,
+    write=write_mtsat,
+    checks=saturation_report.mtsat_checks,
+    figures=saturation_report.mtsat_figures,
+)
+"""Three spoiled gradient echoes."""
+
+MT_KINDS: Mapping[str, RunKind] = {"mtr": MTR, "mts": MTSAT}
+"""What is done with each kind of MT run."""
+
+
+def init_mt_wf(
+    *,
+    run: MtrRun | MtsRun,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
+    name: str = "mt_wf",
+) -> pe.Workflow:
+    """Process one MT run: the magnetisation transfer ratio of a pair of images, or MT saturation of three.
+
+    Parameters
+    ----------
+    run
+        The run decides which of `init_mtr_wf` and `init_mts_wf` this is.
+    options, bids_dir, output_dir, report_file, name
+        As in `init_cest_wf`.
+
+    Inputs
+    ------
+    run, b1_maps, b1_magnitude, t1w_preproc, …
+        As in `init_cest_wf`; B1 for MT saturation with the B1 of a WASABI run.
+
+    Outputs
+    -------
+    estimate, magnitude, mask, report, files, maps
+        As in `init_cest_wf`.
+    """
+    places = {"bids_dir": bids_dir, "output_dir": output_dir, "report_file": report_file}
+    return MT_KINDS[run.kind].init(run=run, options=options, name=name, **places)

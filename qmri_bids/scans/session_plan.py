@@ -1,0 +1,57 @@
+"""What was found in a session and what can be done with it, as frozen data that can be pickled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from qmri_bids.bids.refusal import Refusal
+from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.scans.bssfp.run import PcBssfpRun
+from qmri_bids.scans.find_options import SessionFiles
+from qmri_bids.scans.pools.run import ExchangeRun
+from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionPlan:
+    """Runs of one subject and session.
+
+    Parameters
+    ----------
+    subject, session
+        Bare labels; session None for all sessions of the subject.
+    pcbssfp, cest, mtr, mts
+        Runs that can be computed.
+    exchange
+        Fingerprints that can be computed; until `with_exchange` makes them, they are among `cest`.
+    b1
+        B1 maps that can be used.
+    files
+        What else may serve a run.
+    refusals
+        Runs that were meant to be used and cannot.
+    notes
+        Scans that were looked at and left alone, as sentences.
+    """
+
+    subject: str
+    session: str | None
+    pcbssfp: tuple[PcBssfpRun, ...] = ()
+    cest: tuple[CestRun, ...] = ()
+    mtr: tuple[MtrRun, ...] = ()
+    mts: tuple[MtsRun, ...] = ()
+    exchange: tuple[ExchangeRun, ...] = ()
+    b1: tuple[B1Run, ...] = ()
+    files: SessionFiles = field(default_factory=SessionFiles)
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def runs(self) -> tuple[PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun, ...]:
+        """All runs that can be computed."""
+        return (*self.pcbssfp, *self.mtr, *self.mts, *self.cest, *self.exchange)
+
+    @property
+    def label(self) -> str:
+        """`sub-01` or `sub-01_ses-1`."""
+        return f"sub-{self.subject}" + (f"_ses-{self.session}" if self.session else "")
