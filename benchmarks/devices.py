@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
 from qmri_bids.estimation.pools.fit import bounds_of
-from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
 from qmri_bids.networks.devices import resolve_device
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol

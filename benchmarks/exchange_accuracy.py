@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from rows import AtMost, Row, Within
 
+from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeEstimate, ExchangeOptions
-from qmri_bids.estimation.pools.table import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
 from qmri_bids.evaluation.pools.scores import clamped
 from qmri_bids.evaluation.pools.sets import (
     USUAL_NOISE,

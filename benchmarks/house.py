@@ -22,8 +22,8 @@ modules that one sibling alone imports
 circles of imports
     Groups of modules that import each other in a circle (strongly connected components of more than one module).
 arrows upwards
-    Imports of a module of a higher layer, or of another part of the same layer, by the contracts of layers in the tree's own
-    `pyproject.toml`. A module that no layer names is an arrow itself: nobody holds it in place.
+    Imports of a module of a higher layer, or of another part of the same layer (where `|` parts it, not `:`), by the contracts of
+    layers in the tree's own `pyproject.toml`. A module that no layer names is an arrow itself: nobody holds it in place.
 places that ask the kind of a run
     Calls of `isinstance` and `issubclass` whose second argument names a class of runs, comparisons of `type(…)` with one, class
     patterns of `match`, tables (dict displays) of which a key is one, functions registered to `singledispatch` for one, and
@@ -254,7 +254,8 @@ def arrows_upwards(tree: Tree) -> list[str]:
             source, target = layer_of(each.source), layer_of(each.target)
             if source is None or target is None or source[0] != target[0] or source[2] == target[2]:
                 continue
-            if source[1] >= target[1]:
+            side_by_side = source[1] == target[1] and ":" in contract["layers"][source[1]]
+            if source[1] >= target[1] and not side_by_side:
                 found.append(f"{each.source} → {each.target}")
         if not contract.get("containers"):
             found += [f"{module}: in no layer" for module in tree.modules if layer_of(module) is None]

@@ -25,7 +25,7 @@ from qmri_bids.preprocessing.masks import head_mask
 from qmri_bids.preprocessing.registration.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.registration.resampling import resample
 from qmri_bids.scans.b1.find import read_b1
-from qmri_bids.scans.b1.nodes import load_scan
+from qmri_bids.scans.b1.workflow import load_scan
 from qmri_bids.scans.find_options import FindOptions
 
 SUBJECTS = (1, 2)

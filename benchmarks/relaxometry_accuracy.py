@@ -23,7 +23,7 @@ from rows import Row, Within
 
 from qmri_bids.estimation.base import KnownMaps
 from qmri_bids.estimation.bssfp.miracle import Miracle
-from qmri_bids.evaluation.clamping import clamped_times
+from qmri_bids.evaluation.experiments import clamped_times
 from qmri_bids.evaluation.scores import score
 from qmri_bids.evaluation.sets import uniform_set
 from qmri_bids.physics.bssfp import relaxation_times

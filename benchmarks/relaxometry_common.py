@@ -9,7 +9,7 @@ from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
 from qmri_bids.estimation.bssfp.bounded_fit import RelaxationBounds
 from qmri_bids.estimation.bssfp.maximum_likelihood import MaximumLikelihood
 from qmri_bids.estimation.bssfp.steady_state import ValidRange
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.evaluation.experiments import clamped_estimate
 from qmri_bids.evaluation.scores import rmse_over_bound, score
 from qmri_bids.evaluation.sets import PAPER_T1, PAPER_T2, SimulatedSet, noise_stdev

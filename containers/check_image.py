@@ -26,7 +26,7 @@ def main() -> None:
     load_mni152_template(resolution=1)
     load_mni152_brain_mask(resolution=2)
 
-    from qmri_bids.preprocessing.brain.library import weight_files
+    from qmri_bids.preprocessing.brain.extraction import weight_files
 
     weight_files()
     weights = list((Path(qmri_bids.__file__).parent / "data" / "weights").rglob("*.safetensors"))

@@ -41,7 +41,7 @@ def relaxation() -> None:
     from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
     from qmri_bids.estimation.bssfp.posterior.voxel import posterior
     from qmri_bids.estimation.bssfp.profile_fit import fit_natural
-    from qmri_bids.estimation.bssfp.table import ESTIMATORS
+    from qmri_bids.estimation.estimators import ESTIMATORS
     from qmri_bids.physics.bssfp import signal
     from qmri_bids.physics.protocol import BssfpProtocol
     from qmri_bids.priors.relaxation import PRIORS
@@ -79,7 +79,7 @@ def spectra() -> None:
     import numpy as np
 
     from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
-    from qmri_bids.estimation.spectra.water_minimum import water_minimum
+    from qmri_bids.estimation.spectra.water_shift import water_minimum
 
     offsets = np.linspace(-6.0, 6.0, 49)
     shift = np.linspace(-0.3, 0.3, FEW)

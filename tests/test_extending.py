@@ -14,7 +14,7 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.bids import names
 from qmri_bids.bids.description import write_dataset_description
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.pipeline.options import ProcessingOptions
@@ -23,7 +23,7 @@ from qmri_bids.pipeline.results.run_writer import RunWriter
 from qmri_bids.pipeline.volumes import save_volume
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.reports.content import Level
-from qmri_bids.scans.bssfp.nodes import EstimateRelaxation
+from qmri_bids.scans.bssfp.workflow import EstimateRelaxation
 from qmri_bids.workflows.run_kinds import RUN_KINDS, init_qmri_wf
 from qmri_bids.workflows.run_reports import load_run_report
 

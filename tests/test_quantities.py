@@ -12,12 +12,12 @@ import pytest
 from qmri_bids.bids.names import output_path, outputs
 from qmri_bids.bids.provenance import map_metadata
 from qmri_bids.cli.parsing.parser import build_parser
+from qmri_bids.estimation.b0_maps import wasabi_maps, wassr_maps
 from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
 from qmri_bids.estimation.bssfp.posterior.maps import POSTERIOR_MAPS
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.estimation.mt.maps import SpoiledProtocol, mtr, mtsat
 from qmri_bids.estimation.pools.posterior import EXCHANGE_PRIORS
-from qmri_bids.estimation.spectra.b0_maps import wasabi_maps, wassr_maps
 from qmri_bids.estimation.spectra.lorentzian_fit import POOLS
 from qmri_bids.estimation.spectra.maps import ZSpectrumOptions, zspectrum_maps
 from qmri_bids.physics import fingerprint as exchange_scan
@@ -38,7 +38,7 @@ from qmri_bids.quantities import (
 from qmri_bids.quantity import KNOWN, POSTERIOR, STDEV, Quantity, at_offset, known, posterior, posterior_stdev, stdev
 from qmri_bids.reports.content import Section
 from qmri_bids.reports.references import REFERENCES
-from qmri_bids.scans.pools.map_files import CHECKS
+from qmri_bids.scans.pools.offers import CHECKS
 
 every = pytest.mark.parametrize("quantity", ROWS, ids=lambda quantity: quantity.name)
 spread = pytest.mark.parametrize("quantity", [row for row in ROWS if row.spread], ids=lambda quantity: quantity.name)

@@ -84,14 +84,14 @@ def _start_logging(verbosity: int) -> None:
 
 
 def _group(options: argparse.Namespace) -> int:
-    from qmri_bids.cli.group import run_group
+    from qmri_bids.cli.levels.group import run_group
 
     return run_group(options)
 
 
 def _participant(options: argparse.Namespace) -> int:
     from qmri_bids.cli.failures import say
-    from qmri_bids.cli.finding import find_plans, nothing_found
+    from qmri_bids.cli.levels.finding import find_plans, nothing_found
     from qmri_bids.cli.plugin_file import check_cluster, load_plugin
     from qmri_bids.system.temporaries import remove_abandoned_scratch
 
@@ -117,7 +117,7 @@ def _participant(options: argparse.Namespace) -> int:
     for path in remove_abandoned_scratch():
         logger.info("%s, which an earlier call left behind when it was killed, was removed", path)
     if options.boilerplate_only:
-        from qmri_bids.cli.boilerplate import write_boilerplate
+        from qmri_bids.cli.levels.boilerplate import write_boilerplate
 
         say(f"Methods text: {write_boilerplate(plans, options=options)}")
         return FAILED if refused else DONE
@@ -131,8 +131,8 @@ LEVELS: Mapping[str, Callable[[argparse.Namespace], int]] = {"participant": _par
 
 
 def _table(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:
+    from qmri_bids.cli.levels.participant import memory_lines
     from qmri_bids.cli.options.spaces import space_lines
-    from qmri_bids.cli.participant import memory_lines
     from qmri_bids.pipeline.earlier.plan import earlier_sentences
     from qmri_bids.scans.listing import plan_table
 
@@ -148,9 +148,9 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     from qmri_bids.bids.description import write_bidsignore, write_dataset_description
     from qmri_bids.cli.call_record import write_call
     from qmri_bids.cli.failures import say
-    from qmri_bids.cli.participant import process_participants
+    from qmri_bids.cli.levels.participant import process_participants
+    from qmri_bids.cli.levels.summary import summary_table
     from qmri_bids.cli.progress import progress_listener
-    from qmri_bids.cli.summary import summary_table
     from qmri_bids.engine.execution import limit_threads
     from qmri_bids.engine.log import quiet_engine
     from qmri_bids.reports.citation import write_citation
@@ -175,7 +175,7 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
 
 def _validate(options: argparse.Namespace, *, subjects: Sequence[str]) -> list[str]:
     from qmri_bids.bids.layout import list_subjects
-    from qmri_bids.cli.validation import validation_sentences
+    from qmri_bids.bids.validation import validation_sentences
 
     if options.reports_only:
         return []
@@ -186,7 +186,7 @@ def _validate(options: argparse.Namespace, *, subjects: Sequence[str]) -> list[s
 
 def _eligible(plans: Sequence[SessionPlan], *, options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     """Return the plans of participants of whom there is anything to process or to refuse; of the others it is recorded."""
-    from qmri_bids.cli.participant import record_nothing
+    from qmri_bids.cli.levels.participant import record_nothing
 
     found = {plan.subject for plan in plans if plan.runs or plan.refusals}
     for subject in dict.fromkeys(plan.subject for plan in plans):

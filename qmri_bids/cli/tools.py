@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids import __version__
-from qmri_bids.cli.boutiques.command import add_boutiques
 from qmri_bids.cli.caches import keep_caches_of_one_call
 from qmri_bids.cli.commands.benchmark import add_benchmark
+from qmri_bids.cli.commands.boutiques import add_boutiques
 from qmri_bids.cli.commands.pools import add_train_exchange
 from qmri_bids.cli.commands.profile import add_train_natural
 from qmri_bids.cli.commands.train import add_train

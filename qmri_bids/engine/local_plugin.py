@@ -16,13 +16,13 @@ from typing import Any
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, run_node
 
 from qmri_bids.engine.log import quiet_engine
-from qmri_bids.engine.step_server import start_server
 from qmri_bids.system.child_processes import end_with_parent
+from qmri_bids.system.step_server import start_server
 
 logger = logging.getLogger("qmri_bids")
 
 PRELOADED = (
-    "qmri_bids.engine.step_server",
+    "qmri_bids.system.step_server",
     "numpy",
     "scipy.ndimage",
     "nibabel",

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from qmri_bids.estimation.base import EstimatorOptions
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.evaluation.convergence import convergence
 from qmri_bids.evaluation.experiments import (
     Estimators,

@@ -14,10 +14,10 @@ from qmri_bids import __version__
 from qmri_bids.phantom.files import cest as cest_files
 from qmri_bids.phantom.files.b1 import B1_KINDS, write_b1
 from qmri_bids.phantom.files.raw import LAYOUTS, increments_in_degrees, write_bssfp
+from qmri_bids.phantom.files.readme import readme, said_of, what
+from qmri_bids.phantom.files.saturation import SaturationScans, add_saturation_scans
 from qmri_bids.phantom.files.truth import write_truth
 from qmri_bids.phantom.files.writing import write_json, write_table
-from qmri_bids.phantom.readme import readme, said_of, what
-from qmri_bids.phantom.saturation_dataset import SaturationScans, add_saturation_scans
 from qmri_bids.phantom.scans import cest_truth
 from qmri_bids.phantom.scans.session import simulate_session, simulated_protocol
 from qmri_bids.phantom.scans.t1w import scan_t1w, write_t1w

@@ -11,7 +11,7 @@ from qmri_bids.bids.anatomy.spaces import SpaceOptions
 from qmri_bids.choices import MASK_METHODS, PAPER_PRIORS, B0Choice
 from qmri_bids.estimation.mt import corrections as mtsat_corrections
 from qmri_bids.estimation.mt.corrections import DEFAULT_MTSAT_CORRECTION
-from qmri_bids.estimation.pools.table import DEFAULT_EXCHANGE_ESTIMATOR
+from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR
 from qmri_bids.estimation.spectra import lorentzian_pools
 from qmri_bids.pipeline.earlier.plan import EarlierFits, EarlierMotion
 from qmri_bids.quantities import POOL_PRIORS

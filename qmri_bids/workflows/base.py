@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +18,104 @@ from qmri_bids.engine.crashes import Crash, crash_entry, read_crashes
 from qmri_bids.engine.execution import EngineOptions, run_workflow
 from qmri_bids.engine.input_content import note_content
 from qmri_bids.engine.steps import Listener, LogLines, Steps, shown_steps
-from qmri_bids.pipeline.earlier.files import remove_all
+from qmri_bids.pipeline.earlier.files import files_of_run, remove_all
+from qmri_bids.pipeline.maps.known import shown
 from qmri_bids.pipeline.mask.keep import KEEPING_NODES, PARTIAL, joined
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.run import Run
 from qmri_bids.reports.content import ErrorEntry, RunReport
-from qmri_bids.workflows.dependents import missing_sources, with_dependents, with_sources, without_failed
-from qmri_bids.workflows.kept_outputs import forget_if_outputs_are_gone
 from qmri_bids.workflows.resources import GIGABYTE, NodeResources, peak_memory, set_resources
 from qmri_bids.workflows.run_kinds import RUN_KINDS, init_qmri_wf, report_file, run_name
+
+
+def with_sources(runs: Sequence[Run], others: Sequence[Run]) -> list[Run]:
+    """Return runs and those of the others whose maps they take, directly or through others."""
+    found = list(runs)
+    for _ in others:
+        labels = {take.run for run in found for take in run.takes}
+        found += [run for run in others if run.label in labels and run not in found]
+    return found
+
+
+def missing_sources(run: Run, failed: Sequence[Run]) -> list[ErrorEntry]:
+    """Return an error for every run that failed and whose maps a run cannot do without.
+
+    Parameters
+    ----------
+    run
+        A run that was not processed.
+    failed
+        Runs that failed by themselves, and those that could not be processed for it.
+    """
+    gone = {each.label for each in failed} - {run.label}
+    taken: dict[str, list[str]] = {}
+    for take in run.takes:
+        if take.without is None:
+            taken.setdefault(take.run, []).append(shown(take.names))
+    return [
+        ErrorEntry(
+            title=f"{run.label} was not processed",
+            message=f"It takes {' and '.join(names)} from {label}, and that run has failed.",
+            advice=f"Mend {label} first (its error stands there), or give maps from another source: see --help.",
+        )
+        for label, names in taken.items()
+        if label in gone
+    ]
+
+
+def with_dependents(failed: Sequence[Run], runs: Sequence[Run]) -> list[Run]:
+    """Return runs that failed and all those that need one of them, directly or through others."""
+    gone = list(failed)
+    for _ in runs:
+        labels = {each.label for each in gone}
+        gone += [run for run in runs if run not in gone and labels & {take.run for take in run.takes}]
+    return gone
+
+
+def without_failed(run: Run, failed: Sequence[Run]) -> Run | None:
+    """Return a run that was not processed because others failed, freed of them and saying so; None for any other."""
+    gone = {each.label for each in failed}
+    needed = [take for take in run.takes if take.run in gone]
+    if not needed or any(take.without is None for take in needed):
+        return None
+    return run.freed_of({take.key for take in needed})
+
+
+WRITING_NODES = (*KEEPING_NODES, "write_derivatives", "put_in_spaces", "describe_run")
+
+
+def forget_if_outputs_are_gone(run: Run, *, nodes_dir: Path, work_dir: Path, output_dir: Path) -> None:
+    """Let a run write its outputs again if some are missing, or another call has written others over them.
+
+    Parameters
+    ----------
+    run
+        Any run.
+    nodes_dir
+        Folder of the workflow of the participant, in which the engine keeps its nodes.
+    work_dir
+        Folder of intermediate results of the participant.
+    output_dir
+        Root of the derivatives.
+    """
+    path = report_file(work_dir, run)
+    if path.is_file() and _as_written(path, run, output_dir=output_dir):
+        return
+    for node in WRITING_NODES:
+        shutil.rmtree(nodes_dir / run_name(run) / node, ignore_errors=True)
+
+
+def _as_written(path: Path, run: Run, *, output_dir: Path) -> bool:
+    try:
+        report: RunReport = pickle.loads(path.read_bytes())
+    except Exception:  # of another version, or damaged: a pickle may raise anything
+        return False
+    if not all((output_dir / each).is_file() for each in report.outputs):
+        return False
+    finished = path.stat().st_mtime_ns
+    own = [each for entities in run.all_entities for each in files_of_run(entities, output_dir=output_dir)]
+    return all(each.stat().st_mtime_ns <= finished for each in own)
+
 
 __all__ = ["RUN_KINDS", "ParticipantRuns", "Run", "RunOutcome", "init_qmri_wf", "process_runs", "run_name"]
 

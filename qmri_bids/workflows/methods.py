@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from qmri_bids import __version__
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.run import Run
 from qmri_bids.preprocessing.motion.predicted import serves

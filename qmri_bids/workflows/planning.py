@@ -9,9 +9,9 @@ from pathlib import Path
 
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR, Loss
 from qmri_bids.estimation.pools.estimate import ExchangeEstimator, ExchangeOptions
-from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR, Loss
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.pools.find import with_exchange

@@ -15,8 +15,8 @@ from pool_files import write_pool_model
 
 from qmri_bids.cli.run import main as run_program
 from qmri_bids.estimation.base import ProtocolNotSupported
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
-from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
 from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS

@@ -12,7 +12,7 @@ from pool_files import read_pool_model, write_pool_model
 
 from qmri_bids.bids.refusal import RefusedError
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
-from qmri_bids.scans.pools.pool_file import read_pool_file
+from qmri_bids.scans.pools.pools import read_pool_file
 
 EXAMPLES = Path(bmctool.__file__).parent / "library" / "sim-library"
 AMIDE = CestPool(name="amide", fraction=9.009e-4, rate=50.0, shift=3.5, t1=1.0, t2=0.1)

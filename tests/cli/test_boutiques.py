@@ -17,8 +17,15 @@ import pytest
 from boutiques.invocationSchemaHandler import generateInvocationSchema
 
 from qmri_bids.cli import tools
-from qmri_bids.cli.boutiques.descriptor import descriptor
-from qmri_bids.cli.boutiques.inputs import EXCLUDED, EXCLUDED_BY_VALUE, NEEDED, NOT_INPUTS, RANGES, input_actions
+from qmri_bids.cli.commands.boutiques import (
+    EXCLUDED,
+    EXCLUDED_BY_VALUE,
+    NEEDED,
+    NOT_INPUTS,
+    RANGES,
+    descriptor,
+    input_actions,
+)
 from qmri_bids.cli.parsing.parser import build_parser, parse
 
 COMMITTED = Path(__file__).parents[2] / "boutiques.json"

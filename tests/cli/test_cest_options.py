@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from qmri_bids.cli.parsing.parser import parse
-from qmri_bids.estimation.bssfp.table import DEFAULT_ESTIMATOR
-from qmri_bids.estimation.pools.table import DEFAULT_EXCHANGE_ESTIMATOR
+from qmri_bids.estimation.estimators import DEFAULT_ESTIMATOR
+from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.cli.options.machine import available_cores, available_memory
-from qmri_bids.cli.options.resources import memory
+from qmri_bids.cli.options.resources import available_cores, available_memory, memory
 
 
 def machine(root: Path, **files: str) -> Path:

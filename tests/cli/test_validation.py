@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.cli import validation
-from qmri_bids.cli.validation import validation_sentences
+from qmri_bids.bids import validation
+from qmri_bids.bids.validation import validation_sentences
 
 SEEN = """#!{python}
 import pathlib, sys

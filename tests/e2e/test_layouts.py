@@ -10,7 +10,7 @@ import pytest
 from qmri_bids.bids.layout import open_layout
 from qmri_bids.phantom.dataset import simulate_dataset
 from qmri_bids.pipeline.volumes import load_volume
-from qmri_bids.scans.bssfp.nodes import LoadCycles
+from qmri_bids.scans.bssfp.workflow import LoadCycles
 from qmri_bids.scans.find import find_runs
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from written_files import written_files
 
-from qmri_bids.phantom import saturation_dataset
 from qmri_bids.phantom.dataset import simulate_dataset
+from qmri_bids.phantom.files import saturation as saturation_dataset
 from qmri_bids.phantom.scans import cest as cest_scan
 from qmri_bids.physics.saturation import Pulse, Saturation
 from qmri_bids.physics.saturation_presets import z_spectrum

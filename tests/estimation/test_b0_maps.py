@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from qmri_bids.estimation.b0_maps import wasabi_maps, wassr_maps
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.spectra.b0_maps import wasabi_maps, wassr_maps
 from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
 from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.pools import Lineshape, MtForm, MtPool, PoolModel, Water

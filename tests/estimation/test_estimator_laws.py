@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import EstimatorOptions, KnownMaps, ProtocolNotSupported, Status
-from qmri_bids.estimation.bssfp.table import DEFAULT_ESTIMATOR, ESTIMATORS
+from qmri_bids.estimation.estimators import DEFAULT_ESTIMATOR, ESTIMATORS
 from qmri_bids.networks.checkpoint import find_weights
 from qmri_bids.networks.names import NETWORK_SYSTEMS
 from qmri_bids.physics.bssfp import signal

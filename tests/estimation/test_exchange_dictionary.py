@@ -4,8 +4,15 @@ import torch
 from exchange_cases import MT_ALONE, SHORT, WHITE_MATTER, box, seen, tissue
 
 from qmri_bids.estimation.base import ProtocolNotSupported, Status
-from qmri_bids.estimation.pools.dictionary import ENTRIES, VOXELS, ExchangeDictionary, nearest
-from qmri_bids.estimation.pools.entries import _MEMORY, KEPT, exchange_entries
+from qmri_bids.estimation.pools.dictionary import (
+    _MEMORY,
+    ENTRIES,
+    KEPT,
+    VOXELS,
+    ExchangeDictionary,
+    exchange_entries,
+    nearest,
+)
 from qmri_bids.physics.fingerprint import KNOWN, KnownVoxels
 from qmri_bids.physics.saturation_bound import exchange_bound
 from qmri_bids.priors.pools import EXCHANGE_PRIOR, ExchangePrior
@@ -106,7 +113,7 @@ def test_entries_are_made_once_and_kept_in_a_folder(tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("simulated again")
 
-    monkeypatch.setattr("qmri_bids.estimation.pools.entries.exchange_signal", refuse)
+    monkeypatch.setattr("qmri_bids.estimation.pools.dictionary.exchange_signal", refuse)
     again = entries_of(number=50, folder=tmp_path)
     np.testing.assert_array_equal(again.signal, first.signal)
     assert [path.suffix for path in tmp_path.iterdir()] == [".npz"]

@@ -8,11 +8,11 @@ import torch
 from exchange_cases import GREY_MATTER, MT_ALONE, PLAYED_PAIR, SHORT, WHITE_MATTER, box, seen, tissue
 
 from qmri_bids.estimation.base import ProtocolNotSupported, Status
+from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
 from qmri_bids.estimation.pools.likelihood import ExchangeLikelihood
 from qmri_bids.estimation.pools.network import BareExchangeNetwork, RefinedExchangeNetwork, predict
 from qmri_bids.estimation.pools.posterior import exchange_posterior
-from qmri_bids.estimation.pools.table import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.train_by_fit import TrainByFit
 from qmri_bids.networks.checkpoint import save_checkpoint
 from qmri_bids.training.pools.card import exchange_card

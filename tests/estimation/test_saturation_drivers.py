@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from qmri_bids.estimation.b0_maps import wasabi_maps, wassr_maps
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.spectra.b0_maps import wasabi_maps, wassr_maps
 from qmri_bids.estimation.spectra.maps import ZSpectrumOptions, zspectrum_maps
 from qmri_bids.physics.saturation import Pulse, Saturation
 from qmri_bids.physics.saturation_presets import multipool_3t_001, wasabi_3t_001, z_spectrum

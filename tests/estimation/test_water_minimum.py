@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.spectra.water_minimum import water_minimum
+from qmri_bids.estimation.spectra.water_shift import water_minimum
 
 OFFSETS = np.linspace(-4.0, 4.0, 33)
 

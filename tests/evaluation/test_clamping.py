@@ -3,7 +3,7 @@ import pytest
 
 from qmri_bids.estimation.base import NaturalPoint
 from qmri_bids.estimation.bssfp.miracle import Miracle
-from qmri_bids.evaluation.clamping import clamped_times
+from qmri_bids.evaluation.experiments import clamped_times
 from qmri_bids.evaluation.scores import score
 from qmri_bids.evaluation.sets import PAPER_T1, PAPER_T2, uniform_set
 from qmri_bids.physics.bssfp import natural_coordinates

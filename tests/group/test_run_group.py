@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.cli.group import run_group
+from qmri_bids.cli.levels.group import run_group
 
 FILES = {f"group_{name}.{extension}" for name in ("tissues", "quality", "runs") for extension in ("tsv", "json")}
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.networks.devices import DeviceNotFoundError, device_of, resolve_device
 from qmri_bids.networks.pools import ExchangeNetwork, ExchangeNetworkConfig
 from qmri_bids.physics.bssfp import signal

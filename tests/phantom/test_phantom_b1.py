@@ -10,7 +10,7 @@ from qmri_bids.phantom.heads.template import build_head
 from qmri_bids.phantom.scans.b1 import coarse_grid, scan_b1
 from qmri_bids.phantom.scans.truth import true_maps
 from qmri_bids.scans.b1.find import READERS, read_b1
-from qmri_bids.scans.b1.nodes import load_scan
+from qmri_bids.scans.b1.workflow import load_scan
 from qmri_bids.scans.find_options import FindOptions
 
 KINDS = B1_KINDS[:-1]

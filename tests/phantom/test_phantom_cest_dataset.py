@@ -26,7 +26,7 @@ from qmri_bids.phantom.scans.series import drift
 from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
 from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.wasabi import WasabiProtocol, wasabi_signal
-from qmri_bids.scans.cest.protocol import read_cest_protocol
+from qmri_bids.scans.cest.find import read_cest_protocol
 from qmri_bids.units import ppm_to_hertz
 
 SMALL = {"matrix": (32, 36, 32), "voxel_size": 6.0, "phase_cycles": 4}

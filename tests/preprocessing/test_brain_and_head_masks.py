@@ -4,7 +4,7 @@ import pytest
 from scipy import ndimage
 
 from qmri_bids.pipeline import options
-from qmri_bids.preprocessing.brain import library as brain_library
+from qmri_bids.preprocessing.brain import extraction as brain_library
 from qmri_bids.preprocessing.brain.mask import MASK_METHODS, find_mask, judge_brain
 from qmri_bids.preprocessing.masks import bounding_box, head_mask, object_mask, shrink
 

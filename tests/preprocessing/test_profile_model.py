@@ -4,7 +4,7 @@ import pytest
 from qmri_bids.phantom.scans.session import simulated_protocol
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.preprocessing.motion.profile_model import ProfileModel
+from qmri_bids.preprocessing.motion.predicted import ProfileModel
 
 PROTOCOL = simulated_protocol(phase_cycles=12)
 

@@ -11,7 +11,7 @@ from protocol_presets import aptw_3t_000
 from written_sentences import said
 
 from qmri_bids.estimation.base import Estimate, Status
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.saturation_presets import mrf_mt

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from written_sentences import said
 
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.reports.citation import methods_path, write_citation
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.sentence import Sentence

@@ -10,7 +10,7 @@ import pytest
 from written_sentences import said, written_sentences
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.bssfp.table import ESTIMATORS
+from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.quantity import stdev
 from qmri_bids.reports.content import Level

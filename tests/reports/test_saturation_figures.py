@@ -29,8 +29,8 @@ from qmri_bids.reports.content import Figure
 from qmri_bids.reports.drawing.encode import DOTS_PER_INCH
 from qmri_bids.reports.drawing.planes import WIDTH
 from qmri_bids.reports.drawing.spectra import asymmetry_of, mean_curves, mean_spectrum
+from qmri_bids.reports.figures.saturation import duration_text, envelope
 from qmri_bids.reports.figures.series import MOST_VOLUMES, choice
-from qmri_bids.reports.figures.timeline import duration_text, envelope
 from qmri_bids.reports.figures.wasabi import example_voxels
 from qmri_bids.units import tesla_to_microtesla
 

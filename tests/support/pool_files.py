@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from qmri_bids.physics.pools import CestPool, PoolModel
-from qmri_bids.scans.pools.pool_file import FULL, LINESHAPES, read_pool_file
+from qmri_bids.scans.pools.pools import FULL, LINESHAPES, read_pool_file
 from qmri_bids.units import GYROMAGNETIC_RATIO
 
 

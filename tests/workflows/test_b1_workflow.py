@@ -14,11 +14,11 @@ from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.pipeline.b1_source import B1Run
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.scans.b1.derivatives import b1_sources
-from qmri_bids.scans.b1.nodes import AlignB1
+from qmri_bids.scans.b1.workflow import AlignB1
 from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
 from qmri_bids.scans.methods import b1_map
 from qmri_bids.scans.saturation.run import B0Source, CestRun
-from qmri_bids.workflows.dependents import missing_sources, with_dependents, with_sources
+from qmri_bids.workflows.base import missing_sources, with_dependents, with_sources
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
 
 PROTOCOL = aptw_3t_000()

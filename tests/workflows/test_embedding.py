@@ -22,7 +22,7 @@ from qmri_bids.bids.anatomy.spaces import SpaceOptions
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.refusal import RefusedError
 from qmri_bids.phantom.dataset import simulate_dataset
-from qmri_bids.pipeline.anatomy.given import TakeAnatomy
+from qmri_bids.pipeline.anatomy.workflow import TakeAnatomy
 from qmri_bids.pipeline.maps.select import select_map
 from qmri_bids.pipeline.options import ProcessingOptions
 

@@ -9,8 +9,8 @@ import pytest
 from protocol_presets import aptw_3t_000
 
 from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, ExchangeEntry
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
-from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS, ExchangeEntry
 from qmri_bids.physics.fingerprint import ExchangeScan
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt

@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.description import write_bidsignore, write_dataset_description
 from qmri_bids.estimation.base import Status
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, ExchangeEntry
 from qmri_bids.estimation.pools.estimate import ExchangeEstimate
-from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS, ExchangeEntry
 from qmri_bids.physics.fingerprint import ExchangeScan, KnownVoxels
 from qmri_bids.pipeline.motion.series_nodes import ClassifyTissue
-from qmri_bids.pipeline.results.describe_run import describe_run
+from qmri_bids.pipeline.results.nodes import describe_run
 from qmri_bids.pipeline.results.run_results import RunFiles, RunResults
 from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.pipeline.voxels import network_sentences
 from qmri_bids.reports.content import Level
-from qmri_bids.scans.pools.derivatives import write_exchange
 from qmri_bids.scans.pools.estimates import EstimateExchange, told
+from qmri_bids.scans.pools.outputs import write_exchange
 from qmri_bids.scans.pools.workflow import EXCHANGE
 
 AFFINE = np.diag([8.0, 8.0, 8.0, 1.0])

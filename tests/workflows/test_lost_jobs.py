@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.engine.crashes import crash_entry
-from qmri_bids.engine.lost_jobs import lost_job
+from qmri_bids.engine.crashes import crash_entry, lost_job
 
 TEXT = """Traceback (most recent call last):
   File "nipype/pipeline/plugins/base.py", line 541, in _get_result

@@ -10,7 +10,7 @@ from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
 from qmri_bids.scans.saturation.run import B0Source, CestRun
 from qmri_bids.scans.session_plan import SessionPlan
-from qmri_bids.workflows.dependents import without_failed
+from qmri_bids.workflows.base import without_failed
 from qmri_bids.workflows.methods import method_sentences
 from qmri_bids.workflows.planning import link_runs
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name

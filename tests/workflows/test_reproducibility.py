@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
-from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.pipeline.volumes import load_volume, save_volume
-from qmri_bids.scans.bssfp.nodes import EstimateRelaxation, RemovePhaseDrift
+from qmri_bids.scans.bssfp.workflow import EstimateRelaxation, RemovePhaseDrift
 
 SHAPE = (12, 12, 12)
 PROTOCOL = BssfpProtocol.evenly_spaced(number_of_cycles=12, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=0.26)

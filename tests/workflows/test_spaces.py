@@ -14,8 +14,8 @@ from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.results.registration_checks import registration_check
 from qmri_bids.pipeline.results.report_additions import save_additions, with_additions
 from qmri_bids.pipeline.spaces.files import in_space
+from qmri_bids.pipeline.spaces.nodes import put_in_spaces
 from qmri_bids.pipeline.spaces.scan import Scan
-from qmri_bids.pipeline.spaces.steps import put_in_spaces
 from qmri_bids.reports.content import Level, RunReport
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.scans.methods import spaces_and_anatomies

@@ -87,7 +87,7 @@ def _relaxometry(options: argparse.Namespace) -> int:
     import torch
 
     from qmri_bids.estimation.base import EstimatorOptions
-    from qmri_bids.estimation.bssfp.table import ESTIMATORS
+    from qmri_bids.estimation.estimators import ESTIMATORS
     from qmri_bids.evaluation.benchmark import (
         DEFAULT_ESTIMATORS,
         BenchmarkSettings,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Setting
-from qmri_bids.estimation.pools.table import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
+from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
 from qmri_bids.pipeline.options import (
     B0_CHOICES,
     DEFAULT_ASYMMETRY,

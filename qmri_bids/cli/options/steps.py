@@ -9,8 +9,8 @@ from pathlib import Path
 
 from qmri_bids.choices import PAPER_PRIORS
 from qmri_bids.cli.parsing.option import Option, OptionGroup, Setting, spelled
-from qmri_bids.estimation.bssfp.table import DEFAULT_ESTIMATOR, ESTIMATORS, EstimatorEntry
-from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS, ExchangeEntry
+from qmri_bids.estimation.estimators import DEFAULT_ESTIMATOR, ESTIMATORS, EstimatorEntry
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, ExchangeEntry
 from qmri_bids.networks.names import NETWORK_SYSTEMS
 from qmri_bids.pipeline.options import DEFAULT_GIBBS_METHOD, GIBBS_CHOICES, IGNORABLE_STEPS, POSTERIOR_PRIORS
 

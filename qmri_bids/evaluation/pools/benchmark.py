@@ -11,8 +11,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from qmri_bids.estimation.base import ProtocolNotSupported
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeEstimator, ExchangeOptions
-from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
 from qmri_bids.evaluation.benchmark import plain
 from qmri_bids.evaluation.pools.figures import Scatter, scatter_figure, sensitivity_figure, tissue_figure
 from qmri_bids.evaluation.pools.scores import ExchangeEstimators, ExchangeRow, clamped, score_estimator, serving

@@ -104,7 +104,7 @@ class CensorCycles(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
-        from qmri_bids.estimation.bssfp.table import ESTIMATORS
+        from qmri_bids.estimation.estimators import ESTIMATORS
         from qmri_bids.preprocessing.motion.censoring import censor, too_few
 
         run, folder = self.inputs.run, Path(runtime.cwd)

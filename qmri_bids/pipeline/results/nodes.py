@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,68 @@ from nipype.interfaces.base import (
 
 from qmri_bids.pipeline.mask.report import with_mask
 from qmri_bids.pipeline.results.report_additions import with_additions
+from qmri_bids.pipeline.results.report_parts import protocol_rows, unjudged_measures
 from qmri_bids.pipeline.results.run_results import RunFiles, RunResults
+from qmri_bids.pipeline.run import Run
+from qmri_bids.pipeline.run_kind import RunKind, Settings
+from qmri_bids.reports.content import RunReport
+from qmri_bids.reports.tables import statistics_rows
+from qmri_bids.tissue_labels import NAMES
+
+
+def describe_run(
+    results: RunResults,
+    *,
+    kind: RunKind,
+    run: Run,
+    settings: Settings,
+    decisions: Sequence[str],
+    warnings: Sequence[str],
+    outputs: Sequence[Path],
+    output_dir: Path,
+) -> RunReport:
+    """Return the report of a run.
+
+    Parameters
+    ----------
+    results
+        What the nodes left behind.
+    kind
+        What its kind adds.
+    run
+        The raw run with its protocol and the source of every value.
+    settings
+        Options of the estimation that the report names.
+    decisions, warnings
+        Sentences collected from the steps.
+    outputs
+        Files written.
+    output_dir
+        Root of the derivatives.
+    """
+    estimate = results.estimate
+    return RunReport(
+        title=run.title,
+        session=run.entities.get("ses", ""),
+        entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
+        checks=tuple(kind.checks(results, run, settings)),
+        protocol=protocol_rows(run.all_sources),
+        decisions=(*run.choices, *decisions),
+        warnings=(*run.warnings, *warnings),
+        figures=tuple(kind.figures(results, run, settings)),
+        quality=kind.quality(results),
+        statistics=statistics_rows(
+            estimate.values, mask=results.mask, labels=results.tissue, label_names=NAMES, pure=results.pure_tissue
+        ),
+        outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
+        measures=unjudged_measures(
+            estimate.values,
+            stdev=estimate.stdev,
+            residual=estimate.residual,
+            mask=results.mask,
+            affine=results.affine,
+        ),
+    )
 
 
 class _ResultsInput(BaseInterfaceInputSpec):
@@ -122,7 +184,6 @@ class DescribeRun(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.bids.write import atomic_path
-        from qmri_bids.pipeline.results.describe_run import describe_run
 
         inputs = self.inputs
         report = describe_run(

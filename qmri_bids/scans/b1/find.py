@@ -8,12 +8,12 @@ from pathlib import Path
 from qmri_bids.bids.refusal import Refusal, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, texts
 from qmri_bids.pipeline.b1_source import B1Run
-from qmri_bids.scans.b1 import afi as b1_afi
-from qmri_bids.scans.b1 import angles as b1_angles
-from qmri_bids.scans.b1.afi import read_afi
-from qmri_bids.scans.b1.angles import read_rfm, read_tfl
-from qmri_bids.scans.b1.dam import read_dam
-from qmri_bids.scans.b1.ready import read_map
+from qmri_bids.scans.b1.methods import afi as b1_afi
+from qmri_bids.scans.b1.methods import angles as b1_angles
+from qmri_bids.scans.b1.methods.afi import read_afi
+from qmri_bids.scans.b1.methods.angles import read_rfm, read_tfl
+from qmri_bids.scans.b1.methods.dam import read_dam
+from qmri_bids.scans.b1.methods.ready import read_map
 from qmri_bids.scans.find_options import FindOptions
 
 UNSUPPORTED_METHODS = ("TB1EPI", "TB1SRGE")

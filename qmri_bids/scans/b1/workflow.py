@@ -2,11 +2,133 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import File, SimpleInterface, TraitedSpec, isdefined, traits
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
+from qmri_bids.engine.input_content import ReadsFiles
 from qmri_bids.pipeline.b1_source import B1Run
-from qmri_bids.scans.b1.nodes import AlignB1
+from qmri_bids.pipeline.volumes import load_volume, save_volume
+from qmri_bids.preprocessing.loading.b1 import LoadedB1
+
+
+class _AlignB1Input(ReadsFiles):
+    b1_run = traits.Any(mandatory=True, desc="B1Run: files and how B1 follows from them")
+    magnitude = File(exists=True, mandatory=True, desc="mean magnitude of the target scan")
+    mask = File(exists=True, desc="brain mask of the target scan")
+    maps = File(exists=True, desc="maps of the run that measured B1 (npz), where it is no B1 scan")
+    image = File(exists=True, desc="image on the grid of these maps")
+
+
+class _AlignB1Output(TraitedSpec):
+    b1 = File(exists=True, desc="actual over nominal flip angle on the grid of the target")
+    registration = File(
+        exists=True,
+        desc="transform, similarity, measured voxels, codes, standard deviation and the aligned anatomical image (npz)",
+    )
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
+
+
+class AlignB1(SimpleInterface):
+    """Compute relative B1 and bring it to the grid of another scan."""
+
+    input_spec = _AlignB1Input
+    output_spec = _AlignB1Output
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.b1 import register_b1
+        from qmri_bids.preprocessing.registration.resampling import resample
+
+        inputs = self.inputs
+        loaded = _of_run(inputs.maps, inputs.image) if isdefined(inputs.maps) else load_scan(inputs.b1_run)
+        magnitude, affine = load_volume(inputs.magnitude)
+        result = register_b1(
+            loaded.ratio,
+            b1_affine=loaded.affine,
+            anatomical=loaded.anatomical,
+            target_magnitude=magnitude,
+            target_affine=affine,
+            target_mask=load_volume(inputs.mask)[0] > 0 if isdefined(inputs.mask) else None,
+            stdev=loaded.stdev,
+        )
+        aligned = resample(
+            loaded.ratio if loaded.anatomical is None else loaded.anatomical,
+            affine=loaded.affine,
+            target_shape=magnitude.shape,
+            target_affine=affine,
+            transform=result.transform,
+            order=1,
+        )
+        folder = Path(runtime.cwd)
+        np.savez(
+            folder / "registration.npz",
+            transform=result.transform,
+            similarity=result.similarity,
+            measured=result.measured,
+            codes=result.codes,
+            stdev=result.stdev,
+            anatomical=aligned,
+        )
+        self._results["registration"] = str(folder / "registration.npz")
+        self._results["b1"] = save_volume(folder / "b1.nii", result.map, affine)
+        self._results["decisions"] = [*loaded.decisions, *result.decisions]
+        self._results["warnings"] = list(result.warnings)
+        return runtime
+
+
+def load_scan(run: B1Run) -> LoadedB1:
+    """Return relative B1 of a B1 scan on its own grid.
+
+    Parameters
+    ----------
+    run
+        Its files, and the method.
+
+    Raises
+    ------
+    ValueError
+        If the run lacks what its method needs.
+    """
+    from qmri_bids.estimation.b1_maps import actual_flip_angle, double_angle
+    from qmri_bids.preprocessing.loading.b1 import load_b1, load_b1_pair
+
+    if run.second is None:
+        return load_b1(
+            map_path=run.map,
+            scale=run.scale,
+            offset=run.offset,
+            anatomical_path=run.anatomical,
+            map_volume=run.map_volume,
+            anatomical_volume=run.anatomical_volume,
+        )
+    if run.nominal_flip_angle is None:
+        raise ValueError(f"{run.map.name}: {run.method} needs a nominal flip angle")
+    compute: Any = partial(double_angle, flip_angle=run.nominal_flip_angle)
+    if run.method == "TB1AFI":
+        if run.repetition_times is None:
+            raise ValueError(f"{run.map.name}: {run.method} needs two repetition times")
+        compute = partial(actual_flip_angle, flip_angle=run.nominal_flip_angle, repetition_times=run.repetition_times)
+    return load_b1_pair(paths=(run.map, run.second), volumes=(run.map_volume, run.second_volume), compute=compute)
+
+
+def _of_run(maps: str, image: str) -> LoadedB1:
+    """Return relative B1 as another run of the call estimated it."""
+    anatomical, affine = load_volume(image)
+    with np.load(maps) as stored:
+        ratio, stdev = stored["b1"], stored.get("b1_stdev", None)
+    return LoadedB1(
+        ratio=np.nan_to_num(ratio, nan=0.0).astype(np.float32),
+        stdev=stdev,
+        anatomical=np.asarray(anatomical, dtype=np.float32),
+        affine=affine,
+    )
+
 
 B1_FIELDS = ("b1_maps", "b1_magnitude")
 """Inputs of the workflow of a run that hold B1 of another run."""

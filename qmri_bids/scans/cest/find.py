@@ -1,18 +1,278 @@
-"""Finding CEST series: `_cest`, `_wassr`, and `_MTR` that samples offsets."""
+"""CEST runs of a session: sidecar, tables and .seq file to one checked protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qmri_bids.bids.images import check_image
-from qmri_bids.bids.refusal import RefusedError, refuse
-from qmri_bids.bids.sidecar import applicable_files
+from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
+from qmri_bids.bids.sidecar import Sidecar, applicable_files
+from qmri_bids.physics.saturation import SaturatedImage, SaturationProtocol
+from qmri_bids.scans.cest.book import Book
 from qmri_bids.scans.cest.context import SUFFIX as TABLE_SUFFIX
-from qmri_bids.scans.cest.protocol import read_cest_protocol
-from qmri_bids.scans.cest.values import OFFSET_HZ, OFFSET_PPM
+from qmri_bids.scans.cest.context import RowRole, read_cest_table
+from qmri_bids.scans.cest.kind import kind_of
+from qmri_bids.scans.cest.pulseq import read_pulseq
+from qmri_bids.scans.cest.readout import read_readout, start_of
+from qmri_bids.scans.cest.saturation import read_trains
+from qmri_bids.scans.cest.values import (
+    B1_RMS,
+    OFFSET_HZ,
+    OFFSET_PPM,
+    RECOVERY,
+    SAME_OFFSET,
+    Stated,
+    b1_source,
+    missing,
+    read_b1,
+    read_field_strength,
+    read_offsets,
+)
 from qmri_bids.scans.findings import Findings, Series, with_acquisition
-from qmri_bids.scans.saturation.run import CestRun
+from qmri_bids.scans.saturation.run import CestKind, CestRun, VolumeRole
+
+FAR_OFFSET = 100.0
+"""From here on [ppm] the farthest offset of a series is that of its M0."""
+
+FARTHEST_MEANINGFUL = 1000.0
+"""Offset of a saturated volume beyond which its unit is wrong [ppm]."""
+
+
+def read_roles(book: Book, *, offsets: Stated, b1: Stated) -> tuple[RowRole, ...]:
+    """Return what each volume is for: as the table says, else M0 is what has no saturation or the farthest offset."""
+    if book.table is not None and book.table.roles is not None:
+        roles = book.table.roles
+        book.sources.append(
+            ValueSource(key="m0", value=_listed(roles, "m0"), unit="", source=f"{book.table.name}: volume_type")
+        )
+        return roles
+    numbers = [abs(offset) for offset in offsets.values if offset is not None]
+    farthest = max(numbers, default=0.0)
+    found: list[RowRole] = []
+    for index, offset in enumerate(offsets.values):
+        silent = offset is None or b1.values[index] == 0.0
+        far = offset is not None and farthest >= FAR_OFFSET and abs(offset) >= 0.999 * farthest
+        silent = silent or (book.played is not None and book.played.images[index].is_m0)
+        found.append("m0" if silent or far else "cest")
+    reason = "volumes without saturation"
+    if farthest >= FAR_OFFSET:
+        reason += f" or at the farthest offset, {farthest:g} ppm,"
+    reason += " normalise the others"
+    if "m0" in found:
+        source = f"derived: {reason}; no volume_type is stated"
+        book.sources.append(ValueSource(key="m0", value=_listed(found, "m0"), unit="", source=source))
+    return tuple(found)
+
+
+def _listed(roles: Sequence[str], role: str) -> str:
+    """Return the indices of the volumes of a role, as text."""
+    found = [str(index) for index, each in enumerate(roles) if each == role]
+    shown = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
+    return f"volume {shown} (from 0)" if found else "none"
+
+
+def say_left_out(book: Book, roles: Sequence[RowRole], used: Sequence[int]) -> None:
+    """Add a warning for dummies and for volumes that are marked as not valid."""
+    dummies = [index for index, role in enumerate(roles) if role == "dummy"]
+    marked = [index for index in range(book.number) if index not in used and index not in dummies]
+    name = book.table.name if book.table is not None else ""
+    if dummies:
+        book.warnings.append(f"{name}: the volumes {dummies} (from 0) are dummies: they are left out.")
+    if marked:
+        book.warnings.append(f"{name} marks the volumes {marked} (from 0) as not valid: they are left out.")
+
+
+def check_offsets(offsets: Stated, roles: Sequence[RowRole], used: Sequence[int]) -> None:
+    """Check that every saturated volume has an offset [ppm] that means something.
+
+    Raises
+    ------
+    RefusedError
+        If one has none, or one of more than 1000 ppm.
+    """
+    for index in used:
+        value = offsets.values[index]
+        if roles[index] == "m0":
+            continue
+        if value is None or abs(value) > FARTHEST_MEANINGFUL:
+            raise refuse(
+                file=offsets.file,
+                key=f"{offsets.key}, volume {index} (from 0)",
+                expected=f"an offset of at most {FARTHEST_MEANINGFUL:g} ppm for a saturated volume",
+                found="nothing" if value is None else f"{value:g} ppm: is it in Hz?",
+                advice="Correct the offset, or mark the volume as m0scan or dummy in volume_type.",
+            )
+
+
+RECOVERY_M0 = replace(RECOVERY, name="recovery_m0", column="", key="RecoveryTimeM0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CestReading:
+    """A protocol and how it came about.
+
+    Parameters
+    ----------
+    protocol, volumes, roles, kind, sources, warnings
+        As in `CestRun`.
+    """
+
+    protocol: SaturationProtocol
+    volumes: tuple[int, ...]
+    roles: tuple[VolumeRole, ...]
+    kind: CestKind
+    sources: tuple[ValueSource, ...]
+    warnings: tuple[str, ...]
+
+
+def read_cest_protocol(sidecar: Sidecar, *, path: Path, root: Path, number_of_volumes: int, suffix: str) -> CestReading:
+    """Return the protocol of a CEST series and what it is good for.
+
+    Parameters
+    ----------
+    sidecar
+        Of the image.
+    path
+        The image: `_cestcontext.tsv` is found beside or above it.
+    root
+        The dataset.
+    number_of_volumes
+        Length of the last axis of the image.
+    suffix
+        Of the image.
+
+    Raises
+    ------
+    RefusedError
+        If a value that is needed is missing, not numeric, contradictory, not plausible, or of another count than the volumes.
+    """
+    table = read_cest_table(path, root=root, number_of_volumes=number_of_volumes)
+    book = Book(sidecar=sidecar, table=table, number=number_of_volumes)
+    field_strength = read_field_strength(sidecar)
+    pulseq = read_pulseq(
+        sidecar,
+        root=root,
+        field_strength=None if field_strength is None else field_strength[0],
+        number_of_volumes=number_of_volumes,
+    )
+    if pulseq is not None:
+        book.played, book.seq_name = pulseq.protocol, pulseq.name
+        book.warnings += pulseq.warnings
+        book.sources.append(pulseq.source)
+        if field_strength is None:
+            field = pulseq.protocol.field_strength
+            source = f"{pulseq.name}: definitions"
+            field_strength = field, ValueSource(key="field_strength", value=f"{field:.5g}", unit="T", source=source)
+    if field_strength is None:
+        raise refuse(
+            file=sidecar.expected_name,
+            key="MagneticFieldStrength",
+            expected="the static field in tesla, or ImagingFrequency in MHz",
+            found="nothing",
+            advice="Add one of them to the sidecar.",
+        )
+    book.sources.append(field_strength[1])
+    offsets = _offsets(book, field_strength[0])
+    b1 = _b1(book)
+    roles = read_roles(book, offsets=offsets, b1=b1)
+    used = tuple(index for index, role in enumerate(roles) if role != "dummy" and (table is None or table.valid[index]))
+    say_left_out(book, roles, used)
+    if not used:
+        raise refuse(
+            file=sidecar.file if table is None else table.name,
+            key="volume_type",
+            expected="volumes that can be used",
+            found="dummies or volumes that are not valid alone",
+            advice="Correct the table.",
+        )
+    kept: tuple[VolumeRole, ...] = tuple(role for role in (roles[index] for index in used) if role != "dummy")
+    check_offsets(offsets, roles, used)
+    trains = read_trains(book, used=used, roles=roles, offsets=offsets, b1=b1)
+    recoveries = _recoveries(book, roles)
+    images = tuple(
+        SaturatedImage(
+            saturation=trains[index],
+            offset=None if trains[index] is None else offsets.values[index],
+            recovery=recoveries[index],
+            is_m0=roles[index] == "m0",
+        )
+        for index in used
+    )
+    kind = kind_of(images, kept, suffix=suffix, file=sidecar.file)
+    if kind == "wassr":
+        kept = tuple("m0" if role == "m0" else "wassr" for role in kept)
+    elif "cest" not in kept:
+        kept = tuple("m0" if role == "m0" else "cest" for role in kept)
+    readout = read_readout(sidecar, book.sources)
+    start, readout, said = start_of(
+        kind,
+        readout=readout,
+        played=book.played,
+        states_recovery=any(image.recovery > 0.0 for image in images),
+        used=used,
+        sidecar=sidecar,
+    )
+    book.warnings += said
+    return CestReading(
+        protocol=SaturationProtocol(field_strength=field_strength[0], images=images, start=start, readout=readout),
+        volumes=used,
+        roles=kept,
+        kind=kind,
+        sources=tuple(book.sources),
+        warnings=tuple(book.warnings),
+    )
+
+
+def _offsets(book: Book, field_strength: float) -> Stated:
+    stated, sources = read_offsets(
+        table=book.table, sidecar=book.sidecar, field_strength=field_strength, number_of_volumes=book.number
+    )
+    played = book.of_pulseq(lambda image: image.offset)
+    chosen = book.choose(stated, played=played, slack=SAME_OFFSET)
+    if chosen is None:
+        raise missing(
+            book.sidecar,
+            OFFSET_PPM,
+            advice="Add SaturationOffset (ppm) or SaturationFrequencyOffset (Hz) as an array of one per volume, or offset_ppm "
+            "to the _cestcontext.tsv; the order is never guessed.",
+        )
+    # What was converted from Hz is shown as it stands in the file.
+    as_written = {id(each): source for each, source in zip(stated, sources, strict=True)}
+    book.sources.append(as_written.get(id(chosen)) or chosen.source(OFFSET_PPM))
+    return chosen
+
+
+def _b1(book: Book) -> Stated:
+    stated = read_b1(table=book.table, sidecar=book.sidecar, number_of_volumes=book.number)
+    played = book.of_pulseq(lambda image: None if image.saturation is None else image.saturation.b1_rms)
+    chosen = book.choose(stated, played=played)
+    if chosen is None:
+        raise missing(
+            book.sidecar,
+            B1_RMS,
+            advice="Add SaturationB1RMS (µT, over pulse and gap; of one block its amplitude), or b1_rms to the _cestcontext.tsv.",
+        )
+    book.sources.append(b1_source(chosen))
+    return chosen
+
+
+def _recoveries(book: Book, roles: Sequence[RowRole]) -> tuple[float, ...]:
+    """Return the recovery before every volume [s]; zero where none is stated."""
+    chosen = book.choose(book.stated(RECOVERY), played=book.of_pulseq(lambda image: image.recovery))
+    relaxed = None
+    if chosen is None or not chosen.per_volume:
+        relaxed = book.choose(book.stated(RECOVERY_M0))
+    for quantity, stated in ((RECOVERY, chosen), (RECOVERY_M0, relaxed)):
+        if stated is not None:
+            book.sources.append(stated.source(quantity))
+    recoveries = []
+    for index, role in enumerate(roles):
+        stated = relaxed if role == "m0" and relaxed is not None else chosen
+        recoveries.append((None if stated is None else stated.values[index]) or 0.0)
+    return tuple(recoveries)
+
 
 SUFFIXES = ("cest", "wassr", "MTR")
 """Suffixes under which series of saturated images are found; the last only where offsets are stated volume by volume."""

@@ -58,8 +58,8 @@ class EstimateExchange(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         import torch
 
+        from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
         from qmri_bids.estimation.pools.estimate import ExchangeOptions
-        from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
 
         inputs, scan = self.inputs, self.inputs.scan
         torch.set_num_threads(1)  # several would add in another order; compiled kernels take theirs voxel by voxel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.physics.pools import CestPool, MtPool
 from qmri_bids.pipeline.maps.known import listed, shown
 from qmri_bids.pipeline.options import ProcessingOptions

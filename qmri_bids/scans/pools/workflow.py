@@ -10,7 +10,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.engine.input_content import weights_state
-from qmri_bids.estimation.pools.table import EXCHANGE_ESTIMATORS
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.pipeline.anatomy.workflow import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
 from qmri_bids.pipeline.maps.known import shown
 from qmri_bids.pipeline.maps.nodes import BringMaps, LoadMaps, UnwrapOffResonance
@@ -22,9 +22,9 @@ from qmri_bids.pipeline.run_kind import RunKind
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.scans.b1.workflow import add_b1_wf
 from qmri_bids.scans.fieldmap.nodes import LoadFieldmap
-from qmri_bids.scans.pools import report as exchange_report
-from qmri_bids.scans.pools.derivatives import write_exchange
+from qmri_bids.scans.pools import outputs as exchange_report
 from qmri_bids.scans.pools.estimates import EstimateExchange
+from qmri_bids.scans.pools.outputs import write_exchange
 from qmri_bids.scans.pools.run import ExchangeRun, KnownSource
 from qmri_bids.scans.saturation.series import Said, gather, series_nodes
 

@@ -132,7 +132,7 @@ class EstimateB0(SimpleInterface):
     output_spec = EstimateOutput
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.estimation.spectra.b0_maps import wasabi_maps, wassr_maps
+        from qmri_bids.estimation.b0_maps import wasabi_maps, wassr_maps
 
         inputs, run = self.inputs, self.inputs.run
         voxels, signal = _voxels_of(inputs)

@@ -1,1 +1,0 @@
-"""The Boutiques descriptor, made of the table of options."""

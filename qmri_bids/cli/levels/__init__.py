@@ -1,0 +1,1 @@
+"""The levels of analysis: participants and the group."""

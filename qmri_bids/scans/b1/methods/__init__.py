@@ -1,0 +1,1 @@
+"""B1 methods: what each asks of a scan, one file a method."""

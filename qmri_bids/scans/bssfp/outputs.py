@@ -1,0 +1,237 @@
+"""What a bSSFP run leaves: its files and its part of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.bids.provenance import raw_uris
+from qmri_bids.estimation.base import Estimate
+from qmri_bids.estimation.estimators import ESTIMATORS
+from qmri_bids.pipeline.results.estimate_file import StoredEstimate
+from qmri_bids.pipeline.results.registration_checks import registration_check
+from qmri_bids.pipeline.results.report_parts import motion_light
+from qmri_bids.pipeline.results.run_results import RunResults
+from qmri_bids.pipeline.results.run_writer import RunWriter
+from qmri_bids.priors.relaxation import PRIORS
+from qmri_bids.quantities import QUANTITIES
+from qmri_bids.quantity import POSTERIOR, STDEV
+from qmri_bids.reports.content import Check, Figure, Level
+from qmri_bids.reports.figure_table import (
+    cycles_figure,
+    histogram_figure,
+    map_figure,
+    mask_figure,
+    motion_figure,
+    profile_figure,
+    quality_figure,
+    registration_figure,
+    tissue_figure,
+)
+from qmri_bids.reports.measures import Measure
+from qmri_bids.reports.references import full_citation
+from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
+from qmri_bids.scans.b1.derivatives import add_b1, b1_sources
+from qmri_bids.scans.bssfp.run import PcBssfpRun
+from qmri_bids.tissue_labels import ABBREVIATIONS
+
+
+def write_derivatives(
+    results: RunResults,
+    *,
+    run: PcBssfpRun,
+    settings: Mapping[str, Any],
+    model: Mapping[str, Any],
+    bids_dir: Path,
+    output_dir: Path,
+) -> tuple[Path, ...]:
+    """Write maps, uncertainties, masks, the preprocessed magnitude, transforms and confounds.
+
+    Parameters
+    ----------
+    results
+        What the nodes left behind.
+    run
+        The raw run.
+    settings
+        `estimator`, and `posterior`: the prior of the posterior maps, None where there are none.
+    model
+        What identifies the model behind the estimator; empty where there is none.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+
+    Returns
+    -------
+    tuple of Path
+        The files written, sidecars left out.
+    """
+    entry = ESTIMATORS[settings["estimator"]]
+    prior = settings["posterior"]
+    sources = raw_uris(run.paths, bids_dir=bids_dir)
+    of_b1 = b1_sources(run.b1, bids_dir=bids_dir, output_dir=output_dir)
+    assumed = {"B1Assumed": 1.0} if results.b1 is None else {}
+    estimated: dict[str, Any] = {
+        "sources": sources + of_b1,
+        "algorithm": f"{settings['estimator']}: {entry.summary}",
+        "reference": full_citation(entry.references),
+        "model": model or None,
+        "extra": assumed or None,
+    }
+    writer = RunWriter(results, run=run, output_dir=output_dir, sources=sources, protocol=run.protocol)
+    writer.add_estimate(lambda quantity: estimated)
+    if results.unwrapped is not None:
+        writer.add_map(QUANTITIES["off_resonance_unwrapped"], results.unwrapped, **estimated)
+    if prior is not None:
+        writer.add_posterior(prior, **estimated | posterior_metadata(prior, **assumed))
+    writer.add_map(QUANTITIES["residual"], results.estimate.residual, **estimated)
+    writer.add("quality_mask", results.estimate.status[""], **estimated)
+    writer.add_mask()
+    writer.add("fieldmap_magnitude", results.magnitude)
+    writer.add("preproc_magnitude", np.abs(results.series()))
+    registration = results.registrations.get("b1")
+    if results.b1 is not None:
+        add_b1(
+            writer.add,
+            results.b1,
+            run=run.b1,
+            registration=registration,
+            mask=results.mask,
+            sources=of_b1,
+            protocol=None,
+        )
+    writer.add_motion(results.motion, series=run, sources=sources)
+    if registration is not None:
+        writer.add_transform("b1_transform", registration["transform"], sources=of_b1)
+    if results.tissue is not None:
+        writer.add("tissue", results.tissue)
+    if results.tissue_probabilities is not None:
+        for place, abbreviation in enumerate(ABBREVIATIONS.values()):
+            writer.add(f"probseg_{abbreviation}", results.tissue_probabilities[..., place])
+    return writer.finish()
+
+
+def posterior_metadata(prior: str, **extra: Any) -> dict[str, Any]:
+    """Return what the sidecar of a posterior map says in place of that of the estimator."""
+    box = PRIORS[prior]
+    return {
+        "algorithm": "Posterior by quadrature around the maximum-likelihood point, under the prior in the key Prior",
+        "reference": None,
+        "model": None,
+        "extra": {
+            "Prior": {
+                "Name": prior,
+                "Source": box.source,
+                "T1Range": [round(bound, 9) for bound in box.t1],
+                "T2Range": [round(bound, 9) for bound in box.t2],
+                "Units": "s",
+            },
+            **extra,
+        },
+    }
+
+
+def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -> tuple[Check, ...]:
+    """Return the traffic lights of a run."""
+    registration = results.registrations.get("b1")
+    lights = [
+        convergence_check(quality_rows(results.estimate.status[""])),
+        motion_light(results.motion, affine=results.affine),
+    ]
+    if results.b1 is None:
+        lights.append(
+            Check(
+                name="B1",
+                value="none: 1 assumed",
+                level=Level.BAD,
+                explanation="T1 is wrong by about twice the error of B1.",
+            )
+        )
+    else:
+        if registration is not None:
+            missing = 100.0 * float(np.mean(~registration["measured"][results.mask]))
+            lights.append(
+                Check(
+                    name="B1 coverage",
+                    value=f"{100.0 - missing:.0f} % of the brain",
+                    level=Level.GOOD if missing < 10.0 else Level.CHECK,
+                    explanation="Elsewhere B1 is extrapolated; good from 90 %. Look at the registration below.",
+                    measures=(Measure(key="b1_coverage", value=100.0 - missing),),
+                )
+            )
+            if np.isfinite(registration["similarity"]).all():
+                lights.append(registration_check("Registration of the B1 scan", registration))
+        lights.append(b1_check(results.b1[results.mask]))
+    return tuple(lights)
+
+
+def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -> tuple[Figure, ...]:
+    """Return the pictures of a run; `settings` with the prior of the posterior maps."""
+    registration = results.registrations.get("b1")
+    affine, mask, estimate, protocol = results.affine, results.mask, results.estimate, run.protocol
+    reference = shown = None if results.motion is None else int(results.motion["reference"])
+    censored = None if results.motion is None else results.motion.get("censored")
+    if censored is not None and reference is not None:
+        # Of the cycles that are left, the one that is the reference, if it is one of them.
+        shown = None if censored[reference] else int(np.count_nonzero(~censored[:reference]))
+    drawn: list[Figure | None] = [
+        cycles_figure(
+            np.abs(results.series()),
+            increments=protocol.rf_phase_increment,
+            affine=affine,
+            mask=mask,
+            reference=shown,
+        ),
+        mask_figure(results.magnitude, mask=mask, affine=affine),
+    ]
+    b1 = np.ones(mask.shape, dtype=np.float32) if results.b1 is None else results.b1
+    drawn.append(
+        profile_figure(results.series()[mask], estimate=_inside(estimate, mask), b1=b1[mask], protocol=protocol)
+    )
+    if results.motion is not None:
+        drawn.append(
+            motion_figure(
+                results.motion["parameters"],
+                results.motion["framewise_displacement"],
+                reference=reference,
+                censored=censored,
+            )
+        )
+    if results.b1 is not None:
+        drawn.append(map_figure(results.b1, affine=affine, mask=mask, name="b1"))
+    if registration is not None and run.b1 is not None and (run.b1.anatomical or run.b1.run):
+        drawn.append(registration_figure(results.magnitude, registration["anatomical"], affine=affine, mask=mask))
+    half_band = 1.0 / (2.0 * protocol.repetition_time)
+    for name, values in estimate.values.items():
+        window = (-half_band, half_band) if name == "off_resonance" else None
+        drawn.append(map_figure(values, affine=affine, mask=mask, name=name, window=window))
+    if results.tissue is not None:
+        drawn.append(tissue_figure(estimate.values["T1"], labels=results.tissue, mask=mask, affine=affine))
+    for name, values in estimate.stdev.items():
+        drawn.append(map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}"))
+    drawn.append(map_figure(estimate.residual, affine=affine, mask=mask, name="residual"))
+    for name, values in estimate.posterior.items():
+        drawn.append(
+            map_figure(
+                values,
+                affine=affine,
+                mask=mask,
+                name=f"{POSTERIOR}{name}",
+                remark=f"Prior: {settings['posterior']}. A prior pulls values towards itself; a rare lesion most of all.",
+            )
+        )
+    drawn.append(histogram_figure(estimate.values, mask=mask, windows={"off_resonance": (-half_band, half_band)}))
+    drawn.append(quality_figure(estimate.status[""], affine=affine))
+    return tuple(figure for figure in drawn if figure is not None)
+
+
+def _inside(stored: StoredEstimate, mask: NDArray[np.bool_]) -> Estimate:
+    """Return the estimate of the voxels of a mask."""
+    return Estimate(
+        values={name: values[mask] for name, values in stored.values.items()},
+        residual=stored.residual[mask],
+        status=stored.status[""][mask],
+    )
