@@ -17,7 +17,7 @@ from qmri_bids.phantom.files.b1 import write_b1
 from qmri_bids.phantom.heads.template import build_head
 from qmri_bids.phantom.scans.b1 import coarse_grid, scan_b1
 from qmri_bids.phantom.scans.session import Session, simulate_session, simulated_protocol
-from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.preprocessing.b1 import register_b1
 from qmri_bids.preprocessing.b1_smoothing import smooth_b1
 from qmri_bids.preprocessing.loading.b1 import LoadedB1

@@ -24,6 +24,7 @@ from qmri_bids.pipeline.volumes import save_volume
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.reports.content import Level
 from qmri_bids.scans.bssfp.workflow import EstimateRelaxation
+from qmri_bids.workflows.methods import method_sentences
 from qmri_bids.workflows.run_kinds import RUN_KINDS, init_qmri_wf
 from qmri_bids.workflows.run_reports import load_run_report
 
@@ -122,6 +123,9 @@ def test_a_kind_of_scan_from_outside(example, tmp_path):
         work_dir=work,
     )
     assert isinstance(workflow, pe.Workflow)
+    said = method_sentences([run], ProcessingOptions(estimator="pinn", mask_method="object"))
+    (own,) = [sentence for sentence in said if sentence.text.startswith("R2*")]
+    assert own.values == {"run": run.label}
     workflow.run()
 
     rate = nib.load(out / "sub-01/anat/sub-01_acq-MEGRE_R2starmap.nii.gz").get_fdata()

@@ -4,37 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.refusal import ValueSource
-from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.sources import B1Run, Take
 
 LINE_WIDTH = 99
 """Of a short line [characters]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Take:
-    """Maps that a run takes from another run.
-
-    Parameters
-    ----------
-    key
-        Prefix of the inputs of the workflow that take them: `<key>_maps` and `<key>_magnitude`.
-    names
-        What is taken, of `physics.exchange_scan.KNOWN`.
-    run
-        Label of the run that gives it.
-    without
-        What is done where that run has failed, as a sentence; None where nothing can be done without it.
-    """
-
-    key: str
-    names: tuple[str, ...]
-    run: str
-    without: str | None = None
 
 
 def size_of(grid: Sequence[int]) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nipype.pipeline import engine as pe
 
+from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.reports.content import Check, Figure, QualityRow
 from qmri_bids.reports.tables import quality_rows
+from qmri_bids.sentence import Sentence
 
 Settings = Mapping[str, Any]
 """Options of the estimation by name: those that the functions of a kind look up."""
@@ -36,6 +38,8 @@ class RunKind:
         Writes the derivatives and returns their paths.
     checks, figures
         Traffic lights and pictures in the order of the report, from results, run and settings.
+    methods
+        What the methods text says of all runs of the kind together.
     quality
         Rows of the table of codes.
     """
@@ -45,4 +49,5 @@ class RunKind:
     write: Callable[..., tuple[Path, ...]]
     checks: Callable[[RunResults, Any, Settings], Iterable[Check]]
     figures: Callable[[RunResults, Any, Settings], Iterable[Figure]]
+    methods: Callable[[Sequence[Any], ProcessingOptions], list[Sentence]]
     quality: Callable[[RunResults], tuple[QualityRow, ...]] = shared_quality

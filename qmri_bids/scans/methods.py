@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 from qmri_bids.bids.anatomy.spaces import OWN_TEMPLATE, SpaceOptions
-from qmri_bids.pipeline.b1_source import B1Method, B1Run
 from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.sources import B1Method, B1Run
 from qmri_bids.preprocessing.b1_smoothing import WAVELENGTH
 from qmri_bids.sentence import Sentence
 
@@ -189,3 +190,17 @@ def _anatomy_image(image: str) -> Sentence:
         text="Every run was registered rigidly to the T1-weighted image {image} [avants2011].",
         values={"image": image},
     )
+
+
+def run_by_run(
+    say: Callable[[Any, ProcessingOptions], list[Sentence]],
+) -> Callable[[Sequence[Any], ProcessingOptions], list[Sentence]]:
+    """Return what is said of several runs where each is told by itself; the sentences on their masks follow."""
+    return partial(_run_by_run, say)  # not a function within this one: kinds of runs are pickled
+
+
+def _run_by_run(
+    say: Callable[[Any, ProcessingOptions], list[Sentence]], runs: Sequence[Any], options: ProcessingOptions
+) -> list[Sentence]:
+    own = [sentence for run in runs for sentence in say(run, options)]
+    return [*own, *(brain_mask(run, options) for run in runs)]

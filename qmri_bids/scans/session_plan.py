@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from qmri_bids.bids.refusal import Refusal
-from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 from qmri_bids.scans.find_options import SessionFiles
 from qmri_bids.scans.pools.run import ExchangeRun

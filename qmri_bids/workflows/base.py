@@ -32,7 +32,7 @@ def with_sources(runs: Sequence[Run], others: Sequence[Run]) -> list[Run]:
     """Return runs and those of the others whose maps they take, directly or through others."""
     found = list(runs)
     for _ in others:
-        labels = {take.run for run in found for take in run.takes}
+        labels = {take.giver for run in found for take in run.takes}
         found += [run for run in others if run.label in labels and run not in found]
     return found
 
@@ -51,7 +51,7 @@ def missing_sources(run: Run, failed: Sequence[Run]) -> list[ErrorEntry]:
     taken: dict[str, list[str]] = {}
     for take in run.takes:
         if take.without is None:
-            taken.setdefault(take.run, []).append(shown(take.names))
+            taken.setdefault(take.giver, []).append(shown(take.names))
     return [
         ErrorEntry(
             title=f"{run.label} was not processed",
@@ -68,14 +68,14 @@ def with_dependents(failed: Sequence[Run], runs: Sequence[Run]) -> list[Run]:
     gone = list(failed)
     for _ in runs:
         labels = {each.label for each in gone}
-        gone += [run for run in runs if run not in gone and labels & {take.run for take in run.takes}]
+        gone += [run for run in runs if run not in gone and labels & {take.giver for take in run.takes}]
     return gone
 
 
 def without_failed(run: Run, failed: Sequence[Run]) -> Run | None:
     """Return a run that was not processed because others failed, freed of them and saying so; None for any other."""
     gone = {each.label for each in failed}
-    needed = [take for take in run.takes if take.run in gone]
+    needed = [take for take in run.takes if take.giver in gone]
     if not needed or any(take.without is None for take in needed):
         return None
     return run.freed_of({take.key for take in needed})

@@ -1,21 +1,16 @@
-"""What the methods text says of the runs of a participant, and of pc-bSSFP among them."""
+"""What the methods text says of the runs of a participant."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from qmri_bids import __version__
-from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.run import Run
-from qmri_bids.preprocessing.motion.predicted import serves
-from qmri_bids.scans.bssfp.run import PcBssfpRun
-from qmri_bids.scans.methods import b1_map, brain_mask, given_motion, spaces_and_anatomies
-from qmri_bids.scans.pools.methods import fingerprint_sentences
-from qmri_bids.scans.saturation.methods import cest_sentences, mtr_sentences, mtsat_sentences
+from qmri_bids.pipeline.run_kind import RunKind
+from qmri_bids.scans.methods import spaces_and_anatomies
 from qmri_bids.sentence import Sentence
-from qmri_bids.units import metres_to_millimetres, radians_to_degrees, seconds_to_milliseconds
+from qmri_bids.workflows.run_kinds import RUN_KINDS
 
 
 def method_sentences(runs: Sequence[Run], options: ProcessingOptions) -> list[Sentence]:
@@ -28,8 +23,6 @@ def method_sentences(runs: Sequence[Run], options: ProcessingOptions) -> list[Se
     options
         Estimator, steps left out.
     """
-    relaxometry: list[Any] = [run for run in runs if run.kind == "pcbssfp"]
-    saturation = [run for run in runs if run.kind != "pcbssfp"]
     sentences = [
         Sentence(
             paragraph="general",
@@ -39,11 +32,11 @@ def method_sentences(runs: Sequence[Run], options: ProcessingOptions) -> list[Se
             values={"version": __version__},
         )
     ]
-    if relaxometry:
-        sentences += _relaxometry(relaxometry, options)
-    for run in saturation:
-        sentences += _SAID_OF[run.kind](run, options)
-    sentences += [brain_mask(run, options) for run in saturation]
+    groups: dict[RunKind, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(RUN_KINDS[run.kind], []).append(run)
+    for kind, group in groups.items():
+        sentences += kind.methods(group, options)
     if runs:
         sentences += spaces_and_anatomies([run.entities.get("ses", "") for run in runs], options.spaces)
         sentences.append(
@@ -57,134 +50,3 @@ def method_sentences(runs: Sequence[Run], options: ProcessingOptions) -> list[Se
         if sentence not in unique:
             unique.append(sentence)
     return unique
-
-
-_SAID_OF: Mapping[str, Callable[[Any, ProcessingOptions], list[Sentence]]] = {
-    "z-spectrum": cest_sentences,
-    "wasabi": cest_sentences,
-    "wassr": cest_sentences,
-    "mtr": mtr_sentences,
-    "mts": mtsat_sentences,
-    "exchange": fingerprint_sentences,
-}
-"""What is said of a run, by its kind; of all runs of pc-bSSFP it is said together."""
-
-
-def _relaxometry(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list[Sentence]:
-    sentences = [_acquisition(run) for run in runs]
-    if "gibbs" not in options.ignore:
-        sentences.append(_RINGING[options.gibbs_method])
-    sentences += _motion(runs, options)
-    sentences += [brain_mask(run, options) for run in runs]
-    for run in runs:
-        sentences += [_NOMINAL_B1] if run.b1 is None else b1_map(run.b1)
-    if "phase-drift" not in options.ignore:
-        sentences.append(
-            Sentence(
-                paragraph="estimation",
-                text="Receive phase that differs between cycles was estimated from the residuals of the signal model in the "
-                "brain, as a second-order polynomial in space for every cycle, and removed where these tell it.",
-            )
-        )
-    sentences.append(
-        Sentence(
-            paragraph="estimation",
-            text="The signal was described by the steady state of a single pool under phase-cycled balanced SSFP and its "
-            "configurations [zur1990].",
-        )
-    )
-    sentences += ESTIMATORS[options.estimator].methods
-    if options.posterior is not None:
-        sentences.append(
-            Sentence(
-                paragraph="estimation",
-                text="Posterior means and standard deviations of T1 and T2 under the prior {prior} were computed beside "
-                "these maps by quadrature around the maximum-likelihood point; they are pulled towards that prior.",
-                values={"prior": options.posterior},
-            )
-        )
-    return [
-        *sentences,
-        Sentence(
-            paragraph="outputs",
-            text="The off-resonance was also made continuous in space [herraez2002], by multiples of 1/TR.",
-        ),
-        Sentence(
-            paragraph="estimation",
-            text="T1 and T2 are those of a single pool: in tissue with magnetization transfer they are lower than those of "
-            "spin-echo and inversion-recovery methods [gloor2008].",
-        ),
-    ]
-
-
-def _acquisition(run: PcBssfpRun) -> Sentence:
-    protocol = run.protocol
-    return Sentence(
-        paragraph="general",
-        text="Phase-cycled balanced SSFP data were acquired with {cycles} RF phase increments, TR = {tr} ms, TE = {te} ms "
-        "and a nominal flip angle of {flip_angle}°.",
-        values={
-            "cycles": protocol.number_of_cycles,
-            "tr": f"{seconds_to_milliseconds(protocol.repetition_time):g}",
-            "te": f"{seconds_to_milliseconds(protocol.echo_time):g}",
-            "flip_angle": f"{radians_to_degrees(protocol.flip_angle):g}",
-        },
-    )
-
-
-_RINGING: Mapping[str, Sentence] = {
-    "subvoxel": Sentence(
-        paragraph="preprocessing",
-        text="Gibbs ringing was removed from every cycle, before any interpolation, by local subvoxel shifts [kellner2016] "
-        "along the axes that were acquired, the same for real and imaginary parts, and what is left of it far from edges by "
-        "a taper of the outermost 5 % of k-space; axes along which the scan was zero-filled or filtered were left alone.",
-    ),
-    "apodization": Sentence(
-        paragraph="preprocessing",
-        text="Gibbs ringing was suppressed in every cycle by a Tukey window on the outer half of k-space along all three "
-        "axes, before any interpolation; axes along which the scan was zero-filled or filtered were left alone.",
-    ),
-}
-"""By `options.GIBBS_CHOICES`."""
-
-
-def _motion(runs: Sequence[PcBssfpRun], options: ProcessingOptions) -> list[Sentence]:
-    if "motion" in options.ignore:
-        return [Sentence(paragraph="preprocessing", text="Motion between the phase cycles was not corrected.")]
-    sentences = []
-    fitted = [run for run in runs if options.earlier_motion(run.label) is None]
-    if fitted:
-        sentences.append(
-            Sentence(
-                paragraph="preprocessing",
-                text="The magnitude of every phase cycle was rigidly registered to the middle cycle with ANTs [avants2011], "
-                "then all were aligned jointly on their edges; real and imaginary parts were resampled once with the same "
-                "transform. Motion is summarised as framewise displacement [power2012].",
-            )
-        )
-    if any(serves(run.protocol) for run in fitted):
-        sentences.append(
-            Sentence(
-                paragraph="preprocessing",
-                text="The alignment was refined on the complex cycles against what the signal model predicts from all of "
-                "them together, with the parameters of every voxel eliminated.",
-            )
-        )
-    for run in runs:
-        sentences += given_motion(run, options)
-    if options.fd_threshold is not None:
-        sentences.append(
-            Sentence(
-                paragraph="preprocessing",
-                text="Volumes whose framewise displacement exceeded {threshold} mm were left out of the estimation.",
-                values={"threshold": f"{metres_to_millimetres(options.fd_threshold):g}"},
-            )
-        )
-    return sentences
-
-
-_NOMINAL_B1 = Sentence(
-    paragraph="b1",
-    text="No B1+ map was available: the nominal flip angle was assumed everywhere, which biases T1 and T2 where the field "
-    "deviates.",
-)

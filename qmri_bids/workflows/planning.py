@@ -69,7 +69,7 @@ def _with_t1(plan: SessionPlan) -> SessionPlan:
     linked: list[CestRun] = []
     for run in plan.cest:
         relaxation = [each for each in plan.pcbssfp if each.entities.get("ses") == run.entities.get("ses")]
-        if run.kind == "z-spectrum" and relaxation:
+        if "t1" in run.use.takes and relaxation:
             run = replace(run, t1_run=relaxation[0].label)
             if len(relaxation) > 1:
                 sentence = (

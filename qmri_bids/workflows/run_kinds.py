@@ -161,7 +161,7 @@ def init_qmri_wf(
             workflow.connect(
                 [
                     (
-                        parts[take.run],
+                        parts[take.giver],
                         parts[run.label],
                         [
                             ("outputnode.estimate", f"inputnode.{take.key}_maps"),

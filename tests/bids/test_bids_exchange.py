@@ -22,10 +22,11 @@ from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolMod
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 from qmri_bids.physics.saturation import Start
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt
+from qmri_bids.pipeline.sources import Take
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.listing import plan_table
 from qmri_bids.scans.pools.find import with_exchange
-from qmri_bids.scans.pools.run import ExchangeRun, KnownSource
+from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.units import tesla_to_microtesla
 
@@ -96,7 +97,7 @@ def refused(dataset: Any, **options: Any) -> str:
     return str(refusal)
 
 
-def source_of(run: ExchangeRun, name: str) -> KnownSource:
+def source_of(run: ExchangeRun, name: str) -> Take:
     (source,) = [source for source in run.known if name in source.names]
     return source
 

@@ -11,9 +11,9 @@ from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 from qmri_bids.physics.saturation import SaturationProtocol
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt
-from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.sources import B1Run, Take
 from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
-from qmri_bids.scans.pools.run import ExchangeRun, KnownSource
+from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.saturation.run import CestRun
 
 SHAPE = (14, 16, 12)
@@ -38,15 +38,15 @@ def stage(acq: str, protocol: SaturationProtocol, *, folder: Path = Path("raw"))
     )
 
 
-def from_run(*names: str, run: str = RELAXATION, method: Any = "pcbssfp") -> KnownSource:
-    return KnownSource(names=names, method=method, run=run, sentence=f"From {run}.")
+def from_run(*names: str, run: str = RELAXATION, method: Any = "pcbssfp") -> Take:
+    return Take(names=names, method=method, run=run, sentence=f"From {run}.")
 
 
-def fixed(**values: float) -> KnownSource:
-    return KnownSource(names=tuple(values), method="fixed", values=values, sentence="One number.")
+def fixed(**values: float) -> Take:
+    return Take(names=tuple(values), method="fixed", values=values, sentence="One number.")
 
 
-def fingerprint(*known: KnownSource, folder: Path = Path("raw")) -> ExchangeRun:
+def fingerprint(*known: Take, folder: Path = Path("raw")) -> ExchangeRun:
     stages = (stage("MRFMT", short(mrf_mt()), folder=folder), stage("MRFamide", short(mrf_amide()), folder=folder))
     return ExchangeRun(
         entities={"sub": "01", "acq": "MRF"},
@@ -58,11 +58,11 @@ def fingerprint(*known: KnownSource, folder: Path = Path("raw")) -> ExchangeRun:
     )
 
 
-def known_sources(folder: Path) -> tuple[KnownSource, ...]:
+def known_sources(folder: Path) -> tuple[Take, ...]:
     b1 = folder / "sub-01" / "fmap" / "sub-01_TB1map.nii.gz"
     return (
         from_run("t1", "t2", "off_resonance"),
-        KnownSource(
+        Take(
             names=("b1",),
             method="b1",
             b1_run=B1Run(entities={"sub": "01"}, method="TB1map", anatomical=None, map=b1, scale=1.0),

@@ -11,13 +11,13 @@ from protocol_presets import aptw_3t_000
 from written_sentences import said
 
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.pipeline.b1_source import B1Run
 from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.sources import B1Run, Take
 from qmri_bids.scans.b1.derivatives import b1_sources
 from qmri_bids.scans.b1.workflow import AlignB1
 from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
 from qmri_bids.scans.methods import b1_map
-from qmri_bids.scans.saturation.run import B0Source, CestRun
+from qmri_bids.scans.saturation.run import CestRun, shift_of_water
 from qmri_bids.workflows.base import missing_sources, with_dependents, with_sources
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
 
@@ -40,7 +40,7 @@ def relaxation() -> PcBssfpRun:
     )
 
 
-def series(acq: str, *, kind: str = "z-spectrum", b0: B0Source | None = None) -> CestRun:
+def series(acq: str, *, kind: str = "z-spectrum", b0: Take | None = None) -> CestRun:
     number = PROTOCOL.number_of_images
     return CestRun(
         entities={"sub": "01", "acq": acq},
@@ -83,7 +83,7 @@ def test_a_bssfp_run_takes_b1_of_wasabi(tmp_path: Path) -> None:
 
 def test_what_needs_a_run_that_failed_says_so_through_others() -> None:
     run = replace(relaxation(), b1=OF_WASABI)
-    spectrum = replace(series("APTw", b0=B0Source(method="spectrum", sentence="its own")), t1_run=run.label)
+    spectrum = replace(series("APTw", b0=shift_of_water(method="spectrum", sentence="its own")), t1_run=run.label)
     gone = with_dependents([WASABI], [run, spectrum])
     assert gone == [WASABI, run, spectrum]
     (error,) = missing_sources(run, gone)

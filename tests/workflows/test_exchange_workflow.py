@@ -18,8 +18,8 @@ from qmri_bids.engine.execution import EngineOptions
 from qmri_bids.physics.saturation_presets import mrf_mt
 from qmri_bids.pipeline.maps.nodes import UnwrapOffResonance
 from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.sources import Take
 from qmri_bids.reports.methods import methods_text
-from qmri_bids.scans.pools.run import KnownSource
 from qmri_bids.workflows import run_kinds
 from qmri_bids.workflows.base import ParticipantRuns, process_runs
 from qmri_bids.workflows.methods import method_sentences
@@ -41,16 +41,14 @@ from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
         ),
         (
             (
-                KnownSource(
+                Take(
                     names=("t1", "t2"),
                     method="maps",
                     files={"t1": Path("T1map.nii"), "t2": Path("T2map.nii")},
                     image=Path("T1w.nii"),
                     sentence="Maps.",
                 ),
-                KnownSource(
-                    names=("off_resonance",), method="fieldmap", files={"off_resonance": Path("f.nii")}, sentence=""
-                ),
+                Take(names=("off_resonance",), method="fieldmap", files={"off_resonance": Path("f.nii")}, sentence=""),
                 known_sources(Path())[1],
             ),
             {"load_t1_t2", "bring_t1_t2", "load_off_resonance", "bring_off_resonance", "b1_wf"},
@@ -64,7 +62,7 @@ from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
     ids=["relaxometry", "wasabi", "files"],
 )
 def test_known_maps_come_by_the_way_of_their_source(
-    known: tuple[KnownSource, ...], nodes: set[str], words: tuple[str, ...], tmp_path: Path
+    known: tuple[Take, ...], nodes: set[str], words: tuple[str, ...], tmp_path: Path
 ) -> None:
     run = fingerprint(*known)
     options = ProcessingOptions(estimator="ml", exchange_estimator="ml")

@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 
 from qmri_bids.pipeline.maps.nodes import UnwrapOffResonance
+from qmri_bids.pipeline.sources import Fieldmap
 from qmri_bids.scans.fieldmap.nodes import LoadFieldmap
-from qmri_bids.scans.fieldmap.source import Fieldmap
 
 PERIOD = 200.0
 

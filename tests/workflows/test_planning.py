@@ -7,8 +7,9 @@ from written_sentences import said
 
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.sources import Take
 from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
-from qmri_bids.scans.saturation.run import B0Source, CestRun
+from qmri_bids.scans.saturation.run import CestRun, shift_of_water
 from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.workflows.base import without_failed
 from qmri_bids.workflows.methods import method_sentences
@@ -34,7 +35,7 @@ def relaxation(acq: str = "pcbssfp") -> PcBssfpRun:
     )
 
 
-def series(acq: str, *, kind: str = "z-spectrum", protocol=PROTOCOL, b0: B0Source | None = None) -> CestRun:
+def series(acq: str, *, kind: str = "z-spectrum", protocol=PROTOCOL, b0: Take | None = None) -> CestRun:
     number = protocol.number_of_images
     return CestRun(
         entities={"sub": "01", "acq": acq},
@@ -49,8 +50,8 @@ def series(acq: str, *, kind: str = "z-spectrum", protocol=PROTOCOL, b0: B0Sourc
     )
 
 
-def wasabi_source(label: str) -> B0Source:
-    return B0Source(method="wasabi", run=label, sentence="from WASABI")
+def wasabi_source(label: str) -> Take:
+    return shift_of_water(method="wasabi", run=label, sentence="from WASABI")
 
 
 def test_a_spectrum_gets_t1_of_its_session_and_says_which_of_several() -> None:

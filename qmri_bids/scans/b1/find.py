@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qmri_bids.bids.refusal import Refusal, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, texts
-from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods import afi as b1_afi
 from qmri_bids.scans.b1.methods import angles as b1_angles
 from qmri_bids.scans.b1.methods.afi import read_afi

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from qmri_bids.bids.refusal import Refusal, RefusedError
 from qmri_bids.bids.sidecar import Sidecar, parse_name
-from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.find import UNSUPPORTED_METHODS, choose_b1, group_b1_files, read_b1
 from qmri_bids.scans.findings import Findings
 from qmri_bids.scans.nearest import run_index
@@ -34,7 +34,7 @@ class SessionB1:
 
     def __init__(self, paths: Sequence[Path], *, findings: Findings, cest: Sequence[CestRun] = ()) -> None:
         self.runs: list[B1Run] = []
-        self._wasabi = [run for run in cest if run.kind == "wasabi"]
+        self._wasabi = [run for run in cest if "b1" in run.use.gives]
         self._paths = paths
         self._findings = findings
         self._by_session: dict[str | None, tuple[list[B1Run], list[Refusal]]] = {}

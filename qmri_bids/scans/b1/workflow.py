@@ -12,7 +12,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.engine.input_content import ReadsFiles
-from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.preprocessing.loading.b1 import LoadedB1
 

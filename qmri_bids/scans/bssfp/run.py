@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.pipeline.b1_source import B1Run, b1_line
-from qmri_bids.pipeline.run import Run, Take, size_of
+from qmri_bids.pipeline.run import Run, size_of
+from qmri_bids.pipeline.sources import B1Run, Take, b1_line
 from qmri_bids.units import radians_to_degrees
 
 LayoutKind = Literal["mag-phase", "real-imag", "complex", "split-mag-phase", "split-real-imag", "split-complex"]

@@ -33,6 +33,7 @@ from qmri_bids.pipeline.voxels import Voxels, network_sentences
 from qmri_bids.reports.content import Section
 from qmri_bids.scans.b1.workflow import add_b1_wf, b1_fields
 from qmri_bids.scans.bssfp import outputs as run_report
+from qmri_bids.scans.bssfp.methods import relaxometry_sentences
 from qmri_bids.scans.bssfp.outputs import write_derivatives
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 
@@ -427,5 +428,6 @@ PCBSSFP = RunKind(
     write=write_derivatives,
     checks=run_report.checks,
     figures=run_report.figures,
+    methods=relaxometry_sentences,
 )
 """Phase-cycled bSSFP."""

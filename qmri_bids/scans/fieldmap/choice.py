@@ -8,10 +8,11 @@ from typing import Literal
 
 from qmri_bids.bids.refusal import RefusedError, refuse
 from qmri_bids.bids.sidecar import read_sidecar
+from qmri_bids.pipeline.sources import Offer
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
 from qmri_bids.scans.findings import Findings
 from qmri_bids.scans.nearest import nearest_run
-from qmri_bids.scans.saturation.run import B0Method, B0Source, CestRun
+from qmri_bids.scans.saturation.run import B0Method, CestRun, of_kind, shift_of_water
 
 FEWEST_WASSR = 5
 """WASSR volumes within a run from which on they can tell the shift."""
@@ -24,15 +25,6 @@ class _Session:
     runs: Sequence[CestRun]
     fieldmaps: SessionFieldmaps
     findings: Findings
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Offer:
-    """A source, or why this way is closed; sentences for the warnings of the run."""
-
-    source: B0Source | None
-    reason: str
-    warnings: tuple[str, ...] = ()
 
 
 def with_b0(runs: Sequence[CestRun], *, findings: Findings, fieldmaps: SessionFieldmaps) -> tuple[CestRun, ...]:
@@ -49,7 +41,7 @@ def with_b0(runs: Sequence[CestRun], *, findings: Findings, fieldmaps: SessionFi
     """
     chosen = []
     for run in runs:
-        if run.kind != "z-spectrum":
+        if "off_resonance" not in run.use.takes:
             chosen.append(run)
             continue
         here = [each for each in runs if each.entities.get("ses") == run.entities.get("ses")]
@@ -95,20 +87,20 @@ def _choose(run: CestRun, session: _Session) -> CestRun:
     )
 
 
-def _from_run(run: CestRun, session: _Session, kind: Literal["wasabi", "wassr"]) -> _Offer:
+def _from_run(run: CestRun, session: _Session, kind: Literal["wasabi", "wassr"]) -> Offer:
     name = kind.upper()
-    best, phrase = nearest_run(run, [each for each in session.runs if each.kind == kind])
+    best, phrase = nearest_run(run, of_kind(session.runs, kind))
     if best is None:
-        return _Offer(source=None, reason=f"the session has no {name} run")
+        return Offer(reason=f"the session has no {name} run")
     sentence = f"The shift of water comes from the {name} run {phrase}"
-    return _Offer(source=B0Source(method=kind, run=best.label, sentence=sentence), reason="")
+    return Offer(source=shift_of_water(method=kind, run=best.label, sentence=sentence))
 
 
-def _wasabi(run: CestRun, session: _Session) -> _Offer:
+def _wasabi(run: CestRun, session: _Session) -> Offer:
     return _from_run(run, session, "wasabi")
 
 
-def _wassr(run: CestRun, session: _Session) -> _Offer:
+def _wassr(run: CestRun, session: _Session) -> Offer:
     offer = _from_run(run, session, "wassr")
     if offer.source is not None:
         return offer
@@ -126,30 +118,26 @@ def _wassr(run: CestRun, session: _Session) -> _Offer:
             f"(at least {FEWEST_WASSR} offsets on both sides of water)",
         )
     sentence = f"The shift of water comes from the {len(own)} WASSR volumes of the run itself"
-    return _Offer(source=B0Source(method="wassr", sentence=sentence), reason="")
+    return Offer(source=shift_of_water(method="wassr", sentence=sentence))
 
 
-def _fieldmap(run: CestRun, session: _Session) -> _Offer:
+def _fieldmap(run: CestRun, session: _Session) -> Offer:
     sidecar = read_sidecar(run.image, root=session.findings.root)
-    choice = session.fieldmaps.choose(run.entities.get("ses"), image=run.image, sidecar=sidecar)
-    if choice.fieldmap is None:
-        return _Offer(source=None, reason=choice.reason)
-    source = B0Source(
-        method="fieldmap",
-        fieldmap=choice.fieldmap.path,
-        scan=choice.fieldmap,
-        magnitude=choice.fieldmap.magnitude,
-        sentence=f"The shift of water comes from the field map {choice.fieldmap.path.name}: {choice.reason}",
+    fieldmap, why = session.fieldmaps.choose(run.entities.get("ses"), image=run.image, sidecar=sidecar)
+    if fieldmap is None:
+        return Offer(reason=why)
+    sentence = f"The shift of water comes from the field map {fieldmap.path.name}: {why}"
+    return Offer(
+        source=shift_of_water(method="fieldmap", fieldmap=fieldmap, sentence=sentence), warnings=fieldmap.warnings
     )
-    return _Offer(source=source, reason="", warnings=choice.fieldmap.warnings)
 
 
-def _spectrum(run: CestRun, session: _Session) -> _Offer:
+def _spectrum(run: CestRun, session: _Session) -> Offer:
     sentence = "The shift of water is read from the dip of the spectrum itself"
-    return _Offer(source=B0Source(method="spectrum", sentence=sentence), reason="")
+    return Offer(source=shift_of_water(method="spectrum", sentence=sentence))
 
 
-_WAYS: Mapping[B0Method, Callable[[CestRun, _Session], _Offer]] = {
+_WAYS: Mapping[B0Method, Callable[[CestRun, _Session], Offer]] = {
     "wasabi": _wasabi,
     "wassr": _wassr,
     "fieldmap": _fieldmap,

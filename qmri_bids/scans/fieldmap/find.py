@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
 from qmri_bids.bids.refusal import RefusedError, refuse
 from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, read_sidecar, texts
 from qmri_bids.bids.values import read_number
-from qmri_bids.scans.fieldmap.source import Fieldmap, PhaseUnits
+from qmri_bids.pipeline.sources import Fieldmap, PhaseUnits
 from qmri_bids.scans.findings import Findings
 
 PHASE_SUFFIXES = ("phasediff", "phase1")
@@ -136,22 +136,6 @@ UNITS = {"hz": 1.0, "hertz": 1.0, "rad/s": 1.0 / (2.0 * math.pi), "radian/s": 1.
 MAGNITUDES = ("magnitude", "magnitude1")
 
 
-@dataclass(frozen=True, kw_only=True)
-class FieldmapChoice:
-    """The field map of a run, or why there is none.
-
-    Parameters
-    ----------
-    fieldmap
-        None if none can be taken without guessing.
-    reason
-        Why this one, or why none; the end of a sentence.
-    """
-
-    fieldmap: Fieldmap | None
-    reason: str
-
-
 class SessionFieldmaps:
     """Field maps by session, read once and only where a run needs one.
 
@@ -168,8 +152,8 @@ class SessionFieldmaps:
         self._findings = findings
         self._by_session: dict[str | None, list[Fieldmap]] = {}
 
-    def choose(self, session: str | None, *, image: Path, sidecar: Sidecar) -> FieldmapChoice:
-        """Return the map whose IntendedFor names the image, or whose B0FieldIdentifier is its B0FieldSource, else the only one.
+    def choose(self, session: str | None, *, image: Path, sidecar: Sidecar) -> tuple[Fieldmap | None, str]:
+        """Return the map whose IntendedFor names the image, or its B0FieldSource, else the only one; and why.
 
         A map that names other files only is not taken: its shim may be another.
 
@@ -182,16 +166,16 @@ class SessionFieldmaps:
         """
         maps = self._read(session)
         if not maps:
-            return FieldmapChoice(fieldmap=None, reason="the session has no field map that can be used")
+            return None, "the session has no field map that can be used"
         # A map in Hz comes before one that must be unwrapped.
         kinds = (
             [each for each in maps if each.echo_times is None],
             [each for each in maps if each.echo_times is not None],
         )
         choices = [self._choose(kind, image=image, sidecar=sidecar) for kind in kinds if kind]
-        return next((choice for choice in choices if choice.fieldmap is not None), choices[0])
+        return next((choice for choice in choices if choice[0] is not None), choices[0])
 
-    def _choose(self, maps: Sequence[Fieldmap], *, image: Path, sidecar: Sidecar) -> FieldmapChoice:
+    def _choose(self, maps: Sequence[Fieldmap], *, image: Path, sidecar: Sidecar) -> tuple[Fieldmap | None, str]:
         root = self._findings.root
         wanted = set(texts(sidecar, "B0FieldSource"))
         named = [each for each in maps if is_intended(each.intended_for, [image], root)]
@@ -203,13 +187,11 @@ class SessionFieldmaps:
             named = [each for each in maps if not each.intended_for]
             reason = "it is the only one of the session that names no other run"
         if len(named) == 1:
-            return FieldmapChoice(fieldmap=named[0], reason=reason)
+            return named[0], reason
         shown = ", ".join(each.path.name for each in named or maps)
         if named:
-            return FieldmapChoice(fieldmap=None, reason=f"several field maps could be meant ({shown})")
-        return FieldmapChoice(
-            fieldmap=None, reason=f"the field maps of the session are intended for other files ({shown})"
-        )
+            return None, f"several field maps could be meant ({shown})"
+        return None, f"the field maps of the session are intended for other files ({shown})"
 
     def _read(self, session: str | None) -> list[Fieldmap]:
         if session not in self._by_session:

@@ -9,6 +9,7 @@ from qmri_bids.bids.names import derivative_entities
 from qmri_bids.bids.refusal import RefusedError, refuse
 from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan
 from qmri_bids.pipeline.run import Run
+from qmri_bids.pipeline.sources import Take
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.scans.b1.session import SessionB1
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
@@ -29,7 +30,7 @@ from qmri_bids.scans.pools.offers import (
     from_wassr,
 )
 from qmri_bids.scans.pools.pools import PoolChoice, check_pools, choose_pools, pool_sentences
-from qmri_bids.scans.pools.run import ExchangeRun, KnownSource
+from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.pools.stages import (
     AMIDE_WITHIN,
     FEWEST_IMAGES,
@@ -69,7 +70,7 @@ _FOUR_WAYS = (
 class KnownMaps:
     """Sources that together give every known map once, and sentences for the run."""
 
-    sources: tuple[KnownSource, ...]
+    sources: tuple[Take, ...]
     warnings: tuple[str, ...]
 
 
@@ -145,7 +146,7 @@ def _off_resonance(request: Request) -> Offer:
     return offer
 
 
-def _joined(offers: Sequence[Offer]) -> tuple[KnownSource, ...]:
+def _joined(offers: Sequence[Offer]) -> tuple[Take, ...]:
     """Return the sources, those of one scan as one, each with a whole sentence."""
     scans: dict[object, list[Offer]] = {}
     for place, offer in enumerate(offers):
@@ -153,7 +154,7 @@ def _joined(offers: Sequence[Offer]) -> tuple[KnownSource, ...]:
     return tuple(_one(same) for same in scans.values())
 
 
-def _one(same: Sequence[Offer]) -> KnownSource:
+def _one(same: Sequence[Offer]) -> Take:
     sources = [offer.source for offer in same if offer.source is not None]
     names = tuple(name for source in sources for name in source.names)
     shown = [KNOWN_QUANTITIES[name].bare_phrase for name in names]
@@ -166,6 +167,7 @@ def _one(same: Sequence[Offer]) -> KnownSource:
     return replace(
         first,
         names=names,
+        key="",
         files={name: path for source in sources for name, path in source.files.items()},
         stdev_files={name: path for source in sources for name, path in source.stdev_files.items()},
         sentence=f"{listed[0].upper()}{listed[1:]} {'come' if len(shown) > 1 else 'comes'} from {origins}{remarks}.",
@@ -215,7 +217,7 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
     options
         What the user asked for.
     """
-    series = [run for run in plan.cest if run.kind == "fingerprint"]
+    series = [run for run in plan.cest if run.use.together]
     if not series:
         return plan
     findings = Findings(root=plan.files.root, options=options)

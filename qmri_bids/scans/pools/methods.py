@@ -8,9 +8,10 @@ from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.physics.pools import CestPool, MtPool
 from qmri_bids.pipeline.maps.known import listed, shown
 from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.sources import Take
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.scans.methods import b1_map
-from qmri_bids.scans.pools.run import ExchangeRun, KnownMethod, KnownSource
+from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.saturation.methods import cest_acquisition, cest_motion
 from qmri_bids.sentence import Sentence
 from qmri_bids.units import seconds_to_milliseconds
@@ -93,7 +94,7 @@ def _fixed(pool: CestPool) -> str:
     return said
 
 
-def _from_run(source: KnownSource) -> list[Sentence]:
+def _from_run(source: Take) -> list[Sentence]:
     return [
         Sentence(
             paragraph="cest",
@@ -103,7 +104,7 @@ def _from_run(source: KnownSource) -> list[Sentence]:
     ]
 
 
-def _from_relaxometry(source: KnownSource) -> list[Sentence]:
+def _from_relaxometry(source: Take) -> list[Sentence]:
     if "off_resonance" not in source.names:
         return _from_run(source)
     return [
@@ -116,7 +117,7 @@ def _from_relaxometry(source: KnownSource) -> list[Sentence]:
     ]
 
 
-def _from_files(source: KnownSource) -> list[Sentence]:
+def _from_files(source: Take) -> list[Sentence]:
     maps, files = shown(source.names), listed(dict.fromkeys(path.name for path in source.files.values()))
     if source.image is None:
         return [
@@ -135,7 +136,7 @@ def _from_files(source: KnownSource) -> list[Sentence]:
     ]
 
 
-def _from_b1_scan(source: KnownSource) -> list[Sentence]:
+def _from_b1_scan(source: Take) -> list[Sentence]:
     if source.b1_run is None:
         raise ValueError(f"{source.key}: expected a B1 scan, found none")
     return [
@@ -148,7 +149,7 @@ def _from_b1_scan(source: KnownSource) -> list[Sentence]:
     ]
 
 
-def _from_numbers(source: KnownSource) -> list[Sentence]:
+def _from_numbers(source: Take) -> list[Sentence]:
     return [
         Sentence(
             paragraph="cest",
@@ -162,7 +163,7 @@ def _from_numbers(source: KnownSource) -> list[Sentence]:
     ]
 
 
-_KNOWN_MAPS: Mapping[KnownMethod, Callable[[KnownSource], list[Sentence]]] = {
+_KNOWN_MAPS: Mapping[str, Callable[[Take], list[Sentence]]] = {
     "pcbssfp": _from_relaxometry,
     "wasabi": _from_run,
     "wassr": _from_run,

@@ -11,6 +11,7 @@ from typing import Literal
 from qmri_bids.bids.images import AFFINE_TOLERANCE, ImageInfo, check_image, check_same_grid, median_of_nonzero
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name, read_sidecar
+from qmri_bids.pipeline.sources import Offer, Take
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.scans.b1.find import read_b1
 from qmri_bids.scans.b1.session import SessionB1
@@ -19,8 +20,8 @@ from qmri_bids.scans.fieldmap.find import SessionFieldmaps, read_fieldmap
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.findings import Findings
 from qmri_bids.scans.nearest import nearest_run
-from qmri_bids.scans.pools.run import KnownSource
 from qmri_bids.scans.pools.stages import Fingerprint
+from qmri_bids.scans.saturation.run import of_kind
 from qmri_bids.scans.session_plan import SessionPlan
 
 EXTENSIONS = (".nii.gz", ".nii")
@@ -44,31 +45,8 @@ SEVERAL_OF_ONE_SCAN = ("part", "echo", "flip", "inv", "mt", "desc")
 """Entities in which an image may differ from the map that was made of it."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class MapFile:
-    """A map in a file, checked.
-
-    Parameters
-    ----------
-    path, stdev
-        The map and its standard deviation, None where there is none.
-    image
-        Image on the grid of the map by which it can be registered, None where there is none.
-    info
-        Header of the map.
-    warnings
-        Doubts, as sentences.
-    """
-
-    path: Path
-    stdev: Path | None
-    image: Path | None
-    info: ImageInfo
-    warnings: tuple[str, ...] = ()
-
-
-def find_map(name: str, *, place: Path, subject: str, session: str | None, like: Sequence[Path] = ()) -> MapFile | None:
-    """Return the map of a subject and session in a folder, None if there is none.
+def find_map(name: str, *, place: Path, subject: str, session: str | None, like: Sequence[Path] = ()) -> Offer | None:
+    """Return the map of a subject and session in a folder as an offer that names its file, None if there is none.
 
     Maps without `desc` come before others; of several the one that has the entities of a file of `like` is taken.
 
@@ -107,7 +85,15 @@ def find_map(name: str, *, place: Path, subject: str, session: str | None, like:
     info = replace(info, shape=info.shape[:3])
     stdev, doubts = _first_on_grid(_stdevs(chosen), info, place)
     image, more = _first_on_grid(_images(chosen), info, place)
-    return MapFile(path=chosen, stdev=stdev, image=image, info=info, warnings=(*warnings, *doubts, *more))
+    source = Take(
+        names=(name,),
+        method="maps",
+        files={name: chosen},
+        stdev_files={} if stdev is None else {name: stdev},
+        image=image,
+        sentence=chosen.name,
+    )
+    return Offer(source=source, warnings=(*warnings, *doubts, *more), scan=("maps", image, *_grid(info)))
 
 
 def _choose(paths: Sequence[Path], *, like: Sequence[Path], place: Path) -> Path | None:
@@ -293,37 +279,12 @@ class Request:
     findings: Findings
     b1: SessionB1
     fieldmaps: SessionFieldmaps
-    taken: dict[str, MapFile] = field(default_factory=dict)
+    taken: dict[str, Path] = field(default_factory=dict)
 
     @property
     def session(self) -> str | None:
         """Label of the session, None outside of sessions."""
         return self.fingerprint.stages[0].entities.get("ses")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Offer:
-    """A source of one map, or why a way is closed.
-
-    Parameters
-    ----------
-    source
-        Its sentence is the end of one: where the map comes from. None where the way is closed.
-    reason
-        Why it is closed.
-    remarks
-        What is added to the sentence of the source.
-    warnings
-        Sentences for the run.
-    scan
-        What sources have in common that are registered together.
-    """
-
-    source: KnownSource | None = None
-    reason: str = ""
-    remarks: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    scan: object = None
 
 
 Way = Callable[[str, Request], Offer]
@@ -342,7 +303,7 @@ def from_relaxometry(name: str, request: Request) -> Offer:
     if name == "off_resonance":
         period = 1.0 / run.protocol.repetition_time
         remarks = (f"off-resonance is known up to multiples of {period:.0f} Hz, the inverse of TR",)
-    source = KnownSource(names=(name,), method="pcbssfp", run=run.label, sentence=where)
+    source = Take(names=(name,), method="pcbssfp", run=run.label, sentence=where)
     return Offer(source=source, remarks=remarks, scan=("run", run.label))
 
 
@@ -357,11 +318,11 @@ def from_wassr(name: str, request: Request) -> Offer:
 
 
 def _from_cest(name: str, request: Request, kind: Literal["wasabi", "wassr"]) -> Offer:
-    runs = [run for run in request.plan.cest if run.kind == kind and run.entities.get("ses") == request.session]
+    runs = [run for run in of_kind(request.plan.cest, kind) if run.entities.get("ses") == request.session]
     run, phrase = nearest_run(request.fingerprint.stages[0], runs)
     if run is None:
         return Offer(reason=f"the session has no {kind.upper()} run")
-    source = KnownSource(names=(name,), method=kind, run=run.label, sentence=f"the {kind.upper()} run {phrase}")
+    source = Take(names=(name,), method=kind, run=run.label, sentence=f"the {kind.upper()} run {phrase}")
     return Offer(source=source, scan=("run", run.label))
 
 
@@ -383,7 +344,7 @@ def from_b1_scan(name: str, request: Request) -> Offer:
         refused = request.b1.read(request.session)[1]
         found = "; ".join(f"{each.file}: {each.found}" for each in refused)
         return Offer(reason=f"the session has no B1 scan that can be used{f' ({found})' if found else ''}")
-    source = KnownSource(names=(name,), method="b1", b1_run=chosen, sentence=f"the B1 scan {chosen.map.name}")
+    source = Take(names=(name,), method="b1", b1_run=chosen, sentence=f"the B1 scan {chosen.map.name}")
     return Offer(source=source, warnings=sentences, scan=("b1", chosen.map))
 
 
@@ -392,18 +353,18 @@ def from_fieldmap(name: str, request: Request) -> Offer:
     reason = ""
     for stage in request.fingerprint.stages:
         sidecar = read_sidecar(stage.image, root=request.findings.root)
-        choice = request.fieldmaps.choose(request.session, image=stage.image, sidecar=sidecar)
-        if choice.fieldmap is not None:
-            source = KnownSource(
+        fieldmap, why = request.fieldmaps.choose(request.session, image=stage.image, sidecar=sidecar)
+        if fieldmap is not None:
+            source = Take(
                 names=(name,),
                 method="fieldmap",
-                files={name: choice.fieldmap.path},
-                image=choice.fieldmap.magnitude,
-                fieldmap=choice.fieldmap,
-                sentence=f"the field map {choice.fieldmap.path.name}: {choice.reason}",
+                files={name: fieldmap.path},
+                image=fieldmap.magnitude,
+                fieldmap=fieldmap,
+                sentence=f"the field map {fieldmap.path.name}: {why}",
             )
-            return Offer(source=source, warnings=choice.fieldmap.warnings, scan=("fieldmap", choice.fieldmap.path))
-        reason = reason or choice.reason
+            return Offer(source=source, warnings=fieldmap.warnings, scan=("fieldmap", fieldmap.path))
+        reason = reason or why
     return Offer(reason=reason)
 
 
@@ -436,28 +397,19 @@ def from_derivatives(name: str, request: Request) -> Offer:
 
 
 def _from_folder(name: str, request: Request, places: Mapping[str, Path]) -> Offer | None:
-    like = [*(taken.path for taken in request.taken.values()), *(each.image for each in request.fingerprint.stages)]
+    like = [*request.taken.values(), *(each.image for each in request.fingerprint.stages)]
     for shown, place in places.items():
         found = find_map(name, place=place, subject=request.plan.subject, session=request.session, like=like)
-        if found is None:
-            continue
-        request.taken[name] = found
-        source = KnownSource(
-            names=(name,),
-            method="maps",
-            files={name: found.path},
-            stdev_files={} if found.stdev is None else {name: found.stdev},
-            image=found.image,
-            sentence=f"{found.path.name} of {shown}",
-        )
-        return Offer(source=source, warnings=found.warnings, scan=("maps", found.image, *_grid(found)))
+        if found is not None and found.source is not None:
+            request.taken[name] = found.source.files[name]
+            return replace(found, source=replace(found.source, sentence=f"{found.source.sentence} of {shown}"))
     return None
 
 
-def _grid(found: MapFile) -> tuple[object, ...]:
+def _grid(info: ImageInfo) -> tuple[object, ...]:
     """Return what maps on one grid have in common."""
-    affine = (found.info.affine / AFFINE_TOLERANCE).round().astype(int)
-    return found.info.shape, tuple(affine.ravel().tolist())
+    affine = (info.affine / AFFINE_TOLERANCE).round().astype(int)
+    return info.shape, tuple(affine.ravel().tolist())
 
 
 def from_number(name: str, request: Request) -> Offer:
@@ -468,9 +420,7 @@ def from_number(name: str, request: Request) -> Offer:
     if value is None:
         return Offer(reason=f"{option} is not given")
     shown = f"{value:g} {unit}"
-    source = KnownSource(
-        names=(name,), method="fixed", values={name: value}, sentence=f"{option}: {shown} for every voxel"
-    )
+    source = Take(names=(name,), method="fixed", values={name: value}, sentence=f"{option}: {shown} for every voxel")
     warning = (
         f"{quantity.bare_phrase} = {shown} is taken for every voxel ({option}): "
         "fractions and rates are off where tissue differs."
@@ -482,5 +432,5 @@ def assumed(name: str, request: Request) -> Offer:
     """Offer B1 = 1 where the user asked to work without a map."""
     if not request.findings.options.no_b1:
         return Offer(reason="--no-b1 is not given")
-    source = KnownSource(names=(name,), method="fixed", values={name: 1.0}, sentence="--no-b1: 1 for every voxel")
+    source = Take(names=(name,), method="fixed", values={name: 1.0}, sentence="--no-b1: 1 for every voxel")
     return Offer(source=source, warnings=(NO_B1,))

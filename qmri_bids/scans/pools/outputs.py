@@ -27,6 +27,7 @@ from qmri_bids.pipeline.results.report_parts import (
 )
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter
+from qmri_bids.pipeline.sources import Take
 from qmri_bids.quantities import KNOWN_QUANTITIES, QUANTITIES
 from qmri_bids.quantity import POSTERIOR, STDEV, known
 from qmri_bids.reports.content import Check, Figure, Level, QualityRow, Section
@@ -44,7 +45,7 @@ from qmri_bids.reports.figures.trajectories import trajectories
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.references import full_citation
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
-from qmri_bids.scans.pools.run import ExchangeRun, KnownSource
+from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.saturation.run import CestRun
 from qmri_bids.tissue_labels import NAMES
 from qmri_bids.units import tesla_to_microtesla
@@ -167,7 +168,7 @@ def _pool(pool: CestPool, *, estimated: bool) -> dict[str, Any]:
     return content
 
 
-def _origin(source: KnownSource, name: str) -> str:
+def _origin(source: Take, name: str) -> str:
     """Return where a known map comes from, in a word or two."""
     if source.method == "fixed":
         return f"{source.values[name]:g} for every voxel"
@@ -176,7 +177,7 @@ def _origin(source: KnownSource, name: str) -> str:
     return source.b1_run.map.name if source.b1_run is not None else source.files[name].name
 
 
-def _sources(source: KnownSource, name: str, *, bids_dir: Path, output_dir: Path) -> list[str]:
+def _sources(source: Take, name: str, *, bids_dir: Path, output_dir: Path) -> list[str]:
     """Return the map of another run, or the files, that a known map was made of."""
     if source.run is not None:
         entities = parse_name(Path(source.run)).entities

@@ -3,63 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.physics.fingerprint import ExchangeScan
-from qmri_bids.pipeline.b1_source import B1Run
-from qmri_bids.pipeline.run import Run, Take, size_of, wrapped
-from qmri_bids.scans.fieldmap.source import Fieldmap
+from qmri_bids.pipeline.run import Run, size_of, wrapped
+from qmri_bids.pipeline.sources import B1Run, Take
 from qmri_bids.scans.saturation.run import CestRun
-
-KnownMethod = Literal["pcbssfp", "wasabi", "wassr", "fieldmap", "b1", "maps", "fixed"]
-"""Where known maps come from: another run of the call, a field map, a B1 scan, maps in files, or numbers that were asked for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnownSource:
-    """Where some of the known maps of a fingerprint come from.
-
-    Parameters
-    ----------
-    names
-        What it gives, of `estimation.exchange.KNOWN`.
-    method
-        One of `KnownMethod`.
-    run
-        Label of the run of this call whose estimate holds the maps; None otherwise.
-    files, stdev_files
-        Map files by name, in the units of BIDS (T1map, T2map in seconds, TB1map in percent or as a ratio, fieldmap in Hz); empty
-        unless the method is `maps` or `fieldmap`.
-    image
-        Image on the grid of the files by which they are registered; None: they are placed by the coordinates of the scanner.
-    b1_run
-        The B1 scan; None unless the method is `b1`.
-    fieldmap
-        How off-resonance follows from a field map; None unless the method is `fieldmap`.
-    values
-        Numbers in SI units (T1 and T2 in s, B1 as a ratio, off-resonance in Hz) by name; empty unless the method is `fixed`.
-    sentence
-        Why this one, for the log and the report.
-    """
-
-    names: tuple[str, ...]
-    method: KnownMethod
-    run: str | None = None
-    files: Mapping[str, Path] = field(default_factory=dict)
-    stdev_files: Mapping[str, Path] = field(default_factory=dict)
-    image: Path | None = None
-    b1_run: B1Run | None = None
-    fieldmap: Fieldmap | None = None
-    values: Mapping[str, float] = field(default_factory=dict)
-    sentence: str
-
-    @property
-    def key(self) -> str:
-        """Name of the source within its run: what it gives, e.g. `t1_t2`."""
-        return "_".join(self.names)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +34,7 @@ class ExchangeRun(Run):
     entities: Mapping[str, str]
     stages: tuple[CestRun, ...]
     scan: ExchangeScan
-    known: tuple[KnownSource, ...]
+    known: tuple[Take, ...]
     sources: tuple[ValueSource, ...] = ()
     decisions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -140,6 +91,4 @@ class ExchangeRun(Run):
     @property
     def takes(self) -> tuple[Take, ...]:
         """The known maps that other runs give."""
-        return tuple(
-            Take(key=source.key, names=source.names, run=source.run) for source in self.known if source.run is not None
-        )
+        return tuple(source for source in self.known if source.run is not None)

@@ -19,13 +19,16 @@ from qmri_bids.pipeline.motion.series_nodes import BringSeries
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.results.nodes import DescribeRun, WriteDerivatives
 from qmri_bids.pipeline.run_kind import RunKind
+from qmri_bids.pipeline.sources import Take
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.scans.b1.workflow import add_b1_wf
 from qmri_bids.scans.fieldmap.nodes import LoadFieldmap
+from qmri_bids.scans.methods import run_by_run
 from qmri_bids.scans.pools import outputs as exchange_report
 from qmri_bids.scans.pools.estimates import EstimateExchange
+from qmri_bids.scans.pools.methods import fingerprint_sentences
 from qmri_bids.scans.pools.outputs import write_exchange
-from qmri_bids.scans.pools.run import ExchangeRun, KnownSource
+from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.saturation.series import Said, gather, series_nodes
 
 
@@ -139,7 +142,7 @@ class _Parts:
             self.motions.append((motion, "motion"))
             self.moved.append(number)
 
-    def bring(self, source: KnownSource) -> pe.Node:
+    def bring(self, source: Take) -> pe.Node:
         """Return a node that brings the maps of a source to this grid, its inputs not yet connected."""
         node = pe.Node(
             BringMaps(names=[KNOWN_QUANTITIES[name].name for name in source.names]), name=f"bring_{source.key}"
@@ -212,14 +215,14 @@ class _Parts:
         return self.workflow
 
 
-def _from_run(parts: _Parts, source: KnownSource) -> None:
+def _from_run(parts: _Parts, source: Take) -> None:
     """Take maps of another run of the call."""
     node = parts.bring(source)
     parts.workflow.connect(parts.inputnode, f"{source.key}_magnitude", node, "magnitude")
     parts.workflow.connect(parts.inputnode, f"{source.key}_maps", node, "maps")
 
 
-def _from_relaxometry(parts: _Parts, source: KnownSource) -> None:
+def _from_relaxometry(parts: _Parts, source: Take) -> None:
     """Take maps of a pc-bSSFP run; across the wraps of its off-resonance nothing may be interpolated."""
     if "off_resonance" not in source.names:
         _from_run(parts, source)
@@ -236,7 +239,7 @@ def _from_relaxometry(parts: _Parts, source: KnownSource) -> None:
     )
 
 
-def _from_files(parts: _Parts, source: KnownSource) -> None:
+def _from_files(parts: _Parts, source: Take) -> None:
     """Read maps in files."""
     load = pe.Node(
         LoadMaps(
@@ -253,7 +256,7 @@ def _from_files(parts: _Parts, source: KnownSource) -> None:
         parts.workflow.connect(load, "magnitude", node, "magnitude")
 
 
-def _from_fieldmap(parts: _Parts, source: KnownSource) -> None:
+def _from_fieldmap(parts: _Parts, source: Take) -> None:
     """Read a field map, or compute it from phases."""
     if source.fieldmap is None:
         _from_files(parts, source)
@@ -266,7 +269,7 @@ def _from_fieldmap(parts: _Parts, source: KnownSource) -> None:
         parts.workflow.connect(load, "magnitude", node, "magnitude")
 
 
-def _from_b1_scan(parts: _Parts, source: KnownSource) -> None:
+def _from_b1_scan(parts: _Parts, source: Take) -> None:
     """Scale and bring the map of a B1 scan."""
     if source.b1_run is None:
         raise ValueError(f"{source.key}: expected a B1 scan, found none")
@@ -279,12 +282,12 @@ def _from_b1_scan(parts: _Parts, source: KnownSource) -> None:
     parts.sentences.append(b1_wf.__desc__)
 
 
-def _fixed(parts: _Parts, source: KnownSource) -> None:
+def _fixed(parts: _Parts, source: Take) -> None:
     """Take numbers for every voxel."""
     parts.fixed |= source.values
 
 
-KNOWN_WAYS: Mapping[str, Callable[[_Parts, KnownSource], None]] = {
+KNOWN_WAYS: Mapping[str, Callable[[_Parts, Take], None]] = {
     "pcbssfp": _from_relaxometry,
     "wasabi": _from_run,
     "wassr": _from_run,
@@ -293,7 +296,7 @@ KNOWN_WAYS: Mapping[str, Callable[[_Parts, KnownSource], None]] = {
     "b1": _from_b1_scan,
     "fixed": _fixed,
 }
-"""How known maps come to the grid of the run, by `exchange_plan.KnownMethod`."""
+"""How known maps come to the grid of the run, by `Take.method`."""
 
 
 def init_exchange_wf(
@@ -326,7 +329,7 @@ def init_exchange_wf(
         The `ExchangeRun`; set from the argument.
     <key>_maps, <key>_magnitude
         Of every source of `run.known` that is another run: its maps (npz) and the image by which they are registered; `key` is
-        `KnownSource.key`.
+        `Take.key`.
     t1w_preproc, t1w_mask, …
         Those of `given_anatomy.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
 
@@ -355,6 +358,7 @@ EXCHANGE = RunKind(
     write=write_exchange,
     checks=exchange_report.checks,
     figures=exchange_report.figures,
+    methods=run_by_run(fingerprint_sentences),
     quality=exchange_report.quality,
 )
 """Fingerprints from which pool fractions and exchange rates are estimated."""

@@ -9,15 +9,16 @@ from qmri_bids.estimation.spectra.plan import automatic_pools
 from qmri_bids.physics.saturation import Saturation
 from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.sources import Take
 from qmri_bids.scans.methods import b1_map, given_motion
-from qmri_bids.scans.saturation.run import B0Method, B0Source, CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun
 from qmri_bids.sentence import Sentence
 from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
 
 
 def cest_sentences(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
     """Return the sentences on a series: how it was acquired, its motion, and what was mapped."""
-    mapped = _spectrum(run, options) if run.kind == "z-spectrum" else [_field(run)]
+    mapped = [_field(run)] if run.use.gives else _spectrum(run, options)
     return [cest_acquisition(run), *cest_motion(run, options), *mapped]
 
 
@@ -64,7 +65,7 @@ def cest_motion(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
         return [Sentence(paragraph="cest", text="Motion between the images of the series was not corrected.")]
     if given := given_motion(run, options):
         return given
-    if run.kind in ("wasabi", "wassr"):
+    if run.use.gives:
         return [
             Sentence(
                 paragraph="cest",
@@ -84,7 +85,7 @@ def cest_motion(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
 
 def _field(run: CestRun) -> Sentence:
     """Return the sentence on a map of B0, of WASABI and of B1 too."""
-    if run.kind == "wasabi":
+    if "b1" in run.use.gives:
         return Sentence(
             paragraph="cest",
             text="B0 and B1 were mapped from the WASABI series {run} by a bounded least-squares fit of its signal equation "
@@ -135,7 +136,7 @@ def _spectrum(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
     return [*sentences, *_pools(run, options.pools or automatic_pools(offsets), reach=max(offsets))]
 
 
-_SHIFTS_OF_WATER: Mapping[B0Method, Sentence] = {
+_SHIFTS_OF_WATER: Mapping[str, Sentence] = {
     "wasabi": Sentence(
         paragraph="cest",
         text="The shift of water was taken from the B0 map of a WASABI scan [schuenke2017], rigidly registered.",
@@ -154,13 +155,13 @@ _SHIFTS_OF_WATER: Mapping[B0Method, Sentence] = {
 """By the method; the sentence on a field map names its file."""
 
 
-def _shift_of_water(source: B0Source) -> Sentence:
+def _shift_of_water(source: Take) -> Sentence:
     if source.method != "fieldmap":
         return _SHIFTS_OF_WATER[source.method]
     return Sentence(
         paragraph="cest",
         text="The shift of water was taken from the field map {source}, rigidly registered.",
-        values={"source": "" if source.fieldmap is None else source.fieldmap.name},
+        values={"source": "" if source.fieldmap is None else source.fieldmap.path.name},
     )
 
 

@@ -247,16 +247,17 @@ def _how_field(run: CestRun) -> tuple[str, tuple[str, ...]]:
 
 def _fieldmap_sources(run: CestRun, *, bids_dir: Path) -> list[str]:
     """Return the files of a field map that gave the shift of water."""
-    if run.b0 is None:
+    if run.b0 is None or run.b0.fieldmap is None:
         return []
-    paths = [run.b0.fieldmap, run.b0.magnitude] if run.b0.scan is None else run.b0.scan.paths
-    return raw_uris((path for path in paths if path is not None), bids_dir=bids_dir)
+    return raw_uris(run.b0.fieldmap.paths, bids_dir=bids_dir)
 
 
 def _maps_of_other_runs(run: Run, *, output_dir: Path) -> list[str]:
     """Return the maps of other runs that were used, as files of the derivatives."""
     paths = [
-        output_path(output_dir, entities=parse_name(Path(take.run)).entities, output=KNOWN_QUANTITIES[name].written.key)
+        output_path(
+            output_dir, entities=parse_name(Path(take.giver)).entities, output=KNOWN_QUANTITIES[name].written.key
+        )
         for take in run.takes
         for name in take.names
     ]
@@ -344,7 +345,7 @@ def cest_figures(results: RunResults, run: CestRun, settings: Mapping[str, Any])
         "M0" if role == "m0" else f"{offset:+g} ppm"
         for role, offset in zip(run.roles, run.protocol.offsets, strict=True)
     ]
-    curves = _wasabi_curves(results) if run.kind == "wasabi" else _spectra(results, settings["asymmetry"])
+    curves = _wasabi_curves(results) if "b1" in run.use.gives else _spectra(results, settings["asymmetry"])
     yield from series_figures(results, labels=labels, curves=curves)
 
 

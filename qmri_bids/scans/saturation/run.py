@@ -11,18 +11,40 @@ from qmri_bids.bids.images import volumes_in
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.estimation.mt.maps import SpoiledProtocol
 from qmri_bids.physics.saturation import SaturationProtocol
-from qmri_bids.pipeline.b1_source import B1Run, b1_line
-from qmri_bids.pipeline.run import Run, Take, size_of, wrapped
-from qmri_bids.scans.fieldmap.source import Fieldmap
+from qmri_bids.pipeline.run import Run, size_of, wrapped
+from qmri_bids.pipeline.sources import B1Run, Fieldmap, Take, b1_line
 
 CestKind = Literal["z-spectrum", "wasabi", "wassr", "fingerprint"]
 """What a `_cest` run is good for: a spectrum at one power, a map of B0 and B1, a map of B0, or several powers at few offsets."""
 
-CEST_TITLES: Mapping[CestKind, str] = {
-    "z-spectrum": "CEST: Z-spectrum",
-    "wasabi": "CEST: B0 and B1 by WASABI",
-    "wassr": "CEST: B0 by WASSR",
-    "fingerprint": "CEST: fingerprint",
+
+@dataclass(frozen=True, kw_only=True)
+class CestUse:
+    """What a kind of CEST series is used for.
+
+    Parameters
+    ----------
+    title
+        Heading of its report.
+    gives
+        Maps that other runs may take of it, by the names of `physics.fingerprint.KNOWN`: it measures the field.
+    takes
+        Maps that it uses where others give them.
+    together
+        Whether the series of a session are estimated together, as one run.
+    """
+
+    title: str
+    gives: tuple[str, ...] = ()
+    takes: tuple[str, ...] = ()
+    together: bool = False
+
+
+CEST_USES: Mapping[CestKind, CestUse] = {
+    "z-spectrum": CestUse(title="CEST: Z-spectrum", takes=("off_resonance", "t1")),
+    "wasabi": CestUse(title="CEST: B0 and B1 by WASABI", gives=("off_resonance", "b1")),
+    "wassr": CestUse(title="CEST: B0 by WASSR", gives=("off_resonance",)),
+    "fingerprint": CestUse(title="CEST: fingerprint", together=True),
 }
 
 VolumeRole = Literal["m0", "cest", "wassr"]
@@ -36,30 +58,32 @@ def _label(entities: Mapping[str, str], suffix: str) -> str:
     return "_".join([*(f"{key}-{value}" for key, value in entities.items()), suffix])
 
 
-@dataclass(frozen=True, kw_only=True)
-class B0Source:
-    """Where the shift of water of a Z-spectrum comes from.
+def shift_of_water(
+    *, method: B0Method, sentence: str, run: str | None = None, fieldmap: Fieldmap | None = None
+) -> Take:
+    """Return where the shift of water of a Z-spectrum comes from.
 
     Parameters
     ----------
     method
         One of `B0Method`.
-    run
-        Label of the WASABI or WASSR run (`CestRun.label`); None for volumes of the run itself, a field map or the spectrum.
-    fieldmap, magnitude
-        Field map and its magnitude image, None where there is none.
-    scan
-        How off-resonance follows from the field map; None: it is in Hz.
     sentence
         Why this one, for the log and the report.
+    run
+        Label of the WASABI or WASSR run (`CestRun.label`); None for volumes of the run itself, a field map or the spectrum.
+    fieldmap
+        The field map, None where it comes from elsewhere.
     """
-
-    method: B0Method
-    run: str | None = None
-    fieldmap: Path | None = None
-    scan: Fieldmap | None = None
-    magnitude: Path | None = None
-    sentence: str
+    without = f"B0 of {run} is missing, since that run failed: it is taken from the Z-spectrum itself."
+    return Take(
+        key="b0",
+        names=("off_resonance",),
+        method=method,
+        run=run,
+        fieldmap=fieldmap,
+        sentence=sentence,
+        without=None if run is None else without,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +124,7 @@ class CestRun(Run):
     roles: tuple[VolumeRole, ...]
     protocol: SaturationProtocol
     kind: CestKind
-    b0: B0Source | None = None
+    b0: Take | None = None
     t1_run: str | None = None
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -116,9 +140,14 @@ class CestRun(Run):
         return _label(self.entities, self.suffix)
 
     @property
+    def use(self) -> CestUse:
+        """What a series of its kind is used for."""
+        return CEST_USES[self.kind]
+
+    @property
     def title(self) -> str:
         """What is done with it, by its kind."""
-        return CEST_TITLES[self.kind]
+        return self.use.title
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -155,8 +184,7 @@ class CestRun(Run):
             without = f"T1 of {self.t1_run} is missing, since that run failed: AREX is left out."
             found.append(Take(key="t1", names=("t1",), run=self.t1_run, without=without))
         if self.b0 is not None and self.b0.run is not None:
-            without = f"B0 of {self.b0.run} is missing, since that run failed: it is taken from the Z-spectrum itself."
-            found.append(Take(key="b0", names=("off_resonance",), run=self.b0.run, without=without))
+            found.append(self.b0)
         return tuple(found)
 
     def freed_of(self, keys: Collection[str]) -> CestRun:
@@ -165,7 +193,7 @@ class CestRun(Run):
         return replace(
             self,
             t1_run=None if "t1" in keys else self.t1_run,
-            b0=B0Source(method="spectrum", sentence=said["b0"]) if "b0" in keys else self.b0,
+            b0=shift_of_water(method="spectrum", sentence=said["b0"]) if "b0" in keys else self.b0,
             warnings=(*self.warnings, *said.values()),
         )
 
@@ -284,3 +312,8 @@ class MtsRun(Run):
     def paths(self) -> tuple[Path, ...]:
         """The image files."""
         return (self.pd_weighted, self.t1_weighted, self.mt_weighted)
+
+
+def of_kind(runs: Sequence[CestRun], kind: CestKind) -> list[CestRun]:
+    """Return the series of one kind."""
+    return [run for run in runs if run.use is CEST_USES[kind]]

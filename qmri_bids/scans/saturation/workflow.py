@@ -18,9 +18,10 @@ from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.run_kind import RunKind
 from qmri_bids.scans.b1.workflow import add_b1_wf, b1_fields
 from qmri_bids.scans.fieldmap.nodes import LoadFieldmap
-from qmri_bids.scans.fieldmap.source import Fieldmap
+from qmri_bids.scans.methods import run_by_run
 from qmri_bids.scans.saturation import outputs as saturation_report
 from qmri_bids.scans.saturation.estimates import EstimateB0, EstimateMtr, EstimateMtsat, EstimateZSpectrum
+from qmri_bids.scans.saturation.methods import cest_sentences, mtr_sentences, mtsat_sentences
 from qmri_bids.scans.saturation.outputs import write_cest, write_mtr, write_mtsat
 from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun
 from qmri_bids.scans.saturation.series import Said, gather, series_nodes
@@ -237,7 +238,7 @@ def init_cest_wf(
         settings={"asymmetry": list(options.asymmetry)},
         cest=run,
     )
-    if run.kind in ("wasabi", "wassr"):
+    if run.use.gives:
         parts.sentences.append("B0 was mapped from the spectrum around water.")
         parts.estimate(pe.Node(EstimateB0(processes=options.processes), name="estimate_b0"))
         return parts.workflow
@@ -252,11 +253,10 @@ def init_cest_wf(
         connect(parts.inputnode, "b0_maps", node, "maps")
         connect(parts.inputnode, "b0_magnitude", node, "magnitude")
     elif run.b0 is not None and run.b0.fieldmap is not None:
-        scan = run.b0.scan or Fieldmap(path=run.b0.fieldmap, magnitude=run.b0.magnitude)
-        load = pe.Node(LoadFieldmap(fieldmap=scan), name="load_fieldmap")
+        load = pe.Node(LoadFieldmap(fieldmap=run.b0.fieldmap), name="load_fieldmap")
         node = parts.bring("bring_b0", ["off_resonance"], to=estimate, field="b0")
         connect(load, "maps", node, "maps")
-        if run.b0.magnitude is not None:
+        if run.b0.fieldmap.magnitude is not None:
             connect(load, "magnitude", node, "magnitude")
         parts.said.append((load, "decisions"))
     if run.t1_run:
@@ -360,6 +360,7 @@ CEST = RunKind(
     write=write_cest,
     checks=saturation_report.checks,
     figures=saturation_report.cest_figures,
+    methods=run_by_run(cest_sentences),
 )
 """Z-spectra, and maps of B0 and B1 around water."""
 
@@ -369,6 +370,7 @@ MTR = RunKind(
     write=write_mtr,
     checks=saturation_report.checks,
     figures=saturation_report.mtr_figures,
+    methods=run_by_run(mtr_sentences),
 )
 """Images with and without an MT pulse."""
 
@@ -378,6 +380,7 @@ MTSAT = RunKind(
     write=write_mtsat,
     checks=saturation_report.mtsat_checks,
     figures=saturation_report.mtsat_figures,
+    methods=run_by_run(mtsat_sentences),
 )
 """Three spoiled gradient echoes."""
 

@@ -11,7 +11,7 @@ from qmri_bids.bids.refusal import ValueSource, refuse
 from qmri_bids.bids.sidecar import parse_name, texts
 from qmri_bids.bids.values import is_number
 from qmri_bids.estimation.b1_maps import actual_flip_angle, afi_bias
-from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods.pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
 from qmri_bids.scans.b1.methods.values import angle_source, nominal_flip_angle
 from qmri_bids.scans.find_options import FindOptions

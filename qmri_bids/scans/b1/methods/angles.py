@@ -11,7 +11,7 @@ from pathlib import Path
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name, read_sidecar, texts
-from qmri_bids.pipeline.b1_source import B1Method, B1Run
+from qmri_bids.pipeline.sources import B1Method, B1Run
 from qmri_bids.scans.b1.methods.values import (
     PLAUSIBLE,
     ambiguous,

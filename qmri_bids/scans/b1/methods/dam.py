@@ -14,7 +14,7 @@ from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
 from qmri_bids.bids.sidecar import Sidecar, parse_name, texts
 from qmri_bids.bids.values import is_number, wrong_value
 from qmri_bids.estimation.b1_maps import double_angle, double_angle_bias
-from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods.pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
 from qmri_bids.scans.b1.methods.values import angle_source
 from qmri_bids.scans.find_options import FindOptions

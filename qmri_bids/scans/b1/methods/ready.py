@@ -9,7 +9,7 @@ from pathlib import Path
 from qmri_bids.bids.images import check_image, median_of_nonzero
 from qmri_bids.bids.refusal import ValueSource, refuse
 from qmri_bids.bids.sidecar import parse_name, read_sidecar, texts
-from qmri_bids.pipeline.b1_source import B1Run
+from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods.values import PLAUSIBLE, ambiguous, is_plausible, wrong_axes
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.units import percent_to_fraction
