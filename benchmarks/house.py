@@ -65,7 +65,7 @@ BEFORE = "b3fb140"
 
 KINDS: Mapping[str, Sequence[str]] = {
     "types of a run": ("PcBssfpRun", "CestRun", "MtrRun", "MtsRun", "ExchangeRun", "B1Run"),
-    "types of where a map comes from": ("Offer", "_Offer", "KnownSource", "B0Source", "FieldmapChoice", "MapFile"),
+    "types of where a map comes from": ("Offer", "_Offer", "KnownSource", "B0Source", "FieldmapChoice", "Take"),
     "types of a result": (
         "Estimate",
         "RelaxationMaps",

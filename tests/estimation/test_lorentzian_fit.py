@@ -8,10 +8,10 @@ import pytest
 from scipy.optimize import least_squares
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.spectra.arex import arex
 from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
 from qmri_bids.estimation.spectra.lorentzian_maps import pool_estimates, spectrum_noise
 from qmri_bids.estimation.spectra.lorentzian_pools import POOLS, Bounded, LorentzianPool
+from qmri_bids.estimation.spectra.maps import arex
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
 
 HALF = (*np.arange(0.25, 4.75, 0.25), 5.0, 6.0, 8.0, 10.0, 15.0, 30.0, 50.0, 100.0)
