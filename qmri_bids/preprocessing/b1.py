@@ -20,6 +20,7 @@ from qmri_bids.preprocessing.registration.scans import (
     LARGEST_TRANSLATION,
     RegistrationFailed,
     register_and_measure,
+    too_thin,
 )
 
 PLAUSIBLE_RANGE = (0.3, 1.7)
@@ -128,8 +129,8 @@ def register_b1(
         valid &= head_mask(anatomical)
         transform, similarity = np.eye(4), (math.nan, math.nan)
         sentence = (
-            f"The B1 scan was placed by the coordinates of the scanner alone: {fewest} slices do not tell where they are (at least "
-            f"{FEWEST_SLICES} needed). WHETHER THE HEAD MOVED BETWEEN BOTH SCANS WAS NOT ASSESSED."
+            f"The B1 scan was placed by the coordinates of the scanner alone: {too_thin(fewest)}. WHETHER THE HEAD MOVED BETWEEN "
+            "BOTH SCANS WAS NOT ASSESSED."
         )
     else:
         valid &= head_mask(anatomical)

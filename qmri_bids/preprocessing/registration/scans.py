@@ -101,6 +101,18 @@ class ScanRegistration:
         return {"transform": self.transform, "similarity": self.similarity, "overlap": overlap, "mirrored": mirrored}
 
 
+def too_thin(slices: int) -> str:
+    """Return why so few slices are not registered, as a part of a sentence.
+
+    Examples
+    --------
+    >>> too_thin(1)
+    '1 slice does not tell where it is (at least 4 needed)'
+    """
+    said = "1 slice does not tell where it is" if slices == 1 else f"{slices} slices do not tell where they are"
+    return f"{said} (at least {FEWEST_SLICES} needed)"
+
+
 def register_scans(
     fixed: NDArray[np.floating],
     *,
@@ -136,8 +148,8 @@ def register_scans(
             transform=np.eye(4),
             similarity=(math.nan, math.nan),
             decisions=(
-                f"Placed by the coordinates of the scanner alone: {thin} slices do not tell where they are "
-                f"(at least {FEWEST_SLICES} needed). WHETHER THE HEAD MOVED BETWEEN BOTH WAS NOT ASSESSED.",
+                f"Placed by the coordinates of the scanner alone: {too_thin(thin)}. WHETHER THE HEAD MOVED BETWEEN BOTH WAS NOT "
+                "ASSESSED.",
             ),
         )
     found = register_and_measure(_finite(fixed), fixed_affine=fixed_affine, moving=moving, moving_affine=moving_affine)

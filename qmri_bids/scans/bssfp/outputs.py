@@ -162,8 +162,7 @@ def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) ->
                     measures=(Measure(key="b1_coverage", value=100.0 - missing),),
                 )
             )
-            if np.isfinite(registration["similarity"]).all():
-                lights.append(registration_check("Registration of the B1 scan", registration))
+            lights.append(registration_check("Registration of the B1 scan", registration))
         lights.append(b1_check(results.b1[results.mask]))
     return tuple(lights)
 
