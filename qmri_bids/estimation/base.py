@@ -64,7 +64,7 @@ class EstimatorOptions:
     weights_folder
         Folder of further network weights, searched before those of the package; None for the package alone.
     device
-        Of networks: `auto`, `cpu`, `cuda` or `cuda:N`; all else stays on the processor.
+        Device of networks: `auto`, `cpu`, `cuda` or `cuda:N`; all else stays on the processor.
     """
 
     threads: int = 1

@@ -68,7 +68,7 @@ def factorise(
     free, number
         Indices of the block, and how many.
     damping
-        Of Marquardt, relative to the diagonal.
+        Damping of Marquardt, relative to the diagonal.
     factor, scale
         Filled: lower triangle, and the square root of the diagonal.
 

@@ -230,7 +230,7 @@ class SaturatedImage:
     saturation
         What is played before it; None for an image without RF.
     offset
-        Of the carrier from water [ppm], positive downfield; None without saturation.
+        Frequency offset of the carrier from water [ppm], positive downfield; None without saturation.
     recovery
         Free recovery before the saturation [s].
     is_m0

@@ -36,7 +36,7 @@ class NaturalFit:
     amplitude
         Complex amplitude that multiplies `physics.bssfp.profile`, shape (V,).
     covariance
-        Of (E2, b, θ, log|A|) for noise of unit standard deviation in each of real and imaginary part, the phase of A
+        Covariance of (E2, b, θ, log|A|) for noise of unit standard deviation in each of real and imaginary part, the phase of A
         marginalised, shape (V, 4, 4); infinite where the information is singular.
     residual_sum
         Σ_j |S_j - model_j|², shape (V,).

@@ -159,7 +159,7 @@ def mtsat(
     pd_weighted, t1_weighted, mt_weighted
         Signals, shape (V,).
     protocols
-        Of the three, in this order.
+        Protocols of the three images, in this order.
     known
         B1 and, where known, its standard deviation, shape (V,); ones where there is no B1 map.
     noise

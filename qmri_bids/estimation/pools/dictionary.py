@@ -84,7 +84,7 @@ def exchange_entries(
     prior
         What fractions, rates and known maps are drawn from.
     seed
-        Of the draws.
+        Seed of the draws.
     folder
         Where entries are looked for, and kept; None for the memory alone.
     threads
@@ -140,7 +140,7 @@ NUMBER = 400_000
 SEED = 2025
 
 VOXELS, ENTRIES = 1024, 1024
-"""Of a block of the matching: its products stay in the cache, and memory does not grow with the brain."""
+"""Size of a block of the matching: its products stay in the cache, and memory does not grow with the brain."""
 
 CHUNK = 16_384
 """Voxels whose standard deviations are computed at a time."""
@@ -162,12 +162,13 @@ class ExchangeDictionary:
     prior
         What they are drawn from.
     seed
-        Of the draws.
+        Seed of the draws.
     """
 
     name = "dictionary"
     known_weight = 0.1
-    """Of a difference in a known map as large as its range: the least mean error over the prior and in tissue at noise of 1 %."""
+    """Weight of a difference in a known map as large as its range: it left the least mean error over the prior and in tissue at
+    noise of 1 %."""
 
     def __init__(
         self,

@@ -39,9 +39,9 @@ class RegressionStart:
     scan
         What the regression was made for.
     mean, components
-        Of the normalised signals, shape (N,) and (N, C).
+        Mean and principal components of the normalised signals, shape (N,) and (N, C).
     centre, scale
-        Of the variables, shape (C + 4,).
+        Mean and standard deviation of the variables, shape (C + 4,).
     coefficients
         Shape (terms, P).
     low, high

@@ -45,7 +45,7 @@ class TrainByFit:
     spec
         How it is trained.
     device
-        Of network and training; see `networks.devices`.
+        Device of network and training; see `networks.devices`.
     """
 
     name = "train-by-fit"

@@ -59,8 +59,8 @@ class LorentzianFit:
     parameters
         Baseline, then amplitude, width [ppm] and position [ppm] of each pool, shape (V, 1 + 3P); NaN where there was no spectrum.
     covariance
-        Of the parameters for noise of unit standard deviation, shape (V, 1 + 3P, 1 + 3P), single precision (1 KiB a voxel for five
-        pools). Zero for parameters that are fixed or held by a bound, infinite where the information is singular.
+        Covariance of the parameters for noise of unit standard deviation, shape (V, 1 + 3P, 1 + 3P), single precision (1 KiB a
+        voxel for five pools). Zero for parameters that are fixed or held by a bound, infinite where the information is singular.
     residual_sum
         Σ (z - model)², shape (V,).
     signal_sum

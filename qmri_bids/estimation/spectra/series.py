@@ -185,7 +185,7 @@ def some_voxels(signal: NDArray[np.floating]) -> NDArray[np.floating]:
 def series_noise(signal: NDArray[np.floating], *, layout: SeriesLayout) -> tuple[float, str]:
     """Return the standard deviation of one volume, the same in all voxels, and a sentence on where it is from.
 
-    Of three or more unsaturated volumes it is what a straight line in time leaves; else what a cubic through the neighbours of an
+    With three or more unsaturated volumes it is what a straight line in time leaves; else what a cubic through the neighbours of an
     offset leaves of it, away from water: a smooth curve through the whole spectrum leaves three times the noise of a dip.
 
     Parameters

@@ -259,7 +259,8 @@ def search(z: NDArray, signs: NDArray, signed_fringes: NDArray, sums: NDArray, b
     z
         One signal, shape (N,).
     signs, signed_fringes
-        Of every entry of one dictionary, in the order of off-resonance, shape (K, N).
+        Sign of c - d·g at every offset, and that sign times the fringe g, shape (K, N): one row an entry of the dictionary, in
+        the order of off-resonance.
     sums
         Σ g and Σ g² of every entry, shape (K, 2).
     best, level
@@ -319,7 +320,8 @@ def fit_voxels(
     grid
         Off-resonance [Hz] and B1 of the entries of the dictionary, shape (K, 2).
     signs, signed_fringes, sums
-        As in `search`, of every ratio c/d, shapes (R, K, N), (R, K, N), (K, 2).
+        Arguments of `search`: signs and signed fringes for every ratio c/d, shape (R, K, N), and sums, which are the same for all
+        ratios, shape (K, 2).
     lower, upper
         Box of (off-resonance, B1, c, d), shape (4,).
     iterations

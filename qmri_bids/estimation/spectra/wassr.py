@@ -258,7 +258,7 @@ def find_centres(
     offsets
         Increasing, shape (N,).
     expected
-        As in `asymmetry`.
+        Sum of squares for noise of unit variance, at evenly spaced centres from the first offset to the last, shape (T,).
     reach, tolerance
         How far from the start to search, and how finely.
     centre

@@ -94,7 +94,7 @@ def simulate(
     r1_pools, r2_pools, fractions, rates
         Rates [1/s] and fractions, shape (P, V), water first with fraction 1 and rate 0.
     shifts
-        Of the pools [rad/s], shape (P,).
+        Offsets of the pools from water [rad/s], shape (P,).
     follows
         Whether a pool's R1 is that of water, shape (P,).
     lines, line_slopes
@@ -373,7 +373,7 @@ class SignalAndJacobian:
     jacobian
         Derivatives in the named parameters, shape (..., N, len(parameters)).
     parameters
-        Names as in `bloch_mcconnell.parameter_names`, in the order of the last axis.
+        Names as in `reference.parameter_names`, in the order of the last axis.
     """
 
     signal: NDArray[np.float64]
@@ -452,7 +452,7 @@ def signal_and_jacobian(
     voxels
         What differs from voxel to voxel, numbers or arrays.
     parameters
-        What to differentiate in, of `bloch_mcconnell.parameter_names`; none: the signal alone.
+        What to differentiate in, of `reference.parameter_names`; none: the signal alone.
     threads
         Threads to use; the result does not depend on it.
 

@@ -96,7 +96,7 @@ def _lane_dot(
 
 
 lane_dot: Any = intrinsic(_lane_dot)
-"""Of compiled code: lane_dot(a, a_start, a_step, b, b_start, b_step, count, c, c_start)."""
+"""The sum of products for compiled code: lane_dot(a, a_start, a_step, b, b_start, b_step, count, c, c_start)."""
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -207,7 +207,7 @@ def exponential_adjoint(work: NDArray, slopes: NDArray, n: int, split: int, doub
     slopes
         Shape (7, n (n + 1) LANES); slot 0 holds the adjoint of the result, the others are scratch.
     n, split, doublings
-        As in `exponential`.
+        Components, how many at the front stand apart, and how often the exponent was halved: those given to `exponential`.
     """
     a, a2, a4, inner, outer = work[0], work[1], work[3], work[4], work[5]
     c = _TAYLOR

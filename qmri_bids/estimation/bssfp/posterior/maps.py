@@ -33,7 +33,7 @@ class PosteriorMaps:
     Parameters
     ----------
     prior
-        Key of `priors.PRIORS`.
+        Key of `priors.relaxation.PRIORS`.
     mean, stdev
         By name of the map, float32, shape (V,); NaN where there is none.
     status
@@ -88,7 +88,7 @@ def posterior_maps(
     protocol
         The acquisition.
     prior
-        Key of `priors.PRIORS`.
+        Key of `priors.relaxation.PRIORS`.
     threads
         Threads of the compiled kernels; the result does not depend on it.
     """

@@ -244,7 +244,8 @@ def integrate(
     cells
         Cells on each axis.
     moments
-        Of T1 and T2, shape (V, 2, 2 + levels); not written where there is no posterior.
+        Mean [s], standard deviation [s] and quantiles [s] of T1 and T2, shape (V, 2, 2 + levels); not written where there is no
+        posterior.
     distance
         Squared distance from the point to the support, shape (V,); infinite where it is beyond the grid.
     """
