@@ -152,7 +152,7 @@ class ExchangeNetwork(nn.Module):
         clean
             Images that tell the shapes, with little or no noise.
         centre, mixing
-            Of the logarithms, shape (P,) and (P, P).
+            Mean of the logarithms, shape (P,), and the matrix by which the network's outputs are multiplied, shape (P, P).
         """
         shape = normalised(clean, self.config.series)
         self.mean.copy_(shape.mean(dim=0))

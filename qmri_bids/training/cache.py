@@ -18,7 +18,7 @@ def untrained(name: str, *, cache: Path, say: Callable[[str], None]) -> Iterator
     Parameters
     ----------
     name
-        Of weights and card.
+        Name of weights and card.
     cache
         The folder; made if need be.
     say

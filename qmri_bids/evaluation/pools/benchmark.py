@@ -41,7 +41,7 @@ class ExchangeSettings:
     samples
         Voxels of each set.
     noise_stdev
-        Of one image in units of M0.
+        Standard deviation of the noise of one image in units of M0.
     seed
         Seed of truths and noise.
     threads
