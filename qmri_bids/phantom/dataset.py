@@ -91,7 +91,7 @@ def simulate_dataset(
     layout
         `mag-phase`, `real-imag`, `complex` or `split` (one file a cycle).
     b1
-        One of `b1_files.B1_KINDS`.
+        One of `files.b1.B1_KINDS`.
     cest
         CEST scans to add: `mrf` (two fingerprints), `aptw`, `zspectrum`.
     mt

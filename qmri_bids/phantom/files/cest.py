@@ -170,7 +170,7 @@ def write_mt(
     Parameters
     ----------
     folder, prefix
-        As of `write_cest`.
+        Folder of the subject or session, and start of every file name.
     design, scan
         What was played, and what it gave.
     affine

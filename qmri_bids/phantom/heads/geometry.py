@@ -212,7 +212,7 @@ def fitting_matrix(
     surface
         Positions on its surface [mm], shape (3, n).
     edges
-        Of a voxel [mm].
+        Edges of a voxel [mm].
     motion
         Room for an object that moves so far [mm and degrees].
     tilt

@@ -25,7 +25,7 @@ class Sample:
     m0: NDArray[np.float32]
     """Equilibrium magnetisation, times the share of the position that these spins fill."""
     off_resonance: NDArray[np.float32]
-    """Of water [Hz]; fat is shifted against it."""
+    """Off-resonance of water [Hz]; fat is shifted against it."""
     chemical_shift: NDArray[np.float32]
     """[Hz]"""
     b1: NDArray[np.float32]
@@ -41,7 +41,7 @@ class Region:
     Parameters
     ----------
     label
-        Of the spins.
+        Label of the spins.
     index
         In the `dseg` file.
     name, abbreviation, colour
@@ -137,7 +137,7 @@ class Head(Protocol):
         Parameters
         ----------
         motion
-            Of the rigid part, in coordinates of the object, shape (4, 4). What is rigid throughout is the same after it.
+            Motion of the rigid part, in coordinates of the object, shape (4, 4). What is rigid throughout is the same after it.
         """
         ...
 
@@ -152,7 +152,7 @@ def posed(head: Head, *, placement: NDArray[np.float64], motion: NDArray[np.floa
     placement
         From coordinates of the object to the scanner's RAS [mm] at rest, shape (4, 4).
     motion
-        Of its rigid part in the scanner's RAS [mm], shape (4, 4).
+        Motion of its rigid part in the scanner's RAS [mm], shape (4, 4).
     """
     return head.after(np.linalg.inv(placement) @ motion @ placement)
 

@@ -54,7 +54,7 @@ class Tissues:
     Parameters
     ----------
     shares
-        Of `LABELS`, 255 for the whole, shape (x, y, z, 7); what is left is bone or air.
+        Share of each of `LABELS`, 255 for the whole, shape (x, y, z, 7); what is left is bone or air.
     brain
         The brain, shape (x, y, z).
     inside_skull

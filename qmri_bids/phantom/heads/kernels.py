@@ -69,7 +69,7 @@ def mixtures(
     Parameters
     ----------
     shares
-        Of every tissue in every voxel, 255 for the whole, shape (x, y, z, tissues).
+        Share of every tissue in every voxel, 255 for the whole, shape (x, y, z, tissues).
     points
         Positions in the unit of `origin` and `spacing`, shape (3, n); nothing lies beyond the grid.
     origin, spacing

@@ -99,7 +99,7 @@ def coarse_slices(grid: Grid) -> Grid:
     Parameters
     ----------
     grid
-        Of the other scan.
+        Grid of the other scan.
     """
     covered = grid.voxel_sizes * np.array(grid.shape)
     edges = np.maximum(5.0, 1.25 * grid.voxel_sizes)
@@ -145,7 +145,7 @@ class B1Sequence:
     Parameters
     ----------
     signals
-        Of both images.
+        Function that returns the signals of both images from the spins, shape (n,) each, for M0 = 1.
     grey_matter
         Signal of grey matter in the first image at nominal B1, M0 = 1: the noise is scaled by it.
     computes

@@ -20,7 +20,7 @@ from qmri_bids.physics.saturation_presets import aptw_3t_001, mrf_amide, mrf_mt,
 from qmri_bids.units import GYROMAGNETIC_RATIO
 
 SNAPSHOT_FLIP_ANGLE = math.radians(6.0)
-"""Of the readout of spectra, whose images start from full relaxation whatever it does [rad]."""
+"""Flip angle of the readout of spectra, whose images start from full relaxation whatever it does [rad]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class CestDesign:
     Parameters
     ----------
     label
-        Of the entity `acq`.
+        Label of the entity `acq`.
     code
         Number of its stream of randomness; never reused.
     protocol

@@ -153,7 +153,8 @@ def write_mt_truth(
     Parameters
     ----------
     folder, prefix, design, scan, affine, sources
-        As of `write_cest_truth`.
+        Folder of the derivative, start of every file name, what was played and what it gave, grid [mm] and raw images: see
+        `write_cest_truth`.
     """
     stem = f"{prefix}acq-{design.label}"
     _write_common(folder, stem, scan=scan.scan, affine=affine, sources=sources)

@@ -33,7 +33,7 @@ class MtDesign:
     Parameters
     ----------
     label, suffix
-        Of the entity `acq`, and of the files.
+        Label of the entity `acq`, and suffix of the files.
     code
         Number of its stream of randomness; never reused.
     echoes

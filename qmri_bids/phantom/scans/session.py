@@ -102,10 +102,10 @@ def simulate_session(
     with_b1
         Whether the transmit field is scanned.
     b1_kind
-        How, key of `b1_scan.SEQUENCES`.
+        How, key of `scans.b1.SEQUENCES`.
     slice_thickness, planar, cut
-        Of the voxels along the last axis [mm], whether they are slices of their own, and whether the head may be larger than the
-        field of view; see `geometry.prescribe`. The middle of what is not covered whole is that of the brain.
+        Edge of a voxel along the last axis [mm], whether the voxels along it are slices of their own, and whether the head may be
+        larger than the field of view; see `geometry.prescribe`. The middle of what is not covered whole is that of the brain.
     rng
         Source of placement, poses and noise.
     threads

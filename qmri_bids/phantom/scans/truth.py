@@ -43,7 +43,7 @@ class Truth:
     t1, t2, m0
         [s], [s], against cerebrospinal fluid.
     off_resonance
-        Of water [Hz].
+        Off-resonance of water [Hz].
     b1
         Actual over nominal flip angle.
     """

@@ -34,7 +34,7 @@ def kernel_pools(
     model
         The pools; a semisolid one has x, y and z.
     t1, t2
-        Of water [s], shape (V,).
+        Relaxation times of water [s], shape (V,).
     field_strength
         [T].
     """

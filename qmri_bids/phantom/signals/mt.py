@@ -46,7 +46,7 @@ class MtPulse:
     b1_rms
         Root mean square of B1 over the pulse [T].
     offset
-        Of its carrier from water [Hz].
+        Frequency offset of its carrier from water [Hz].
     """
 
     duration: float = 10e-3
@@ -140,7 +140,7 @@ def steady_state(
     echo
         The sequence.
     t1, t2, b1, off_resonance
-        Of the voxels: [s], [s], relative, [Hz]; shape (V,).
+        Relaxation times of water [s], relative B1 and off-resonance [Hz] of the voxels, shape (V,).
     field_strength
         [T].
     """
@@ -167,7 +167,7 @@ def steady_state(
 
 @dataclass(frozen=True, kw_only=True)
 class EchoSignal:
-    """Tables of the signals of some echoes, as `saturation_signal.TissueSignal`: sin(B1 α) is in them."""
+    """Tables of the signals of some echoes, as `saturation.TissueSignal`: sin(B1 α) is in them."""
 
     tables: tuple[SplineTable, ...]
 
@@ -206,7 +206,7 @@ def echo_signal(
     echoes
         The sequences.
     chemical_shift
-        Of the tissue's water [Hz]: the middle of its off-resonances.
+        Chemical shift of the tissue's water [Hz]: the middle of its off-resonances.
     field_strength
         [T].
     """

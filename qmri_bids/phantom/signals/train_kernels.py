@@ -78,9 +78,9 @@ def pulse_maps(
     Parameters
     ----------
     segments, pieces, b1, r1_pools, r2_pools, shifts, fractions, rates
-        As of `saturate`.
+        Pulse, relative B1, and relaxation, shifts, fractions and rates of the pools: see `saturate`.
     carrier
-        Of the pulse, from nominal water [rad/s].
+        Carrier of the pulse less the nominal frequency of water [rad/s].
     w0
         Off-resonance [rad/s], shape (V,).
     out
@@ -144,7 +144,7 @@ def saturate(
     r1_pools, r2_pools
         [1/s], water first, shape (P, V).
     shifts, fractions, rates
-        Of the pools, shape (P,): [rad/s], relative to water, [1/s].
+        Offset from water [rad/s], fraction relative to water and exchange rate [1/s] of the pools, shape (P,).
     out
         Shape (G, V).
     """
@@ -222,7 +222,7 @@ def evaluate(coefficients: NDArray, x: NDArray, y: NDArray, w: NDArray, p: NDArr
     Parameters
     ----------
     coefficients
-        Of the B-splines, shape (X, Y, W, 6); y is periodic, or constant where Y is 1.
+        Coefficients of the B-splines, shape (X, Y, W, 6); y is periodic, or constant where Y is 1.
     x, y, w
         Coordinates counted in nodes, shape (n,): x in [1, X - 3), w in [1, W - 3), y any.
     p, q
