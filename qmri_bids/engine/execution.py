@@ -95,7 +95,7 @@ def run_workflow(
     Raises
     ------
     Exception
-        Of a node that failed, after all that do not need it are done.
+        The error of a node that failed, after all that do not need it are done.
     """
     workflow.config["execution"] = {
         **workflow.config.get("execution", {}),

@@ -28,7 +28,7 @@ def note_content(workflow: pe.Workflow, digests: Digests) -> None:
     workflow
         Its nodes have their inputs.
     digests
-        Of files; remembers them.
+        Digests of files; remembers them.
     """
     for node in workflow._graph.nodes:
         if isinstance(node, pe.Workflow):

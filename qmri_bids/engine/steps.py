@@ -68,7 +68,7 @@ class Steps:
     Parameters
     ----------
     labels
-        Of the runs by the names of the workflows of participant and run.
+        Labels of the runs by the names of the workflows of participant and run.
     listener
         Shows the progress.
     in_order

@@ -320,7 +320,7 @@ def descriptor(parser: argparse.ArgumentParser, *, version: str = __version__) -
     parser
         The command line.
     version
-        Of the program and of its image.
+        Version of the program and of its image.
 
     Returns
     -------

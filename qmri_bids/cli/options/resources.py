@@ -61,7 +61,7 @@ def available_memory(*, environment: Mapping[str, str] = os.environ, root: Path 
     Parameters
     ----------
     environment, root
-        As in `available_cores`.
+        Environment variables, and the folder in which `proc` and `sys` are found.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """One option of `qmri_bids`, as a row that says all there is to say of it, and the groups that hold the rows.
 
 The parser, files of options, the Boutiques descriptor, the checks of values and the settings of the processing are made of these
-rows (`option_table`). Imports nothing heavy; no class compares its instances by value, which would only make `--help` slower.
+rows (`parsing.table`). Imports nothing heavy; no class compares its instances by value, which would only make `--help` slower.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Option:
     action, nargs, type, choices, default, metavar, dest
         As `argparse` takes them; None for what it does by itself.
     limits
-        Of its numbers.
+        Limits of its numbers.
     complaint
         Returns what is wrong with a value, to be said behind the name; empty where nothing is.
     must_be_file

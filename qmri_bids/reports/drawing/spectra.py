@@ -51,7 +51,7 @@ def mean_curves(parameters: Values, *, pools: Sequence[str], offsets: Values) ->
     Parameters
     ----------
     parameters
-        Of `LorentzianFit`, shape (V, 1 + 3P); voxels with a value that is not finite are left out.
+        Parameters of `LorentzianFit`, shape (V, 1 + 3P); voxels with a value that is not finite are left out.
     pools
         Names of the P pools.
     offsets
