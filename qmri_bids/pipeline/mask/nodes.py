@@ -129,7 +129,7 @@ def find(
     affine
         Voxel to RAS millimetres, shape (4, 4).
     method
-        One of `options.MASK_METHODS`.
+        One of `choices.MASK_METHODS`.
     """
     from qmri_bids.preprocessing.brain.mask import find_mask
 

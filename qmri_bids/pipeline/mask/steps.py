@@ -54,7 +54,7 @@ def add_mask_nodes(
     Parameters
     ----------
     workflow
-        Of the run.
+        Workflow of the run.
     run
         Any run.
     options
@@ -111,7 +111,7 @@ def connect_motion(
     Parameters
     ----------
     workflow
-        Of the run.
+        Workflow of the run.
     motion
         Node that finds or applies the motion of the (first) series.
     masks

@@ -47,7 +47,7 @@ def save_estimate(
     maps
         What was estimated, shape (V,) each, SI units.
     residual
-        Of the fit, relative to the signal, shape (V,).
+        Residual of the fit, relative to the signal, shape (V,).
     status
         Codes of `Status`, shape (V,) each, by the group of maps that they belong to: `""` where all share one.
     known

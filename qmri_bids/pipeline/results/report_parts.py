@@ -111,7 +111,7 @@ def registration_figures(
     registrations
         By key: arrays with `anatomical`, the image brought to this grid, 0 where there was none.
     magnitude, affine, mask
-        Of this scan.
+        Mean of the images of full signal, voxel to RAS [mm] and mask of this scan.
     names
         What the scans are, by key.
     """

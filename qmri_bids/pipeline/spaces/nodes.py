@@ -122,7 +122,7 @@ def write_atlas(
 
 
 GOOD_OVERLAP, GOOD_CORRELATION = 0.93, 0.65
-"""Of a brain registered to the template: below, somebody should look."""
+"""Dice and correlation of a brain registered to the template: below either, somebody should look."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ class Scan:
     Parameters
     ----------
     entities
-        Of the raw run.
+        Entities of the raw run.
     magnitude, mask
         On its grid.
     affine

@@ -38,7 +38,7 @@ class OwnTemplate:
     sentence
         How.
     overlap, correlation
-        Of brains and images; NaN where another program made them.
+        Dice of the brains and correlation of the images after the registration; NaN where another program made the transforms.
     """
 
     forward: Path
@@ -58,7 +58,7 @@ def own_template(scan: Scan, *, anatomy: Anatomy | None, cache: Path) -> OwnTemp
     scan
         The run.
     anatomy
-        Of its session; None where there is none.
+        Anatomy of its session; None where there is none.
     cache
         Folder that keeps transforms by what they were made of.
 

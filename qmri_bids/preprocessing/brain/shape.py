@@ -38,7 +38,7 @@ class Shape:
     matrix
         From the position in the scan to that in the template, RAS millimetres, shape (4, 4).
     share
-        Of the template's brain that lies in the field of view.
+        Share of the template's brain that lies in the field of view.
     """
 
     distance: NDArray[np.float32]

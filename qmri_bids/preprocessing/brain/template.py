@@ -51,7 +51,7 @@ class Laid:
     alike
         Share of the variance of the image in the brain that the template's intensity explains (correlation ratio).
     share
-        Of the template's brain that lies in the field of view.
+        Share of the template's brain that lies in the field of view.
     scales
         Singular values of the matrix: size of the template against the brain.
     matrix

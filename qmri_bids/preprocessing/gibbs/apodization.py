@@ -90,7 +90,7 @@ def apodize_magnitudes(
     volumes
         Magnitudes, shape (X, Y, Z, K), as acquired.
     taper, processes
-        As of `apodize`.
+        Share of each half-axis that is tapered, and threads of the Fourier transforms; see `apodize`.
 
     Returns
     -------

@@ -171,7 +171,7 @@ def directional_weights(shape: Sequence[int], *, axes: Sequence[int]) -> dict[in
     Parameters
     ----------
     shape
-        Of the volume (X, Y, Z).
+        Shape of the volume, (X, Y, Z).
     axes
         Axes that are cleaned.
 

@@ -85,7 +85,7 @@ def censor_saturated(
     Parameters
     ----------
     framewise_displacement, threshold
-        As of `censor`.
+        Displacement from each volume to the next [m], shape (N,), and the largest of a volume that stays [m]; see `censor`.
     roles
         What each volume is; none for a few scans of different contrast, which all are needed.
     droppable

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing.registration.rigid_freedom import freedom_of
 
 _DEGREES_OF_FREEDOM = 1.0
-"""Of the t distribution: small enough to leave bands at air out, large enough to use most of the head."""
+"""Degrees of freedom of the t distribution: few enough to leave bands at air out, enough to use most of the head."""
 _RIDGE = 1e-3
 """Relative to the mean variance, added to the covariance: noise-free images make it singular."""
 _SAMPLES = 200_000

@@ -65,7 +65,7 @@ def seen_motion(
     Parameters
     ----------
     transforms, centre
-        As of `motion_parameters`.
+        Rigid transforms, RAS millimetres, shape (N, 4, 4), and the point about which the rotation is taken, RAS [mm], shape (3,).
     assessed
         Shape (6,).
     """

@@ -3,7 +3,7 @@
 Banding moves with the RF phase increment: the cycles differ in contrast although nothing moved. Each
 magnitude is first registered to the middle cycle by mutual information (ANTs, coarse grid, safe against large
 motion), then all are aligned jointly on their edges (`groupwise`), then on what the signal model predicts
-(`predicted_alignment`), where phase and enough evenly spaced cycles allow. The complex data are interpolated once,
+(`predicted`), where phase and enough evenly spaced cycles allow. The complex data are interpolated once,
 as real and imaginary parts.
 """
 
@@ -38,7 +38,7 @@ _COARSE_VOXEL = 4.0
 """Voxel size of the first registration [mm]: it only has to come within `_CAPTURE_RANGE`."""
 _COARSE = Schedule(iterations=(500, 200), shrink_factors=(3, 1), smoothing=(1, 0), sampling_rate=0.5)
 _PLANE_VOXEL = 2.0
-"""That of one or few slices, whose pixels are few: at 4 mm mutual information was off by up to 2.5 mm."""
+"""Voxel size of the first registration of few slices [mm]: at 4 mm mutual information was off by up to 2.5 mm, pixels being few."""
 _COARSE_PLANE = Schedule(iterations=(500, 200), shrink_factors=(2, 1), smoothing=(1, 0), sampling_rate=1.0)
 _RIM = 12.0
 """Air around the head whose edge takes part in the joint alignment [mm]."""
@@ -205,7 +205,7 @@ def apply_motion(
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms, reference
-        As of `MotionEstimate`.
+        Position in the reference cycle to that in each cycle, RAS millimetres, shape (N, 4, 4), and index of the reference cycle.
     threads
         Threads; the result does not depend on it.
 

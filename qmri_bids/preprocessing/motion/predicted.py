@@ -1,6 +1,6 @@
 """Rigid alignment of phase cycles against what the signal model predicts from all of them together.
 
-Every voxel of a still head lies in a space of few dimensions (`profile_model`). What leaves it, beyond noise, is motion: the
+Every voxel of a still head lies in a space of few dimensions (`ProfileModel`). What leaves it, beyond noise, is motion: the
 residual of a voxel changes with the motion of cycle j by the image gradient of that cycle, projected out of the space. All
 motions are solved for together, with the parameters of the voxels eliminated (variable projection). A reference predicted for
 each cycle by the others, one after the other, is the same with the coupling left out: it leaves all cycles off together.
@@ -36,7 +36,7 @@ _T1, _T2, _B1 = np.geomspace(0.5, 5.0, 20), np.geomspace(0.04, 2.5, 20), np.lins
 """What the inside of a head holds [s], and B1; wider ranges would spend components on what does not occur."""
 _LARGEST_RATIO = 0.6
 _LARGEST_STEP = 0.5
-"""Of α and θ in one iteration [rad]."""
+"""Largest change of α and θ in one iteration [rad]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +213,7 @@ class PredictedAlignment:
         Median over the voxels of the root mean square of the residual, before and after, in units of the cycles.
     remaining
         How far each cycle still lies from its prediction [mm], root mean square over the samples: what the next step by each of two
-        interlocking halves of the head would be (`alignment_evidence`), shape (N,).
+        interlocking halves of the head would be (`evidence`), shape (N,).
     """
 
     transforms: NDArray[np.float64]

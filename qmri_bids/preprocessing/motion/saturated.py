@@ -75,7 +75,7 @@ class SaturatedMotion:
     transforms
         Shape (N, 4, 4), RAS millimetres: maps the position of a point of the head in the reference to its position in volume j.
     parameters
-        Shape (N, 6): translation x, y, z [m] and rotation about x, y, z [rad] of `transforms`, as of `motion.motion_parameters`.
+        Shape (N, 6): translation x, y, z [m] and rotation about x, y, z [rad] of `transforms`, see `motion_parameters`.
     centre
         The centre of rotation of `parameters`, RAS [mm], shape (3,).
     framewise_displacement
@@ -131,9 +131,9 @@ def correct_saturated_motion(
     roles
         What each volume is: "m0", "cest" or "wassr".
     offsets
-        Of each volume [ppm], None without saturation; for the sentences.
+        Saturation offset of each volume [ppm], None without saturation; for the sentences.
     b1_rms
-        Of each volume [T]; for the sentences.
+        Root mean square of B1 of each volume [T]; for the sentences.
     brain
         The brain, shape (X, Y, Z): face and neck, which need not move with the skull, are then left out. None to use the whole
         head.
@@ -226,9 +226,10 @@ def apply_series_motion(
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms, reference, trusted, centre
-        As of `SaturatedMotion`.
+        Transforms, index of the reference, which volumes were believed, and centre of rotation: see `SaturatedMotion`.
     assessed, remaining
-        As of `SaturatedMotion`: by default what the grid tells, and what the edges of the head say.
+        Which parameters can be seen, shape (6,), by default what the grid tells; and misalignment that is left of each volume [m],
+        shape (N,), by default what the edges of the head and mutual information say.
     threads
         Threads; the result does not depend on it.
     decisions

@@ -36,7 +36,7 @@ class Anatomical:
     tissues
         Probabilities by abbreviation (`tissue_labels.ABBREVIATIONS`); empty where there are none.
     name
-        Of the image, for the sentences.
+        Name of the image, for the sentences.
     origin
         Where the tissues come from, for the sentences.
     """

@@ -110,9 +110,9 @@ def resample_series(
     volumes
         Shape (X, Y, Z, N).
     affine, target_shape, target_affine
-        As of `resample`.
+        Grid of the volumes and shape and grid of what is asked for: see `resample`.
     transforms
-        Of every volume, as of `resample`, shape (N, 4, 4).
+        Target position to the position in each volume, RAS millimetres, shape (N, 4, 4).
     threads
         Threads; the result does not depend on it.
 

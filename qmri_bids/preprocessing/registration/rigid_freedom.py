@@ -56,7 +56,7 @@ def freedom_of(shape: tuple[int, ...], *, affine: NDArray[np.floating]) -> Freed
     Parameters
     ----------
     shape
-        Of the grid, (X, Y, Z).
+        Shape of the grid, (X, Y, Z).
     affine
         Voxel to RAS millimetres, shape (4, 4).
 

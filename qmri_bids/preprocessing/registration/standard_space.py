@@ -47,7 +47,7 @@ class TemplateTransform:
     overlap
         Dice of the masks of the brain and the template, after an affine transform and after all.
     correlation
-        Of both images inside the template's brain, after an affine transform and after all.
+        Correlation of both images inside the template's brain, after an affine transform and after all.
     """
 
     forward: Path

@@ -57,7 +57,7 @@ def pure_tissue(
     Parameters
     ----------
     labels
-        Of the tissues, 0 for none, shape (X, Y, Z).
+        Labels of the tissues, 0 for none, shape (X, Y, Z).
     mask
         The brain.
     fluid

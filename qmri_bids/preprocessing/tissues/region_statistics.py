@@ -16,7 +16,7 @@ class RegionStatistics:
     Parameters
     ----------
     label
-        Of the region.
+        Label of the region.
     voxels
         With a value.
     mean, median, standard_deviation, lower_quartile, upper_quartile

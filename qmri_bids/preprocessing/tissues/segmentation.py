@@ -22,7 +22,7 @@ FEWEST_VOXELS = 300
 """Values needed for three classes."""
 
 ROUNDS = 15
-"""Of the search for the classes."""
+"""Rounds of the search for the classes."""
 
 LOOPS = 2
 """How often shares are found: the first tells which voxels are pure, and these what the tissues are."""
@@ -70,7 +70,7 @@ class TissueSegmentation:
     labels
         uint8, shape (X, Y, Z): 0 outside the mask, without a value, or where no tissue fits.
     probabilities
-        Of grey matter, white matter and fluid, shape (X, Y, Z, 3): expected share of the volume, 0 where there is no label.
+        Expected share of the volume of grey matter, white matter and fluid, shape (X, Y, Z, 3), 0 where there is no label.
     unfitted
         Voxels that fit no tissue and no mixture of two, or a mixture that cannot be where they are, shape (X, Y, Z).
     decisions
