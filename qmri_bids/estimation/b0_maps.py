@@ -28,7 +28,7 @@ class B0Maps:
     Parameters
     ----------
     offsets
-        Increasing [ppm], shape (K,).
+        Offsets of the spectra, increasing [ppm], shape (K,).
     spectra, fitted
         Measured and fitted Z, shape (V, K); `fitted` is None where the method has no model of the spectrum.
     maps

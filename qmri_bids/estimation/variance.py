@@ -36,7 +36,7 @@ class ModeratedVariance:
     Parameters
     ----------
     variance
-        Per channel (real or imaginary part of one cycle), shape (V,); NaN where the residual was.
+        Variance per channel (real or imaginary part of one cycle), shape (V,); NaN where the residual was.
     freedom
         Degrees of freedom of `variance`, d0 + d; infinite for homogeneous noise.
     prior_variance

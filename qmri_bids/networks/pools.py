@@ -148,7 +148,7 @@ class ExchangeNetwork(nn.Module):
         Parameters
         ----------
         images, known
-            As `features` takes them, with noise.
+            Images with noise and known maps, which `features` takes.
         clean
             Images that tell the shapes, with little or no noise.
         centre, mixing

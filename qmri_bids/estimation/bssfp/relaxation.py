@@ -161,7 +161,7 @@ def finished_estimate(
     protocol
         The acquisition.
     valid_range
-        Where a voxel has a value.
+        Range of T1, T2 and flip angle in which a voxel has a value.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def estimate_by_fit(
     known
         B1 and, where known, its standard deviation, shape (...).
     valid_range
-        Where a voxel has a value; `ValidRange()` by default.
+        Range of T1, T2 and flip angle in which a voxel has a value; `ValidRange()` by default.
     bounds
         Box within which the likelihood is maximised; None for no bounds. A voxel at its edge has no value and is AT_BOUND.
     threads

@@ -57,11 +57,11 @@ class ExchangeEntries:
     signal
         Z of all images over the norm of their series, shape (E, N).
     norm
-        That norm, shape (E, S).
+        Norm of each series by which its Z was divided, shape (E, S).
     values
         Fractions and rates in the order of `ExchangeScan.parameters`, shape (E, P).
     known
-        T1, T2, B1 and off-resonance, shape (E, 4).
+        T1 [s], T2 [s], B1 and off-resonance [Hz], shape (E, 4).
     """
 
     signal: NDArray[np.float32]
@@ -86,7 +86,7 @@ def exchange_entries(
     seed
         Seed of the draws.
     folder
-        Where entries are looked for, and kept; None for the memory alone.
+        Folder in which entries are looked for, and kept; None for the memory alone.
     threads
         Threads of the simulation; the result does not depend on it.
     """
@@ -156,11 +156,11 @@ class ExchangeDictionary:
     threads
         Threads of simulation and matching; the result does not depend on it.
     weights_folder
-        Where entries are kept for further calls; None: in memory alone.
+        Folder in which entries are kept for further calls; None: in memory alone.
     number
         Number of entries.
     prior
-        What they are drawn from.
+        What fractions, rates and known maps are drawn from.
     seed
         Seed of the draws.
     """

@@ -20,8 +20,8 @@ class ExchangeEstimate:
     Parameters
     ----------
     values
-        By the names of `ExchangeScan.parameters`: fractions relative to water, rates from the pool to water [1/s]; shape (V,). NaN
-        where the status of the pool is not CONVERGED.
+        Fractions relative to water and rates from the pool to water [1/s] by the names of `ExchangeScan.parameters`, shape (V,).
+        NaN where the status of the pool is not CONVERGED.
     stdev
         Standard deviations, same names and units: noise of the images and of the known maps.
     correlation

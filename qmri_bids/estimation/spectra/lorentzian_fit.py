@@ -212,9 +212,9 @@ def evaluate(
     parameters
         Baseline, then amplitude, width [ppm] and position [ppm] of each pool, shape (1 + 3P,).
     jacobian
-        Filled, with respect to the logarithm of the widths, shape (1 + 3P, N).
+        Derivatives of the model, to be filled, with respect to the logarithm of the widths, shape (1 + 3P, N).
     residual
-        Filled with z - model, shape (N,).
+        z - model, to be filled, shape (N,).
     """
     number = offsets.size
     for j in range(number):
@@ -284,8 +284,8 @@ def fit_voxels(
     iterations
         Most evaluations after the first.
     parameters, covariance, residual_sum, active, converged
-        Filled: shapes (V, n), (V, n, n), (V,), (V, n), (V,). NaN and not converged where
-        no more offsets are finite than parameters free.
+        Fields of `LorentzianFit`, to be filled: shapes (V, n), (V, n, n), (V,), (V, n), (V,). NaN and not converged where no more
+        offsets are finite than parameters free.
     """
     number, size = offsets.size, start.size
     x, y, weight = np.empty(number), np.empty(number), np.empty(number)

@@ -132,13 +132,13 @@ class Block:
     Parameters
     ----------
     spectra
-        Normalised.
+        Normalised spectra with their status.
     water_shift, water_shift_stdev
-        [ppm], shape (V,), NaN where it is not known.
+        Shift of water and its standard deviation [ppm], shape (V,), NaN where it is not known.
     shift_status
         `Status` of the shift, shape (V,).
     t1, t1_stdev
-        [s], shape (V,), or None.
+        T1 of water and its standard deviation [s], shape (V,), or None.
     """
 
     spectra: Spectra
@@ -353,7 +353,7 @@ class ZSpectrumMaps:
     Parameters
     ----------
     offsets
-        Increasing [ppm], shape (K,).
+        Offsets of the spectra, increasing [ppm], shape (K,).
     corrected
         Z at these offsets from the true frequency of water, shape (V, K); NaN where it would be extrapolated.
     fitted
@@ -366,7 +366,8 @@ class ZSpectrumMaps:
     water_shift, water_shift_stdev
         Shift of water that was used [Hz], shape (V,), and its standard deviation, None where it was given without.
     maps
-        By name with their standard deviations, fractions and SI units: `MTRasym_<offset>`, `amplitude_<pool>`, `arex_<pool>` [1/s].
+        Maps by name with their standard deviations, as fractions and in SI units: `MTRasym_<offset>`, `amplitude_<pool>`,
+        `arex_<pool>` [1/s].
     residual
         Root mean square of Z minus the fit (without a fit: minus a smooth curve) over that of Z, shape (V,).
     status

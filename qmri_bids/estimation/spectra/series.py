@@ -48,7 +48,7 @@ class SeriesLayout:
     members
         Indices of the volumes of every offset, in the order of `offsets`.
     offsets
-        Increasing, all different [ppm], shape (K,).
+        Offsets of the spectrum, increasing, all different [ppm], shape (K,).
     saturation
         What is played before every volume of the spectrum.
     """
@@ -71,7 +71,7 @@ class Spectra:
     Parameters
     ----------
     values
-        Shape (V, K); all NaN where the status is not CONVERGED.
+        Values of Z, shape (V, K); all NaN where the status is not CONVERGED.
     stdev
         Standard deviation of one value of a voxel by the noise of its saturated volumes, shape (V,).
     scale_stdev

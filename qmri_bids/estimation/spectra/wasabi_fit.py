@@ -264,7 +264,7 @@ def search(z: NDArray, signs: NDArray, signed_fringes: NDArray, sums: NDArray, b
     sums
         Σ g and Σ g² of every entry, shape (K, 2).
     best, level
-        Filled: index, -1 where a part has none, and (c, d); shapes (S,), (S, 2).
+        Index of the best entry of each part, -1 where it has none, and (c, d) there, to be filled; shapes (S,), (S, 2).
     """
     number, entries, parts = z.size, signs.shape[0], best.size
     for part in range(parts):
@@ -327,7 +327,8 @@ def fit_voxels(
     iterations
         Most evaluations after the first, of each start.
     parameters, covariance, residual_sum, active, converged
-        Filled: shapes (V, 4), (V, 4, 4), (V,), (V, 4), (V,). NaN and not converged where the signal is not finite or zero.
+        Point, covariance, misfit, which parameters a bound holds, and whether the iteration converged, to be filled: shapes (V, 4),
+        (V, 4, 4), (V,), (V, 4), (V,). NaN and not converged where the signal is not finite or zero.
     """
     number = offsets.size
     old_j, old_r, new_j, new_r = np.empty((4, number)), np.empty(number), np.empty((4, number)), np.empty(number)

@@ -212,7 +212,7 @@ def asymmetry(z: NDArray, offsets: NDArray, nodes: NDArray, expected: NDArray, c
     expected
         Sum of squares for noise of unit variance, at evenly spaced centres from the first offset to the last, shape (T,).
     centre
-        In the unit of the offsets.
+        Centre in the unit of the offsets.
     """
     number = offsets.size
     total = 0.0
@@ -256,7 +256,7 @@ def find_centres(
     z, nodes
         Shapes (V, N), (V, 2N).
     offsets
-        Increasing, shape (N,).
+        Offsets, increasing, shape (N,).
     expected
         Sum of squares for noise of unit variance, at evenly spaced centres from the first offset to the last, shape (T,).
     reach, tolerance
@@ -264,7 +264,7 @@ def find_centres(
     centre
         Start, overwritten, shape (V,).
     inside
-        Filled: whether the optimum is not at the edge of the search, shape (V,).
+        Whether the optimum is not at the edge of the search, to be filled, shape (V,).
     """
     step = 2.0 * reach / (SEARCH_POINTS - 1)
     for voxel in range(z.shape[0]):

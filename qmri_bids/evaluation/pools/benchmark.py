@@ -68,7 +68,7 @@ def create_exchange_estimators(
     Parameters
     ----------
     names
-        Those asked for; None: all that serve the scan, save those that train a network on the voxels first.
+        Names of the estimators asked for; None: all that serve the scan, save those that train a network on the voxels first.
     options
         How they are made.
     scan

@@ -77,12 +77,12 @@ def simulate(
     Parameters
     ----------
     integers
-        For each image: first segment, number of segments (0: no RF), number of pulses, number of tipped pools; shape (N, 4).
+        First segment, number of segments (0: no RF), number of pulses and number of tipped pools of each image, shape (N, 4).
     reals
-        For each image: offset [rad/s], gap [s], turn of the carrier against water over the gap [rad], spoiler [s], recovery [s];
+        Offset [rad/s], gap [s], turn of the carrier against water over the gap [rad], spoiler [s] and recovery [s] of each image,
         shape (N, 5).
     segments
-        ω1 [rad/s], phase [rad], duration [s]; shape (S, 3).
+        Amplitude ω1 [rad/s], phase [rad] and duration [s] of the segments, shape (S, 3).
     readout
         Number of excitations (0: none), flip angle [rad], spacing [s], whether B1 scales it.
     start
@@ -102,7 +102,7 @@ def simulate(
     chosen
         Places in the gradient that the Jacobian takes; none: the signal alone.
     signal, jacobian
-        Shape (V, N) and (V, N, len(chosen)).
+        Signal and its derivatives, to be filled, shape (V, N) and (V, N, len(chosen)).
     """
     voxels, images = signal.shape
     pools = len(shifts)

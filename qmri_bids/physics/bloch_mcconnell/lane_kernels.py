@@ -203,7 +203,7 @@ def exponential_adjoint(work: NDArray, slopes: NDArray, n: int, split: int, doub
     Parameters
     ----------
     work
-        As `exponential` left it.
+        Workspace as `exponential` left it.
     slopes
         Shape (7, n (n + 1) LANES); slot 0 holds the adjoint of the result, the others are scratch.
     n, split, doublings

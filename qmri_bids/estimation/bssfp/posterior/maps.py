@@ -35,7 +35,7 @@ class PosteriorMaps:
     prior
         Key of `priors.relaxation.PRIORS`.
     mean, stdev
-        By name of the map, float32, shape (V,); NaN where there is none.
+        Mean and standard deviation of T1 and T2 [s] by name of the map, float32, shape (V,); NaN where there is none.
     status
         `Status` codes, uint8, shape (V,): OUT_OF_RANGE where the data contradict the support of the prior.
     """
