@@ -24,7 +24,7 @@ from qmri_bids.phantom.scans.t1w import scan_t1w, write_t1w
 from qmri_bids.phantom.subjects import HEAD, Scanned, Voxels
 
 DEFAULT_VOXEL_SIZE = 2.0
-"""[mm]"""
+"""Edge of a voxel of the bSSFP scan where none is asked for [mm]."""
 
 _BIDS_VERSION = "1.10.0"
 

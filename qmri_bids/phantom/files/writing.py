@@ -47,7 +47,7 @@ def write_image(
     data
         Values as they are stored.
     affine
-        From voxel index to RAS [mm].
+        Matrix from voxel index to RAS [mm].
     sidecar
         Content of the JSON file.
     repetition_time

@@ -23,13 +23,13 @@ NUMBER_OF_SPHERES = 14
 LONGEST, SHORTEST = (2.0, 0.6), (0.1, 0.01)
 """T1 and T2 of the first and the last sphere [s]."""
 SPHERE_RADIUS = 12.0
-"""[mm]"""
+"""Radius of each sphere [mm]."""
 SHELL_RADIUS = 90.0
-"""[mm]"""
+"""Radius of the ball of water around the spheres [mm]."""
 OUTER_RING, INNER_RING = (10, 62.0), (4, 26.0)
 """How many spheres lie on a circle around the axis of the magnet, and its radius [mm]."""
 CYLINDER_RADIUS, CYLINDER_LENGTH = 50.0, 110.0
-"""[mm]"""
+"""Radius and length of the cylinder [mm]."""
 INSERT_RADIUS, INSERT_PLACE = 14.0, 24.0
 """Radius of the insert, and distance of its axis from that of the cylinder [mm]."""
 FIELD_RANGE = 25.0
@@ -58,9 +58,9 @@ class Body:
     tissue
         What fills it.
     centre
-        [mm]
+        Position of its middle [mm].
     radius, half_length
-        [mm]; a body without length is a sphere.
+        Radius and half the length [mm]; a body without length is a sphere.
     """
 
     label: int

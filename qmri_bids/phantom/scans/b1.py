@@ -113,7 +113,7 @@ def coarse_slices(grid: Grid) -> Grid:
 
 
 Weights = Callable[[Sample], tuple[NDArray[np.floating], NDArray[np.floating]]]
-"""From what lies at n positions to the real signals of both images, M0 = 1."""
+"""Function from what lies at n positions to the real signals of both images, M0 = 1."""
 
 
 def _prepared(sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
@@ -175,7 +175,7 @@ SEQUENCES: Mapping[str, B1Sequence] = {
         computes=False,
     ),
 }
-"""By the suffix of BIDS."""
+"""Ways to measure the transmit field by the suffix of BIDS."""
 
 
 def _signals(
@@ -207,7 +207,7 @@ def scan_b1(
     grid
         Voxels of the scan.
     placement
-        From coordinates of the head to the scanner's RAS [mm] in this scan, shape (4, 4).
+        Matrix from coordinates of the head to the scanner's RAS [mm] in this scan, shape (4, 4).
     receiver
         Coefficients of the receiver phase.
     snr

@@ -36,11 +36,11 @@ class CestDesign:
     protocol
         What is played.
     pulse_shape
-        In the words of BIDS.
+        Shape of the pulse in the words of BIDS.
     every_pool
         Whether amine and NOE are there; a fingerprint sees water, amide and the semisolid pool alone.
     description
-        For the sidecar.
+        Description of the scan for the sidecar.
     """
 
     label: str
@@ -131,9 +131,9 @@ class SaturationScan:
     reference
         Index of the volume in whose space the truth is.
     poses
-        Where the head is in every volume, against that volume.
+        Poses of the head in every volume, against that of the reference.
     reference_pose
-        Where it is in that volume, against the reference cycle of the bSSFP scan.
+        Pose of the head in the reference, against the reference cycle of the bSSFP scan.
     truth
         The true maps.
     """

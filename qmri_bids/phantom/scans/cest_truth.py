@@ -36,7 +36,7 @@ def pool_maps(truth: Truth, *, pool: str) -> tuple[NDArray[np.float32], NDArray[
     Parameters
     ----------
     truth
-        With the shares of the tissues.
+        True maps with the shares of the tissues.
     pool
         `MT` or `amide`.
     """
@@ -95,7 +95,7 @@ def write_cest_truth(
     design, scan
         What was played, and what it gave.
     affine
-        From voxel index to RAS [mm].
+        Matrix from voxel index to RAS [mm].
     sources
         BIDS URIs of the raw images.
     """

@@ -40,13 +40,13 @@ class Session:
     grid
         Voxels of the bSSFP scan.
     placement
-        From coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
+        Matrix from coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
     receiver
         Coefficients of the receiver phase.
     cycles
         Complex images in units of M0 = 1, shape (x, y, z, N).
     poses
-        Where the head is in every cycle, against the reference cycle.
+        Poses of the head in every cycle, against the reference cycle.
     reference
         Index of the cycle in whose space the truth is.
     b1_scan, b1_pose

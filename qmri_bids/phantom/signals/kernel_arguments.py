@@ -36,7 +36,7 @@ def kernel_pools(
     t1, t2
         Relaxation times of water [s], shape (V,).
     field_strength
-        [T].
+        B0 [T].
     """
     pools = model.exchanging
     r1, one = 1.0 / t1, np.ones_like(t1)

@@ -27,7 +27,7 @@ from qmri_bids.physics.pools import PoolModel
 from qmri_bids.physics.saturation import Pulse
 
 OFF_RESONANCE_RANGE = 900.0
-"""To both sides of a tissue's chemical shift [Hz]."""
+"""Range of off-resonance that is tabulated, to both sides of a tissue's chemical shift [Hz]."""
 OFF_RESONANCE_STEP, B1_STEP = 75.0, 0.05
 """Distance of nodes in off-resonance [Hz] and in B1."""
 
@@ -42,7 +42,7 @@ class MtPulse:
     Parameters
     ----------
     duration
-        [s].
+        Duration of the pulse [s].
     b1_rms
         Root mean square of B1 over the pulse [T].
     offset
@@ -94,11 +94,11 @@ def _exchange(
     Parameters
     ----------
     r1
-        Shape (P, V) [1/s]; the same in all pools.
+        R1 [1/s], shape (P, V); the same in all pools.
     fractions, rates
-        Shape (P,), water first.
+        Fractions relative to water and exchange rates [1/s], shape (P,), water first.
     duration
-        [s].
+        Duration of the recovery [s].
     """
     from scipy.linalg import expm
 
@@ -142,7 +142,7 @@ def steady_state(
     t1, t2, b1, off_resonance
         Relaxation times of water [s], relative B1 and off-resonance [Hz] of the voxels, shape (V,).
     field_strength
-        [T].
+        B0 [T].
     """
     from qmri_bids.phantom.signals.train_kernels import pulse_maps
 
@@ -208,7 +208,7 @@ def echo_signal(
     chemical_shift
         Chemical shift of the tissue's water [Hz]: the middle of its off-resonances.
     field_strength
-        [T].
+        B0 [T].
     """
     pair = replace(model, cest=())
     return EchoSignal(

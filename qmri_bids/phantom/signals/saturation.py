@@ -212,7 +212,7 @@ def _simulate(
 
 
 OFF_RESONANCE_RANGE = 900.0
-"""To both sides of a tissue's chemical shift [Hz]: air against tissue makes at most ±800 Hz at 3 T."""
+"""Range of off-resonance, to both sides of a tissue's chemical shift [Hz]: air against tissue makes at most ±800 Hz at 3 T."""
 USUAL_RANGE = 650.0
 """What spectra are tabulated for: the few points beyond are simulated."""
 

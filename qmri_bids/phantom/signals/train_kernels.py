@@ -142,7 +142,7 @@ def saturate(
     b1
         Relative B1, shape (V,).
     r1_pools, r2_pools
-        [1/s], water first, shape (P, V).
+        Relaxation rates of the pools [1/s], water first, shape (P, V).
     shifts, fractions, rates
         Offset from water [rad/s], fraction relative to water and exchange rate [1/s] of the pools, shape (P,).
     out
@@ -226,9 +226,9 @@ def evaluate(coefficients: NDArray, x: NDArray, y: NDArray, w: NDArray, p: NDArr
     x, y, w
         Coordinates counted in nodes, shape (n,): x in [1, X - 3), w in [1, W - 3), y any.
     p, q
-        Shape (n,).
+        Coordinates of the quadratic, shape (n,).
     out
-        Shape (n,).
+        Values, to be filled, shape (n,).
     """
     wx, wy, ww = np.empty(4), np.empty(4), np.empty(4)
     total = np.empty(6)
