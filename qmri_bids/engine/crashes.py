@@ -83,7 +83,7 @@ def read_crashes(folder: Path, *, since: float) -> tuple[Crash, ...]:
     Parameters
     ----------
     folder
-        Where the engine leaves its crash files.
+        Folder in which the engine leaves its crash files.
     since
         Time of the start [s since the epoch].
     """

@@ -37,7 +37,7 @@ THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-"""Read by libraries when they are loaded."""
+"""Environment variables from which libraries take their number of threads when they are loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ def run_workflow(
     Parameters
     ----------
     workflow
-        With its nodes.
+        Workflow with its nodes.
     options
         Where the steps run.
     callback

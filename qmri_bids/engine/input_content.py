@@ -45,7 +45,7 @@ def weights_state(folder: Path | None) -> dict[str, str]:
     Parameters
     ----------
     folder
-        None for that of the package, which changes with the version only.
+        Folder of weights; None for that of the package, which changes with the version only.
     """
     if folder is None or not folder.is_dir():
         return {}

@@ -99,7 +99,7 @@ def needs_of(node: Any, *, given: str) -> list[str]:
     Parameters
     ----------
     node
-        With `n_procs` and `mem_gb`.
+        Node with `n_procs` and `mem_gb`.
     given
         Options of `sbatch`.
     """

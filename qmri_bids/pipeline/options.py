@@ -27,7 +27,7 @@ DEFAULT_GIBBS_METHOD = GIBBS_CHOICES[0]
 DEFAULT_MASK_METHOD = MASK_METHODS[0]
 
 OBJECT_METHODS = ("object", "none")
-"""Those that look for no brain."""
+"""Mask methods that look for no brain."""
 
 POSTERIOR_PRIORS = PAPER_PRIORS
 """Priors under which posterior maps can be asked for."""
@@ -85,7 +85,7 @@ class ProcessingOptions:
     train_missing
         Whether networks were trained in silico for protocols that no weights cover.
     device
-        Where networks compute: `auto`, `cpu`, `cuda` or `cuda:N`; maps of two devices agree within single precision.
+        Device of networks: `auto`, `cpu`, `cuda` or `cuda:N`; maps of two devices agree within single precision.
     random_seed
         Seed of all that is drawn at random: voxels that tell the phase drift, training of networks, entries of a dictionary.
     processes

@@ -24,9 +24,9 @@ class Output:
     Parameters
     ----------
     name, description
-        For people.
+        Name and description for people.
     path
-        Below the output folder; empty for the folder itself.
+        Path below the output folder; empty for the folder itself.
     many
         Whether the path is a pattern of several files.
     """

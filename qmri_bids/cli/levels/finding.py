@@ -109,7 +109,7 @@ def with_masks(fits: Mapping[str, EarlierFits], masks: Mapping[str, EarlierFits]
     Parameters
     ----------
     fits
-        From derivatives, by the label of the run.
+        Fits of derivatives, by the label of the run.
     masks
         Masks made or corrected by a person, by the label of the run.
     """

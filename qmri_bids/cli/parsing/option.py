@@ -117,13 +117,13 @@ class Option:
     Parameters
     ----------
     name
-        With dashes in front; an argument has none.
+        Name with dashes in front; an argument has none.
     help
         What it does, for people.
     short, also
         Other spellings: one letter, and long ones.
     action, nargs, type, choices, default, metavar, dest
-        As `argparse` takes them; None for what it does by itself.
+        What `argparse` takes under these names; None for what it does by itself.
     limits
         Limits of its numbers.
     complaint

@@ -96,7 +96,7 @@ def mask_node(
     Parameters
     ----------
     options
-        With the spaces and anatomies.
+        Choices of the processing, with the spaces and anatomies.
     entities
         Entities of the raw run.
     label
@@ -129,7 +129,7 @@ def tissue_node(
     workflow
         Workflow of the run.
     options
-        With the spaces and anatomies.
+        Choices of the processing, with the spaces and anatomies.
     entities
         Entities of the raw run.
     mask
@@ -171,7 +171,7 @@ def connect_spaces(
     workflow
         Workflow of the run; its `inputnode` has `given_fields`, and its `outputnode` takes `FILE_OUTPUTS`.
     options
-        With the spaces and anatomies.
+        Choices of the processing, with the spaces and anatomies.
     entities
         Entities of the raw run.
     mask

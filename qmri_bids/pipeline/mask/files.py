@@ -33,9 +33,9 @@ def write_mask(
     Parameters
     ----------
     add
-        Writes an output and lists it.
+        Function that writes an output and lists it.
     written
-        That list.
+        List of what was written.
     results
         Results of the run.
     mask

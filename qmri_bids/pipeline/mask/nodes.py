@@ -153,7 +153,7 @@ def given_mask(
     Parameters
     ----------
     mask
-        Shape (X, Y, Z).
+        The mask, shape (X, Y, Z).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     kind

@@ -43,7 +43,7 @@ def save_estimate(
     path
         File (npz): `T1`, `T1_stdev`, `posterior_T1`, `status`, `MT_status` …
     voxels
-        Where was estimated.
+        Voxels in which was estimated.
     maps
         What was estimated, shape (V,) each, SI units.
     residual

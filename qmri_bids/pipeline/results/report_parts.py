@@ -109,7 +109,7 @@ def registration_figures(
     Parameters
     ----------
     registrations
-        By key: arrays with `anatomical`, the image brought to this grid, 0 where there was none.
+        Arrays by key with `anatomical`, the image brought to this grid, 0 where there was none.
     magnitude, affine, mask
         Mean of the images of full signal, voxel to RAS [mm] and mask of this scan.
     names

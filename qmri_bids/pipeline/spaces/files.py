@@ -169,7 +169,7 @@ def credit_anatomy(files: Sequence[Path], *, anatomy: Anatomy, bids_dir: Path) -
     Parameters
     ----------
     files
-        Written of a run whose mask and tissues were taken from the anatomy, where it has them.
+        Files written of a run whose mask and tissues were taken from the anatomy, where it has them.
     anatomy
         Anatomy of the session.
     bids_dir

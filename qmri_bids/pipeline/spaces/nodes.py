@@ -153,7 +153,7 @@ def put_in_spaces(
     Parameters
     ----------
     files
-        Written of the run.
+        Files written of the run.
     scan
         The run, not yet placed in the T1w image.
     registration

@@ -55,7 +55,7 @@ class Laid:
     scales
         Singular values of the matrix: size of the template against the brain.
     matrix
-        From the position in the scan to that in the template, RAS millimetres, shape (4, 4).
+        Matrix from the position in the scan to that in the template, RAS millimetres, shape (4, 4).
     """
 
     overlap: float

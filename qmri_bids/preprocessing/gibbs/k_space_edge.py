@@ -20,7 +20,7 @@ _VOLUMES = 4
 _SHORTEST = 8
 """Along fewer voxels k-space has no edge to judge: it counts as acquired."""
 _EDGE = 0.96
-"""From this share of the half-axis on, frequencies are the edge."""
+"""Share of the half-axis from which on frequencies are the edge."""
 _ACQUIRED = (0.25, 0.35)
 """Share of the half-axis that is acquired in whatever is zero-filled up to threefold."""
 _EMPTY = 2e-3

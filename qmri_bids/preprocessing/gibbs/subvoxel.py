@@ -35,7 +35,7 @@ def clean_lines(
     first, last
         Neighbours between which the variation is summed.
     cleaned
-        Where the result goes, shape (n, 2L).
+        Cleaned lines, to be filled, shape (n, 2L).
     """
     number, count, steps = lines.shape[0], lines.shape[1] // 2, shifts.shape[0]
     rim = last + 2
@@ -178,7 +178,7 @@ def directional_weights(shape: Sequence[int], *, axes: Sequence[int]) -> dict[in
     Returns
     -------
     dict
-        By axis, each of a shape that broadcasts to `shape`, in the order of `numpy.fft.fftfreq`.
+        Shares by axis, each of a shape that broadcasts to `shape`, in the order of `numpy.fft.fftfreq`.
     """
     least = np.finfo(np.float32).tiny
     products = {}

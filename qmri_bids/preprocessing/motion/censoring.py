@@ -37,7 +37,7 @@ def censor(framewise_displacement: NDArray[np.floating], *, threshold: float, no
     Parameters
     ----------
     framewise_displacement
-        From each volume to the next [m], shape (N,); the first is 0 and stays.
+        Displacement from each volume to the next [m], shape (N,); the first is 0 and stays.
     threshold
         Largest displacement of a volume that stays [m].
     noun

@@ -148,11 +148,11 @@ def remaining_by_edges(
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms
-        From the position in the reference to that in each image, RAS millimetres, shape (N, 4, 4).
+        Matrices from the position in the reference to that in each image, RAS millimetres, shape (N, 4, 4).
     reference
         Index of the image that keeps its transform.
     samples
-        Where images are compared, in the space of the reference, shape (X, Y, Z).
+        Voxels in which images are compared, in the space of the reference, shape (X, Y, Z).
     level
         Pass band.
     threads
@@ -280,9 +280,9 @@ def shared_variance(
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms
-        From the position in the reference to that in each image, RAS millimetres, shape (N, 4, 4).
+        Matrices from the position in the reference to that in each image, RAS millimetres, shape (N, 4, 4).
     samples
-        Where images are compared, in the space of the reference, shape (X, Y, Z).
+        Voxels in which images are compared, in the space of the reference, shape (X, Y, Z).
     level
         Pass band.
     threads

@@ -26,10 +26,10 @@ from qmri_bids.preprocessing.registration.rigid_freedom import freedom_of
 _DEGREES_OF_FREEDOM = 1.0
 """Degrees of freedom of the t distribution: few enough to leave bands at air out, enough to use most of the head."""
 _RIDGE = 1e-3
-"""Relative to the mean variance, added to the covariance: noise-free images make it singular."""
+"""Share of the mean variance that is added to the covariance: noise-free images make it singular."""
 _SAMPLES = 200_000
 FEWEST_SAMPLES = {6: 1000, 3: 150}
-"""By the number of free parameters: fewer voxels do not tell a motion."""
+"""Fewest voxels by the number of free parameters: fewer do not tell a motion."""
 _BORDER = 1e-6
 """Positions so far outside of the grid [voxels] are rounding."""
 _SMALLEST_STEP = 2e-3
@@ -94,7 +94,7 @@ def align_jointly(
     reference
         Index of the image that keeps its transform.
     samples
-        Where images are compared, in the space of the reference: the head with a rim of air, shape (X, Y, Z).
+        Voxels in which images are compared, in the space of the reference: the head with a rim of air, shape (X, Y, Z).
     threads
         Threads that filter and interpolate; the result does not depend on it.
     levels

@@ -12,7 +12,7 @@ HEAD_RADIUS = 0.05
 """Radius of the sphere on which framewise displacement measures a rotation [m] (Power et al. 2012)."""
 
 _SOME_MOTION = 1e-6
-"""[m and rad]; files hold fewer digits than numbers."""
+"""Least motion that counts as one [m and rad]; files hold fewer digits than numbers."""
 
 
 def motion_parameters(transforms: NDArray[np.floating], *, centre: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -67,7 +67,7 @@ def seen_motion(
     transforms, centre
         Rigid transforms, RAS millimetres, shape (N, 4, 4), and the point about which the rotation is taken, RAS [mm], shape (3,).
     assessed
-        Shape (6,).
+        Whether a parameter was looked at, shape (6,).
     """
     parameters = motion_parameters(transforms, centre=centre)
     displacement = framewise_displacement(parameters)

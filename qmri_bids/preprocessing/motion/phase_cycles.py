@@ -205,7 +205,8 @@ def apply_motion(
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms, reference
-        Position in the reference cycle to that in each cycle, RAS millimetres, shape (N, 4, 4), and index of the reference cycle.
+        Matrices from the position in the reference cycle to that in each cycle, RAS millimetres, shape (N, 4, 4), and index of the
+        reference cycle.
     threads
         Threads; the result does not depend on it.
 

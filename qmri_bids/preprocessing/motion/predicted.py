@@ -246,7 +246,7 @@ def align_to_prediction(
     reference
         Index of the cycle that keeps its transform.
     samples
-        Where cycles are compared, in the space of the reference: the inside of the head, shape (X, Y, Z).
+        Voxels in which cycles are compared, in the space of the reference: the inside of the head, shape (X, Y, Z).
     protocol
         The acquisition; evenly spaced increments.
     threads

@@ -112,7 +112,7 @@ def resample_series(
     affine, target_shape, target_affine
         Grid of the volumes and shape and grid of what is asked for: see `resample`.
     transforms
-        Target position to the position in each volume, RAS millimetres, shape (N, 4, 4).
+        Matrices from a target position to the position in each volume, RAS millimetres, shape (N, 4, 4).
     threads
         Threads; the result does not depend on it.
 

@@ -55,7 +55,7 @@ class MeasuredRegistration:
     Parameters
     ----------
     transform
-        From the position in the fixed image to that in the moving one, RAS millimetres, shape (4, 4).
+        Matrix from the position in the fixed image to that in the moving one, RAS millimetres, shape (4, 4).
     quality
         What was measured of it.
     fixed, affine
@@ -75,7 +75,7 @@ class ScanRegistration:
     Parameters
     ----------
     transform
-        From the position in the fixed scan to that in the moving one, RAS millimetres, shape (4, 4).
+        Matrix from the position in the fixed scan to that in the moving one, RAS millimetres, shape (4, 4).
     similarity
         Mutual information of both [nat] before and after; NaN where they were not registered.
     decisions
@@ -217,13 +217,13 @@ def bring(
     Parameters
     ----------
     maps
-        By name, shape (X, Y, Z), NaN where there is no value.
+        Maps by name, shape (X, Y, Z), NaN where there is no value.
     affine
         Their voxel to RAS millimetres, shape (4, 4).
     target_shape, target_affine
         The grid asked for.
     transform
-        From the position in the target to that in the maps, RAS millimetres, shape (4, 4).
+        Matrix from the position in the target to that in the maps, RAS millimetres, shape (4, 4).
 
     Returns
     -------

@@ -116,7 +116,7 @@ def white_around(white: NDArray[np.generic], *, mask: NDArray[np.bool_]) -> NDAr
     Parameters
     ----------
     white
-        Where it is, or its share, shape (X, Y, Z).
+        Mask of white matter, or its share, shape (X, Y, Z).
     mask
         The brain, which says how large the surroundings are.
     """

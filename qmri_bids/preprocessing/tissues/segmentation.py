@@ -378,7 +378,7 @@ def segment_t1w(
     Returns
     -------
     labels, decisions
-        uint8, 0 outside the mask, and what was decided, as sentences.
+        Labels of the tissues, uint8, 0 outside the mask; and what was decided, as sentences.
     """
     from qmri_bids.preprocessing.registration.ants_bridge import deterministic_pool
     from qmri_bids.preprocessing.tissues.classes import tissue_classes

@@ -49,7 +49,7 @@ def tissue_statistics(
     Parameters
     ----------
     maps
-        By name.
+        Maps by name.
     labels
         Regions on the grid of the maps, 0 for none, shape (X, Y, Z).
     names

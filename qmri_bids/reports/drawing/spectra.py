@@ -55,7 +55,7 @@ def mean_curves(parameters: Values, *, pools: Sequence[str], offsets: Values) ->
     pools
         Names of the P pools.
     offsets
-        Those measured [ppm], shape (K,); the curves reach as far.
+        Measured offsets [ppm], shape (K,); the curves reach as far.
 
     Returns
     -------
