@@ -90,7 +90,7 @@ def run_workflow(
     options
         Where the steps run.
     callback
-        Is told of every node and what became of it: `start`, `end` or `exception`.
+        Function that is told of every node and what became of it: `start`, `end` or `exception`.
 
     Raises
     ------

@@ -41,8 +41,8 @@ class CanonicalFeatures:
     Parameters
     ----------
     features
-        Real, shape (V, 15): modes -3 to 3, turned by the phase of F0 and of unit norm, real parts, then imaginary parts without
-        that of F0; then log(-log E2) and logit b by the closed form of MIRACLE from the magnitudes of F-1, F0 and F1.
+        Features, real, shape (V, 15): modes -3 to 3, turned by the phase of F0 and of unit norm, real parts, then imaginary parts
+        without that of F0; then log(-log E2) and logit b by the closed form of MIRACLE from the magnitudes of F-1, F0 and F1.
     mirrored
         Whether the voxel was conjugated, shape (V,).
     shift

@@ -87,7 +87,7 @@ def simulate_dataset(
     motion
         The head moves between cycles by up to so many MILLIMETRES along and DEGREES about every axis.
     seed
-        The same seed and settings give the same files.
+        Seed of all that is drawn at random: the same seed and settings give the same files.
     layout
         `mag-phase`, `real-imag`, `complex` or `split` (one file a cycle).
     b1

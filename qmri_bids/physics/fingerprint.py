@@ -190,7 +190,7 @@ def exchange_jacobian(
     Returns
     -------
     signal, jacobian
-        Shape (V, N) and (V, N, len(parameters)).
+        Z and its derivatives, shape (V, N) and (V, N, len(parameters)).
     """
     voxels = voxel_parameters(scan, values, known)
     parts = [

@@ -125,7 +125,7 @@ def lorentzian_spectrum(
     Returns
     -------
     NDArray
-        Shape (..., N).
+        Z, shape (..., N).
     """
     lines = lorentzian(
         np.asarray(offsets)[..., None, :],

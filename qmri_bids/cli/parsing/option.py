@@ -224,9 +224,9 @@ class OptionGroup:
     rows
         The options.
     fill_in
-        Called before values are checked, for what the machine knows.
+        Function that is called before values are checked, for what the machine knows.
     finish
-        Called once they are right, for what rows cannot say.
+        Function that is called once they are right, for what rows cannot say.
     """
 
     title: str

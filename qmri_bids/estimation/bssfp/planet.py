@@ -83,7 +83,7 @@ def solve_natural(cycles: torch.Tensor, protocol: BssfpProtocol) -> tuple[torch.
     Returns
     -------
     e2, b, theta
-        Shape (V,), differentiable in `cycles`; NaN where the points draw no ellipse or a line.
+        Natural coordinates, shape (V,), θ in rad, differentiable in `cycles`; NaN where the points draw no ellipse or a line.
     """
     centre, along, across, valid = _ellipse(cycles)
     distance = centre.abs()

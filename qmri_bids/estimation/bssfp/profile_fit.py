@@ -76,7 +76,7 @@ def fit_natural(
     rf_phase_increment
         The N increments [rad]; at least three must differ.
     start
-        Where to begin, shape (V,); the linear solution by default. Brought inside the admissible set.
+        Point at which the iteration begins, shape (V,); the linear solution by default. Brought inside the admissible set.
     iterations
         Most steps of Levenberg-Marquardt.
     threads
@@ -85,7 +85,7 @@ def fit_natural(
     Returns
     -------
     NaturalFit
-        Shape (V,) arrays.
+        The maximum-likelihood point of every voxel.
 
     Raises
     ------

@@ -192,7 +192,7 @@ def fit_voxels(
     iterations
         Most evaluations after the first.
     e2, b, theta
-        Shape (V,), double precision, admissible.
+        Natural coordinates, θ in rad, shape (V,), double precision, admissible.
     amplitude, covariance, residual_sum, signal_sum, converged
         Fields of `profile_fit.NaturalFit`, to be filled. Voxels without finite signal become NaN, not converged.
     """

@@ -56,7 +56,8 @@ def noise_of_volume(volume: NDArray[np.floating]) -> float:
     Parameters
     ----------
     volume
-        Shape (X, Y, Z), at least 2 along two axes; cubes with a value that is not finite or zero do not count.
+        Volume as it was scanned, shape (X, Y, Z), at least 2 along two axes; cubes with a value that is not finite or zero do not
+        count.
 
     Raises
     ------

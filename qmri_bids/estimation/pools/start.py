@@ -43,7 +43,7 @@ class RegressionStart:
     centre, scale
         Mean and standard deviation of the variables, shape (C + 4,).
     coefficients
-        Shape (terms, P).
+        Coefficients of the regression on the variables, their squares and products, shape (terms, P).
     low, high
         Logarithms that the start is held between, shape (P,).
     """

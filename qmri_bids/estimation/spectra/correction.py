@@ -45,7 +45,7 @@ class ZSpectrum:
     Parameters
     ----------
     values
-        Shape (V, N); NaN where the status of the value is not CONVERGED.
+        Values of Z, shape (V, N); NaN where the status of the value is not CONVERGED.
     stdev
         Standard deviation of each value, shape (V, N); None where the noise is not known.
     status

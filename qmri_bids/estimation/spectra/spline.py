@@ -152,7 +152,7 @@ def cross_validated_smoothing(z: NDArray[np.floating], *, offsets: NDArray[np.fl
     z
         Spectra, shape (V, N); voxels with a value that is not finite do not count.
     offsets
-        Shape (N,).
+        Offsets of the spectra, shape (N,).
 
     Raises
     ------

@@ -254,7 +254,7 @@ def find_centres(
     Parameters
     ----------
     z, nodes
-        Shapes (V, N), (V, 2N).
+        Z, and values and curvatures of its spline, shapes (V, N), (V, 2N).
     offsets
         Offsets, increasing, shape (N,).
     expected

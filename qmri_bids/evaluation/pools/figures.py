@@ -45,7 +45,7 @@ class Scatter:
     parameters
         Names of the columns.
     truth, estimate
-        Shape (V, P), estimates clipped into the box of the prior.
+        True and estimated parameters, shape (V, P), estimates clipped into the box of the prior.
     """
 
     estimator: str

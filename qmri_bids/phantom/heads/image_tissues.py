@@ -148,7 +148,7 @@ def evened(
     Parameters
     ----------
     image
-        Shape (x, y, z).
+        T1-weighted image, shape (x, y, z).
     brain
         Its brain, same shape.
     spacing
@@ -227,7 +227,7 @@ def tissues_of(
     Parameters
     ----------
     image
-        Shape (x, y, z), axes right, anterior, superior.
+        T1-weighted image, shape (x, y, z), axes right, anterior, superior.
     brain
         The brain, same shape.
     spacing

@@ -17,7 +17,7 @@ def trilinear(
     Parameters
     ----------
     data
-        Shape (x, y, z), at least two voxels along every axis.
+        The map, shape (x, y, z), at least two voxels along every axis.
     points
         Positions in the unit of `origin` and `spacing`, shape (3, n).
     origin, spacing
@@ -26,7 +26,7 @@ def trilinear(
     Returns
     -------
     ndarray
-        Shape (n,).
+        Values at the positions, shape (n,).
     """
     values = np.empty(points.shape[1], dtype=np.float32)
     index = np.empty(3, dtype=np.int64)

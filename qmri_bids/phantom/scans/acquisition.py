@@ -121,7 +121,7 @@ def acquire(
     Returns
     -------
     ndarray
-        Complex, shape (x, y, z, volumes).
+        The images, complex, shape (x, y, z, volumes).
     """
     from scipy.fft import ifftn
 

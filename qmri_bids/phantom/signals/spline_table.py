@@ -80,7 +80,7 @@ class SplineTable:
     x, b1
         Nodes; the unit of x is its user's.
     coefficients
-        Shape (X, Y, W, 6); y counts full turns, and Y is 1 where nothing depends on it.
+        Coefficients of the splines, shape (X, Y, W, 6); y counts full turns, and Y is 1 where nothing depends on it.
     """
 
     model: PoolModel

@@ -84,7 +84,7 @@ def pulse_maps(
     w0
         Off-resonance [rad/s], shape (V,).
     out
-        Shape (V, P, P + 1), the constant last.
+        Maps of z, to be filled, shape (V, P, P + 1), the constant last.
     """
     pools, voxels = len(shifts), len(b1)
     n = 3 * pools
@@ -146,7 +146,7 @@ def saturate(
     shifts, fractions, rates
         Offset from water [rad/s], fraction relative to water and exchange rate [1/s] of the pools, shape (P,).
     out
-        Shape (G, V).
+        Z of water, to be filled, shape (G, V).
     """
     pools, voxels = len(shifts), len(b1)
     n = 3 * pools

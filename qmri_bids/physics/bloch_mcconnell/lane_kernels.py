@@ -167,8 +167,8 @@ def exponential(work: NDArray, n: int, split: int, doublings: int) -> int:
     Parameters
     ----------
     work
-        Shape (slots, n (n + 1) LANES) with `POLYNOMIAL_SLOTS` + 1 + doublings slots or more; slot 0 holds the halved exponent, the
-        others what the adjoint needs afterwards.
+        Workspace, shape (slots, n (n + 1) LANES) with `POLYNOMIAL_SLOTS` + 1 + doublings slots or more; slot 0 holds the halved
+        exponent, the others what the adjoint needs afterwards.
     n, split
         Components, and how many at the front stand apart.
     doublings
@@ -205,7 +205,7 @@ def exponential_adjoint(work: NDArray, slopes: NDArray, n: int, split: int, doub
     work
         Workspace as `exponential` left it.
     slopes
-        Shape (7, n (n + 1) LANES); slot 0 holds the adjoint of the result, the others are scratch.
+        Matrices, shape (7, n (n + 1) LANES); slot 0 holds the adjoint of the result, the others are scratch.
     n, split, doublings
         Components, how many at the front stand apart, and how often the exponent was halved: those given to `exponential`.
     """

@@ -125,7 +125,7 @@ def find(
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z).
+        Magnitude image, shape (X, Y, Z).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     method

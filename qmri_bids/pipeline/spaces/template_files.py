@@ -30,13 +30,13 @@ class OwnTemplate:
     Parameters
     ----------
     forward, inverse
-        Image of T1w (or of the run) to the template, and back.
+        Files with the transform from the image of T1w (or of the run) to the template, and back.
     of_run
         Whether the run itself was registered, not a T1w image.
     made
         Whether this program made them.
     sentence
-        How.
+        How they were made, as a sentence.
     overlap, correlation
         Dice of the brains and correlation of the images after the registration; NaN where another program made the transforms.
     """

@@ -135,7 +135,7 @@ class Extracted:
     Parameters
     ----------
     mask
-        Shape (X, Y, Z).
+        Mask of the brain, shape (X, Y, Z).
     agreement
         Dice of the masks of both passes over a slab; 1 for a whole head.
     """

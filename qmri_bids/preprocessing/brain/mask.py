@@ -58,7 +58,8 @@ def find_mask(magnitude: NDArray[np.floating], *, affine: NDArray[np.floating], 
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z); of phase cycles best the mean, in which the bands are weakest. Voxels that are not finite count as empty.
+        Magnitude image, shape (X, Y, Z); of phase cycles best the mean, in which the bands are weakest. Voxels that are not
+        finite count as empty.
     affine
         Voxel to RAS millimetres, shape (4, 4).
     method

@@ -45,7 +45,7 @@ class Laid:
     overlap
         Dice of the mask and the template's brain where the image has it.
     by_shape
-        The same where the template is laid by the shape of the mask alone.
+        Overlap in the same sense where the template is laid by the shape of the mask alone.
     beyond, within
         How far the surface of the mask lies outside and inside of the template's, 98th percentiles [mm].
     alike

@@ -95,7 +95,7 @@ def undo_alternation(
     Parameters
     ----------
     volumes
-        Complex, shape (X, Y, Z, K), as acquired.
+        Complex volumes, shape (X, Y, Z, K), as acquired.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def k_space_edge(volumes: NDArray[np.complexfloating]) -> KSpaceEdge:
     Parameters
     ----------
     volumes
-        Complex, shape (X, Y, Z, K), before any interpolation. Of magnitudes it tells nothing: taking them fills the edge again.
+        Complex volumes, shape (X, Y, Z, K), before any interpolation. Magnitudes tell nothing: taking them fills the edge.
 
     Raises
     ------

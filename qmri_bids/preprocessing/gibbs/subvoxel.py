@@ -96,7 +96,7 @@ class GibbsResult:
     Parameters
     ----------
     volumes
-        Complex, shape (X, Y, Z, K).
+        Complex volumes, shape (X, Y, Z, K).
     decisions
         What was decided, as sentences.
     """
@@ -113,7 +113,7 @@ def remove_gibbs_ringing(
     Parameters
     ----------
     volumes
-        Complex, shape (X, Y, Z, K), as acquired: neither interpolated nor zero-filled nor filtered along `axes`.
+        Complex volumes, shape (X, Y, Z, K), as acquired: neither interpolated nor zero-filled nor filtered along `axes`.
     axes
         Axes along which k-space was acquired: three of a 3D acquisition, the two of the plane where slices were excited.
     processes

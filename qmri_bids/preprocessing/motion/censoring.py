@@ -18,7 +18,7 @@ class Censored:
     Parameters
     ----------
     censored
-        Shape (N,), True where a volume is left out.
+        Whether a volume is left out, shape (N,).
     threshold
         Largest framewise displacement [m].
     decisions, warnings

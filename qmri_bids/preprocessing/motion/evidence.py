@@ -144,7 +144,7 @@ def remaining_by_edges(
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z, N).
+        Magnitude images, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms
@@ -276,7 +276,7 @@ def shared_variance(
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z, N).
+        Magnitude images, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms

@@ -85,7 +85,7 @@ def align_jointly(
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z, N).
+        Magnitude images, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     start
@@ -103,7 +103,7 @@ def align_jointly(
     Returns
     -------
     transforms
-        Shape (N, 4, 4), as `start`.
+        Matrices from the position in the reference to that in each image, RAS millimetres, shape (N, 4, 4).
 
     Raises
     ------

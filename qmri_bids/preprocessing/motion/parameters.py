@@ -21,14 +21,14 @@ def motion_parameters(transforms: NDArray[np.floating], *, centre: NDArray[np.fl
     Parameters
     ----------
     transforms
-        Shape (N, 4, 4), RAS millimetres.
+        Rigid transforms, RAS millimetres, shape (N, 4, 4).
     centre
         Point about which the rotation is taken, RAS [mm], shape (3,).
 
     Returns
     -------
     parameters
-        Shape (N, 6): translation x, y, z [m]; angles about x, y, z [rad] of the rotation Rz Ry Rx.
+        Translation x, y, z [m], then angles about x, y, z [rad] of the rotation Rz Ry Rx, shape (N, 6).
     """
     rotation = transforms[:, :3, :3]
     translation = transforms[:, :3, 3] + rotation @ centre - centre

@@ -66,19 +66,19 @@ class MotionEstimate:
     Parameters
     ----------
     cycles
-        complex64, shape (X, Y, Z, N), on the grid and in the head position of the reference cycle.
+        Aligned cycles, complex64, shape (X, Y, Z, N), on the grid and in the head position of the reference cycle.
     transforms
-        Shape (N, 4, 4), RAS millimetres: maps the position of a point of the head in the reference cycle to
-        its position in cycle j. The inverse brings cycle j back.
+        Matrices from the position of a point of the head in the reference cycle to its position in cycle j, RAS millimetres, shape
+        (N, 4, 4). The inverse brings cycle j back.
     parameters
-        Shape (N, 6): translation x, y, z [m] and rotation about x, y, z [rad] of `transforms`, RAS axes;
-        the rotation Rz Ry Rx is about `centre`, and the translation is that of `centre`.
+        Translation x, y, z [m] and rotation about x, y, z [rad] of `transforms`, RAS axes, shape (N, 6); the rotation Rz Ry Rx is
+        about `centre`, and the translation is that of `centre`.
     centre
         The centre of rotation of `parameters`, RAS [mm], shape (3,).
     framewise_displacement
-        Shape (N,) [m], from each cycle to the next, the first 0 (Power et al. 2012).
+        Displacement from each cycle to the next [m], shape (N,), the first 0 (Power et al. 2012).
     coverage
-        Shape (X, Y, Z): True where every cycle has data.
+        Whether every cycle has data, shape (X, Y, Z).
     reference
         Index of the reference cycle.
     assessed
@@ -115,7 +115,7 @@ def correct_motion(
     Parameters
     ----------
     cycles
-        Complex, shape (X, Y, Z, N).
+        Complex cycles, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     protocol
@@ -201,7 +201,7 @@ def apply_motion(
     Parameters
     ----------
     cycles
-        Complex, shape (X, Y, Z, N).
+        Complex cycles, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms, reference

@@ -46,7 +46,7 @@ class ProfileFit:
     Parameters
     ----------
     residual
-        Real parts of all cycles, then imaginary parts: what the model leaves, shape (V, 2N).
+        What the model leaves, shape (V, 2N): real parts of all cycles, then imaginary parts.
     tangent
         Orthonormal basis of what a change of the parameters of the model does, shape (V, 2N, components + 2).
     by_theta
@@ -110,9 +110,9 @@ class ProfileModel:
         Parameters
         ----------
         signal
-            Complex, shape (V, N).
+            Complex cycles, shape (V, N).
         angles
-            Where to start; from the two lowest configurations by default.
+            Angles α and θ at which the steps begin [rad]; from the two lowest configurations by default.
         frequency
             What θ of each cycle has more than that of the reference [rad], the same everywhere, shape (N,); 0 by default.
         iterations
@@ -208,7 +208,7 @@ class PredictedAlignment:
     Parameters
     ----------
     transforms
-        Shape (N, 4, 4), RAS millimetres, from the position in the reference to that in each cycle.
+        Matrices from the position in the reference to that in each cycle, RAS millimetres, shape (N, 4, 4).
     residual
         Median over the voxels of the root mean square of the residual, before and after, in units of the cycles.
     remaining
@@ -238,7 +238,7 @@ def align_to_prediction(
     Parameters
     ----------
     cycles
-        Complex, shape (X, Y, Z, N).
+        Complex cycles, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     start

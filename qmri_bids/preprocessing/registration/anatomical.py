@@ -28,7 +28,7 @@ class Anatomical:
     Parameters
     ----------
     image
-        Shape (X, Y, Z).
+        The anatomical image, shape (X, Y, Z).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     brain

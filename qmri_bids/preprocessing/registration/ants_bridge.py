@@ -82,7 +82,7 @@ def to_ants(image: NDArray[Any], *, affine: NDArray[np.floating]) -> Any:
     Parameters
     ----------
     image
-        Real, shape (X, Y, Z).
+        The array, real, shape (X, Y, Z).
     affine
         Voxel to RAS millimetres, shape (4, 4).
 

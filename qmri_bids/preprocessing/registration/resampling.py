@@ -50,7 +50,7 @@ def resample(
     Parameters
     ----------
     image
-        Real or complex, shape (X, Y, Z). Complex images are interpolated as real and imaginary parts.
+        The image, real or complex, shape (X, Y, Z). Complex images are interpolated as real and imaginary parts.
     affine, target_affine
         Voxel to RAS millimetres of the image and of the grid asked for, shape (4, 4).
     target_shape
@@ -108,7 +108,7 @@ def resample_series(
     Parameters
     ----------
     volumes
-        Shape (X, Y, Z, N).
+        Magnitudes, shape (X, Y, Z, N).
     affine, target_shape, target_affine
         Grid of the volumes and shape and grid of what is asked for: see `resample`.
     transforms

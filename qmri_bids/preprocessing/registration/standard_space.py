@@ -128,7 +128,7 @@ def interpolate(
     Parameters
     ----------
     values
-        Shape (X, Y, Z), NaN where there is no value.
+        The map, shape (X, Y, Z), NaN where there is no value.
     affine
         Its voxel to RAS millimetres, shape (4, 4).
     at

@@ -369,7 +369,7 @@ def segment_t1w(
     Parameters
     ----------
     image
-        Shape (X, Y, Z), white matter brighter than grey matter brighter than fluid.
+        The image, shape (X, Y, Z), white matter brighter than grey matter brighter than fluid.
     affine
         Voxel to RAS millimetres, shape (4, 4).
     mask

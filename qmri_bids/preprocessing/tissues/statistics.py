@@ -18,7 +18,7 @@ class MapOfRegions:
     Parameters
     ----------
     values
-        Shape (X, Y, Z), NaN where there is no value.
+        Values of the map, shape (X, Y, Z), NaN where there is no value.
     unit
         Unit of the values, as written.
     stdev

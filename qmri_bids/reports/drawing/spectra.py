@@ -32,7 +32,7 @@ def mean_spectrum(spectra: Values) -> Band:
     Parameters
     ----------
     spectra
-        Shape (V, K).
+        Z-spectra of the voxels, shape (V, K).
     """
     spectra = np.asarray(spectra, dtype=np.float64)
     mean, lower, upper = (np.full(spectra.shape[1], np.nan) for _ in range(3))

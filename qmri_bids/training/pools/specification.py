@@ -73,7 +73,7 @@ class ExchangeSamples:
     values
         Parameters, shape (V, P).
     known
-        Their maps.
+        Known maps of the voxels.
     clean
         Images without noise for M0 = 1, shape (V, N).
     noise

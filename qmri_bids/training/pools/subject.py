@@ -78,7 +78,7 @@ def train_on_subject(
     bounds
         Lowest and highest value of every parameter, shape (P,) each.
     spec
-        How.
+        How the network is trained.
     threads
         Threads of the forward model.
     device

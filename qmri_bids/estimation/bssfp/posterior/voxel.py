@@ -345,7 +345,7 @@ class Marginal:
     Parameters
     ----------
     mean, stdev
-        Shape (V,).
+        Mean and standard deviation, shape (V,).
     interval_68, interval_95
         Lower and upper end of the central intervals, shape (V, 2).
     """
