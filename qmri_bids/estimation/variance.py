@@ -27,6 +27,7 @@ OUTLIER_PROBABILITY = 0.01
 """Probability that noise alone makes any voxel of the scan count as an outlier."""
 
 SMALLEST_FREEDOM, LARGEST_FREEDOM = 0.2, 1e4
+"""Range in which d0 is looked for; beyond its upper end the noise counts as homogeneous."""
 
 
 @dataclass(frozen=True, kw_only=True)

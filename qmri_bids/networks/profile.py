@@ -27,7 +27,9 @@ from qmri_bids.networks.features import half_bin_offset
 from qmri_bids.physics.bssfp import configurations
 
 HIGHEST_ORDER = 3
+"""Highest order of the modes among the features."""
 FEWEST_CYCLES, MOST_CYCLES = 3, 18
+"""Numbers of phase cycles that the network serves."""
 NUMBER_OF_MODE_FEATURES = 4 * HIGHEST_ORDER + 1
 NUMBER_OF_FEATURES = NUMBER_OF_MODE_FEATURES + 2
 LIMIT = 1e-5

@@ -26,6 +26,7 @@ from qmri_bids.physics.bssfp import relaxation_times
 from qmri_bids.physics.protocol import BssfpProtocol
 
 FEWEST_CYCLES = 6
+"""Fewest different increments: one more than the five unknowns of an ellipse."""
 NEWTON_STEPS = 40
 THINNEST_ELLIPSE = 1e-4
 """Ratio of the semi-axes below which the points count as a line."""

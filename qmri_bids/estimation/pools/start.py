@@ -13,6 +13,7 @@ from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan, KnownVoxels, exch
 from qmri_bids.priors.pools import EXCHANGE_PRIOR
 
 SAMPLES = 4000
+"""Simulated voxels from which the regression is made."""
 COMPONENTS = 8
 """Principal components of the signals; with the four known maps 12 variables, 91 terms."""
 

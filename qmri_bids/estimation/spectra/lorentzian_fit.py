@@ -38,6 +38,7 @@ RELATIVE_GAIN = 1e-18
 """… when it is this small against the energy of the spectrum: noise-free data have no standard deviation."""
 
 LARGEST_DAMPING = 1e9
+"""Damping of Marquardt beyond which the iteration ends: so short a step changes nothing."""
 
 SMALL_DAMPING = 1e-3
 """Below it a step is as good as undamped."""

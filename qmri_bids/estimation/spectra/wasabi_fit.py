@@ -46,6 +46,7 @@ RELATIVE_GAIN = 1e-20
 """… when it is this small against the energy of the signal: noise-free data have no standard deviation."""
 
 LARGEST_DAMPING = 1e9
+"""Damping of Marquardt beyond which the iteration ends: so short a step changes nothing."""
 
 STARTS = 5
 """Parts of the range of off-resonance, from the best entry of each of which the iteration is begun; the best end is kept."""

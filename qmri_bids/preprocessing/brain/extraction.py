@@ -25,6 +25,7 @@ WEIGHTS = {
 """SHA-256 of the files of version 1.0.2."""
 
 _NETWORK = (256, 256, 256)
+"""Grid to which an image is brought for the network [voxels]."""
 
 
 def weight_files() -> dict[str, Path]:

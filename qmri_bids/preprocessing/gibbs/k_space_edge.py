@@ -32,6 +32,7 @@ _CENTRE = 0.25
 _ALTERNATES = 4.0
 """Power at the edge relative to the middle beyond which signs alternate: 0.02 or less in a head, 1 in noise alone."""
 _INNER = (0.6, 0.7)
+"""Shares of the half-axis between which the power is what that at the edge is compared with."""
 _FILTERED = 0.1
 """Power at the edge relative to `_INNER` below which k-space was filtered: 0.3 to 1 as acquired, 0.03 after a Hamming window."""
 

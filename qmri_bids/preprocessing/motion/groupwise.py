@@ -28,6 +28,7 @@ _DEGREES_OF_FREEDOM = 1.0
 _RIDGE = 1e-3
 """Share of the mean variance that is added to the covariance: noise-free images make it singular."""
 _SAMPLES = 200_000
+"""Most voxels in which images are compared; of more, so many are drawn."""
 FEWEST_SAMPLES = {6: 1000, 3: 150}
 """Fewest voxels by the number of free parameters: fewer do not tell a motion."""
 _BORDER = 1e-6

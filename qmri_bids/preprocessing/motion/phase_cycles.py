@@ -51,6 +51,7 @@ _DEPTH = 12.0
 """The signal model is compared this far inside the head [mm]: fat, skin and the sinuses lie outside."""
 _FEWEST_VOXELS = 2000
 _FEWEST_IN_PLANE = 500
+"""Fewest voxels inside the head, in a volume and in few slices, from which an alignment on the signal model is tried."""
 _PREDICTED_RANGE = 1.5
 """An alignment on the signal model that moves a cycle further than this from the edges [mm] is not believed."""
 _SAME_PLACE = 0.25

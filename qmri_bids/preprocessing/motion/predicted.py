@@ -35,6 +35,7 @@ _TABLE = 2048
 _T1, _T2, _B1 = np.geomspace(0.5, 5.0, 20), np.geomspace(0.04, 2.5, 20), np.linspace(0.7, 1.3, 4)
 """What the inside of a head holds [s], and B1; wider ranges would spend components on what does not occur."""
 _LARGEST_RATIO = 0.6
+"""Largest T2 over T1 of the signals from which the space is made."""
 _LARGEST_STEP = 0.5
 """Largest change of α and θ in one iteration [rad]."""
 
@@ -189,6 +190,7 @@ _SMALLEST_STEP = 2e-3
 _CUT = 3.0
 """Residual power against its median at which the weight of a voxel is a quarter."""
 _RIDGE = 1e-9
+"""Added to the unit diagonal of the scaled Hessian, so that it can be inverted where the images leave a motion open."""
 
 
 def serves(protocol: BssfpProtocol) -> bool:

@@ -22,6 +22,7 @@ from qmri_bids.preprocessing.registration.resampling import resample
 from qmri_bids.preprocessing.registration.rigid_freedom import blocks
 
 _COARSE_VOXEL = 2.6
+"""Voxel size of the registration [mm]."""
 _SCHEDULE = Schedule(iterations=(1000, 500, 200), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0), sampling_rate=0.5)
 """For an image of `_COARSE_VOXEL` [mm], as fine as two scans of a session need to find each other."""
 

@@ -59,6 +59,7 @@ SMALLEST_LESION = 6
 """Voxels of such mixtures that touch each other: fewer are noise."""
 
 _CHUNK = 20_000
+"""Voxels compared with all mixtures at a time: the memory stays bounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
