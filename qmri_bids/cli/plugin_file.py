@@ -73,7 +73,7 @@ def check_cluster(path: Path) -> None:
     Parameters
     ----------
     path
-        That `load_plugin` takes.
+        Plugin file, which `load_plugin` takes.
 
     Raises
     ------

@@ -19,6 +19,7 @@ from qmri_bids.cli.commands.profile import add_train_natural
 from qmri_bids.cli.commands.train import add_train
 
 DEFAULT_VOXEL_SIZE = 2.0
+"""Edge of a voxel [mm], that of `phantom.dataset`: here so that `--help` does not import the phantom."""
 
 
 def build_parser() -> argparse.ArgumentParser:

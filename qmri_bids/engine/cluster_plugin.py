@@ -83,9 +83,9 @@ def cluster_plugin(name: str, arguments: Mapping[str, Any]) -> Any:
     Parameters
     ----------
     name
-        As in the file of `--use-plugin`: `SLURM`.
+        Name of the plugin, as in the file of `--use-plugin`: `SLURM`.
     arguments
-        Of the plugin.
+        Arguments of the plugin.
     """
     kind = getattr(plugins, f"{name}Plugin", None)
     if kind is None or not issubclass(kind, SGELikeBatchManagerBase) or name not in CANCEL:

@@ -30,7 +30,7 @@ def lost_job(text: str) -> tuple[str, str] | None:
     Parameters
     ----------
     text
-        Of a crash file.
+        Text of a crash file.
     """
     found = LOST.search(text)
     if found is None:
@@ -83,7 +83,7 @@ def read_crashes(folder: Path, *, since: float) -> tuple[Crash, ...]:
     Parameters
     ----------
     folder
-        Where the engine leaves its crash files.
+        Folder in which the engine leaves its crash files.
     since
         Time of the start [s since the epoch].
     """
@@ -108,7 +108,7 @@ def crash_entry(text: str, *, title: str, advice: str) -> ErrorEntry:
     Parameters
     ----------
     text
-        Of the engine.
+        Text of the engine, with its tracebacks.
     title
         What failed.
     advice

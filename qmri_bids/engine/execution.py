@@ -37,7 +37,7 @@ THREAD_VARIABLES = (
     "NUMBA_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-"""Read by libraries when they are loaded."""
+"""Environment variables from which libraries take their number of threads when they are loaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,16 +86,16 @@ def run_workflow(
     Parameters
     ----------
     workflow
-        With its nodes.
+        Workflow with its nodes.
     options
         Where the steps run.
     callback
-        Is told of every node and what became of it: `start`, `end` or `exception`.
+        Function that is told of every node and what became of it: `start`, `end` or `exception`.
 
     Raises
     ------
     Exception
-        Of a node that failed, after all that do not need it are done.
+        The error of a node that failed, after all that do not need it are done.
     """
     workflow.config["execution"] = {
         **workflow.config.get("execution", {}),

@@ -28,7 +28,7 @@ def note_content(workflow: pe.Workflow, digests: Digests) -> None:
     workflow
         Its nodes have their inputs.
     digests
-        Of files; remembers them.
+        Digests of files; remembers them.
     """
     for node in workflow._graph.nodes:
         if isinstance(node, pe.Workflow):
@@ -45,7 +45,7 @@ def weights_state(folder: Path | None) -> dict[str, str]:
     Parameters
     ----------
     folder
-        None for that of the package, which changes with the version only.
+        Folder of weights; None for that of the package, which changes with the version only.
     """
     if folder is None or not folder.is_dir():
         return {}

@@ -11,7 +11,7 @@ def quiet_engine(level: int) -> None:
     Parameters
     ----------
     level
-        From which on its messages are shown, as of `logging`.
+        Level of `logging` from which on messages of Nipype are shown.
     """
     import nipype  # noqa: F401  (sets up its loggers, which are then changed)
 

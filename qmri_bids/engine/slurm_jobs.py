@@ -36,8 +36,8 @@ class ClusterUnreachableError(RuntimeError):
 class SlurmJobs:
     """What replaces methods of Nipype's plugin.
 
-    That of Nipype 1.11 does not see that `sbatch` or `squeue` have failed: it takes a job that SLURM refused, or all jobs in the
-    minutes in which its master does not answer, for jobs that have ended. It asks for each job by itself.
+    The plugin of Nipype 1.11 does not see that `sbatch` or `squeue` have failed: it takes a job that SLURM refused, or all jobs in
+    the minutes in which its master does not answer, for jobs that have ended. It asks for each job by itself.
     """
 
     _pending: dict[int, str]
@@ -99,7 +99,7 @@ def needs_of(node: Any, *, given: str) -> list[str]:
     Parameters
     ----------
     node
-        With `n_procs` and `mem_gb`.
+        Node with `n_procs` and `mem_gb`.
     given
         Options of `sbatch`.
     """

@@ -68,14 +68,14 @@ class Steps:
     Parameters
     ----------
     labels
-        Of the runs by the names of the workflows of participant and run.
+        Labels of the runs by the names of the workflows of participant and run.
     listener
         Shows the progress.
     in_order
         Whether the engine runs one node after the other: it then ends without beginning what could not run, where others so end
         what they have kept.
     done
-        Called with the names when a run came to its end.
+        Function that is called with the names of participant and run when the run came to its end.
 
     Attributes
     ----------

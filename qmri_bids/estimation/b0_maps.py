@@ -28,13 +28,13 @@ class B0Maps:
     Parameters
     ----------
     offsets
-        Increasing [ppm], shape (K,).
+        Offsets of the spectra, increasing [ppm], shape (K,).
     spectra, fitted
         Measured and fitted Z, shape (V, K); `fitted` is None where the method has no model of the spectrum.
     maps
         `off_resonance` [Hz], and of WASABI `b1` (actual over nominal), with standard deviations; NaN where there is none.
     residual
-        As of `Estimate`, shape (V,).
+        What is left relative to the signal, shape (V,): of WASABI the misfit of the model, of WASSR the asymmetry about the centre.
     status
         `Status` codes, shape (V,).
     decisions, warnings
@@ -130,7 +130,7 @@ def wassr_maps(
     Parameters
     ----------
     signal, protocol, noise, threads
-        As of `wasabi_maps`.
+        Aligned magnitudes, the images that they are, noise of one volume and number of threads: those of `wasabi_maps`.
     roles
         "m0", "wassr" or "cest" of every volume; those of "wassr" count, or those of "cest" where there are none. Unsaturated
         volumes are not needed.

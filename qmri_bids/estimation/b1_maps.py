@@ -115,7 +115,7 @@ def double_angle_bias(*, flip_angle: float, repetition_time: float, t1: float, b
     flip_angle
         Nominal α [rad].
     repetition_time, t1
-        [s].
+        Repetition time and T1 [s].
     b1
         True actual over nominal flip angle.
 
@@ -140,7 +140,7 @@ def afi_bias(*, flip_angle: float, repetition_times: tuple[float, float], t1: fl
     repetition_times
         TR1 and TR2 [s].
     t1
-        [s].
+        T1 [s].
     b1
         True actual over nominal flip angle.
     """

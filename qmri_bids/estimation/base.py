@@ -64,7 +64,7 @@ class EstimatorOptions:
     weights_folder
         Folder of further network weights, searched before those of the package; None for the package alone.
     device
-        Of networks: `auto`, `cpu`, `cuda` or `cuda:N`; all else stays on the processor.
+        Device of networks: `auto`, `cpu`, `cuda` or `cuda:N`; all else stays on the processor.
     """
 
     threads: int = 1
@@ -79,12 +79,13 @@ class Estimate:
     Parameters
     ----------
     values
-        Maps by name: `T1` [s], `T2` [s], `M0` [arbitrary], `off_resonance` [Hz]; shape (...). NaN where `status`
-        is not CONVERGED.
+        Maps by name, of phase cycles `T1` [s], `T2` [s], `M0` [arbitrary] and `off_resonance` [Hz]; shape (...). NaN where
+        `status` is not CONVERGED.
     stdev
         Standard deviation of each map that has one, same names, units and shape.
     residual
-        Root mean square over the cycles of signal minus model, relative to the root mean square of the signal, shape (...).
+        Root mean square over the cycles (or offsets) of signal minus model, relative to that of the signal, shape (...); NaN where
+        an estimator has none.
     status
         `Status` codes, uint8, shape (...).
     """

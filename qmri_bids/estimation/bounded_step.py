@@ -35,7 +35,7 @@ def find_free(
     descent
         Jᵀ(data - model), shape (n,).
     free
-        Filled with indices, shape (n,).
+        Indices of the parameters that may move, to be filled, shape (n,).
     active
         Whether a bound, or the lack of information, holds the parameter, shape (n,); never for a fixed one.
     """
@@ -68,9 +68,9 @@ def factorise(
     free, number
         Indices of the block, and how many.
     damping
-        Of Marquardt, relative to the diagonal.
+        Damping of Marquardt, relative to the diagonal.
     factor, scale
-        Filled: lower triangle, and the square root of the diagonal.
+        Lower triangle of the factor, and square root of the diagonal of the information, to be filled.
 
     Returns
     -------

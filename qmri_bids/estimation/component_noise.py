@@ -30,7 +30,7 @@ def component_noise(signal: NDArray[np.floating]) -> float | None:
     Returns
     -------
     float or None
-        In the unit of the signal; None where volumes or voxels are too few.
+        Standard deviation of the noise in the unit of the signal; None where volumes or voxels are too few.
     """
     usable = signal[np.isfinite(signal).all(axis=1)].astype(np.float64)
     voxels, number = usable.shape

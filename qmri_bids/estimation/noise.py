@@ -20,7 +20,7 @@ class Linearisation:
     Parameters
     ----------
     model
-        Complex, shape (V, N).
+        Model of the cycles, complex, shape (V, N).
     residual
         Signal minus model, real, shape (V, 2N).
     jacobian

@@ -27,6 +27,7 @@ OUTLIER_PROBABILITY = 0.01
 """Probability that noise alone makes any voxel of the scan count as an outlier."""
 
 SMALLEST_FREEDOM, LARGEST_FREEDOM = 0.2, 1e4
+"""Range in which d0 is looked for; beyond its upper end the noise counts as homogeneous."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class ModeratedVariance:
     Parameters
     ----------
     variance
-        Per channel (real or imaginary part of one cycle), shape (V,); NaN where the residual was.
+        Variance per channel (real or imaginary part of one cycle), shape (V,); NaN where the residual was.
     freedom
         Degrees of freedom of `variance`, d0 + d; infinite for homogeneous noise.
     prior_variance

@@ -51,7 +51,7 @@ def clamped_times(
     Returns
     -------
     t1, t2
-        Shape (V,), within the ranges; NaN only where the point itself is not finite.
+        Relaxation times [s], shape (V,), within the ranges; NaN only where the point itself is not finite.
     """
     e2, b = np.asarray(point.e2, dtype=float), np.asarray(point.b, dtype=float)
     cosine = np.cos(b1 * protocol.flip_angle)

@@ -95,7 +95,7 @@ class RankHistogram:
     counts
         Voxels in bins of equal stated probability.
     p_value
-        Of Pearson's χ² test against the flat histogram.
+        p-value of Pearson's χ² test against the flat histogram.
     """
 
     counts: tuple[int, ...]

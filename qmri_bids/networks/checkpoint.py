@@ -18,6 +18,7 @@ from qmri_bids.networks.pools import ExchangeNetwork, ExchangeNetworkConfig
 from qmri_bids.networks.profile import NaturalNetwork, NaturalNetworkConfig
 
 CARD_VERSION = 2
+"""Version of the layout of cards; a card of another version is not read."""
 
 ARCHITECTURES: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
     "paper": lambda values: PaperNetwork(PaperNetworkConfig.from_dict(values)),

@@ -148,11 +148,11 @@ class ExchangeNetwork(nn.Module):
         Parameters
         ----------
         images, known
-            As `features` takes them, with noise.
+            Images with noise and known maps, which `features` takes.
         clean
             Images that tell the shapes, with little or no noise.
         centre, mixing
-            Of the logarithms, shape (P,) and (P, P).
+            Mean of the logarithms, shape (P,), and the matrix by which the network's outputs are multiplied, shape (P, P).
         """
         shape = normalised(clean, self.config.series)
         self.mean.copy_(shape.mean(dim=0))

@@ -27,7 +27,9 @@ from qmri_bids.networks.features import half_bin_offset
 from qmri_bids.physics.bssfp import configurations
 
 HIGHEST_ORDER = 3
+"""Highest order of the modes among the features."""
 FEWEST_CYCLES, MOST_CYCLES = 3, 18
+"""Numbers of phase cycles that the network serves."""
 NUMBER_OF_MODE_FEATURES = 4 * HIGHEST_ORDER + 1
 NUMBER_OF_FEATURES = NUMBER_OF_MODE_FEATURES + 2
 LIMIT = 1e-5
@@ -41,8 +43,8 @@ class CanonicalFeatures:
     Parameters
     ----------
     features
-        Real, shape (V, 15): modes -3 to 3, turned by the phase of F0 and of unit norm, real parts, then imaginary parts without
-        that of F0; then log(-log E2) and logit b by the closed form of MIRACLE from the magnitudes of F-1, F0 and F1.
+        Features, real, shape (V, 15): modes -3 to 3, turned by the phase of F0 and of unit norm, real parts, then imaginary parts
+        without that of F0; then log(-log E2) and logit b by the closed form of MIRACLE from the magnitudes of F-1, F0 and F1.
     mirrored
         Whether the voxel was conjugated, shape (V,).
     shift

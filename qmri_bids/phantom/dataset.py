@@ -24,7 +24,7 @@ from qmri_bids.phantom.scans.t1w import scan_t1w, write_t1w
 from qmri_bids.phantom.subjects import HEAD, Scanned, Voxels
 
 DEFAULT_VOXEL_SIZE = 2.0
-"""[mm]"""
+"""Edge of a voxel of the bSSFP scan where none is asked for [mm]."""
 
 _BIDS_VERSION = "1.10.0"
 
@@ -87,11 +87,11 @@ def simulate_dataset(
     motion
         The head moves between cycles by up to so many MILLIMETRES along and DEGREES about every axis.
     seed
-        The same seed and settings give the same files.
+        Seed of all that is drawn at random: the same seed and settings give the same files.
     layout
         `mag-phase`, `real-imag`, `complex` or `split` (one file a cycle).
     b1
-        One of `b1_files.B1_KINDS`.
+        One of `files.b1.B1_KINDS`.
     cest
         CEST scans to add: `mrf` (two fingerprints), `aptw`, `zspectrum`.
     mt

@@ -16,9 +16,9 @@ def spoiled_signal(flip_angle: Array | float, *, t1: Array | float, repetition_t
     flip_angle
         Actual flip angle [rad], shape (...).
     t1
-        [s], shape (...).
+        T1 [s], shape (...).
     repetition_time
-        [s].
+        Time from one excitation to the next [s].
 
     Examples
     --------
@@ -40,7 +40,7 @@ def afi_signals(
     flip_angle
         Actual flip angle [rad], shape (...).
     t1
-        [s], shape (...).
+        T1 [s], shape (...).
     repetition_times
         Delay after the first pulse and after the second [s].
 

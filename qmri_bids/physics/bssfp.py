@@ -113,7 +113,7 @@ def profile(e2: Array, b: Array, theta: Array, *, rf_phase_increment: Sequence[f
     Returns
     -------
     Array
-        Complex, shape (..., N).
+        The profile, complex, shape (..., N).
     """
     xp = array_namespace(e2, b, theta)
     increments = xp.asarray(rf_phase_increment, dtype=theta.dtype, device=device(theta))
@@ -142,7 +142,7 @@ def amplitude(
     Returns
     -------
     Array
-        Complex, the common shape of the arguments.
+        The signal, complex, in the common shape of the arguments.
     """
     xp = array_namespace(t1, t2, b1, off_resonance)
     flip_angle = b1 * protocol.flip_angle
@@ -221,7 +221,7 @@ def configurations(cycles: Array, *, rf_phase_increment: Sequence[float], orders
     Returns
     -------
     Array
-        Complex, shape (..., len(orders)), in the order asked for.
+        The configurations, complex, shape (..., len(orders)), in the order asked for.
 
     Raises
     ------
@@ -265,7 +265,7 @@ def configuration_amplitudes(
     Returns
     -------
     Array
-        Real, shape (..., len(orders)).
+        The amplitudes, real, shape (..., len(orders)).
     """
     xp = array_namespace(t1, t2, b1)
     e1 = xp.exp(-protocol.repetition_time / t1)

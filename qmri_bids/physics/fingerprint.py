@@ -20,7 +20,7 @@ from qmri_bids.physics.saturation import SaturationProtocol
 PoolType = TypeVar("PoolType", bound=CestPool)
 
 KNOWN = ("t1", "t2", "b1", "off_resonance")
-"""Maps that enter as known, by the names of `bloch_mcconnell.parameter_names`."""
+"""Maps that enter as known, by the names of `bloch_mcconnell.reference.parameter_names`."""
 
 QUANTITIES = ("fraction", "rate")
 """What is estimated of a pool."""
@@ -33,7 +33,7 @@ class ExchangeScan:
     Parameters
     ----------
     protocols
-        Of the series; each has a scale (M0) of its own, and all volumes are part of the fit, those without saturation too.
+        Protocols of the series. Each series has a scale (M0) of its own, and all volumes are part of the fit, unsaturated ones too.
     model
         The pools: shifts, T2, T1 and form are those of the model; fraction and rate of pools that are not estimated too.
     pools
@@ -190,7 +190,7 @@ def exchange_jacobian(
     Returns
     -------
     signal, jacobian
-        Shape (V, N) and (V, N, len(parameters)).
+        Z and its derivatives, shape (V, N) and (V, N, len(parameters)).
     """
     voxels = voxel_parameters(scan, values, known)
     parts = [

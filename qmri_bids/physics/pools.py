@@ -110,7 +110,7 @@ class MtPool(CestPool):
     form
         Full x, y, z with a Lorentzian line, or z alone with the absorption rate of a lineshape.
     lineshape
-        Of the z-only form; None for the full form, whose line follows from T2.
+        Lineshape of the z-only form; None for the full form, whose line follows from T2.
 
     Raises
     ------

@@ -50,9 +50,9 @@ class RfSegment:
     amplitude
         B1 [T].
     duration
-        [s].
+        Duration [s].
     phase
-        In the frame that turns with the carrier [rad].
+        Phase in the frame that turns with the carrier [rad].
 
     Raises
     ------
@@ -80,7 +80,7 @@ class Pulse:
     Parameters
     ----------
     segments
-        In order of play; at least one.
+        Segments in order of play; at least one.
 
     Raises
     ------
@@ -112,7 +112,7 @@ class Pulse:
         mean_amplitude
             Mean B1 over the pulse [T]: flip angle over γ times duration.
         duration
-            [s].
+            Duration [s].
 
         Raises
         ------
@@ -230,7 +230,7 @@ class SaturatedImage:
     saturation
         What is played before it; None for an image without RF.
     offset
-        Of the carrier from water [ppm], positive downfield; None without saturation.
+        Frequency offset of the carrier from water [ppm], positive downfield; None without saturation.
     recovery
         Free recovery before the saturation [s].
     is_m0
@@ -267,7 +267,7 @@ class Readout:
     number
         Number of excitations.
     flip_angle
-        [rad].
+        Flip angle of an excitation [rad].
     spacing
         Time between them, and from the last to the recovery [s].
     scales_with_b1
@@ -302,9 +302,9 @@ class SaturationProtocol:
     field_strength
         B0 [T]; offsets and shifts in ppm refer to it.
     images
-        In order of acquisition.
+        Images in order of acquisition.
     start
-        From which state each image is saturated.
+        State from which each image is saturated.
     readout
         What each image does to the magnetisation of the next; without it only the recovery stands between images.
 

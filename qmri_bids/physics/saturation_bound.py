@@ -20,7 +20,7 @@ from qmri_bids.physics.fingerprint import ExchangeScan, KnownVoxels, exchange_ja
 Values = NDArray[np.float64]
 
 SMALLEST_SHARE = 1e-13
-"""Of the largest eigenvalue of the normalised information: below, the parameters count as one."""
+"""Least eigenvalue of the normalised information over its largest: below, the images do not tell the parameters apart."""
 
 BLOCK = 16_384
 """Voxels whose derivatives are in memory at a time."""

@@ -27,7 +27,7 @@ FAR_OFFSET = -300.0
 """Offset of images that normalise a Z-spectrum [ppm]."""
 
 SPOILER = 6.5e-3
-"""From the last pulse to the end of the crusher in the sequence library [s]."""
+"""Time from the last pulse to the end of the crusher in the sequence library [s]."""
 
 _MRF_B1 = (2.0, 2.0, 1.7, 1.5, 1.2, 1.2, 3.0, 0.5, 3.0, 1.0, 2.2, 3.2, 1.5, 0.7, 1.5, 2.2, 2.5, 1.2, 3.0, 0.2,
            1.5, 2.5, 0.7, 4.0, 3.2, 3.5, 1.5, 2.7, 0.7, 0.5)  # fmt: skip
@@ -75,13 +75,13 @@ def z_spectrum(
     Parameters
     ----------
     saturation
-        The same before every image.
+        What is played before every image.
     offsets
-        [ppm].
+        Frequency offsets of the images after the first [ppm].
     recovery, m0_recovery
-        Before the images and before the first of them [s].
+        Free recovery before the images and before the first of them [s].
     field_strength
-        [T].
+        B0 [T].
     """
     far = SaturatedImage(
         saturation=saturation,

@@ -83,7 +83,7 @@ def wasabi_signal(
     Returns
     -------
     NDArray
-        Shape (..., N).
+        Z, shape (..., N).
 
     Examples
     --------

@@ -118,14 +118,14 @@ def lorentzian_spectrum(
     offsets
         Frequency offsets [ppm], shape (N,), or (..., N) where they differ by voxel.
     amplitude, width, position
-        Of every pool, shape (..., P); width and position [ppm].
+        Amplitude, full width [ppm] and position [ppm] of every pool, shape (..., P).
     baseline
         Z without any saturation, shape (...).
 
     Returns
     -------
     NDArray
-        Shape (..., N).
+        Z, shape (..., N).
     """
     lines = lorentzian(
         np.asarray(offsets)[..., None, :],

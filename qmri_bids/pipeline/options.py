@@ -20,14 +20,14 @@ IGNORABLE_STEPS = ("motion", "gibbs", "phase-drift", "anatomy")
 """Steps that `--ignore` leaves out."""
 
 GIBBS_CHOICES = ("subvoxel", "apodization")
-"""Ways to remove Gibbs ringing from cycles as acquired: keys of `ringing.GIBBS_METHODS`."""
+"""Ways to remove Gibbs ringing from cycles as acquired: keys of `preprocessing.gibbs.methods.GIBBS_METHODS`."""
 
 DEFAULT_GIBBS_METHOD = GIBBS_CHOICES[0]
 
 DEFAULT_MASK_METHOD = MASK_METHODS[0]
 
 OBJECT_METHODS = ("object", "none")
-"""Those that look for no brain."""
+"""Mask methods that look for no brain."""
 
 POSTERIOR_PRIORS = PAPER_PRIORS
 """Priors under which posterior maps can be asked for."""
@@ -85,15 +85,15 @@ class ProcessingOptions:
     train_missing
         Whether networks were trained in silico for protocols that no weights cover.
     device
-        Where networks compute: `auto`, `cpu`, `cuda` or `cuda:N`; maps of two devices agree within single precision.
+        Device of networks: `auto`, `cpu`, `cuda` or `cuda:N`; maps of two devices agree within single precision.
     random_seed
-        Of all that is drawn at random: voxels that tell the phase drift, the training of networks, the entries of a dictionary.
+        Seed of all that is drawn at random: voxels that tell the phase drift, training of networks, entries of a dictionary.
     processes
         Processes for the steps that run in parallel; does not change the maps.
     spaces
         Spaces in which maps are written too, the anatomy of each session, and an atlas.
     earlier_fits
-        Brain masks and motion that are applied instead of fitted, by the label of the run; from `bids.earlier_fits`.
+        Brain masks and motion that are applied instead of fitted, by the label of the run; see `pipeline.earlier.plan`.
     """
 
     estimator: str

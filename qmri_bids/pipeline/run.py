@@ -11,7 +11,7 @@ from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.pipeline.sources import B1Run, Take
 
 LINE_WIDTH = 99
-"""Of a short line [characters]."""
+"""Longest short line [characters]."""
 
 
 def size_of(grid: Sequence[int]) -> str:

@@ -36,7 +36,7 @@ class B1Run:
     nominal_flip_angle
         Nominal flip angle of the first image or of the preparation [rad], None for a TB1map.
     repetition_times
-        Of a TB1AFI in the order of the images [s], else None.
+        Repetition times of a TB1AFI in the order of the images [s], else None.
     run
         Label of the CEST run of the same call whose estimate holds B1 (WASABI); None for a B1 scan.
     intended_for
@@ -94,7 +94,7 @@ class Fieldmap:
     phase_units
         Units of the phase; None for a map.
     echo_times
-        Of both echoes [s]; None for a map.
+        Echo times of both echoes [s]; None for a map.
     intended_for, identifiers
         IntendedFor and B0FieldIdentifier of the sidecar.
     warnings

@@ -58,7 +58,7 @@ def save_motion(folder: Path, motion: Any, **extra: Any) -> str:
     Parameters
     ----------
     folder
-        Of the node.
+        Folder of the node.
     motion
         Its result: `MotionEstimate`, or that of a saturated series or of scans.
     extra

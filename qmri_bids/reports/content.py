@@ -14,7 +14,7 @@ class Level(StrEnum):
     """How much attention a check asks for."""
 
     GOOD = "good"
-    """As expected."""
+    """All as expected."""
     CHECK = "check"
     """Usable, but somebody should look."""
     BAD = "bad"

@@ -15,14 +15,14 @@ def methods_text(sentences: Iterable[Sentence]) -> tuple[str, tuple[Reference, .
     Parameters
     ----------
     sentences
-        In the order of the processing. One that comes twice with the same values is said once.
+        Sentences in the order of the processing. One that comes twice with the same values is said once.
 
     Returns
     -------
     text
         Paragraphs apart by an empty line.
     references
-        In alphabetical order of their short form, each once.
+        Publications that the text cites, in alphabetical order of their short form, each once.
 
     Raises
     ------

@@ -26,7 +26,7 @@ from qmri_bids.reports.measures import Measure
 logger = logging.getLogger("qmri_bids")
 
 SCHEMA_VERSION = 1
-"""Of the records that this version writes and reads."""
+"""Version of the schema of the records that this program writes and reads."""
 
 DONE, FAILED, REFUSED = "done", "failed", "refused"
 """What can become of a run."""
@@ -53,11 +53,11 @@ class RunRecord:
     state
         `done`, `failed` or `refused`.
     level
-        Of its report; a run that was refused asks for a look.
+        Level of its report; `check` for a run that was refused.
     messages
         Why it failed or was refused.
     warnings, checks, quality, statistics, measures, outputs
-        As in `RunReport`.
+        Sentences, traffic lights, quality, distribution of the maps, further numbers and files written: see `RunReport`.
     version, created, settings
         Version that processed it, date and time of the report in which it stood (ISO 8601), and choices by which its maps may
         differ from others: those of an earlier call where the last one left the run out.
@@ -94,9 +94,9 @@ class ParticipantRecord:
     participant
         Label without `sub-`.
     version, command, created, duration, exit_status
-        As in `SubjectReport`.
+        Version of the program, command line, date and time, time taken [s] and exit status: see `SubjectReport`.
     level
-        Of its report.
+        Level of its report.
     messages
         What failed outside any run.
     runs

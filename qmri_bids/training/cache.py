@@ -18,11 +18,11 @@ def untrained(name: str, *, cache: Path, say: Callable[[str], None]) -> Iterator
     Parameters
     ----------
     name
-        Of weights and card.
+        Name of weights and card.
     cache
         The folder; made if need be.
     say
-        Called with a line of text where there is somebody to wait for.
+        Function that is called with a line of text where there is somebody to wait for.
     """
     lock = cache / f".{name}.lock"
     with file_lock(lock, waits=lambda: say(f"Waiting for another process that trains network {name}")):

@@ -67,11 +67,11 @@ def train(
     command
         The command line, for the card.
     device
-        Of the network, which comes back on the processor; signals are simulated there, the same for every device.
+        Device of the network, which comes back on the processor; signals are simulated there, the same for every device.
     progress
-        Called after every epoch with its number, mean loss and duration [s].
+        Function that is called after every epoch with its number, mean loss and duration [s].
     inspect
-        Called after every epoch with its number and the network as it is.
+        Function that is called after every epoch with its number and the network as it is.
 
     Returns
     -------

@@ -104,7 +104,7 @@ def ensure_weights(
     cache
         Folder that keeps trained networks; made if need be.
     device
-        Of the training; see `networks.devices`.
+        Device of the training; see `networks.devices`.
     progress
         Called with one line of text before the training, after every epoch and at the end; None sends them to the log.
 

@@ -24,9 +24,9 @@ class Output:
     Parameters
     ----------
     name, description
-        For people.
+        Name and description for people.
     path
-        Below the output folder; empty for the folder itself.
+        Path below the output folder; empty for the folder itself.
     many
         Whether the path is a pattern of several files.
     """
@@ -320,7 +320,7 @@ def descriptor(parser: argparse.ArgumentParser, *, version: str = __version__) -
     parser
         The command line.
     version
-        Of the program and of its image.
+        Version of the program and of its image.
 
     Returns
     -------

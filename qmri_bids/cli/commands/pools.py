@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("pinn_exchange_mrf_3t", "svnn_exchange_mrf_3t")
-"""Keys of `training.exchange_shipped.SHIPPED_EXCHANGE`, here so that `--help` imports no torch."""
+"""Keys of `training.pools.shipped.SHIPPED_EXCHANGE`, here so that `--help` imports no torch."""
 
 
 def add_train_exchange(commands: Any) -> None:

@@ -71,7 +71,7 @@ def mask_of_call(
     options
         The command line.
     runs
-        Of the whole call.
+        All runs of the call.
     corrected
         Masks in the output folder that a person has made, by the label of the run: none of them is written over.
 
@@ -109,9 +109,9 @@ def with_masks(fits: Mapping[str, EarlierFits], masks: Mapping[str, EarlierFits]
     Parameters
     ----------
     fits
-        From derivatives, by the label of the run.
+        Fits of derivatives, by the label of the run.
     masks
-        Of a person.
+        Masks made or corrected by a person, by the label of the run.
     """
     joined = dict(fits)
     for label, mask in masks.items():

@@ -77,7 +77,7 @@ def take_work_folder(work_dir: Path, *, subject: str) -> WorkFolder:
     Parameters
     ----------
     work_dir
-        Of the call.
+        Work folder of the call.
     subject
         Label without `sub-`.
 
@@ -114,9 +114,9 @@ class ParticipantResult:
     subject
         Label without `sub-`.
     outcomes
-        Of every run that was processed.
+        Outcome of every run that was processed.
     refusals
-        Of every run that was not.
+        Refusal of every run that was not processed.
     report
         The report.
     methods

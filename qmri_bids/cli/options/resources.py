@@ -40,7 +40,7 @@ def available_cores(*, environment: Mapping[str, str] = os.environ, root: Path =
     environment
         Environment variables.
     root
-        Where `proc` and `sys` are found.
+        Folder in which `proc` and `sys` are found.
     """
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     found = [Available(amount=affinity, source="cores that this process may use")]
@@ -61,7 +61,7 @@ def available_memory(*, environment: Mapping[str, str] = os.environ, root: Path 
     Parameters
     ----------
     environment, root
-        As in `available_cores`.
+        Environment variables, and the folder in which `proc` and `sys` are found.
 
     Returns
     -------

@@ -68,7 +68,7 @@ def space_options(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> 
     Returns
     -------
     dict
-        By subject.
+        Spaces, atlas and anatomies of each participant, by the label.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def space_lines(spaces: Mapping[str, SpaceOptions]) -> tuple[str, ...]:
     Parameters
     ----------
     spaces
-        From `space_options`.
+        Spaces, atlas and anatomies by participant, from `space_options`.
     """
     lines = []
     for subject, own in spaces.items():

@@ -1,7 +1,7 @@
 """One option of `qmri_bids`, as a row that says all there is to say of it, and the groups that hold the rows.
 
 The parser, files of options, the Boutiques descriptor, the checks of values and the settings of the processing are made of these
-rows (`option_table`). Imports nothing heavy; no class compares its instances by value, which would only make `--help` slower.
+rows (`parsing.table`). Imports nothing heavy; no class compares its instances by value, which would only make `--help` slower.
 """
 
 from __future__ import annotations
@@ -117,15 +117,15 @@ class Option:
     Parameters
     ----------
     name
-        With dashes in front; an argument has none.
+        Name with dashes in front; an argument has none.
     help
         What it does, for people.
     short, also
         Other spellings: one letter, and long ones.
     action, nargs, type, choices, default, metavar, dest
-        As `argparse` takes them; None for what it does by itself.
+        What `argparse` takes under these names; None for what it does by itself.
     limits
-        Of its numbers.
+        Limits of its numbers.
     complaint
         Returns what is wrong with a value, to be said behind the name; empty where nothing is.
     must_be_file
@@ -224,9 +224,9 @@ class OptionGroup:
     rows
         The options.
     fill_in
-        Called before values are checked, for what the machine knows.
+        Function that is called before values are checked, for what the machine knows.
     finish
-        Called once they are right, for what rows cannot say.
+        Function that is called once they are right, for what rows cannot say.
     """
 
     title: str

@@ -117,7 +117,7 @@ def configuration(options: argparse.Namespace) -> dict[str, Any]:
     Parameters
     ----------
     options
-        Before the machine filled in what was not asked for.
+        The command line before the machine filled in what was not asked for.
     """
     held = {}
     for row in IN_FILE:

@@ -77,7 +77,7 @@ class BoundedFit:
     Parameters
     ----------
     fit
-        Of V voxels: the constrained optimum where the unconstrained one lies outside the bounds, every other voxel as it was.
+        Fit of V voxels: the constrained optimum where the unconstrained one lies outside the bounds, every other voxel as it was.
     at_bound
         Whether the optimum lies on the edge of the bounds, shape (V,). There the covariance is NaN: the likelihood has no
         stationary point to expand it about.

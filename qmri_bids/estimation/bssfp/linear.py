@@ -1,6 +1,6 @@
 """The linear solution as an estimator: exact without noise for any three or more increments, noisier than maximum likelihood.
 
-The equations are those of `natural_start`.
+The equations are those of `profile_start`.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def closed_form(
     cycles
         Complex signal, shape (V, N).
     cosine, sine
-        Of the N evenly spaced increments.
+        Cosine and sine of the N evenly spaced increments, shape (N,).
 
     Returns
     -------

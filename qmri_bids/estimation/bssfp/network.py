@@ -40,7 +40,7 @@ class Network(SteadyStateEstimator):
     weights_folder
         Folder of further weights, searched before those of the package.
     device
-        Of the network; see `networks.devices`.
+        Device of the network; see `networks.devices`.
     """
 
     dtype = torch.float32

@@ -26,6 +26,7 @@ from qmri_bids.physics.bssfp import relaxation_times
 from qmri_bids.physics.protocol import BssfpProtocol
 
 FEWEST_CYCLES = 6
+"""Fewest different increments: one more than the five unknowns of an ellipse."""
 NEWTON_STEPS = 40
 THINNEST_ELLIPSE = 1e-4
 """Ratio of the semi-axes below which the points count as a line."""
@@ -83,7 +84,7 @@ def solve_natural(cycles: torch.Tensor, protocol: BssfpProtocol) -> tuple[torch.
     Returns
     -------
     e2, b, theta
-        Shape (V,), differentiable in `cycles`; NaN where the points draw no ellipse or a line.
+        Natural coordinates, shape (V,), θ in rad, differentiable in `cycles`; NaN where the points draw no ellipse or a line.
     """
     centre, along, across, valid = _ellipse(cycles)
     distance = centre.abs()

@@ -36,7 +36,7 @@ class NaturalFit:
     amplitude
         Complex amplitude that multiplies `physics.bssfp.profile`, shape (V,).
     covariance
-        Of (E2, b, θ, log|A|) for noise of unit standard deviation in each of real and imaginary part, the phase of A
+        Covariance of (E2, b, θ, log|A|) for noise of unit standard deviation in each of real and imaginary part, the phase of A
         marginalised, shape (V, 4, 4); infinite where the information is singular.
     residual_sum
         Σ_j |S_j - model_j|², shape (V,).
@@ -76,7 +76,7 @@ def fit_natural(
     rf_phase_increment
         The N increments [rad]; at least three must differ.
     start
-        Where to begin, shape (V,); the linear solution by default. Brought inside the admissible set.
+        Point at which the iteration begins, shape (V,); the linear solution by default. Brought inside the admissible set.
     iterations
         Most steps of Levenberg-Marquardt.
     threads
@@ -85,7 +85,7 @@ def fit_natural(
     Returns
     -------
     NaturalFit
-        Shape (V,) arrays.
+        The maximum-likelihood point of every voxel.
 
     Raises
     ------

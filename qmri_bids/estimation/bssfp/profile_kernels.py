@@ -188,13 +188,13 @@ def fit_voxels(
     cycles
         Complex signal, shape (V, N).
     cosine, sine
-        Of the increments, shape (N,), double precision.
+        Cosine and sine of the increments, shape (N,), double precision.
     iterations
         Most evaluations after the first.
     e2, b, theta
-        Shape (V,), double precision, admissible.
+        Natural coordinates, θ in rad, shape (V,), double precision, admissible.
     amplitude, covariance, residual_sum, signal_sum, converged
-        As in `natural_fit.NaturalFit`. Voxels without finite signal become NaN, not converged.
+        Fields of `profile_fit.NaturalFit`, to be filled. Voxels without finite signal become NaN, not converged.
     """
     number = cycles.shape[1]
     freedom = max(2 * number - 5, 1)

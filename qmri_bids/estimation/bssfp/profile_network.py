@@ -77,7 +77,7 @@ class BareNaturalNetwork(SteadyStateEstimator):
     weights_folder
         Folder searched for weights before those of the package.
     device
-        Of the network; see `networks.devices`.
+        Device of the network; see `networks.devices`.
     """
 
     name = "pinn-bare"
@@ -129,7 +129,7 @@ class RefinedNaturalNetwork(MaximumLikelihood):
     weights_folder
         Folder searched for weights before those of the package.
     device
-        Of the network; the refinement stays on the processor.
+        Device of the network; the refinement stays on the processor.
     """
 
     name = "pinn"

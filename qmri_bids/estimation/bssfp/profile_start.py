@@ -75,7 +75,7 @@ def linear_functionals(rf_phase_increment: Sequence[float]) -> NDArray[np.comple
     Returns
     -------
     ndarray
-        Shape (12, N): the two functionals for w, then those for A and -C; each on S, e^{-iφ}S and e^{iφ}S in turn.
+        The functionals, shape (12, N): the two for w, then those for A and -C; each on S, e^{-iφ}S and e^{iφ}S in turn.
     """
     phi = np.asarray(rf_phase_increment, dtype=np.float64)
     basis = np.exp(1j * np.outer(phi, (0, 1)))
@@ -96,12 +96,12 @@ def solve_functionals(values: Array) -> tuple[Array, Array, Array]:
     Parameters
     ----------
     values
-        Complex, shape (12, ...): `linear_functionals` applied to the cycles.
+        Values of `linear_functionals` applied to the cycles, complex, shape (12, ...).
 
     Returns
     -------
     e2, b, theta
-        Shape (...), θ in rad; not finite where the equations are singular.
+        Natural coordinates, shape (...), θ in rad; not finite where the equations are singular.
     """
     xp = array_namespace(values)
     xx = xy = yy = xr = yr = 0.0

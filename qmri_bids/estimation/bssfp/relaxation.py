@@ -47,7 +47,7 @@ class RelaxationMaps:
     b1_gain
         Change of T1 [s] and of M0 with B1, shape (2, V).
     residual_sum, signal_sum, converged, freedom
-        Those of the fit.
+        Misfit, energy of the signal, convergence and degrees of freedom of the fit; see `NaturalFit`.
     at_bound
         Whether the optimum lies on the edge of bounds, shape (V,).
     noise_sum, described
@@ -72,7 +72,7 @@ def relaxation_maps(fit: NaturalFit, *, b1: NDArray[np.floating], protocol: Bssf
     Parameters
     ----------
     fit
-        Of V voxels.
+        Fit of V voxels.
     b1
         Actual over nominal flip angle, shape (V,).
     protocol
@@ -153,7 +153,7 @@ def finished_estimate(
     Parameters
     ----------
     maps
-        Of V voxels.
+        Maps of V voxels.
     b1
         Actual over nominal flip angle, shape (V,).
     b1_stdev
@@ -161,7 +161,7 @@ def finished_estimate(
     protocol
         The acquisition.
     valid_range
-        Where a voxel has a value.
+        Range of T1, T2 and flip angle in which a voxel has a value.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def estimate_by_fit(
     known
         B1 and, where known, its standard deviation, shape (...).
     valid_range
-        Where a voxel has a value; `ValidRange()` by default.
+        Range of T1, T2 and flip angle in which a voxel has a value; `ValidRange()` by default.
     bounds
         Box within which the likelihood is maximised; None for no bounds. A voxel at its edge has no value and is AT_BOUND.
     threads

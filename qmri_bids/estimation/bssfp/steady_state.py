@@ -31,6 +31,7 @@ from qmri_bids.physics.protocol import BssfpProtocol
 
 MAPS = ("T1", "T2", "M0", "off_resonance")
 CHUNK = 65_536
+"""Voxels estimated at a time, whatever their number: the memory stays bounded."""
 FEW_CYCLES = 4
 """Number of cycles up to which first-order propagation of the noise falls short (measured)."""
 

@@ -56,7 +56,8 @@ def noise_of_volume(volume: NDArray[np.floating]) -> float:
     Parameters
     ----------
     volume
-        Shape (X, Y, Z), at least 2 along two axes; cubes with a value that is not finite or zero do not count.
+        Volume as it was scanned, shape (X, Y, Z), at least 2 along two axes; cubes with a value that is not finite or zero do not
+        count.
 
     Raises
     ------
@@ -159,7 +160,7 @@ def mtsat(
     pd_weighted, t1_weighted, mt_weighted
         Signals, shape (V,).
     protocols
-        Of the three, in this order.
+        Protocols of the three images, in this order.
     known
         B1 and, where known, its standard deviation, shape (V,); ones where there is no B1 map.
     noise

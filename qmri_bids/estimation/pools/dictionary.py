@@ -57,11 +57,11 @@ class ExchangeEntries:
     signal
         Z of all images over the norm of their series, shape (E, N).
     norm
-        That norm, shape (E, S).
+        Norm of each series by which its Z was divided, shape (E, S).
     values
         Fractions and rates in the order of `ExchangeScan.parameters`, shape (E, P).
     known
-        T1, T2, B1 and off-resonance, shape (E, 4).
+        T1 [s], T2 [s], B1 and off-resonance [Hz], shape (E, 4).
     """
 
     signal: NDArray[np.float32]
@@ -84,9 +84,9 @@ def exchange_entries(
     prior
         What fractions, rates and known maps are drawn from.
     seed
-        Of the draws.
+        Seed of the draws.
     folder
-        Where entries are looked for, and kept; None for the memory alone.
+        Folder in which entries are looked for, and kept; None for the memory alone.
     threads
         Threads of the simulation; the result does not depend on it.
     """
@@ -140,7 +140,7 @@ NUMBER = 400_000
 SEED = 2025
 
 VOXELS, ENTRIES = 1024, 1024
-"""Of a block of the matching: its products stay in the cache, and memory does not grow with the brain."""
+"""Size of a block of the matching: its products stay in the cache, and memory does not grow with the brain."""
 
 CHUNK = 16_384
 """Voxels whose standard deviations are computed at a time."""
@@ -156,18 +156,19 @@ class ExchangeDictionary:
     threads
         Threads of simulation and matching; the result does not depend on it.
     weights_folder
-        Where entries are kept for further calls; None: in memory alone.
+        Folder in which entries are kept for further calls; None: in memory alone.
     number
         Number of entries.
     prior
-        What they are drawn from.
+        What fractions, rates and known maps are drawn from.
     seed
-        Of the draws.
+        Seed of the draws.
     """
 
     name = "dictionary"
     known_weight = 0.1
-    """Of a difference in a known map as large as its range: the least mean error over the prior and in tissue at noise of 1 %."""
+    """Weight of a difference in a known map as large as its range: it left the least mean error over the prior and in tissue at
+    noise of 1 %."""
 
     def __init__(
         self,

@@ -20,8 +20,8 @@ class ExchangeEstimate:
     Parameters
     ----------
     values
-        By the names of `ExchangeScan.parameters`: fractions relative to water, rates from the pool to water [1/s]; shape (V,). NaN
-        where the status of the pool is not CONVERGED.
+        Fractions relative to water and rates from the pool to water [1/s] by the names of `ExchangeScan.parameters`, shape (V,).
+        NaN where the status of the pool is not CONVERGED.
     stdev
         Standard deviations, same names and units: noise of the images and of the known maps.
     correlation
@@ -86,9 +86,9 @@ class ExchangeOptions:
     weights_folder
         Folder of further network weights, searched before those of the package; where a network trained on a subject is kept.
     device
-        Of networks and their training: `auto`, `cpu`, `cuda` or `cuda:N`; all else stays on the processor.
+        Device of networks and their training: `auto`, `cpu`, `cuda` or `cuda:N`; all else stays on the processor.
     seed
-        Of what an estimator draws at random: the training on a subject, the entries of a dictionary.
+        Seed of what an estimator draws at random: the training on a subject, the entries of a dictionary.
     """
 
     threads: int = 1

@@ -32,10 +32,10 @@ LARGEST_STEP = 1.0
 """Longest step of a logarithm: a factor of e."""
 
 BOUNDS = {"MT.fraction": (1e-3, 0.6), "MT.rate": (1.0, 500.0)}
-"""Of the semisolid pool."""
+"""Lowest and highest fraction and exchange rate [1/s] of the semisolid pool."""
 
 SOLUTE_BOUNDS = {"fraction": (1e-5, 0.05), "rate": (1.0, 5000.0)}
-"""Of any other pool."""
+"""Lowest and highest fraction and exchange rate [1/s] of any other pool."""
 
 RIDGE = 1e-10
 """Share of the diagonal added before the promise of an undamped step is computed."""
@@ -67,9 +67,9 @@ class ExchangeFit:
     signal
         Z of the model, shape (V, N).
     jacobian
-        Of Z in the logarithms, shape (V, N, P).
+        Derivatives of Z in the logarithms, shape (V, N, P).
     known_jacobian
-        Of Z in T1, T2, B1 and off-resonance, shape (V, N, 4).
+        Derivatives of Z in T1 [s], T2 [s], B1 and off-resonance [Hz], shape (V, N, 4).
     residual_sum
         Σ (signal - amplitude Z)², shape (V,).
     at_bound
@@ -101,7 +101,7 @@ def fit_exchange(
     Parameters
     ----------
     signal
-        Images of all series side by side, shape (V, N), of any scale but about the same noise (`exchange_input.series_scales`).
+        Images of all series side by side, shape (V, N), of any scale but about the same noise (`input.series_scales`).
     scan
         Series and pools.
     known

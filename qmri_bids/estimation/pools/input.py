@@ -65,7 +65,7 @@ class ExchangeInput:
     signal
         Images of the usable voxels, each series over its level (`series_scales`), shape (U, N).
     known
-        Their maps.
+        Known maps of these voxels.
     usable
         Which voxels they are, shape (V,).
     scales

@@ -106,7 +106,7 @@ def relative_bias(
     noise
         Standard deviation of the noise of one image in units of the signal, shape (V,).
     scan, known, threads
-        As of the fit.
+        Series and pools, maps of the voxels, and number of threads: those of the fit.
     """
     count = len(scan.parameters)
     covariance = found.covariance * noise[:, None, None] ** 2
@@ -143,7 +143,7 @@ def infer(
     signal
         Images, shape (V, N).
     scan, known, threads
-        As of the fit.
+        Series and pools, maps of the voxels, and number of threads: those of the fit.
     """
     count = len(scan.parameters)
     noise = noise_level(found, scan=scan)

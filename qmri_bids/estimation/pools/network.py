@@ -48,7 +48,7 @@ def find_exchange_weights(
     scan
         Series and pools.
     loss
-        Of the training: `physics`, `supervised` or `train-by-fit`.
+        Loss of the training: `physics`, `supervised` or `train-by-fit`.
     folder
         Searched before the package.
     within
@@ -130,7 +130,7 @@ class BareExchangeNetwork:
     weights_folder
         Folder searched for weights before those of the package.
     device
-        Of the network; see `networks.devices`.
+        Device of the network; see `networks.devices`.
     """
 
     name = "pinn-bare"
@@ -206,7 +206,7 @@ class RefinedExchangeNetwork(ExchangeLikelihood):
     weights_folder
         Folder searched for weights before those of the package.
     device
-        Of the network; the refinement stays on the processor.
+        Device of the network; the refinement stays on the processor.
     """
 
     name = "pinn"

@@ -34,11 +34,11 @@ class ExchangePoint:
     Parameters
     ----------
     log_values, amplitude, residual_sum, at_bound, settled
-        As of `exchange_fit.ExchangeFit`.
+        Logarithms of the parameters, scales of the series, misfit, and how the iteration ended; see `fit.ExchangeFit`.
     signal, jacobian
         Z of the model and its derivatives in the logarithms, single precision, shape (V, N) and (V, N, P).
     covariance
-        Of logarithms and scales for noise of unit standard deviation, shape (V, P + S, P + S).
+        Covariance of logarithms and scales for noise of unit standard deviation, shape (V, P + S, P + S).
     known_gain
         Change of the logarithms with T1, T2, B1 and off-resonance, shape (V, P, 4).
     """

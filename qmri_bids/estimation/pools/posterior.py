@@ -77,7 +77,7 @@ def exchange_posterior(
     weights_folder
         Searched for weights before the package.
     device
-        Of the network; see `networks.devices`.
+        Device of the network; see `networks.devices`.
 
     Raises
     ------

@@ -13,6 +13,7 @@ from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan, KnownVoxels, exch
 from qmri_bids.priors.pools import EXCHANGE_PRIOR
 
 SAMPLES = 4000
+"""Simulated voxels from which the regression is made."""
 COMPONENTS = 8
 """Principal components of the signals; with the four known maps 12 variables, 91 terms."""
 
@@ -39,11 +40,11 @@ class RegressionStart:
     scan
         What the regression was made for.
     mean, components
-        Of the normalised signals, shape (N,) and (N, C).
+        Mean and principal components of the normalised signals, shape (N,) and (N, C).
     centre, scale
-        Of the variables, shape (C + 4,).
+        Mean and standard deviation of the variables, shape (C + 4,).
     coefficients
-        Shape (terms, P).
+        Coefficients of the regression on the variables, their squares and products, shape (terms, P).
     low, high
         Logarithms that the start is held between, shape (P,).
     """

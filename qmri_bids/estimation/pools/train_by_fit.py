@@ -41,11 +41,11 @@ class TrainByFit:
     threads
         Threads of compiled kernels.
     weights_folder
-        Where the network is looked for, and kept after a training; None: it is trained anew for every subject.
+        Folder in which the network is looked for, and kept after a training; None: it is trained anew for every subject.
     spec
         How it is trained.
     device
-        Of network and training; see `networks.devices`.
+        Device of network and training; see `networks.devices`.
     """
 
     name = "train-by-fit"

@@ -45,7 +45,7 @@ class ZSpectrum:
     Parameters
     ----------
     values
-        Shape (V, N); NaN where the status of the value is not CONVERGED.
+        Values of Z, shape (V, N); NaN where the status of the value is not CONVERGED.
     stdev
         Standard deviation of each value, shape (V, N); None where the noise is not known.
     status
@@ -155,7 +155,7 @@ def correct_shift(
     water_shift_stdev
         Standard deviation of the shift [ppm], shape (V,); None where it counts as exact.
     smoothing
-        Of the spline (`zspectrum_spline`): 0 interpolates; `cross_validated_smoothing` finds one.
+        Smoothing of the spline (`spline.spline_operator`): 0 interpolates; `cross_validated_smoothing` finds one.
 
     Returns
     -------
@@ -201,7 +201,7 @@ def mtr_asymmetry(
     Parameters
     ----------
     z, offsets, water_shift, noise, water_shift_stdev, smoothing
-        As in `correct_shift`.
+        Z-spectra with their offsets, shift of water, noise and smoothing: those of `correct_shift`.
     at
         The offset Δ [ppm].
 
@@ -215,7 +215,7 @@ def mtr_asymmetry(
     Raises
     ------
     ValueError
-        As in `correct_shift`, or if Δ is not positive.
+        If shapes do not belong together, Δ is not positive, or ±Δ lies outside the offsets even without a shift.
     """
     if not at > 0.0:
         raise ValueError(f"the asymmetry needs a positive offset, found {at} ppm")

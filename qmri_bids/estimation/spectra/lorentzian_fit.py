@@ -38,6 +38,7 @@ RELATIVE_GAIN = 1e-18
 """… when it is this small against the energy of the spectrum: noise-free data have no standard deviation."""
 
 LARGEST_DAMPING = 1e9
+"""Damping of Marquardt beyond which the iteration ends: so short a step changes nothing."""
 
 SMALL_DAMPING = 1e-3
 """Below it a step is as good as undamped."""
@@ -59,8 +60,8 @@ class LorentzianFit:
     parameters
         Baseline, then amplitude, width [ppm] and position [ppm] of each pool, shape (V, 1 + 3P); NaN where there was no spectrum.
     covariance
-        Of the parameters for noise of unit standard deviation, shape (V, 1 + 3P, 1 + 3P), single precision (1 KiB a voxel for five
-        pools). Zero for parameters that are fixed or held by a bound, infinite where the information is singular.
+        Covariance of the parameters for noise of unit standard deviation, shape (V, 1 + 3P, 1 + 3P), single precision (1 KiB a
+        voxel for five pools). Zero for parameters that are fixed or held by a bound, infinite where the information is singular.
     residual_sum
         Σ (z - model)², shape (V,).
     signal_sum
@@ -212,9 +213,9 @@ def evaluate(
     parameters
         Baseline, then amplitude, width [ppm] and position [ppm] of each pool, shape (1 + 3P,).
     jacobian
-        Filled, with respect to the logarithm of the widths, shape (1 + 3P, N).
+        Derivatives of the model, to be filled, with respect to the logarithm of the widths, shape (1 + 3P, N).
     residual
-        Filled with z - model, shape (N,).
+        z - model, to be filled, shape (N,).
     """
     number = offsets.size
     for j in range(number):
@@ -284,8 +285,8 @@ def fit_voxels(
     iterations
         Most evaluations after the first.
     parameters, covariance, residual_sum, active, converged
-        Filled: shapes (V, n), (V, n, n), (V,), (V, n), (V,). NaN and not converged where
-        no more offsets are finite than parameters free.
+        Fields of `LorentzianFit`, to be filled: shapes (V, n), (V, n, n), (V,), (V, n), (V,). NaN and not converged where no more
+        offsets are finite than parameters free.
     """
     number, size = offsets.size, start.size
     x, y, weight = np.empty(number), np.empty(number), np.empty(number)

@@ -20,7 +20,7 @@ def spectrum_noise(fit: LorentzianFit, noise: NDArray[np.floating] | float | Non
     Parameters
     ----------
     fit
-        Of V voxels.
+        Fit of V voxels.
     noise
         Known standard deviation of Z, shape (V,) or one for all; None to take it from the residual, moderated over all voxels that
         the model describes; one with values left out counts as if it had all.
@@ -58,14 +58,14 @@ def pool_estimates(fit: LorentzianFit, *, noise: NDArray[np.floating] | float | 
     Parameters
     ----------
     fit
-        Of V voxels.
+        Fit of V voxels.
     noise
-        As in `spectrum_noise`.
+        Known standard deviation of Z, shape (V,) or one for all; None to take it from the residual (`spectrum_noise`).
 
     Returns
     -------
     Mapping
-        Of each pool an estimate with `amplitude`, `width` [ppm] and `position` [ppm], those that were free, shape (V,). The values
+        Estimate of each pool with `amplitude`, `width` [ppm] and `position` [ppm], those that were free, shape (V,). The values
         of a pool at a bound are NaN here and stay in `fit.parameters`.
     """
     sigma = spectrum_noise(fit, noise)

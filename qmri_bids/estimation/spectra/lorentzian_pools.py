@@ -17,7 +17,7 @@ class Bounded:
     Parameters
     ----------
     start, lower, upper
-        In the unit of the parameter.
+        Start, lower and upper bound in the unit of the parameter.
 
     Raises
     ------

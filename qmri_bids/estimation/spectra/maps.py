@@ -47,7 +47,7 @@ def arex(
     Parameters
     ----------
     fit
-        Of V voxels, with water among its pools.
+        Fit of V voxels, with water among its pools.
     pool
         The pool of interest.
     t1
@@ -132,13 +132,13 @@ class Block:
     Parameters
     ----------
     spectra
-        Normalised.
+        Normalised spectra with their status.
     water_shift, water_shift_stdev
-        [ppm], shape (V,), NaN where it is not known.
+        Shift of water and its standard deviation [ppm], shape (V,), NaN where it is not known.
     shift_status
         `Status` of the shift, shape (V,).
     t1, t1_stdev
-        [s], shape (V,), or None.
+        T1 of water and its standard deviation [s], shape (V,), or None.
     """
 
     spectra: Spectra
@@ -151,7 +151,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class BlockMaps:
-    """Maps of V voxels; as `zspectrum_maps.ZSpectrumMaps`."""
+    """Maps of V voxels, and what the fit left; the fields are those of `ZSpectrumMaps`."""
 
     corrected: NDArray[np.float32]
     fitted: NDArray[np.float32] | None
@@ -171,9 +171,9 @@ def block_maps(block: Block, *, plan: SpectrumPlan, smoothing: float, curve_smoo
     plan
         What is made of them.
     smoothing
-        Of the spline that interpolates the spectra.
+        Smoothing of the spline that interpolates the spectra; 0 interpolates exactly.
     curve_smoothing
-        Of the curve whose residual stands in for that of a fit where there is none.
+        Smoothing of the curve whose residual stands in for that of a fit where there is none.
     """
     z, offsets = block.spectra, plan.layout.offsets
     status = np.where(z.status == Status.CONVERGED, block.shift_status, z.status).astype(np.uint8)
@@ -318,10 +318,11 @@ class ZSpectrumOptions:
     asymmetry
         Offsets of MTR asymmetry [ppm].
     pools
-        Pools of the Lorentzian fit, names of `lorentzian_fit.POOLS` with water among them; empty for no fit; None to fit all five
+        Pools of the Lorentzian fit, names of `lorentzian_pools.POOLS` with water among them; empty for no fit; None to fit all five
         where the offsets reach far enough, and none elsewhere.
     smoothing
-        Of the spline that interpolates spectra; None interpolates exactly: cross-validation over whole spectra rounds the dip.
+        Smoothing of the spline that interpolates spectra. None interpolates exactly: cross-validation over whole spectra would
+        round the dip.
 
     Raises
     ------
@@ -352,7 +353,7 @@ class ZSpectrumMaps:
     Parameters
     ----------
     offsets
-        Increasing [ppm], shape (K,).
+        Offsets of the spectra, increasing [ppm], shape (K,).
     corrected
         Z at these offsets from the true frequency of water, shape (V, K); NaN where it would be extrapolated.
     fitted
@@ -365,7 +366,8 @@ class ZSpectrumMaps:
     water_shift, water_shift_stdev
         Shift of water that was used [Hz], shape (V,), and its standard deviation, None where it was given without.
     maps
-        By name with their standard deviations, fractions and SI units: `MTRasym_<offset>`, `amplitude_<pool>`, `arex_<pool>` [1/s].
+        Maps by name with their standard deviations, as fractions and in SI units: `MTRasym_<offset>`, `amplitude_<pool>`,
+        `arex_<pool>` [1/s].
     residual
         Root mean square of Z minus the fit (without a fit: minus a smooth curve) over that of Z, shape (V,).
     status

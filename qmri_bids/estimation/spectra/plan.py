@@ -40,7 +40,7 @@ class SpectrumPlan:
     pools
         Pools to fit; empty for no fit.
     arex
-        Those of which AREX is mapped.
+        Pools of which AREX is mapped, some of `pools`.
     decisions, warnings
         What was decided and what a reader must know, as sentences.
     """

@@ -48,7 +48,7 @@ class SeriesLayout:
     members
         Indices of the volumes of every offset, in the order of `offsets`.
     offsets
-        Increasing, all different [ppm], shape (K,).
+        Offsets of the spectrum, increasing, all different [ppm], shape (K,).
     saturation
         What is played before every volume of the spectrum.
     """
@@ -71,7 +71,7 @@ class Spectra:
     Parameters
     ----------
     values
-        Shape (V, K); all NaN where the status is not CONVERGED.
+        Values of Z, shape (V, K); all NaN where the status is not CONVERGED.
     stdev
         Standard deviation of one value of a voxel by the noise of its saturated volumes, shape (V,).
     scale_stdev
@@ -185,7 +185,7 @@ def some_voxels(signal: NDArray[np.floating]) -> NDArray[np.floating]:
 def series_noise(signal: NDArray[np.floating], *, layout: SeriesLayout) -> tuple[float, str]:
     """Return the standard deviation of one volume, the same in all voxels, and a sentence on where it is from.
 
-    Of three or more unsaturated volumes it is what a straight line in time leaves; else what a cubic through the neighbours of an
+    With three or more unsaturated volumes it is what a straight line in time leaves; else what a cubic through the neighbours of an
     offset leaves of it, away from water: a smooth curve through the whole spectrum leaves three times the noise of a dip.
 
     Parameters

@@ -40,11 +40,11 @@ class SplineOperator:
     Parameters
     ----------
     offsets
-        Increasing, shape (N,).
+        Offsets of the data, increasing, shape (N,).
     order
         Columns of the data in the order of `offsets`, shape (N,).
     matrix
-        From sorted data to values, then curvatures at the offsets, shape (2N, N).
+        Matrix from sorted data to values, then curvatures at the offsets, shape (2N, N).
     gram
         `matrix` times its transpose, shape (2N, 2N).
     effective_freedom
@@ -101,7 +101,7 @@ def spline_operator(offsets: NDArray[np.floating], *, smoothing: float = 0.0) ->
     Parameters
     ----------
     offsets
-        Any order, shape (N,), N ≥ 4, all different.
+        Offsets of the data in any order, shape (N,), N ≥ 4, all different.
     smoothing
         λ of Σ (z - s)² + λ ∫ s''², in offset units cubed; 0 interpolates.
 
@@ -152,7 +152,7 @@ def cross_validated_smoothing(z: NDArray[np.floating], *, offsets: NDArray[np.fl
     z
         Spectra, shape (V, N); voxels with a value that is not finite do not count.
     offsets
-        Shape (N,).
+        Offsets of the spectra, shape (N,).
 
     Raises
     ------

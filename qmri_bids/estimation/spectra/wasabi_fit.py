@@ -46,6 +46,7 @@ RELATIVE_GAIN = 1e-20
 """… when it is this small against the energy of the signal: noise-free data have no standard deviation."""
 
 LARGEST_DAMPING = 1e9
+"""Damping of Marquardt beyond which the iteration ends: so short a step changes nothing."""
 
 STARTS = 5
 """Parts of the range of off-resonance, from the best entry of each of which the iteration is begun; the best end is kept."""
@@ -259,11 +260,12 @@ def search(z: NDArray, signs: NDArray, signed_fringes: NDArray, sums: NDArray, b
     z
         One signal, shape (N,).
     signs, signed_fringes
-        Of every entry of one dictionary, in the order of off-resonance, shape (K, N).
+        Sign of c - d·g at every offset, and that sign times the fringe g, shape (K, N): one row an entry of the dictionary, in
+        the order of off-resonance.
     sums
         Σ g and Σ g² of every entry, shape (K, 2).
     best, level
-        Filled: index, -1 where a part has none, and (c, d); shapes (S,), (S, 2).
+        Index of the best entry of each part, -1 where it has none, and (c, d) there, to be filled; shapes (S,), (S, 2).
     """
     number, entries, parts = z.size, signs.shape[0], best.size
     for part in range(parts):
@@ -319,13 +321,15 @@ def fit_voxels(
     grid
         Off-resonance [Hz] and B1 of the entries of the dictionary, shape (K, 2).
     signs, signed_fringes, sums
-        As in `search`, of every ratio c/d, shapes (R, K, N), (R, K, N), (K, 2).
+        Arguments of `search`: signs and signed fringes for every ratio c/d, shape (R, K, N), and sums, which are the same for all
+        ratios, shape (K, 2).
     lower, upper
         Box of (off-resonance, B1, c, d), shape (4,).
     iterations
         Most evaluations after the first, of each start.
     parameters, covariance, residual_sum, active, converged
-        Filled: shapes (V, 4), (V, 4, 4), (V,), (V, 4), (V,). NaN and not converged where the signal is not finite or zero.
+        Point, covariance, misfit, which parameters a bound holds, and whether the iteration converged, to be filled: shapes (V, 4),
+        (V, 4, 4), (V,), (V, 4), (V,). NaN and not converged where the signal is not finite or zero.
     """
     number = offsets.size
     old_j, old_r, new_j, new_r = np.empty((4, number)), np.empty(number), np.empty((4, number)), np.empty(number)

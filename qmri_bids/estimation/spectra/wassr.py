@@ -212,7 +212,7 @@ def asymmetry(z: NDArray, offsets: NDArray, nodes: NDArray, expected: NDArray, c
     expected
         Sum of squares for noise of unit variance, at evenly spaced centres from the first offset to the last, shape (T,).
     centre
-        In the unit of the offsets.
+        Centre in the unit of the offsets.
     """
     number = offsets.size
     total = 0.0
@@ -254,17 +254,17 @@ def find_centres(
     Parameters
     ----------
     z, nodes
-        Shapes (V, N), (V, 2N).
+        Z, and values and curvatures of its spline, shapes (V, N), (V, 2N).
     offsets
-        Increasing, shape (N,).
+        Offsets, increasing, shape (N,).
     expected
-        As in `asymmetry`.
+        Sum of squares for noise of unit variance, at evenly spaced centres from the first offset to the last, shape (T,).
     reach, tolerance
         How far from the start to search, and how finely.
     centre
         Start, overwritten, shape (V,).
     inside
-        Filled: whether the optimum is not at the edge of the search, shape (V,).
+        Whether the optimum is not at the edge of the search, to be filled, shape (V,).
     """
     step = 2.0 * reach / (SEARCH_POINTS - 1)
     for voxel in range(z.shape[0]):

@@ -71,7 +71,7 @@ def water_minimum(
     noise
         Standard deviation of Z, shape (V,) or one for all.
     smoothing
-        Of the spline whose minimum is the start (`zspectrum_spline`).
+        Smoothing of the spline whose minimum is the start (`spline.spline_operator`).
     threads
         Threads to use; the result does not depend on it.
 
@@ -210,13 +210,13 @@ def find_water_shift(
     Parameters
     ----------
     signal, protocol, roles, threads
-        As of `zspectrum_maps`.
+        Aligned magnitudes, the images that they are, and number of threads: those of `zspectrum_maps`.
     layout
-        Of the spectrum.
+        Layout of the spectrum: its offsets, and which volumes make it up.
     noise
         Standard deviation of one volume.
     smoothing
-        Of the spline whose minimum is looked for.
+        Smoothing of the spline whose minimum is looked for.
     given, given_stdev
         A map that is known [Hz], shape (V,).
     """

@@ -41,7 +41,7 @@ class ExchangeSettings:
     samples
         Voxels of each set.
     noise_stdev
-        Of one image in units of M0.
+        Standard deviation of the noise of one image in units of M0.
     seed
         Seed of truths and noise.
     threads
@@ -68,7 +68,7 @@ def create_exchange_estimators(
     Parameters
     ----------
     names
-        Those asked for; None: all that serve the scan, save those that train a network on the voxels first.
+        Names of the estimators asked for; None: all that serve the scan, save those that train a network on the voxels first.
     options
         How they are made.
     scan

@@ -45,7 +45,7 @@ class Scatter:
     parameters
         Names of the columns.
     truth, estimate
-        Shape (V, P), estimates clipped into the box of the prior.
+        True and estimated parameters, shape (V, P), estimates clipped into the box of the prior.
     """
 
     estimator: str
@@ -72,7 +72,7 @@ def tissue_figure(rows: Sequence[ExchangeRow]) -> Figure:
     Parameters
     ----------
     rows
-        Of one set with groups. What lies beyond the axes is drawn at their edge, hollow.
+        Rows of one set with groups. What lies beyond the axes is drawn at their edge, hollow.
     """
     shown = [row for row in rows if row.group != WHOLE]
     names, tissues, parameters = (

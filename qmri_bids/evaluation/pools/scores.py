@@ -93,7 +93,7 @@ def score_estimator(
     samples
         Voxels of known pools.
     noise_stdev
-        Of one image in units of M0.
+        Standard deviation of the noise of one image in units of M0.
     seed
         Seed of the noise.
     threads

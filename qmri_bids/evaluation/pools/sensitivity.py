@@ -57,7 +57,7 @@ class SensitivityRow:
     assumption
         Key of `MAP_ERRORS` or `MODEL_ERRORS`.
     tissue
-        Key of `exchange_sets.TISSUES`.
+        Key of `sets.TISSUES`.
     change
         Estimate over truth less 1, by parameter.
     """

@@ -40,7 +40,7 @@ white matter with half of the semisolid fraction and twice the amide."""
 
 B1 = (0.8, 1.2)
 OFF_RESONANCE = (-40.0, 40.0)
-"""[Hz]."""
+"""Lowest and highest off-resonance of the tissues [Hz]."""
 RELAXATION_SPREAD = 0.05
 """T1 and T2 of a tissue lie within this share of their mean, uniformly and independent of each other."""
 

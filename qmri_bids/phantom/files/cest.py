@@ -21,7 +21,7 @@ IGNORED = ("*_cest.*", "*_cestcontext.*")
 """What the validator must be told to leave alone."""
 
 ECHO_TIME = 2.5e-3
-"""In the sidecars; nothing decays until then [s]."""
+"""Echo time in the sidecars [s]; nothing decays until then."""
 
 _COLUMNS = {
     "volume_type": {
@@ -116,7 +116,7 @@ def write_cest(
     design, scan
         What was played, and what it gave.
     affine
-        From voxel index to RAS [mm].
+        Matrix from voxel index to RAS [mm].
     scanner
         What the sidecar says of the scanner.
     """
@@ -170,13 +170,13 @@ def write_mt(
     Parameters
     ----------
     folder, prefix
-        As of `write_cest`.
+        Folder of the subject or session, and start of every file name.
     design, scan
         What was played, and what it gave.
     affine
-        From voxel index to RAS [mm].
+        Matrix from voxel index to RAS [mm].
     field_strength
-        [T].
+        B0 [T].
     scanner
         What the sidecars say of the scanner.
     """

@@ -130,7 +130,7 @@ def readme(
     Parameters
     ----------
     settings
-        By name.
+        Settings of the simulation by name.
     with_saturation
         Whether CEST or MT scans are there.
     scanned

@@ -25,9 +25,9 @@ class SaturationScans:
     Parameters
     ----------
     cest
-        Keys of `cest_scan.CEST_SCANS`.
+        Keys of `scans.cest.CEST_SCANS`.
     mt
-        Keys of `mt_scan.MT_SCANS`.
+        Keys of `scans.mt.MT_SCANS`.
     wasabi
         Whether B0 and B1 are measured by WASABI.
     snr

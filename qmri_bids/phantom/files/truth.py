@@ -74,7 +74,7 @@ def write_space(
     truth
         The maps.
     affine
-        From voxel index to RAS [mm].
+        Matrix from voxel index to RAS [mm].
     magnitude, measured
         Mean magnitude of the scan, and of what it is the mean.
     sources
@@ -175,7 +175,7 @@ def write_poses(
     stem
         Path without extension.
     poses
-        Against the reference.
+        Poses of the head in the volumes, against the reference.
     reference
         What the poses count from.
     increments

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LARGEST = 32767
+"""Largest number of int16, the type of stored images."""
 _PHASE_STEPS = 4096
+"""Steps of a turn in which Siemens stores phase."""
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -47,7 +49,7 @@ def write_image(
     data
         Values as they are stored.
     affine
-        From voxel index to RAS [mm].
+        Matrix from voxel index to RAS [mm].
     sidecar
         Content of the JSON file.
     repetition_time

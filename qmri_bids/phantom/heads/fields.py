@@ -97,7 +97,7 @@ def shim(field: NDArray[np.float32], *, points: Points, region: NDArray[np.bool_
     points
         Positions of its voxels [mm], shape (3, x·y·z).
     region
-        Where the fit counts, shape (x, y, z).
+        Voxels that count in the fit, shape (x, y, z).
     """
     x, y, z = points / 100.0
     terms = np.stack([np.ones_like(x), x, y, z, x * y, y * z, x * z, x**2 - y**2, 2.0 * z**2 - x**2 - y**2], axis=1)

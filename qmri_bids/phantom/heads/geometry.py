@@ -28,7 +28,7 @@ class Grid:
     shape
         Number of voxels along the axes of the file.
     affine
-        From voxel index to RAS [mm], shape (4, 4).
+        Matrix from voxel index to RAS [mm], shape (4, 4).
     planar
         Whether every plane of the last axis is a slice of its own, excited with the profile of a box, and not a part of a volume
         that is encoded in three dimensions.
@@ -212,7 +212,7 @@ def fitting_matrix(
     surface
         Positions on its surface [mm], shape (3, n).
     edges
-        Of a voxel [mm].
+        Edges of a voxel [mm].
     motion
         Room for an object that moves so far [mm and degrees].
     tilt

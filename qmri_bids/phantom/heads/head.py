@@ -19,15 +19,15 @@ class Sample:
 
     label: NDArray[np.uint8]
     t1: NDArray[np.float32]
-    """[s]"""
+    """T1 [s]."""
     t2: NDArray[np.float32]
-    """[s]"""
+    """T2 [s]."""
     m0: NDArray[np.float32]
     """Equilibrium magnetisation, times the share of the position that these spins fill."""
     off_resonance: NDArray[np.float32]
-    """Of water [Hz]; fat is shifted against it."""
+    """Off-resonance of water [Hz]; fat is shifted against it."""
     chemical_shift: NDArray[np.float32]
-    """[Hz]"""
+    """Chemical shift against water [Hz]."""
     b1: NDArray[np.float32]
     """Actual over nominal flip angle."""
     share: NDArray[np.float32]
@@ -41,11 +41,11 @@ class Region:
     Parameters
     ----------
     label
-        Of the spins.
+        Label of the spins.
     index
-        In the `dseg` file.
+        Index in the `dseg` file.
     name, abbreviation, colour
-        In its table.
+        Name, abbreviation and colour in the table of that file.
     tissue
         Its relaxation times and M0.
     """
@@ -137,7 +137,7 @@ class Head(Protocol):
         Parameters
         ----------
         motion
-            Of the rigid part, in coordinates of the object, shape (4, 4). What is rigid throughout is the same after it.
+            Motion of the rigid part, in coordinates of the object, shape (4, 4). What is rigid throughout is the same after it.
         """
         ...
 
@@ -148,11 +148,11 @@ def posed(head: Head, *, placement: NDArray[np.float64], motion: NDArray[np.floa
     Parameters
     ----------
     head
-        At rest.
+        The object at rest.
     placement
-        From coordinates of the object to the scanner's RAS [mm] at rest, shape (4, 4).
+        Matrix from coordinates of the object to the scanner's RAS [mm] at rest, shape (4, 4).
     motion
-        Of its rigid part in the scanner's RAS [mm], shape (4, 4).
+        Motion of its rigid part in the scanner's RAS [mm], shape (4, 4).
     """
     return head.after(np.linalg.inv(placement) @ motion @ placement)
 

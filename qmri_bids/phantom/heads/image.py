@@ -50,9 +50,9 @@ class ImageHead:
     Parameters
     ----------
     shares
-        Of `LABELS` in every voxel of the image, 255 for the whole, shape (x, y, z, 7).
+        Share of each of `LABELS` in every voxel of the image, 255 for the whole, shape (x, y, z, 7).
     origin, spacing
-        Of the grid of `shares` [mm].
+        Position of the first voxel's centre and edge of a voxel of `shares` [mm].
     brain
         Signed distance to the surface of the brain [mm], negative inside.
     surface
@@ -70,7 +70,7 @@ class ImageHead:
     follows
         How far a position follows the motion of the skull, from 0 to 1 in the skull; None for a head that is rigid throughout.
     motion
-        Of the skull since the head was at rest, in its coordinates, shape (4, 4).
+        Motion of the skull since the head was at rest, in its coordinates, shape (4, 4).
     """
 
     shares: NDArray[np.uint8]
@@ -180,7 +180,7 @@ def head_of_image(
         NIfTI file on the same voxels that is above 0 inside the brain: a mask or a skull-stripped image; small islands are dropped
         and its rim is closed. By default all of an image that holds a brain alone, else what the library of brain extraction finds.
     seed, subject
-        Of the random variation of relaxation times and transmit field.
+        Seed of the dataset and number of the subject, by which relaxation times and transmit field vary at random.
     field_strength
         B0 [T].
     scale

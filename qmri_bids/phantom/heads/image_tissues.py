@@ -54,7 +54,7 @@ class Tissues:
     Parameters
     ----------
     shares
-        Of `LABELS`, 255 for the whole, shape (x, y, z, 7); what is left is bone or air.
+        Share of each of `LABELS`, 255 for the whole, shape (x, y, z, 7); what is left is bone or air.
     brain
         The brain, shape (x, y, z).
     inside_skull
@@ -148,7 +148,7 @@ def evened(
     Parameters
     ----------
     image
-        Shape (x, y, z).
+        T1-weighted image, shape (x, y, z).
     brain
         Its brain, same shape.
     spacing
@@ -227,7 +227,7 @@ def tissues_of(
     Parameters
     ----------
     image
-        Shape (x, y, z), axes right, anterior, superior.
+        T1-weighted image, shape (x, y, z), axes right, anterior, superior.
     brain
         The brain, same shape.
     spacing

@@ -17,7 +17,7 @@ def trilinear(
     Parameters
     ----------
     data
-        Shape (x, y, z), at least two voxels along every axis.
+        The map, shape (x, y, z), at least two voxels along every axis.
     points
         Positions in the unit of `origin` and `spacing`, shape (3, n).
     origin, spacing
@@ -26,7 +26,7 @@ def trilinear(
     Returns
     -------
     ndarray
-        Shape (n,).
+        Values at the positions, shape (n,).
     """
     values = np.empty(points.shape[1], dtype=np.float32)
     index = np.empty(3, dtype=np.int64)
@@ -69,7 +69,7 @@ def mixtures(
     Parameters
     ----------
     shares
-        Of every tissue in every voxel, 255 for the whole, shape (x, y, z, tissues).
+        Share of every tissue in every voxel, 255 for the whole, shape (x, y, z, tissues).
     points
         Positions in the unit of `origin` and `spacing`, shape (3, n); nothing lies beyond the grid.
     origin, spacing

@@ -23,15 +23,15 @@ NUMBER_OF_SPHERES = 14
 LONGEST, SHORTEST = (2.0, 0.6), (0.1, 0.01)
 """T1 and T2 of the first and the last sphere [s]."""
 SPHERE_RADIUS = 12.0
-"""[mm]"""
+"""Radius of each sphere [mm]."""
 SHELL_RADIUS = 90.0
-"""[mm]"""
+"""Radius of the ball of water around the spheres [mm]."""
 OUTER_RING, INNER_RING = (10, 62.0), (4, 26.0)
 """How many spheres lie on a circle around the axis of the magnet, and its radius [mm]."""
 CYLINDER_RADIUS, CYLINDER_LENGTH = 50.0, 110.0
-"""[mm]"""
+"""Radius and length of the cylinder [mm]."""
 INSERT_RADIUS, INSERT_PLACE = 14.0, 24.0
-"""Of the insert, and distance of its axis from that of the cylinder [mm]."""
+"""Radius of the insert, and distance of its axis from that of the cylinder [mm]."""
 FIELD_RANGE = 25.0
 """Off-resonance stays within ± this [Hz]."""
 B1_RANGE = 0.12
@@ -54,13 +54,13 @@ class Body:
     Parameters
     ----------
     label
-        Of its spins.
+        Label of its spins.
     tissue
         What fills it.
     centre
-        [mm]
+        Position of its middle [mm].
     radius, half_length
-        [mm]; a body without length is a sphere.
+        Radius and half the length [mm]; a body without length is a sphere.
     """
 
     label: int
@@ -214,7 +214,7 @@ def build_spheres(*, subject: int = 1, seed: int = 0, field_strength: float = 3.
     Parameters
     ----------
     subject, seed
-        Of the random fields.
+        Number of the subject and seed of the dataset, by which the random fields are drawn.
     field_strength
         B0 [T].
     """
@@ -255,7 +255,7 @@ def build_cylinder(*, subject: int = 1, seed: int = 0, field_strength: float = 3
     Parameters
     ----------
     subject, seed, field_strength
-        As of `build_spheres`.
+        Number of the subject and seed of the dataset, by which the random fields are drawn, and B0 [T].
     """
     half = 0.5 * CYLINDER_LENGTH
     bodies = (

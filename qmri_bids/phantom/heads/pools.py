@@ -34,7 +34,7 @@ class Exchange:
     mt
         The semisolid pool, with x, y and z and a Lorentzian line as in published fingerprinting (T2 40 µs, -2.5 ppm).
     amide
-        At +3.5 ppm.
+        The amide pool at +3.5 ppm.
     others
         Pools that a fingerprint of three pools leaves out: amine at +2 ppm and NOE at -3.5 ppm.
     """
@@ -66,7 +66,7 @@ def pool_model(label: int, *, every_pool: bool, tissue: Tissue | None = None) ->
     label
         The tissue.
     every_pool
-        With amine and NOE; else water, amide and the semisolid pool alone.
+        Whether amine and NOE are among the pools; else water, amide and the semisolid pool alone.
     tissue
         Its relaxation times; by default those of `tissues.TISSUES`. Where no exchange is known there is none.
     """

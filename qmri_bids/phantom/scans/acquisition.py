@@ -32,8 +32,7 @@ POINTS_PER_SLAB = 400_000
 """Points of the fine grid that are worked on at once: about 60 MB."""
 
 SpinSignal = Callable[[Sample, Points], NDArray[np.complex64]]
-"""From what lies at n positions [scanner's RAS mm] to their signals: complex, shape (n, number of
-volumes)."""
+"""Function from what lies at n positions [scanner's RAS mm] to their signals: complex, shape (n, number of volumes)."""
 
 
 def noise_stdev(snr: float) -> float:
@@ -109,7 +108,7 @@ def acquire(
     grid
         Voxels of the acquisition.
     placement
-        From coordinates of the head to the scanner's RAS [mm], shape (4, 4).
+        Matrix from coordinates of the head to the scanner's RAS [mm], shape (4, 4).
     signal
         Signal of the spins in every volume.
     volumes
@@ -122,7 +121,7 @@ def acquire(
     Returns
     -------
     ndarray
-        Complex, shape (x, y, z, volumes).
+        The images, complex, shape (x, y, z, volumes).
     """
     from scipy.fft import ifftn
 
@@ -216,9 +215,9 @@ def scan_bssfp(
     grid
         Voxels of the acquisition.
     placement
-        From coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
+        Matrix from coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
     poses
-        Where the head is in every cycle, against the reference cycle.
+        Poses of the head in every cycle, against the reference cycle.
     protocol
         The acquisition.
     receiver

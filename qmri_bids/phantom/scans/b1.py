@@ -99,7 +99,7 @@ def coarse_slices(grid: Grid) -> Grid:
     Parameters
     ----------
     grid
-        Of the other scan.
+        Grid of the other scan.
     """
     covered = grid.voxel_sizes * np.array(grid.shape)
     edges = np.maximum(5.0, 1.25 * grid.voxel_sizes)
@@ -113,7 +113,7 @@ def coarse_slices(grid: Grid) -> Grid:
 
 
 Weights = Callable[[Sample], tuple[NDArray[np.floating], NDArray[np.floating]]]
-"""From what lies at n positions to the real signals of both images, M0 = 1."""
+"""Function from what lies at n positions to the real signals of both images, M0 = 1."""
 
 
 def _prepared(sample: Sample) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
@@ -145,7 +145,7 @@ class B1Sequence:
     Parameters
     ----------
     signals
-        Of both images.
+        Function that returns the signals of both images from the spins, shape (n,) each, for M0 = 1.
     grey_matter
         Signal of grey matter in the first image at nominal B1, M0 = 1: the noise is scaled by it.
     computes
@@ -175,7 +175,7 @@ SEQUENCES: Mapping[str, B1Sequence] = {
         computes=False,
     ),
 }
-"""By the suffix of BIDS."""
+"""Ways to measure the transmit field by the suffix of BIDS."""
 
 
 def _signals(
@@ -207,7 +207,7 @@ def scan_b1(
     grid
         Voxels of the scan.
     placement
-        From coordinates of the head to the scanner's RAS [mm] in this scan, shape (4, 4).
+        Matrix from coordinates of the head to the scanner's RAS [mm] in this scan, shape (4, 4).
     receiver
         Coefficients of the receiver phase.
     snr

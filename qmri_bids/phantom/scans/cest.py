@@ -20,7 +20,7 @@ from qmri_bids.physics.saturation_presets import aptw_3t_001, mrf_amide, mrf_mt,
 from qmri_bids.units import GYROMAGNETIC_RATIO
 
 SNAPSHOT_FLIP_ANGLE = math.radians(6.0)
-"""Of the readout of spectra, whose images start from full relaxation whatever it does [rad]."""
+"""Flip angle of the readout of spectra, whose images start from full relaxation whatever it does [rad]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +30,17 @@ class CestDesign:
     Parameters
     ----------
     label
-        Of the entity `acq`.
+        Label of the entity `acq`.
     code
         Number of its stream of randomness; never reused.
     protocol
         What is played.
     pulse_shape
-        In the words of BIDS.
+        Shape of the pulse in the words of BIDS.
     every_pool
         Whether amine and NOE are there; a fingerprint sees water, amide and the semisolid pool alone.
     description
-        For the sidecar.
+        Description of the scan for the sidecar.
     """
 
     label: str
@@ -131,9 +131,9 @@ class SaturationScan:
     reference
         Index of the volume in whose space the truth is.
     poses
-        Where the head is in every volume, against that volume.
+        Poses of the head in every volume, against that of the reference.
     reference_pose
-        Where it is in that volume, against the reference cycle of the bSSFP scan.
+        Pose of the head in the reference, against the reference cycle of the bSSFP scan.
     truth
         The true maps.
     """

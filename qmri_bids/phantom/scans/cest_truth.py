@@ -36,7 +36,7 @@ def pool_maps(truth: Truth, *, pool: str) -> tuple[NDArray[np.float32], NDArray[
     Parameters
     ----------
     truth
-        With the shares of the tissues.
+        True maps with the shares of the tissues.
     pool
         `MT` or `amide`.
     """
@@ -95,7 +95,7 @@ def write_cest_truth(
     design, scan
         What was played, and what it gave.
     affine
-        From voxel index to RAS [mm].
+        Matrix from voxel index to RAS [mm].
     sources
         BIDS URIs of the raw images.
     """
@@ -153,7 +153,8 @@ def write_mt_truth(
     Parameters
     ----------
     folder, prefix, design, scan, affine, sources
-        As of `write_cest_truth`.
+        Folder of the derivative, start of every file name, what was played and what it gave, grid [mm] and raw images: see
+        `write_cest_truth`.
     """
     stem = f"{prefix}acq-{design.label}"
     _write_common(folder, stem, scan=scan.scan, affine=affine, sources=sources)

@@ -19,7 +19,7 @@ from qmri_bids.phantom.signals.saturation import TissueSignal
 from qmri_bids.physics.zspectrum import dual_angle_relaxation, magnetization_transfer_ratio, mt_saturation
 
 FIELD_STRENGTH = 3.0
-"""[T]"""
+"""B0 [T]."""
 
 _PD = SpoiledEcho(flip_angle=math.radians(6.0), repetition_time=28e-3)
 _T1 = SpoiledEcho(flip_angle=math.radians(20.0), repetition_time=18e-3)
@@ -33,11 +33,11 @@ class MtDesign:
     Parameters
     ----------
     label, suffix
-        Of the entity `acq`, and of the files.
+        Label of the entity `acq`, and suffix of the files.
     code
         Number of its stream of randomness; never reused.
     echoes
-        By further entities of the file name, in order of acquisition; the first, without MT pulse, is the reference.
+        Echoes by further entities of the file name, in order of acquisition; the first, without MT pulse, is the reference.
     """
 
     label: str

@@ -28,9 +28,9 @@ class SignalsOfTissues(Mapping[int, TissueSignal]):
     Parameters
     ----------
     tissues
-        By label.
+        Tissues by label.
     build
-        From label and tissue to its signal.
+        Function from label and tissue to its signal.
     """
 
     def __init__(self, tissues: Mapping[int, Tissue], build: Callable[[int, Tissue], TissueSignal]) -> None:
@@ -58,7 +58,7 @@ class Contrast:
     Parameters
     ----------
     signals
-        By tissue: Z before the excitation, or the signal that M0 = 1 gives.
+        Signals by label of the tissue: Z before the excitation, or the signal that M0 = 1 gives.
     readout
         Nominal flip angle of the excitation that reads Z [rad]: the signal is Z sin(B1 α). None: the signals hold it already.
     volumes
@@ -101,7 +101,7 @@ class Scanner:
     grid
         Voxels of the scan; each is divided into `acquisition.oversamplings` points along every axis (two at 2 mm).
     placement
-        From coordinates of the head to RAS [mm] in the reference cycle of the bSSFP scan, shape (4, 4).
+        Matrix from coordinates of the head to RAS [mm] in the reference cycle of the bSSFP scan, shape (4, 4).
     receiver
         Coefficients of the receiver phase.
     threads
@@ -136,7 +136,7 @@ class Scanner:
         contrast
             What is seen.
         poses
-            Where the head is in every volume, against the bSSFP scan.
+            Poses of the head in every volume, against the bSSFP scan.
         noise
             Standard deviation in real and imaginary part.
         rng

@@ -40,13 +40,13 @@ class Session:
     grid
         Voxels of the bSSFP scan.
     placement
-        From coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
+        Matrix from coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
     receiver
         Coefficients of the receiver phase.
     cycles
         Complex images in units of M0 = 1, shape (x, y, z, N).
     poses
-        Where the head is in every cycle, against the reference cycle.
+        Poses of the head in every cycle, against the reference cycle.
     reference
         Index of the cycle in whose space the truth is.
     b1_scan, b1_pose
@@ -102,10 +102,10 @@ def simulate_session(
     with_b1
         Whether the transmit field is scanned.
     b1_kind
-        How, key of `b1_scan.SEQUENCES`.
+        How, key of `scans.b1.SEQUENCES`.
     slice_thickness, planar, cut
-        Of the voxels along the last axis [mm], whether they are slices of their own, and whether the head may be larger than the
-        field of view; see `geometry.prescribe`. The middle of what is not covered whole is that of the brain.
+        Edge of a voxel along the last axis [mm], whether the voxels along it are slices of their own, and whether the head may be
+        larger than the field of view; see `geometry.prescribe`. The middle of what is not covered whole is that of the brain.
     rng
         Source of placement, poses and noise.
     threads

@@ -23,9 +23,9 @@ from qmri_bids.phantom.scans.session import Session
 from qmri_bids.units import radians_to_degrees
 
 INVERSION_TIME = 0.9
-"""From the inversion to the centre of k-space [s]."""
+"""Time from the inversion to the centre of k-space [s]."""
 REPETITION_TIME = 2.3
-"""From inversion to inversion [s]."""
+"""Time from one inversion to the next [s]."""
 FLIP_ANGLE = math.radians(9.0)
 """Nominal flip angle of the excitations [rad]."""
 SNR = 40.0
@@ -47,7 +47,7 @@ class T1wScan:
     image
         Magnitude in units of M0 = 1, shape (x, y, z).
     pose
-        Where the head is, against the reference cycle of the bSSFP scan.
+        Pose of the head, against the reference cycle of the bSSFP scan.
     """
 
     grid: Grid

@@ -41,9 +41,9 @@ class Truth:
     tissue
         The brain alone, within its surface; the same as `brain` where the head knows none.
     t1, t2, m0
-        [s], [s], against cerebrospinal fluid.
+        T1 [s], T2 [s], and M0 relative to that of cerebrospinal fluid.
     off_resonance
-        Of water [Hz].
+        Off-resonance of water [Hz].
     b1
         Actual over nominal flip angle.
     """
@@ -71,7 +71,7 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
     grid
         Voxels of the acquisition.
     placement
-        From coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
+        Matrix from coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
     """
     factors = oversamplings(grid)
     fine = grid.finer(factors)

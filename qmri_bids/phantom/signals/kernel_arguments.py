@@ -34,9 +34,9 @@ def kernel_pools(
     model
         The pools; a semisolid one has x, y and z.
     t1, t2
-        Of water [s], shape (V,).
+        Relaxation times of water [s], shape (V,).
     field_strength
-        [T].
+        B0 [T].
     """
     pools = model.exchanging
     r1, one = 1.0 / t1, np.ones_like(t1)

@@ -27,7 +27,7 @@ from qmri_bids.physics.pools import PoolModel
 from qmri_bids.physics.saturation import Pulse
 
 OFF_RESONANCE_RANGE = 900.0
-"""To both sides of a tissue's chemical shift [Hz]."""
+"""Range of off-resonance that is tabulated, to both sides of a tissue's chemical shift [Hz]."""
 OFF_RESONANCE_STEP, B1_STEP = 75.0, 0.05
 """Distance of nodes in off-resonance [Hz] and in B1."""
 
@@ -42,11 +42,11 @@ class MtPulse:
     Parameters
     ----------
     duration
-        [s].
+        Duration of the pulse [s].
     b1_rms
         Root mean square of B1 over the pulse [T].
     offset
-        Of its carrier from water [Hz].
+        Frequency offset of its carrier from water [Hz].
     """
 
     duration: float = 10e-3
@@ -94,11 +94,11 @@ def _exchange(
     Parameters
     ----------
     r1
-        Shape (P, V) [1/s]; the same in all pools.
+        R1 [1/s], shape (P, V); the same in all pools.
     fractions, rates
-        Shape (P,), water first.
+        Fractions relative to water and exchange rates [1/s], shape (P,), water first.
     duration
-        [s].
+        Duration of the recovery [s].
     """
     from scipy.linalg import expm
 
@@ -140,9 +140,9 @@ def steady_state(
     echo
         The sequence.
     t1, t2, b1, off_resonance
-        Of the voxels: [s], [s], relative, [Hz]; shape (V,).
+        Relaxation times of water [s], relative B1 and off-resonance [Hz] of the voxels, shape (V,).
     field_strength
-        [T].
+        B0 [T].
     """
     from qmri_bids.phantom.signals.train_kernels import pulse_maps
 
@@ -167,7 +167,7 @@ def steady_state(
 
 @dataclass(frozen=True, kw_only=True)
 class EchoSignal:
-    """Tables of the signals of some echoes, as `saturation_signal.TissueSignal`: sin(B1 α) is in them."""
+    """Tables of the signals of some echoes, as `saturation.TissueSignal`: sin(B1 α) is in them."""
 
     tables: tuple[SplineTable, ...]
 
@@ -206,9 +206,9 @@ def echo_signal(
     echoes
         The sequences.
     chemical_shift
-        Of the tissue's water [Hz]: the middle of its off-resonances.
+        Chemical shift of the tissue's water [Hz]: the middle of its off-resonances.
     field_strength
-        [T].
+        B0 [T].
     """
     pair = replace(model, cest=())
     return EchoSignal(

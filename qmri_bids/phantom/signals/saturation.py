@@ -212,7 +212,7 @@ def _simulate(
 
 
 OFF_RESONANCE_RANGE = 900.0
-"""To both sides of a tissue's chemical shift [Hz]: air against tissue makes at most ±800 Hz at 3 T."""
+"""Range of off-resonance, to both sides of a tissue's chemical shift [Hz]: air against tissue makes at most ±800 Hz at 3 T."""
 USUAL_RANGE = 650.0
 """What spectra are tabulated for: the few points beyond are simulated."""
 
@@ -287,7 +287,7 @@ class SpectrumSignal:
     exact
         The model.
     bands
-        Tables in carrier less water x [Hz] and the turns of water from pulse to pulse, see `spectrum_table`.
+        Tables in carrier less water x [Hz] and the turns of water from pulse to pulse, see `build_bands`.
     """
 
     exact: DirectSignal
@@ -335,7 +335,7 @@ def tissue_signal(
     protocol
         Either a spectrum (relaxed start, one saturation) or a spin-locked series.
     chemical_shift
-        Of the tissue's water [Hz]: the middle of its off-resonances.
+        Chemical shift of the tissue's water [Hz]: the middle of its off-resonances.
     threads
         Processor threads to use; the result does not depend on it.
 

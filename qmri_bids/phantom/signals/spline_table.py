@@ -13,9 +13,9 @@ from qmri_bids.physics.pools import PoolModel
 Values = NDArray[np.floating]
 
 B1_RANGE = (0.70, 1.25)
-"""Of `fields.transmit_field`."""
+"""Lowest and highest relative B1 of `fields.transmit_field`."""
 RELAXATION_SPREAD = 0.09
-"""Distance of the nodes in T1 and T2 from the tissue's own, relative: the largest variation of `anatomy.build_head`."""
+"""Distance of the nodes in T1 and T2 from the tissue's own, relative: the largest variation of `heads.template.build_head`."""
 MARGIN = 3
 """Nodes beyond the range: how the spline ends is forgotten there."""
 RELAXATION_NODES = ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0), (1.0, 1.0))
@@ -80,7 +80,7 @@ class SplineTable:
     x, b1
         Nodes; the unit of x is its user's.
     coefficients
-        Shape (X, Y, W, 6); y counts full turns, and Y is 1 where nothing depends on it.
+        Coefficients of the splines, shape (X, Y, W, 6); y counts full turns, and Y is 1 where nothing depends on it.
     """
 
     model: PoolModel

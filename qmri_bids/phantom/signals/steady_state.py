@@ -44,9 +44,9 @@ def balanced_signal(
     m0
         Equilibrium magnetisation with the phase of the receiver.
     repetition_time, echo_time
-        [s].
+        Repetition time and echo time [s].
     flip_angle
-        Nominal [rad].
+        Nominal flip angle [rad].
     increments
         Growth of the phase of the pulses from one to the next in every cycle [rad], shape (N,).
     """
@@ -77,9 +77,9 @@ def spoiled_echo(flip_angle: NDArray[np.floating], *, t1: NDArray[np.floating], 
     Parameters
     ----------
     flip_angle
-        Actual [rad].
+        Actual flip angle [rad].
     t1, repetition_time
-        [s].
+        T1 and repetition time [s].
     """
     e1 = np.exp(-repetition_time / t1)
     return np.sin(flip_angle) * (1.0 - e1) / (1.0 - np.cos(flip_angle) * e1)

@@ -78,13 +78,13 @@ def pulse_maps(
     Parameters
     ----------
     segments, pieces, b1, r1_pools, r2_pools, shifts, fractions, rates
-        As of `saturate`.
+        Pulse, relative B1, and relaxation, shifts, fractions and rates of the pools: see `saturate`.
     carrier
-        Of the pulse, from nominal water [rad/s].
+        Carrier of the pulse less the nominal frequency of water [rad/s].
     w0
         Off-resonance [rad/s], shape (V,).
     out
-        Shape (V, P, P + 1), the constant last.
+        Maps of z, to be filled, shape (V, P, P + 1), the constant last.
     """
     pools, voxels = len(shifts), len(b1)
     n = 3 * pools
@@ -142,11 +142,11 @@ def saturate(
     b1
         Relative B1, shape (V,).
     r1_pools, r2_pools
-        [1/s], water first, shape (P, V).
+        Relaxation rates of the pools [1/s], water first, shape (P, V).
     shifts, fractions, rates
-        Of the pools, shape (P,): [rad/s], relative to water, [1/s].
+        Offset from water [rad/s], fraction relative to water and exchange rate [1/s] of the pools, shape (P,).
     out
-        Shape (G, V).
+        Z of water, to be filled, shape (G, V).
     """
     pools, voxels = len(shifts), len(b1)
     n = 3 * pools
@@ -222,13 +222,13 @@ def evaluate(coefficients: NDArray, x: NDArray, y: NDArray, w: NDArray, p: NDArr
     Parameters
     ----------
     coefficients
-        Of the B-splines, shape (X, Y, W, 6); y is periodic, or constant where Y is 1.
+        Coefficients of the B-splines, shape (X, Y, W, 6); y is periodic, or constant where Y is 1.
     x, y, w
         Coordinates counted in nodes, shape (n,): x in [1, X - 3), w in [1, W - 3), y any.
     p, q
-        Shape (n,).
+        Coordinates of the quadratic, shape (n,).
     out
-        Shape (n,).
+        Values, to be filled, shape (n,).
     """
     wx, wy, ww = np.empty(4), np.empty(4), np.empty(4)
     total = np.empty(6)

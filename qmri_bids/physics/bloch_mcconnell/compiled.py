@@ -77,12 +77,12 @@ def simulate(
     Parameters
     ----------
     integers
-        For each image: first segment, number of segments (0: no RF), number of pulses, number of tipped pools; shape (N, 4).
+        First segment, number of segments (0: no RF), number of pulses and number of tipped pools of each image, shape (N, 4).
     reals
-        For each image: offset [rad/s], gap [s], turn of the carrier against water over the gap [rad], spoiler [s], recovery [s];
+        Offset [rad/s], gap [s], turn of the carrier against water over the gap [rad], spoiler [s] and recovery [s] of each image,
         shape (N, 5).
     segments
-        ω1 [rad/s], phase [rad], duration [s]; shape (S, 3).
+        Amplitude ω1 [rad/s], phase [rad] and duration [s] of the segments, shape (S, 3).
     readout
         Number of excitations (0: none), flip angle [rad], spacing [s], whether B1 scales it.
     start
@@ -94,7 +94,7 @@ def simulate(
     r1_pools, r2_pools, fractions, rates
         Rates [1/s] and fractions, shape (P, V), water first with fraction 1 and rate 0.
     shifts
-        Of the pools [rad/s], shape (P,).
+        Offsets of the pools from water [rad/s], shape (P,).
     follows
         Whether a pool's R1 is that of water, shape (P,).
     lines, line_slopes
@@ -102,7 +102,7 @@ def simulate(
     chosen
         Places in the gradient that the Jacobian takes; none: the signal alone.
     signal, jacobian
-        Shape (V, N) and (V, N, len(chosen)).
+        Signal and its derivatives, to be filled, shape (V, N) and (V, N, len(chosen)).
     """
     voxels, images = signal.shape
     pools = len(shifts)
@@ -373,7 +373,7 @@ class SignalAndJacobian:
     jacobian
         Derivatives in the named parameters, shape (..., N, len(parameters)).
     parameters
-        Names as in `bloch_mcconnell.parameter_names`, in the order of the last axis.
+        Names as in `reference.parameter_names`, in the order of the last axis.
     """
 
     signal: NDArray[np.float64]
@@ -452,7 +452,7 @@ def signal_and_jacobian(
     voxels
         What differs from voxel to voxel, numbers or arrays.
     parameters
-        What to differentiate in, of `bloch_mcconnell.parameter_names`; none: the signal alone.
+        What to differentiate in, of `reference.parameter_names`; none: the signal alone.
     threads
         Threads to use; the result does not depend on it.
 

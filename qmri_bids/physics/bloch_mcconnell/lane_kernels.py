@@ -96,7 +96,7 @@ def _lane_dot(
 
 
 lane_dot: Any = intrinsic(_lane_dot)
-"""Of compiled code: lane_dot(a, a_start, a_step, b, b_start, b_step, count, c, c_start)."""
+"""The sum of products for compiled code: lane_dot(a, a_start, a_step, b, b_start, b_step, count, c, c_start)."""
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -167,8 +167,8 @@ def exponential(work: NDArray, n: int, split: int, doublings: int) -> int:
     Parameters
     ----------
     work
-        Shape (slots, n (n + 1) LANES) with `POLYNOMIAL_SLOTS` + 1 + doublings slots or more; slot 0 holds the halved exponent, the
-        others what the adjoint needs afterwards.
+        Workspace, shape (slots, n (n + 1) LANES) with `POLYNOMIAL_SLOTS` + 1 + doublings slots or more; slot 0 holds the halved
+        exponent, the others what the adjoint needs afterwards.
     n, split
         Components, and how many at the front stand apart.
     doublings
@@ -203,11 +203,11 @@ def exponential_adjoint(work: NDArray, slopes: NDArray, n: int, split: int, doub
     Parameters
     ----------
     work
-        As `exponential` left it.
+        Workspace as `exponential` left it.
     slopes
-        Shape (7, n (n + 1) LANES); slot 0 holds the adjoint of the result, the others are scratch.
+        Matrices, shape (7, n (n + 1) LANES); slot 0 holds the adjoint of the result, the others are scratch.
     n, split, doublings
-        As in `exponential`.
+        Components, how many at the front stand apart, and how often the exponent was halved: those given to `exponential`.
     """
     a, a2, a4, inner, outer = work[0], work[1], work[3], work[4], work[5]
     c = _TAYLOR

@@ -39,7 +39,7 @@ class VoxelParameters:
     off_resonance
         ΔB0 [Hz]: shifts all pools.
     fractions, rates
-        Of exchanging pools by name; rates from the pool to water [1/s].
+        Fractions of exchanging pools and their exchange rates from the pool to water [1/s], by name.
     """
 
     t1: Any = None

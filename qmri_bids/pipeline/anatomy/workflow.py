@@ -96,13 +96,13 @@ def mask_node(
     Parameters
     ----------
     options
-        With the spaces and anatomies.
+        Choices of the processing, with the spaces and anatomies.
     entities
-        Of the raw run.
+        Entities of the raw run.
     label
-        Of the run, by which its earlier mask is known.
+        Label of the run, by which its earlier mask is known.
     name
-        Of the node; another where a mask is read.
+        Name of the node; one that reads a mask has another.
     """
     anatomy = options.spaces.anatomy_of(entities.get("ses"))
     given = options.earlier_mask(label)
@@ -127,11 +127,11 @@ def tissue_node(
     Parameters
     ----------
     workflow
-        Of the run.
+        Workflow of the run.
     options
-        With the spaces and anatomies.
+        Choices of the processing, with the spaces and anatomies.
     entities
-        Of the raw run.
+        Entities of the raw run.
     mask
         Node of `mask_node`.
     """
@@ -169,11 +169,11 @@ def connect_spaces(
     Parameters
     ----------
     workflow
-        Of the run; its `inputnode` has `given_fields`, and its `outputnode` takes `FILE_OUTPUTS`.
+        Workflow of the run; its `inputnode` has `given_fields`, and its `outputnode` takes `FILE_OUTPUTS`.
     options
-        With the spaces and anatomies.
+        Choices of the processing, with the spaces and anatomies.
     entities
-        Of the raw run.
+        Entities of the raw run.
     mask
         Node of `mask_node`.
     estimate

@@ -14,7 +14,7 @@ def maps_by_name(files: Sequence[str], *, entities: Mapping[str, str]) -> dict[s
     files
         Files written of a run.
     entities
-        Of the raw run.
+        Entities of the raw run.
 
     Examples
     --------

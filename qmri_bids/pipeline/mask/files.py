@@ -33,19 +33,19 @@ def write_mask(
     Parameters
     ----------
     add
-        Writes an output and lists it.
+        Function that writes an output and lists it.
     written
-        That list.
+        List of what was written.
     results
-        Of the run.
+        Results of the run.
     mask
         The mask, shape (X, Y, Z).
     entities
-        Of the raw run.
+        Entities of the raw run.
     output_dir
         Root of the derivatives.
     extra, metadata
-        Of the sidecar.
+        Further fields of the sidecar.
     """
     output = mask_output(results.kind)
     path = output_path(output_dir, entities=entities, output=output)

@@ -125,11 +125,11 @@ def find(
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z).
+        Magnitude image, shape (X, Y, Z).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     method
-        One of `options.MASK_METHODS`.
+        One of `choices.MASK_METHODS`.
     """
     from qmri_bids.preprocessing.brain.mask import find_mask
 
@@ -153,7 +153,7 @@ def given_mask(
     Parameters
     ----------
     mask
-        Shape (X, Y, Z).
+        The mask, shape (X, Y, Z).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     kind

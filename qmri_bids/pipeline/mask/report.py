@@ -42,9 +42,9 @@ def with_mask(report: RunReport, found: Mapping[str, Any]) -> RunReport:
     Parameters
     ----------
     report
-        Of a run.
+        Report of a run.
     found
-        As of `mask_check`.
+        What the mask holds and what speaks for it, from the nodes that find or read it.
     """
     light = mask_check(found)
     if found["kind"] != BRAIN:

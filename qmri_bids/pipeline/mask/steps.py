@@ -54,7 +54,7 @@ def add_mask_nodes(
     Parameters
     ----------
     workflow
-        Of the run.
+        Workflow of the run.
     run
         Any run.
     options
@@ -64,7 +64,7 @@ def add_mask_nodes(
     bids_dir, output_dir
         Roots of the raw dataset and of the derivatives.
     section
-        Where the report shows the images as scanned.
+        Section of the report that shows the images as scanned.
     """
     load, images = scanned
     given = options.earlier_mask(run.label)
@@ -111,11 +111,11 @@ def connect_motion(
     Parameters
     ----------
     workflow
-        Of the run.
+        Workflow of the run.
     motion
         Node that finds or applies the motion of the (first) series.
     masks
-        From `add_mask_nodes`.
+        Nodes of the mask, from `add_mask_nodes`.
     run
         The run, or the series of a fingerprint whose motion it is.
     bids_dir, output_dir

@@ -19,7 +19,8 @@ def write_run_motion(motion: Mapping[str, Any], *, run: Run, sources: Sequence[s
     Parameters
     ----------
     motion, sources, output_dir
-        As of `write_motion`; `rf_phase_increment` of all cycles where some were left out, `trusted` of saturated images.
+        Motion, BIDS URIs of the raw images and root of the derivatives: see `write_motion`. The motion holds `rf_phase_increment`
+        [rad] of all cycles where some were left out, and `trusted` of saturated images.
     run
         The raw run, or a series of a fingerprint.
     """

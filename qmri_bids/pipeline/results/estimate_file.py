@@ -43,11 +43,11 @@ def save_estimate(
     path
         File (npz): `T1`, `T1_stdev`, `posterior_T1`, `status`, `MT_status` …
     voxels
-        Where was estimated.
+        Voxels in which was estimated.
     maps
         What was estimated, shape (V,) each, SI units.
     residual
-        Of the fit, relative to the signal, shape (V,).
+        Residual of the fit, relative to the signal, shape (V,).
     status
         Codes of `Status`, shape (V,) each, by the group of maps that they belong to: `""` where all share one.
     known

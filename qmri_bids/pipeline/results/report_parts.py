@@ -109,9 +109,9 @@ def registration_figures(
     Parameters
     ----------
     registrations
-        By key: arrays with `anatomical`, the image brought to this grid, 0 where there was none.
+        Arrays by key with `anatomical`, the image brought to this grid, 0 where there was none.
     magnitude, affine, mask
-        Of this scan.
+        Mean of the images of full signal, voxel to RAS [mm] and mask of this scan.
     names
         What the scans are, by key.
     """

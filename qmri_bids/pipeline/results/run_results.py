@@ -31,7 +31,7 @@ class RunFiles:
     series
         Images as estimated, 4D, one file a series, all on the grid of the first.
     motions
-        Where the head was in the volumes of a series (npz), by its number.
+        Motion of the head in the volumes of a series (npz), by the number of the series.
     registrations
         How other series and maps of other scans came to this grid (npz), by name.
     b1

@@ -34,9 +34,9 @@ class Space:
     Parameters
     ----------
     label
-        Of the entity `space`.
+        Label of the entity `space`.
     affine
-        Of the grid, shape (4, 4).
+        Voxel of the grid to RAS millimetres, shape (4, 4).
     at
         Positions in the run, RAS millimetres, shape (3, X, Y, Z).
     reference
@@ -59,7 +59,7 @@ def space_of(label: str, scan: Scan, *, anatomy: Anatomy | None, template: OwnTe
     scan
         The run.
     anatomy
-        Of its session.
+        Anatomy of its session.
     template
         Transforms to the template inside nilearn, where that is asked for.
     bids_dir
@@ -169,9 +169,9 @@ def credit_anatomy(files: Sequence[Path], *, anatomy: Anatomy, bids_dir: Path) -
     Parameters
     ----------
     files
-        Written of a run whose mask and tissues were taken from the anatomy, where it has them.
+        Files written of a run whose mask and tissues were taken from the anatomy, where it has them.
     anatomy
-        Of the session.
+        Anatomy of the session.
     bids_dir
         Root of the raw dataset.
     """

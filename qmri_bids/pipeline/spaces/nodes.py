@@ -122,7 +122,7 @@ def write_atlas(
 
 
 GOOD_OVERLAP, GOOD_CORRELATION = 0.93, 0.65
-"""Of a brain registered to the template: below, somebody should look."""
+"""Dice and correlation of a brain registered to the template: below either, somebody should look."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +153,7 @@ def put_in_spaces(
     Parameters
     ----------
     files
-        Written of the run.
+        Files written of the run.
     scan
         The run, not yet placed in the T1w image.
     registration

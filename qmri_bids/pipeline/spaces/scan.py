@@ -22,13 +22,13 @@ class Scan:
     Parameters
     ----------
     entities
-        Of the raw run.
+        Entities of the raw run.
     magnitude, mask
-        On its grid.
+        Magnitude and mask on the grid of the run.
     affine
         Voxel to RAS millimetres.
     to_t1w
-        From the position in the run to that in the T1w image; None without an image or a registration.
+        Matrix from the position in the run to that in the T1w image; None without an image or a registration.
     contrast
         Image of T1 contrast, by which a run without T1w image comes to the template; None where there is none.
     holds_brain

@@ -30,15 +30,15 @@ class OwnTemplate:
     Parameters
     ----------
     forward, inverse
-        Image of T1w (or of the run) to the template, and back.
+        Files with the transform from the image of T1w (or of the run) to the template, and back.
     of_run
         Whether the run itself was registered, not a T1w image.
     made
         Whether this program made them.
     sentence
-        How.
+        How they were made, as a sentence.
     overlap, correlation
-        Of brains and images; NaN where another program made them.
+        Dice of the brains and correlation of the images after the registration; NaN where another program made the transforms.
     """
 
     forward: Path
@@ -58,7 +58,7 @@ def own_template(scan: Scan, *, anatomy: Anatomy | None, cache: Path) -> OwnTemp
     scan
         The run.
     anatomy
-        Of its session; None where there is none.
+        Anatomy of its session; None where there is none.
     cache
         Folder that keeps transforms by what they were made of.
 

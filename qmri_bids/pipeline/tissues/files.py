@@ -53,7 +53,7 @@ def write_tissue_statistics(
     mask
         The brain on that grid.
     entities
-        Of the raw run.
+        Entities of the raw run.
     output_dir
         Root of the derivatives.
     pure

@@ -25,6 +25,7 @@ WEIGHTS = {
 """SHA-256 of the files of version 1.0.2."""
 
 _NETWORK = (256, 256, 256)
+"""Grid to which an image is brought for the network [voxels]."""
 
 
 def weight_files() -> dict[str, Path]:
@@ -135,7 +136,7 @@ class Extracted:
     Parameters
     ----------
     mask
-        Shape (X, Y, Z).
+        Mask of the brain, shape (X, Y, Z).
     agreement
         Dice of the masks of both passes over a slab; 1 for a whole head.
     """

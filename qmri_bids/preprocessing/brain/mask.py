@@ -58,7 +58,8 @@ def find_mask(magnitude: NDArray[np.floating], *, affine: NDArray[np.floating], 
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z); of phase cycles best the mean, in which the bands are weakest. Voxels that are not finite count as empty.
+        Magnitude image, shape (X, Y, Z); of phase cycles best the mean, in which the bands are weakest. Voxels that are not
+        finite count as empty.
     affine
         Voxel to RAS millimetres, shape (4, 4).
     method
@@ -122,9 +123,10 @@ FARTHEST = 8.0
 LITTLE = 0.5
 """Share that is cut without a word; more, and the light is not green [%]."""
 VOLUME = (0.9, 2.3)
-"""Of a whole brain with its fluid [litres]: beyond, a mask is not good. Children from one year on are within."""
+"""Least and largest volume of a whole brain with its fluid [litres]: beyond, a mask is not good. Children from one year on are
+within."""
 NOTHING = 0.01
-"""Of the brightest signal: less than this above the lowest value is nothing."""
+"""Share of the brightest signal: what is less above the lowest value is nothing."""
 FLAT = 0.25
 """Share of voxels at the lowest value from which the surroundings may have been removed."""
 

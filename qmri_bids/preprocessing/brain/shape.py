@@ -18,7 +18,7 @@ SLAB_FACE = 0.15
 """Share of a face of the image that brain fills from which it shows a slab."""
 
 HEIGHTS = (-45.0, -15.0, 15.0, 45.0)
-"""Where the search starts for a slab, along the axis of the body [mm]."""
+"""Heights at which the search starts for a slab, along the axis of the body [mm]."""
 
 SCALES = (-0.3, 0.45)
 """Logarithm of the size of the template against the brain, smallest and largest: it is larger than most."""
@@ -36,9 +36,9 @@ class Shape:
     distance
         Signed distance to the surface of the template's brain [mm], negative inside, shape (X, Y, Z).
     matrix
-        From the position in the scan to that in the template, RAS millimetres, shape (4, 4).
+        Matrix from the position in the scan to that in the template, RAS millimetres, shape (4, 4).
     share
-        Of the template's brain that lies in the field of view.
+        Share of the template's brain that lies in the field of view.
     """
 
     distance: NDArray[np.float32]

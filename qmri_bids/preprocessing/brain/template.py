@@ -45,17 +45,17 @@ class Laid:
     overlap
         Dice of the mask and the template's brain where the image has it.
     by_shape
-        The same where the template is laid by the shape of the mask alone.
+        Overlap in the same sense where the template is laid by the shape of the mask alone.
     beyond, within
         How far the surface of the mask lies outside and inside of the template's, 98th percentiles [mm].
     alike
         Share of the variance of the image in the brain that the template's intensity explains (correlation ratio).
     share
-        Of the template's brain that lies in the field of view.
+        Share of the template's brain that lies in the field of view.
     scales
         Singular values of the matrix: size of the template against the brain.
     matrix
-        From the position in the scan to that in the template, RAS millimetres, shape (4, 4).
+        Matrix from the position in the scan to that in the template, RAS millimetres, shape (4, 4).
     """
 
     overlap: float

@@ -35,7 +35,7 @@ def apodize(
     Parameters
     ----------
     volumes
-        Complex, shape (X, Y, Z, K), as acquired: not interpolated, not zero-filled.
+        Complex volumes, shape (X, Y, Z, K), as acquired: not interpolated, not zero-filled.
     taper
         Share of each half-axis that is tapered, from 0 (no filter) to 1 (Hann window).
     axes
@@ -90,7 +90,7 @@ def apodize_magnitudes(
     volumes
         Magnitudes, shape (X, Y, Z, K), as acquired.
     taper, processes
-        As of `apodize`.
+        Share of each half-axis that is tapered, and threads of the Fourier transforms; see `apodize`.
 
     Returns
     -------

@@ -20,7 +20,7 @@ _VOLUMES = 4
 _SHORTEST = 8
 """Along fewer voxels k-space has no edge to judge: it counts as acquired."""
 _EDGE = 0.96
-"""From this share of the half-axis on, frequencies are the edge."""
+"""Share of the half-axis from which on frequencies are the edge."""
 _ACQUIRED = (0.25, 0.35)
 """Share of the half-axis that is acquired in whatever is zero-filled up to threefold."""
 _EMPTY = 2e-3
@@ -32,6 +32,7 @@ _CENTRE = 0.25
 _ALTERNATES = 4.0
 """Power at the edge relative to the middle beyond which signs alternate: 0.02 or less in a head, 1 in noise alone."""
 _INNER = (0.6, 0.7)
+"""Shares of the half-axis between which the power is what that at the edge is compared with."""
 _FILTERED = 0.1
 """Power at the edge relative to `_INNER` below which k-space was filtered: 0.3 to 1 as acquired, 0.03 after a Hamming window."""
 
@@ -95,7 +96,7 @@ def undo_alternation(
     Parameters
     ----------
     volumes
-        Complex, shape (X, Y, Z, K), as acquired.
+        Complex volumes, shape (X, Y, Z, K), as acquired.
 
     Returns
     -------
@@ -126,7 +127,7 @@ def k_space_edge(volumes: NDArray[np.complexfloating]) -> KSpaceEdge:
     Parameters
     ----------
     volumes
-        Complex, shape (X, Y, Z, K), before any interpolation. Of magnitudes it tells nothing: taking them fills the edge again.
+        Complex volumes, shape (X, Y, Z, K), before any interpolation. Magnitudes tell nothing: taking them fills the edge.
 
     Raises
     ------

@@ -21,7 +21,7 @@ deviations wrong. The last twentieth of k-space holds it. The point spread funct
 """
 
 RemoveRinging = Callable[[NDArray[np.complexfloating], Sequence[int], int], GibbsResult]
-"""From cycles (X, Y, Z, N), axes along which k-space is as acquired and a number of processes to cleaned cycles."""
+"""Function of cycles (X, Y, Z, N), axes along which k-space is as acquired and number of processes, to cleaned cycles."""
 
 
 def remove_ringing(

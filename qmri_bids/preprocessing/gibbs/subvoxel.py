@@ -35,7 +35,7 @@ def clean_lines(
     first, last
         Neighbours between which the variation is summed.
     cleaned
-        Where the result goes, shape (n, 2L).
+        Cleaned lines, to be filled, shape (n, 2L).
     """
     number, count, steps = lines.shape[0], lines.shape[1] // 2, shifts.shape[0]
     rim = last + 2
@@ -96,7 +96,7 @@ class GibbsResult:
     Parameters
     ----------
     volumes
-        Complex, shape (X, Y, Z, K).
+        Complex volumes, shape (X, Y, Z, K).
     decisions
         What was decided, as sentences.
     """
@@ -113,7 +113,7 @@ def remove_gibbs_ringing(
     Parameters
     ----------
     volumes
-        Complex, shape (X, Y, Z, K), as acquired: neither interpolated nor zero-filled nor filtered along `axes`.
+        Complex volumes, shape (X, Y, Z, K), as acquired: neither interpolated nor zero-filled nor filtered along `axes`.
     axes
         Axes along which k-space was acquired: three of a 3D acquisition, the two of the plane where slices were excited.
     processes
@@ -171,14 +171,14 @@ def directional_weights(shape: Sequence[int], *, axes: Sequence[int]) -> dict[in
     Parameters
     ----------
     shape
-        Of the volume (X, Y, Z).
+        Shape of the volume, (X, Y, Z).
     axes
         Axes that are cleaned.
 
     Returns
     -------
     dict
-        By axis, each of a shape that broadcasts to `shape`, in the order of `numpy.fft.fftfreq`.
+        Shares by axis, each of a shape that broadcasts to `shape`, in the order of `numpy.fft.fftfreq`.
     """
     least = np.finfo(np.float32).tiny
     products = {}

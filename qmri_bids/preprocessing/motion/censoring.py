@@ -18,7 +18,7 @@ class Censored:
     Parameters
     ----------
     censored
-        Shape (N,), True where a volume is left out.
+        Whether a volume is left out, shape (N,).
     threshold
         Largest framewise displacement [m].
     decisions, warnings
@@ -37,7 +37,7 @@ def censor(framewise_displacement: NDArray[np.floating], *, threshold: float, no
     Parameters
     ----------
     framewise_displacement
-        From each volume to the next [m], shape (N,); the first is 0 and stays.
+        Displacement from each volume to the next [m], shape (N,); the first is 0 and stays.
     threshold
         Largest displacement of a volume that stays [m].
     noun
@@ -85,7 +85,7 @@ def censor_saturated(
     Parameters
     ----------
     framewise_displacement, threshold
-        As of `censor`.
+        Displacement from each volume to the next [m], shape (N,), and the largest of a volume that stays [m]; see `censor`.
     roles
         What each volume is; none for a few scans of different contrast, which all are needed.
     droppable

@@ -54,7 +54,7 @@ PROBE_SMOOTHING = 0.7
 """Standard deviation of the Gaussian before volumes are compared [voxels]: else interpolation smooths what is shifted alone."""
 
 PROBE_BINS = 24
-"""Of mutual information: halves of a slice hold few voxels."""
+"""Bins of mutual information along either axis: halves of a slice hold few voxels."""
 
 PROBE_SAMPLES = 30_000
 """Places at which volumes are compared."""
@@ -109,12 +109,12 @@ def remaining(
 ) -> NDArray[np.float64]:
     """Return how far each image still lies from the others [mm], root mean square over the samples, shape (N,).
 
-    Of one or few slices within their plane; NaN where the images tell nothing.
+    For images of one or few slices the distance is within their plane; NaN where the images tell nothing.
 
     Parameters
     ----------
     magnitude, affine, transforms, reference, samples, threads
-        As of `remaining_by_edges`.
+        Images, shape (X, Y, Z, N), their grid, transforms and reference, and where they are compared; see `remaining_by_edges`.
     fine
         What is known of images that lie within a voxel [mm]; by their fine edges where None.
     """
@@ -144,15 +144,15 @@ def remaining_by_edges(
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z, N).
+        Magnitude images, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms
-        From the position in the reference to that in each image, RAS millimetres, shape (N, 4, 4).
+        Matrices from the position in the reference to that in each image, RAS millimetres, shape (N, 4, 4).
     reference
         Index of the image that keeps its transform.
     samples
-        Where images are compared, in the space of the reference, shape (X, Y, Z).
+        Voxels in which images are compared, in the space of the reference, shape (X, Y, Z).
     level
         Pass band.
     threads
@@ -206,7 +206,7 @@ def remaining_by_similarity(
     Parameters
     ----------
     magnitude, affine, transforms, reference, samples
-        As of `remaining_by_edges`.
+        Images, shape (X, Y, Z, N), their grid, transforms and reference, and where they are compared; see `remaining_by_edges`.
     """
     from scipy.ndimage import gaussian_filter, map_coordinates
 
@@ -276,13 +276,13 @@ def shared_variance(
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z, N).
+        Magnitude images, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms
-        From the position in the reference to that in each image, RAS millimetres, shape (N, 4, 4).
+        Matrices from the position in the reference to that in each image, RAS millimetres, shape (N, 4, 4).
     samples
-        Where images are compared, in the space of the reference, shape (X, Y, Z).
+        Voxels in which images are compared, in the space of the reference, shape (X, Y, Z).
     level
         Pass band.
     threads

@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing.registration.rigid_freedom import freedom_of
 
 _DEGREES_OF_FREEDOM = 1.0
-"""Of the t distribution: small enough to leave bands at air out, large enough to use most of the head."""
+"""Degrees of freedom of the t distribution: few enough to leave bands at air out, enough to use most of the head."""
 _RIDGE = 1e-3
-"""Relative to the mean variance, added to the covariance: noise-free images make it singular."""
+"""Share of the mean variance that is added to the covariance: noise-free images make it singular."""
 _SAMPLES = 200_000
+"""Most voxels in which images are compared; of more, so many are drawn."""
 FEWEST_SAMPLES = {6: 1000, 3: 150}
-"""By the number of free parameters: fewer voxels do not tell a motion."""
+"""Fewest voxels by the number of free parameters: fewer do not tell a motion."""
 _BORDER = 1e-6
 """Positions so far outside of the grid [voxels] are rounding."""
 _SMALLEST_STEP = 2e-3
@@ -85,7 +86,7 @@ def align_jointly(
     Parameters
     ----------
     magnitude
-        Shape (X, Y, Z, N).
+        Magnitude images, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     start
@@ -94,7 +95,7 @@ def align_jointly(
     reference
         Index of the image that keeps its transform.
     samples
-        Where images are compared, in the space of the reference: the head with a rim of air, shape (X, Y, Z).
+        Voxels in which images are compared, in the space of the reference: the head with a rim of air, shape (X, Y, Z).
     threads
         Threads that filter and interpolate; the result does not depend on it.
     levels
@@ -103,7 +104,7 @@ def align_jointly(
     Returns
     -------
     transforms
-        Shape (N, 4, 4), as `start`.
+        Matrices from the position in the reference to that in each image, RAS millimetres, shape (N, 4, 4).
 
     Raises
     ------

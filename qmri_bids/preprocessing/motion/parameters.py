@@ -12,7 +12,7 @@ HEAD_RADIUS = 0.05
 """Radius of the sphere on which framewise displacement measures a rotation [m] (Power et al. 2012)."""
 
 _SOME_MOTION = 1e-6
-"""[m and rad]; files hold fewer digits than numbers."""
+"""Least motion that counts as one [m and rad]; files hold fewer digits than numbers."""
 
 
 def motion_parameters(transforms: NDArray[np.floating], *, centre: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -21,14 +21,14 @@ def motion_parameters(transforms: NDArray[np.floating], *, centre: NDArray[np.fl
     Parameters
     ----------
     transforms
-        Shape (N, 4, 4), RAS millimetres.
+        Rigid transforms, RAS millimetres, shape (N, 4, 4).
     centre
         Point about which the rotation is taken, RAS [mm], shape (3,).
 
     Returns
     -------
     parameters
-        Shape (N, 6): translation x, y, z [m]; angles about x, y, z [rad] of the rotation Rz Ry Rx.
+        Translation x, y, z [m], then angles about x, y, z [rad] of the rotation Rz Ry Rx, shape (N, 6).
     """
     rotation = transforms[:, :3, :3]
     translation = transforms[:, :3, 3] + rotation @ centre - centre
@@ -65,9 +65,9 @@ def seen_motion(
     Parameters
     ----------
     transforms, centre
-        As of `motion_parameters`.
+        Rigid transforms, RAS millimetres, shape (N, 4, 4), and the point about which the rotation is taken, RAS [mm], shape (3,).
     assessed
-        Shape (6,).
+        Whether a parameter was looked at, shape (6,).
     """
     parameters = motion_parameters(transforms, centre=centre)
     displacement = framewise_displacement(parameters)

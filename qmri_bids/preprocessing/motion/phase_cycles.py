@@ -3,7 +3,7 @@
 Banding moves with the RF phase increment: the cycles differ in contrast although nothing moved. Each
 magnitude is first registered to the middle cycle by mutual information (ANTs, coarse grid, safe against large
 motion), then all are aligned jointly on their edges (`groupwise`), then on what the signal model predicts
-(`predicted_alignment`), where phase and enough evenly spaced cycles allow. The complex data are interpolated once,
+(`predicted`), where phase and enough evenly spaced cycles allow. The complex data are interpolated once,
 as real and imaginary parts.
 """
 
@@ -38,7 +38,7 @@ _COARSE_VOXEL = 4.0
 """Voxel size of the first registration [mm]: it only has to come within `_CAPTURE_RANGE`."""
 _COARSE = Schedule(iterations=(500, 200), shrink_factors=(3, 1), smoothing=(1, 0), sampling_rate=0.5)
 _PLANE_VOXEL = 2.0
-"""That of one or few slices, whose pixels are few: at 4 mm mutual information was off by up to 2.5 mm."""
+"""Voxel size of the first registration of few slices [mm]: at 4 mm mutual information was off by up to 2.5 mm, pixels being few."""
 _COARSE_PLANE = Schedule(iterations=(500, 200), shrink_factors=(2, 1), smoothing=(1, 0), sampling_rate=1.0)
 _RIM = 12.0
 """Air around the head whose edge takes part in the joint alignment [mm]."""
@@ -51,6 +51,7 @@ _DEPTH = 12.0
 """The signal model is compared this far inside the head [mm]: fat, skin and the sinuses lie outside."""
 _FEWEST_VOXELS = 2000
 _FEWEST_IN_PLANE = 500
+"""Fewest voxels inside the head, in a volume and in few slices, from which an alignment on the signal model is tried."""
 _PREDICTED_RANGE = 1.5
 """An alignment on the signal model that moves a cycle further than this from the edges [mm] is not believed."""
 _SAME_PLACE = 0.25
@@ -66,19 +67,19 @@ class MotionEstimate:
     Parameters
     ----------
     cycles
-        complex64, shape (X, Y, Z, N), on the grid and in the head position of the reference cycle.
+        Aligned cycles, complex64, shape (X, Y, Z, N), on the grid and in the head position of the reference cycle.
     transforms
-        Shape (N, 4, 4), RAS millimetres: maps the position of a point of the head in the reference cycle to
-        its position in cycle j. The inverse brings cycle j back.
+        Matrices from the position of a point of the head in the reference cycle to its position in cycle j, RAS millimetres, shape
+        (N, 4, 4). The inverse brings cycle j back.
     parameters
-        Shape (N, 6): translation x, y, z [m] and rotation about x, y, z [rad] of `transforms`, RAS axes;
-        the rotation Rz Ry Rx is about `centre`, and the translation is that of `centre`.
+        Translation x, y, z [m] and rotation about x, y, z [rad] of `transforms`, RAS axes, shape (N, 6); the rotation Rz Ry Rx is
+        about `centre`, and the translation is that of `centre`.
     centre
         The centre of rotation of `parameters`, RAS [mm], shape (3,).
     framewise_displacement
-        Shape (N,) [m], from each cycle to the next, the first 0 (Power et al. 2012).
+        Displacement from each cycle to the next [m], shape (N,), the first 0 (Power et al. 2012).
     coverage
-        Shape (X, Y, Z): True where every cycle has data.
+        Whether every cycle has data, shape (X, Y, Z).
     reference
         Index of the reference cycle.
     assessed
@@ -115,7 +116,7 @@ def correct_motion(
     Parameters
     ----------
     cycles
-        Complex, shape (X, Y, Z, N).
+        Complex cycles, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     protocol
@@ -201,11 +202,12 @@ def apply_motion(
     Parameters
     ----------
     cycles
-        Complex, shape (X, Y, Z, N).
+        Complex cycles, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms, reference
-        As of `MotionEstimate`.
+        Matrices from the position in the reference cycle to that in each cycle, RAS millimetres, shape (N, 4, 4), and index of the
+        reference cycle.
     threads
         Threads; the result does not depend on it.
 

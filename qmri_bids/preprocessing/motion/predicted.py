@@ -1,6 +1,6 @@
 """Rigid alignment of phase cycles against what the signal model predicts from all of them together.
 
-Every voxel of a still head lies in a space of few dimensions (`profile_model`). What leaves it, beyond noise, is motion: the
+Every voxel of a still head lies in a space of few dimensions (`ProfileModel`). What leaves it, beyond noise, is motion: the
 residual of a voxel changes with the motion of cycle j by the image gradient of that cycle, projected out of the space. All
 motions are solved for together, with the parameters of the voxels eliminated (variable projection). A reference predicted for
 each cycle by the others, one after the other, is the same with the coupling left out: it leaves all cycles off together.
@@ -35,8 +35,9 @@ _TABLE = 2048
 _T1, _T2, _B1 = np.geomspace(0.5, 5.0, 20), np.geomspace(0.04, 2.5, 20), np.linspace(0.7, 1.3, 4)
 """What the inside of a head holds [s], and B1; wider ranges would spend components on what does not occur."""
 _LARGEST_RATIO = 0.6
+"""Largest T2 over T1 of the signals from which the space is made."""
 _LARGEST_STEP = 0.5
-"""Of α and θ in one iteration [rad]."""
+"""Largest change of α and θ in one iteration [rad]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class ProfileFit:
     Parameters
     ----------
     residual
-        Real parts of all cycles, then imaginary parts: what the model leaves, shape (V, 2N).
+        What the model leaves, shape (V, 2N): real parts of all cycles, then imaginary parts.
     tangent
         Orthonormal basis of what a change of the parameters of the model does, shape (V, 2N, components + 2).
     by_theta
@@ -110,9 +111,9 @@ class ProfileModel:
         Parameters
         ----------
         signal
-            Complex, shape (V, N).
+            Complex cycles, shape (V, N).
         angles
-            Where to start; from the two lowest configurations by default.
+            Angles α and θ at which the steps begin [rad]; from the two lowest configurations by default.
         frequency
             What θ of each cycle has more than that of the reference [rad], the same everywhere, shape (N,); 0 by default.
         iterations
@@ -189,6 +190,7 @@ _SMALLEST_STEP = 2e-3
 _CUT = 3.0
 """Residual power against its median at which the weight of a voxel is a quarter."""
 _RIDGE = 1e-9
+"""Added to the unit diagonal of the scaled Hessian, so that it can be inverted where the images leave a motion open."""
 
 
 def serves(protocol: BssfpProtocol) -> bool:
@@ -208,12 +210,12 @@ class PredictedAlignment:
     Parameters
     ----------
     transforms
-        Shape (N, 4, 4), RAS millimetres, from the position in the reference to that in each cycle.
+        Matrices from the position in the reference to that in each cycle, RAS millimetres, shape (N, 4, 4).
     residual
         Median over the voxels of the root mean square of the residual, before and after, in units of the cycles.
     remaining
         How far each cycle still lies from its prediction [mm], root mean square over the samples: what the next step by each of two
-        interlocking halves of the head would be (`alignment_evidence`), shape (N,).
+        interlocking halves of the head would be (`evidence`), shape (N,).
     """
 
     transforms: NDArray[np.float64]
@@ -238,7 +240,7 @@ def align_to_prediction(
     Parameters
     ----------
     cycles
-        Complex, shape (X, Y, Z, N).
+        Complex cycles, shape (X, Y, Z, N).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     start
@@ -246,7 +248,7 @@ def align_to_prediction(
     reference
         Index of the cycle that keeps its transform.
     samples
-        Where cycles are compared, in the space of the reference: the inside of the head, shape (X, Y, Z).
+        Voxels in which cycles are compared, in the space of the reference: the inside of the head, shape (X, Y, Z).
     protocol
         The acquisition; evenly spaced increments.
     threads

@@ -70,18 +70,19 @@ class SaturatedMotion:
     Parameters
     ----------
     volumes
-        float32, shape (X, Y, Z, N), on the grid and in the head position of the reference. Magnitudes: where the interpolation
-        overshoots below 0, in air beside an edge, they are 0.
+        Aligned volumes, float32, shape (X, Y, Z, N), on the grid and in the head position of the reference. Magnitudes: where the
+        interpolation overshoots below 0, in air beside an edge, they are 0.
     transforms
-        Shape (N, 4, 4), RAS millimetres: maps the position of a point of the head in the reference to its position in volume j.
+        Matrices from the position of a point of the head in the reference to its position in volume j, RAS millimetres, shape
+        (N, 4, 4).
     parameters
-        Shape (N, 6): translation x, y, z [m] and rotation about x, y, z [rad] of `transforms`, as of `motion.motion_parameters`.
+        Translation x, y, z [m] and rotation about x, y, z [rad] of `transforms`, shape (N, 6); see `motion_parameters`.
     centre
         The centre of rotation of `parameters`, RAS [mm], shape (3,).
     framewise_displacement
-        Shape (N,) [m], from each volume to the next, the first 0.
+        Displacement from each volume to the next [m], shape (N,), the first 0.
     coverage
-        Shape (X, Y, Z): True where every volume has data.
+        Whether every volume has data, shape (X, Y, Z).
     reference
         Index of the reference.
     assessed
@@ -91,7 +92,7 @@ class SaturatedMotion:
         Estimated misalignment that is left of each volume [m], root mean square over the head, shape (N,); NaN where it is not
         known.
     trusted
-        Shape (N,): True where the alignment of the volume itself was believed, False where its transform is interpolated in the
+        Whether the alignment of the volume itself was believed, shape (N,); where it was not, its transform is interpolated in the
         order of acquisition.
     decisions
         What was decided, as sentences.
@@ -131,9 +132,9 @@ def correct_saturated_motion(
     roles
         What each volume is: "m0", "cest" or "wassr".
     offsets
-        Of each volume [ppm], None without saturation; for the sentences.
+        Saturation offset of each volume [ppm], None without saturation; for the sentences.
     b1_rms
-        Of each volume [T]; for the sentences.
+        Root mean square of B1 of each volume [T]; for the sentences.
     brain
         The brain, shape (X, Y, Z): face and neck, which need not move with the skull, are then left out. None to use the whole
         head.
@@ -226,9 +227,10 @@ def apply_series_motion(
     affine
         Voxel to RAS millimetres, shape (4, 4).
     transforms, reference, trusted, centre
-        As of `SaturatedMotion`.
+        Transforms, index of the reference, which volumes were believed, and centre of rotation: see `SaturatedMotion`.
     assessed, remaining
-        As of `SaturatedMotion`: by default what the grid tells, and what the edges of the head say.
+        Which parameters can be seen, shape (6,), by default what the grid tells; and misalignment that is left of each volume [m],
+        shape (N,), by default what the edges of the head and mutual information say.
     threads
         Threads; the result does not depend on it.
     decisions

@@ -108,7 +108,8 @@ def remaining_of_fringes(
     Parameters
     ----------
     volumes, affine, transforms, reference, brain
-        As of `align_fringes`.
+        Magnitudes, shape (X, Y, Z, N), with their grid, reference and brain, see `align_fringes`; and the transforms from the
+        reference to each volume, RAS millimetres, shape (N, 4, 4).
     """
     series = np.asarray(volumes, dtype=np.float32)
     return 1e-3 * remaining_by_similarity(

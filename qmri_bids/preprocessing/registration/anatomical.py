@@ -28,7 +28,7 @@ class Anatomical:
     Parameters
     ----------
     image
-        Shape (X, Y, Z).
+        The anatomical image, shape (X, Y, Z).
     affine
         Voxel to RAS millimetres, shape (4, 4).
     brain
@@ -36,9 +36,9 @@ class Anatomical:
     tissues
         Probabilities by abbreviation (`tissue_labels.ABBREVIATIONS`); empty where there are none.
     name
-        Of the image, for the sentences.
+        Name of the image, for the sentences.
     origin
-        Where the tissues come from, for the sentences.
+        Origin of the tissues, for the sentences.
     """
 
     image: NDArray[np.float32]
@@ -57,7 +57,7 @@ class BroughtAnatomy:
     Parameters
     ----------
     registration
-        Where the scan lies in the anatomical image.
+        Registration of the scan to the anatomical image.
     image
         The anatomical image, shape of the scan.
     mask, tissue
@@ -128,7 +128,7 @@ def bring_anatomy(
     Parameters
     ----------
     anatomical
-        From `load_anatomical`.
+        Anatomical image with what belongs to it, from `load_anatomical`.
     magnitude, affine
         Image of the scan with its scalp, shape (X, Y, Z), and its voxel to RAS millimetres.
 

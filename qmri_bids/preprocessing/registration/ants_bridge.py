@@ -82,7 +82,7 @@ def to_ants(image: NDArray[Any], *, affine: NDArray[np.floating]) -> Any:
     Parameters
     ----------
     image
-        Real, shape (X, Y, Z).
+        The array, real, shape (X, Y, Z).
     affine
         Voxel to RAS millimetres, shape (4, 4).
 
@@ -151,7 +151,7 @@ def register(
     Returns
     -------
     matrix
-        From the position in the fixed image to that in the moving image, RAS millimetres, shape (4, 4).
+        Matrix from the position in the fixed image to that in the moving image, RAS millimetres, shape (4, 4).
         Nothing is left on disk.
     """
     import ants
@@ -199,8 +199,8 @@ def register_plane(
     Returns
     -------
     matrix
-        From the position in the fixed image to that in the moving image, in millimetres from the centre of the first voxel along
-        both axes, shape (3, 3).
+        Matrix from the position in the fixed image to that in the moving image, in millimetres from the centre of the first voxel
+        along both axes, shape (3, 3).
     """
     import ants
 

@@ -69,7 +69,7 @@ def measure_registration(
     affine, moving_affine
         Their voxel to RAS millimetres, shape (4, 4).
     transform
-        From the position in the fixed scan to that in the moving one, RAS millimetres, shape (4, 4).
+        Matrix from the position in the fixed scan to that in the moving one, RAS millimetres, shape (4, 4).
     """
 
     def on_fixed(image: NDArray[np.float32], matrix: NDArray[np.floating], order: int = 1) -> NDArray[np.float32]:

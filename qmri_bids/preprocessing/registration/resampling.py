@@ -50,7 +50,7 @@ def resample(
     Parameters
     ----------
     image
-        Real or complex, shape (X, Y, Z). Complex images are interpolated as real and imaginary parts.
+        The image, real or complex, shape (X, Y, Z). Complex images are interpolated as real and imaginary parts.
     affine, target_affine
         Voxel to RAS millimetres of the image and of the grid asked for, shape (4, 4).
     target_shape
@@ -108,11 +108,11 @@ def resample_series(
     Parameters
     ----------
     volumes
-        Shape (X, Y, Z, N).
+        Magnitudes, shape (X, Y, Z, N).
     affine, target_shape, target_affine
-        As of `resample`.
+        Grid of the volumes and shape and grid of what is asked for: see `resample`.
     transforms
-        Of every volume, as of `resample`, shape (N, 4, 4).
+        Matrices from a target position to the position in each volume, RAS millimetres, shape (N, 4, 4).
     threads
         Threads; the result does not depend on it.
 

@@ -25,7 +25,7 @@ class Freedom:
     through
         Voxel axis along which there are too few slices, None where all are long or more than one is short.
     frame
-        From millimetres along the voxel axes, counted from the first voxel, to RAS millimetres, shape (4, 4).
+        Matrix from millimetres along the voxel axes, counted from the first voxel, to RAS millimetres, shape (4, 4).
     assessed
         Which of the six parameters (translation x, y, z, rotation about x, y, z) are seen, shape (6,); of oblique slices those
         that lie mostly in the plane.
@@ -56,7 +56,7 @@ def freedom_of(shape: tuple[int, ...], *, affine: NDArray[np.floating]) -> Freed
     Parameters
     ----------
     shape
-        Of the grid, (X, Y, Z).
+        Shape of the grid, (X, Y, Z).
     affine
         Voxel to RAS millimetres, shape (4, 4).
 

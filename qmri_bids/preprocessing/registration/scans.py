@@ -22,6 +22,7 @@ from qmri_bids.preprocessing.registration.resampling import resample
 from qmri_bids.preprocessing.registration.rigid_freedom import blocks
 
 _COARSE_VOXEL = 2.6
+"""Voxel size of the registration [mm]."""
 _SCHEDULE = Schedule(iterations=(1000, 500, 200), shrink_factors=(4, 2, 1), smoothing=(2, 1, 0), sampling_rate=0.5)
 """For an image of `_COARSE_VOXEL` [mm], as fine as two scans of a session need to find each other."""
 
@@ -55,7 +56,7 @@ class MeasuredRegistration:
     Parameters
     ----------
     transform
-        From the position in the fixed image to that in the moving one, RAS millimetres, shape (4, 4).
+        Matrix from the position in the fixed image to that in the moving one, RAS millimetres, shape (4, 4).
     quality
         What was measured of it.
     fixed, affine
@@ -75,7 +76,7 @@ class ScanRegistration:
     Parameters
     ----------
     transform
-        From the position in the fixed scan to that in the moving one, RAS millimetres, shape (4, 4).
+        Matrix from the position in the fixed scan to that in the moving one, RAS millimetres, shape (4, 4).
     similarity
         Mutual information of both [nat] before and after; NaN where they were not registered.
     decisions
@@ -229,13 +230,13 @@ def bring(
     Parameters
     ----------
     maps
-        By name, shape (X, Y, Z), NaN where there is no value.
+        Maps by name, shape (X, Y, Z), NaN where there is no value.
     affine
         Their voxel to RAS millimetres, shape (4, 4).
     target_shape, target_affine
         The grid asked for.
     transform
-        From the position in the target to that in the maps, RAS millimetres, shape (4, 4).
+        Matrix from the position in the target to that in the maps, RAS millimetres, shape (4, 4).
 
     Returns
     -------

@@ -47,7 +47,7 @@ class TemplateTransform:
     overlap
         Dice of the masks of the brain and the template, after an affine transform and after all.
     correlation
-        Of both images inside the template's brain, after an affine transform and after all.
+        Correlation of both images inside the template's brain, after an affine transform and after all.
     """
 
     forward: Path
@@ -128,7 +128,7 @@ def interpolate(
     Parameters
     ----------
     values
-        Shape (X, Y, Z), NaN where there is no value.
+        The map, shape (X, Y, Z), NaN where there is no value.
     affine
         Its voxel to RAS millimetres, shape (4, 4).
     at

@@ -47,7 +47,7 @@ def tissue_classes(
     Returns
     -------
     labels, decisions
-        uint8, 0 outside the mask, and what was decided, as sentences.
+        Labels of the tissues, uint8, 0 outside the mask; and what was decided, as sentences.
 
     Raises
     ------

@@ -36,7 +36,7 @@ def mixed_times(
     shares
         Volume of every tissue in every mixture, shape (K, P).
     t1, t2
-        Of the tissues [s], shape (P,).
+        T1 and T2 of the tissues [s], shape (P,).
     m0
         Their equilibrium magnetisation by volume, in any unit, shape (P,).
     protocol

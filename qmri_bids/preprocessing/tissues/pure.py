@@ -57,7 +57,7 @@ def pure_tissue(
     Parameters
     ----------
     labels
-        Of the tissues, 0 for none, shape (X, Y, Z).
+        Labels of the tissues, 0 for none, shape (X, Y, Z).
     mask
         The brain.
     fluid
@@ -116,7 +116,7 @@ def white_around(white: NDArray[np.generic], *, mask: NDArray[np.bool_]) -> NDAr
     Parameters
     ----------
     white
-        Where it is, or its share, shape (X, Y, Z).
+        Mask of white matter, or its share, shape (X, Y, Z).
     mask
         The brain, which says how large the surroundings are.
     """

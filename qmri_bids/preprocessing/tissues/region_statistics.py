@@ -16,11 +16,11 @@ class RegionStatistics:
     Parameters
     ----------
     label
-        Of the region.
+        Label of the region.
     voxels
-        With a value.
+        Number of voxels with a value.
     mean, median, standard_deviation, lower_quartile, upper_quartile
-        Over these.
+        Mean, median, standard deviation and quartiles of the map over these voxels.
     """
 
     label: int
@@ -99,9 +99,9 @@ def as_columns(
     Parameters
     ----------
     rows
-        By map.
+        Statistics of the regions by name of the map.
     regions
-        Names by label; the label where there is none.
+        Names of the regions by label; the label itself where there is none.
     """
     flat = [(name, row) for name, each in rows.items() for row in each]
     columns = statistics_columns([row for _, row in flat]) | {

@@ -22,7 +22,7 @@ FEWEST_VOXELS = 300
 """Values needed for three classes."""
 
 ROUNDS = 15
-"""Of the search for the classes."""
+"""Rounds of the search for the classes."""
 
 LOOPS = 2
 """How often shares are found: the first tells which voxels are pure, and these what the tissues are."""
@@ -59,6 +59,7 @@ SMALLEST_LESION = 6
 """Voxels of such mixtures that touch each other: fewer are noise."""
 
 _CHUNK = 20_000
+"""Voxels compared with all mixtures at a time: the memory stays bounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class TissueSegmentation:
     labels
         uint8, shape (X, Y, Z): 0 outside the mask, without a value, or where no tissue fits.
     probabilities
-        Of grey matter, white matter and fluid, shape (X, Y, Z, 3): expected share of the volume, 0 where there is no label.
+        Expected share of the volume of grey matter, white matter and fluid, shape (X, Y, Z, 3), 0 where there is no label.
     unfitted
         Voxels that fit no tissue and no mixture of two, or a mixture that cannot be where they are, shape (X, Y, Z).
     decisions
@@ -369,7 +370,7 @@ def segment_t1w(
     Parameters
     ----------
     image
-        Shape (X, Y, Z), white matter brighter than grey matter brighter than fluid.
+        The image, shape (X, Y, Z), white matter brighter than grey matter brighter than fluid.
     affine
         Voxel to RAS millimetres, shape (4, 4).
     mask
@@ -378,7 +379,7 @@ def segment_t1w(
     Returns
     -------
     labels, decisions
-        uint8, 0 outside the mask, and what was decided, as sentences.
+        Labels of the tissues, uint8, 0 outside the mask; and what was decided, as sentences.
     """
     from qmri_bids.preprocessing.registration.ants_bridge import deterministic_pool
     from qmri_bids.preprocessing.tissues.classes import tissue_classes

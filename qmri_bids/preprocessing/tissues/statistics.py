@@ -18,9 +18,9 @@ class MapOfRegions:
     Parameters
     ----------
     values
-        Shape (X, Y, Z), NaN where there is no value.
+        Values of the map, shape (X, Y, Z), NaN where there is no value.
     unit
-        Of the values, as written.
+        Unit of the values, as written.
     stdev
         Its stated standard deviation, where it has one.
     """
@@ -49,11 +49,11 @@ def tissue_statistics(
     Parameters
     ----------
     maps
-        By name.
+        Maps by name.
     labels
         Regions on the grid of the maps, 0 for none, shape (X, Y, Z).
     names
-        Of the labels; the number where there is none.
+        Names of the labels; a label without one is named by its number.
 
     Raises
     ------

@@ -21,6 +21,7 @@ GAP = 0.04
 MAXIMUM_HEIGHT = 3.4
 MARGIN = 6.0
 SMALLEST_SIDE = 8
+"""Voxels along an axis below which an image is one of few slices, which is cut in their plane alone."""
 
 RADIOLOGICAL = "Radiological convention: the patient's right (R) is at the left of the picture."
 

@@ -32,7 +32,7 @@ def mean_spectrum(spectra: Values) -> Band:
     Parameters
     ----------
     spectra
-        Shape (V, K).
+        Z-spectra of the voxels, shape (V, K).
     """
     spectra = np.asarray(spectra, dtype=np.float64)
     mean, lower, upper = (np.full(spectra.shape[1], np.nan) for _ in range(3))
@@ -51,11 +51,11 @@ def mean_curves(parameters: Values, *, pools: Sequence[str], offsets: Values) ->
     Parameters
     ----------
     parameters
-        Of `LorentzianFit`, shape (V, 1 + 3P); voxels with a value that is not finite are left out.
+        Parameters of `LorentzianFit`, shape (V, 1 + 3P); voxels with a value that is not finite are left out.
     pools
         Names of the P pools.
     offsets
-        Those measured [ppm], shape (K,); the curves reach as far.
+        Measured offsets [ppm], shape (K,); the curves reach as far.
 
     Returns
     -------

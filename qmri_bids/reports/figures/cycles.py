@@ -98,7 +98,7 @@ def profile_figure(
     cycles
         Complex cycles, shape (..., N).
     estimate
-        With the maps `T1`, `T2` and `off_resonance`, shape (...).
+        Estimate with the maps `T1`, `T2` and `off_resonance`, shape (...).
     b1
         Actual over nominal flip angle, shape (...).
     protocol

@@ -35,7 +35,8 @@ def histogram_figure(
     Parameters
     ----------
     maps, mask, labels, label_names
-        As in `statistics_rows`.
+        Maps in the units of the package by their names in `quantities`, brain mask, label image, and names of its labels; see
+        `statistics_rows`.
     windows
         Limits [unit of the package] by name of map, in place of those of the rows.
     key, title

@@ -44,7 +44,7 @@ def map_figure(
     affine
         Voxel to world [mm], shape (4, 4).
     mask
-        Where the map was computed, shape (X, Y, Z). Outside is black, or `background` in grey.
+        Voxels for which the map was computed, shape (X, Y, Z). Outside is black, or `background` in grey.
     name
         A name that `find_quantity` knows, or any other name together with `unit`.
     unit
@@ -56,7 +56,7 @@ def map_figure(
     background
         Anatomical image shown outside the mask, shape (X, Y, Z).
     key, title, section
-        In place of those that follow from the name.
+        Name, heading and section of the figure, in place of those that follow from the name of the map.
     remark
         A sentence more for the caption.
 

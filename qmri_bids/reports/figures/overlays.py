@@ -73,7 +73,7 @@ def tissue_figure(
     image
         A map, shape (X, Y, Z); values that are not finite count as 0.
     labels
-        As `tissue_labels` has them, shape (X, Y, Z).
+        Labels of the tissues (`tissue_labels`), shape (X, Y, Z).
     mask
         Brain mask, shape (X, Y, Z).
     affine

@@ -102,11 +102,11 @@ def spectrum_figure(
     Parameters
     ----------
     offsets
-        Positive downfield [ppm], shape (K,), in any order; images of M0 are not among them.
+        Offsets, positive downfield [ppm], shape (K,), in any order; images of M0 are not among them.
     spectra
-        By region: mean, lower and upper quartile of Z, of `mean_spectrum`.
+        Mean, lower and upper quartile of Z by region, from `mean_spectrum`.
     fitted
-        By region: mean fitted curves, of `mean_curves`; None where nothing was fitted.
+        Mean fitted curves by region, from `mean_curves`; None where nothing was fitted.
     asymmetry
         Offsets whose asymmetry is a map [ppm]: marked.
     remark

@@ -61,11 +61,11 @@ def trajectories(
     Parameters
     ----------
     signal, fitted
-        Measured and modelled, shape (V, N).
+        Measured and modelled signal, shape (V, N).
     amplitude
         M0 of each series, shape (V, S); voxels in which it is not positive are left out.
     series
-        Where the images of each lie on the last axis.
+        Places of the images of each series on the last axis.
     """
     found = []
     for place, part in enumerate(series):
@@ -95,9 +95,9 @@ def trajectory_figure(
     Parameters
     ----------
     protocols
-        By name of the series, in the order of the trajectories.
+        Protocols by name of the series, in the order of the trajectories.
     regions
-        By region: a trajectory for each series.
+        Trajectories by region, one for each series.
     remark
         A sentence more for the caption.
     key, title

@@ -24,7 +24,7 @@ def example_voxels(b1: NDArray[np.floating]) -> dict[str, int]:
     Parameters
     ----------
     b1
-        Shape (V,).
+        Actual over nominal B1, shape (V,).
     """
     known = np.flatnonzero(np.isfinite(b1))
     if not known.size:
@@ -50,11 +50,11 @@ def wasabi_figure(
     Parameters
     ----------
     offsets
-        Positive downfield [ppm], shape (N,), in any order.
+        Offsets, positive downfield [ppm], shape (N,), in any order.
     measured
         Z of the example voxels (of `example_voxels`), shape (V, N); without any voxel the picture says so.
     fitted
-        Their fits, shape (V, M).
+        Fits of these voxels, shape (V, M).
     names
         What each voxel is and what was found there, V of them: "low B1: 81 %".
     fitted_offsets

@@ -53,11 +53,11 @@ def ensure_exchange_weights(
     threads
         Threads of the forward model.
     device
-        Of the training; see `networks.devices`.
+        Device of the training; see `networks.devices`.
     seed
-        Of all draws. A network that is there serves whatever its seed was.
+        Seed of all draws; a network of another seed does not count as trained.
     loss
-        Of the training.
+        Loss of the training.
     progress
         Called with lines of text; None sends them to the log.
 

@@ -19,13 +19,13 @@ from qmri_bids.priors.pools import EXCHANGE_PRIOR
 from qmri_bids.training.pools.misfit import Misfit, misfit_about
 
 SPREAD_WEIGHT = 0.05
-"""Of the likelihood of the errors in the loss."""
+"""Weight in the loss of the likelihood of the network's errors."""
 
 MARGIN = 1.0
 """How far beyond the logarithms of the prior the network can reach: estimates next to an edge are not cut."""
 
 RANGES: dict[str, tuple[float, float]] = {"fraction": (1e-4, 0.05), "rate": (1.0, 1000.0)}
-"""Of pools that the prior does not name."""
+"""Lowest and highest fraction and exchange rate [1/s] of pools that the prior does not name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class ExchangeTrainingSpec:
     Parameters
     ----------
     name
-        Of the weights.
+        Name of the weights.
     scan
         Series and pools.
     loss
@@ -47,7 +47,7 @@ class ExchangeTrainingSpec:
     steps, expansions
         Steps of the optimiser between two expansions of the physics loss, and how many there are; the first is about the truth.
     batch_size, learning_rate, hidden, depth, seed
-        Of optimiser and network.
+        Voxels a step, learning rate, width and number of the hidden layers, and seed of all draws.
     """
 
     name: str
@@ -73,7 +73,7 @@ class ExchangeSamples:
     values
         Parameters, shape (V, P).
     known
-        Their maps.
+        Known maps of the voxels.
     clean
         Images without noise for M0 = 1, shape (V, N).
     noise
@@ -118,11 +118,11 @@ def draw_samples(
     scan
         Series and pools.
     number
-        Of voxels.
+        Number of voxels.
     noise
         Range of the noise relative to M0.
     seed
-        Of all draws.
+        Seed of all draws.
     threads
         Threads to use; the result does not depend on it.
     logarithmic
@@ -172,7 +172,7 @@ def mixing_of(misfit: Misfit, *, noise: torch.Tensor, prior: torch.Tensor) -> to
     Parameters
     ----------
     misfit
-        Of V voxels.
+        Misfit of V voxels, expanded to second order.
     noise
         Standard deviation of their noise, shape (V,).
     prior
@@ -231,8 +231,8 @@ def train_exchange(
     threads
         Threads of the forward model; the optimiser uses those of torch.
     device
-        Of the network, which comes back on the processor; draws are the same on every device, and the forward model stays on the
-        processor.
+        Device of the network, which comes back on the processor; draws are the same on every device, and the forward model stays on
+        the processor.
     progress
         Called with a line of text every thousand steps.
     """

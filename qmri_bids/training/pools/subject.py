@@ -1,7 +1,7 @@
 """Train by fit: a network of pools trained on one subject, with the Bloch-McConnell equations in its loss and no other teacher.
 
 After Finkelstein et al., Commun Phys 8:164 (2025), where each step decodes the predictions of its voxels. Here the misfit is
-expanded about the predictions (`exchange_misfit`) and used for some hundred steps; B0 is an input; no value is taken from a batch.
+expanded about the predictions (`misfit`) and used for some hundred steps; B0 is an input; no value is taken from a batch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class SubjectTrainingSpec:
     steps, expansions
         Steps between two expansions of the physics loss, and how many there are.
     batch_size, learning_rate, hidden, depth, seed
-        Of optimiser and network.
+        Voxels a step, learning rate, width and number of the hidden layers, and seed of all draws.
     """
 
     samples: int = 30_000
@@ -78,12 +78,12 @@ def train_on_subject(
     bounds
         Lowest and highest value of every parameter, shape (P,) each.
     spec
-        How.
+        How the network is trained.
     threads
         Threads of the forward model.
     device
-        Of the network, which comes back on the processor; draws are the same on every device, and the forward model stays on the
-        processor.
+        Device of the network, which comes back on the processor; draws are the same on every device, and the forward model stays on
+        the processor.
     progress
         Called with a line of text at every expansion.
     """

@@ -33,9 +33,9 @@ class PosteriorMaps:
     Parameters
     ----------
     prior
-        Key of `priors.PRIORS`.
+        Key of `priors.relaxation.PRIORS`.
     mean, stdev
-        By name of the map, float32, shape (V,); NaN where there is none.
+        Mean and standard deviation of T1 and T2 [s] by name of the map, float32, shape (V,); NaN where there is none.
     status
         `Status` codes, uint8, shape (V,): OUT_OF_RANGE where the data contradict the support of the prior.
     """
@@ -88,7 +88,7 @@ def posterior_maps(
     protocol
         The acquisition.
     prior
-        Key of `priors.PRIORS`.
+        Key of `priors.relaxation.PRIORS`.
     threads
         Threads of the compiled kernels; the result does not depend on it.
     """

@@ -244,7 +244,8 @@ def integrate(
     cells
         Cells on each axis.
     moments
-        Of T1 and T2, shape (V, 2, 2 + levels); not written where there is no posterior.
+        Mean [s], standard deviation [s] and quantiles [s] of T1 and T2, shape (V, 2, 2 + levels); not written where there is no
+        posterior.
     distance
         Squared distance from the point to the support, shape (V,); infinite where it is beyond the grid.
     """
@@ -344,7 +345,7 @@ class Marginal:
     Parameters
     ----------
     mean, stdev
-        Shape (V,).
+        Mean and standard deviation, shape (V,).
     interval_68, interval_95
         Lower and upper end of the central intervals, shape (V, 2).
     """
