@@ -462,7 +462,7 @@ QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in RO
 KNOWN_QUANTITIES: Mapping[str, Quantity] = {
     quantity.argument: quantity for quantity in QUANTITIES.values() if quantity.known is not None
 }
-"""Maps that the estimation of another run takes, by their names as arguments: those of `physics.exchange_scan.KNOWN`."""
+"""Maps that the estimation of another run takes, by their names as arguments: those of `physics.fingerprint.KNOWN`."""
 
 _MTR_ASYMMETRY = re.compile(r"MTRasym_(?P<offset>\d+(?:\.\d+)?)")
 

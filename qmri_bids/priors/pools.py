@@ -18,7 +18,7 @@ class ExchangePrior:
     name
         What maps and cards call it.
     ranges
-        Lowest and highest value by the names of `bloch_mcconnell.parameter_names`: times in s, rates in 1/s, off-resonance in Hz.
+        Lowest and highest value by the names of `reference.parameter_names`: times in s, rates in 1/s, off-resonance in Hz.
     """
 
     name: str

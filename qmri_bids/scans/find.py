@@ -42,7 +42,7 @@ def find_runs(
 ) -> SessionPlan:
     """Find and check all runs of a session: pc-bSSFP with B1 maps, CEST with a source of B0, MTR and MT saturation.
 
-    Fingerprints take maps of other runs: `find_exchange.with_exchange` follows once it is known which of those are processed.
+    Fingerprints take maps of other runs: `pools.find.with_exchange` follows once it is known which of those are processed.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ def init_qmri_wf(
     Inputs
     ------
     t1w_preproc, t1w_mask, …
-        Those of `given_anatomy.GIVEN_FIELDS` that `options.spaces.given` names; no other, and none without it.
+        Those of `bids.anatomy.given.GIVEN_FIELDS` that `options.spaces.given` names; no other, and none without it.
 
     Outputs
     -------

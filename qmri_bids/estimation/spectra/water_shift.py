@@ -210,7 +210,7 @@ def find_water_shift(
     Parameters
     ----------
     signal, protocol, roles, threads
-        Aligned magnitudes, the images that they are, and number of threads: those of `zspectrum_maps`.
+        Aligned magnitudes, the images that they are, and number of threads: those of `zspectrum_maps` (`maps.py`).
     layout
         Layout of the spectrum: its offsets, and which volumes make it up.
     noise

@@ -225,7 +225,7 @@ def init_pcbssfp_wf(
     b1_maps, b1_magnitude
         Maps of the run named by `run.b1.run` (npz with `b1`) and the image by which they are registered.
     t1w_preproc, t1w_mask, …
-        Those of `given_anatomy.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
+        Those of `bids.anatomy.given.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
 
     Outputs
     -------

@@ -244,7 +244,7 @@ CHECKS: Mapping[str, Callable[[ImageInfo, Path], tuple[str, ...]]] = {
     "off_resonance": _hertz,
 }
 """What raises `RefusedError` if the values are none of the map, and returns doubts as sentences; by the names of
-`physics.exchange_scan.KNOWN`."""
+`physics.fingerprint.KNOWN`."""
 
 
 NO_B1 = (
@@ -374,7 +374,7 @@ def from_dataset(name: str, request: Request) -> Offer:
     Raises
     ------
     RefusedError
-        As `map_files.find_map`.
+        As `find_map`.
     """
     offer = _from_folder(name, request, {"the dataset": request.findings.root})
     return offer or Offer(
@@ -388,7 +388,7 @@ def from_derivatives(name: str, request: Request) -> Offer:
     Raises
     ------
     RefusedError
-        As `map_files.find_map`.
+        As `find_map`.
     """
     folders = request.findings.options.derivatives
     shown = {f"the derivatives {each}": folder for each, folder in folders.items()}

@@ -331,7 +331,7 @@ def init_exchange_wf(
         Of every source of `run.known` that is another run: its maps (npz) and the image by which they are registered; `key` is
         `Take.key`.
     t1w_preproc, t1w_mask, …
-        Those of `given_anatomy.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
+        Those of `bids.anatomy.given.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
 
     Outputs
     -------

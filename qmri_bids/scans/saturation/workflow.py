@@ -212,7 +212,7 @@ def init_cest_wf(
     b0_maps, b0_magnitude
         Maps of the run named by `run.b0.run` (npz with `off_resonance`) and the image by which they are registered.
     t1w_preproc, t1w_mask, …
-        Those of `given_anatomy.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
+        Those of `bids.anatomy.given.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
 
     Outputs
     -------
