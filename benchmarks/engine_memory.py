@@ -2,7 +2,7 @@
 
     python benchmarks/engine_memory.py DATASET [--threads N] [--ignore motion]
 
-DATASET is one of `qmri-tools simulate`. The table of `workflows/resources.py` was fitted to runs at 4 and 3 mm and holds at 2 mm.
+DATASET is one of `qmri-tools simulate`. What nodes say they need (`NodeMemory`) was fitted to runs at 4 and 3 mm and holds at 2 mm.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """What every node asks of the machine: threads and memory, told before anything runs from the shapes in the headers.
 
-`MEMORY` was measured with `benchmarks/engine_memory.py`, each node in a process of its own, its children included. Imports nothing
-heavy.
+What a node needs it says itself (`needs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from qmri_bids.bids.anatomy.spaces import OWN_TEMPLATE, SpaceOptions
 from qmri_bids.bids.images import stored_shape
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.run import Run
 from qmri_bids.workflows.run_kinds import run_name
 
@@ -24,83 +24,6 @@ GIGABYTE = 2.0**30
 OWN_TEMPLATE_VOXELS = 197 * 233 * 189
 """Grid of the template inside nilearn at 1 mm."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class NodeMemory:
-    """Peak memory of a node and its child processes as a sum, and whether it runs on several cores.
-
-    Parameters
-    ----------
-    fixed
-        Interpreter and libraries, of the node and of a child process where it starts one [bytes].
-    per_voxel
-        For each voxel of the grid of the run [bytes].
-    per_value
-        For each voxel of each volume of the run [bytes].
-    per_other
-        For each voxel of the largest other image: the anatomy or a template [bytes].
-    parallel
-        Whether the node uses its `processes`.
-    per_worker
-        For each of its worker processes beyond the first [bytes]; 0 where it uses threads, which share all.
-    per_worker_voxel
-        For each voxel of the grid and each of these workers [bytes].
-    """
-
-    fixed: float
-    per_voxel: float = 0.0
-    per_value: float = 0.0
-    per_other: float = 0.0
-    parallel: bool = False
-    per_worker: float = 0.0
-    per_worker_voxel: float = 0.0
-
-
-MEMORY: Mapping[str, NodeMemory] = {
-    # pc-bSSFP
-    "LoadCycles": NodeMemory(fixed=115e6, per_value=30),
-    "RemoveGibbs": NodeMemory(fixed=250e6, per_value=32, parallel=True, per_worker_voxel=60),
-    "CorrectMotion": NodeMemory(fixed=340e6, per_value=300, parallel=True, per_worker=160e6, per_worker_voxel=60),
-    "ApplyMotion": NodeMemory(fixed=500e6, per_value=24, parallel=True, per_worker_voxel=60),
-    "CensorCycles": NodeMemory(fixed=300e6, per_value=24),
-    "RemovePhaseDrift": NodeMemory(fixed=660e6, per_value=30),
-    "EstimateRelaxation": NodeMemory(fixed=700e6, per_voxel=200, per_value=40, parallel=True),
-    "SegmentTissues": NodeMemory(fixed=900e6, per_voxel=400),
-    "WriteDerivatives": NodeMemory(fixed=500e6, per_voxel=300, per_value=24),
-    "DescribeRun": NodeMemory(fixed=600e6, per_voxel=300, per_value=24),
-    # B1 and maps of other scans
-    "AlignB1": NodeMemory(fixed=330e6, per_voxel=200),
-    "LoadFieldmap": NodeMemory(fixed=300e6, per_voxel=200),
-    "LoadMaps": NodeMemory(fixed=200e6, per_voxel=100),
-    "UnwrapOffResonance": NodeMemory(fixed=350e6, per_voxel=200),
-    "BringMaps": NodeMemory(fixed=390e6, per_voxel=200),
-    # CEST and MT
-    "LoadSeries": NodeMemory(fixed=270e6, per_value=18),
-    "AlignSeries": NodeMemory(fixed=320e6, per_value=75, parallel=True, per_worker=150e6),
-    "ApplySeriesMotion": NodeMemory(fixed=500e6, per_value=20, parallel=True, per_worker_voxel=60),
-    "BringSeries": NodeMemory(fixed=330e6, per_value=30, parallel=True),
-    "EstimateB0": NodeMemory(fixed=380e6, per_voxel=200, per_value=16, parallel=True),
-    "EstimateZSpectrum": NodeMemory(fixed=400e6, per_voxel=300, per_value=60, parallel=True),
-    "EstimateMtr": NodeMemory(fixed=265e6, per_voxel=100),
-    "EstimateMtsat": NodeMemory(fixed=265e6, per_voxel=150),
-    "EstimateExchange": NodeMemory(fixed=800e6, per_voxel=500, per_value=60, parallel=True),
-    "ClassifyTissue": NodeMemory(fixed=500e6, per_voxel=350),
-    # brain, anatomy and spaces
-    "FindBrain": NodeMemory(fixed=1500e6, per_voxel=60, per_value=8),
-    "KeepMask": NodeMemory(fixed=400e6, per_voxel=60, per_value=8),
-    "KeepMotion": NodeMemory(fixed=400e6),
-    "MaskBrain": NodeMemory(fixed=430e6, per_voxel=60, per_value=8),
-    "MaskByAnatomy": NodeMemory(fixed=900e6, per_voxel=200, per_value=12, per_other=100),
-    "ReadMask": NodeMemory(fixed=500e6, per_voxel=100, per_value=12),
-    "ReadMaskBesideAnatomy": NodeMemory(fixed=900e6, per_voxel=200, per_value=12, per_other=100),
-    "TissueByAnatomy": NodeMemory(fixed=340e6, per_voxel=150),
-    "PutInSpaces": NodeMemory(fixed=900e6, per_voxel=200, per_other=200),
-    # of the participant
-    "TakeAnatomy": NodeMemory(fixed=200e6),
-    "CollectRuns": NodeMemory(fixed=200e6),
-    "WriteParticipantReport": NodeMemory(fixed=400e6),
-}
-"""By the name of the interface."""
 
 PASSING_ON = NodeMemory(fixed=60 * MEGABYTE)
 """Nodes of Nipype that only pass something on."""
@@ -173,7 +96,7 @@ def set_resources(
     Raises
     ------
     LookupError
-        If an interface of this package has no row in `MEMORY`.
+        If an interface of this package does not say what it needs.
     """
     extents = {run_name(run): extent_of(run, spaces=spaces) for run in runs}
     found = []
@@ -194,19 +117,20 @@ def set_resources(
 
 
 def memory_of(interface: type) -> NodeMemory:
-    """Return the row of an interface of this package.
+    """Return what an interface of this package needs.
 
     Raises
     ------
     LookupError
-        If it has none.
+        If it does not say so.
     """
-    if interface.__name__ not in MEMORY:
+    needs = getattr(interface, "needs", None)
+    if not isinstance(needs, NodeMemory):
         raise LookupError(
-            f"{interface.__name__}: expected a row in MEMORY of {__name__}, found none; measure the node with "
-            "benchmarks/engine_memory.py and add one"
+            f"{interface.__name__}: expected `needs`, a NodeMemory, found none; measure the node with "
+            "benchmarks/engine_memory.py and add it"
         )
-    return MEMORY[interface.__name__]
+    return needs
 
 
 def _threads(needs: NodeMemory, *, threads: int, low_mem: bool) -> int:

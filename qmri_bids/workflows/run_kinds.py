@@ -11,6 +11,7 @@ from nipype.interfaces.io import add_traits
 from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.anatomy.workflow import given_fields
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.run import Run
@@ -43,6 +44,7 @@ class CollectRuns(SimpleInterface):
 
     input_spec = DynamicTraitedSpec
     output_spec = _CollectRunsOutput
+    needs = NodeMemory(fixed=200e6)
 
     def __init__(self, *, labels: Sequence[str] = (), **arguments: Any) -> None:
         super().__init__(**arguments)

@@ -13,6 +13,7 @@ from typing import Any
 from nipype.interfaces.base import BaseInterfaceInputSpec, Directory, File, SimpleInterface, TraitedSpec, traits
 
 from qmri_bids import __version__
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.reports.content import RunReport, SubjectReport
 from qmri_bids.scans.session_plan import SessionPlan
@@ -105,6 +106,7 @@ class WriteParticipantReport(SimpleInterface):
 
     input_spec = _WriteParticipantReportInput
     output_spec = _WriteParticipantReportOutput
+    needs = NodeMemory(fixed=400e6)
 
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs

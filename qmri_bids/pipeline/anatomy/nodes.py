@@ -10,6 +10,7 @@ from nipype.interfaces.base import File, InputMultiObject, isdefined, traits
 from numpy.typing import NDArray
 
 from qmri_bids.engine.input_content import ReadsFiles
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.mask.nodes import MaskBrain, _FindBrainOutput, _MaskBrainInput, given_mask
 from qmri_bids.pipeline.motion.series_nodes import ClassifyTissue, _ClassifyTissueInput
@@ -40,6 +41,7 @@ class MaskByAnatomy(MaskBrain):
 
     input_spec = _MaskByAnatomyInput
     output_spec = _MaskByAnatomyOutput
+    needs = NodeMemory(fixed=900e6, per_voxel=200, per_value=12, per_other=100)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.registration.anatomical import bring_anatomy, load_anatomical
@@ -92,6 +94,7 @@ class TissueByAnatomy(ClassifyTissue):
     """Take the tissues of the anatomy, and tell them apart by a map where it gave none."""
 
     input_spec = _TissueByAnatomyInput
+    needs = NodeMemory(fixed=340e6, per_voxel=150)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.tissues.pure import pure_tissue

@@ -18,6 +18,7 @@ from nipype.interfaces.base import (
 from nipype.pipeline import engine as pe
 
 from qmri_bids.bids.anatomy.given import GIVEN_FIELDS
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.earlier.applied import mask_reader
 from qmri_bids.pipeline.mask.nodes import MaskBrain
 from qmri_bids.pipeline.motion.series_nodes import ClassifyTissue
@@ -51,6 +52,7 @@ class TakeAnatomy(SimpleInterface):
 
     input_spec = _TakeAnatomyInput
     output_spec = _TakeAnatomyOutput
+    needs = NodeMemory(fixed=200e6)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.bids.anatomy.given import given_anatomy

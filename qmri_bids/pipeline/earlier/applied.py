@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.anatomy.images import Anatomy
 from qmri_bids.engine.input_content import ReadsFiles
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.anatomy.nodes import MaskByAnatomy, _MaskByAnatomyInput
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.earlier.plan import EarlierFits, EarlierMotion
@@ -40,6 +41,7 @@ class ReadMask(MaskBrain):
     """Average the magnitudes, and read the brain from a mask of an earlier call, which a person may have corrected."""
 
     input_spec = _ReadMaskInput
+    needs = NodeMemory(fixed=500e6, per_voxel=100, per_value=12)
 
     def _run_interface(self, runtime: Any) -> Any:
         magnitude, affine = self._magnitude()
@@ -64,6 +66,7 @@ class ReadMaskBesideAnatomy(MaskByAnatomy, ReadMask):
     """Register the anatomical image to the run and take its tissues, but the brain from a mask of an earlier call."""
 
     input_spec = _ReadMaskBesideAnatomyInput
+    needs = NodeMemory(fixed=900e6, per_voxel=200, per_value=12, per_other=100)
     takes_mask = False
 
     def _run_interface(self, runtime: Any) -> Any:
@@ -95,6 +98,7 @@ class ApplyMotion(SimpleInterface):
 
     input_spec = _ApplyMotionInput
     output_spec = _CorrectMotionOutput
+    needs = NodeMemory(fixed=500e6, per_value=24, parallel=True, per_worker_voxel=60)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.bids.transform_files import read_transforms
@@ -126,6 +130,7 @@ class ApplySeriesMotion(AlignSeries):
     """Bring the volumes of a run back by the motion that an earlier call has found, interpolating once."""
 
     input_spec = _ApplySeriesMotionInput
+    needs = NodeMemory(fixed=500e6, per_value=20, parallel=True, per_worker_voxel=60)
 
     def _aligned(self, series: NDArray[Any], affine: NDArray[np.float64]) -> SaturatedMotion:
         from qmri_bids.bids.transform_files import read_transforms

@@ -10,6 +10,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface
 from numpy.typing import NDArray
 
 from qmri_bids.engine.input_content import ReadsFiles
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.maps.known import shown_stored
 from qmri_bids.pipeline.volumes import load_volume, save_still
 from qmri_bids.quantity import STDEV
@@ -34,6 +35,7 @@ class LoadMaps(SimpleInterface):
 
     input_spec = _LoadMapsInput
     output_spec = MapsOutput
+    needs = NodeMemory(fixed=200e6, per_voxel=100)
 
     def _run_interface(self, runtime: Any) -> Any:
 
@@ -71,6 +73,7 @@ class UnwrapOffResonance(SimpleInterface):
 
     input_spec = _UnwrapOffResonanceInput
     output_spec = _UnwrapOffResonanceOutput
+    needs = NodeMemory(fixed=350e6, per_voxel=200)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.unwrapping import unwrap_off_resonance
@@ -108,6 +111,7 @@ class BringMaps(SimpleInterface):
 
     input_spec = _BringMapsInput
     output_spec = _BringMapsOutput
+    needs = NodeMemory(fixed=390e6, per_voxel=200)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.registration.resampling import resample

@@ -21,6 +21,7 @@ from nipype.interfaces.base import (
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import map_metadata, raw_uris
 from qmri_bids.bids.write import atomic_path, write_map
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.earlier.mask_record import file_of_person, mask_output, mask_record
 from qmri_bids.pipeline.mask.report import mask_check
 from qmri_bids.pipeline.volumes import load_mask, load_mean, load_volume
@@ -59,6 +60,7 @@ class KeepMask(SimpleInterface):
 
     input_spec = _KeepMaskInput
     output_spec = _KeepOutput
+    needs = NodeMemory(fixed=400e6, per_voxel=60, per_value=8)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.reports.figure_table import mask_figure
@@ -107,6 +109,7 @@ class KeepMotion(SimpleInterface):
 
     input_spec = _KeepMotionInput
     output_spec = _KeepOutput
+    needs = NodeMemory(fixed=400e6)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.pipeline.motion.files import write_run_motion

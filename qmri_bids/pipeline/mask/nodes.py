@@ -10,6 +10,7 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.options import DEFAULT_MASK_METHOD
 from qmri_bids.pipeline.volumes import load_mean, load_volume, save_volume
@@ -37,6 +38,7 @@ class FindBrain(SimpleInterface):
 
     input_spec = _FindBrainInput
     output_spec = _FindBrainOutput
+    needs = NodeMemory(fixed=1500e6, per_voxel=60, per_value=8)
 
     def _run_interface(self, runtime: Any) -> Any:
         magnitude, affine = self._magnitude()
@@ -78,6 +80,7 @@ class MaskBrain(FindBrain):
     """Average the aligned magnitudes, and take the mask of those as scanned unless the head has moved."""
 
     input_spec = _MaskBrainInput
+    needs = NodeMemory(fixed=430e6, per_voxel=60, per_value=8)
 
     def _run_interface(self, runtime: Any) -> Any:
         magnitude, affine = self._magnitude()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.volumes import load_mask, load_volume, save_motion, save_volume
 
 
@@ -33,6 +34,7 @@ class CorrectMotion(SimpleInterface):
 
     input_spec = _CorrectMotionInput
     output_spec = _CorrectMotionOutput
+    needs = NodeMemory(fixed=340e6, per_value=300, parallel=True, per_worker=160e6, per_worker_voxel=60)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.motion.phase_cycles import correct_motion
@@ -64,6 +66,7 @@ class RemoveGibbs(SimpleInterface):
 
     input_spec = _RemoveGibbsInput
     output_spec = _CyclesOutput
+    needs = NodeMemory(fixed=250e6, per_value=32, parallel=True, per_worker_voxel=60)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.gibbs.methods import remove_ringing
@@ -101,6 +104,7 @@ class CensorCycles(SimpleInterface):
 
     input_spec = _CensorCyclesInput
     output_spec = _CensorCyclesOutput
+    needs = NodeMemory(fixed=300e6, per_value=24)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported

@@ -11,6 +11,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface
 from numpy.typing import NDArray
 
 from qmri_bids.engine.input_content import ReadsFiles
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.tissues.nodes import NO_BRAIN
 from qmri_bids.pipeline.volumes import load_mask, load_volume, save_motion, save_volume
@@ -39,6 +40,7 @@ class LoadSeries(SimpleInterface):
 
     input_spec = _LoadSeriesInput
     output_spec = _LoadSeriesOutput
+    needs = NodeMemory(fixed=270e6, per_value=18)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.loading.series import load_series, noise_of_series
@@ -105,6 +107,7 @@ class AlignSeries(SimpleInterface):
 
     input_spec = _AlignSeriesInput
     output_spec = _AlignSeriesOutput
+    needs = NodeMemory(fixed=320e6, per_value=75, parallel=True, per_worker=150e6)
 
     def _run_interface(self, runtime: Any) -> Any:
         series, affine = load_volume(self.inputs.series)
@@ -182,6 +185,7 @@ class BringSeries(SimpleInterface):
 
     input_spec = _BringSeriesInput
     output_spec = _BringSeriesOutput
+    needs = NodeMemory(fixed=330e6, per_value=30, parallel=True)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.registration.resampling import common_coverage, resample_series
@@ -251,6 +255,7 @@ class ClassifyTissue(SimpleInterface):
 
     input_spec = _ClassifyTissueInput
     output_spec = _ClassifyTissueOutput
+    needs = NodeMemory(fixed=500e6, per_voxel=350)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.tissues.classes import tissue_classes

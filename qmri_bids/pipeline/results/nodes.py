@@ -18,6 +18,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.mask.report import with_mask
 from qmri_bids.pipeline.results.report_additions import with_additions
 from qmri_bids.pipeline.results.report_parts import protocol_rows, unjudged_measures
@@ -149,6 +150,7 @@ class WriteDerivatives(SimpleInterface):
 
     input_spec = _WriteDerivativesInput
     output_spec = _WriteDerivativesOutput
+    needs = NodeMemory(fixed=500e6, per_voxel=300, per_value=24)
 
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs
@@ -181,6 +183,7 @@ class DescribeRun(SimpleInterface):
 
     input_spec = _DescribeRunInput
     output_spec = _DescribeRunOutput
+    needs = NodeMemory(fixed=600e6, per_voxel=300, per_value=24)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.bids.write import atomic_path

@@ -25,6 +25,7 @@ from qmri_bids.bids.provenance import map_metadata
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_map, write_table
 from qmri_bids.engine.input_content import ReadsFiles
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.earlier.files import files_of_run, remove_files
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.maps.select import maps_by_name
@@ -367,6 +368,7 @@ class PutInSpaces(SimpleInterface):
 
     input_spec = _PutInSpacesInput
     output_spec = _PutInSpacesOutput
+    needs = NodeMemory(fixed=900e6, per_voxel=200, per_other=200)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.pipeline.results.report_additions import save_additions

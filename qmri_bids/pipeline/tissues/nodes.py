@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.tissue_labels import FLUID, TISSUE_LABELS
@@ -34,6 +35,7 @@ class SegmentTissues(SimpleInterface):
 
     input_spec = _SegmentTissuesInput
     output_spec = _SegmentTissuesOutput
+    needs = NodeMemory(fixed=900e6, per_voxel=400)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.tissues.pure import pure_tissue

@@ -12,6 +12,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.engine.input_content import ReadsFiles
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.preprocessing.loading.b1 import LoadedB1
@@ -40,6 +41,7 @@ class AlignB1(SimpleInterface):
 
     input_spec = _AlignB1Input
     output_spec = _AlignB1Output
+    needs = NodeMemory(fixed=330e6, per_voxel=200)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.b1 import register_b1

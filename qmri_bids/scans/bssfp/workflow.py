@@ -18,6 +18,7 @@ from nipype.interfaces.utility import IdentityInterface, Merge
 from nipype.pipeline import engine as pe
 
 from qmri_bids.engine.input_content import ReadsFiles, weights_state
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.anatomy.workflow import FILE_OUTPUTS, connect_spaces, given_fields, gives_tissues
 from qmri_bids.pipeline.earlier.applied import cycle_motion_reader
 from qmri_bids.pipeline.maps.nodes import UnwrapOffResonance
@@ -53,6 +54,7 @@ class LoadCycles(SimpleInterface):
 
     input_spec = _LoadCyclesInput
     output_spec = _CyclesOutput
+    needs = NodeMemory(fixed=115e6, per_value=30)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.bssfp.convention import precession_sense
@@ -98,6 +100,7 @@ class RemovePhaseDrift(SimpleInterface):
 
     input_spec = _RemovePhaseDriftInput
     output_spec = _RemovePhaseDriftOutput
+    needs = NodeMemory(fixed=660e6, per_value=30)
 
     def _run_interface(self, runtime: Any) -> Any:
         import torch
@@ -145,6 +148,7 @@ class EstimateRelaxation(SimpleInterface):
 
     input_spec = _EstimateRelaxationInput
     output_spec = _EstimateRelaxationOutput
+    needs = NodeMemory(fixed=700e6, per_voxel=200, per_value=40, parallel=True)
 
     def _run_interface(self, runtime: Any) -> Any:
         import torch

@@ -9,6 +9,7 @@ import numpy as np
 from nipype.interfaces.base import SimpleInterface, traits
 
 from qmri_bids.engine.input_content import ReadsFiles
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.maps.nodes import MapsOutput
 from qmri_bids.pipeline.volumes import save_still
 
@@ -22,6 +23,7 @@ class LoadFieldmap(SimpleInterface):
 
     input_spec = _LoadFieldmapInput
     output_spec = MapsOutput
+    needs = NodeMemory(fixed=300e6, per_voxel=200)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.loading.fieldmaps import load_field_map, load_phase_map

@@ -10,6 +10,7 @@ import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
 from numpy.typing import NDArray
 
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.estimation.base import Status
 from qmri_bids.physics.fingerprint import KnownVoxels
 from qmri_bids.pipeline.maps.known import listed
@@ -54,6 +55,7 @@ class EstimateExchange(SimpleInterface):
 
     input_spec = _EstimateExchangeInput
     output_spec = _EstimateExchangeOutput
+    needs = NodeMemory(fixed=800e6, per_voxel=500, per_value=60, parallel=True)
 
     def _run_interface(self, runtime: Any) -> Any:
         import torch

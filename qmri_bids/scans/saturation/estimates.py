@@ -11,6 +11,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface
 from numpy.typing import NDArray
 
 from qmri_bids.bids.images import volumes_in
+from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.results.estimate_file import save_estimate
 from qmri_bids.pipeline.volumes import load_volume
 from qmri_bids.pipeline.voxels import Voxels
@@ -75,6 +76,7 @@ class EstimateZSpectrum(SimpleInterface):
 
     input_spec = _EstimateZSpectrumInput
     output_spec = EstimateOutput
+    needs = NodeMemory(fixed=400e6, per_voxel=300, per_value=60, parallel=True)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.spectra.maps import ZSpectrumOptions, zspectrum_maps
@@ -130,6 +132,7 @@ class EstimateB0(SimpleInterface):
 
     input_spec = EstimateInput
     output_spec = EstimateOutput
+    needs = NodeMemory(fixed=380e6, per_voxel=200, per_value=16, parallel=True)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.b0_maps import wasabi_maps, wassr_maps
@@ -162,6 +165,7 @@ class EstimateMtr(SimpleInterface):
 
     input_spec = EstimateInput
     output_spec = EstimateOutput
+    needs = NodeMemory(fixed=265e6, per_voxel=100)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.mt.maps import mtr
@@ -192,6 +196,7 @@ class EstimateMtsat(SimpleInterface):
 
     input_spec = _EstimateMtsatInput
     output_spec = EstimateOutput
+    needs = NodeMemory(fixed=265e6, per_voxel=150)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.base import KnownMaps
