@@ -1,8 +1,8 @@
 """What the first bytes of a NIfTI file state, and whether the rest of the file keeps it: before a library touches it.
 
 Source: the NIfTI-1.1 and NIfTI-2 standards (nifti1.h, nifti2.h). Libraries read damaged headers each in its own way, or end in
-errors of their own; here each fault is named by its field. A compressed file is decompressed once, block by block, so that a damaged
-one is known before anything is computed and one that expands without end takes neither memory nor time.
+errors of their own; here each fault is named by its field. A compressed file is decompressed once, block by block: a damaged
+one is known before anything is computed, and one that expands without end takes neither memory nor time.
 """
 
 from __future__ import annotations

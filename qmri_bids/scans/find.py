@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from qmri_bids.bids.index import DatasetIndex, bad_label
 from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
-from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
+from qmri_bids.bids.refusal import refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.pipeline.run import Run
 from qmri_bids.scans.b1.find import SUFFIXES as B1_SUFFIXES
@@ -21,7 +21,7 @@ from qmri_bids.scans.fieldmap.choice import with_b0
 from qmri_bids.scans.fieldmap.find import SUFFIXES as FIELDMAP_SUFFIXES
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
 from qmri_bids.scans.find_options import FindOptions, SessionFiles
-from qmri_bids.scans.findings import Findings, check_unique, collect_series
+from qmri_bids.scans.findings import Findings, Series, check_unique, collect_series
 from qmri_bids.scans.mt.find import SUFFIXES as MT_SUFFIXES
 from qmri_bids.scans.mt.find import find_mtr, find_mts
 from qmri_bids.scans.saturation.run import CestRun, MtsRun
@@ -116,7 +116,7 @@ def find_runs(
     cest_paths = {path for path in wanted("cest", CEST_SUFFIXES) if path.parent.name in CEST_FOLDERS}
     mt_paths = set(wanted("mt", MT_SUFFIXES, datatype="anat"))
     series = collect_series(sorted(cest_paths | mt_paths), findings)
-    sampled = [each for each in series if samples_offsets(each, root=root)]
+    sampled = _sampling_offsets(series, findings)
     pairs = [each for each in series if each not in sampled and each.path in mt_paths]
     cest = find_cest([each for each in sampled if each.path in cest_paths], findings=findings)
     # A WASABI run may give B1 to the others.
@@ -153,6 +153,17 @@ def _run_is_wanted(path: Path, options: FindOptions) -> bool:
     return parse_name(path).entities.get("run", "").lstrip("0") in wanted
 
 
+def _sampling_offsets(series: Sequence[Series], findings: Findings) -> list[Series]:
+    found = []
+    for each in series:
+        try:
+            if samples_offsets(each, root=findings.root):
+                found.append(each)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=each.sidecar.file))
+    return found
+
+
 def _unique(runs: Sequence[RunType], others: Sequence[Run], findings: Findings) -> tuple[RunType, ...]:
     """Return the runs whose derivatives have names of their own; the others are refused."""
     kept: list[RunType] = []
@@ -160,8 +171,8 @@ def _unique(runs: Sequence[RunType], others: Sequence[Run], findings: Findings) 
         try:
             check_unique(run, (*others, *kept))
             kept.append(run)
-        except RefusedError as error:
-            findings.refusals.append(error.refusal)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=run.label))
     return tuple(kept)
 
 

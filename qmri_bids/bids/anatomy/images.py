@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.plain_files import UnreadableError, read_json
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.tissue_labels import ABBREVIATIONS
@@ -95,6 +95,20 @@ def _grid(path: Path) -> Any:
     """Return the image, whose data are not read."""
     import nibabel as nib
 
+    from qmri_bids.bids.images import check_image
+
+    if path.name.endswith((".nii", ".nii.gz")):
+        try:
+            check_image(path, root=path.parent)
+        except RefusedError as error:
+            told = error.refusal
+            whole = told.key == "file"
+            raise _refuse(
+                path,
+                key="image" if whole else told.key,
+                expected="a NIfTI image that can be read" if whole else told.expected,
+                found=told.found,
+            ) from error
     try:
         image: Any = nib.load(path)
         return image if len(image.shape) >= 3 else nib.squeeze_image(image)
@@ -249,8 +263,8 @@ def pipeline_of(root: Path, *, name: str = "") -> str | None:
         Name under which it was given: `fmriprep` and `smriprep` are believed where the folder does not say what made it.
     """
     try:
-        content = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(root / "dataset_description.json")
+    except UnreadableError:
         content = {}
     made = content.get("GeneratedBy", []) if isinstance(content, dict) else []
     for entry in made if isinstance(made, list) else []:

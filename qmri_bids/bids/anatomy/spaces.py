@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmri_bids.bids.layout import BidsInputError
+from qmri_bids.bids.plain_files import read_rows
 from qmri_bids.bids.sidecar import parse_name
 
 if TYPE_CHECKING:  # the command line reads this module
@@ -126,11 +127,11 @@ def _regions(path: Path) -> dict[int, str]:
     if not table.is_file():
         return {}
     try:
-        header, *lines = table.read_text(encoding="utf-8-sig").splitlines()
-        columns = header.split("\t")
-        index, name = columns.index("index"), columns.index("name")
-        return {int(cells[index]): cells[name] for cells in (line.split("\t") for line in lines if line.strip())}
-    except (OSError, ValueError, IndexError) as error:
+        columns, rows = read_rows(table)
+        if not {"index", "name"} <= set(columns):
+            raise ValueError(f"the columns {', '.join(columns) or 'of an empty table'}")
+        return {int(row["index"]): row["name"] for row in rows}
+    except ValueError as error:  # what is no number, and what cannot be read
         raise BidsInputError(
             f"{table}: expected the columns index and name, one row a label, found: {error}"
         ) from error

@@ -32,8 +32,10 @@ from qmri_bids.reports.record import record_path, write_record
 from qmri_bids.reports.render import write_report
 from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.sentence import Sentence
+from qmri_bids.system.private_files import UntrustedError, check_private, make_private, open_lock
 from qmri_bids.system.temporaries import remove_abandoned
 from qmri_bids.workflows.base import (
+    NAME,
     ParticipantRuns,
     Run,
     RunOutcome,
@@ -84,12 +86,18 @@ def take_work_folder(work_dir: Path, *, subject: str) -> WorkFolder:
     Raises
     ------
     BidsInputError
-        If another call is at work in it.
+        If another call is at work in it, or others may write to it.
     """
     # Results of another version are not taken up.
     path = work_dir / f"qmri_bids-{__version__}" / f"sub-{subject}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock").open("w")
+    try:
+        for folder in (path.parent, path.parent / NAME):
+            make_private(folder)
+        if path.exists():
+            check_private(path)
+        lock = open_lock(path.with_name(f".{path.name}.lock"))
+    except UntrustedError as error:
+        raise BidsInputError(str(error)) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
