@@ -75,6 +75,7 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
     name = relative_name(path, root)
     try:
         header = read_header(path)
+        check_content(path, header)
     except HeaderError as error:
         raise _refused(name, error) from error
     shape = header.shape
@@ -100,10 +101,6 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
             advice="Convert or copy the image again.",
         ) from error
     _check_affine(affine, name=name, shape=shape, unit=header.unit)
-    try:
-        check_content(path, header)
-    except HeaderError as error:
-        raise _refused(name, error) from error
     return ImageInfo(
         path=path,
         name=name,

@@ -266,7 +266,8 @@ def _fault_of_gzip(path: Path, _modified: int, _size: int, needed: int) -> tuple
             while not stream.eof and (more := stream.decompress(stream.unconsumed_tail, _BLOCK)):
                 total += len(more)
     except zlib.error as error:
-        if total >= needed and "check" in str(error):
+        # So zlib says that what was decompressed is not what was compressed; all else is damage before the end.
+        if "incorrect data check" in str(error) or "incorrect length check" in str(error):
             return "file", "data that fail their checksum: some voxels are wrong"
         return ("file size", f"{total} bytes, damaged there") if total < needed else ("file", "damaged data")
     except OSError as error:

@@ -127,7 +127,7 @@ def _resolve(sidecar: Sidecar, root: Path) -> Path:
     if not text or parts.is_absolute() or ".." in parts.parts:
         raise wrong_value(sidecar, FILE_KEY, expected=expected, advice=advice)
     path = root / parts
-    if not path.is_file():
+    if not path.exists():
         raise wrong_value(
             sidecar, FILE_KEY, expected=f"{expected}; there is no {relative_name(path, root)}", advice=advice
         )
