@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,10 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
             advice="Convert the image again.",
         )
     try:
-        image: Any = nib.load(path)
-        affine = np.asarray(image.affine, dtype=np.float64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # numbers out of range in an affine, which is judged below
+            image: Any = nib.load(path)
+            affine = np.asarray(image.affine, dtype=np.float64)
         data_type = image.get_data_dtype()
         codes = int(image.header["sform_code"]), int(image.header["qform_code"])
     except Exception as error:  # whatever else a library stumbles over is a fault of the file

@@ -134,7 +134,7 @@ def read_header(path: Path) -> NiftiHeader:
                 "file", "a readable NIfTI image", "a file that is not compressed, though it ends with .gz"
             )
         try:
-            begin = zlib.decompressobj(wbits=31).decompress(begin, 540)
+            begin = _decompressed(begin, 540)
         except zlib.error as error:
             raise HeaderError("file", "a readable NIfTI image", "compressed data that are damaged") from error
     elif begin[:2] == _GZIP:
@@ -142,6 +142,16 @@ def read_header(path: Path) -> NiftiHeader:
             "file", "a readable NIfTI image", "a compressed file without .gz", "Rename it to end with .nii.gz."
         )
     return _fields(begin)
+
+
+def _decompressed(packed: bytes, number: int) -> bytes:
+    """Return the first bytes of what was compressed, be it in one part or in several in a row."""
+    found = b""
+    while packed and len(found) < number:
+        stream = zlib.decompressobj(wbits=31)
+        found += stream.decompress(packed, number - len(found))
+        packed = stream.unused_data if stream.eof else b""
+    return found
 
 
 def _fields(begin: bytes) -> NiftiHeader:

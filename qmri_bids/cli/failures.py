@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qmri_bids import __version__
+from qmri_bids.system.private_files import UntrustedError
 
 ADVICE: Mapping[int, str] = {
     errno.ENOSPC: "the disk is full: make room and run the same command again, which goes on from the last step that was done",
@@ -45,6 +46,8 @@ def describe_failure(error: Exception, *, output_dir: Path | None, command: str)
     command
         The call.
     """
+    if isinstance(error, UntrustedError):
+        return str(error)
     if isinstance(error, OSError) and error.errno is not None and (error.errno in ADVICE or error.filename is not None):
         # Of two names the second is the one that a user knows: files are written beside it first.
         names = error.filename if error.filename2 is None else error.filename2

@@ -1,7 +1,7 @@
 """Odd, broken and wrong files, each with the right answer: what the check must say of it.
 
-Every entry changes the files of sub-02 in a dataset of `tiny_dataset`, or lays something beside its participants. The others must be
-checked as if nothing were wrong.
+Every entry changes the files of sub-02 in a dataset of `tiny_dataset`, or lays something beside its participants. The others
+must be checked as if nothing were wrong.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def bomb(root: Path) -> None:
     """Let an image expand a thousandfold beyond its header."""
     path = root / f"{MAGNITUDE}.nii.gz"
     plain = gzip.decompress(path.read_bytes())
-    path.write_bytes(gzip.compress(plain + bytes(300 * 2**20), compresslevel=1))
+    path.write_bytes(gzip.compress(plain + bytes(100 * 2**20), compresslevel=1))
 
 
 def rename(old: str, new: str) -> Callable[[Path], None]:
@@ -215,6 +215,10 @@ HEADERS = (
     Odd(name="type-rgb", write=header(MAGNITUDE, 70, "<h", 128), words=("datatype", "colours (RGB)")),
     Odd(name="type-float128", write=header(CEST, 70, "<h", 1536), words=("_cest", "datatype", "float128")),
     Odd(name="type-9999", write=header(B1, 70, "<h", 9999), words=("TB1TFL", "code 9999, which is no type of NIfTI")),
+    Odd(name="affine-huge", write=header(B1, 280, "<4f", *[1e38] * 4), words=("TB1TFL", "voxel size")),
+    Odd(
+        name="affine-nan", write=header(CEST, 280, "<f", np.nan), words=("_cest.nii.gz", "affine", "finite voxel sizes")
+    ),
     Odd(name="type-rgb-of-mtr", write=header(MTR, 70, "<h", 128), words=("_MTR", "datatype", "colours (RGB)")),
     Odd(name="axes-minus-1", write=header(MAGNITUDE, 40, "<h", -1), words=("dim[0]", "3 or 4 axes", "-1")),
     Odd(name="axes-9", write=header(CEST, 40, "<h", 9), words=("dim[0]", "3 or 4 axes", "9")),
@@ -258,7 +262,7 @@ DAMAGE = (
     Odd(
         name="gz-without-end",
         write=cut(f"{CEST}.nii.gz", 0.999),
-        words=("_cest.nii.gz", "without their checksum: the file is cut off"),
+        words=("_cest.nii.gz", "the file is cut off"),
     ),
     Odd(name="gz-cut-b1", write=cut(f"{B1}.nii.gz", 0.7), words=("famp_TB1TFL.nii.gz", "truncated or damaged")),
     Odd(name="gz-checksum", write=flipped(f"{PHASE}.nii.gz", -6), words=("part-phase_VFA", "fail their checksum")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +83,8 @@ def write_dataset(root: Path) -> Path:
     for label in SUBJECTS:
         write_participant(root, label)
     return root
+
+
+def runs_of(text: str, label: str) -> list[str]:
+    """Return the runs of a participant that a check lists."""
+    return re.findall(rf"^  run +(sub-{label}_\S+)", text, re.MULTILINE)
