@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qmri_bids.bids.index import DatasetIndex, bad_label
 from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
@@ -86,7 +86,7 @@ def find_runs(
     findings.refusals += layout.refusals.get(subject, ())
 
     def query(key: str, suffixes: Sequence[str], **more: object) -> list[Path]:
-        asked = {"suffix": list(suffixes)} | more | entities
+        asked: dict[str, Any] = {"suffix": list(suffixes)} | more | entities
         found = query_files(layout, filters=filters.get(key), **asked)
         if key in filters and not found:
             left = len(query_files(layout, **asked))

@@ -14,6 +14,7 @@ from qmri_bids.cli.parsing.option import Option, OptionGroup, Relation
 
 if TYPE_CHECKING:
     from qmri_bids.bids.anatomy.images import Anatomy
+    from qmri_bids.bids.refusal import Refusal
     from qmri_bids.scans.session_plan import SessionPlan
 
 logger = logging.getLogger("qmri_bids")
@@ -91,7 +92,7 @@ def space_options(
     elsewhere = any(space != NATIVE for space in options.output_spaces) or (atlas is not None and atlas.space != NATIVE)
     left = []
     for plan in plans:
-        refusals = {}
+        refusals: dict[str, Refusal] = {}
         for session in dict.fromkeys(run.entities.get("ses", "") for run in plan.runs):
             label = f"sub-{plan.subject}" + (f"_ses-{session}" if session else "")
             try:
