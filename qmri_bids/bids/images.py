@@ -26,6 +26,9 @@ VOXEL_SIZES = (0.01, 40.0)
 LARGEST_EXTENT = 3000.0
 """Largest field of view [mm]."""
 
+LARGEST_MAP = 2**25
+"""Voxels of a map that the check looks at as a whole: 320³ and more."""
+
 LENGTH_UNITS = {1: "metres", 3: "micrometres"}
 """Units other than millimetres that a header may state, by their code."""
 
@@ -204,10 +207,38 @@ def check_same_grid(first: ImageInfo, second: ImageInfo) -> None:
         )
 
 
+def check_number_of_voxels(info: ImageInfo, number: int, *, largest: int = LARGEST_MAP) -> None:
+    """Refuse an image that is too large to be looked at in the check.
+
+    Parameters
+    ----------
+    info
+        The image.
+    number
+        Voxels that would be read.
+    largest
+        How many may be.
+
+    Raises
+    ------
+    RefusedError
+        With its shape.
+    """
+    if number > largest:
+        raise refuse(
+            file=info.name,
+            key="shape",
+            expected=f"an image of at most {largest / 1e6:.0f} million voxels",
+            found=str(info.shape),
+            advice="Is this the right image? Resample it to voxels as large as it was measured with.",
+        )
+
+
 def central_slice(info: ImageInfo) -> NDArray[np.floating]:
     """Return the finite values of the central slice of the first volume, a quick look at their range."""
     import nibabel as nib
 
+    check_number_of_voxels(info, math.prod(info.shape[:2]))
     index: tuple[slice | int, ...] = (slice(None), slice(None), info.shape[2] // 2)
     if len(info.shape) == 4:
         index += (0,)
@@ -219,6 +250,7 @@ def median_of_nonzero(info: ImageInfo, *, volume: int | None) -> float:
     """Return the median of the finite values above zero, NaN if there are none."""
     import nibabel as nib
 
+    check_number_of_voxels(info, math.prod(info.shape if volume is None else info.shape[:3]))
     data = nib.load(info.path).dataobj  # type: ignore[attr-defined]
     values = np.asarray(data if volume is None else data[..., volume])
     values = values[np.isfinite(values) & (values > 0)]

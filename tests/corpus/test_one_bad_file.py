@@ -124,3 +124,33 @@ def test_refusals_of_other_errors_say_what_to_do() -> None:
     assert "a.nii: size: expected files that fit into memory" in told
     told = str(refusal_of(PermissionError(13, os.strerror(13), "/x"), file="a.nii"))
     assert told.startswith("/x: file: expected a file that can be read, found permission denied")
+
+
+def test_a_check_that_fails_leaves_no_file(dataset: Path, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    from qmri_bids.scans import listing
+
+    def fail(plans):
+        raise KeyError("odd")
+
+    monkeypatch.setattr(listing, "plan_table", fail)
+    code, said = check(dataset, dataset.parent)
+    assert code == 1
+    assert "unexpected KeyError: 'odd'. Please report it with these details:" in said
+    assert sorted(path.name for path in dataset.parent.iterdir()) == ["raw"]
+
+
+def test_earlier_fits_that_cannot_be_read_cost_their_participant(
+    dataset: Path, check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from qmri_bids.pipeline.earlier import fits
+
+    def fail(runs, **options):
+        if any("sub-02" in run.label for run in runs):
+            raise PermissionError(13, os.strerror(13), "/mnt/mine/sub-02")
+        return {}
+
+    monkeypatch.setattr(fits, "find_earlier_fits", fail)
+    code, text = check(dataset, dataset.parent)
+    assert code == 1
+    assert "/mnt/mine/sub-02: file: expected a file that can be read, found permission denied" in " ".join(text.split())
+    assert {label: len(runs_of(text, label)) for label in ("01", "02", "03")} == {"01": 3, "02": 0, "03": 3}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from qmri_bids.tissue_labels import ABBREVIATIONS
 
 LABELS = (0, 1, 2, 3)
 """Of a dseg: outside and three tissues, in whatever order."""
+
+LARGEST = 2**27
+"""Voxels of an anatomical image: those of 512³."""
 
 HDF5 = b"\x89HDF"
 """How a composite transform begins."""
@@ -119,6 +123,8 @@ def _grid(path: Path) -> Any:
 def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return values and affine."""
     image = _grid(path)
+    if math.prod(image.shape) > LARGEST:
+        raise _refuse(path, key="shape", expected=f"at most {LARGEST / 1e6:.0f} million voxels", found=str(image.shape))
     try:
         return np.asanyarray(image.dataobj), image.affine
     except Exception as error:

@@ -171,13 +171,22 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     found = _served_exchange(options, link_runs(served, options=find_options))
     found, of_fingerprints = refuse_corrected_masks(found, output_dir=options.output_dir)
     options.spaces, found = space_options(options, found)
+    fits: dict[str, EarlierFits] = {}
+    kept = []
+    for plan in found:
+        try:
+            fits |= find_earlier_fits(
+                plan.runs,
+                bids_dir=options.bids_dir,
+                derivatives=options.derivatives,
+                with_motion="motion" not in options.ignore,
+            )
+        except Exception as error:
+            refusal = refusal_of(error, file=f"derivatives of {plan.label}")
+            plan = plan.without({run.label: refusal for run in plan.runs})
+        kept.append(plan)
+    found = tuple(kept)
     runs = [run for plan in found for run in plan.runs]
-    fits = find_earlier_fits(
-        runs,
-        bids_dir=options.bids_dir,
-        derivatives=options.derivatives,
-        with_motion="motion" not in options.ignore,
-    )
     masks = {**corrected, **of_fingerprints}
     options.earlier_fits = with_masks(fits, {**masks, **mask_of_call(options, runs, corrected=masks)})
     for sentence in earlier_sentences(options.earlier_fits):
