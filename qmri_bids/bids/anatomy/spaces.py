@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.plain_files import read_rows
+from qmri_bids.bids.refusal import RefusedError
 from qmri_bids.bids.sidecar import parse_name
 
 if TYPE_CHECKING:  # the command line reads this module
@@ -107,9 +108,18 @@ def read_atlas(path: Path, *, space: str | None = None) -> Atlas:
             f"--atlas {path}: expected its space in the file name (space-T1w, tpl-{OWN_TEMPLATE} …), found none; give it with "
             "--atlas-space"
         )
+    from qmri_bids.bids.images import check_image
+
     try:
+        if path.name.endswith((".nii", ".nii.gz")):
+            check_image(path, root=path.parent)
         image = nib.load(path)
         data = np.asanyarray(image.dataobj)  # type: ignore[attr-defined]
+    except RefusedError as error:
+        told = error.refusal
+        raise BidsInputError(
+            f"--atlas {path}: expected a NIfTI image that can be read, found: {told.key}: {told.found} instead of {told.expected}"
+        ) from error
     except Exception as error:
         raise BidsInputError(f"--atlas {path}: expected a NIfTI image that can be read, found: {error}") from error
     if data.ndim != 3 or not np.array_equal(data, np.rint(data)) or data.min() < 0:

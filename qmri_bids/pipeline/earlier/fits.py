@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.description import NAME
 from qmri_bids.bids.digests import Digests
+from qmri_bids.bids.images import check_image
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.plain_files import UnreadableError, read_json, read_rows
 from qmri_bids.bids.provenance import RAW_NAME
@@ -267,8 +268,14 @@ def _check_mask(path: Path, image: Path) -> tuple[float, NDArray[np.float32]]:
 
     of_run: Any = nib.load(image)
     try:
+        check_image(path, root=path.parent)
         mask: Any = nib.load(path)
         values = np.asarray(mask.dataobj, dtype=np.float32)
+    except RefusedError as error:
+        told = error.refusal
+        raise _DoesNotFitError(
+            f"it cannot be read ({told.key}: expected {told.expected}, found {told.found})."
+        ) from error
     except Exception as error:  # nibabel raises many kinds for damaged files
         raise _DoesNotFitError(f"it cannot be read ({error}).") from error
     shape = tuple(of_run.shape[:3])
