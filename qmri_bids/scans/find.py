@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +29,8 @@ from qmri_bids.scans.saturation.run import CestRun, MtsRun
 from qmri_bids.scans.session_plan import SessionPlan
 
 __all__ = ["SUFFIXES", "find_runs"]
+
+logger = logging.getLogger("qmri_bids")
 
 CEST_FOLDERS = ("anat", "cest")
 """Where CEST series are looked for; BIDS knows the first alone."""
@@ -92,10 +95,12 @@ def find_runs(
             left = len(query_files(layout, **asked))
             if left:
                 label = f"sub-{subject}" + (f"_ses-{session}" if session else "")
-                findings.notes.append(
+                sentence = (
                     f"{label}: the filter {key} {dict(filters[key])} selects none of {left} files; a filter narrows down what "
                     "is asked for, and cannot name another participant, session or kind of file."
                 )
+                logger.warning("%s", sentence)  # what it leaves out may be what a run needs, such as its B1 scan
+                findings.notes.append(sentence)
         for file in found:
             # Files of other people's scans may be called what they like.
             if file.fault is not None and file.entities["suffix"] in (*FIELDMAP_SUFFIXES, "T2w"):

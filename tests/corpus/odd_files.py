@@ -149,6 +149,17 @@ def pipe(name: str) -> Callable[[Path], None]:
     return write
 
 
+def pipe_of_a_cycle(root: Path) -> None:
+    """Call a pipe like one of several files of single cycles: how many volumes it has is asked before anything else."""
+    os.mkfifo(root / "sub-02/anat/sub-02_acq-pcbssfpPC045_flip-1_part-mag_VFA.nii.gz")
+
+
+def pipe_of_other_bssfp(root: Path) -> None:
+    """Call a pipe like a scan that is balanced and has no phase cycles: its volumes decide whether it is ours."""
+    os.mkfifo(root / "sub-02/anat/sub-02_T2w.nii.gz")
+    (root / "sub-02/anat/sub-02_T2w.json").write_text('{"PulseSequenceType": "CISS"}')
+
+
 def link(name: str, target: str) -> Callable[[Path], None]:
     """Return what puts a link in the place of a file."""
 
@@ -373,6 +384,8 @@ SIDECARS = (
     Odd(name="cut", write=cut(f"{MAGNITUDE}.json", 0.5), words=("part-mag_VFA.json", "no JSON")),
     Odd(name="pipe-sidecar", write=pipe(f"{CEST}.json"), words=("_cest.json", "a pipe of this name")),
     Odd(name="pipe-image", write=pipe(f"{MAGNITUDE}.nii.gz"), words=("part-mag_VFA.nii.gz", "a pipe of this name")),
+    Odd(name="pipe-of-a-cycle", write=pipe_of_a_cycle, words=("PC045",)),
+    Odd(name="pipe-of-other-bssfp-is-left-alone", write=pipe_of_other_bssfp),
     Odd(name="device-image", write=link(f"{MAGNITUDE}.nii.gz", "/dev/zero"), words=("a device of this name",)),
     Odd(name="device-sidecar", write=link(f"{CEST}.json", "/dev/zero"), words=("_cest.json", "a device of this name")),
     Odd(name="link-to-nothing", write=link(f"{CEST}.json", "gone"), words=("a link to a file that is not here",)),

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.bids.plain_files import UnreadableError, read_json
+from qmri_bids.bids.plain_files import UnreadableError, check_regular, read_json
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.tissue_labels import ABBREVIATIONS
@@ -86,9 +86,10 @@ def check_anatomy_files(
 def _check_transform(path: Path) -> None:
     """Refuse a transform that is empty, or not of the format that its name says."""
     try:
+        check_regular(path)
         with path.open("rb") as file:
             begin = file.read(len(HDF5))
-    except OSError as error:
+    except (OSError, UnreadableError) as error:
         raise _refuse(path, key="transform", expected="a file that can be read", found=f"{error}") from error
     if not begin or (path.suffix == ".h5" and begin != HDF5):
         found = "an empty file" if not begin else "another format"

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from qmri_bids.bids.images import ImageInfo, central_slice, check_image, check_same_grid
+from qmri_bids.bids.nifti_file import HeaderError, read_header
 from qmri_bids.bids.refusal import Refusal, RefusedError, refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, applicable_files, parse_name, read_sidecar
 from qmri_bids.scans.b1.find import b1_refusal
@@ -344,13 +345,11 @@ def _is_single_cycle(group: _Group) -> bool:
 
 def _number_of_volumes(path: Path) -> int:
     """Return the volumes of an image, 0 if it cannot be read: the checks that follow say why."""
-    import nibabel as nib
-
     try:
-        shape = nib.load(path).shape  # type: ignore[attr-defined]
-    except Exception:
+        shape = read_header(path).shape
+    except HeaderError:
         return 0
-    return int(shape[3]) if len(shape) > 3 else 1
+    return shape[3] if len(shape) > 3 else 1
 
 
 def _family_entities(group: _Group) -> dict[str, str]:
