@@ -14,6 +14,7 @@ import pytest
 from tiny_dataset import runs_of
 
 from qmri_bids.bids.refusal import refusal_of
+from qmri_bids.cli import run
 from qmri_bids.networks.checkpoint import available_weights, package_weights
 from qmri_bids.scans.mt import find as mt_find
 
@@ -154,3 +155,23 @@ def test_earlier_fits_that_cannot_be_read_cost_their_participant(
     assert code == 1
     assert "/mnt/mine/sub-02: file: expected a file that can be read, found permission denied" in " ".join(text.split())
     assert {label: len(runs_of(text, label)) for label in ("01", "02", "03")} == {"01": 3, "02": 0, "03": 3}
+
+
+def test_a_report_that_cannot_be_written_costs_its_participant(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All runs are refused here, so that nothing is computed and the reports alone are written."""
+    for path in dataset.rglob("*.nii.gz"):
+        path.write_bytes(b"")
+    out = dataset.parent / "out"
+    (out / "sub-02.html").mkdir(parents=True)
+    (dataset / "sub-01_old").mkdir()
+    arguments = [dataset, out, "participant", "-w", dataset.parent / "work", "--skip-bids-validation"]
+    assert run.main([str(each) for each in arguments]) == 1
+    captured = capsys.readouterr()
+    said = " ".join(captured.out.split())
+    assert f"sub-02 NO REPORT {out}/sub-02.html: a folder of this name is where a file belongs" in said
+    assert "'sub-01_old'" in said
+    assert "report it" not in said + captured.err
+    for label in ("01", "03"):
+        assert (out / f"sub-{label}.html").is_file()

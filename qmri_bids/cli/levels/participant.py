@@ -20,6 +20,7 @@ from qmri_bids import __version__
 from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.refusal import Refusal
+from qmri_bids.cli.failures import describe_failure
 from qmri_bids.cli.parsing.table import compared_settings, settings_of
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.engine.execution import EngineOptions
@@ -129,6 +130,8 @@ class ParticipantResult:
         The report.
     methods
         Sentences of the methods for the runs that were processed.
+    problem
+        Why the report could not be written; empty where it was.
     """
 
     subject: str
@@ -136,11 +139,12 @@ class ParticipantResult:
     refusals: tuple[Refusal, ...]
     report: Path
     methods: tuple[Sentence, ...] = ()
+    problem: str = ""
 
     @property
     def failed(self) -> bool:
-        """Whether a run that was processed has no result."""
-        return any(outcome.report is None for outcome in self.outcomes)
+        """Whether a run that was processed has no result, or the participant no report."""
+        return bool(self.problem) or any(outcome.report is None for outcome in self.outcomes)
 
 
 def process_participants(
@@ -237,7 +241,19 @@ class _Participant:
     def finish(self, outcomes: tuple[RunOutcome, ...]) -> ParticipantResult:
         """Write the report, once, and return how the participant ended."""
         if self._result is None:
-            self._result = self._write(outcomes)
+            try:
+                self._result = self._write(outcomes)
+            except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+                # What is in the way lies in the folder of this participant; a full disk would stop the others, too.
+                self._result = ParticipantResult(
+                    subject=self.subject,
+                    outcomes=outcomes,
+                    refusals=tuple(refusal for plan in self._plans for refusal in plan.refusals),
+                    report=self._options.output_dir / f"sub-{self.subject}.html",
+                    problem=describe_failure(error, output_dir=None, command=self._options.command),
+                )
+                logger.error("sub-%s: the report was not written: %s", self.subject, self._result.problem)
+                return self._result
             logger.info(
                 "sub-%s: report %s (%.0f s)", self.subject, self._result.report, time.monotonic() - self._started
             )
