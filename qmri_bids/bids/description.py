@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from qmri_bids import __version__
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.names import ignored_patterns
+from qmri_bids.bids.plain_files import UnreadableError, read_json, read_text
 from qmri_bids.bids.provenance import RAW_NAME
 from qmri_bids.bids.shared_files import shared_files
 from qmri_bids.bids.write import write_json, write_text
@@ -99,7 +99,10 @@ def write_bidsignore(output_dir: Path) -> None:
     """Write `.bidsignore`, keeping the lines that are there."""
     path = output_dir / ".bidsignore"
     with shared_files(output_dir):
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        try:
+            lines = read_text(path).splitlines() if path.exists() else []
+        except UnreadableError as error:
+            raise BidsInputError(f"{path}: expected a text file, found: {error}. Remove or repair the file.") from error
         missing = [pattern for pattern in ignored_patterns() if pattern not in lines]
         if missing:
             write_text(path, "\n".join([*lines, *missing]) + "\n")
@@ -109,8 +112,8 @@ def _read_existing(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_json(path)
+    except UnreadableError as error:
         raise BidsInputError(f"{path}: expected JSON, found: {error}. Remove or repair the file.") from error
     if not isinstance(content, dict) or content.get("DatasetType", "raw") != "derivative":
         raise BidsInputError(
@@ -123,8 +126,8 @@ def _read_existing(path: Path) -> dict[str, Any]:
 def _read_raw(bids_dir: Path) -> tuple[dict[str, Any], list[str]]:
     path = bids_dir / "dataset_description.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_json(path)
+    except UnreadableError as error:
         return {}, [f"{path}: cannot be read ({error}); name, license and DOI of the raw dataset are not carried over."]
     return (content, []) if isinstance(content, dict) else ({}, [f"{path}: is no JSON object."])
 

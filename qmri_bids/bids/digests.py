@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from qmri_bids.bids.plain_files import UnreadableError, read_json
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri
 from qmri_bids.bids.write import write_json
 
@@ -56,8 +56,8 @@ class Digests:
 def _read(memory: Path | None) -> dict[str, list[int | str]]:
     """Return what an earlier call has kept; nothing where the file is damaged: it saves time only."""
     try:
-        content = {} if memory is None else json.loads(memory.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = {} if memory is None else read_json(memory)
+    except UnreadableError:
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import math
-import struct
-import zlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.nifti_file import HeaderError, check_content, read_header
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 
 AFFINE_TOLERANCE = 1e-3
 """Largest difference between the affines of two images on one grid [mm]: headers store float32."""
+
+SHEAR_TOLERANCE = 1e-2
+"""Cosine of the angle between two axes above which a grid is sheared: registration knows no such grids."""
+
+VOXEL_SIZES = (0.01, 40.0)
+"""Smallest and largest edge of a voxel [mm]: of mouse brains, and of thick slices; outside, lengths are in another unit."""
+
+LARGEST_EXTENT = 3000.0
+"""Largest field of view [mm]."""
+
+LARGEST_MAP = 2**25
+"""Voxels of a map that the check looks at as a whole: 320³ and more."""
+
+LENGTH_UNITS = {1: "metres", 3: "micrometres"}
+"""Units other than millimetres that a header may state, by their code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,48 +72,18 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
     Raises
     ------
     RefusedError
-        If the file is missing, empty, no NIfTI, truncated, or has no usable grid.
+        If the file is missing, empty, no NIfTI, truncated, damaged, of a type that holds no numbers, or has no usable grid.
     """
     import nibabel as nib
 
     name = relative_name(path, root)
-
-    def unreadable(found: str, advice: str) -> RefusedError:
-        return refuse(file=name, key="file", expected="a readable NIfTI image", found=found, advice=advice)
-
-    if path.is_symlink() and not path.exists():
-        raise unreadable("a link to a file that is not here", "Fetch the content first, e.g. with `datalad get`.")
     try:
-        size = path.stat().st_size
-        if size == 0:
-            raise unreadable("an empty file (0 bytes)", "Convert or copy the image again.")
-        image: Any = nib.load(path)
-        shape = tuple(int(length) for length in image.shape)
-        data_type = image.get_data_dtype()
-        affine = np.asarray(image.affine, dtype=np.float64)
-        offset = int(image.dataobj.offset)
-        codes = int(image.header["sform_code"]), int(image.header["qform_code"])
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        zlib.error,
-        nib.filebasedimages.ImageFileError,
-    ) as error:
-        raise unreadable(f"{type(error).__name__}: {error}", "Convert or copy the image again.") from error
-    needed = offset + math.prod(shape) * data_type.itemsize
-    there = _stored_bytes(path, size, needed)
-    if there < needed:
-        raise refuse(
-            file=name,
-            key="file size",
-            expected=f"{needed} bytes of image",
-            found=f"{there} bytes",
-            advice="The file is truncated or damaged: convert or copy it again.",
-        )
-    if len(shape) < 3 or min(shape) < 1:
+        header = read_header(path)
+        check_content(path, header)
+    except HeaderError as error:
+        raise _refused(name, error) from error
+    shape = header.shape
+    if len(shape) < 3:
         raise refuse(
             file=name,
             key="shape",
@@ -107,22 +91,22 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
             found=str(shape),
             advice="Convert the image again.",
         )
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # numbers out of range in an affine, which is judged below
+            image: Any = nib.load(path)
+            affine = np.asarray(image.affine, dtype=np.float64)
+        data_type = image.get_data_dtype()
+        codes = int(image.header["sform_code"]), int(image.header["qform_code"])
+    except Exception as error:  # whatever else a library stumbles over is a fault of the file
         raise refuse(
             file=name,
-            key="affine",
-            expected="finite voxel sizes above zero",
-            found=str(np.round(affine[:3], 6).tolist()),
-            advice="Convert the image again.",
-        )
-    if not np.issubdtype(data_type, np.number):
-        raise refuse(
-            file=name,
-            key="datatype",
-            expected="real or complex numbers",
-            found=str(data_type),
-            advice="Convert the image again.",
-        )
+            key="file",
+            expected="a readable NIfTI image",
+            found="a header that cannot be read (" + " ".join(str(error).split()) + ")",
+            advice="Convert or copy the image again.",
+        ) from error
+    _check_affine(affine, name=name, shape=shape, unit=header.unit)
     return ImageInfo(
         path=path,
         name=name,
@@ -133,24 +117,59 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
     )
 
 
-def _stored_bytes(path: Path, size: int, needed: int) -> int:
-    """Return the number of bytes the file holds after decompression."""
-    if not path.name.endswith(".gz"):
-        return size
-    with path.open("rb") as handle:
-        handle.seek(max(0, size - 4))
-        tail = handle.read(4)
-    # gzip ends with the length modulo 2^32: it agrees for a whole file, by chance only for a truncated one
-    if len(tail) == 4 and struct.unpack("<I", tail)[0] == needed % 2**32:
-        return needed
-    total = 0
-    try:
-        with gzip.open(path, "rb") as stream:
-            while block := stream.read(2**24):
-                total += len(block)
-    except (EOFError, OSError, zlib.error):
-        return min(total, needed - 1)  # damaged at the end, if not before
-    return total
+def _refused(name: str, error: HeaderError) -> RefusedError:
+    return refuse(file=name, key=error.key, expected=error.expected, found=error.found, advice=error.advice)
+
+
+def _check_affine(affine: NDArray[np.floating], *, name: str, shape: tuple[int, ...], unit: int) -> None:
+    """Refuse a grid that is none, is sheared, or has voxels of no scan of a head or an object.
+
+    Raises
+    ------
+    RefusedError
+        With the numbers.
+    """
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-30:
+        raise refuse(
+            file=name,
+            key="affine",
+            expected="finite voxel sizes above zero",
+            found=str(np.round(affine[:3], 6).tolist()),
+            advice="Convert the image again.",
+        )
+    sizes = np.sqrt(np.sum(affine[:3, :3] ** 2, axis=0))
+    shown = " × ".join(f"{size:.4g}" for size in sizes) + " mm"
+    low, high = VOXEL_SIZES
+    if sizes.min() < low or sizes.max() > high:
+        stated = LENGTH_UNITS.get(unit)
+        doubt = f"; the header says that lengths are in {stated}" if stated else ""
+        raise refuse(
+            file=name,
+            key="voxel size",
+            expected=f"{low:g} to {high:g} mm along each axis",
+            found=f"{shown}{doubt}",
+            advice="NIfTI images of scans are in millimetres: convert the image again, or correct its affine.",
+        )
+    extent = float((sizes * np.array(shape[:3])).max())
+    if extent > LARGEST_EXTENT:
+        raise refuse(
+            file=name,
+            key="voxel size",
+            expected=f"a field of view of at most {LARGEST_EXTENT:g} mm",
+            found=f"{extent:.4g} mm (voxels of {shown}, shape {shape})",
+            advice="Convert the image again, or correct its affine.",
+        )
+    directions = affine[:3, :3] / sizes
+    cosines = np.abs(directions.T @ directions - np.eye(3))
+    if cosines.max() > SHEAR_TOLERANCE:
+        angle = math.degrees(math.acos(min(1.0, float(cosines.max()))))
+        raise refuse(
+            file=name,
+            key="affine",
+            expected="axes that are perpendicular",
+            found=f"two at an angle of {angle:.1f}° (shear)",
+            advice="Resample the image to a grid without shear, or convert it again.",
+        )
 
 
 def stored_shape(path: Path) -> tuple[int, ...]:
@@ -188,10 +207,38 @@ def check_same_grid(first: ImageInfo, second: ImageInfo) -> None:
         )
 
 
+def check_number_of_voxels(info: ImageInfo, number: int, *, largest: int = LARGEST_MAP) -> None:
+    """Refuse an image that is too large to be looked at in the check.
+
+    Parameters
+    ----------
+    info
+        The image.
+    number
+        Voxels that would be read.
+    largest
+        How many may be.
+
+    Raises
+    ------
+    RefusedError
+        With its shape.
+    """
+    if number > largest:
+        raise refuse(
+            file=info.name,
+            key="shape",
+            expected=f"an image of at most {largest / 1e6:.0f} million voxels",
+            found=str(info.shape),
+            advice="Is this the right image? Resample it to voxels as large as it was measured with.",
+        )
+
+
 def central_slice(info: ImageInfo) -> NDArray[np.floating]:
     """Return the finite values of the central slice of the first volume, a quick look at their range."""
     import nibabel as nib
 
+    check_number_of_voxels(info, math.prod(info.shape[:2]))
     index: tuple[slice | int, ...] = (slice(None), slice(None), info.shape[2] // 2)
     if len(info.shape) == 4:
         index += (0,)
@@ -203,6 +250,7 @@ def median_of_nonzero(info: ImageInfo, *, volume: int | None) -> float:
     """Return the median of the finite values above zero, NaN if there are none."""
     import nibabel as nib
 
+    check_number_of_voxels(info, math.prod(info.shape if volume is None else info.shape[:3]))
     data = nib.load(info.path).dataobj  # type: ignore[attr-defined]
     values = np.asarray(data if volume is None else data[..., volume])
     values = values[np.isfinite(values) & (values > 0)]

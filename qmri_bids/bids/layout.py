@@ -1,29 +1,31 @@
-"""Indexing a dataset with pybids: only what is asked for, without its validation.
-
-The validation of pybids drops silently what BIDS has no name for yet.
-"""
+"""What a dataset holds of what is asked for: participants, sessions, and files by their entities."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import logging
-import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from bids.layout import BIDSLayout
+from qmri_bids.bids.index import (
+    DATABASE,
+    FILTER_ENTITIES,
+    INDICES,
+    LABEL,
+    DatasetIndex,
+    IndexedFile,
+    store_index,
+    stored_index,
+    walk_dataset,
+)
+from qmri_bids.bids.plain_files import UnreadableError, read_json
 
 logger = logging.getLogger(__name__)
 
 FILTER_KEYS = ("pcbssfp", "b1", "cest", "mt", "fieldmap")
 """Kinds of scans that a filter file may select."""
-
-NOT_INDEXED = ("func", "dwi", "eeg", "ieeg", "meg", "beh", "pet", "micr", "nirs", "motion", "mrs")
-"""Datatypes that hold nothing this program reads; walking through them takes hours in large datasets."""
 
 
 class BidsInputError(ValueError):
@@ -55,7 +57,7 @@ def strip_label(label: str, *, entity: str) -> str:
     ('01', '01')
     """
     bare = label.strip().removeprefix(f"{entity}-")
-    if not re.fullmatch(r"[0-9a-zA-Z+]+", bare):
+    if not LABEL.fullmatch(bare):
         raise BidsInputError(
             f"label of {NAMES.get(entity, entity)}: expected letters and digits, with or without '{entity}-' before them, "
             f"found {label!r}"
@@ -64,10 +66,25 @@ def strip_label(label: str, *, entity: str) -> str:
 
 
 def list_subjects(bids_dir: Path) -> tuple[str, ...]:
-    """Return the labels of all subject folders, sorted, without indexing the dataset."""
+    """Return the labels of all subject folders, sorted, without indexing the dataset; `stray_folders` are none."""
+    return tuple(label for label in _subject_folders(bids_dir) if LABEL.fullmatch(label))
+
+
+def stray_folders(bids_dir: Path) -> tuple[str, ...]:
+    """Return the names of folders that begin like those of participants and are none: copies and leftovers."""
+    return tuple(f"sub-{label}" for label in _subject_folders(bids_dir) if not LABEL.fullmatch(label))
+
+
+def _subject_folders(bids_dir: Path) -> list[str]:
     if not bids_dir.is_dir():
         raise BidsInputError(f"{bids_dir}: expected the folder of a BIDS dataset, found no folder")
-    return tuple(sorted(entry.name.removeprefix("sub-") for entry in bids_dir.glob("sub-*") if entry.is_dir()))
+    try:
+        names = [entry.name for entry in bids_dir.iterdir() if entry.name.startswith("sub-") and entry.is_dir()]
+    except OSError as error:
+        raise BidsInputError(
+            f"{bids_dir}: expected a folder that can be read, found: {error.strerror}; change its permissions"
+        ) from error
+    return sorted(name.removeprefix("sub-") for name in names)
 
 
 def select_subjects(bids_dir: Path, labels: Sequence[str] | None) -> tuple[str, ...]:
@@ -101,13 +118,13 @@ def select_subjects(bids_dir: Path, labels: Sequence[str] | None) -> tuple[str, 
     return wanted
 
 
-def list_sessions(layout: BIDSLayout, *, subject: str) -> tuple[str | None, ...]:
+def list_sessions(layout: DatasetIndex, *, subject: str) -> tuple[str | None, ...]:
     """Return the session labels of a subject, sorted; (None,) for a subject without sessions."""
-    labels = sorted(str(label) for label in layout.get_sessions(subject=strip_label(subject, entity="sub")))
+    labels = layout.get_sessions(subject=strip_label(subject, entity="sub"))
     return tuple(labels) if labels else (None,)
 
 
-def open_layout(bids_dir: Path, *, subjects: Iterable[str], database_dir: Path | None = None) -> BIDSLayout:
+def open_layout(bids_dir: Path, *, subjects: Iterable[str], database_dir: Path | None = None) -> DatasetIndex:
     """Index the requested subjects of a dataset.
 
     File names only: metadata are read by `qmri_bids.bids.sidecar` for the files that need them, so that a
@@ -126,43 +143,34 @@ def open_layout(bids_dir: Path, *, subjects: Iterable[str], database_dir: Path |
     Raises
     ------
     BidsInputError
-        If the folder is no dataset, or a stored index lacks a requested subject.
+        If the folder is no dataset, or a stored index cannot be read or lacks a requested subject.
     """
     labels = select_subjects(bids_dir, tuple(subjects))
-    from bids.layout import BIDSLayout, BIDSLayoutIndexer
-
-    database = None if database_dir is None else _database_path(database_dir, bids_dir, labels)
-    reused = database is not None and database.exists()
-    indexer = BIDSLayoutIndexer(validate=False, index_metadata=False, ignore=_ignore_patterns(labels))
-    with warnings.catch_warnings():
-        # pybids announces its own future and closes SQLite late; neither is for the user of this program
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"(bids|sqlalchemy|upath)\b")
-        warnings.filterwarnings("ignore", category=FutureWarning, module=r"bids\b")
+    root = bids_dir.absolute()
+    if database_dir is None:
+        return walk_dataset(root, subjects=labels)
+    database = _database_path(database_dir, bids_dir, labels) / DATABASE
+    if not database.exists():
+        index = walk_dataset(root, subjects=labels)
         try:
-            layout = BIDSLayout(str(bids_dir.absolute()), validate=False, indexer=indexer, database_path=database)
-        except (ValueError, OSError) as error:
-            raise BidsInputError(f"{bids_dir}: cannot be indexed: {error}") from error
-    if reused:
-        logger.info("The index in %s is reused: files added since it was made are not seen.", database)
-        missing = sorted(set(labels) - set(layout.get_subjects()))
-        if missing:
+            store_index(index, database)
+        except OSError as error:
             raise BidsInputError(
-                f"{database}: expected an index with sub-{', sub-'.join(missing)}, found one without. "
-                "Delete the folder to make the index anew."
-            )
-    return layout
-
-
-def _ignore_patterns(labels: Sequence[str]) -> list[re.Pattern[str]]:
-    """Return patterns on `/path/inside/dataset` that exclude all but the subjects and the sidecars above."""
-    subjects = "|".join(re.escape(label) for label in labels)
-    return [
-        re.compile(r"/\."),
-        re.compile(rf"^/sub-(?!(?:{subjects})(?:/|$))[^/_]*(?:/|$)"),
-        re.compile(r"^/(?!sub-)[^/]+/"),  # inside derivatives, sourcedata, code and whatever else lies at the top
-        re.compile(r"^/(?!sub-)[^/.]+$"),
-        re.compile(rf"^/sub-[^/]+/(?:ses-[^/]+/)?(?:{'|'.join(NOT_INDEXED)})(?:/|$)"),
-    ]
+                f"--bids-database-dir {database_dir}: cannot be written: {error.strerror}; give another folder"
+            ) from error
+        return index
+    try:
+        index = stored_index(database, root=root, subjects=labels)
+    except ValueError as error:
+        raise BidsInputError(f"{error}. Delete the file to make the index anew.") from error
+    logger.info("The index in %s is reused: files added since it was made are not seen.", database.parent)
+    missing = sorted(set(labels) - set(index.get_subjects()))
+    if missing:
+        raise BidsInputError(
+            f"{database.parent}: expected an index with sub-{', sub-'.join(missing)}, found one without. "
+            "Delete the folder to make the index anew."
+        )
+    return index
 
 
 def _database_path(database_dir: Path, bids_dir: Path, labels: Sequence[str]) -> Path:
@@ -170,7 +178,7 @@ def _database_path(database_dir: Path, bids_dir: Path, labels: Sequence[str]) ->
 
     An index of the whole dataset that another program left in the folder itself is taken as it is.
     """
-    if (database_dir / "layout_index.sqlite").exists():
+    if (database_dir / DATABASE).exists():
         return database_dir
     content = json.dumps([str(bids_dir.absolute()), sorted(labels)])
     return database_dir / f"qmri_bids-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
@@ -179,17 +187,16 @@ def _database_path(database_dir: Path, bids_dir: Path, labels: Sequence[str]) ->
 def load_filter_file(path: Path) -> dict[str, dict[str, Any]]:
     """Read a BIDS filter file: `{"pcbssfp": {"acquisition": "highres"}, "b1": {"run": 2}}`.
 
-    Keys inside are entities as pybids names them (`acquisition`, `reconstruction`, `run`, `suffix` …); null
-    means that the entity is absent, "*" that it is present.
+    Keys inside are those of `FILTER_ENTITIES`; null means that the entity is absent, "*" that it is present.
 
     Raises
     ------
     BidsInputError
-        If the file is no JSON object or selects a kind of scans that is not known.
+        If the file is no JSON object, or selects a kind of scans or an entity that is not known.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_json(path)
+    except UnreadableError as error:
         raise BidsInputError(f"{path}: expected a BIDS filter file in JSON, found: {error}") from error
     known = f"expected an object with some of the keys {', '.join(FILTER_KEYS)}, each an object of entities"
     if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
@@ -197,38 +204,59 @@ def load_filter_file(path: Path) -> dict[str, dict[str, Any]]:
     unknown = sorted(set(content) - set(FILTER_KEYS))
     if unknown:
         raise BidsInputError(f"{path}: {known}, found {', '.join(unknown)}")
+    for kind, filters in content.items():
+        try:
+            _check_filters(filters)
+        except BidsInputError as error:
+            raise BidsInputError(f"{path}: {kind}: {error}") from error
     return content
 
 
-def query_files(layout: BIDSLayout, *, filters: Mapping[str, Any] | None = None, **entities: Any) -> list[Path]:
-    """Return the files that match, sorted.
+def _check_filters(filters: Mapping[str, Any]) -> None:
+    for key, value in filters.items():
+        if key not in FILTER_ENTITIES:
+            raise BidsInputError(f"expected an entity ({', '.join(FILTER_ENTITIES)}), found {key!r}")
+        for item in value if isinstance(value, list) else [value]:
+            if not (item is None or isinstance(item, str | int)):
+                raise BidsInputError(f"{key}: expected a text, a number, null or a list of them, found {item!r:.60}")
+
+
+def query_files(
+    layout: DatasetIndex, *, filters: Mapping[str, Any] | None = None, **entities: Any
+) -> list[IndexedFile]:
+    """Return the files that match, sorted by path.
 
     Parameters
     ----------
     layout
         From `open_layout`.
     filters
-        One object of a filter file; takes precedence over `entities`.
+        One object of a filter file. It narrows down what `entities` ask for and never widens it: a filter that names another
+        participant, session, suffix, datatype or extension leaves nothing.
     entities
-        Entities as pybids names them.
+        Labels, or lists of them, by the names of `FILTER_ENTITIES`.
 
     Raises
     ------
     BidsInputError
-        If a filter names an entity that pybids does not know.
+        If a filter names an entity that is not known.
     """
-    from bids.layout import Query
+    _check_filters(filters or {})
+    wanted = [*entities.items(), *(filters or {}).items()]
+    found = layout.of(entities.get("subject"))
+    return [file for file in found if all(_matches(file.entities.get(key), value, key=key) for key, value in wanted)]
 
-    special = {None: Query.NONE, "*": Query.ANY, "Query.NONE": Query.NONE, "Query.ANY": Query.ANY}
 
-    def translate(value: Any) -> Any:
-        if isinstance(value, list):
-            return [translate(item) for item in value]
-        return special.get(value, value)
-
-    merged = entities | {key: translate(value) for key, value in (filters or {}).items()}
-    try:
-        found = layout.get(**merged, return_type="filename")
-    except ValueError as error:
-        raise BidsInputError(f"filter {dict(filters or {})}: {error}") from error
-    return sorted(Path(name) for name in found)
+def _matches(label: str | None, wanted: Any, *, key: str) -> bool:
+    if isinstance(wanted, list | tuple):
+        return any(_matches(label, item, key=key) for item in wanted)
+    if wanted in (None, "Query.NONE"):
+        return label is None
+    if wanted in ("*", "Query.ANY"):
+        return label is not None
+    if label is None:
+        return False
+    text = str(wanted)
+    if key in INDICES and label.isdecimal() and text.isdecimal():
+        return label.lstrip("0") == text.lstrip("0")
+    return label == text

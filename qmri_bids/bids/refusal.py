@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +86,47 @@ class RefusedError(Exception):
 def refuse(*, file: str, key: str, expected: str, found: str, advice: str) -> RefusedError:
     """Return the exception of a refusal, to be raised."""
     return RefusedError(Refusal(file=file, key=key, expected=expected, found=found, advice=advice))
+
+
+def refusal_of(error: Exception, *, file: str) -> Refusal:
+    """Return what is said of whatever ended a check, so that the runs beside it go on.
+
+    Parameters
+    ----------
+    error
+        What was raised: the refusal that it carries, an error of the operating system, or a fault of this program.
+    file
+        What was checked, as messages name it.
+    """
+    if isinstance(error, RefusedError):
+        return error.refusal
+    if isinstance(error, OSError) and error.errno is not None:
+        return Refusal(
+            file=file if error.filename is None else str(error.filename),
+            key="file",
+            expected="a file that can be read",
+            found=(error.strerror or str(error)).lower(),
+            advice="Restore the file or the folder, or give this user permission to read it.",
+        )
+    if isinstance(error, MemoryError):
+        return Refusal(
+            file=file,
+            key="size",
+            expected="files that fit into memory",
+            found="more than there is",
+            advice="Is the size in the header right? Give the job more memory otherwise.",
+        )
+    # The line in this package is what its authors need; the rest is of no use to a user.
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if "qmri_bids" in frame.filename]
+    where = f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
+    words = " ".join(str(error).split())
+    return Refusal(
+        file=file,
+        key="check",
+        expected="files that can be checked",
+        found=f"a fault of this program ({type(error).__name__}{where}: {words[:200]})",
+        advice="Please report it with this line; without these files (--bids-filter-file) the rest is processed.",
+    )
 
 
 def relative_name(path: Path, root: Path) -> str:

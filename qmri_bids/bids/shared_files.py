@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from qmri_bids.system.private_files import open_lock
+
 logger = logging.getLogger("qmri_bids")
 
 LOCK = Path("logs") / ".lock"
@@ -35,7 +37,7 @@ def shared_files(output_dir: Path, *, patience: float = PATIENCE) -> Iterator[No
     path = output_dir / LOCK
     path.parent.mkdir(parents=True, exist_ok=True)
     # Never removed: a lock file that is removed is a different file to the job that waits for it.
-    with path.open("a") as lock:
+    with open_lock(path) as lock:
         ends = time.monotonic() + patience
         while True:
             try:

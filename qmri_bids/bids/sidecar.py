@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from qmri_bids.bids.plain_files import UnreadableError, check_regular, read_json
 from qmri_bids.bids.refusal import refuse, relative_name
 
 
@@ -111,20 +112,45 @@ def applicable_files(path: Path, *, root: Path, suffix: str, extension: str) -> 
     found = []
     for folder in reversed(folders):
         # an index of the whole dataset is no help here: `sub-*` folders may hold thousands of other files
-        here = []
-        for candidate in folder.glob(f"*{suffix}{extension}"):
-            parts = parse_name(candidate)
-            if parts.suffix == suffix and parts.extension == extension and parts.entities.items() <= entities.items():
-                here.append(candidate)
-        found += sorted(here, key=lambda candidate: (len(parse_name(candidate).entities), candidate.name))
+        here = [
+            (len(labels), name)
+            for name, labels in _named(folder, suffix, extension)
+            if labels.items() <= entities.items()
+        ]
+        found += [folder / name for _, name in sorted(here)]
     return found
+
+
+def _named(folder: Path, suffix: str, extension: str) -> tuple[tuple[str, Mapping[str, str]], ...]:
+    """Return the files of a suffix in a folder and their entities; none where it cannot be read."""
+    try:
+        changed = folder.stat().st_mtime_ns
+    except OSError:
+        return ()
+    return _listed(folder, changed, suffix, extension)
+
+
+@lru_cache(maxsize=1024)
+def _listed(folder: Path, _changed: int, suffix: str, extension: str) -> tuple[tuple[str, Mapping[str, str]], ...]:
+    """List a folder once: the top of a dataset holds the folders of thousands of participants, and every file asks for it."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return ()
+    found = []
+    for name in names:
+        if name.endswith(f"{suffix}{extension}"):
+            parts = parse_name(folder / name)
+            if parts.suffix == suffix and parts.extension == extension:
+                found.append((name, parts.entities))
+    return tuple(found)
 
 
 def _read_json(path: Path, shown: str) -> dict[str, Any]:
     try:
-        stat = path.stat()
-        content = _cached_json(path, stat.st_mtime_ns, stat.st_size)
-    except (OSError, ValueError) as error:
+        size = check_regular(path)
+        content = _cached_json(path, path.stat().st_mtime_ns, size)
+    except (OSError, UnreadableError) as error:
         raise refuse(
             file=shown,
             key="file",
@@ -146,7 +172,7 @@ def _read_json(path: Path, shown: str) -> dict[str, Any]:
 @lru_cache(maxsize=256)
 def _cached_json(path: Path, _modified: int, _size: int) -> Any:
     """Read a JSON file once: dozens of phase cycles share the sidecars above them."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    return read_json(path)
 
 
 def texts(sidecar: Sidecar, key: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.plain_files import UnreadableError, read_text
+
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 RIGID = 1e-4
@@ -32,8 +34,8 @@ def read_transforms(path: Path) -> NDArray[np.float64]:
         If the file cannot be read, or one of them is no rigid transform.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except UnreadableError as error:
         raise ValueError(f"{path.name}: expected a text file of ITK transforms, found: {error}") from error
     found: list[NDArray[np.float64]] = []
     for line in lines:

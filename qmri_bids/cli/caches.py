@@ -49,6 +49,11 @@ def keep_caches(work_dir: Path) -> None:
     missing = {variable: name for variable, name in CACHES.items() if variable not in os.environ}
     kept = work_dir / f"qmri_bids-{__version__}" / "caches"
     try:
+        if missing:
+            work_dir.mkdir(parents=True, exist_ok=True)
+            kept.parent.mkdir(
+                mode=0o700, exist_ok=True
+            )  # intermediate results lie there, too: nobody else may write to it
         for variable, name in missing.items():
             _bring(None if shipped is None else Path(shipped) / name, kept / name)
             os.environ[variable] = str((kept / name).absolute())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 import shutil
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from qmri_bids.bids.plain_files import UnreadableError, parse_json, parse_toml, parse_yaml, read_text
 
 KEYS = ("plugin", "plugin_args")
 """What a plugin file may hold."""
@@ -101,8 +101,8 @@ def _content(path: Path) -> dict[Any, Any]:
     if read is None:
         raise PluginFileError(f"{path}: expected a file {', '.join(READERS)}, found {path.suffix or 'no extension'}")
     try:
-        content = read(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read(read_text(path))
+    except UnreadableError as error:
         found = " ".join(str(error).split())
         raise PluginFileError(
             f"--use-plugin {path}: expected {FORMATS[path.suffix.lower()]}, found: {found}"
@@ -127,22 +127,13 @@ def _template(path: Path, arguments: Mapping[str, Any]) -> dict[str, str]:
     return {"template": str(found[0])}
 
 
-def _yaml(text: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
-
-
 FORMATS: Mapping[str, str] = {".yml": "YAML", ".yaml": "YAML", ".toml": "TOML", ".json": "JSON"}
 """What the files are, by their extension."""
 
 READERS: Mapping[str, Callable[[str], Any]] = {
-    ".yml": _yaml,
-    ".yaml": _yaml,
-    ".toml": tomllib.loads,
-    ".json": json.loads,
+    ".yml": parse_yaml,
+    ".yaml": parse_yaml,
+    ".toml": parse_toml,
+    ".json": parse_json,
 }
 """How plugin files are read, by their extension."""

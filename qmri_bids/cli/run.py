@@ -53,7 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"qmri_bids: error: {error}", file=sys.stderr)
         return USAGE
     except Exception as error:
-        message = describe_failure(error, output_dir=options.output_dir, command=options.command)
+        kept_in = None if getattr(options, "dry_run", False) else options.output_dir
+        message = describe_failure(error, output_dir=kept_in, command=options.command)
         print(f"qmri_bids: error: {message}", file=sys.stderr)
         return FAILED
 
@@ -101,11 +102,13 @@ def _participant(options: argparse.Namespace) -> int:
         logger.info("%s", sentence)
     plans = find_plans(options)
     if options.dry_run:
-        say(_table(options, plans))
+        say("\n".join([_table(options, plans), *options.left_out]))
+    for sentence in () if options.dry_run else options.left_out:
+        logger.warning("%s", sentence)
     if not any(plan.runs or plan.refusals for plan in plans):
         print(nothing_found(options, plans), file=sys.stderr)
         return NOTHING
-    refused = any(plan.refusals for plan in plans)
+    refused = bool(options.left_out) or any(plan.refusals for plan in plans)
     if options.dry_run:
         return FAILED if refused else DONE
     for folder in filter(None, (options.output_dir, options.work_dir, options.cest_weights)):
@@ -169,8 +172,9 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     methods = {result.subject: result.methods for result in results}
     write_citation(methods, output_dir=options.output_dir, part=part_asked_for(options))
     without = dict.fromkeys(plan.subject for plan in plans if plan.subject not in subjects)
-    say(summary_table(results, without=tuple(without)))
-    return FAILED if any(result.failed or result.refusals for result in results) else DONE
+    say("\n".join([summary_table(results, without=tuple(without)), *options.left_out]))
+    incomplete = bool(options.left_out) or any(result.failed or result.refusals for result in results)
+    return FAILED if incomplete else DONE
 
 
 def _validate(options: argparse.Namespace, *, subjects: Sequence[str]) -> list[str]:

@@ -167,11 +167,13 @@ def collect_group(output_dir: Path, *, participants: Sequence[str], only: bool =
             )
             continue
         try:
-            record = _record(path, label)
-        except RecordError as error:
-            runs.append(GroupRun(participant=label, state=UNREADABLE, message=_one_line(str(error)), report=shown))
-            continue
-        runs += _runs(label, record, report=shown)
+            runs += tuple(_runs(label, _record(path, label), report=shown))
+        except Exception as error:  # whatever a record holds costs its participant, not the page of all
+            known = isinstance(error, RecordError)
+            message = (
+                str(error) if known else f"{path.name}: {type(error).__name__}: {error}. Process the participant again."
+            )
+            runs.append(GroupRun(participant=label, state=UNREADABLE, message=_one_line(message), report=shown))
     sentences = [*_versions(runs), *_settings(runs)]
     if strangers:
         sentences.append(f"Not in the dataset, but processed at some time, and counted here: {_named(strangers)}.")

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,8 @@ def _builder(kind: str, where: object) -> Callable[[dict[str, Any]], nn.Module]:
 
 def _content(card: Path) -> dict[str, Any]:
     try:
-        content = json.loads(card.read_text())
-    except ValueError as error:
+        content = json.loads(card.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{card}: expected a model card in JSON, found what is none ({error}); delete it or train again"
         ) from None
@@ -129,7 +130,49 @@ def load_card(path: Path) -> ModelCard:
             f"{path}: card_version must be {CARD_VERSION}, found {content.get('card_version')}; "
             "train the network again, or delete it with its weights"
         )
-    return ModelCard(**content)
+    try:
+        return ModelCard(**content)
+    except TypeError as error:
+        known = [field.name for field in fields(ModelCard)]
+        missing = [name for name in known if name not in content and name not in ("sha256", "card_version")]
+        unknown = [name for name in content if name not in known]
+        found = " and ".join(
+            filter(None, (f"no {', '.join(missing)}" if missing else "", f"{', '.join(unknown)}" if unknown else ""))
+        )
+        raise ValueError(
+            f"{path}: expected the keys of a model card, found {found}; delete it or train again"
+        ) from error
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, _modified: int, _size: int) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def check_weights(weights: Weights) -> None:
+    """Check that weights are those of their card, before anything is computed with them.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, damaged or another one.
+    """
+    path = weights.path
+    if not path.is_file():
+        raise ValueError(f"{path}: expected the weights of {path.stem}.json, found no file; restore it or train again")
+    stat = path.stat()
+    found = _sha256(path, stat.st_mtime_ns, stat.st_size)
+    if found != weights.card.sha256:
+        raise _other_weights(path, found=found, card=weights.card)
+
+
+def _other_weights(path: Path, *, found: str, card: ModelCard) -> ValueError:
+    return ValueError(
+        f"{path}: the weights (sha256 {found[:12]}…) are not those of the model card "
+        f"({card.sha256[:12]}…); they are damaged or were exchanged. Install the package again, "
+        "or train the network again where the folder is your own"
+    )
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
@@ -151,11 +194,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, ModelCard]:
     weights = path.read_bytes()
     found = hashlib.sha256(weights).hexdigest()
     if found != card.sha256:
-        raise ValueError(
-            f"{path}: the weights (sha256 {found[:12]}…) are not those of the model card "
-            f"({card.sha256[:12]}…); they are damaged or were exchanged. Install the package again, "
-            "or train the network again where the folder is your own"
-        )
+        raise _other_weights(path, found=found, card=card)
     network = _builder(card.kind, path)(card.architecture)
     network.load_state_dict(load(weights))
     network.eval()
@@ -187,7 +226,9 @@ def available_weights(folder: Path | None = None) -> Iterator[Weights]:
     for place in (folder, package_weights()):
         for card in sorted(place.glob("[!.]*.json")) if place is not None else ():
             if _content(card).get("card_version") == CARD_VERSION:
-                yield Weights(path=card.with_suffix(".safetensors"), card=load_card(card))
+                found = Weights(path=card.with_suffix(".safetensors"), card=load_card(card))
+                check_weights(found)
+                yield found
 
 
 def find_weights(*, kind: str, folder: Path | None = None, **training: Any) -> list[Weights]:

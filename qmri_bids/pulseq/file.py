@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from qmri_bids.bids.plain_files import UnreadableError, read_bytes
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.pulseq.shapes import Envelope, Shape, envelope
 
 VERSIONS = ((1, 2), (1, 5))
 """First and last version of the format that is read."""
+
+LARGEST = 64 * 2**20
+"""Of a file that is read [bytes]: sequences of CEST take thousands of lines."""
 
 _RASTER = {"RadiofrequencyRasterTime": 1e-6, "GradientRasterTime": 1e-5, "BlockDurationRaster": 1e-5}
 """Used where the definitions do not state them [s], as versions before 1.4 did not."""
@@ -150,8 +154,8 @@ def read_seq_file(path: Path, *, root: Path | None = None) -> SeqFile:
     """
     shown = str(path) if root is None else relative_name(path, root)
     try:
-        content = path.read_bytes()
-    except OSError as error:
+        content = read_bytes(path, largest=LARGEST)
+    except UnreadableError as error:
         raise refuse(
             file=shown, key="file", expected="a readable pulseq file", found=str(error), advice="Restore the file."
         ) from error

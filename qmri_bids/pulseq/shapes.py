@@ -8,6 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_SAMPLES = 50_000_000
+"""Of a shape: a minute at a raster of 1 µs. Files may state any number, and a ramp is a value a sample."""
+
+MOST_RUNS = 5_000_000
+"""Values of a shape that differ from the one before: a pulse of seconds at a raster of 1 µs."""
+
 SILENT = 1e-6
 """Relative amplitude below which a sample is zero: what is left of rounding where a packed shape returns to zero."""
 
@@ -38,7 +44,7 @@ class Shape:
 
     @classmethod
     def unpack(cls, packed: Sequence[float], number: int, *, may_be_plain: bool) -> Shape | None:
-        """Return a shape from its run-length encoded derivative, None if it does not give `number` samples.
+        """Return a shape from its run-length encoded derivative, None if it does not give `number` samples or too many.
 
         A derivative that occurs twice in a row is followed by how often it occurs beyond that.
 
@@ -56,7 +62,7 @@ class Shape:
         >>> Shape.unpack([1.0, 0.0, 0.0, 4997.0, -1.0, 0.0, 0.0, 27.0], 5030, may_be_plain=False).counts.tolist()
         [5000, 30]
         """
-        if number < 1 or not packed:
+        if not 1 <= number <= MOST_SAMPLES or not packed:
             return None
         if may_be_plain and len(packed) == number:
             return cls(values=np.asarray(packed, dtype=float), counts=np.ones(number, dtype=np.int64))
@@ -77,6 +83,8 @@ class Shape:
             elif slope == 0.0:
                 values.append(0.0)
                 counts.append(times)
+            elif len(values) + times > min(number, MOST_RUNS):
+                return None
             else:
                 values += [level + slope * each for each in range(1, times + 1)]
                 counts += [1] * times

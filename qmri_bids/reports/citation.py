@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from qmri_bids.bids.plain_files import read_json
 from qmri_bids.bids.shared_files import shared_files
 from qmri_bids.bids.write import write_json, write_text
 from qmri_bids.reports.methods import citation_bibtex, citation_markdown, methods_text
@@ -72,10 +72,11 @@ def _kept_sentences(output_dir: Path) -> Iterator[Sentence]:
 
 
 def _read_sentences(path: Path) -> list[Sentence]:
-    content = json.loads(path.read_text("utf-8"))
-    if "Sentences" not in content:
+    content = read_json(path)
+    keys = content if isinstance(content, dict) else {}
+    if "Sentences" not in keys:
         raise ValueError(
-            f"Sentences: expected as this version writes them, found {', '.join(content) or 'nothing'}; write the file anew with "
+            f"Sentences: expected as this version writes them, found {', '.join(keys) or 'nothing'}; write the file anew with "
             "--boilerplate-only"
         )
     return [Sentence(**entry) for entry in content["Sentences"]]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from qmri_bids.bids.plain_files import UnreadableError, read_json
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_json
@@ -174,8 +175,8 @@ def read_record(path: Path) -> ParticipantRecord:
         If it cannot be read, is of another schema, or lacks something.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_json(path)
+    except UnreadableError as error:
         raise RecordError(f"{path.name}: expected a record in JSON, found: {error}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
@@ -262,8 +263,8 @@ def _participant(content: Mapping[str, Any]) -> ParticipantRecord:
         ParticipantRecord,
         content,
         level=Level,
-        messages=tuple,
-        runs=lambda rows: tuple(_run(row) for row in rows),
+        messages=_texts,
+        runs=lambda rows: tuple(_run(row) for row in _list(rows)),
     )
 
 
@@ -271,21 +272,20 @@ def _run(content: Mapping[str, Any]) -> RunRecord:
     return _row(
         RunRecord,
         content,
+        state=_state,
         level=Level,
-        messages=tuple,
-        warnings=tuple,
-        checks=lambda rows: tuple(_row(Check, row, level=Level, measures=_measures) for row in rows),
-        quality=lambda rows: tuple(_row(QualityRow, row) for row in rows),
-        statistics=lambda rows: tuple(_row(StatisticsRow, row) for row in rows),
+        messages=_texts,
+        warnings=_texts,
+        checks=lambda rows: tuple(_row(Check, row, level=Level, measures=_measures) for row in _list(rows)),
+        quality=lambda rows: tuple(_row(QualityRow, row) for row in _list(rows)),
+        statistics=lambda rows: tuple(_row(StatisticsRow, row) for row in _list(rows)),
         measures=_measures,
-        outputs=tuple,
+        outputs=_texts,
     )
 
 
 def _measures(rows: list[Mapping[str, Any]]) -> tuple[Measure, ...]:
-    return tuple(
-        _row(Measure, row, value=lambda value: float("nan") if value is None else float(value)) for row in rows
-    )
+    return tuple(_row(Measure, row) for row in _list(rows))
 
 
 def _row(kind: type[_Row], content: Mapping[str, Any], **readers: Callable[[Any], Any]) -> _Row:
@@ -293,4 +293,60 @@ def _row(kind: type[_Row], content: Mapping[str, Any], **readers: Callable[[Any]
     if not isinstance(content, dict):
         raise TypeError(f"expected an object for {kind.__name__}, found {content!r:.60}")
     values = {each.name: content[each.name] for each in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{name: readers[name](value) if name in readers else value for name, value in values.items()})
+    hints = get_type_hints(kind)
+    return kind(
+        **{
+            name: readers[name](value)
+            if name in readers
+            else _typed(value, hints[name], name=f"{kind.__name__}: {name}")
+            for name, value in values.items()
+        }
+    )
+
+
+LARGEST_NUMBER = 1e15
+"""No quantity of a record comes near it in its unit, and pictures of larger ones cannot be drawn."""
+
+
+def _typed(value: Any, hint: Any, *, name: str) -> Any:
+    """Return a value of JSON as a field of a row holds it: null is a number that could not be told.
+
+    Raises
+    ------
+    TypeError
+        If it is of another type.
+    """
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
+    if value is None and type(None) in kinds:
+        return None
+    if float in kinds and (is_number or value is None):
+        return float("nan") if value is None else float(value)
+    if int in kinds and is_number and value == int(value):
+        return int(value)
+    if str in kinds and isinstance(value, str):
+        return value
+    texts = isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    if get_origin(hint) is Mapping and texts:
+        return value
+    words = {str: "text", float: "a number", int: "a whole number"}
+    expected = next((words[kind] for kind in kinds if kind in words), "an object of texts")
+    raise TypeError(f"{name}: expected {expected}, found {value!r:.60}")
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise TypeError(f"expected a list of texts, found {value!r:.60}")
+    return tuple(value)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"expected a list, found {value!r:.60}")
+    return value
+
+
+def _state(value: Any) -> str:
+    if value not in (DONE, FAILED, REFUSED):
+        raise ValueError(f"state: expected {DONE}, {FAILED} or {REFUSED}, found {value!r:.60}")
+    return str(value)

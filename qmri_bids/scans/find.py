@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
+from qmri_bids.bids.index import DatasetIndex, bad_label
 from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
-from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.refusal import refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.pipeline.run import Run
 from qmri_bids.scans.b1.find import SUFFIXES as B1_SUFFIXES
@@ -20,25 +22,24 @@ from qmri_bids.scans.fieldmap.choice import with_b0
 from qmri_bids.scans.fieldmap.find import SUFFIXES as FIELDMAP_SUFFIXES
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
 from qmri_bids.scans.find_options import FindOptions, SessionFiles
-from qmri_bids.scans.findings import Findings, check_unique, collect_series
+from qmri_bids.scans.findings import Findings, Series, check_unique, collect_series
 from qmri_bids.scans.mt.find import SUFFIXES as MT_SUFFIXES
 from qmri_bids.scans.mt.find import find_mtr, find_mts
 from qmri_bids.scans.saturation.run import CestRun, MtsRun
 from qmri_bids.scans.session_plan import SessionPlan
 
-if TYPE_CHECKING:
-    from bids.layout import BIDSLayout
-
 __all__ = ["SUFFIXES", "find_runs"]
 
+logger = logging.getLogger("qmri_bids")
+
 CEST_FOLDERS = ("anat", "cest")
-"""Where CEST series are looked for; BIDS knows the first, pybids knows no datatype for the second."""
+"""Where CEST series are looked for; BIDS knows the first alone."""
 
 RunType = TypeVar("RunType", bound=Run)
 
 
 def find_runs(
-    layout: BIDSLayout, *, subject: str, session: str | None = None, options: FindOptions | None = None
+    layout: DatasetIndex, *, subject: str, session: str | None = None, options: FindOptions | None = None
 ) -> SessionPlan:
     """Find and check all runs of a session: pc-bSSFP with B1 maps, CEST with a source of B0, MTR and MT saturation.
 
@@ -68,30 +69,49 @@ def find_runs(
     options = options or FindOptions()
     root = Path(layout.root)
     subject = strip_label(subject, entity="sub")
-    if subject not in layout.get_subjects():
-        folder = root / f"sub-{subject}"
-        if folder.is_dir() and not any(folder.rglob("*.nii*")):
-            return SessionPlan(subject=subject, session=session, notes=(f"sub-{subject} holds no image.",))
+    if subject not in layout.by_subject:
         raise BidsInputError(
             f"{root}: expected sub-{subject} in the index, found the subjects "
-            f"{', '.join(sorted(layout.get_subjects())) or 'none'}"
+            f"{', '.join(layout.get_subjects()) or 'none'}"
         )
+    if not layout.by_subject[subject] and subject not in layout.refusals:
+        return SessionPlan(subject=subject, session=session, notes=(f"sub-{subject} holds no image.",))
     entities: dict[str, object] = {"subject": subject, "extension": [".nii", ".nii.gz"]}
     if session is not None:
         session = strip_label(session, entity="ses")
-        there = [str(label) for label in layout.get_sessions(subject=subject)]
+        there = layout.get_sessions(subject=subject)
         if session not in there:
             raise BidsInputError(f"{root}: expected sub-{subject}/ses-{session}, found the sessions {there}")
         entities["session"] = session
     filters = options.filters or {}
 
+    findings = Findings(root=root, options=options)
+    findings.refusals += layout.refusals.get(subject, ())
+
     def query(key: str, suffixes: Sequence[str], **more: object) -> list[Path]:
-        return query_files(layout, filters=filters.get(key), **{"suffix": list(suffixes)} | more | entities)
+        asked: dict[str, Any] = {"suffix": list(suffixes)} | more | entities
+        found = query_files(layout, filters=filters.get(key), **asked)
+        if key in filters and not found:
+            left = len(query_files(layout, **asked))
+            if left:
+                label = f"sub-{subject}" + (f"_ses-{session}" if session else "")
+                sentence = (
+                    f"{label}: the filter {key} {dict(filters[key])} selects none of {left} files; a filter narrows down what "
+                    "is asked for, and cannot name another participant, session or kind of file."
+                )
+                logger.warning("%s", sentence)  # what it leaves out may be what a run needs, such as its B1 scan
+                findings.notes.append(sentence)
+        for file in found:
+            # Files of other people's scans may be called what they like.
+            if file.fault is not None and file.entities["suffix"] in (*FIELDMAP_SUFFIXES, "T2w"):
+                findings.notes.append(f"{file.fault} It is left alone.")
+            elif file.fault is not None and file.fault not in findings.refusals:
+                findings.refusals.append(file.fault)
+        return [file.path for file in found if file.fault is None]
 
     def wanted(key: str, suffixes: Sequence[str], **more: object) -> list[Path]:
         return [path for path in query(key, suffixes, **more) if _run_is_wanted(path, options)]
 
-    findings = Findings(root=root, options=options)
     files = SessionFiles(
         root=root,
         b1=tuple(query("b1", B1_SUFFIXES, datatype="fmap")),
@@ -101,7 +121,7 @@ def find_runs(
     cest_paths = {path for path in wanted("cest", CEST_SUFFIXES) if path.parent.name in CEST_FOLDERS}
     mt_paths = set(wanted("mt", MT_SUFFIXES, datatype="anat"))
     series = collect_series(sorted(cest_paths | mt_paths), findings)
-    sampled = [each for each in series if samples_offsets(each, root=root)]
+    sampled = _sampling_offsets(series, findings)
     pairs = [each for each in series if each not in sampled and each.path in mt_paths]
     cest = find_cest([each for each in sampled if each.path in cest_paths], findings=findings)
     # A WASABI run may give B1 to the others.
@@ -113,6 +133,8 @@ def find_runs(
     mtr = _unique(find_mtr(pairs, findings=findings), (*pcbssfp, *cest), findings)
     mts = _unique(find_mts(pairs, findings=findings, b1=b1), (*pcbssfp, *cest, *mtr), findings)
     mts = _with_known_b1(mts, cest, findings)
+    pcbssfp, cest = _with_sound_names(pcbssfp, findings), _with_sound_names(cest, findings)
+    mtr, mts = _with_sound_names(mtr, findings), _with_sound_names(mts, findings)
     return SessionPlan(
         subject=subject,
         session=session,
@@ -136,6 +158,17 @@ def _run_is_wanted(path: Path, options: FindOptions) -> bool:
     return parse_name(path).entities.get("run", "").lstrip("0") in wanted
 
 
+def _sampling_offsets(series: Sequence[Series], findings: Findings) -> list[Series]:
+    found = []
+    for each in series:
+        try:
+            if samples_offsets(each, root=findings.root):
+                found.append(each)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=each.sidecar.file))
+    return found
+
+
 def _unique(runs: Sequence[RunType], others: Sequence[Run], findings: Findings) -> tuple[RunType, ...]:
     """Return the runs whose derivatives have names of their own; the others are refused."""
     kept: list[RunType] = []
@@ -143,8 +176,21 @@ def _unique(runs: Sequence[RunType], others: Sequence[Run], findings: Findings) 
         try:
             check_unique(run, (*others, *kept))
             kept.append(run)
-        except RefusedError as error:
-            findings.refusals.append(error.refusal)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=run.label))
+    return tuple(kept)
+
+
+def _with_sound_names(runs: Sequence[RunType], findings: Findings) -> tuple[RunType, ...]:
+    """Return the runs whose labels names of maps can hold; the others are refused."""
+    kept: list[RunType] = []
+    for run in runs:
+        faults = [bad_label(path, shown=relative_name(path, findings.root)) for path in run.paths]
+        fault = next((each for each in faults if each is not None), None)
+        if fault is None:
+            kept.append(run)
+        else:
+            findings.refusals.append(fault)
     return tuple(kept)
 
 

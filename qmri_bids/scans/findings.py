@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from qmri_bids.bids.names import ENTITY_ORDER, derivative_entities
-from qmri_bids.bids.refusal import Refusal, RefusedError, refuse, relative_name
+from qmri_bids.bids.refusal import Refusal, refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, parse_name, read_sidecar
 from qmri_bids.pipeline.run import Run
 from qmri_bids.scans.find_options import FindOptions
@@ -83,8 +83,8 @@ def collect_series(paths: Sequence[Path], findings: Findings) -> list[Series]:
                     sidecar=read_sidecar(path, root=findings.root),
                 )
             )
-        except RefusedError as error:
-            findings.refusals.append(error.refusal)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=relative_name(same[0], findings.root)))
     return found
 
 

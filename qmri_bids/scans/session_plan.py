@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.pipeline.sources import B1Run
@@ -50,6 +52,21 @@ class SessionPlan:
     def runs(self) -> tuple[PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun, ...]:
         """All runs that can be computed."""
         return (*self.pcbssfp, *self.mtr, *self.mts, *self.cest, *self.exchange)
+
+    def without(self, refusals: Mapping[str, Refusal]) -> SessionPlan:
+        """Return the plan without runs that are refused.
+
+        Parameters
+        ----------
+        refusals
+            By the label of the run.
+        """
+        kinds = ("pcbssfp", "cest", "mtr", "mts", "exchange")
+        kept: dict[str, Any] = {
+            kind: tuple(run for run in getattr(self, kind) if run.label not in refusals) for kind in kinds
+        }
+        said = dict.fromkeys([*self.refusals, *refusals.values()])
+        return replace(self, **kept, refusals=tuple(said))
 
     @property
     def label(self) -> str:

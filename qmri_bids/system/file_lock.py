@@ -7,6 +7,8 @@ import fcntl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from qmri_bids.system.private_files import open_lock
+
 
 @contextlib.contextmanager
 def file_lock(path: Path, *, waits: Callable[[], None] | None = None) -> Iterator[None]:
@@ -22,7 +24,7 @@ def file_lock(path: Path, *, waits: Callable[[], None] | None = None) -> Iterato
         Called where there is somebody to wait for.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
+    with open_lock(path) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -27,7 +27,7 @@ def method_sentences(runs: Sequence[Run], options: ProcessingOptions) -> list[Se
         Sentence(
             paragraph="general",
             text="Results in this report come from qmri_bids {version}, a BIDS App [gorgolewski2017] for quantitative MRI, "
-            "built on Nipype [gorgolewski2011], nibabel [brett_nibabel] and PyBIDS [yarkoni2019]. Inputs and outputs follow "
+            "built on Nipype [gorgolewski2011] and nibabel [brett_nibabel]. Inputs and outputs follow "
             "the Brain Imaging Data Structure [gorgolewski2016] and its conventions for quantitative MRI [karakuzu2022].",
             values={"version": __version__},
         )

@@ -18,7 +18,7 @@ from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.reports.content import RunReport, SubjectReport
 from qmri_bids.scans.session_plan import SessionPlan
 
-SOFTWARE = ("numpy", "scipy", "torch", "antspyx", "dipy", "nilearn", "scikit-image", "nibabel", "pybids", "nipype")
+SOFTWARE = ("numpy", "scipy", "torch", "antspyx", "dipy", "nilearn", "scikit-image", "nibabel", "nipype")
 """Packages whose versions a report names."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import pickle
 import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -240,8 +239,8 @@ def test_only_requested_subjects_are_indexed(raw: Any) -> None:
     (raw.root / "sub-01" / "func" / "sub-01_task-x_bold.nii.gz").touch()
     layout = open_layout(raw.root, subjects=["sub-01"])
     assert layout.get_subjects() == ["01"]
-    names = [Path(name).relative_to(raw.root).parts[:2] for name in layout.get(return_type="filename")]
-    assert set(names) == {("sub-01", "anat"), ("sub-01", "fmap"), ("dataset_description.json",)}
+    names = [path.relative_to(raw.root).parts[:2] for path in layout.files]
+    assert set(names) == {("sub-01", "anat"), ("sub-01", "fmap")}
     with pytest.raises(BidsInputError, match="expected sub-02 in the index"):
         find_runs(layout, subject="02")
 

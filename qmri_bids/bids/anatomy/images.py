@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,12 +11,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.plain_files import UnreadableError, check_regular, read_json
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.tissue_labels import ABBREVIATIONS
 
 LABELS = (0, 1, 2, 3)
 """Of a dseg: outside and three tissues, in whatever order."""
+
+LARGEST = 2**27
+"""Voxels of an anatomical image: those of 512³."""
 
 HDF5 = b"\x89HDF"
 """How a composite transform begins."""
@@ -82,9 +86,10 @@ def check_anatomy_files(
 def _check_transform(path: Path) -> None:
     """Refuse a transform that is empty, or not of the format that its name says."""
     try:
+        check_regular(path)
         with path.open("rb") as file:
             begin = file.read(len(HDF5))
-    except OSError as error:
+    except (OSError, UnreadableError) as error:
         raise _refuse(path, key="transform", expected="a file that can be read", found=f"{error}") from error
     if not begin or (path.suffix == ".h5" and begin != HDF5):
         found = "an empty file" if not begin else "another format"
@@ -95,6 +100,20 @@ def _grid(path: Path) -> Any:
     """Return the image, whose data are not read."""
     import nibabel as nib
 
+    from qmri_bids.bids.images import check_image
+
+    if path.name.endswith((".nii", ".nii.gz")):
+        try:
+            check_image(path, root=path.parent)
+        except RefusedError as error:
+            told = error.refusal
+            whole = told.key == "file"
+            raise _refuse(
+                path,
+                key="image" if whole else told.key,
+                expected="a NIfTI image that can be read" if whole else told.expected,
+                found=told.found,
+            ) from error
     try:
         image: Any = nib.load(path)
         return image if len(image.shape) >= 3 else nib.squeeze_image(image)
@@ -105,6 +124,8 @@ def _grid(path: Path) -> Any:
 def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return values and affine."""
     image = _grid(path)
+    if math.prod(image.shape) > LARGEST:
+        raise _refuse(path, key="shape", expected=f"at most {LARGEST / 1e6:.0f} million voxels", found=str(image.shape))
     try:
         return np.asanyarray(image.dataobj), image.affine
     except Exception as error:
@@ -249,8 +270,8 @@ def pipeline_of(root: Path, *, name: str = "") -> str | None:
         Name under which it was given: `fmriprep` and `smriprep` are believed where the folder does not say what made it.
     """
     try:
-        content = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(root / "dataset_description.json")
+    except UnreadableError:
         content = {}
     made = content.get("GeneratedBy", []) if isinstance(content, dict) else []
     for entry in made if isinstance(made, list) else []:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmri_bids.bids.layout import BidsInputError
+from qmri_bids.bids.plain_files import read_rows
+from qmri_bids.bids.refusal import RefusedError
 from qmri_bids.bids.sidecar import parse_name
 
 if TYPE_CHECKING:  # the command line reads this module
@@ -106,9 +108,18 @@ def read_atlas(path: Path, *, space: str | None = None) -> Atlas:
             f"--atlas {path}: expected its space in the file name (space-T1w, tpl-{OWN_TEMPLATE} …), found none; give it with "
             "--atlas-space"
         )
+    from qmri_bids.bids.images import check_image
+
     try:
+        if path.name.endswith((".nii", ".nii.gz")):
+            check_image(path, root=path.parent)
         image = nib.load(path)
         data = np.asanyarray(image.dataobj)  # type: ignore[attr-defined]
+    except RefusedError as error:
+        told = error.refusal
+        raise BidsInputError(
+            f"--atlas {path}: expected a NIfTI image that can be read, found: {told.key}: {told.found} instead of {told.expected}"
+        ) from error
     except Exception as error:
         raise BidsInputError(f"--atlas {path}: expected a NIfTI image that can be read, found: {error}") from error
     if data.ndim != 3 or not np.array_equal(data, np.rint(data)) or data.min() < 0:
@@ -126,11 +137,11 @@ def _regions(path: Path) -> dict[int, str]:
     if not table.is_file():
         return {}
     try:
-        header, *lines = table.read_text(encoding="utf-8-sig").splitlines()
-        columns = header.split("\t")
-        index, name = columns.index("index"), columns.index("name")
-        return {int(cells[index]): cells[name] for cells in (line.split("\t") for line in lines if line.strip())}
-    except (OSError, ValueError, IndexError) as error:
+        columns, rows = read_rows(table)
+        if not {"index", "name"} <= set(columns):
+            raise ValueError(f"the columns {', '.join(columns) or 'of an empty table'}")
+        return {int(row["index"]): row["name"] for row in rows}
+    except ValueError as error:  # what is no number, and what cannot be read
         raise BidsInputError(
             f"{table}: expected the columns index and name, one row a label, found: {error}"
         ) from error

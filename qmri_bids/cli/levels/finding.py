@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qmri_bids.bids.layout import BidsInputError
-from qmri_bids.bids.refusal import Refusal, RefusedError
+from qmri_bids.bids.refusal import Refusal, refusal_of
 from qmri_bids.cli.parsing.table import settings_of
 from qmri_bids.pipeline.earlier.fits import corrected_mask, given_mask_file, same_mask
 from qmri_bids.pipeline.earlier.mask_record import BRAIN, OBJECT
@@ -46,18 +46,12 @@ def refuse_corrected_masks(
         for run in plan.runs:
             try:
                 mask = corrected_mask(run, output_dir=output_dir)
-            except RefusedError as refused:
-                refusals[run.label] = refused.refusal
+            except Exception as error:
+                refusals[run.label] = refusal_of(error, file=run.label)
                 continue
             if mask is not None:
                 masks[run.label] = mask
-        if refusals:
-            kept: dict[str, Any] = {
-                kind: tuple(run for run in getattr(plan, kind) if run.label not in refusals)
-                for kind in ("pcbssfp", "cest", "mtr", "mts", "exchange")
-            }
-            plan = replace(plan, **kept, refusals=(*plan.refusals, *refusals.values()))
-        left.append(plan)
+        left.append(plan.without(refusals) if refusals else plan)
     return tuple(left), masks
 
 
@@ -151,6 +145,7 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
         **settings_of(options, of="finding"),
         filters=None if options.bids_filter_file is None else load_filter_file(options.bids_filter_file),
     )
+    options.left_out = _strays(options)
     plans = []
     for subject in subjects:
         sessions: tuple[str | None, ...] = (None,)
@@ -161,24 +156,55 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
             if not sessions:
                 shown = ", ".join(each for each in there if each) or "no sessions"
                 logger.warning("sub-%s has no session %s; found %s", subject, ", ".join(wanted), shown)
-        plans += [find_runs(layout, subject=subject, session=session, options=find_options) for session in sessions]
+        for session in sessions:
+            try:
+                plans.append(find_runs(layout, subject=subject, session=session, options=find_options))
+            except BidsInputError:
+                raise  # what was asked for is wrong: so it is for the others
+            except Exception as error:
+                logger.debug("sub-%s cannot be checked", subject, exc_info=error)
+                plans.append(
+                    SessionPlan(subject=subject, session=session, refusals=(refusal_of(error, file=f"sub-{subject}"),))
+                )
     # Runs take maps of others: which of those are processed must be known first.
     served, corrected = refuse_corrected_masks(_served(options, plans), output_dir=options.output_dir)
     found = _served_exchange(options, link_runs(served, options=find_options))
     found, of_fingerprints = refuse_corrected_masks(found, output_dir=options.output_dir)
-    options.spaces = space_options(options, found)
+    options.spaces, found = space_options(options, found)
+    fits: dict[str, EarlierFits] = {}
+    kept = []
+    for plan in found:
+        try:
+            fits |= find_earlier_fits(
+                plan.runs,
+                bids_dir=options.bids_dir,
+                derivatives=options.derivatives,
+                with_motion="motion" not in options.ignore,
+            )
+        except Exception as error:
+            refusal = refusal_of(error, file=f"derivatives of {plan.label}")
+            plan = plan.without({run.label: refusal for run in plan.runs})
+        kept.append(plan)
+    found = tuple(kept)
     runs = [run for plan in found for run in plan.runs]
-    fits = find_earlier_fits(
-        runs,
-        bids_dir=options.bids_dir,
-        derivatives=options.derivatives,
-        with_motion="motion" not in options.ignore,
-    )
     masks = {**corrected, **of_fingerprints}
     options.earlier_fits = with_masks(fits, {**masks, **mask_of_call(options, runs, corrected=masks)})
     for sentence in earlier_sentences(options.earlier_fits):
         logger.info("%s", sentence)
     return found
+
+
+def _strays(options: argparse.Namespace) -> tuple[str, ...]:
+    """Say which folders are left alone since they only look like those of participants."""
+    from qmri_bids.bids.layout import stray_folders
+
+    if options.participant_label:
+        return ()
+    return tuple(
+        f"{name!r} in {options.bids_dir}: expected the folder of a participant, sub-<letters and digits>, found another name. "
+        "It is left alone: rename it, or move it out of the dataset (or into sourcedata/)."
+        for name in stray_folders(options.bids_dir)
+    )
 
 
 def _check_device(options: argparse.Namespace) -> None:
@@ -219,6 +245,10 @@ def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[
                     device=options.device,
                     seed=options.random_seed or 0,
                 )
+        if options.bssfp_weights is not None and any(plan.pcbssfp for plan in plans):
+            from qmri_bids.networks.checkpoint import available_weights
+
+            list(available_weights(options.bssfp_weights))  # damaged ones are known before hours of computing
         return refuse_unsupported(plans, estimator=name, options=how)
     except (OSError, ValueError) as error:
         # Weights of the user: a folder that cannot be written, a card or a file that is damaged.

@@ -20,6 +20,7 @@ from qmri_bids import __version__
 from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.refusal import Refusal
+from qmri_bids.cli.failures import describe_failure
 from qmri_bids.cli.parsing.table import compared_settings, settings_of
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.engine.execution import EngineOptions
@@ -32,8 +33,10 @@ from qmri_bids.reports.record import record_path, write_record
 from qmri_bids.reports.render import write_report
 from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.sentence import Sentence
+from qmri_bids.system.private_files import UntrustedError, check_private, make_private, open_lock
 from qmri_bids.system.temporaries import remove_abandoned
 from qmri_bids.workflows.base import (
+    NAME,
     ParticipantRuns,
     Run,
     RunOutcome,
@@ -84,12 +87,18 @@ def take_work_folder(work_dir: Path, *, subject: str) -> WorkFolder:
     Raises
     ------
     BidsInputError
-        If another call is at work in it.
+        If another call is at work in it, or others may write to it.
     """
     # Results of another version are not taken up.
     path = work_dir / f"qmri_bids-{__version__}" / f"sub-{subject}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock").open("w")
+    try:
+        for folder in (path.parent, path.parent / NAME):
+            make_private(folder)
+        if path.exists():
+            check_private(path)
+        lock = open_lock(path.with_name(f".{path.name}.lock"))
+    except UntrustedError as error:
+        raise BidsInputError(str(error)) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -121,6 +130,8 @@ class ParticipantResult:
         The report.
     methods
         Sentences of the methods for the runs that were processed.
+    problem
+        Why the report could not be written; empty where it was.
     """
 
     subject: str
@@ -128,11 +139,12 @@ class ParticipantResult:
     refusals: tuple[Refusal, ...]
     report: Path
     methods: tuple[Sentence, ...] = ()
+    problem: str = ""
 
     @property
     def failed(self) -> bool:
-        """Whether a run that was processed has no result."""
-        return any(outcome.report is None for outcome in self.outcomes)
+        """Whether a run that was processed has no result, or the participant no report."""
+        return bool(self.problem) or any(outcome.report is None for outcome in self.outcomes)
 
 
 def process_participants(
@@ -229,7 +241,19 @@ class _Participant:
     def finish(self, outcomes: tuple[RunOutcome, ...]) -> ParticipantResult:
         """Write the report, once, and return how the participant ended."""
         if self._result is None:
-            self._result = self._write(outcomes)
+            try:
+                self._result = self._write(outcomes)
+            except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+                # What is in the way lies in the folder of this participant; a full disk would stop the others, too.
+                self._result = ParticipantResult(
+                    subject=self.subject,
+                    outcomes=outcomes,
+                    refusals=tuple(refusal for plan in self._plans for refusal in plan.refusals),
+                    report=self._options.output_dir / f"sub-{self.subject}.html",
+                    problem=describe_failure(error, output_dir=None, command=self._options.command),
+                )
+                logger.error("sub-%s: the report was not written: %s", self.subject, self._result.problem)
+                return self._result
             logger.info(
                 "sub-%s: report %s (%.0f s)", self.subject, self._result.report, time.monotonic() - self._started
             )

@@ -36,7 +36,11 @@ def summary_table(results: Sequence[ParticipantResult], *, without: Sequence[str
             name = Path(refusal.file).name.partition(".")[0].removeprefix(f"{label}_")
             lines.append(f"{label:<14} {name:<40} REFUSED")
             lines += _indented(str(refusal))
-        lines.append(f"{label:<14} report: {result.report}")
+        if result.problem:
+            lines.append(f"{label:<14} {'':<40} NO REPORT")
+            lines += _indented(result.problem)
+        else:
+            lines.append(f"{label:<14} report: {result.report}")
     lines += [f"{f'sub-{subject}':<14} {'':<40} no pc-bSSFP, CEST or MT run" for subject in without]
     return "\n".join(lines)
 

@@ -14,6 +14,7 @@ from qmri_bids.cli.parsing.option import Option, OptionGroup, Relation
 
 if TYPE_CHECKING:
     from qmri_bids.bids.anatomy.images import Anatomy
+    from qmri_bids.bids.refusal import Refusal
     from qmri_bids.scans.session_plan import SessionPlan
 
 logger = logging.getLogger("qmri_bids")
@@ -55,8 +56,12 @@ SPACES = OptionGroup(
 )
 
 
-def space_options(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> dict[str, SpaceOptions]:
+def space_options(
+    options: argparse.Namespace, plans: Sequence[SessionPlan]
+) -> tuple[dict[str, SpaceOptions], tuple[SessionPlan, ...]]:
     """Find the anatomy of every session that has runs, and check that the spaces asked for can be had there.
+
+    Runs whose anatomy is damaged are refused: they would be written in other spaces, or with other masks, than was asked for.
 
     Parameters
     ----------
@@ -67,18 +72,17 @@ def space_options(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> 
 
     Returns
     -------
-    dict
-        Spaces, atlas and anatomies of each participant, by the label.
+    spaces, plans
+        Spaces, atlas and anatomies of each participant by the label, and the plans without runs whose anatomy is at fault.
 
     Raises
     ------
     BidsInputError
-        If an anatomy is damaged, or a space cannot be had.
+        If a space cannot be had.
     """
     from qmri_bids.bids.anatomy.images import find_anatomy
     from qmri_bids.bids.anatomy.spaces import check_spaces, read_atlas
-    from qmri_bids.bids.layout import BidsInputError
-    from qmri_bids.bids.refusal import RefusedError
+    from qmri_bids.bids.refusal import refusal_of
 
     atlas = None if options.atlas is None else read_atlas(options.atlas, space=options.atlas_space)
     found: dict[str, dict[str, Anatomy]] = {}
@@ -86,7 +90,9 @@ def space_options(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> 
     use_masks = "anatomy" not in options.ignore
     # Whether an image is needed besides its masks.
     elsewhere = any(space != NATIVE for space in options.output_spaces) or (atlas is not None and atlas.space != NATIVE)
+    left = []
     for plan in plans:
+        refusals: dict[str, Refusal] = {}
         for session in dict.fromkeys(run.entities.get("ses", "") for run in plan.runs):
             label = f"sub-{plan.subject}" + (f"_ses-{session}" if session else "")
             try:
@@ -98,16 +104,21 @@ def space_options(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> 
                     use_masks=use_masks,
                     needed=elsewhere,
                 )
-            except RefusedError as error:
-                raise BidsInputError(f"{label}: {error}") from error
+            except Exception as error:
+                refusal = refusal_of(error, file=label)
+                own = [run.label for run in plan.runs if run.entities.get("ses", "") == session]
+                refusals |= dict.fromkeys(own, refusal)
+                continue
             checked[label] = anatomy
             if anatomy is not None:
                 found.setdefault(plan.subject, {})[session] = anatomy
             for sentence in missing:
                 logger.info("%s: %s", label, sentence)
+        left.append(plan.without(refusals) if refusals else plan)
     spaces = check_spaces(options.output_spaces, atlas=atlas, anatomies=checked)
     common = SpaceOptions(spaces=spaces, atlas=atlas, use_masks=use_masks)
-    return {plan.subject: replace(common, anatomies=found.get(plan.subject, {})) for plan in plans}
+    by_subject = {plan.subject: replace(common, anatomies=found.get(plan.subject, {})) for plan in left}
+    return by_subject, tuple(left)
 
 
 def space_lines(spaces: Mapping[str, SpaceOptions]) -> tuple[str, ...]:

@@ -88,11 +88,11 @@ def read_config(path: Path) -> dict[str, Any]:
     ConfigError
         If the file cannot be read, or a key or value in it is wrong.
     """
-    import tomllib  # most calls have no file of options, and --help none at all
+    from qmri_bids.bids.plain_files import UnreadableError, parse_toml, read_text  # most calls have no file of options
 
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = parse_toml(read_text(path))
+    except UnreadableError as error:
         raise ConfigError(f"{path}: expected a TOML file of options, found: {error}") from error
     rows = {_plain(name): row for row in IN_FILE for name in row.long_names}
     values: dict[str, Any] = {}

@@ -6,8 +6,6 @@ there but does not fit is left alone, and why is said.
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.description import NAME
 from qmri_bids.bids.digests import Digests
+from qmri_bids.bids.images import check_image
 from qmri_bids.bids.names import output_path, sidecar_path
+from qmri_bids.bids.plain_files import UnreadableError, read_json, read_rows
 from qmri_bids.bids.provenance import RAW_NAME
 from qmri_bids.bids.refusal import Refusal, RefusedError, relative_name
 from qmri_bids.pipeline.earlier.mask_record import BRAIN, MASK_OUTPUTS, made_by_hand, mask_hash
@@ -150,8 +150,8 @@ def given_mask_file(run: Run, path: Path, *, kind: str) -> EarlierFits:
 def is_own(root: Path) -> bool:
     """Whether a folder of derivatives was made by this program, by its dataset_description.json."""
     try:
-        content = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = read_json(root / "dataset_description.json")
+    except UnreadableError:
         return False
     made = content.get("GeneratedBy", []) if isinstance(content, dict) else []
     return isinstance(made, list) and any(isinstance(each, dict) and each.get("Name") == NAME for each in made)
@@ -256,8 +256,8 @@ class _Finder:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_json(path)
+    except UnreadableError as error:
         raise _DoesNotFitError(f"{path.name}: expected a JSON file, found: {error}.") from error
     return content if isinstance(content, dict) else {}
 
@@ -268,8 +268,14 @@ def _check_mask(path: Path, image: Path) -> tuple[float, NDArray[np.float32]]:
 
     of_run: Any = nib.load(image)
     try:
+        check_image(path, root=path.parent)
         mask: Any = nib.load(path)
         values = np.asarray(mask.dataobj, dtype=np.float32)
+    except RefusedError as error:
+        told = error.refusal
+        raise _DoesNotFitError(
+            f"it cannot be read ({told.key}: expected {told.expected}, found {told.found})."
+        ) from error
     except Exception as error:  # nibabel raises many kinds for damaged files
         raise _DoesNotFitError(f"it cannot be read ({error}).") from error
     shape = tuple(of_run.shape[:3])
@@ -306,9 +312,8 @@ def _read_motion(path: Path, *, run: Run, root: Path) -> dict[str, Any]:
     if run.names_registered:
         table = output_path(root, entities=run.entities, output="confounds")
         try:
-            with table.open(encoding="utf-8", newline="") as handle:
-                registered = tuple(row.get("registered") == "1" for row in csv.DictReader(handle, delimiter="\t"))
-        except OSError as error:
+            registered = tuple(row.get("registered") == "1" for row in read_rows(table)[1])
+        except UnreadableError as error:
             raise _DoesNotFitError(f"expected its table {table.name} beside it, found: {error}.") from error
         if len(registered) != number:
             raise _DoesNotFitError(f"{table.name}: expected {number} rows, found {len(registered)}.")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+from qmri_bids.bids.plain_files import read_json
 
 BRAIN, OBJECT = "brain", "object"
 """What a mask holds; of an object there are no tissues."""
@@ -93,8 +95,8 @@ def file_of_person(path: Path, *, besides: ArrayLike | None = None) -> bool:
     try:
         image: Any = nib.load(path)
         values = np.asarray(image.dataobj, dtype=np.float32)
-        content = json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else None
-    except (OSError, ValueError, EOFError, nib.filebasedimages.ImageFileError):
+        content = read_json(beside) if beside.is_file() else None
+    except (OSError, ValueError, EOFError, zlib.error, nib.filebasedimages.ImageFileError):
         return True
     by_hand = made_by_hand(content if isinstance(content, dict) else None, values)
     return by_hand and (besides is None or mask_hash(values) != mask_hash(besides))

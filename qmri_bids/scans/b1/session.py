@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qmri_bids.bids.refusal import Refusal, RefusedError
+from qmri_bids.bids.refusal import Refusal, refusal_of, relative_name
 from qmri_bids.bids.sidecar import Sidecar, parse_name
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.find import UNSUPPORTED_METHODS, choose_b1, group_b1_files, read_b1
@@ -99,8 +99,8 @@ class SessionB1:
         for same in group_b1_files(paths).values():
             try:
                 runs.append(read_b1(same, root=self._findings.root, options=self._findings.options))
-            except RefusedError as error:
-                refusals.append(error.refusal)
+            except Exception as error:
+                refusals.append(refusal_of(error, file=relative_name(same[0], self._findings.root)))
         return runs, refusals
 
 

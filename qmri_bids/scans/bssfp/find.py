@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 
 from qmri_bids.bids.images import ImageInfo, central_slice, check_image, check_same_grid
-from qmri_bids.bids.refusal import Refusal, RefusedError, refuse, relative_name
+from qmri_bids.bids.nifti_file import HeaderError, read_header
+from qmri_bids.bids.refusal import Refusal, RefusedError, refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, applicable_files, parse_name, read_sidecar
 from qmri_bids.scans.b1.find import b1_refusal
 from qmri_bids.scans.b1.session import SessionB1
@@ -283,8 +284,8 @@ def find_pcbssfp(paths: Sequence[Path], *, findings: Findings, b1: SessionB1) ->
             run = _with_b1(_check_run(family, root), family, findings, b1)
             check_unique(run, runs)
             runs.append(run)
-        except RefusedError as error:
-            findings.refusals.append(error.refusal)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=family[0].sidecars[0].file))
     return tuple(runs)
 
 
@@ -303,11 +304,12 @@ def _group_files(paths: Sequence[Path], root: Path, refusals: list[Refusal], not
         name = parse_name(first)
         try:
             sidecars = tuple(read_sidecar(path, root=root) for same in files.values() for path in same)
-        except RefusedError as error:
+        except Exception as error:
+            refusal = refusal_of(error, file=relative_name(first, root))
             if name.suffix == "T2w" and "pcbssfp" not in name.entities.get("acq", "").lower():
-                notes.append(str(error))  # most T2w images are none of our business
+                notes.append(str(refusal))  # most T2w images are none of our business
             else:
-                refusals.append(error.refusal)
+                refusals.append(refusal)
             continue
         groups.append(
             _Group(
@@ -343,13 +345,11 @@ def _is_single_cycle(group: _Group) -> bool:
 
 def _number_of_volumes(path: Path) -> int:
     """Return the volumes of an image, 0 if it cannot be read: the checks that follow say why."""
-    import nibabel as nib
-
     try:
-        shape = nib.load(path).shape  # type: ignore[attr-defined]
-    except Exception:
+        shape = read_header(path).shape
+    except HeaderError:
         return 0
-    return int(shape[3]) if len(shape) > 3 else 1
+    return shape[3] if len(shape) > 3 else 1
 
 
 def _family_entities(group: _Group) -> dict[str, str]:

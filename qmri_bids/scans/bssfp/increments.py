@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, applicable_files, parse_name
+from qmri_bids.bids.tables import read_table
 from qmri_bids.bids.values import common_text, describe, is_number, wrong_value
 from qmri_bids.units import degrees_to_radians
 
@@ -244,9 +244,7 @@ class _Table:
 def _read_table(path: Path, *, root: Path, number_of_volumes: int) -> _Table:
     """Read `_ssfpcontext.tsv`: columns rf_phase_increment [degrees], flip_angle [degrees], valid (0 or 1)."""
     name = relative_name(path, root)
-    with path.open(encoding="utf-8", newline="") as handle:
-        rows = list(csv.DictReader(handle, delimiter="\t"))
-    columns = list(rows[0]) if rows else []
+    columns, rows = read_table(path, root=root)
     if "rf_phase_increment" not in columns:
         raise refuse(
             file=name,

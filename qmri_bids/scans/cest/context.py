@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Literal, TypeVar
 
 from qmri_bids.bids.refusal import refuse, relative_name
 from qmri_bids.bids.sidecar import applicable_files
+from qmri_bids.bids.tables import read_table
 from qmri_bids.bids.values import describe
 
 SUFFIX = "cestcontext"
@@ -78,18 +78,7 @@ def read_cest_table(image: Path, *, root: Path, number_of_volumes: int) -> CestT
         return None
     path = tables[-1]
     name = relative_name(path, root)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.DictReader(handle, delimiter="\t", restval=""))
-    except (OSError, ValueError, csv.Error) as error:
-        raise refuse(
-            file=name,
-            key="file",
-            expected="a table of tab-separated values in UTF-8",
-            found=str(error),
-            advice="Repair or restore the file.",
-        ) from error
-    columns = [column for column in rows[0] if column] if rows else []
+    columns, rows = read_table(path, root=root)
     if not {"volume_type", *COLUMNS} & set(columns):
         raise refuse(
             file=name,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qmri_bids.bids.images import check_image
-from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
+from qmri_bids.bids.refusal import ValueSource, refusal_of, refuse
 from qmri_bids.bids.sidecar import Sidecar, applicable_files
 from qmri_bids.bids.values import read_number
 from qmri_bids.physics.saturation import Readout, SaturatedImage, SaturationProtocol, Start
@@ -414,8 +414,8 @@ def find_cest(series: Sequence[Series], *, findings: Findings) -> tuple[CestRun,
     for each in series:
         try:
             runs.append(_check_run(each, findings.root))
-        except RefusedError as error:
-            findings.refusals.append(error.refusal)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=each.sidecar.file))
     return tuple(runs)
 
 

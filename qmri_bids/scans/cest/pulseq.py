@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+from qmri_bids.bids.plain_files import UnreadableError, read_bytes
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar
 from qmri_bids.bids.values import wrong_value
@@ -65,13 +66,16 @@ def read_pulseq(
     path = _resolve(sidecar, root)
     name = relative_name(path, root)
     stated = sidecar.values.get(HASH_KEY)
+    from qmri_bids.pulseq.file import LARGEST
+    from qmri_bids.pulseq.protocol import read_seq_protocol
+
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
+        digest = hashlib.sha256(read_bytes(path, largest=LARGEST)).hexdigest()
+    except UnreadableError as error:
         raise wrong_value(
             sidecar,
             FILE_KEY,
-            expected=f"a readable .seq file; {name} cannot be read ({error.strerror})",
+            expected=f"a readable .seq file; {name} cannot be read ({error})",
             advice="Restore the file, fetch it (datalad get), or remove the key.",
         ) from error
     if stated is not None and str(stated).lower().removeprefix("sha256:").strip() != digest:
@@ -82,7 +86,6 @@ def read_pulseq(
             found=digest,
             advice="The file was changed or is another one: restore it, or correct the hash (SHA-256).",
         )
-    from qmri_bids.pulseq.protocol import read_seq_protocol
 
     try:
         reading = read_seq_protocol(path, root=root, field_strength=field_strength)
@@ -124,7 +127,7 @@ def _resolve(sidecar: Sidecar, root: Path) -> Path:
     if not text or parts.is_absolute() or ".." in parts.parts:
         raise wrong_value(sidecar, FILE_KEY, expected=expected, advice=advice)
     path = root / parts
-    if not path.is_file():
+    if not path.exists():
         raise wrong_value(
             sidecar, FILE_KEY, expected=f"{expected}; there is no {relative_name(path, root)}", advice=advice
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.refusal import refusal_of, refuse
 from qmri_bids.bids.sidecar import read_sidecar
 from qmri_bids.pipeline.sources import Offer
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
@@ -47,8 +47,8 @@ def with_b0(runs: Sequence[CestRun], *, findings: Findings, fieldmaps: SessionFi
         here = [each for each in runs if each.entities.get("ses") == run.entities.get("ses")]
         try:
             chosen.append(_choose(run, _Session(runs=here, fieldmaps=fieldmaps, findings=findings)))
-        except RefusedError as error:
-            findings.refusals.append(error.refusal)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=run.label))
     return tuple(chosen)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
-from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.refusal import RefusedError, refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, read_sidecar, texts
 from qmri_bids.bids.values import read_number
 from qmri_bids.pipeline.sources import Fieldmap, PhaseUnits
@@ -202,8 +202,9 @@ class SessionFieldmaps:
                 try:
                     read = read_fieldmap if parse_name(path).suffix == SUFFIX else read_phase_map
                     found.append(read(path, root=self._findings.root))
-                except RefusedError as error:
-                    self._findings.notes.append(str(error))
+                except Exception as error:
+                    shown = relative_name(path, self._findings.root)
+                    self._findings.notes.append(str(refusal_of(error, file=shown)))
             self._by_session[session] = found
         return self._by_session[session]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
-from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse, relative_name
+from qmri_bids.bids.refusal import RefusedError, ValueSource, refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar
 from qmri_bids.bids.values import common_number, describe, wrong_value
 from qmri_bids.estimation.mt.maps import SpoiledProtocol
@@ -168,8 +168,8 @@ def find_mtr(series: Sequence[Series], *, findings: Findings) -> tuple[MtrRun, .
             run = _pair(same, findings)
             if run is not None:
                 runs.append(run)
-        except RefusedError as error:
-            findings.refusals.append(error.refusal)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=same[0].sidecar.file))
     return tuple(runs)
 
 
@@ -188,8 +188,8 @@ def find_mts(series: Sequence[Series], *, findings: Findings, b1: SessionB1) -> 
         try:
             b1.read(same[0].session)
             runs.append(_with_b1(_triple(same, findings), same, findings, b1))
-        except RefusedError as error:
-            findings.refusals.append(error.refusal)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=same[0].sidecar.file))
     return tuple(runs)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qmri_bids.bids.names import derivative_entities
-from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.refusal import RefusedError, refusal_of, refuse
 from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.sources import Take
@@ -224,8 +224,8 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
     plan = replace(plan, cest=tuple(run for run in plan.cest if run not in series))
     try:
         pools = choose_pools(options.cest_pools)
-    except RefusedError as error:
-        return replace(plan, refusals=(*plan.refusals, error.refusal))
+    except Exception as error:
+        return replace(plan, refusals=(*plan.refusals, refusal_of(error, file=str(options.cest_pools))))
     groups, others = group_stages(series, amide_shift=pools.amide_shift)
     findings.notes += [_left_alone(run, pools) for run in others]
     b1 = SessionB1(plan.files.b1, findings=findings, cest=plan.cest)
@@ -241,8 +241,8 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
             known = choose_known(request)
             refused = _refused_stages(plan) if len(group.stages) == 1 else ()
             runs.append(replace(run, known=known.sources, warnings=(*run.warnings, *refused, *known.warnings)))
-        except RefusedError as error:
-            findings.refusals.append(error.refusal)
+        except Exception as error:
+            findings.refusals.append(refusal_of(error, file=group.stages[0].label))
     return replace(
         plan,
         exchange=tuple(runs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from qmri_bids.bids.plain_files import KeyTwiceError, UnreadableError, parse_yaml, read_text
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse, relative_name
 from qmri_bids.bids.values import describe
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
@@ -96,29 +98,16 @@ class _Reader:
         return refuse(file=self.shown, key=key, expected=expected, found=found, advice=_ADVICE)
 
     def load(self, path: Path) -> Mapping[str, Any]:
-        import yaml
-
         try:
-            text = path.read_text(encoding="utf-8")
-            self._no_key_twice(yaml.compose(text, Loader=yaml.SafeLoader))
-            content = yaml.safe_load(text)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise self.bad("file", "a YAML file", " ".join(str(error).split())) from error
+            # YAML keeps the last of two equal keys: a pool would vanish.
+            content = parse_yaml(read_text(path), keys_once=True)
+        except KeyTwiceError as error:
+            raise self.bad(error.key, "each key once", f"{error.number} of them") from error
+        except UnreadableError as error:
+            raise self.bad("file", "a YAML file", str(error)) from error
         if not isinstance(content, dict):
             raise self.bad("file", "a YAML file of keys and values", describe(content))
         return content
-
-    def _no_key_twice(self, node: Any) -> None:
-        """YAML keeps the last of two equal keys: a pool would vanish."""
-        if node is None or isinstance(node.value, str):
-            return
-        pairs = node.value if node.id == "mapping" else [(None, each) for each in node.value]
-        keys = [key.value for key, _ in pairs if key is not None]
-        for key in keys:
-            if isinstance(key, str) and keys.count(key) > 1:
-                raise self.bad(key, "each key once", f"{keys.count(key)} of them")
-        for _, value in pairs:
-            self._no_key_twice(value)
 
     def model(self, content: Mapping[str, Any]) -> PoolModel:
         water = self._mapping(content, "water_pool", ("f", "t1", "t2"))
@@ -197,7 +186,8 @@ class _Reader:
         value = pool.get(key)
         number = math.nan
         if isinstance(value, int | float) and not isinstance(value, bool):
-            number = float(value)
+            with contextlib.suppress(OverflowError):
+                number = float(value)
         elif isinstance(value, str) and _FACTORS.fullmatch(value):
             number = _product(value)
         if not math.isfinite(number):

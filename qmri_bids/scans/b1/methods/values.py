@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.bids.images import ImageInfo
+from qmri_bids.bids.images import ImageInfo, check_number_of_voxels
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar
 from qmri_bids.bids.values import common_number
@@ -71,6 +71,7 @@ def read_values(info: ImageInfo, volume: int | None = None) -> NDArray[np.float6
     """Return the values of an image or of one of its volumes."""
     import nibabel as nib
 
+    check_number_of_voxels(info, math.prod(info.shape if volume is None else info.shape[:3]))
     data: Any = nib.load(info.path).dataobj  # type: ignore[attr-defined]
     return np.asarray(data if volume is None else data[..., volume], dtype=np.float64)
 

@@ -1,0 +1,206 @@
+"""Odd, broken and wrong files against their bars: mutations of a dataset that holds every kind of scan, and many participants.
+
+    python benchmarks/files.py [--only PART ...]
+
+`check` sends mutations through the check alone, each in a process of its own: a crash is an exit code that the program does not
+have, a traceback, or a request to report; a hang is one that takes more than 10 s. `fresh` does so with another seed. `many` plans
+participants whose files are empty.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from files_mutations import mutate
+from rows import Row, run_parts
+
+NUMBER, FRESH = 3000, 200
+SEED, FRESH_SEED = 1_000_000, 7_000_000
+PATIENCE = 10.0
+"""A call that takes longer hangs [s]."""
+
+CODES = (0, 1, 2, 3)
+"""Exit codes that the program has."""
+
+BAD_WORDS = ("Traceback", "Please report", "unexpected ")
+SIMULATE = (
+    *(
+        "--matrix",
+        "22",
+        "24",
+        "18",
+        "--voxel-size",
+        "10",
+        "--phase-cycles",
+        "6",
+        "--b1",
+        "TB1TFL",
+        "--motion",
+        "0",
+        "--t1w",
+    ),
+    *("--mt", "mtr", "mts", "--wasabi", "--cest", "zspectrum", "mrf"),
+)
+"""What is simulated, as small as can be."""
+
+
+def simulate(folder: Path) -> Path:
+    """Return a dataset with every kind of scan, as small as can be."""
+    dataset = folder / "dataset"
+    command = [sys.executable, "-c", "import sys; from qmri_bids.cli.tools import main; sys.exit(main())"]
+    subprocess.run([*command, "simulate", str(dataset), *SIMULATE], check=True, stdout=subprocess.DEVNULL)
+    return dataset
+
+
+def check(dataset: Path, folder: Path, *, seed: int) -> tuple[str, str, float]:
+    """Return what was changed, what is wrong with the answer (nothing: it is right), and the time it took [s]."""
+    copy, said = folder / "copy", folder / "said.txt"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(dataset, copy)
+    change = mutate(copy, seed)
+    start = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        _plan(copy, folder / "out", said)
+    code = _wait(child, until=start + PATIENCE)
+    took = time.perf_counter() - start
+    words = said.read_text(errors="replace")
+    if code is None:
+        return change, "hangs", took
+    if code not in CODES:
+        return change, f"exit code {code}", took
+    fault = next((word for word in BAD_WORDS if word in words), "")
+    return change, f"says {fault.strip()}: {' '.join(words.split())[-300:]}" if fault else "", took
+
+
+def _plan(dataset: Path, out: Path, said: Path) -> None:
+    """Run the check in this process, which ends with it."""
+    code = 99
+    try:
+        file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        from qmri_bids.cli.run import main
+
+        code = main([str(dataset), str(out), "participant", "--dry-run"])
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 98
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _wait(child: int, *, until: float) -> int | None:
+    """Return the exit code of a process, None for one that had to be ended."""
+    while time.perf_counter() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _mutations(number: int, *, seed: int, name: str) -> list[Row]:
+    from qmri_bids.cli.run import main
+
+    wrong: dict[str, list[str]] = {"crash": [], "hang": []}
+    longest = 0.0
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        dataset = simulate(folder)
+        with contextlib.redirect_stdout(io.StringIO()):  # what is imported is there for all that are forked
+            main([str(dataset), str(folder / "out"), "participant", "--dry-run"])
+        for each in range(seed, seed + number):
+            change, fault, took = check(dataset, folder, seed=each)
+            longest = max(longest, took)
+            if fault:
+                wrong["hang" if fault == "hangs" else "crash"].append(f"{each} {change}: {fault}")
+                print(f"  {wrong['hang' if fault == 'hangs' else 'crash'][-1]}", flush=True)
+    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    return [
+        Row(
+            figure=f"{name}: crashes, tracebacks, requests to report",
+            unit="",
+            bar=0.0,
+            value=float(len(wrong["crash"])),
+            baseline=f"of {number}, seeds from {seed}; longest {longest:.1f} s",
+        ),
+        Row(figure=f"{name}: hangs", unit="", bar=0.0, value=float(len(wrong["hang"])), baseline=f"of {number}"),
+        Row(figure=f"{name}: memory of the check", unit="GiB", bar=1.0, value=memory, baseline="largest of all"),
+    ]
+
+
+def check_mutations() -> list[Row]:
+    """Mutations of a dataset with every kind of scan, checked."""
+    return _mutations(NUMBER, seed=SEED, name="mutations, check alone")
+
+
+def fresh_mutations() -> list[Row]:
+    """The same with a seed that nothing was mended by."""
+    return _mutations(FRESH, seed=FRESH_SEED, name="fresh mutations, check alone")
+
+
+def many_participants() -> list[Row]:
+    """Planning of participants with ten empty files each."""
+    found = {number: _planning(number) for number in (200, 2000)}
+    return [
+        Row(
+            figure="planning of 200 participants with 10 empty files each",
+            unit="s",
+            bar=10.0,
+            value=found[200],
+            baseline=f"2,000: {found[2000]:.1f} s",
+        ),
+        Row(
+            figure="planning of 2,000 participants over ten times that of 200",
+            unit="×",
+            bar=1.5,
+            value=found[2000] / (10.0 * found[200]),
+            baseline="1: linear",
+        ),
+    ]
+
+
+def _planning(number: int) -> float:
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made) / "many"
+        for subject in range(number):
+            folder = root / f"sub-{subject:04d}" / "anat"
+            folder.mkdir(parents=True)
+            for part in range(5):
+                stem = f"sub-{subject:04d}_acq-pcbssfp_run-{part + 1}_part-mag_VFA"
+                (folder / f"{stem}.nii.gz").touch()
+                (folder / f"{stem}.json").touch()
+        (root / "dataset_description.json").write_text('{"Name": "many", "BIDSVersion": "1.10.0"}')
+        command = [sys.executable, "-c", "import sys; from qmri_bids.cli.run import main; sys.exit(main())"]
+        start = time.perf_counter()
+        subprocess.run(
+            [*command, str(root), str(Path(made) / "out"), "participant", "--dry-run"],
+            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        return time.perf_counter() - start
+
+
+PARTS = {"check": check_mutations, "fresh": fresh_mutations, "many": many_participants}
+
+if __name__ == "__main__":
+    run_parts("files", PARTS, description=__doc__.splitlines()[0])
