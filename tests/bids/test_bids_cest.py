@@ -630,6 +630,7 @@ def test_real_pulseq_file(empty: Any) -> None:
     path.parent.mkdir()
     sequence.write(str(path))
     empty.cest(shape=(*empty.shape, 6))
+    write_fieldmap(empty)  # five offsets do not show where water is
     empty.json(empty.anat / "sub-01_acq-APTw_cest.json", {"MagneticFieldStrength": 3, "PulseqFile": "code/five.seq"})
     run = only_run(empty)
     assert run.roles == ("m0", *("cest",) * 5)
