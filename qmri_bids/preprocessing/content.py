@@ -21,6 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Increments = Sequence[float] | NDArray[np.floating]
+"""RF phase increment of every cycle [rad]."""
+
 UNKNOWNS = 6
 """Real unknowns of a profile: two complex amplitudes and the two components of b."""
 
@@ -141,7 +144,7 @@ class CycleContent:
 
 
 def check_cycles(
-    cycles: NDArray[np.complexfloating], *, rf_phase_increment: Sequence[float], names: Sequence[str] | None = None
+    cycles: NDArray[np.complexfloating], *, rf_phase_increment: Increments, names: Sequence[str] | None = None
 ) -> CycleContent:
     """Hold phase cycles against each other and against the signal of balanced SSFP.
 
@@ -189,7 +192,7 @@ def check_cycles(
     return CycleContent(misfit=misfit, decisions=(said,), warnings=tuple(warnings))
 
 
-def check_phase(cycles: NDArray[np.complexfloating], *, rf_phase_increment: Sequence[float]) -> None:
+def check_phase(cycles: NDArray[np.complexfloating], *, rf_phase_increment: Increments) -> None:
     """Refuse cycles whose phase was read in a wrong unit, or whose magnitude and phase are exchanged.
 
     Both leave values that could be a phase by their range. Only what explains the cycles far better than the reading as it is, and
@@ -241,7 +244,7 @@ def check_phase(cycles: NDArray[np.complexfloating], *, rf_phase_increment: Sequ
         )
 
 
-def _misfit_of(flat: NDArray[np.complexfloating], increments: Sequence[float]) -> float:
+def _misfit_of(flat: NDArray[np.complexfloating], increments: Increments) -> float:
     """Return the misfit of the bright ones among voxels of shape (V, N), infinite where there are too few."""
     signal = bright_voxels(flat[:, None, None, :])
     return profile_misfit(signal, increments) if len(signal) >= FEWEST_IN_SLICE else math.inf
@@ -260,7 +263,7 @@ def bright_voxels(cycles: NDArray[np.complexfloating]) -> NDArray[np.complex128]
     return flat[chosen].astype(np.complex128)
 
 
-def profile_misfit(signal: NDArray[np.complexfloating], rf_phase_increment: Sequence[float]) -> float:
+def profile_misfit(signal: NDArray[np.complexfloating], rf_phase_increment: Increments) -> float:
     """Return what the signal of bSSFP leaves unexplained in cycles of these increments, relative to the signal.
 
     Parameters
@@ -282,7 +285,7 @@ def profile_misfit(signal: NDArray[np.complexfloating], rf_phase_increment: Sequ
 
 
 def _misfit(
-    signal: NDArray[np.complexfloating], rf_phase_increment: Sequence[float], *, without: int | None = None
+    signal: NDArray[np.complexfloating], rf_phase_increment: Increments, *, without: int | None = None
 ) -> tuple[float, NDArray[np.complex128]]:
     """Return the misfit of the cycles that are used, median over the voxels, and all cycles as they predict them."""
     used = [index for index in range(signal.shape[1]) if index != without]
@@ -345,7 +348,7 @@ def _check_each(cycles: NDArray[np.complexfloating], names: Sequence[str]) -> No
                 )
 
 
-def _check_copies(cycles: NDArray[np.complexfloating], increments: Sequence[float], names: Sequence[str]) -> None:
+def _check_copies(cycles: NDArray[np.complexfloating], increments: Increments, names: Sequence[str]) -> None:
     """Refuse a cycle that is the copy of another with another increment: noise alone makes two of them differ."""
     for second in range(1, len(names)):
         for first in range(second):
@@ -385,7 +388,7 @@ def _smoothness(cycle: NDArray[np.complexfloating]) -> float:
     return shared / power if power > 0.0 else 0.0
 
 
-def _check_gains(signal: NDArray[np.complex128], increments: Sequence[float], names: Sequence[str]) -> tuple[str, ...]:
+def _check_gains(signal: NDArray[np.complex128], increments: Increments, names: Sequence[str]) -> tuple[str, ...]:
     """Refuse a cycle whose signal the others contradict by far, and return a sentence of one that they contradict a little.
 
     A head that moves changes single voxels and not the median of all: motion is told from a wrong scale.
@@ -416,13 +419,13 @@ def _check_gains(signal: NDArray[np.complex128], increments: Sequence[float], na
     )
 
 
-def _misfit_of_other_orders(signal: NDArray[np.complex128], increments: Sequence[float]) -> float:
+def _misfit_of_other_orders(signal: NDArray[np.complex128], increments: Increments) -> float:
     """Return the median misfit of the increments in a few orders that are not the one stated."""
     generator = np.random.default_rng(1)
     return float(np.median([profile_misfit(signal, generator.permutation(increments)) for _ in range(5)]))
 
 
-def _check_increments(signal: NDArray[np.complex128], increments: Sequence[float], misfit: float) -> None:
+def _check_increments(signal: NDArray[np.complex128], increments: Increments, misfit: float) -> None:
     """Refuse increments that explain the cycles far worse than the same numbers in another unit."""
     stated = np.asarray(increments, dtype=float)
     others = [

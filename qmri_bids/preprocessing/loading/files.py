@@ -49,7 +49,7 @@ def read_image(
         if complex_file != np.issubdtype(dtype, np.complexfloating):
             found = "complex" if complex_file else "real"
             raise ValueError(f"{path}: expected values of type {np.dtype(dtype).name}, found {found} values")
-        values = np.asarray(image.dataobj, dtype=dtype)
+        values: NDArray[Any] = np.asarray(image.dataobj, dtype=dtype)
         check_checksum(path)
     except (OSError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
         raise ValueError(f"{path}: cannot be read as NIfTI ({error}); convert or copy it again") from error

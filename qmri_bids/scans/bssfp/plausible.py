@@ -100,7 +100,7 @@ def relaxation_check(
         )
     known = mask & np.isfinite(values["T1"]) & np.isfinite(values["T2"])
     white = known & (tissue == WHITE) if tissue is not None else np.zeros_like(known)
-    is_white = np.count_nonzero(white) >= FEWEST_VOXELS
+    is_white = bool(np.count_nonzero(white) >= FEWEST_VOXELS)
     where = white if is_white else known
     if np.count_nonzero(where) < FEWEST_VOXELS:
         return Check(name=NAME, value="too few voxels to tell", level=Level.INFO)
