@@ -14,6 +14,7 @@ what their metadata say, and several times as much where they are not.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,6 +125,28 @@ def check_finite(volume: NDArray[np.generic], *, name: str, what: str) -> None:
             f"{name}: expected {what}, found {broken} values that are NaN or infinite; convert the image again (values "
             "in air may be set to 0), or leave the volume out of a series that is no fingerprint (valid 0 in its table)"
         )
+
+
+def copies(volumes: NDArray[np.generic]) -> tuple[tuple[int, int], ...]:
+    """Return the volumes that are equal to an earlier one to the last digit, with that one; noise makes all of them differ.
+
+    Parameters
+    ----------
+    volumes
+        Shape (X, Y, Z, N).
+
+    Examples
+    --------
+    >>> copies(np.array([[[[1.0, 2.0, 1.0, 3.0]]]]))
+    ((0, 2),)
+    """
+    first: dict[bytes, int] = {}
+    found = []
+    for index in range(volumes.shape[3]):
+        digest = hashlib.blake2b(np.ascontiguousarray(volumes[..., index]).tobytes()).digest()
+        if first.setdefault(digest, index) != index:
+            found.append((first[digest], index))
+    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from qmri_bids.pipeline.motion.series_nodes import LoadSeries
 from qmri_bids.preprocessing.loading.series import load_series, noise_of_series
 
 RNG = np.random.default_rng(3)
@@ -105,3 +106,16 @@ def test_a_file_whose_data_fail_their_checksum_is_refused(tmp_path: Path, place:
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"a\.nii\.gz: cannot be read as NIfTI \(CRC check failed.*copy it again"):
         load_series([path])
+
+
+def test_a_pair_of_one_image_is_refused_and_a_repeated_volume_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both images of an MTR pair from one file give an MTR of 0 everywhere."""
+    monkeypatch.chdir(tmp_path)
+    data = gaussian_filter(RNG.uniform(1.0, 2.0, (12, 12, 12)), 1.0)
+    paths = [str(write(tmp_path / name, data)) for name in ("mt-on_MTR.nii.gz", "mt-off_MTR.nii.gz")]
+    with pytest.raises(ValueError, match=r"mt-on_MTR.*volume 2 of the series is a copy of volume 1, to the last digit"):
+        LoadSeries(paths=paths).run()
+    said = LoadSeries(paths=paths, volumes=[0, 1], roles=["m0", "cest"]).run().outputs.decisions
+    assert said[0].startswith("Volume 2 of the series is a copy of volume 1")
