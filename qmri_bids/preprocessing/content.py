@@ -68,6 +68,10 @@ NOISE_ALONE = 0.3
 SHORT_PHASE = 2.1
 """Phase that nowhere goes further [rad] may be in turns (0.5, 1) or half turns (1, 2)."""
 
+LEAST_SPREAD, ROUGH = 0.07, 0.8
+"""Median deviation of a field from its median, relative to nominal, and difference of neighbours relative to that of noise alone,
+from which both together say that a map is noise: simulated B1 scans have 0.1 to 0.4."""
+
 FEWEST_IN_SLICE = 30
 """Voxels with signal in the other cycles from which a slice of zeros is missing, not empty."""
 
@@ -124,6 +128,41 @@ def check_finite(volume: NDArray[np.generic], *, name: str, what: str) -> None:
         raise ValueError(
             f"{name}: expected {what}, found {broken} values that are NaN or infinite; convert the image again (values "
             "in air may be set to 0), or leave the volume out of a series that is no fingerprint (valid 0 in its table)"
+        )
+
+
+def check_field(values: NDArray[np.floating], *, inside: NDArray[np.bool_], what: str) -> None:
+    """Refuse a map of a field that differs from voxel to voxel as noise does; fields of a coil vary over centimetres.
+
+    Parameters
+    ----------
+    values
+        Shape (X, Y, Z), relative to what is nominal.
+    inside
+        The head, where there are values: air holds noise.
+    what
+        The map, for the message.
+
+    Raises
+    ------
+    ValueError
+        If neighbours differ as much as any two voxels, and by more than `LEAST_SPREAD`.
+    """
+    known = np.asarray(values, dtype=float)
+    steps = []
+    for axis in range(3):
+        first, second = np.moveaxis(known, axis, 0)[:-1], np.moveaxis(known, axis, 0)[1:]
+        both = np.moveaxis(inside, axis, 0)[:-1] & np.moveaxis(inside, axis, 0)[1:]
+        steps.append(np.abs(second - first)[both])
+    step, own = np.concatenate(steps), known[inside]
+    if step.size < FEWEST_IN_SLICE:
+        return
+    spread = float(np.median(np.abs(own - np.median(own))))
+    # Of noise alone the difference of two voxels is larger than that from the median by the root of two.
+    if spread > LEAST_SPREAD and float(np.median(step)) > ROUGH * math.sqrt(2.0) * spread:
+        raise ValueError(
+            f"{what} holds noise and no field: neighbouring voxels of the head differ by {np.median(step):.2f} (median), as "
+            "much as voxels far apart do. Scan or convert it again, or run with --no-b1"
         )
 
 

@@ -9,7 +9,13 @@ from scipy.ndimage import gaussian_filter
 
 from qmri_bids.physics.bssfp import signal as bssfp_signal
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.preprocessing.content import check_cycles, check_magnitudes, check_phase, profile_misfit
+from qmri_bids.preprocessing.content import (
+    check_cycles,
+    check_field,
+    check_magnitudes,
+    check_phase,
+    profile_misfit,
+)
 from qmri_bids.preprocessing.gibbs.k_space_edge import undo_alternation
 
 SHAPE = (18, 20, 16)
@@ -168,3 +174,17 @@ def test_what_is_no_magnitude_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=rf"a\.nii: volume 2: .*{found}"):
             check_magnitudes(np.array(values), name="a.nii: volume 2")
+
+
+def test_a_field_is_smooth_and_noise_is_none() -> None:
+    rng = np.random.default_rng(0)
+    place = np.linspace(-1.0, 1.0, 20)
+    field = 1.1 - 0.3 * (place[:, None, None] ** 2 + place[:, None] ** 2 + place**2) / 1.5
+    head = field > 0.8
+    for noise in (0.0, 0.03, 0.08):
+        check_field(field + noise * rng.standard_normal(field.shape), inside=head, what="the B1 map")
+    check_field(np.ones_like(field) + 0.05 * rng.standard_normal(field.shape), inside=head, what="the B1 map")
+    with pytest.raises(ValueError, match="the B1 map holds noise and no field: neighbouring voxels"):
+        check_field(1.0 + 0.2 * rng.standard_normal(field.shape), inside=head, what="the B1 map")
+    with pytest.raises(ValueError, match="holds noise"):
+        check_field(rng.permutation(field.ravel()).reshape(field.shape), inside=head, what="the B1 map")
