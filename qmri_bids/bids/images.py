@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.nifti_file import HeaderError, check_content, read_header
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
+from qmri_bids.grids import SAME_GRID, grid_distance
 
 AFFINE_TOLERANCE = 1e-3
 """Largest difference between the affines of two images on one grid [mm]: headers store float32."""
@@ -83,6 +84,8 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
     except HeaderError as error:
         raise _refused(name, error) from error
     shape = header.shape
+    while len(shape) > 3 and shape[-1] == 1:  # as every reader does
+        shape = shape[:-1]
     if len(shape) < 3:
         raise refuse(
             file=name,
@@ -196,13 +199,14 @@ def check_same_grid(first: ImageInfo, second: ImageInfo) -> None:
     advice = f"Both must come from one acquisition: compare with {first.name} and convert both again."
     if first.shape != second.shape:
         raise refuse(file=second.name, key="shape", expected=str(first.shape), found=str(second.shape), advice=advice)
-    if not np.allclose(first.affine, second.affine, rtol=0.0, atol=AFFINE_TOLERANCE):
+    apart = grid_distance(first.affine, second.affine, shape=first.shape)
+    if apart > SAME_GRID:
         difference = float(np.abs(first.affine - second.affine).max())
         raise refuse(
             file=second.name,
             key="affine",
             expected=f"the affine of {Path(first.name).name}",
-            found=f"one that differs by up to {difference:.4g} mm",
+            found=f"one that differs by up to {difference:.4g} mm, which places a corner {apart:.2g} voxels away",
             advice=advice,
         )
 

@@ -58,8 +58,27 @@ def read_number(sidecar: Sidecar, key: str, *, expected: str, advice: str) -> fl
     return float(value)  # type: ignore[arg-type]
 
 
-def common_number(sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str) -> tuple[float, str] | None:
+SAME_ECHO = 0.02
+"""Relative difference of echo times up to which they are one: scanners state what they played out, converters round."""
+
+
+def common_number(
+    sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str, tolerance: float = 1e-6
+) -> tuple[float, str] | None:
     """Return the number that all files of a run state and where, None if no file states it.
+
+    Of numbers that differ within the tolerance it is the first.
+
+    Parameters
+    ----------
+    sidecars
+        Of the files.
+    key
+        Of the number.
+    expected, advice
+        For the message of a refusal.
+    tolerance
+        Relative difference up to which two files agree.
 
     Raises
     ------
@@ -71,7 +90,7 @@ def common_number(sidecars: Sequence[Sidecar], key: str, *, expected: str, advic
         return None
     numbers = [read_number(sidecar, key, expected=expected, advice=advice) for sidecar in stating]
     for sidecar, number in zip(stating, numbers, strict=True):
-        if not math.isclose(number, numbers[0], rel_tol=1e-6):
+        if not math.isclose(number, numbers[0], rel_tol=tolerance):
             raise refuse(
                 file=sidecar.origin(key),
                 key=key,

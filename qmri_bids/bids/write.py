@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qmri_bids.bids.names import sidecar_path
+from qmri_bids.system.file_errors import naming
 from qmri_bids.system.temporaries import temporary_path
 
 SCANNER = 1
@@ -32,12 +33,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_path(path)
     try:
-        yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(
-                handle.fileno()
-            )  # a renamed file whose content never reached a full or remote disk is worse than none
-        os.replace(temporary, path)
+        with naming(path, instead_of=temporary):
+            yield temporary
+            with temporary.open("rb") as handle:
+                os.fsync(
+                    handle.fileno()
+                )  # a renamed file whose content never reached a full or remote disk is worse than none
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -10,11 +10,14 @@ import numpy as np
 from nipype.interfaces.base import isdefined
 from numpy.typing import NDArray
 
+from qmri_bids.system.file_errors import naming
+
 
 def save_volume(path: Path, data: NDArray[Any], affine: NDArray[np.floating]) -> str:
     """Write an array as it is and return its path; booleans as uint8."""
     array = data.astype(np.uint8) if data.dtype == bool else data
-    nib.save(nib.Nifti1Image(array, affine), path)
+    with naming(path):
+        nib.save(nib.Nifti1Image(array, affine), path)
     return str(path)
 
 

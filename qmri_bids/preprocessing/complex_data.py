@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from qmri_bids.grids import is_same_grid
+from qmri_bids.preprocessing.content import check_finite
+from qmri_bids.preprocessing.loading.files import read_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +134,7 @@ def load_cycles(
     imaginary: tuple[Path, ...] = (),
     complex_: tuple[Path, ...] = (),
     phase_units: str | None = None,
+    volumes: Sequence[int] = (),
 ) -> CycleSeries:
     """Read phase cycles stored as magnitude and phase, real and imaginary, complex, or magnitude alone.
 
@@ -139,6 +145,8 @@ def load_cycles(
         rescale slope and intercept of the files are applied.
     phase_units
         The BIDS key `Units` of the phase files; required with `phase`.
+    volumes
+        Indices of the cycles that are used, in this order; all by default. What the others hold does not matter.
 
     Returns
     -------
@@ -148,7 +156,8 @@ def load_cycles(
     Raises
     ------
     ValueError
-        If the parts given make no complex image, a file cannot be read, or shapes or affines differ.
+        If the parts given make no complex image, a file cannot be read, shapes or affines differ, or magnitudes are negative or
+        not finite.
     """
     parts = {
         name: paths
@@ -177,6 +186,9 @@ def load_cycles(
             affine, first = part_affine, paths[0]
         _check_same_grid(paths[0], arrays[name].shape, part_affine, first, arrays[given[0]].shape, affine)
     assert affine is not None
+    if volumes:
+        arrays = {name: values[..., list(volumes)] for name, values in arrays.items()}
+    _check_values(arrays, parts, volumes)
     if given == ("magnitude", "phase"):
         if phase_units is None:
             raise ValueError(f"{phase[0]}: the sidecar has no key Units; expected 'rad' or 'arbitrary'")
@@ -200,9 +212,32 @@ def load_cycles(
     )
 
 
+def _check_values(
+    arrays: Mapping[str, NDArray[Any]], parts: Mapping[str, tuple[Path, ...]], volumes: Sequence[int]
+) -> None:
+    """Refuse values that no image of its part has; the message names file and cycle."""
+    for name, values in arrays.items():
+        for index in range(values.shape[3]):
+            cycle, paths = (volumes[index] if volumes else index), parts[name]
+            shown = f"{paths[cycle if len(paths) > 1 else 0]}: cycle {cycle + 1}"
+            if name == "magnitude" and values[..., index].min() < 0.0:
+                raise ValueError(
+                    f"{shown}: expected magnitudes, found negative values down to {values[..., index].min():g}: are magnitude and "
+                    "phase exchanged? Name the files by what they hold"
+                )
+            if name != "phase":
+                check_finite(values[..., index], name=shown, what="an image")
+                continue
+            magnitude = arrays["magnitude"][..., index]
+            if np.ptp(values[..., index]) == 0.0 and np.ptp(magnitude) > 0.0:
+                raise ValueError(
+                    f"{shown}: the phase is {values.flat[0]:g} everywhere, though the magnitude is an image: convert it again"
+                )
+
+
 def _read_part(paths: tuple[Path, ...], *, dtype: type) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Return one part of shape (X, Y, Z, N) and its affine."""
-    first, affine = _read_image(paths[0], dtype=dtype)
+    first, affine = read_image(paths[0], dtype=dtype)
     if len(paths) == 1:
         if first.ndim != 4:
             raise ValueError(
@@ -211,30 +246,13 @@ def _read_part(paths: tuple[Path, ...], *, dtype: type) -> tuple[NDArray[Any], N
         return first, affine
     volumes: list[NDArray[Any]] = []
     for path in paths:
-        volume, volume_affine = _read_image(path, dtype=dtype)
-        if volume.ndim == 4 and volume.shape[3] == 1:
-            volume = volume[..., 0]
+        volume, volume_affine = read_image(path, dtype=dtype)
         if volume.ndim != 3:
             raise ValueError(f"{path}: one file for each cycle needs 3 dimensions, found the shape {volume.shape}")
         if volumes:
             _check_same_grid(path, volume.shape, volume_affine, paths[0], volumes[0].shape, affine)
         volumes.append(volume)
     return np.stack(volumes, axis=-1), affine
-
-
-def _read_image(path: Path, *, dtype: type) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Return the rescaled values of a NIfTI and its affine."""
-    import nibabel
-
-    try:
-        image: Any = nibabel.load(path)
-        complex_file = np.issubdtype(image.get_data_dtype(), np.complexfloating)
-        if complex_file != np.issubdtype(dtype, np.complexfloating):
-            found = "complex" if complex_file else "real"
-            raise ValueError(f"{path}: expected values of type {np.dtype(dtype).name}, found {found} values")
-        return np.asarray(image.dataobj, dtype=dtype), np.asarray(image.affine, dtype=float)
-    except (OSError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
-        raise ValueError(f"{path}: cannot be read as NIfTI ({error}); convert or copy it again") from error
 
 
 def _check_same_grid(
@@ -248,7 +266,7 @@ def _check_same_grid(
     """Raise if a file does not lie on the grid of the first."""
     if shape != first_shape:
         raise ValueError(f"{path}: expected the shape {first_shape} of {first.name}, found {shape}")
-    if not np.allclose(affine, first_affine, atol=1e-2):
+    if not is_same_grid(first_affine, affine, shape=shape):
         raise ValueError(
             f"{path}: expected the affine of {first.name}, {first_affine.tolist()}, found {affine.tolist()}"
         )

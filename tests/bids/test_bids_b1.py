@@ -205,3 +205,23 @@ def test_b1_is_not_looked_at_where_there_is_no_run(empty: Any) -> None:
 def test_options_are_checked(bare: Any) -> None:
     with pytest.raises(ValueError, match="b1_scale must be a number above zero, found 0"):
         bare.plan(b1_scale=0.0)
+
+
+def test_a_map_of_one_value_was_not_measured(bare: Any) -> None:
+    """A filled image is refused; the same image with B1 of a head, or with too few voxels to tell, is not."""
+    shape = (12, 12, 12)
+    path = bare.image(bare.fmap / "sub-01_TB1map.nii.gz", 1.0, shape=shape)
+    text = " ".join(refusals(bare))
+    assert "expected values of B1 that vary over the head, as measured, found 1 in all 1728 voxels" in text
+    assert "--no-b1" in text
+    bare.image(path, np.random.default_rng(0).uniform(0.8, 1.2, shape), shape=shape)
+    assert b1_of(bare).method == "TB1map"
+
+
+def test_flip_angles_of_one_value_were_not_measured(bare: Any) -> None:
+    shape = (12, 12, 12)
+    bare.tfl()
+    bare.image(bare.fmap / "sub-01_acq-anat_TB1TFL.nii.gz", 300.0, shape=shape)
+    bare.image(bare.fmap / "sub-01_acq-famp_TB1TFL.nii.gz", 800.0, shape=shape)
+    text = " ".join(refusals(bare))
+    assert "expected flip angles that vary over the head, as measured, found 800 in all 1728 voxels" in text

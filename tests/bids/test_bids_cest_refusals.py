@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -329,3 +330,31 @@ def test_spectrum_in_another_unit_is_refused() -> None:
         RefusedError, match=r"SaturationDuration: expected .* found a block of 5 s within ±2 ppm: is it in ms"
     ):
         kind(spread, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("power", "parts"),
+    [
+        (0.037, ["expected a saturation that turns water by 36°", "turn it by 2.8°: is the power in gauss (3.7 µT)"]),
+        (0.0037, ["SaturationB1RMS", "found 0.0037: is it in T, nT or Hz? In gauss 1 µT is 0.01"]),
+    ],
+)
+def test_wasabi_in_another_unit_is_no_wassr(empty: Any, power: float, parts: list[str]) -> None:
+    """A block of 5 ms at 3.7 µT, stated in gauss or in a tenth of it: nothing is saturated, whatever its name."""
+    empty.wasabi()
+    path = empty.anat / "sub-01_acq-WASABI_cest.json"
+    empty.json(path, json.loads(path.read_text()) | {"SaturationB1RMS": power})
+    text = refusal(empty)
+    assert "WASSR" not in text
+    check(text, *parts)
+
+
+def test_a_spectrum_that_does_not_show_where_water_is(empty: Any) -> None:
+    """Without a source of B0, offsets that leave out the dip of water are refused before anything is computed."""
+    offsets = [-300.0, *(sign * (1.5 + 0.25 * step) for sign in (-1, 1) for step in range(9))]
+    empty.cest(change={"SaturationOffset": offsets}, shape=(*empty.shape, len(offsets)))
+    check(
+        refusal(empty),
+        "--cest-b0: expected a WASABI run of the session; a WASSR run",
+        "the spectrum does not show the dip of water: no offset lies between -1.5 and 1.5 ppm, where its dip is",
+    )

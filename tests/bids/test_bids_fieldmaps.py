@@ -26,7 +26,7 @@ def scan_of(dataset: Any) -> Any:
     plan = dataset.plan()
     assert plan.refusals == ()
     (run,) = plan.cest
-    return run.b0.scan
+    return run.b0.fieldmap
 
 
 def note(dataset: Any) -> str:

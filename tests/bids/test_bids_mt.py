@@ -134,6 +134,15 @@ def test_missing_partner(empty: Any, state: str) -> None:
     check(refusal(empty), f"mt-{state}_MTR.nii.gz: mt: expected one mt-{other} image of the same name", "found none")
 
 
+def test_rounded_grids_and_echo_times_are_one(empty: Any) -> None:
+    """A pair that lies 0.01 mm apart, with echo times as stated and as played out; and a last axis of length 1."""
+    write_mtr(empty, change={"EchoTime": 1.016 * SEQUENCE["EchoTime"]})
+    empty.image(empty.anat / "sub-01_mt-on_MTR.nii.gz", shape=(*empty.shape, 1), shift=0.01)
+    assert len(only_mtr(empty).paths) == 2
+    write_mtr(empty, change={"EchoTime": 1.1 * SEQUENCE["EchoTime"]})
+    check(refusal(empty), "EchoTime: expected")
+
+
 def test_other_grids_and_files_that_are_no_images(empty: Any) -> None:
     write_mtr(empty)
     path = empty.anat / "sub-01_mt-on_MTR.nii.gz"

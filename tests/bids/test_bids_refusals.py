@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -219,3 +220,46 @@ def test_one_bad_run_does_not_stop_the_others(raw: Any) -> None:
     plan = raw.plan()
     assert [run.label for run in plan.pcbssfp] == ["sub-01_acq-pcbssfp_flip-1"]
     assert [refusal.key for refusal in plan.refusals] == ["FlipAngle"]
+
+
+def test_increments_in_gon_are_refused(raw: Any, refusal: Any) -> None:
+    """Those that are spaced evenly over 400; uneven ones, and ten from 0 to 360, are left to the data."""
+    for part in ("mag", "phase"):
+        metadata = raw.anat / f"{raw.stem}_part-{part}_VFA.json"
+        content = json.loads(metadata.read_text())
+        raw.json(metadata, content | {"RFPhaseIncrement": [50.0, 150.0, 250.0, 350.0]})
+    contains(refusal(), "which are spaced evenly over 400, as gon are", "multiply by 0.9")
+
+
+def with_images(raw: Any, magnitude: Any, phase: Any, shape: tuple[int, ...]) -> None:
+    raw.image(raw.anat / f"{raw.stem}_part-mag_VFA.nii.gz", magnitude, shape=shape)
+    raw.image(raw.anat / f"{raw.stem}_part-phase_VFA.nii.gz", phase, shape=shape)
+
+
+def test_a_phase_in_half_turns_is_refused_by_its_values(raw: Any, refusal: Any) -> None:
+    shape = (24, 24, 6, 4)
+    rng = np.random.default_rng(0)
+    magnitude, phase = rng.uniform(1.0, 9.0, shape), rng.uniform(-1.0, 1.0, shape)
+    for bound in (1.0, 0.5):
+        with_images(raw, magnitude, bound * phase, shape)
+        contains(refusal(), f"one that fills ±{bound:g} and ends there: is it in turns or half turns?")
+    # In radians, and the smooth phase of an image without air.
+    for honest in (np.pi * phase, np.pi * (phase + 1.0), 0.9 * np.sin(np.linspace(-1.0, 1.0, 4)) * np.ones(shape)):
+        with_images(raw, magnitude, honest, shape)
+        assert raw.plan().refusals == ()
+
+
+def test_magnitude_and_phase_exchanged(raw: Any, refusal: Any) -> None:
+    rng = np.random.default_rng(0)
+    shape = (*raw.shape, 4)
+    with_images(raw, rng.uniform(-3.1, 3.1, shape), rng.uniform(0.0, 1.0, shape), shape)
+    contains(refusal(), "part-mag_VFA.nii.gz: values: expected magnitudes, found negative values down to -")
+
+
+def test_one_grid_within_a_fraction_of_a_voxel(raw: Any, refusal: Any) -> None:
+    """Voxels of 1.3 mm that lie 0.01 mm apart are one grid, 0.1 mm apart they are two."""
+    path = raw.anat / f"{raw.stem}_part-phase_VFA.nii.gz"
+    raw.image(path, 1.0, shift=0.01)
+    assert raw.plan().refusals == ()
+    raw.image(path, 1.0, shift=0.1)
+    contains(refusal(), "affine", "one that differs by up to 0.1 mm, which places a corner 0.077 voxels away")

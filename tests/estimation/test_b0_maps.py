@@ -3,6 +3,7 @@ import pytest
 
 from qmri_bids.estimation.b0_maps import wasabi_maps, wassr_maps
 from qmri_bids.estimation.base import Status
+from qmri_bids.estimation.spectra.wassr import fit_wassr
 from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
 from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.pools import Lineshape, MtForm, MtPool, PoolModel, Water
@@ -91,3 +92,12 @@ def test_bad_series_are_refused():
     train = aptw_3t_001()
     with pytest.raises(ValueError, match="WASABI needs one block of RF of constant amplitude, found 36 pulses of 200"):
         wasabi_maps(np.ones((3, 34)), protocol=train, roles=("m0",) + ("cest",) * 33)
+
+
+def test_a_dip_between_offsets_that_leave_it_out_has_no_centre() -> None:
+    """The spectrum is symmetric all the same: symmetry alone would give a number."""
+    offsets = np.concatenate([np.linspace(-250.0, -100.0, 11), np.linspace(100.0, 250.0, 11)])
+    z = 1.0 - 0.8 / (1.0 + ((offsets - np.array([[0.0], [10.0]])) / 60.0) ** 2)
+    found = fit_wassr(z, offsets=offsets)
+    assert (found.status == Status.OUT_OF_RANGE).all()
+    assert np.isnan(found.values["off_resonance"]).all()

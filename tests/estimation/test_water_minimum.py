@@ -67,3 +67,15 @@ def test_bad_input_is_refused():
     far = np.array([-10.0, -8.0, -6.0, -2.0, -1.0, 0.0, 1.0, 2.0, 6.0, 8.0])
     with pytest.raises(ValueError, match=r"at least 6 offsets within ±2\.5 ppm, found 5; give a field map"):
         water_minimum(np.ones((3, 10)), offsets=far, noise=0.01)
+
+
+def test_a_minimum_between_offsets_that_leave_it_out_is_none():
+    """APTw without offsets around water: the minimum is that of the spline, and no number."""
+    offsets = np.concatenate([-np.linspace(1.5, 4.0, 11)[::-1], np.linspace(1.5, 4.0, 11)])
+    z = 0.9 - 0.8 / (1.0 + (2.0 * (offsets - np.array([[0.0], [0.3]])) / 2.5) ** 2)
+    found = water_minimum(z, offsets=offsets, noise=0.01)
+    assert found.status.tolist() == [Status.OUT_OF_RANGE] * 2
+    assert np.isnan(found.values["water_shift"]).all()
+    sampled = np.arange(-4.0, 4.1, 0.75)
+    z = 0.9 - 0.8 / (1.0 + (2.0 * (sampled - np.array([[0.0], [0.3]])) / 2.5) ** 2)
+    assert (water_minimum(z, offsets=sampled, noise=0.01).status == Status.CONVERGED).all()

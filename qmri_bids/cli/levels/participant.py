@@ -27,7 +27,7 @@ from qmri_bids.engine.execution import EngineOptions
 from qmri_bids.engine.steps import Listener
 from qmri_bids.pipeline.earlier.plan import earlier_sentences
 from qmri_bids.pipeline.options import ProcessingOptions
-from qmri_bids.reports.content import RunReport, SubjectReport
+from qmri_bids.reports.content import ErrorEntry, RunReport, SubjectReport
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.reports.record import record_path, write_record
 from qmri_bids.reports.render import write_report
@@ -242,7 +242,9 @@ class _Participant:
         """Write the report, once, and return how the participant ended."""
         if self._result is None:
             try:
-                self._result = self._write(outcomes)
+                self._result = self._write(
+                    tuple(checked_outcome(outcome, output_dir=self._options.output_dir) for outcome in outcomes)
+                )
             except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
                 # What is in the way lies in the folder of this participant; a full disk would stop the others, too.
                 self._result = ParticipantResult(
@@ -298,6 +300,32 @@ class _Participant:
         return ParticipantResult(
             subject=self.subject, outcomes=outcomes, refusals=refusals, report=path, methods=tuple(methods)
         )
+
+
+def checked_outcome(outcome: RunOutcome, *, output_dir: Path) -> RunOutcome:
+    """Return how a run ended: failed, where files that it wrote are gone before the call is over.
+
+    Parameters
+    ----------
+    outcome
+        As its workflow ended.
+    output_dir
+        Root of the derivatives.
+    """
+    if outcome.report is None:
+        return outcome
+    expected = ("dataset_description.json", *outcome.report.outputs)
+    gone = [name for name in expected if not (output_dir / name).exists()]
+    if not gone:
+        return outcome
+    error = ErrorEntry(
+        title="Files are gone",
+        message=f"{len(gone)} of {len(expected)} files that were written are not there any more, {gone[0]} among them: "
+        f"{output_dir} was deleted or cleared while the call went on.",
+        advice="Run the same command again: what the work folder has kept is not computed anew.",
+    )
+    logger.error("%s: %s %s", outcome.run.label, error.message, error.advice)
+    return RunOutcome(run=outcome.run, report=None, errors=(error,), partial=outcome.report)
 
 
 def record_nothing(subject: str, *, options: argparse.Namespace) -> None:

@@ -47,6 +47,10 @@ SEARCH_POINTS = 33
 """Centres tried before the best of them is refined."""
 
 
+LARGEST_GAP = 4.0
+"""Distance between neighbouring offsets, in typical spacings, in which no centre is believed: the dip there was not sampled."""
+
+
 def fit_wassr(
     z: NDArray[np.floating],
     *,
@@ -72,7 +76,7 @@ def fit_wassr(
     Estimate
         `off_resonance` [Hz], shape (V,). The residual is that asymmetry relative to the signal. NOT_CONVERGED where no optimum
         lies near the dip, LOW_SIGNAL where there is no dip, OUT_OF_RANGE where it is so far off that fewer than half of the
-        offsets have an image.
+        offsets have an image, or lies in a gap between offsets.
 
     Raises
     ------
@@ -117,6 +121,8 @@ def fit_wassr(
         run_blocks(fit_block, voxels, block=BLOCK, threads=threads)
         status = np.full(voxels, Status.CONVERGED, dtype=np.uint8)
         status[~(share >= FEWEST_IMAGES)] = Status.OUT_OF_RANGE
+        after = np.clip(np.searchsorted(operator.offsets, centre), 1, len(measured) - 1)
+        status[np.diff(operator.offsets)[after - 1] > LARGEST_GAP * spacing] = Status.OUT_OF_RANGE
         status[~inside | ~np.isfinite(gain)] = Status.NOT_CONVERGED
         status[~(depth > ROUNDING * np.abs(level))] = Status.LOW_SIGNAL
         status[~np.isfinite(depth)] = Status.INVALID_INPUT

@@ -44,12 +44,37 @@ MINIMUM_DEPTH = 6.0
 FEWEST_OFFSETS = 6
 """Offsets that must lie in the search range; the fit has four parameters."""
 
+LARGEST_GAP = 1.05
+"""Distance between neighbouring offsets [ppm] in which no minimum is believed: half the width of a dip of water, so that nothing
+in between was sampled, and the curve there is the spline's own."""
+
 _LEVEL = Bounded(start=0.8, lower=0.02, upper=1.5)
 _WATER = LorentzianPool(
     amplitude=Bounded(start=0.6, lower=0.0, upper=1.5),
     width=Bounded(start=1.4, lower=0.2, upper=10.0),
     position=Bounded(start=0.0, lower=-REACH, upper=REACH),
 )
+
+
+def unsampled_dip(offsets: NDArray[np.floating] | Sequence[float]) -> str:
+    """Return why offsets [ppm] cannot show the dip of water, empty where they can.
+
+    Examples
+    --------
+    >>> unsampled_dip([-2.5, -2.0, -1.5, 1.5, 2.0, 2.5])
+    'no offset lies between -1.5 and 1.5 ppm, where its dip is'
+    >>> unsampled_dip([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
+    ''
+    """
+    close = np.unique([offset for offset in offsets if abs(offset) <= SEARCH])
+    if len(close) < FEWEST_OFFSETS:
+        return f"{len(close)} of its offsets lie within ±{SEARCH:g} ppm of water (at least {FEWEST_OFFSETS} are needed)"
+    after = int(np.clip(np.searchsorted(close, 0.0), 1, len(close) - 1))
+    if close[0] < 0.0 < close[-1] and close[after] - close[after - 1] <= LARGEST_GAP:
+        return ""
+    if not close[0] < 0.0 < close[-1]:
+        return f"its offsets near water lie on one side of it alone ({close[0]:g} to {close[-1]:g} ppm)"
+    return f"no offset lies between {close[after - 1]:g} and {close[after]:g} ppm, where its dip is"
 
 
 def water_minimum(
@@ -78,7 +103,8 @@ def water_minimum(
     Returns
     -------
     Estimate
-        `water_shift` [ppm], shape (V,). OUT_OF_RANGE where the minimum lies at the edge of what was measured or searched,
+        `water_shift` [ppm], shape (V,). OUT_OF_RANGE where the minimum lies at the edge of what was measured or searched, or in a
+        gap between offsets,
         LOW_SIGNAL where there is no dip, NOT_CONVERGED or AT_BOUND where the fit has no optimum near the minimum.
 
     Raises
@@ -133,7 +159,7 @@ def water_minimum(
 def _minimum(
     z: NDArray[np.float64], offsets: NDArray[np.float64], close: NDArray[np.float64], smoothing: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Return place and depth of the minimum of the smoothed spectra, and whether it lies at an edge."""
+    """Return place and depth of the minimum of the smoothed spectra, and whether it lies at an edge or in a gap."""
     operator = spline_operator(offsets, smoothing=smoothing)
     nodes = operator.nodes(z)
     grid = np.arange(close[0], close[-1] + 0.5 * STEP, STEP)
@@ -144,7 +170,9 @@ def _minimum(
     curve = nodes @ matrix
     place = curve.argmin(axis=1)
     depth = curve.max(axis=1) - curve.min(axis=1)
-    return grid[place], depth, (place == 0) | (place == len(grid) - 1)
+    after = np.clip(np.searchsorted(close, grid[place]), 1, len(close) - 1)
+    gap = close[after] - close[after - 1] > LARGEST_GAP
+    return grid[place], depth, (place == 0) | (place == len(grid) - 1) | gap
 
 
 BLOCK = 8192

@@ -43,6 +43,7 @@ class LoadSeries(SimpleInterface):
     needs = NodeMemory(fixed=270e6, per_value=18)
 
     def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.content import copies
         from qmri_bids.preprocessing.loading.series import load_series, noise_of_series
 
         paths = [Path(each) for each in self.inputs.paths]
@@ -50,6 +51,15 @@ class LoadSeries(SimpleInterface):
         series, affine = load_series(paths, volumes=volumes)
         noise: float | None = None
         decisions: list[str] = []
+        for before, index in copies(series):
+            text = f"volume {index + 1} of the series is a copy of volume {before + 1}, to the last digit"
+            if not isdefined(self.inputs.roles):
+                names = ", ".join(path.name for path in paths)
+                raise ValueError(
+                    f"{names}: {text}: images with and without MT pulse, or of different flip angles, cannot be the same; convert "
+                    "the scan again"
+                )
+            decisions.append(f"{text[0].upper()}{text[1:]}: it was used as it is. Was an image written twice?")
         if self.inputs.taper:
             from qmri_bids.preprocessing.gibbs.apodization import apodize_magnitudes
 

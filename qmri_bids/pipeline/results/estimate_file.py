@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Status
 from qmri_bids.pipeline.voxels import Voxels
 from qmri_bids.quantity import POSTERIOR, STDEV
+from qmri_bids.system.file_errors import naming
 
 Maps = Mapping[str, tuple[NDArray[Any], NDArray[Any] | None]]
 """Values and standard deviations of voxels by the name of the map; None where a map has no standard deviation."""
@@ -77,7 +78,8 @@ def save_estimate(
         volume = voxels.volume(codes, Status.OUTSIDE)
         volume[voxels.mask & ~voxels.inside] = Status.INVALID_INPUT
         arrays[_status_of(group)] = volume
-    np.savez(path, **arrays, **extra)
+    with naming(path):
+        np.savez(path, **arrays, **extra)
     return str(path)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.b1_maps import B1Estimate
+from qmri_bids.preprocessing.loading.files import read_image
 from qmri_bids.preprocessing.masks import head_mask
 from qmri_bids.preprocessing.registration.rigid_freedom import FEWEST_SLICES
 
@@ -141,8 +141,7 @@ def air_noise(image: NDArray[np.floating], *, head: NDArray[np.bool_]) -> float 
 
 
 def _read(path: Path, volume: int | None) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    import nibabel as nib
-
-    image: Any = nib.load(path)
-    data = np.asarray(image.dataobj, dtype=np.float32)
-    return (data if volume is None else data[..., volume]), image.affine
+    values, affine = read_image(path, volume=volume)
+    if values.ndim != 3:
+        raise ValueError(f"{path}: expected one volume, found shape {values.shape}")
+    return values, affine

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.complex_data import phase_to_radians
 from qmri_bids.preprocessing.loading.b1 import air_noise
+from qmri_bids.preprocessing.loading.files import read_image
 from qmri_bids.preprocessing.loading.maps import LoadedMaps
 from qmri_bids.preprocessing.masks import head_mask
 from qmri_bids.preprocessing.unwrapping import unwrap_off_resonance
@@ -88,8 +89,7 @@ def load_field_map(path: Path, *, hertz: float) -> LoadedMaps:
 
 
 def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    import nibabel as nib
-
-    image: Any = nib.load(path)
-    values = np.asarray(image.dataobj, dtype=np.float32)
-    return values.reshape(values.shape[:3]), np.asarray(image.affine, dtype=np.float64)
+    values, affine = read_image(path)
+    if values.ndim != 3:
+        raise ValueError(f"{path}: expected one volume, found shape {values.shape}")
+    return values, affine

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.grids import is_same_grid
+from qmri_bids.preprocessing.loading.files import read_image
 from qmri_bids.units import percent_to_fraction
 
 LARGEST_RATIO = 5.0
@@ -73,15 +74,10 @@ def load_maps(files: Mapping[str, Path], *, stdev_files: Mapping[str, Path] | No
 
 
 def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    import nibabel as nib
-
-    image: Any = nib.load(path)
-    values = np.asarray(image.dataobj, dtype=np.float32)
-    if values.ndim > 3:
-        values = values.reshape(values.shape[:3] + tuple(size for size in values.shape[3:] if size > 1))
+    values, affine = read_image(path)
     if values.ndim != 3:
-        raise ValueError(f"{path}: expected a map of three dimensions, found shape {image.shape}")
-    return values, np.asarray(image.affine, dtype=np.float64)
+        raise ValueError(f"{path}: expected a map of three dimensions, found shape {values.shape}")
+    return values, affine
 
 
 def _check_grid(
@@ -93,7 +89,7 @@ def _check_grid(
     affine: NDArray[np.float64],
 ) -> None:
     shapes = {each.shape for each in maps.values()} or {values.shape}
-    if values.shape not in shapes or not np.allclose(own, affine, atol=1e-3):
+    if values.shape not in shapes or not is_same_grid(affine, own, shape=values.shape):
         raise ValueError(
             f"{path}: expected the grid of the other maps of its source, found another; resample it to theirs"
         )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from qmri_bids.preprocessing.content import check_magnitudes
+from qmri_bids.preprocessing.loading.files import check_grid, read_image
 
 FEWEST_CUBES = 50
 """Cubes of 2 × 2 × 2 voxels, squares of 2 × 2 within a single slice, that must lie in the flat part of a head to tell the noise."""
@@ -39,51 +41,27 @@ def load_series(
     Raises
     ------
     ValueError
-        If the grids differ, or a volume is constant or has a value that is negative or not finite.
+        If the grids differ, or a volume that is kept is constant or has a value that is negative or not finite.
     """
-    import nibabel as nib
-
-    parts, affine = [], None
+    parts: list[NDArray[np.float32]] = []
+    affine, before = None, 0
     for path in paths:
-        image: Any = nib.load(path)
-        data = np.asarray(image.dataobj, dtype=np.float32)
+        data, own = read_image(path)
         data = data[..., None] if data.ndim == 3 else data
         if affine is None:
-            affine = np.asarray(image.affine, dtype=np.float64)
-        elif data.shape[:3] != parts[0].shape[:3] or not np.allclose(image.affine, affine, atol=1e-3):
-            raise ValueError(f"{path}: expected the grid of {paths[0]}, found another; scan both on one grid")
+            affine = own
+        else:
+            check_grid(path, data.shape[:3], own, first=paths[0], first_shape=parts[0].shape[:3], first_affine=affine)
         for index in range(data.shape[3]):
-            _check_volume(data[..., index], name=f"{path}: volume {index + 1}")
+            # What is left out may hold anything: that is how to leave it out.
+            if volumes is None or before + index in volumes:
+                check_magnitudes(data[..., index], name=f"{path}: volume {index + 1}")
+        before += data.shape[3]
         parts.append(data)
     if affine is None:
         raise ValueError("a series needs at least one file, found none")
     series = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=3)
     return (series if volumes is None else np.ascontiguousarray(series[..., list(volumes)])), affine
-
-
-def _check_volume(volume: NDArray[np.float32], *, name: str) -> None:
-    """Refuse what is no magnitude image.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite or negative, or all are equal.
-    """
-    broken = int(np.count_nonzero(~np.isfinite(volume)))
-    if broken:
-        raise ValueError(
-            f"{name}: expected magnitudes, found {broken} values that are NaN or infinite; convert the image again (values "
-            "in air may be set to 0), or leave the volume out of a series that is no fingerprint (valid 0 in its table)"
-        )
-    if volume.min() < 0.0:
-        raise ValueError(
-            f"{name}: expected magnitudes, found negative values down to {volume.min():g}; give the magnitude image, not a real "
-            "part or a phase"
-        )
-    if not np.ptp(volume) > 0.0:
-        raise ValueError(
-            f"{name}: expected an image, found {volume.flat[0]:g} everywhere; leave the volume out, or restore it"
-        )
 
 
 def noise_of_series(volumes: NDArray[np.floating]) -> float | None:

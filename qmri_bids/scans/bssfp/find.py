@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qmri_bids.bids.images import ImageInfo, central_slice, check_image, check_same_grid
 from qmri_bids.bids.nifti_file import HeaderError, read_header
@@ -117,6 +118,8 @@ def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str)
                     found="complex values" if info.is_complex else "real values",
                     advice="Convert the image again, or remove part- from the name of a complex image.",
                 )
+            if kind == "mag-phase" and info is cycle[0]:
+                _check_magnitude(info)
     if not first.is_oriented:
         warnings.append(
             f"{first.name}: neither sform nor qform is set: orientation and position in the scanner are unknown."
@@ -191,6 +194,34 @@ def _cycle_files(
     return CycleFiles(magnitude=columns[0], phase=columns[1], phase_units=units)
 
 
+def _check_magnitude(info: ImageInfo) -> None:
+    """Refuse a magnitude image with negative values, as far as its central slice tells."""
+    lowest = float(central_slice(info).min(initial=0.0))
+    if lowest < 0.0:
+        raise refuse(
+            file=info.name,
+            key="values",
+            expected="magnitudes",
+            found=f"negative values down to {lowest:g}: are magnitude and phase exchanged?",
+            advice="Name the files by what they hold: part-mag and part-phase.",
+        )
+
+
+def _turns(values: NDArray[np.floating]) -> float | None:
+    """Return the largest value of a phase in turns (0.5 or 1) or half turns (1 or 2), None where it is none of these.
+
+    Phase of the noise in air fills its range evenly and ends sharply at its bounds.
+    """
+    size = np.abs(values[values != 0.0])
+    if size.size < FEWEST_PHASES:
+        return None
+    for bound in (0.5, 1.0, 2.0):
+        even = 0.3 <= np.mean(size > 0.5 * bound) <= 0.7 and np.mean(size > 0.95 * bound) >= 0.02
+        if even and size.max() <= 1.0005 * bound:
+            return bound
+    return None
+
+
 def _phase_units(images: Sequence[ImageInfo], *, root: Path) -> Literal["rad", "arbitrary"]:
     """Return the unit of the phase images, checked against their values where it is said to be rad."""
     expected = "'rad' or 'arbitrary', which BIDS requires of phase images"
@@ -209,7 +240,17 @@ def _phase_units(images: Sequence[ImageInfo], *, root: Path) -> Literal["rad", "
             )
         units.add(value)
         if value == "rad":
-            largest = float(np.abs(central_slice(info)).max(initial=0.0))
+            values = central_slice(info)
+            bound = _turns(values)
+            if bound is not None:
+                raise refuse(
+                    file=info.name,
+                    key="values",
+                    expected="a phase in radians, as Units says, which fills -π to π in air",
+                    found=f"one that fills ±{bound:g} and ends there: is it in turns or half turns?",
+                    advice="Convert the phase to radians: half turns by a factor of π, turns by 2π.",
+                )
+            largest = float(np.abs(values).max(initial=0.0))
             if largest > 2.0 * math.pi + 0.01:
                 raise refuse(
                     file=sidecar.origin("Units"),
@@ -228,6 +269,9 @@ def _phase_units(images: Sequence[ImageInfo], *, root: Path) -> Literal["rad", "
         )
     return "rad" if units == {"rad"} else "arbitrary"
 
+
+FEWEST_PHASES = 200
+"""Values of a slice from which its phase tells its unit."""
 
 SUFFIXES = ("VFA", "T2w", "bSSFP", "SSFP")
 """Suffixes under which pc-bSSFP is found; whether a file is one is decided by its metadata."""

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
@@ -312,6 +313,16 @@ def _check_count(degrees: Sequence[float], number_of_volumes: int, *, file: str,
         )
 
 
+def _in_gon(degrees: Sequence[float]) -> bool:
+    """Whether increments are spaced evenly over 400 and not over 360; ten of them, from 0 to 360, may be either."""
+    number, ordered = len(degrees), sorted(degrees)
+    spaces = [second - first for first, second in pairwise(ordered)]
+    if number < MINIMUM_CYCLES or max(spaces) - min(spaces) > 0.02 * max(spaces):
+        return False
+    turn = number * (ordered[-1] - ordered[0]) / (number - 1)
+    return abs(turn - 400.0) < 0.5 and not (number == 10 and abs(ordered[-1] - 360.0) < 0.5)
+
+
 def _finish(
     degrees: tuple[float, ...],
     sidecars: Sequence[Sidecar],
@@ -333,6 +344,14 @@ def _finish(
             expected="increments in degrees",
             found=f"{listed}, which looks like radians",
             advice="Convert the increments to degrees (multiply by 57.29578).",
+        )
+    if _in_gon(degrees):
+        raise refuse(
+            file=file,
+            key=key,
+            expected="increments in degrees, 360 to a turn",
+            found=f"{listed}, which are spaced evenly over 400, as gon are",
+            advice="Convert the increments to degrees (multiply by 0.9).",
         )
     if different < MINIMUM_CYCLES:
         raise refuse(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qmri_bids.bids.provenance import raw_uris
 from qmri_bids.estimation.base import Estimate
 from qmri_bids.estimation.estimators import ESTIMATORS
+from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.results.estimate_file import StoredEstimate
 from qmri_bids.pipeline.results.registration_checks import registration_check
 from qmri_bids.pipeline.results.report_parts import motion_light
@@ -36,6 +37,7 @@ from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.references import full_citation
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
 from qmri_bids.scans.b1.derivatives import add_b1, b1_sources
+from qmri_bids.scans.bssfp.plausible import relaxation_check
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 from qmri_bids.tissue_labels import ABBREVIATIONS
 
@@ -141,6 +143,16 @@ def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) ->
         convergence_check(quality_rows(results.estimate.status[""])),
         motion_light(results.motion, affine=results.affine),
     ]
+    if results.kind == BRAIN:
+        lights.append(
+            relaxation_check(
+                results.estimate.values,
+                mask=results.mask,
+                tissue=results.tissue,
+                protocol=run.protocol,
+                b1_assumed=results.b1 is None,
+            )
+        )
     if results.b1 is None:
         lights.append(
             Check(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from qmri_bids.bids.refusal import ValueSource, refuse
 from qmri_bids.bids.sidecar import Sidecar
-from qmri_bids.bids.values import common_number, common_text, wrong_value
+from qmri_bids.bids.values import SAME_ECHO, common_number, common_text, wrong_value
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.scans.bssfp.increments import Increments
 from qmri_bids.units import degrees_to_radians, milliseconds_to_seconds, seconds_to_milliseconds
@@ -145,7 +145,9 @@ def _echo_time(
     sidecars: Sequence[Sidecar], sources: list[ValueSource], warnings: list[str], repetition_time: float
 ) -> float:
     expected = f"the echo time in seconds, shorter than TR = {repetition_time:g} s"
-    stated = common_number(sidecars, "EchoTime", expected=expected, advice="Correct EchoTime in the sidecar.")
+    stated = common_number(
+        sidecars, "EchoTime", expected=expected, advice="Correct EchoTime in the sidecar.", tolerance=SAME_ECHO
+    )
     if stated is None:
         value, origin = repetition_time / 2.0, "derived: TR/2"
         warnings.append(

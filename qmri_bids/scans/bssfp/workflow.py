@@ -44,6 +44,10 @@ class _CyclesOutput(TraitedSpec):
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
 
 
+class _LoadCyclesOutput(_CyclesOutput):
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
+
+
 class _LoadCyclesInput(ReadsFiles):
     files = traits.Any(mandatory=True, desc="PcBssfpFiles: where magnitude and phase lie")
     protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
@@ -53,12 +57,13 @@ class LoadCycles(SimpleInterface):
     """Read the cycles as complex data in the sense of precession of the model."""
 
     input_spec = _LoadCyclesInput
-    output_spec = _CyclesOutput
+    output_spec = _LoadCyclesOutput
     needs = NodeMemory(fixed=115e6, per_value=30)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.bssfp.convention import precession_sense
         from qmri_bids.preprocessing.complex_data import load_cycles
+        from qmri_bids.preprocessing.content import check_cycles, check_phase
         from qmri_bids.preprocessing.gibbs.k_space_edge import undo_alternation
 
         files, protocol = self.inputs.files, self.inputs.protocol
@@ -69,17 +74,23 @@ class LoadCycles(SimpleInterface):
             imaginary=files.imaginary,
             complex_=files.complex_,
             phase_units=files.phase_units,
+            volumes=files.volumes,
         )
-        cycles = series.cycles
-        if files.volumes and cycles.shape[-1] != len(files.volumes):
-            cycles = cycles[..., list(files.volumes)]
+        cycles, increments = series.cycles, protocol.rf_phase_increment
+        named = [index + 1 for index in files.volumes] or range(1, cycles.shape[-1] + 1)
+        if files.phase:
+            check_phase(cycles, rf_phase_increment=increments)
+        content = check_cycles(
+            cycles, rf_phase_increment=increments, names=[f"{files.paths[0]}: cycle {number}" for number in named]
+        )
         # Before anything else: what alternates in sign from slice to slice no interpolation and no mean survives.
         cycles, alternation = undo_alternation(cycles)
         sense = precession_sense(cycles, protocol=protocol)
         if sense.sign < 0:
             cycles = cycles.conj()
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", cycles, series.affine)
-        self._results["decisions"] = [*series.decisions, *alternation, sense.sentence]
+        self._results["decisions"] = [*series.decisions, *content.decisions, *alternation, sense.sentence]
+        self._results["warnings"] = list(content.warnings)
         return runtime
 
 
@@ -392,7 +403,8 @@ def init_pcbssfp_wf(
         workflow.connect(node, "decisions", said, f"in{number}")
     if run.b1 is not None:
         workflow.connect(b1_wf, "outputnode.decisions", said, f"in{len(decisions) + 1}")
-    warned = pe.Node(Merge(4), name="collect_warnings", **listed)
+    warned = pe.Node(Merge(5), name="collect_warnings", **listed)
+    workflow.connect(load, "warnings", warned, "in5")
     if censor is not None:
         workflow.connect(censor, "warnings", warned, "in4")
     if run.b1 is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qmri_bids.bids.images import check_image
+from qmri_bids.bids.images import check_image, stored_shape
 from qmri_bids.bids.refusal import ValueSource, refusal_of, refuse
 from qmri_bids.bids.sidecar import Sidecar, applicable_files
 from qmri_bids.bids.values import read_number
@@ -426,7 +426,7 @@ def _check_run(series: Series, root: Path) -> CestRun:
             file=info.name,
             key="shape",
             expected="four axes, the last one the saturated images",
-            found=str(info.shape),
+            found=str(stored_shape(series.path)),
             advice=ONE_IMAGE,
         )
     if info.is_complex:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from qmri_bids.bids.refusal import RefusedError, refuse
 from qmri_bids.physics.saturation import SaturatedImage, Saturation
 from qmri_bids.scans.saturation.run import CestKind, VolumeRole
-from qmri_bids.units import tesla_to_microtesla
+from qmri_bids.units import GYROMAGNETIC_RATIO, seconds_to_milliseconds, tesla_to_microtesla
 
 WASABI_LONGEST = 20e-3
 """Longest block that turns water rather than saturating it [s]."""
@@ -37,6 +37,9 @@ NEAR_WATER = 50.0
 
 NARROWEST = 0.5
 """A spectrum whose farthest offset is nearer to water must be in another unit [ppm]."""
+
+LEAST_TURN = 0.1
+"""Turn about the field of RF by a whole saturation on resonance, below which nothing is saturated: WASSR makes 0.4 or more."""
 
 LONG_STRONG = 1.0
 """A single block as long [s], above `WASABI_WEAKEST`, around water alone is a WASABI pulse in milliseconds."""
@@ -92,6 +95,17 @@ def kind_of(images: Sequence[SaturatedImage], roles: Sequence[VolumeRole], *, su
             found=f"a block of {trains[0].pulse.duration:g} s within ±{distances[-1]:g} ppm: is it in ms?",
             advice="State durations in seconds.",
         )
+    strongest = max(trains, key=_turn)
+    if _turn(strongest) < LEAST_TURN:
+        stated = tesla_to_microtesla(strongest.b1_rms)
+        raise refuse(
+            file=file,
+            key="b1_rms",
+            expected=f"a saturation that turns water by {360.0 * LEAST_TURN:g}° or more",
+            found=f"{stated:.3g} µT for {seconds_to_milliseconds(strongest.duration):.3g} ms, which turn it by "
+            f"{360.0 * _turn(strongest):.2g}°: is the power in gauss ({100.0 * stated:.3g} µT), or the duration in another unit?",
+            advice="State B1 in µT (1 G is 100 µT) and durations in seconds.",
+        )
     kind: CestKind
     if all(_turns_water(train) for train in trains) and _is_one(powers):
         kind, name, needed = "wasabi", "WASABI (short blocks)", WASABI_OFFSETS
@@ -124,6 +138,11 @@ def _turns_water(train: Saturation) -> bool:
         and train.pulse.duration <= WASABI_LONGEST
         and train.b1_rms > WASABI_WEAKEST
     )
+
+
+def _turn(train: Saturation) -> float:
+    """Return the turns of water about the field of RF by a whole train on resonance, as if it were all one block."""
+    return GYROMAGNETIC_RATIO * train.b1_rms * train.duration
 
 
 def _is_long_and_strong(train: Saturation) -> bool:

@@ -75,9 +75,9 @@ B1_RMS = Quantity(
     key="SaturationB1RMS",
     unit="µT",
     expected="B1 in µT, root mean square over pulse and gap",
-    low=1e-3,
+    low=0.03,
     high=50.0,
-    doubt="is it in T, nT or Hz?",
+    doubt="is it in T, nT or Hz? In gauss 1 µT is 0.01",
 )
 DURATION = Quantity(
     name="saturation_duration",

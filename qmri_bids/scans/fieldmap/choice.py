@@ -81,9 +81,9 @@ def _choose(run: CestRun, session: _Session) -> CestRun:
     raise refuse(
         file=run.label,
         key="--cest-b0",
-        expected=f"{_EXPECTED[ways[0]]} for this Z-spectrum",
-        found=f"none: {closed[0]}",
-        advice="Add one, or run with --cest-b0 auto.",
+        expected=f"{'; '.join(_EXPECTED[way] for way in ways)} for this Z-spectrum",
+        found=f"none: {'; '.join(closed)}",
+        advice="Add one." if asked == "auto" else "Add one, or run with --cest-b0 auto.",
     )
 
 
@@ -133,6 +133,17 @@ def _fieldmap(run: CestRun, session: _Session) -> Offer:
 
 
 def _spectrum(run: CestRun, session: _Session) -> Offer:
+    # The module of the fit is heavy, and most sessions bring another source.
+    from qmri_bids.estimation.spectra.water_shift import unsampled_dip
+
+    sampled = [
+        image.offset
+        for image, role in zip(run.protocol.images, run.roles, strict=True)
+        if role == "cest" and image.offset is not None
+    ]
+    reason = unsampled_dip(sampled)
+    if reason:
+        return Offer(reason=f"the spectrum does not show the dip of water: {reason}")
     sentence = "The shift of water is read from the dip of the spectrum itself"
     return Offer(source=shift_of_water(method="spectrum", sentence=sentence))
 

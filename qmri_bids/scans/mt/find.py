@@ -10,7 +10,7 @@ from pathlib import Path
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar
-from qmri_bids.bids.values import common_number, describe, wrong_value
+from qmri_bids.bids.values import SAME_ECHO, common_number, describe, wrong_value
 from qmri_bids.estimation.mt.maps import SpoiledProtocol
 from qmri_bids.scans.b1.find import b1_refusal
 from qmri_bids.scans.b1.session import SessionB1
@@ -132,7 +132,11 @@ def compare_keys(sidecars: Sequence[Sidecar], keys: Sequence[str]) -> tuple[Valu
     sources = []
     for key in keys:
         stated = common_number(
-            sidecars, key, expected=EXPECTED[key], advice=f"Correct {key} in the sidecar; images of one run share it."
+            sidecars,
+            key,
+            expected=EXPECTED[key],
+            advice=f"Correct {key} in the sidecar; images of one run share it.",
+            tolerance=SAME_ECHO if key == "EchoTime" else 1e-6,
         )
         if stated is not None:
             value = ValueSource(key=NAMES[key], value=f"{stated[0]:g}", unit=UNITS.get(key, "s"), source=stated[1])

@@ -16,6 +16,7 @@ from qmri_bids.scans.b1.methods.values import (
     PLAUSIBLE,
     ambiguous,
     angle_source,
+    check_varies,
     has_signal,
     is_plausible,
     median_of,
@@ -158,6 +159,8 @@ def _read(paths: Sequence[Path], root: Path, options: FindOptions, *, method: B1
             found=stored if math.isfinite(median) else "no value above zero",
             advice=OFFER,
         )
+    stored_angles = read_values(famp, volumes and volumes[1]) - scale.zero
+    check_varies(stored_angles, famp, what="flip angles")
     return B1Run(
         entities=dict(parse_name(famp.path).entities),
         method=method,

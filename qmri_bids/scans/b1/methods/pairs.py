@@ -15,6 +15,7 @@ from qmri_bids.bids.sidecar import Sidecar, parse_name, read_sidecar
 from qmri_bids.scans.b1.methods.values import (
     PLAUSIBLE,
     ambiguous,
+    check_varies,
     has_signal,
     is_plausible,
     median_of,
@@ -140,6 +141,7 @@ def check_median(b1: NDArray[np.floating], pair: Pair, *, what: str, advice: str
     share = float(np.mean(np.isfinite(found))) if found.size else 0.0
     median = median_of(found)
     if share >= 0.5 and is_plausible(median):
+        check_varies(found, pair.infos[0], what="ratios of both images")
         return
     low, high = PLAUSIBLE
     shown = f"a median of {median:.3g}" if share >= 0.5 else f"a flip angle in {100.0 * share:.0f} % of the voxels"

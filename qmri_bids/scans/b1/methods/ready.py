@@ -10,7 +10,14 @@ from qmri_bids.bids.images import check_image, median_of_nonzero
 from qmri_bids.bids.refusal import ValueSource, refuse
 from qmri_bids.bids.sidecar import parse_name, read_sidecar, texts
 from qmri_bids.pipeline.sources import B1Run
-from qmri_bids.scans.b1.methods.values import PLAUSIBLE, ambiguous, is_plausible, wrong_axes
+from qmri_bids.scans.b1.methods.values import (
+    PLAUSIBLE,
+    ambiguous,
+    check_varies,
+    is_plausible,
+    read_values,
+    wrong_axes,
+)
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.units import percent_to_fraction
 
@@ -54,6 +61,7 @@ def read_map(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
             found=found + (f" with Units {stated!r}" if contradicts else ""),
             advice="If the values have another scale, give relative B1 per stored value with --b1-scale.",
         )
+    check_varies(read_values(info), info, what="values of B1")
     return B1Run(
         entities=dict(parse_name(info.path).entities),
         method="TB1map",

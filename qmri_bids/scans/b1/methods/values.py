@@ -20,6 +20,9 @@ from qmri_bids.units import degrees_to_radians, radians_to_degrees
 PLAUSIBLE = (0.6, 1.4)
 """Median of relative B1 over a head: outside, the scale or the nominal flip angle is wrong."""
 
+FEWEST_VALUES = 1000
+"""Voxels with a value from which a map that holds one value alone was not measured."""
+
 SIGNAL = 0.1
 """Voxels of an image below this share of its brightest (99th percentile) are air."""
 
@@ -73,7 +76,37 @@ def read_values(info: ImageInfo, volume: int | None = None) -> NDArray[np.float6
 
     check_number_of_voxels(info, math.prod(info.shape if volume is None else info.shape[:3]))
     data: Any = nib.load(info.path).dataobj  # type: ignore[attr-defined]
-    return np.asarray(data if volume is None else data[..., volume], dtype=np.float64)
+    values = np.asarray(data, dtype=np.float64).reshape(info.shape)
+    return values if volume is None else values[..., volume]
+
+
+def check_varies(values: NDArray[np.floating], info: ImageInfo, *, what: str) -> None:
+    """Refuse a map that holds one value wherever it has one: B1 of a head varies by tens of percent, and a filled image does not.
+
+    Parameters
+    ----------
+    values
+        As stored; those that are 0 or not finite are none.
+    info
+        The image.
+    what
+        What the values are, for the message.
+
+    Raises
+    ------
+    RefusedError
+        If there are enough values to tell, and all are alike.
+    """
+    known = values[np.isfinite(values) & (values != 0.0)]
+    if known.size < FEWEST_VALUES or np.ptp(known) > 1e-6 * abs(float(known[0])):
+        return
+    raise refuse(
+        file=info.name,
+        key="values",
+        expected=f"{what} that vary over the head, as measured",
+        found=f"{known[0]:g} in all {known.size} voxels that have a value",
+        advice="Convert the B1 scan again; to assume B1 = 1 everywhere, remove it and run with --no-b1.",
+    )
 
 
 def has_signal(values: NDArray[np.float64]) -> NDArray[np.bool_]:

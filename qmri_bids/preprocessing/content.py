@@ -1,0 +1,516 @@
+"""Checks of what the images of a scan hold, the same for cycles, saturated images, MT images and B1 scans.
+
+Whatever would give a number that looks like any other is found here: images that are empty, constant, negative or not finite,
+phase cycles that stand out from the others, increments of another unit, phase that is none.
+
+Phase cycles are held against the signal of balanced SSFP, which needs no T1, T2 or B1: divided by (1 - b cos ψ) a profile is
+M (1 - E2 e^{-iψ}), ψ = θ - φ (see `physics.bssfp`), so that
+
+    S = m0 + m1 e^{iφ} + S (c cos φ + s sin φ)
+
+with two complex and two real unknowns in every voxel. What they leave unexplained, the misfit, is noise where the cycles are
+what their metadata say, and several times as much where they are not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Increments = Sequence[float] | NDArray[np.floating]
+"""RF phase increment of every cycle [rad]."""
+
+UNKNOWNS = 6
+"""Real unknowns of a profile: two complex amplitudes and the two components of b."""
+
+FEWEST_CYCLES, FEWEST_WITHOUT_ONE = 4, 6
+"""Cycles from which a profile has fewer unknowns than values, and from which it is known without one of them, too."""
+
+VOXELS = 1000
+"""Voxels that are looked at: medians over them vary by 3 %."""
+
+BRIGHT = 0.15
+"""Share of the brightest (99.5th percentile) above which a voxel is looked at; air lies below."""
+
+ROUNDS = 3
+"""Of the weighting by the denominator, after which the fit is one of the signal itself."""
+
+SMALLEST_DENOMINATOR = 0.02
+
+STANDS_OUT = 1.1
+"""How much better the others must fit without a cycle than without any other one before it stands out: 1.00 to 1.03 in simulated
+heads, slices and phantoms; 1.14 or more where one of twelve cycles was scaled by 0.8."""
+
+GAIN_DOUBT, GAIN_WRONG = (0.87, 1.15), (0.67, 1.5)
+"""Signal of a cycle over that predicted from the others: outside of the first a warning, of the second a refusal."""
+
+OTHER_UNIT = 1.6
+"""Ratio of misfits from which another reading of increments or phase is the right one: 2.3 or more where it is, below 1 else."""
+
+SMALLEST_MISFIT = 0.005
+"""Below this share of the signal a misfit is rounding, and ratios of misfits say nothing."""
+
+NO_PROFILE = 0.3
+"""Misfit relative to the signal beyond which cycles are no profiles of bSSFP: 0.01 to 0.08 at an SNR of 25, 0.6 in wrong order."""
+
+ANY_ORDER = 0.8
+"""Misfit relative to that of increments in other orders from which the stated order says nothing of the cycles: much noise makes
+the misfit large, too, but other orders fit worse all the same."""
+
+NOISE_ALONE = 0.3
+"""Correlation of neighbouring voxels in a cycle, relative to the other cycles, below which it holds no image: noise has 0.02."""
+
+SHORT_PHASE = 2.1
+"""Phase that nowhere goes further [rad] may be in turns (0.5, 1) or half turns (1, 2)."""
+
+LEAST_SPREAD, ROUGH = 0.07, 0.8
+"""Median deviation of a field from its median, relative to nominal, and difference of neighbours relative to that of noise alone,
+from which both together say that a map is noise: simulated B1 scans have 0.1 to 0.4."""
+
+FEWEST_IN_SLICE = 30
+"""Voxels with signal in the other cycles from which a slice of zeros is missing, not empty."""
+
+_INCREMENT_SCALES = (
+    (0.9, "in gon (400 for a turn), not in degrees"),
+    (2.0, "half of what was played out"),
+    (0.5, "twice what was played out"),
+)
+"""Other readings of stated increments, as factors."""
+
+_LEAVE_OUT = (
+    "mark it as not valid (column `valid`, 0, of the table _ssfpcontext.tsv), so that the others are used, or convert the scan "
+    "again"
+)
+
+
+def check_magnitudes(volume: NDArray[np.floating], *, name: str) -> None:
+    """Refuse what is no magnitude image.
+
+    Parameters
+    ----------
+    volume
+        Values as stored, any shape.
+    name
+        File and volume, for the message.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite or negative, or all are equal.
+
+    Examples
+    --------
+    >>> check_magnitudes(np.zeros((2, 2, 2)), name="sub-01_cest.nii.gz: volume 3")
+    Traceback (most recent call last):
+    ValueError: sub-01_cest.nii.gz: volume 3: expected an image, found 0 everywhere; leave the volume out, or restore it
+    """
+    check_finite(volume, name=name, what="magnitudes")
+    if volume.min() < 0.0:
+        raise ValueError(
+            f"{name}: expected magnitudes, found negative values down to {volume.min():g}; give the magnitude image, not a real "
+            "part or a phase"
+        )
+    if not np.ptp(volume) > 0.0:
+        raise ValueError(
+            f"{name}: expected an image, found {volume.flat[0]:g} everywhere; leave the volume out, or restore it"
+        )
+
+
+def check_finite(volume: NDArray[np.generic], *, name: str, what: str) -> None:
+    """Refuse values that are NaN or infinite; arguments as of `check_magnitudes`, and what was expected."""
+    broken = int(np.count_nonzero(~np.isfinite(volume)))
+    if broken:
+        raise ValueError(
+            f"{name}: expected {what}, found {broken} values that are NaN or infinite; convert the image again (values "
+            "in air may be set to 0), or leave the volume out of a series that is no fingerprint (valid 0 in its table)"
+        )
+
+
+def check_field(values: NDArray[np.floating], *, inside: NDArray[np.bool_], what: str) -> None:
+    """Refuse a map of a field that differs from voxel to voxel as noise does; fields of a coil vary over centimetres.
+
+    Parameters
+    ----------
+    values
+        Shape (X, Y, Z), relative to what is nominal.
+    inside
+        The head, where there are values: air holds noise.
+    what
+        The map, for the message.
+
+    Raises
+    ------
+    ValueError
+        If neighbours differ as much as any two voxels, and by more than `LEAST_SPREAD`.
+    """
+    known = np.asarray(values, dtype=float)
+    steps = []
+    for axis in range(3):
+        first, second = np.moveaxis(known, axis, 0)[:-1], np.moveaxis(known, axis, 0)[1:]
+        both = np.moveaxis(inside, axis, 0)[:-1] & np.moveaxis(inside, axis, 0)[1:]
+        steps.append(np.abs(second - first)[both])
+    step, own = np.concatenate(steps), known[inside]
+    if step.size < FEWEST_IN_SLICE:
+        return
+    spread = float(np.median(np.abs(own - np.median(own))))
+    # Of noise alone the difference of two voxels is larger than that from the median by the root of two.
+    if spread > LEAST_SPREAD and float(np.median(step)) > ROUGH * math.sqrt(2.0) * spread:
+        raise ValueError(
+            f"{what} holds noise and no field: neighbouring voxels of the head differ by {np.median(step):.2f} (median), as "
+            "much as voxels far apart do. Scan or convert it again, or run with --no-b1"
+        )
+
+
+def copies(volumes: NDArray[np.generic]) -> tuple[tuple[int, int], ...]:
+    """Return the volumes that are equal to an earlier one to the last digit, with that one; noise makes all of them differ.
+
+    Parameters
+    ----------
+    volumes
+        Shape (X, Y, Z, N).
+
+    Examples
+    --------
+    >>> copies(np.array([[[[1.0, 2.0, 1.0, 3.0]]]]))
+    ((0, 2),)
+    """
+    first: dict[bytes, int] = {}
+    found = []
+    for index in range(volumes.shape[3]):
+        digest = hashlib.blake2b(np.ascontiguousarray(volumes[..., index]).tobytes()).digest()
+        if first.setdefault(digest, index) != index:
+            found.append((first[digest], index))
+    return tuple(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleContent:
+    """What was found in phase cycles.
+
+    Parameters
+    ----------
+    misfit
+        What the signal of bSSFP leaves unexplained, relative to the signal; NaN where there are too few cycles to tell.
+    decisions, warnings
+        Sentences.
+    """
+
+    misfit: float
+    decisions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def check_cycles(
+    cycles: NDArray[np.complexfloating], *, rf_phase_increment: Increments, names: Sequence[str] | None = None
+) -> CycleContent:
+    """Hold phase cycles against each other and against the signal of balanced SSFP.
+
+    Parameters
+    ----------
+    cycles
+        Complex, shape (X, Y, Z, N), as read.
+    rf_phase_increment
+        Of every cycle [rad].
+    names
+        What the cycles are called in messages; `cycle 1` … by default.
+
+    Raises
+    ------
+    ValueError
+        If a cycle is empty, constant, noise alone, a copy of another, lacks slices, or has a signal that is far from what the
+        others predict; if the increments are in another unit.
+    """
+    number = cycles.shape[3]
+    names = [f"cycle {index + 1} of {number}" for index in range(number)] if names is None else names
+    _check_each(cycles, names)
+    _check_copies(cycles, rf_phase_increment, names)
+    _check_noise(cycles, names)
+    signal = bright_voxels(cycles)
+    if number < FEWEST_CYCLES or len(signal) < FEWEST_IN_SLICE:
+        return CycleContent(
+            misfit=math.nan,
+            decisions=(
+                "Whether the cycles follow the signal of bSSFP with the increments that are stated was not checked: "
+                f"there are too few {'cycles' if number < FEWEST_CYCLES else 'voxels with signal'}.",
+            ),
+        )
+    misfit = profile_misfit(signal, rf_phase_increment)
+    _check_increments(signal, rf_phase_increment, misfit)
+    warnings: list[str] = []
+    if number >= FEWEST_WITHOUT_ONE:
+        warnings += _check_gains(signal, rf_phase_increment, names)
+    if misfit > NO_PROFILE and misfit > ANY_ORDER * _misfit_of_other_orders(signal, rf_phase_increment):
+        warnings.append(
+            f"The cycles do not follow the signal of balanced SSFP with the increments that are stated: {100.0 * misfit:.0f} % of "
+            "the signal is left unexplained (a few percent are usual). T1 and T2 cannot be relied on: check order and unit of "
+            "the increments, that magnitude and phase belong together, and that the scan has more signal than noise."
+        )
+    said = f"With the increments stated the signal of bSSFP explains all but {100.0 * misfit:.1f} % of the cycles."
+    return CycleContent(misfit=misfit, decisions=(said,), warnings=tuple(warnings))
+
+
+def check_phase(cycles: NDArray[np.complexfloating], *, rf_phase_increment: Increments) -> None:
+    """Refuse cycles whose phase was read in a wrong unit, or whose magnitude and phase are exchanged.
+
+    Both leave values that could be a phase by their range. Only what explains the cycles far better than the reading as it is, and
+    explains them well, speaks against it.
+
+    Parameters
+    ----------
+    cycles
+        Complex, shape (X, Y, Z, N), composed of magnitude and phase as read.
+    rf_phase_increment
+        Of every cycle [rad].
+
+    Raises
+    ------
+    ValueError
+        With what the phase seems to be.
+    """
+    if cycles.shape[3] < FEWEST_CYCLES:
+        return
+    flat = cycles.reshape(-1, cycles.shape[3])
+    if len(flat) > 50 * VOXELS:
+        flat = flat[np.random.default_rng(0).choice(len(flat), 50 * VOXELS, replace=False)]
+    # Air that was set to 0 is explained by any reading.
+    flat = flat[np.median(np.abs(flat), axis=1) > 0.0]
+    if len(flat) < FEWEST_IN_SLICE:
+        return
+    magnitude, angle = np.abs(flat), np.angle(flat)
+    as_phase = 2.0 * math.pi * magnitude / max(float(magnitude.max()), np.finfo(np.float32).tiny)
+    readings = [
+        (values * np.exp(1j * as_phase), "magnitude and phase are exchanged: name the files by what they hold")
+        for values in (angle % (2.0 * math.pi), angle - float(angle.min()))
+    ]
+    largest = float(np.abs(angle[magnitude > 0.0]).max())
+    if largest <= SHORT_PHASE:
+        readings += [
+            (
+                magnitude * np.exp(1j * factor * angle),
+                f"the phase is in {unit} and not in radians: multiply it by {name}",
+            )
+            for factor, unit, name in ((math.pi, "half turns", "π"), (2.0 * math.pi, "turns", "2π"))
+        ]
+    stated = _misfit_of(flat, rf_phase_increment)
+    found = [(_misfit_of(reading, rf_phase_increment), meaning) for reading, meaning in readings]
+    other, meaning = min(found)
+    if other < NO_PROFILE and stated > OTHER_UNIT * max(other, SMALLEST_MISFIT):
+        raise ValueError(
+            f"part-phase: {meaning}. As they stand the signal of bSSFP leaves {100.0 * stated:.0f} % of the cycles unexplained, so "
+            f"{100.0 * other:.1f} %; the phase as read spans {angle.min():.3g} to {angle.max():.3g} rad."
+        )
+
+
+def _misfit_of(flat: NDArray[np.complexfloating], increments: Increments) -> float:
+    """Return the misfit of the bright ones among voxels of shape (V, N), infinite where there are too few."""
+    signal = bright_voxels(flat[:, None, None, :])
+    return profile_misfit(signal, increments) if len(signal) >= FEWEST_IN_SLICE else math.inf
+
+
+def bright_voxels(cycles: NDArray[np.complexfloating]) -> NDArray[np.complex128]:
+    """Return voxels with signal, shape (V, N): those of the object, chosen evenly, the same every time.
+
+    The median over the cycles tells them, so that one odd cycle does not matter.
+    """
+    flat = cycles.reshape(-1, cycles.shape[3])
+    typical = np.median(np.abs(flat), axis=1)
+    chosen = np.flatnonzero(typical > BRIGHT * np.percentile(typical, 99.5))
+    if len(chosen) > VOXELS:
+        chosen = np.random.default_rng(0).choice(chosen, VOXELS, replace=False)
+    return flat[chosen].astype(np.complex128)
+
+
+def profile_misfit(signal: NDArray[np.complexfloating], rf_phase_increment: Increments) -> float:
+    """Return what the signal of bSSFP leaves unexplained in cycles of these increments, relative to the signal.
+
+    Parameters
+    ----------
+    signal
+        Shape (V, N), N ≥ 4; of either sense of precession.
+    rf_phase_increment
+        Shape (N,) [rad].
+
+    Examples
+    --------
+    >>> from qmri_bids.physics.bssfp import profile
+    >>> increments = np.linspace(0.0, 2.0 * np.pi, 8, endpoint=False)
+    >>> signal = profile(np.array([0.94]), np.array([0.7]), np.array([1.0]), rf_phase_increment=increments)
+    >>> round(profile_misfit(signal, increments), 6), profile_misfit(signal, 0.9 * increments) > 0.02
+    (0.0, True)
+    """
+    return min(_misfit(each, rf_phase_increment)[0] for each in (signal, signal.conj()))
+
+
+def _misfit(
+    signal: NDArray[np.complexfloating], rf_phase_increment: Increments, *, without: int | None = None
+) -> tuple[float, NDArray[np.complex128]]:
+    """Return the misfit of the cycles that are used, median over the voxels, and all cycles as they predict them."""
+    used = [index for index in range(signal.shape[1]) if index != without]
+    predicted = _fit(signal, np.asarray(rf_phase_increment, dtype=float), used)
+    left = np.sqrt(np.mean(np.abs(signal - predicted)[:, used] ** 2, axis=1))
+    # A median, so that one cycle that is far too bright does not make everything else look small.
+    return float(np.median(left / np.median(np.abs(signal), axis=1))), predicted
+
+
+def _fit(
+    signal: NDArray[np.complexfloating], increments: NDArray[np.float64], used: Sequence[int]
+) -> NDArray[np.complex128]:
+    """Return the profiles that fit some of the cycles, for all cycles, shape (V, N)."""
+    voxels, number = signal.shape
+    turned = np.exp(1j * increments)
+    fixed = np.stack([np.ones(number), np.full(number, 1j), turned, 1j * turned], axis=-1)
+    own = signal[..., None] * np.stack([np.cos(increments), np.sin(increments)], axis=-1)
+    design = np.concatenate([np.broadcast_to(fixed, (voxels, number, 4)), own], axis=-1)
+    weight = np.ones((voxels, number))
+    for _ in range(ROUNDS):
+        # Dividing by the denominator turns an error of the equation into one of the signal.
+        weighted, target = design * weight[..., None], signal * weight
+        rows = np.concatenate([weighted[:, used].real, weighted[:, used].imag], axis=1)
+        values = np.concatenate([target[:, used].real, target[:, used].imag], axis=1)
+        turned_over = np.swapaxes(rows, 1, 2)
+        normal = turned_over @ rows
+        scale = np.trace(normal, axis1=1, axis2=2)[:, None, None] / UNKNOWNS
+        normal += np.maximum(1e-9 * scale, np.finfo(float).tiny) * np.eye(UNKNOWNS)
+        found = np.linalg.solve(normal, turned_over @ values[..., None])[..., 0]
+        denominator = 1.0 - found[:, 4:5] * np.cos(increments) - found[:, 5:6] * np.sin(increments)
+        denominator = np.where(np.abs(denominator) < SMALLEST_DENOMINATOR, SMALLEST_DENOMINATOR, denominator)
+        weight = 1.0 / np.abs(denominator)
+    amplitude = found[:, 0:1] + 1j * found[:, 1:2] + (found[:, 2:3] + 1j * found[:, 3:4]) * turned
+    return amplitude / denominator
+
+
+def _check_each(cycles: NDArray[np.complexfloating], names: Sequence[str]) -> None:
+    """Refuse cycles that are not finite, hold one value, or lack slices."""
+    zero = np.zeros(cycles.shape, dtype=bool)
+    for index, name in enumerate(names):
+        cycle = cycles[..., index]
+        check_finite(cycle, name=name, what="an image")
+        magnitude = np.abs(cycle)
+        if np.ptp(magnitude) <= 1e-6 * float(magnitude.max(initial=0.0)):
+            raise ValueError(
+                f"{name} is empty: its magnitude is {magnitude.flat[0]:g} everywhere. Was the scan stopped? {_sentence(_LEAVE_OUT)}"
+            )
+        zero[..., index] = magnitude == 0.0
+    # Air may be set to 0, in all cycles alike: only what others have is missing.
+    filled = np.count_nonzero(zero, axis=3) <= cycles.shape[3] // 2
+    for axis in range(3):
+        others = tuple(each for each in range(3) if each != axis)
+        expected = np.count_nonzero(filled, axis=others)
+        for index, name in enumerate(names):
+            lost = (expected >= FEWEST_IN_SLICE) & (np.count_nonzero(filled & ~zero[..., index], axis=others) == 0)
+            if lost.any():
+                raise ValueError(
+                    f"{name} holds nothing in {np.count_nonzero(lost)} of {len(lost)} slices across axis {axis}, where the other "
+                    f"cycles have an image. {_sentence(_LEAVE_OUT)}"
+                )
+
+
+def _check_copies(cycles: NDArray[np.complexfloating], increments: Increments, names: Sequence[str]) -> None:
+    """Refuse a cycle that is the copy of another with another increment: noise alone makes two of them differ."""
+    for second in range(1, len(names)):
+        for first in range(second):
+            apart = abs(math.remainder(increments[second] - increments[first], 2.0 * math.pi))
+            if apart > 1e-3 and np.array_equal(cycles[..., first], cycles[..., second]):
+                raise ValueError(
+                    f"{names[second]} is a copy of {names[first]}, to the last digit, though its increment is stated to differ by "
+                    f"{math.degrees(apart):.4g}°. {_sentence(_LEAVE_OUT)}"
+                )
+
+
+def _check_noise(cycles: NDArray[np.complexfloating], names: Sequence[str]) -> None:
+    """Refuse a cycle whose voxels know nothing of their neighbours, where those of the other cycles do."""
+    found = np.array([_smoothness(cycles[..., index]) for index in range(len(names))])
+    typical = float(np.median(found))
+    for name, own in zip(names, found, strict=True):
+        if typical > 0.2 and own < NOISE_ALONE * typical:
+            raise ValueError(
+                f"{name} holds noise and no image: neighbouring voxels correlate by {own:.2f}, in the other cycles by "
+                f"{typical:.2f}. {_sentence(_LEAVE_OUT)}"
+            )
+
+
+def _smoothness(cycle: NDArray[np.complexfloating]) -> float:
+    """Return the correlation of neighbouring voxels, 0 to 1, whatever phase lies between them."""
+    shared = power = 0.0
+    for axis in range(3):
+        if cycle.shape[axis] > 1:
+            first, second = (
+                np.moveaxis(cycle, axis, 0)[:-1].astype(np.complex64),
+                np.moveaxis(cycle, axis, 0)[1:].astype(np.complex64),
+            )
+            shared += abs(complex(np.sum(first * second.conj(), dtype=np.complex128)))
+            power += math.sqrt(
+                float(np.sum(np.abs(first) ** 2, dtype=float) * np.sum(np.abs(second) ** 2, dtype=float))
+            )
+    return shared / power if power > 0.0 else 0.0
+
+
+def _check_gains(signal: NDArray[np.complex128], increments: Increments, names: Sequence[str]) -> tuple[str, ...]:
+    """Refuse a cycle whose signal the others contradict by far, and return a sentence of one that they contradict a little.
+
+    A head that moves changes single voxels and not the median of all: motion is told from a wrong scale.
+    """
+    senses = (signal, signal.conj())
+    both = [[_misfit(sense, increments, without=index) for index in range(len(names))] for sense in senses]
+    # The sense of precession is that in which the others fit best: with an odd cycle all of them together do not tell.
+    sense = int(np.argmin([min(misfit for misfit, _ in fits) for fits in both]))
+    signal, fits = senses[sense], both[sense]
+    misfits = np.array([misfit for misfit, _ in fits])
+    worst = int(np.argmin(misfits))
+    predicted = np.abs(fits[worst][1][:, worst])
+    known = predicted > 0.5 * np.median(np.abs(signal), axis=1)
+    if np.sort(misfits)[1] < STANDS_OUT * misfits[worst] or np.count_nonzero(known) < FEWEST_IN_SLICE:
+        return ()
+    gain = float(np.median(np.abs(signal[known, worst]) / predicted[known]))
+    if GAIN_DOUBT[0] <= gain <= GAIN_DOUBT[1]:
+        return ()
+    found = (
+        f"{names[worst]} stands out: its signal is {gain:.2f} times what the others predict of it, and without it "
+        f"they fit each other {_misfit(signal, increments)[0] / misfits[worst]:.1f} times as well"
+    )
+    if not GAIN_WRONG[0] <= gain <= GAIN_WRONG[1]:
+        raise ValueError(f"{found}. {_sentence(_LEAVE_OUT)}")
+    return (
+        f"{_sentence(found)} Is it scaled otherwise, taken before the steady state, or is its increment another one? Correct "
+        f"that, or {_LEAVE_OUT}.",
+    )
+
+
+def _misfit_of_other_orders(signal: NDArray[np.complex128], increments: Increments) -> float:
+    """Return the median misfit of the increments in a few orders that are not the one stated."""
+    generator = np.random.default_rng(1)
+    return float(np.median([profile_misfit(signal, generator.permutation(increments)) for _ in range(5)]))
+
+
+def _check_increments(signal: NDArray[np.complex128], increments: Increments, misfit: float) -> None:
+    """Refuse increments that explain the cycles far worse than the same numbers in another unit."""
+    stated = np.asarray(increments, dtype=float)
+    others = [
+        (profile_misfit(signal, factor * stated), factor, meaning)
+        for factor, meaning in _INCREMENT_SCALES
+        if _differ(factor * stated)
+    ]
+    if not others:
+        return
+    other, factor, meaning = min(others)
+    if misfit > OTHER_UNIT * max(other, SMALLEST_MISFIT):
+        listed = ", ".join(f"{math.degrees(each):.4g}" for each in stated)
+        raise ValueError(
+            f"RFPhaseIncrement: the increments stated ({listed}°) are {meaning}: with {factor:g} times their values the signal of "
+            f"bSSFP leaves {100.0 * other:.1f} % of the cycles unexplained, with those stated {100.0 * misfit:.1f} %. Correct them "
+            "in the sidecar or table."
+        )
+
+
+def _differ(increments: NDArray[np.float64]) -> bool:
+    """Whether there are at least as many different increments as a profile needs."""
+    return len({round(math.degrees(each) % 360.0, 2) % 360.0 for each in increments}) >= FEWEST_CYCLES
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,147 @@
+"""Whether apparent T1 and T2 of a brain can be those of tissue at its field strength.
+
+A wrong flip angle or repetition time leaves residual, convergence and maps as they are in a good scan: only what tissue is known to
+have speaks against it. The limits are wide: magnetisation transfer, finite pulses, the microstructure of white matter and B1 take
+up to 45 % off T1 and 40 % off T2, children have more of both, and lesions hardly move a median.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.reports.content import Check, Level
+from qmri_bids.tissue_labels import WHITE
+from qmri_bids.units import GYROMAGNETIC_RATIO, radians_to_degrees, seconds_to_milliseconds
+
+FIELDS = (0.2, 12.0)
+"""Field strengths at which T1 and T2 are known well enough [T]."""
+
+FEWEST_VOXELS = 100
+"""Voxels of white matter, or else of the whole brain, whose median is looked at."""
+
+DOUBT = {"T1": (0.57, 1.75), "T2": (0.57, 1.9)}
+"""Median over what the field gives beyond which somebody should look."""
+
+WRONG = {"T1": (0.5, 3.2), "T2": (0.5, 3.6)}
+"""The same beyond which something is wrong. White matter of newborns has up to 2.9 times what adults have."""
+
+ALIKE = 1.35
+"""Ratio up to which T1 and T2 are off by the same factor, as a wrong repetition time makes them."""
+
+NAME = "T1 and T2 of tissue"
+
+
+def expected_times(field_strength: float, *, white: bool) -> dict[str, float]:
+    """Return T1 and T2 [s] of white matter, or of brain as a whole, of adults.
+
+    Parameters
+    ----------
+    field_strength
+        [T].
+    white
+        Of white matter; else the geometric mean of white and grey matter.
+
+    Notes
+    -----
+    T1 = 0.00071 s (γB0)^0.382 in white and 0.00116 s (γB0)^0.376 in grey matter with γB0 in Hz (Rooney et al., MRM 57:308, 2007).
+    T2 69 and 99 ms at 3 T (Stanisz et al., MRM 54:507, 2005), falling with the 0.35th power of the field (72 to 88 ms in white
+    matter at 1.5 T, 47 to 55 ms at 7 T).
+
+    Examples
+    --------
+    >>> {name: round(value, 2) for name, value in expected_times(3.0, white=True).items()}
+    {'T1': 0.89, 'T2': 0.07}
+    """
+    frequency = GYROMAGNETIC_RATIO * field_strength
+    t1, t2 = 0.00071 * frequency**0.382, 0.069 * (field_strength / 3.0) ** -0.35
+    if not white:
+        t1 = math.sqrt(t1 * 0.00116 * frequency**0.376)
+        t2 *= math.sqrt(99.0 / 69.0)
+    return {"T1": t1, "T2": t2}
+
+
+def relaxation_check(
+    values: Mapping[str, NDArray[np.floating]],
+    *,
+    mask: NDArray[np.bool_],
+    tissue: NDArray[np.integer] | None,
+    protocol: BssfpProtocol,
+    b1_assumed: bool = False,
+) -> Check:
+    """Return the traffic light of the medians of T1 and T2.
+
+    Parameters
+    ----------
+    values
+        `T1` and `T2` [s], shape (X, Y, Z), NaN where there is none.
+    mask
+        Of a brain: of objects nothing is known.
+    tissue
+        Labels of the tissues, None where they were not told apart.
+    protocol
+        Whose flip angle, repetition time and field are in question.
+    b1_assumed
+        Whether B1 was not measured.
+    """
+    field = protocol.field_strength
+    if field is None or not FIELDS[0] <= field <= FIELDS[1]:
+        found = "MagneticFieldStrength is not stated" if field is None else f"the field is {field:g} T"
+        return Check(
+            name=NAME,
+            value=f"not held against the field strength: {found}",
+            level=Level.INFO,
+            explanation=f"State MagneticFieldStrength (T) in the sidecar: between {FIELDS[0]:g} and {FIELDS[1]:g} T it is checked "
+            "whether T1 and T2 can be those of tissue, which a wrong flip angle or repetition time shows in.",
+        )
+    known = mask & np.isfinite(values["T1"]) & np.isfinite(values["T2"])
+    white = known & (tissue == WHITE) if tissue is not None else np.zeros_like(known)
+    is_white = bool(np.count_nonzero(white) >= FEWEST_VOXELS)
+    where = white if is_white else known
+    if np.count_nonzero(where) < FEWEST_VOXELS:
+        return Check(name=NAME, value="too few voxels to tell", level=Level.INFO)
+    expected = expected_times(field, white=is_white)
+    median = {name: float(np.median(values[name][where])) for name in ("T1", "T2")}
+    ratio = {name: median[name] / expected[name] for name in median}
+    wrong = any(not WRONG[name][0] <= ratio[name] <= WRONG[name][1] for name in ratio)
+    doubt = any(not DOUBT[name][0] <= ratio[name] <= DOUBT[name][1] for name in ratio)
+    region = "white matter" if is_white else "the brain"
+    value = ", ".join(
+        f"{name} of {region} {seconds_to_milliseconds(median[name]):.0f} ms ({ratio[name]:.2f} times what {field:g} T gives adults)"
+        for name in median
+    )
+    if wrong or doubt:
+        value += f": {_cause(ratio, protocol=protocol, b1_assumed=b1_assumed)}"
+    return Check(
+        name=NAME,
+        value=value,
+        level=Level.BAD if wrong else Level.CHECK if doubt else Level.GOOD,
+        explanation="Medians against Rooney et al. 2007 (T1) and Stanisz et al. 2005 (T2). Good from "
+        + " and ".join(f"{DOUBT[name][0]:g} to {DOUBT[name][1]:g} ({name})" for name in DOUBT)
+        + f" of it, bad below {WRONG['T1'][0]:g} and above {WRONG['T1'][1]:g} or {WRONG['T2'][1]:g}: pulses and magnetisation "
+        "transfer shorten T1, newborns have up to 2.9 times as much of both, fixed tissue and contrast agent less.",
+    )
+
+
+def _cause(ratio: Mapping[str, float], *, protocol: BssfpProtocol, b1_assumed: bool) -> str:
+    """Say what most likely is wrong: T1 goes with the inverse square of the flip angle, T1 and T2 with the repetition time."""
+    t1, t2 = ratio["T1"], ratio["T2"]
+    if max(t1 / t2, t2 / t1) <= ALIKE:
+        stated = seconds_to_milliseconds(protocol.repetition_time)
+        text = (
+            f"both are off by the same factor, as T1 and T2 are where the repetition time is: are {stated:.3g} ms right, or about "
+            f"{stated / math.sqrt(t1 * t2):.2g} ms?"
+        )
+        return text + (" Newborns have as much." if 1.0 < t1 < WRONG["T1"][1] and t2 < WRONG["T2"][1] else "")
+    if DOUBT["T2"][0] <= t2 <= DOUBT["T2"][1]:
+        angle = radians_to_degrees(protocol.flip_angle)
+        also = " B1 was not measured, which is in question too." if b1_assumed else " Is the scale of the B1 map right?"
+        right = angle * math.sqrt(t1)
+        return (
+            f"T1 alone is off, as it is where the flip angle is: are {angle:.3g}° right, or about {right:.2g}°?{also}"
+        )
+    return "look at flip angle, repetition time, the order of the increments, and the B1 map."
