@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids import __version__
+from qmri_bids.bids.files.plain import UnreadableError, read_json, read_text
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.names import ignored_patterns
-from qmri_bids.bids.plain_files import UnreadableError, read_json, read_text
 from qmri_bids.bids.provenance import RAW_NAME
 from qmri_bids.bids.shared_files import shared_files
 from qmri_bids.bids.write import write_json, write_text

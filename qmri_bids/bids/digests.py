@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from qmri_bids.bids.plain_files import UnreadableError, read_json
+from qmri_bids.bids.files.plain import UnreadableError, read_json
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri
 from qmri_bids.bids.write import write_json
 

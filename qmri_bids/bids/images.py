@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.bids.nifti_file import HeaderError, check_content, read_header
+from qmri_bids.bids.files.nifti import HeaderError, check_content, read_header
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.grids import SAME_GRID, grid_distance
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from qmri_bids.bids.files.plain import UnreadableError, read_json
 from qmri_bids.bids.index import (
     DATABASE,
     FILTER_ENTITIES,
@@ -20,7 +21,6 @@ from qmri_bids.bids.index import (
     stored_index,
     walk_dataset,
 )
-from qmri_bids.bids.plain_files import UnreadableError, read_json
 
 logger = logging.getLogger(__name__)
 

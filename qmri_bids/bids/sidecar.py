@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from qmri_bids.bids.plain_files import UnreadableError, check_regular, read_json
+from qmri_bids.bids.files.plain import UnreadableError, check_regular, read_json
 from qmri_bids.bids.refusal import refuse, relative_name
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.bids.plain_files import UnreadableError, read_text
+from qmri_bids.bids.files.plain import UnreadableError, read_text
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

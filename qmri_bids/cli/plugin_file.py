@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qmri_bids.bids.plain_files import UnreadableError, parse_json, parse_toml, parse_yaml, read_text
+from qmri_bids.bids.files.plain import UnreadableError, parse_json, parse_toml, parse_yaml, read_text
 
 KEYS = ("plugin", "plugin_args")
 """What a plugin file may hold."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from qmri_bids.bids.plain_files import UnreadableError, read_bytes
+from qmri_bids.bids.files.plain import UnreadableError, read_bytes
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.pulseq.shapes import Envelope, Shape, envelope
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from qmri_bids.bids.plain_files import read_json
+from qmri_bids.bids.files.plain import read_json
 from qmri_bids.bids.shared_files import shared_files
 from qmri_bids.bids.write import write_json, write_text
 from qmri_bids.reports.methods import citation_bibtex, citation_markdown, methods_text

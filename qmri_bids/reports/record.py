@@ -9,7 +9,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from qmri_bids.bids.plain_files import UnreadableError, read_json
+from qmri_bids.bids.files.plain import UnreadableError, read_json
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_json

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.bids.plain_files import (
+from qmri_bids.bids.files.plain import (
     UnreadableError,
     parse_json,
     parse_toml,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.bids.plain_files import UnreadableError, check_regular, read_json
+from qmri_bids.bids.files.plain import UnreadableError, check_regular, read_json
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.tissue_labels import ABBREVIATIONS

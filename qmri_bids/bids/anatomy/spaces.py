@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qmri_bids.bids.files.plain import read_rows
 from qmri_bids.bids.layout import BidsInputError
-from qmri_bids.bids.plain_files import read_rows
 from qmri_bids.bids.refusal import RefusedError
 from qmri_bids.bids.sidecar import parse_name
 

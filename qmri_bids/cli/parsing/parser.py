@@ -88,7 +88,7 @@ def read_config(path: Path) -> dict[str, Any]:
     ConfigError
         If the file cannot be read, or a key or value in it is wrong.
     """
-    from qmri_bids.bids.plain_files import UnreadableError, parse_toml, read_text  # most calls have no file of options
+    from qmri_bids.bids.files.plain import UnreadableError, parse_toml, read_text  # most calls have no file of options
 
     try:
         content = parse_toml(read_text(path))

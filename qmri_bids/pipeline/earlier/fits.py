@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.description import NAME
 from qmri_bids.bids.digests import Digests
+from qmri_bids.bids.files.plain import UnreadableError, read_json, read_rows
 from qmri_bids.bids.images import check_image
 from qmri_bids.bids.names import output_path, sidecar_path
-from qmri_bids.bids.plain_files import UnreadableError, read_json, read_rows
 from qmri_bids.bids.provenance import RAW_NAME
 from qmri_bids.bids.refusal import Refusal, RefusedError, relative_name
 from qmri_bids.pipeline.earlier.mask_record import BRAIN, MASK_OUTPUTS, made_by_hand, mask_hash

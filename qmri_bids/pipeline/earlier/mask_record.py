@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qmri_bids.bids.plain_files import read_json
+from qmri_bids.bids.files.plain import read_json
 
 BRAIN, OBJECT = "brain", "object"
 """What a mask holds; of an object there are no tissues."""

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.files.nifti import HeaderError, read_header
 from qmri_bids.bids.images import ImageInfo, central_slice, check_image, check_same_grid
-from qmri_bids.bids.nifti_file import HeaderError, read_header
 from qmri_bids.bids.refusal import Refusal, RefusedError, refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, applicable_files, parse_name, read_sidecar
 from qmri_bids.scans.b1.find import b1_refusal

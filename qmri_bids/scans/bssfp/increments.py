@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from qmri_bids.bids.files.tables import read_table
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, applicable_files, parse_name
-from qmri_bids.bids.tables import read_table
 from qmri_bids.bids.values import common_text, describe, is_number, wrong_value
 from qmri_bids.units import degrees_to_radians
 

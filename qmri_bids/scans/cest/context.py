@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from qmri_bids.bids.files.tables import read_table
 from qmri_bids.bids.refusal import refuse, relative_name
 from qmri_bids.bids.sidecar import applicable_files
-from qmri_bids.bids.tables import read_table
 from qmri_bids.bids.values import describe
 
 SUFFIX = "cestcontext"

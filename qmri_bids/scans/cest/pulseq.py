@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from qmri_bids.bids.plain_files import UnreadableError, read_bytes
+from qmri_bids.bids.files.plain import UnreadableError, read_bytes
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar
 from qmri_bids.bids.values import wrong_value

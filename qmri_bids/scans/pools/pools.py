@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qmri_bids.bids.plain_files import KeyTwiceError, UnreadableError, parse_yaml, read_text
+from qmri_bids.bids.files.plain import KeyTwiceError, UnreadableError, parse_yaml, read_text
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse, relative_name
 from qmri_bids.bids.values import describe
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from qmri_bids.bids.plain_files import UnreadableError, check_regular
+from qmri_bids.bids.files.plain import UnreadableError, check_regular
 
 DATA_TYPES: Mapping[int, tuple[str, int]] = {
     2: ("uint8", 1),

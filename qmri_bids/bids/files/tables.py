@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from qmri_bids.bids.plain_files import UnreadableError, read_rows
+from qmri_bids.bids.files.plain import UnreadableError, read_rows
 from qmri_bids.bids.refusal import refuse, relative_name
 
 

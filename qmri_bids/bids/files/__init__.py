@@ -1,0 +1,1 @@
+"""What stands in files, read with every guard: text, tables and the headers of images."""
