@@ -28,7 +28,7 @@ DOUBT = {"T1": (0.53, 1.75), "T2": (0.53, 1.9)}
 """Median over what the field gives beyond which somebody should look: magnetisation transfer and microstructure take it to 0.6."""
 
 WRONG = {"T1": (0.5, 3.2), "T2": (0.49, 3.6)}
-"""The same beyond which something is wrong: half the repetition time shows in T2. Newborns have up to 2.9 times what adults have."""
+"""The same beyond which something is wrong: half the repetition time shows in T2. Newborns have up to 2.9 times as much."""
 
 ALIKE = 1.35
 """Ratio up to which T1 and T2 are off by the same factor, as a wrong repetition time makes them."""
@@ -122,8 +122,10 @@ def relaxation_check(
         level=Level.BAD if wrong else Level.CHECK if doubt else Level.GOOD,
         explanation="Medians against Rooney et al. 2007 (T1) and Stanisz et al. 2005 (T2). Good from "
         + " and ".join(f"{DOUBT[name][0]:g} to {DOUBT[name][1]:g} ({name})" for name in DOUBT)
-        + f" of it, bad below {WRONG['T1'][0]:g} or {WRONG['T2'][0]:g} and above {WRONG['T1'][1]:g} or {WRONG['T2'][1]:g}: "
-        "pulses and magnetisation transfer shorten T1, newborns have up to 2.9 times as much of both, fixed tissue and contrast agent less.",
+        + " of it, bad "
+        + " or ".join(f"below {WRONG[name][0]:g} or above {WRONG[name][1]:g} ({name})" for name in WRONG)
+        + ": pulses and magnetisation transfer shorten T1, newborns have up to 2.9 times as much of both, fixed tissue and contrast "
+        "agent less.",
     )
 
 
