@@ -124,8 +124,8 @@ def relaxation_check(
         + " and ".join(f"{DOUBT[name][0]:g} to {DOUBT[name][1]:g} ({name})" for name in DOUBT)
         + " of it, bad "
         + " or ".join(f"below {WRONG[name][0]:g} or above {WRONG[name][1]:g} ({name})" for name in WRONG)
-        + ": pulses and magnetisation transfer shorten T1, newborns have up to 2.9 times as much of both, fixed tissue and contrast "
-        "agent less.",
+        + ": pulses and magnetisation transfer shorten T1, newborns have up to 2.9 times as much of both, fixed tissue and "
+        "contrast agent less.",
     )
 
 
