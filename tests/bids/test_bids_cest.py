@@ -510,16 +510,16 @@ def test_field_map_of_the_run_among_several(empty: Any) -> None:
     write_fieldmap(empty, name="sub-01_acq-two", content={"B0FieldIdentifier": "shim"})
     run = spectrum(empty)
     assert run.b0 is not None
-    assert run.b0.fieldmap == empty.fmap / "sub-01_acq-two_fieldmap.nii.gz"
+    assert run.b0.fieldmap.path == empty.fmap / "sub-01_acq-two_fieldmap.nii.gz"
     assert "B0FieldIdentifier is the B0FieldSource" in run.b0.sentence
     intended = {"IntendedFor": ["bids::sub-01/anat/sub-01_acq-APTw_cest.nii.gz"]}
     write_fieldmap(empty, name="sub-01_acq-one", content=intended)
     run = spectrum(empty)
     assert run.b0 is not None
-    assert run.b0.fieldmap == empty.fmap / "sub-01_acq-one_fieldmap.nii.gz"
+    assert run.b0.fieldmap.path == empty.fmap / "sub-01_acq-one_fieldmap.nii.gz"
     (run,) = runs(empty, filters={"fieldmap": {"acquisition": "two"}})
     assert run.b0 is not None
-    assert run.b0.fieldmap == empty.fmap / "sub-01_acq-two_fieldmap.nii.gz"
+    assert run.b0.fieldmap.path == empty.fmap / "sub-01_acq-two_fieldmap.nii.gz"
 
 
 @pytest.mark.parametrize(

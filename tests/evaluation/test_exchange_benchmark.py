@@ -13,10 +13,10 @@ from qmri_bids.evaluation.pools.benchmark import (
     REFERENCE,
     ExchangeSettings,
     create_exchange_estimators,
-    label_of,
     run_exchange_benchmark,
     scores_text,
 )
+from qmri_bids.evaluation.pools.figures import label_of
 from qmri_bids.evaluation.pools.scores import ExchangeRow
 
 
