@@ -110,9 +110,8 @@ def relaxation_check(
     wrong = any(not WRONG[name][0] <= ratio[name] <= WRONG[name][1] for name in ratio)
     doubt = any(not DOUBT[name][0] <= ratio[name] <= DOUBT[name][1] for name in ratio)
     region = "white matter" if is_white else "the brain"
-    value = ", ".join(
-        f"{name} of {region} {seconds_to_milliseconds(median[name]):.0f} ms ({ratio[name]:.2f} times what {field:g} T gives adults)"
-        for name in median
+    value = f"{region}: " + ", ".join(
+        f"{name} {seconds_to_milliseconds(median[name]):.0f} ms ({ratio[name]:.2f} ×)" for name in median
     )
     if wrong or doubt:
         value += f": {_cause(ratio, protocol=protocol, b1_assumed=b1_assumed)}"
@@ -120,9 +119,10 @@ def relaxation_check(
         name=NAME,
         value=value,
         level=Level.BAD if wrong else Level.CHECK if doubt else Level.GOOD,
-        explanation="Medians against Rooney et al. 2007 (T1) and Stanisz et al. 2005 (T2). Good from "
+        explanation=f"Medians; in brackets their ratio to what {field:g} T gives adults (T1: Rooney et al. 2007, T2: Stanisz et al. "
+        "2005). Good from "
         + " and ".join(f"{DOUBT[name][0]:g} to {DOUBT[name][1]:g} ({name})" for name in DOUBT)
-        + " of it, bad "
+        + ", bad "
         + " or ".join(f"below {WRONG[name][0]:g} or above {WRONG[name][1]:g} ({name})" for name in WRONG)
         + ": pulses and magnetisation transfer shorten T1, newborns have up to 2.9 times as much of both, fixed tissue and "
         "contrast agent less.",
