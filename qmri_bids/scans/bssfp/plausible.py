@@ -119,8 +119,8 @@ def relaxation_check(
         name=NAME,
         value=value,
         level=Level.BAD if wrong else Level.CHECK if doubt else Level.GOOD,
-        explanation=f"Medians; in brackets their ratio to what {field:g} T gives adults (T1: Rooney et al. 2007, T2: Stanisz et al. "
-        "2005). Good from "
+        explanation=f"Medians; in brackets their ratio to what {field:g} T gives adults (T1: Rooney et al. 2007, T2: Stanisz et "
+        "al. 2005). Good from "
         + " and ".join(f"{DOUBT[name][0]:g} to {DOUBT[name][1]:g} ({name})" for name in DOUBT)
         + ", bad "
         + " or ".join(f"below {WRONG[name][0]:g} or above {WRONG[name][1]:g} ({name})" for name in WRONG)
