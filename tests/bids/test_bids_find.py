@@ -145,7 +145,7 @@ def test_table_takes_precedence_and_leaves_out_volumes(raw: Any) -> None:
     assert run.files.volumes == (0, 1, 3)
     assert run.protocol.flip_angle == pytest.approx(math.radians(20))
     assert "the table is used, as it takes precedence" in run.warnings[0]
-    assert "marks the volumes [2]" in run.warnings[1]
+    assert "marks cycles as not valid, which are left out: 3 (the first is 1)" in run.warnings[1]
 
 
 def test_missing_echo_time_is_half_of_tr_with_a_warning(empty: Any) -> None:

@@ -73,6 +73,13 @@ def test_a_wrong_flip_angle_is_named(told: bool) -> None:
     assert re.search(r"are 7\.5° right, or about 1[4-7]°", long.value)
 
 
+def test_a_flip_angle_that_is_a_third_too_large_is_looked_at() -> None:
+    """The maps of 15° read as 20°: T1 short by itself, and within what tissue may have."""
+    found = light(0.53, 0.062, flip_angle=math.radians(20.0))
+    assert found.level is Level.CHECK
+    assert "T1 alone is off" in found.value
+
+
 def test_a_wrong_repetition_time_is_named() -> None:
     short = light(0.46, 0.031, repetition_time=2.4e-3, echo_time=1.2e-3)
     assert short.level is Level.BAD

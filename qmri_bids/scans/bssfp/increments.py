@@ -98,7 +98,8 @@ def read_series_increments(
             )
         if len(volumes) < number_of_volumes:
             left_out = sorted(set(range(number_of_volumes)) - set(volumes))
-            warnings.append(f"{table.name} marks the volumes {left_out} (from 0) as not valid: they are left out.")
+            shown = ", ".join(str(index + 1) for index in left_out)
+            warnings.append(f"{table.name} marks cycles as not valid, which are left out: {shown} (the first is 1).")
     elif sidecar_values is not None:
         degrees, file, key = sidecar_values
         _check_count(degrees, number_of_volumes, file=file, key=key)

@@ -30,6 +30,10 @@ DOUBT = {"T1": (0.53, 1.75), "T2": (0.53, 1.9)}
 WRONG = {"T1": (0.5, 3.2), "T2": (0.49, 3.6)}
 """The same beyond which something is wrong: half the repetition time shows in T2. Newborns have up to 2.9 times as much."""
 
+UNEQUAL = 0.72
+"""Ratio of both below which T1 is short by itself, as a flip angle that is too large makes it: 0.67 with 20° for 15°, 0.82 with the
+magnetisation transfer of strong pulses, more where microstructure shortens both."""
+
 ALIKE = 1.35
 """Ratio up to which T1 and T2 are off by the same factor, as a wrong repetition time makes them."""
 
@@ -109,6 +113,7 @@ def relaxation_check(
     ratio = {name: median[name] / expected[name] for name in median}
     wrong = any(not WRONG[name][0] <= ratio[name] <= WRONG[name][1] for name in ratio)
     doubt = any(not DOUBT[name][0] <= ratio[name] <= DOUBT[name][1] for name in ratio)
+    doubt = doubt or ratio["T1"] < UNEQUAL * ratio["T2"]
     region = "white matter" if is_white else "the brain"
     value = f"{region}: " + ", ".join(
         f"{name} {seconds_to_milliseconds(median[name]):.0f} ms ({ratio[name]:.2f} ×)" for name in median
@@ -124,8 +129,8 @@ def relaxation_check(
         + " and ".join(f"{DOUBT[name][0]:g} to {DOUBT[name][1]:g} ({name})" for name in DOUBT)
         + ", bad "
         + " or ".join(f"below {WRONG[name][0]:g} or above {WRONG[name][1]:g} ({name})" for name in WRONG)
-        + ": pulses and magnetisation transfer shorten T1, newborns have up to 2.9 times as much of both, fixed tissue and "
-        "contrast agent less.",
+        + f"; T1 not below {UNEQUAL:g} times T2 in these terms. Pulses and magnetisation transfer shorten T1, newborns have up to "
+        "2.9 times as much of both, fixed tissue and contrast agent less.",
     )
 
 
