@@ -13,7 +13,6 @@ from typing import Any
 from qmri_bids import __version__
 from qmri_bids.cli.caches import keep_caches_of_one_call
 from qmri_bids.cli.commands.benchmark import add_benchmark
-from qmri_bids.cli.commands.boutiques import add_boutiques
 from qmri_bids.cli.commands.pools import add_train_exchange
 from qmri_bids.cli.commands.profile import add_train_natural
 from qmri_bids.cli.commands.train import add_train
@@ -32,7 +31,9 @@ def build_parser() -> argparse.ArgumentParser:
     add_train_natural(commands)
     add_train_exchange(commands)
     add_benchmark(commands)
-    add_boutiques(commands)
+    described = commands.add_parser("boutiques", help="write the Boutiques descriptor of qmri_bids")
+    described.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+    described.set_defaults(run=_boutiques)
     models = commands.add_parser("models", help="list the networks that ship with the package")
     models.set_defaults(run=_models)
     return parser
@@ -183,6 +184,24 @@ def _simulate(options: argparse.Namespace) -> int:
         print(f"qmri-tools simulate: {error}", file=sys.stderr)
         return 2
     print(f"Simulated dataset: {options.output}")
+    return 0
+
+
+def _boutiques(options: argparse.Namespace) -> int:
+    """Write the descriptor and return the exit code."""
+    # The table of options is not needed for the other commands.
+    from qmri_bids.cli.commands.boutiques import descriptor, written
+    from qmri_bids.cli.parsing.parser import build_parser as program_parser
+
+    text = written(descriptor(program_parser()))
+    if options.output is None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        options.output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        print(f"qmri-tools boutiques: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -27,6 +27,10 @@ from qmri_bids.reports.content import ErrorEntry, RunReport
 from qmri_bids.workflows.resources import GIGABYTE, NodeResources, peak_memory, set_resources
 from qmri_bids.workflows.run_kinds import RUN_KINDS, init_qmri_wf, report_file, run_name
 
+__all__ = ["RUN_KINDS", "ParticipantRuns", "Run", "RunOutcome", "init_qmri_wf", "process_runs", "run_name"]
+
+logger = logging.getLogger("qmri_bids")
+
 
 def with_sources(runs: Sequence[Run], others: Sequence[Run]) -> list[Run]:
     """Return runs and those of the others whose maps they take, directly or through others."""
@@ -116,10 +120,6 @@ def _as_written(path: Path, run: Run, *, output_dir: Path) -> bool:
     own = [each for entities in run.all_entities for each in files_of_run(entities, output_dir=output_dir)]
     return all(each.stat().st_mtime_ns <= finished for each in own)
 
-
-__all__ = ["RUN_KINDS", "ParticipantRuns", "Run", "RunOutcome", "init_qmri_wf", "process_runs", "run_name"]
-
-logger = logging.getLogger("qmri_bids")
 
 NAME = "participants"
 """Of the workflow of all participants of a call, and of the folder of its nodes."""

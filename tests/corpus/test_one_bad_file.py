@@ -143,14 +143,14 @@ def test_a_check_that_fails_leaves_no_file(dataset: Path, check: Check, monkeypa
 def test_earlier_fits_that_cannot_be_read_cost_their_participant(
     dataset: Path, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qmri_bids.pipeline.earlier import fits
+    from qmri_bids.cli.levels import finding
 
     def fail(runs, **options):
         if any("sub-02" in run.label for run in runs):
             raise PermissionError(13, os.strerror(13), "/mnt/mine/sub-02")
         return {}
 
-    monkeypatch.setattr(fits, "find_earlier_fits", fail)
+    monkeypatch.setattr(finding, "find_earlier_fits", fail)
     code, text = check(dataset, dataset.parent)
     assert code == 1
     assert "/mnt/mine/sub-02: file: expected a file that can be read, found permission denied" in " ".join(text.split())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,29 +283,6 @@ def _beside(key: str) -> dict[str, Any]:
     if key in NEEDED:
         relations["requires-inputs"] = list(NEEDED[key])
     return relations
-
-
-def add_boutiques(commands: Any) -> None:
-    """Add the command to the subparsers of `qmri-tools`."""
-    parser = commands.add_parser("boutiques", help="write the Boutiques descriptor of qmri_bids")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
-    parser.set_defaults(run=run_boutiques)
-
-
-def run_boutiques(options: argparse.Namespace) -> int:
-    """Write the descriptor and return the exit code."""
-    from qmri_bids.cli.parsing.parser import build_parser
-
-    text = written(descriptor(build_parser()))
-    if options.output is None:
-        sys.stdout.write(text)
-        return 0
-    try:
-        options.output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        print(f"qmri-tools boutiques: {error}", file=sys.stderr)
-        return 2
-    return 0
 
 
 SCHEMA_VERSION = "0.5"

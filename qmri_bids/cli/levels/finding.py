@@ -7,19 +7,26 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from qmri_bids.bids.layout import BidsInputError
+from qmri_bids.bids.layout import (
+    BidsInputError,
+    list_sessions,
+    load_filter_file,
+    open_layout,
+    select_subjects,
+    stray_folders,
+    strip_label,
+)
 from qmri_bids.bids.refusal import Refusal, refusal_of
 from qmri_bids.cli.parsing.table import settings_of
-from qmri_bids.pipeline.earlier.fits import corrected_mask, given_mask_file, same_mask
+from qmri_bids.pipeline.earlier.fits import corrected_mask, find_earlier_fits, given_mask_file, same_mask
 from qmri_bids.pipeline.earlier.mask_record import BRAIN, OBJECT
-from qmri_bids.pipeline.earlier.plan import EarlierFits
+from qmri_bids.pipeline.earlier.plan import EarlierFits, earlier_sentences
 from qmri_bids.pipeline.options import OBJECT_METHODS
 from qmri_bids.scans.session_plan import SessionPlan
 
-if TYPE_CHECKING:
-    from qmri_bids.scans.session_plan import SessionPlan
+logger = logging.getLogger("qmri_bids")
 
 
 def refuse_corrected_masks(
@@ -114,9 +121,6 @@ def with_masks(fits: Mapping[str, EarlierFits], masks: Mapping[str, EarlierFits]
     return joined
 
 
-logger = logging.getLogger("qmri_bids")
-
-
 def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     """Find and check all runs, before anything is computed.
 
@@ -130,10 +134,7 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     BidsInputError
         If the dataset, or what was asked of it, cannot be read.
     """
-    from qmri_bids.bids.layout import list_sessions, load_filter_file, open_layout, select_subjects, strip_label
     from qmri_bids.cli.options.spaces import space_options
-    from qmri_bids.pipeline.earlier.fits import find_earlier_fits
-    from qmri_bids.pipeline.earlier.plan import earlier_sentences
     from qmri_bids.scans.find import find_runs
     from qmri_bids.scans.find_options import FindOptions
     from qmri_bids.workflows.planning import link_runs
@@ -196,8 +197,6 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
 
 def _strays(options: argparse.Namespace) -> tuple[str, ...]:
     """Say which folders are left alone since they only look like those of participants."""
-    from qmri_bids.bids.layout import stray_folders
-
     if options.participant_label:
         return ()
     return tuple(
@@ -209,8 +208,6 @@ def _strays(options: argparse.Namespace) -> tuple[str, ...]:
 
 def _check_device(options: argparse.Namespace) -> None:
     """Refuse a device that is not there; steps that a cluster runs see those of its own machines."""
-    from qmri_bids.bids.layout import BidsInputError
-
     if not options.device.startswith("cuda") or options.use_plugin is not None:
         return
     from qmri_bids.networks.devices import DeviceNotFoundError, resolve_device
@@ -223,7 +220,6 @@ def _check_device(options: argparse.Namespace) -> None:
 
 def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
     """Refuse what the estimator does not cover, or train what it lacks."""
-    from qmri_bids.bids.layout import BidsInputError
     from qmri_bids.estimation.base import EstimatorOptions
     from qmri_bids.estimation.estimators import ESTIMATORS
     from qmri_bids.workflows.planning import missing_trainings, refuse_unsupported, train_missing
@@ -257,7 +253,6 @@ def _served(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[
 
 def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
     """Refuse fingerprints that the estimator of pools does not cover, or train what it lacks."""
-    from qmri_bids.bids.layout import BidsInputError
     from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR
     from qmri_bids.estimation.pools.estimate import ExchangeOptions
     from qmri_bids.workflows.planning import (

@@ -48,6 +48,8 @@ from qmri_bids.workflows.base import (
 from qmri_bids.workflows.methods import method_sentences
 from qmri_bids.workflows.run_reports import SOFTWARE
 
+logger = logging.getLogger("qmri_bids")
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkFolder:
@@ -109,9 +111,6 @@ def take_work_folder(work_dir: Path, *, subject: str) -> WorkFolder:
     except OSError as error:
         logger.warning("The work folder %s cannot be locked (%s): do not start a second call on it", path, error)
     return WorkFolder(path=path, lock=lock)
-
-
-logger = logging.getLogger("qmri_bids")
 
 
 @dataclass(frozen=True, kw_only=True)

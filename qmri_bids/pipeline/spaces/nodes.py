@@ -372,7 +372,6 @@ class PutInSpaces(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.pipeline.results.report_additions import save_additions
-        from qmri_bids.pipeline.spaces.scan import Scan
 
         inputs = self.inputs
 

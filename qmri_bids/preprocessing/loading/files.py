@@ -49,8 +49,7 @@ def read_image(
         if complex_file != np.issubdtype(dtype, np.complexfloating):
             found = "complex" if complex_file else "real"
             raise ValueError(f"{path}: expected values of type {np.dtype(dtype).name}, found {found} values")
-        values: NDArray[Any] = np.asarray(image.dataobj, dtype=dtype)
-        check_checksum(path)
+        values = _values(image, path, dtype=dtype)
     except (OSError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
         raise ValueError(f"{path}: cannot be read as NIfTI ({error}); convert or copy it again") from error
     while values.ndim > 3 and values.shape[-1] == 1:
@@ -62,21 +61,18 @@ def read_image(
     return values, np.asarray(image.affine, dtype=np.float64)
 
 
-def check_checksum(path: Path) -> None:
-    """Read a compressed file to its end, where its checksum lies.
+def _values(image: Any, path: Path, *, dtype: type) -> NDArray[Any]:
+    """Return the rescaled values; compressed data are read to their end, where the checksum lies.
 
     A reader that stops with the last voxel never sees it, and damaged data look like an image.
-
-    Raises
-    ------
-    OSError, EOFError, zlib.error
-        If the data are not those that were written.
     """
     if not path.name.endswith(".gz"):
-        return
+        return np.asarray(image.dataobj, dtype=dtype)
     with gzip.open(path, "rb") as stream:
+        values: NDArray[Any] = np.asarray(type(image).from_stream(stream).dataobj, dtype=dtype)
         while stream.read(_BLOCK):
             pass
+    return values
 
 
 def check_grid(

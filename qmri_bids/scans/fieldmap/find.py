@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
@@ -106,21 +105,17 @@ def read_phase_map(path: Path, *, root: Path) -> Fieldmap:
 
 
 def _volume(path: Path, root: Path) -> ImageInfo:
-    """Return what a 3D image is; a fourth axis of one counts as none."""
+    """Return what a 3D image is."""
     info = check_image(path, root=root)
-    if info.shape[3:] not in ((), (1,)):
-        raise _not_three_axes(info)
-    return replace(info, shape=info.shape[:3])
-
-
-def _not_three_axes(info: ImageInfo) -> RefusedError:
-    return refuse(
-        file=info.name,
-        key="shape",
-        expected="three axes",
-        found=str(info.shape),
-        advice="Convert the field map again, or leave it out.",
-    )
+    if len(info.shape) != 3:
+        raise refuse(
+            file=info.name,
+            key="shape",
+            expected="three axes",
+            found=str(info.shape),
+            advice="Convert the field map again, or leave it out.",
+        )
+    return info
 
 
 def _units(sidecar: Sidecar) -> PhaseUnits:
@@ -224,17 +219,8 @@ def read_fieldmap(path: Path, *, root: Path) -> Fieldmap:
     RefusedError
         If the map is unreadable, not 3D, or in other units.
     """
-    info = check_image(path, root=root)
+    info = _volume(path, root)
     sidecar = read_sidecar(path, root=root)
-    volume = info.shape[:3] if info.shape[3:] in ((), (1,)) else ()
-    if not volume:
-        raise refuse(
-            file=info.name,
-            key="shape",
-            expected="three axes",
-            found=str(info.shape),
-            advice="Convert the field map again, or leave it out.",
-        )
     units = sidecar.values.get("Units")
     hertz = UNITS.get(units.strip().lower()) if isinstance(units, str) else None
     if hertz is None:
@@ -255,7 +241,7 @@ def read_fieldmap(path: Path, *, root: Path) -> Fieldmap:
     for candidate in candidates:
         if magnitude is None and (candidate.exists() or candidate.is_symlink()):
             try:
-                check_same_grid(replace(info, shape=volume), check_image(candidate, root=root))
+                check_same_grid(info, check_image(candidate, root=root))
                 magnitude = candidate
             except RefusedError as error:
                 warnings.append(f"{error} The magnitude is not used.")
