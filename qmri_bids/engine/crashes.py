@@ -57,6 +57,8 @@ def _output(node_folder: Path, *, job: str) -> Path | None:
 
 
 ADVICE = {
+    "ContentError": "Correct that and run the same command again. --dry-run reads all images first, and tells such faults of "
+    "every run before anything is computed.",
     "RegistrationFailed": "Look at the two images: do they show the same head in the same place? A wrong scan is left out with "
     "--bids-filter-file, a wrong B1 scan with --no-b1.",
     "MemoryError": "Give the job more memory, or fewer processes with --nprocs.",
@@ -67,6 +69,9 @@ ADVICE = {
     "ClusterUnreachableError": "Run the same command again when SLURM is at work (sinfo): it goes on from here.",
     "OSError": "See whether the disk is full and the folders can be written to.",
 }
+
+TITLES = {"ContentError": "The images cannot be used"}
+"""What is said in place of the step that failed, where no step is to blame."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +130,7 @@ def crash_entry(text: str, *, title: str, advice: str) -> ErrorEntry:
     # What the engine raises around it says nothing.
     errors = [each for each in errors if each[1] != "NodeExecutionError"] or errors
     message, kind = errors[-1] if errors else ("the engine gave no reason", "")
+    title = TITLES.get(kind, title)
     # Errors of this program are sentences; those of others need their name.
     message = re.sub(r"^qmri_bids(\.\w+)+: (.)", lambda own: own[2].upper(), message.strip())
     return ErrorEntry(title=title, message=message.rstrip(".") + ".", advice=ADVICE.get(kind, advice), details=text)

@@ -127,6 +127,21 @@ class Run:
         raise ValueError(f"{self.label} cannot do without {' and '.join(keys)}")
 
     @property
+    def maps_taken(self) -> tuple[Take, ...]:
+        """All maps that enter its own, those of scans and files among them."""
+        return self.takes
+
+    def check_images(self) -> None:
+        """Read the images as the workflow does, and keep nothing.
+
+        Raises
+        ------
+        ContentError
+            If they are not what names, headers and sidecars state.
+        """
+        raise NotImplementedError
+
+    @property
     def all_entities(self) -> list[Mapping[str, str]]:
         """Entities under which the files of the run are written: its own, then those of its series."""
         return [self.entities, *(each.entities for each in self.series if each is not self)]

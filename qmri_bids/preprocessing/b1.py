@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.b1_smoothing import WAVELENGTH, SmoothB1, coarsened, smooth_b1
-from qmri_bids.preprocessing.content import check_field
+from qmri_bids.preprocessing.content.images import ContentError
 from qmri_bids.preprocessing.masks import head_mask
 from qmri_bids.preprocessing.registration.ants_bridge import voxel_sizes
 from qmri_bids.preprocessing.registration.quality import MIRROR_DOUBT, MIRROR_FAILS
@@ -114,7 +114,7 @@ def register_b1(
     Raises
     ------
     ValueError
-        If the shapes of map and anatomical image differ, the map has no value above 0, or it is noise.
+        If the shapes of map and anatomical image differ, the map has no value above 0.
     RegistrationFailed
         If the registration moves the head by more than `LARGEST_TRANSLATION`, the map covers less than half of the brain, or
         left and right of both scans are exchanged.
@@ -123,8 +123,6 @@ def register_b1(
         raise ValueError(f"the B1 map has the shape {b1.shape}, its anatomical image {anatomical.shape}")
     valid = np.isfinite(b1) & (b1 > 0)
     doubts: tuple[str, ...] = ()
-    if anatomical is not None:
-        check_field(b1, inside=valid & head_mask(anatomical), what="the B1 map")
     if anatomical is None:
         transform, similarity = np.eye(4), (math.nan, math.nan)
         sentence = "The B1 scan has no anatomical image: it was aligned to this scan by its header alone."
@@ -158,7 +156,7 @@ def register_b1(
                 f"information from {similarity[0]:.3f} to {similarity[1]:.3f}: the coordinates of the scanner were kept."
             )
     if not valid.any():
-        raise ValueError("the B1 map has no value above 0 where its anatomical image has signal")
+        raise ContentError("the B1 map has no value above 0 where its anatomical image has signal")
 
     def on_target(image: NDArray[Any], affine: NDArray[np.floating], *, outside: str) -> NDArray[np.float32]:
         return resample(

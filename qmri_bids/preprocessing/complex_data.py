@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.grids import is_same_grid
-from qmri_bids.preprocessing.content import check_finite
-from qmri_bids.preprocessing.loading.files import read_image
+from qmri_bids.preprocessing.content.images import ContentError, check_finite
+from qmri_bids.preprocessing.loading.files import check_grid, read_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,17 +103,17 @@ def phase_to_radians(phase: NDArray[Any], *, units: str) -> tuple[NDArray[np.flo
             f"Units of the phase images must be 'rad' or 'arbitrary', found {units!r}; correct the sidecar"
         )
     if phase.size == 0 or not np.all(np.isfinite(phase)):
-        raise ValueError("the phase images hold values that are not finite (NaN or infinite); export them again")
+        raise ContentError("the phase images hold values that are not finite (NaN or infinite); export them again")
     low, high = float(phase.min()), float(phase.max())
     if low == high:
-        raise ValueError(f"the phase images are constant ({low:g}): no phase was stored in them")
+        raise ContentError(f"the phase images are constant ({low:g}): no phase was stored in them")
     candidates = _SCALES[:1] if units == "rad" else _SCALES
     for scale in candidates:
         if scale.low[0] <= low <= scale.low[1] and scale.high[0] <= high <= scale.high[1]:
             break
     else:
         expected = ", ".join(scale.name for scale in candidates)
-        raise ValueError(
+        raise ContentError(
             f"the phase images (Units: {units}) hold values from {low:g} to {high:g}; expected one of: "
             f"{expected}; correct Units in the sidecar or convert the phase to radians"
         )
@@ -184,7 +183,14 @@ def load_cycles(
         arrays[name], part_affine = _read_part(paths, dtype=np.complex64 if name == "complex" else np.float32)
         if affine is None or first is None:
             affine, first = part_affine, paths[0]
-        _check_same_grid(paths[0], arrays[name].shape, part_affine, first, arrays[given[0]].shape, affine)
+        check_grid(
+            paths[0],
+            arrays[name].shape,
+            part_affine,
+            first=first,
+            first_shape=arrays[given[0]].shape,
+            first_affine=affine,
+        )
     assert affine is not None
     if volumes:
         arrays = {name: values[..., list(volumes)] for name, values in arrays.items()}
@@ -221,7 +227,7 @@ def _check_values(
             cycle, paths = (volumes[index] if volumes else index), parts[name]
             shown = f"{paths[cycle if len(paths) > 1 else 0]}: cycle {cycle + 1}"
             if name == "magnitude" and values[..., index].min() < 0.0:
-                raise ValueError(
+                raise ContentError(
                     f"{shown}: expected magnitudes, found negative values down to {values[..., index].min():g}: are magnitude and "
                     "phase exchanged? Name the files by what they hold"
                 )
@@ -230,7 +236,7 @@ def _check_values(
                 continue
             magnitude = arrays["magnitude"][..., index]
             if np.ptp(values[..., index]) == 0.0 and np.ptp(magnitude) > 0.0:
-                raise ValueError(
+                raise ContentError(
                     f"{shown}: the phase is {values.flat[0]:g} everywhere, though the magnitude is an image: convert it again"
                 )
 
@@ -240,7 +246,7 @@ def _read_part(paths: tuple[Path, ...], *, dtype: type) -> tuple[NDArray[Any], N
     first, affine = read_image(paths[0], dtype=dtype)
     if len(paths) == 1:
         if first.ndim != 4:
-            raise ValueError(
+            raise ContentError(
                 f"{paths[0]}: expected 4 dimensions (x, y, z, phase cycles), found the shape {first.shape}"
             )
         return first, affine
@@ -248,25 +254,15 @@ def _read_part(paths: tuple[Path, ...], *, dtype: type) -> tuple[NDArray[Any], N
     for path in paths:
         volume, volume_affine = read_image(path, dtype=dtype)
         if volume.ndim != 3:
-            raise ValueError(f"{path}: one file for each cycle needs 3 dimensions, found the shape {volume.shape}")
+            raise ContentError(f"{path}: one file for each cycle needs 3 dimensions, found the shape {volume.shape}")
         if volumes:
-            _check_same_grid(path, volume.shape, volume_affine, paths[0], volumes[0].shape, affine)
+            check_grid(
+                path,
+                volume.shape,
+                volume_affine,
+                first=paths[0],
+                first_shape=volumes[0].shape,
+                first_affine=affine,
+            )
         volumes.append(volume)
     return np.stack(volumes, axis=-1), affine
-
-
-def _check_same_grid(
-    path: Path,
-    shape: tuple[int, ...],
-    affine: NDArray[np.float64],
-    first: Path,
-    first_shape: tuple[int, ...],
-    first_affine: NDArray[np.float64],
-) -> None:
-    """Raise if a file does not lie on the grid of the first."""
-    if shape != first_shape:
-        raise ValueError(f"{path}: expected the shape {first_shape} of {first.name}, found {shape}")
-    if not is_same_grid(first_affine, affine, shape=shape):
-        raise ValueError(
-            f"{path}: expected the affine of {first.name}, {first_affine.tolist()}, found {affine.tolist()}"
-        )

@@ -9,6 +9,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 
 SHAPE = (6, 5, 4)
 SUBJECTS = ("01", "02", "03")
@@ -37,16 +38,31 @@ CEST: dict[str, Any] = {
 }
 
 
-def write_image(path: Path, values: Any = 100.0, *, shape: tuple[int, ...] = SHAPE, dtype: Any = np.float32) -> Path:
+def write_image(
+    path: Path,
+    values: Any = 100.0,
+    *,
+    shape: tuple[int, ...] = SHAPE,
+    dtype: Any = np.float32,
+    ramp: float = 0.1,
+) -> Path:
     """Write an image of 1.3 mm whose values differ from voxel to voxel."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    ramp = 1.0 + 0.1 * np.linspace(0.0, 1.0, int(np.prod(shape))).reshape(shape)
+    slope = 1.0 + ramp * np.linspace(0.0, 1.0, int(np.prod(shape))).reshape(shape)
     affine = np.diag([1.3, 1.3, 1.3, 1.0])
-    image = nib.Nifti1Image((values * ramp).astype(dtype), affine)
+    image = nib.Nifti1Image((values * slope).astype(dtype), affine)
     image.set_sform(affine, code=1)
     image.header.set_xyzt_units("mm")
     nib.save(image, path)
     return path
+
+
+def phase_cycles() -> NDArray[np.complex128]:
+    """Return what one tissue gives with these increments, with off-resonance along the first axis and some noise."""
+    rng = np.random.default_rng(0)
+    turn = np.linspace(-1.0, 1.0, SHAPE[0])[:, None, None, None] - np.radians(INCREMENTS)
+    signal = 100.0 * (1.0 - 0.94 * np.exp(-1j * turn)) / (1.0 - 0.65 * np.cos(turn)) * np.ones((*SHAPE, 1))
+    return signal + rng.normal(size=(*signal.shape, 2)).view(complex)[..., 0]
 
 
 def write_json(path: Path, content: Any) -> Path:
@@ -58,9 +74,10 @@ def write_participant(root: Path, label: str) -> None:
     """Write a pc-bSSFP run with a B1 scan, a Z-spectrum with its table, a pair for MTR and a T1w image."""
     anat, fmap = root / f"sub-{label}" / "anat", root / f"sub-{label}" / "fmap"
     begin = f"sub-{label}"
-    for part, value in (("mag", 100.0), ("phase", 1.0)):
+    cycles = phase_cycles()
+    for part, values in (("mag", np.abs(cycles)), ("phase", np.angle(cycles))):
         stem = f"{begin}_acq-pcbssfp_flip-1_part-{part}_VFA"
-        write_image(anat / f"{stem}.nii.gz", value, shape=(*SHAPE, len(INCREMENTS)))
+        write_image(anat / f"{stem}.nii.gz", values, shape=cycles.shape, ramp=0.0)
         write_json(anat / f"{stem}.json", BSSFP | ({"Units": "rad"} if part == "phase" else {}))
     write_image(anat / f"{begin}_acq-APTw_cest.nii.gz", shape=(*SHAPE, len(OFFSETS)))
     write_json(anat / f"{begin}_acq-APTw_cest.json", CEST)

@@ -9,13 +9,12 @@ from scipy.ndimage import gaussian_filter
 
 from qmri_bids.physics.bssfp import signal as bssfp_signal
 from qmri_bids.physics.protocol import BssfpProtocol
-from qmri_bids.preprocessing.content import (
+from qmri_bids.preprocessing.content.cycles import (
     check_cycles,
-    check_field,
-    check_magnitudes,
     check_phase,
     profile_misfit,
 )
+from qmri_bids.preprocessing.content.images import check_field, check_magnitudes
 from qmri_bids.preprocessing.gibbs.k_space_edge import undo_alternation
 
 SHAPE = (18, 20, 16)

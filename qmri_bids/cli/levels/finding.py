@@ -137,6 +137,7 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     from qmri_bids.cli.options.spaces import space_options
     from qmri_bids.scans.find import find_runs
     from qmri_bids.scans.find_options import FindOptions
+    from qmri_bids.scans.image_checks import ImageChecks
     from qmri_bids.workflows.planning import link_runs
 
     _check_device(options)
@@ -168,6 +169,9 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
                     SessionPlan(subject=subject, session=session, refusals=(refusal_of(error, file=f"sub-{subject}"),))
                 )
     # Runs take maps of others: which of those are processed must be known first.
+    images = ImageChecks(root=options.bids_dir) if options.dry_run else None
+    if images is not None:
+        plans = list(images.refuse(plans))
     served, corrected = refuse_corrected_masks(_served(options, plans), output_dir=options.output_dir)
     found = _served_exchange(options, link_runs(served, options=find_options))
     found, of_fingerprints = refuse_corrected_masks(found, output_dir=options.output_dir)
@@ -192,7 +196,7 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     options.earlier_fits = with_masks(fits, {**masks, **mask_of_call(options, runs, corrected=masks)})
     for sentence in earlier_sentences(options.earlier_fits):
         logger.info("%s", sentence)
-    return found
+    return found if images is None else images.refuse(found)
 
 
 def _strays(options: argparse.Namespace) -> tuple[str, ...]:

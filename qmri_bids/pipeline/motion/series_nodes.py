@@ -43,23 +43,15 @@ class LoadSeries(SimpleInterface):
     needs = NodeMemory(fixed=270e6, per_value=18)
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.content import copies
-        from qmri_bids.preprocessing.loading.series import load_series, noise_of_series
+        from qmri_bids.preprocessing.loading.series import noise_of_series, read_series
 
-        paths = [Path(each) for each in self.inputs.paths]
-        volumes = self.inputs.volumes if isdefined(self.inputs.volumes) else None
-        series, affine = load_series(paths, volumes=volumes)
+        series, affine, said = read_series(
+            [Path(each) for each in self.inputs.paths],
+            volumes=self.inputs.volumes if isdefined(self.inputs.volumes) else None,
+            saturated=isdefined(self.inputs.roles),
+        )
         noise: float | None = None
-        decisions: list[str] = []
-        for before, index in copies(series):
-            text = f"volume {index + 1} of the series is a copy of volume {before + 1}, to the last digit"
-            if not isdefined(self.inputs.roles):
-                names = ", ".join(path.name for path in paths)
-                raise ValueError(
-                    f"{names}: {text}: images with and without MT pulse, or of different flip angles, cannot be the same; convert "
-                    "the scan again"
-                )
-            decisions.append(f"{text[0].upper()}{text[1:]}: it was used as it is. Was an image written twice?")
+        decisions = list(said)
         if self.inputs.taper:
             from qmri_bids.preprocessing.gibbs.apodization import apodize_magnitudes
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.b1_maps import B1Estimate
+from qmri_bids.preprocessing.content.images import ContentError
 from qmri_bids.preprocessing.loading.files import read_image
 from qmri_bids.preprocessing.masks import head_mask
 from qmri_bids.preprocessing.registration.rigid_freedom import FEWEST_SLICES
@@ -143,5 +144,5 @@ def air_noise(image: NDArray[np.floating], *, head: NDArray[np.bool_]) -> float 
 def _read(path: Path, volume: int | None) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     values, affine = read_image(path, volume=volume)
     if values.ndim != 3:
-        raise ValueError(f"{path}: expected one volume, found shape {values.shape}")
+        raise ContentError(f"{path}: expected one volume, found shape {values.shape}")
     return values, affine

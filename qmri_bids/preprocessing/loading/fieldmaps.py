@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.complex_data import phase_to_radians
+from qmri_bids.preprocessing.content.images import ContentError
 from qmri_bids.preprocessing.loading.b1 import air_noise
 from qmri_bids.preprocessing.loading.files import read_image
 from qmri_bids.preprocessing.loading.maps import LoadedMaps
@@ -77,12 +78,12 @@ def load_field_map(path: Path, *, hertz: float) -> LoadedMaps:
 
     Raises
     ------
-    ValueError
+    ContentError
         If it has no value.
     """
     stored, affine = _read(path)
     if not np.isfinite(stored).any():
-        raise ValueError(f"{path}: expected a map, found no value in it")
+        raise ContentError(f"{path}: expected a map, found no value in it")
     values = np.where(np.isfinite(stored), np.float32(hertz) * stored, np.float32(np.nan))
     said = () if hertz == 1.0 else (f"{path.name} was converted to Hz (stored value × {hertz:.6g}).",)
     return LoadedMaps(maps={"off_resonance": values.astype(np.float32)}, affine=affine, decisions=said)
@@ -91,5 +92,5 @@ def load_field_map(path: Path, *, hertz: float) -> LoadedMaps:
 def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     values, affine = read_image(path)
     if values.ndim != 3:
-        raise ValueError(f"{path}: expected one volume, found shape {values.shape}")
+        raise ContentError(f"{path}: expected one volume, found shape {values.shape}")
     return values, affine

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.grids import grid_distance, is_same_grid
+from qmri_bids.preprocessing.content.images import ContentError
 
 _BLOCK = 2**22
 
@@ -38,7 +39,7 @@ def read_image(
 
     Raises
     ------
-    ValueError
+    ContentError
         If the file cannot be read, its data fail their checksum, values are of the other type, or the shape is no scan's.
     """
     import nibabel
@@ -48,14 +49,16 @@ def read_image(
         complex_file = np.issubdtype(image.get_data_dtype(), np.complexfloating)
         if complex_file != np.issubdtype(dtype, np.complexfloating):
             found = "complex" if complex_file else "real"
-            raise ValueError(f"{path}: expected values of type {np.dtype(dtype).name}, found {found} values")
+            raise ContentError(f"{path}: expected values of type {np.dtype(dtype).name}, found {found} values")
         values = _values(image, path, dtype=dtype)
     except (OSError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
-        raise ValueError(f"{path}: cannot be read as NIfTI ({error}); convert or copy it again") from error
+        raise ContentError(f"{path}: cannot be read as NIfTI ({error}); convert or copy it again") from error
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if not 3 <= values.ndim <= 4:
-        raise ValueError(f"{path}: expected three or four axes, found the shape {image.shape}; convert the image again")
+        raise ContentError(
+            f"{path}: expected three or four axes, found the shape {image.shape}; convert the image again"
+        )
     if volume is not None:
         values = values if values.ndim == 3 and volume == 0 else values[..., volume]
     return values, np.asarray(image.affine, dtype=np.float64)
@@ -95,14 +98,14 @@ def check_grid(
 
     Raises
     ------
-    ValueError
+    ContentError
         If shapes differ, or the grids lie apart.
     """
     if shape != first_shape:
-        raise ValueError(f"{path}: expected the grid of {first}, found the shape {shape} and not {first_shape}")
+        raise ContentError(f"{path}: expected the grid of {first}, found the shape {shape} and not {first_shape}")
     if not is_same_grid(first_affine, affine, shape=first_shape):
         apart = grid_distance(first_affine, affine, shape=first_shape)
-        raise ValueError(
+        raise ContentError(
             f"{path}: expected the grid of {first}, found another (up to {apart:.2g} voxels away): its affine is "
             f"{np.round(affine, 4).tolist()}, not {np.round(first_affine, 4).tolist()}; scan or resample both on one grid"
         )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.grids import is_same_grid
+from qmri_bids.preprocessing.content.images import ContentError
 from qmri_bids.preprocessing.loading.files import read_image
 from qmri_bids.units import percent_to_fraction
 
@@ -50,7 +51,7 @@ def load_maps(files: Mapping[str, Path], *, stdev_files: Mapping[str, Path] | No
 
     Raises
     ------
-    ValueError
+    ContentError
         If the grids differ, or a map is not 3D or has no value.
     """
     maps: dict[str, NDArray[np.float32]] = {}
@@ -76,7 +77,7 @@ def load_maps(files: Mapping[str, Path], *, stdev_files: Mapping[str, Path] | No
 def _read(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     values, affine = read_image(path)
     if values.ndim != 3:
-        raise ValueError(f"{path}: expected a map of three dimensions, found shape {values.shape}")
+        raise ContentError(f"{path}: expected a map of three dimensions, found shape {values.shape}")
     return values, affine
 
 
@@ -90,7 +91,7 @@ def _check_grid(
 ) -> None:
     shapes = {each.shape for each in maps.values()} or {values.shape}
     if values.shape not in shapes or not is_same_grid(affine, own, shape=values.shape):
-        raise ValueError(
+        raise ContentError(
             f"{path}: expected the grid of the other maps of its source, found another; resample it to theirs"
         )
 
@@ -101,5 +102,5 @@ def _clean(name: str, values: NDArray[np.float32], *, path: Path) -> float:
     if name in POSITIVE:
         values[values <= 0.0] = np.nan
     if not np.isfinite(values).any():
-        raise ValueError(f"{path}: expected a map, found no value in it")
+        raise ContentError(f"{path}: expected a map, found no value in it")
     return percent_to_fraction(1.0) if name == "b1" and np.nanmedian(values) > LARGEST_RATIO else 1.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.content import check_magnitudes
+from qmri_bids.preprocessing.content.images import ContentError, check_magnitudes, copies
 from qmri_bids.preprocessing.loading.files import check_grid, read_image
 
 FEWEST_CUBES = 50
@@ -40,7 +40,7 @@ def load_series(
 
     Raises
     ------
-    ValueError
+    ContentError
         If the grids differ, or a volume that is kept is constant or has a value that is negative or not finite.
     """
     parts: list[NDArray[np.float32]] = []
@@ -62,6 +62,42 @@ def load_series(
         raise ValueError("a series needs at least one file, found none")
     series = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=3)
     return (series if volumes is None else np.ascontiguousarray(series[..., list(volumes)])), affine
+
+
+def read_series(
+    paths: Sequence[Path], *, volumes: Sequence[int] | None = None, saturated: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[str, ...]]:
+    """Return the volumes of a series, and what is to be said of those that are copies of others.
+
+    Parameters
+    ----------
+    paths, volumes
+        As of `load_series`.
+    saturated
+        Whether the volumes are saturated images, which may be as alike as two of no effect; others must differ.
+
+    Returns
+    -------
+    volumes, affine, decisions
+        As of `load_series`, and sentences.
+
+    Raises
+    ------
+    ContentError
+        As of `load_series`, or if images that must differ are the same.
+    """
+    series, affine = load_series(paths, volumes=volumes)
+    decisions = []
+    for before, index in copies(series):
+        text = f"volume {index + 1} of the series is a copy of volume {before + 1}, to the last digit"
+        if not saturated:
+            names = ", ".join(path.name for path in paths)
+            raise ContentError(
+                f"{names}: {text}: images with and without MT pulse, or of different flip angles, cannot be the same; convert the "
+                "scan again"
+            )
+        decisions.append(f"{text[0].upper()}{text[1:]}: it was used as it is. Was an image written twice?")
+    return series, affine, tuple(decisions)
 
 
 def noise_of_series(volumes: NDArray[np.floating]) -> float | None:

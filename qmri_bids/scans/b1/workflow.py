@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.preprocessing.loading.b1 import LoadedB1
+from qmri_bids.scans.b1.scan import load_scan
 
 
 class _AlignB1Input(ReadsFiles):
@@ -82,41 +82,6 @@ class AlignB1(SimpleInterface):
         self._results["decisions"] = [*loaded.decisions, *result.decisions]
         self._results["warnings"] = list(result.warnings)
         return runtime
-
-
-def load_scan(run: B1Run) -> LoadedB1:
-    """Return relative B1 of a B1 scan on its own grid.
-
-    Parameters
-    ----------
-    run
-        Its files, and the method.
-
-    Raises
-    ------
-    ValueError
-        If the run lacks what its method needs.
-    """
-    from qmri_bids.estimation.b1_maps import actual_flip_angle, double_angle
-    from qmri_bids.preprocessing.loading.b1 import load_b1, load_b1_pair
-
-    if run.second is None:
-        return load_b1(
-            map_path=run.map,
-            scale=run.scale,
-            offset=run.offset,
-            anatomical_path=run.anatomical,
-            map_volume=run.map_volume,
-            anatomical_volume=run.anatomical_volume,
-        )
-    if run.nominal_flip_angle is None:
-        raise ValueError(f"{run.map.name}: {run.method} needs a nominal flip angle")
-    compute: Any = partial(double_angle, flip_angle=run.nominal_flip_angle)
-    if run.method == "TB1AFI":
-        if run.repetition_times is None:
-            raise ValueError(f"{run.map.name}: {run.method} needs two repetition times")
-        compute = partial(actual_flip_angle, flip_angle=run.nominal_flip_angle, repetition_times=run.repetition_times)
-    return load_b1_pair(paths=(run.map, run.second), volumes=(run.map_volume, run.second_volume), compute=compute)
 
 
 def _of_run(maps: str, image: str) -> LoadedB1:

@@ -61,36 +61,12 @@ class LoadCycles(SimpleInterface):
     needs = NodeMemory(fixed=115e6, per_value=30)
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.estimation.bssfp.convention import precession_sense
-        from qmri_bids.preprocessing.complex_data import load_cycles
-        from qmri_bids.preprocessing.content import check_cycles, check_phase
-        from qmri_bids.preprocessing.gibbs.k_space_edge import undo_alternation
+        from qmri_bids.scans.bssfp.cycles import read_cycles
 
-        files, protocol = self.inputs.files, self.inputs.protocol
-        series = load_cycles(
-            magnitude=files.magnitude,
-            phase=files.phase,
-            real=files.real,
-            imaginary=files.imaginary,
-            complex_=files.complex_,
-            phase_units=files.phase_units,
-            volumes=files.volumes,
-        )
-        cycles, increments = series.cycles, protocol.rf_phase_increment
-        named = [index + 1 for index in files.volumes] or range(1, cycles.shape[-1] + 1)
-        if files.phase:
-            check_phase(cycles, rf_phase_increment=increments)
-        content = check_cycles(
-            cycles, rf_phase_increment=increments, names=[f"{files.paths[0]}: cycle {number}" for number in named]
-        )
-        # Before anything else: what alternates in sign from slice to slice no interpolation and no mean survives.
-        cycles, alternation = undo_alternation(cycles)
-        sense = precession_sense(cycles, protocol=protocol)
-        if sense.sign < 0:
-            cycles = cycles.conj()
-        self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", cycles, series.affine)
-        self._results["decisions"] = [*series.decisions, *content.decisions, *alternation, sense.sentence]
-        self._results["warnings"] = list(content.warnings)
+        read = read_cycles(self.inputs.files, self.inputs.protocol)
+        self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", read.cycles, read.affine)
+        self._results["decisions"] = list(read.decisions)
+        self._results["warnings"] = list(read.warnings)
         return runtime
 
 

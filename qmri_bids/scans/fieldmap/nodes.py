@@ -1,9 +1,9 @@
-"""The node that reads field maps in every form."""
+"""Field maps in every form: the function that reads them, and its node."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nipype.interfaces.base import SimpleInterface, traits
@@ -11,7 +11,31 @@ from nipype.interfaces.base import SimpleInterface, traits
 from qmri_bids.engine.input_content import ReadsFiles
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.maps.nodes import MapsOutput
+from qmri_bids.pipeline.sources import Fieldmap
 from qmri_bids.pipeline.volumes import save_still
+
+if TYPE_CHECKING:
+    from qmri_bids.preprocessing.loading.maps import LoadedMaps
+
+
+def load_fieldmap(scan: Fieldmap) -> LoadedMaps:
+    """Read a field map, or compute it from the phase of two echoes.
+
+    Raises
+    ------
+    ContentError
+        If the files hold none.
+    """
+    from qmri_bids.preprocessing.loading.fieldmaps import load_field_map, load_phase_map
+
+    if scan.echo_times is None or scan.phase_units is None or scan.magnitude is None:
+        return load_field_map(scan.path, hertz=scan.hertz)
+    return load_phase_map(
+        phases=tuple(path for path in (scan.path, scan.second) if path is not None),
+        units=scan.phase_units,
+        echo_times=scan.echo_times,
+        magnitude=scan.magnitude,
+    )
 
 
 class _LoadFieldmapInput(ReadsFiles):
@@ -26,18 +50,8 @@ class LoadFieldmap(SimpleInterface):
     needs = NodeMemory(fixed=300e6, per_voxel=200)
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.preprocessing.loading.fieldmaps import load_field_map, load_phase_map
-
         scan, folder = self.inputs.fieldmap, Path(runtime.cwd)
-        if scan.echo_times is None:
-            loaded = load_field_map(scan.path, hertz=scan.hertz)
-        else:
-            loaded = load_phase_map(
-                phases=tuple(path for path in (scan.path, scan.second) if path is not None),
-                units=scan.phase_units,
-                echo_times=scan.echo_times,
-                magnitude=scan.magnitude,
-            )
+        loaded = load_fieldmap(scan)
         np.savez(folder / "maps.npz", **dict[str, Any](loaded.maps), affine=loaded.affine)
         self._results["maps"] = str(folder / "maps.npz")
         decisions = list(loaded.decisions)

@@ -89,6 +89,16 @@ class ExchangeRun(Run):
         return (*self.decisions, *(source.sentence for source in self.known))
 
     @property
+    def maps_taken(self) -> tuple[Take, ...]:
+        """The known maps, from wherever they come."""
+        return self.known
+
+    def check_images(self) -> None:
+        """Read the stages as the workflow does; see `Run.check_images`."""
+        for stage in self.stages:
+            stage.check_images()
+
+    @property
     def takes(self) -> tuple[Take, ...]:
         """The known maps that other runs give."""
         return tuple(source for source in self.known if source.run is not None)

@@ -187,6 +187,18 @@ class CestRun(Run):
             found.append(self.b0)
         return tuple(found)
 
+    @property
+    def maps_taken(self) -> tuple[Take, ...]:
+        """T1 and off-resonance, from wherever they come."""
+        own = () if self.b0 is None or self.b0.run is not None else (self.b0,)
+        return (*self.takes, *own)
+
+    def check_images(self) -> None:
+        """Read the volumes as the workflow does; see `Run.check_images`."""
+        from qmri_bids.preprocessing.loading.series import read_series
+
+        read_series(self.paths, volumes=self.volumes, saturated=True)
+
     def freed_of(self, keys: Collection[str]) -> CestRun:
         """Return the run without T1, or with the shift of water from the spectrum itself, and a warning that says so."""
         said = {take.key: take.without or "" for take in self.takes if take.key in keys}
@@ -238,6 +250,12 @@ class MtrRun(Run):
     def number_of_volumes(self) -> int:
         """Volumes with and without pulse, by the headers of the files."""
         return sum(volumes_in(path) for path in self.paths)
+
+    def check_images(self) -> None:
+        """Read the images as the workflow does; see `Run.check_images`."""
+        from qmri_bids.preprocessing.loading.series import read_series
+
+        read_series(self.paths, saturated=False)
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -297,6 +315,12 @@ class MtsRun(Run):
     def number_of_volumes(self) -> int:
         """The three images."""
         return len(self.paths)
+
+    def check_images(self) -> None:
+        """Read the images as the workflow does; see `Run.check_images`."""
+        from qmri_bids.preprocessing.loading.series import read_series
+
+        read_series(self.paths, saturated=False)
 
     @property
     def b1_scans(self) -> tuple[B1Run, ...]:

@@ -20,6 +20,9 @@ from qmri_bids.units import degrees_to_radians, radians_to_degrees
 PLAUSIBLE = (0.6, 1.4)
 """Median of relative B1 over a head: outside, the scale or the nominal flip angle is wrong."""
 
+LEAST_VARIATION = 0.005
+"""Range of B1 over a head, from the 5th to the 95th percentile, relative to its median, below which a map was not measured."""
+
 FEWEST_VALUES = 1000
 """Voxels with a value from which a map that holds one value alone was not measured."""
 
@@ -98,13 +101,16 @@ def check_varies(values: NDArray[np.floating], info: ImageInfo, *, what: str) ->
         If there are enough values to tell, and all are alike.
     """
     known = values[np.isfinite(values) & (values != 0.0)]
-    if known.size < FEWEST_VALUES or np.ptp(known) > 1e-6 * abs(float(known[0])):
+    if known.size < FEWEST_VALUES:
+        return
+    low, typical, high = np.percentile(known, (5.0, 50.0, 95.0))
+    if high - low > LEAST_VARIATION * abs(float(typical)):
         return
     raise refuse(
         file=info.name,
         key="values",
         expected=f"{what} that vary over the head, as measured",
-        found=f"{known[0]:g} in all {known.size} voxels that have a value",
+        found=f"{typical:.6g} in all {known.size} voxels that have a value (to {100.0 * LEAST_VARIATION:g} %)",
         advice="Convert the B1 scan again; to assume B1 = 1 everywhere, remove it and run with --no-b1.",
     )
 

@@ -1,9 +1,6 @@
-"""Checks of what the images of a scan hold, the same for cycles, saturated images, MT images and B1 scans.
+"""Checks of phase cycles: which of them stand out, increments of another unit or order, phase that is none.
 
-Whatever would give a number that looks like any other is found here: images that are empty, constant, negative or not finite,
-phase cycles that stand out from the others, increments of another unit, phase that is none.
-
-Phase cycles are held against the signal of balanced SSFP, which needs no T1, T2 or B1: divided by (1 - b cos ψ) a profile is
+They are held against the signal of balanced SSFP, which needs no T1, T2 or B1: divided by (1 - b cos ψ) a profile is
 M (1 - E2 e^{-iψ}), ψ = θ - φ (see `physics.bssfp`), so that
 
     S = m0 + m1 e^{iφ} + S (c cos φ + s sin φ)
@@ -14,13 +11,14 @@ what their metadata say, and several times as much where they are not.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from qmri_bids.preprocessing.content.images import FEWEST_VOXELS, ContentError, check_finite
 
 Increments = Sequence[float] | NDArray[np.floating]
 """RF phase increment of every cycle [rad]."""
@@ -68,13 +66,6 @@ NOISE_ALONE = 0.3
 SHORT_PHASE = 2.1
 """Phase that nowhere goes further [rad] may be in turns (0.5, 1) or half turns (1, 2)."""
 
-LEAST_SPREAD, ROUGH = 0.07, 0.8
-"""Median deviation of a field from its median, relative to nominal, and difference of neighbours relative to that of noise alone,
-from which both together say that a map is noise: simulated B1 scans have 0.1 to 0.4."""
-
-FEWEST_IN_SLICE = 30
-"""Voxels with signal in the other cycles from which a slice of zeros is missing, not empty."""
-
 _INCREMENT_SCALES = (
     (0.9, "in gon (400 for a turn), not in degrees"),
     (2.0, "half of what was played out"),
@@ -86,106 +77,6 @@ _LEAVE_OUT = (
     "mark it as not valid (column `valid`, 0, of the table _ssfpcontext.tsv), so that the others are used, or convert the scan "
     "again"
 )
-
-
-def check_magnitudes(volume: NDArray[np.floating], *, name: str) -> None:
-    """Refuse what is no magnitude image.
-
-    Parameters
-    ----------
-    volume
-        Values as stored, any shape.
-    name
-        File and volume, for the message.
-
-    Raises
-    ------
-    ValueError
-        If a value is not finite or negative, or all are equal.
-
-    Examples
-    --------
-    >>> check_magnitudes(np.zeros((2, 2, 2)), name="sub-01_cest.nii.gz: volume 3")
-    Traceback (most recent call last):
-    ValueError: sub-01_cest.nii.gz: volume 3: expected an image, found 0 everywhere; leave the volume out, or restore it
-    """
-    check_finite(volume, name=name, what="magnitudes")
-    if volume.min() < 0.0:
-        raise ValueError(
-            f"{name}: expected magnitudes, found negative values down to {volume.min():g}; give the magnitude image, not a real "
-            "part or a phase"
-        )
-    if not np.ptp(volume) > 0.0:
-        raise ValueError(
-            f"{name}: expected an image, found {volume.flat[0]:g} everywhere; leave the volume out, or restore it"
-        )
-
-
-def check_finite(volume: NDArray[np.generic], *, name: str, what: str) -> None:
-    """Refuse values that are NaN or infinite; arguments as of `check_magnitudes`, and what was expected."""
-    broken = int(np.count_nonzero(~np.isfinite(volume)))
-    if broken:
-        raise ValueError(
-            f"{name}: expected {what}, found {broken} values that are NaN or infinite; convert the image again (values "
-            "in air may be set to 0), or leave the volume out of a series that is no fingerprint (valid 0 in its table)"
-        )
-
-
-def check_field(values: NDArray[np.floating], *, inside: NDArray[np.bool_], what: str) -> None:
-    """Refuse a map of a field that differs from voxel to voxel as noise does; fields of a coil vary over centimetres.
-
-    Parameters
-    ----------
-    values
-        Shape (X, Y, Z), relative to what is nominal.
-    inside
-        The head, where there are values: air holds noise.
-    what
-        The map, for the message.
-
-    Raises
-    ------
-    ValueError
-        If neighbours differ as much as any two voxels, and by more than `LEAST_SPREAD`.
-    """
-    known = np.asarray(values, dtype=float)
-    steps = []
-    for axis in range(3):
-        first, second = np.moveaxis(known, axis, 0)[:-1], np.moveaxis(known, axis, 0)[1:]
-        both = np.moveaxis(inside, axis, 0)[:-1] & np.moveaxis(inside, axis, 0)[1:]
-        steps.append(np.abs(second - first)[both])
-    step, own = np.concatenate(steps), known[inside]
-    if step.size < FEWEST_IN_SLICE:
-        return
-    spread = float(np.median(np.abs(own - np.median(own))))
-    # Of noise alone the difference of two voxels is larger than that from the median by the root of two.
-    if spread > LEAST_SPREAD and float(np.median(step)) > ROUGH * math.sqrt(2.0) * spread:
-        raise ValueError(
-            f"{what} holds noise and no field: neighbouring voxels of the head differ by {np.median(step):.2f} (median), as "
-            "much as voxels far apart do. Scan or convert it again, or run with --no-b1"
-        )
-
-
-def copies(volumes: NDArray[np.generic]) -> tuple[tuple[int, int], ...]:
-    """Return the volumes that are equal to an earlier one to the last digit, with that one; noise makes all of them differ.
-
-    Parameters
-    ----------
-    volumes
-        Shape (X, Y, Z, N).
-
-    Examples
-    --------
-    >>> copies(np.array([[[[1.0, 2.0, 1.0, 3.0]]]]))
-    ((0, 2),)
-    """
-    first: dict[bytes, int] = {}
-    found = []
-    for index in range(volumes.shape[3]):
-        digest = hashlib.blake2b(np.ascontiguousarray(volumes[..., index]).tobytes()).digest()
-        if first.setdefault(digest, index) != index:
-            found.append((first[digest], index))
-    return tuple(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,7 +112,7 @@ def check_cycles(
 
     Raises
     ------
-    ValueError
+    ContentError
         If a cycle is empty, constant, noise alone, a copy of another, lacks slices, or has a signal that is far from what the
         others predict; if the increments are in another unit.
     """
@@ -231,7 +122,7 @@ def check_cycles(
     _check_copies(cycles, rf_phase_increment, names)
     _check_noise(cycles, names)
     signal = bright_voxels(cycles)
-    if number < FEWEST_CYCLES or len(signal) < FEWEST_IN_SLICE:
+    if number < FEWEST_CYCLES or len(signal) < FEWEST_VOXELS:
         return CycleContent(
             misfit=math.nan,
             decisions=(
@@ -269,7 +160,7 @@ def check_phase(cycles: NDArray[np.complexfloating], *, rf_phase_increment: Incr
 
     Raises
     ------
-    ValueError
+    ContentError
         With what the phase seems to be.
     """
     if cycles.shape[3] < FEWEST_CYCLES:
@@ -279,7 +170,7 @@ def check_phase(cycles: NDArray[np.complexfloating], *, rf_phase_increment: Incr
         flat = flat[np.random.default_rng(0).choice(len(flat), 50 * VOXELS, replace=False)]
     # Air that was set to 0 is explained by any reading.
     flat = flat[np.median(np.abs(flat), axis=1) > 0.0]
-    if len(flat) < FEWEST_IN_SLICE:
+    if len(flat) < FEWEST_VOXELS:
         return
     magnitude, angle = np.abs(flat), np.angle(flat)
     as_phase = 2.0 * math.pi * magnitude / max(float(magnitude.max()), np.finfo(np.float32).tiny)
@@ -300,7 +191,7 @@ def check_phase(cycles: NDArray[np.complexfloating], *, rf_phase_increment: Incr
     found = [(_misfit_of(reading, rf_phase_increment), meaning) for reading, meaning in readings]
     other, meaning = min(found)
     if other < NO_PROFILE and stated > OTHER_UNIT * max(other, SMALLEST_MISFIT):
-        raise ValueError(
+        raise ContentError(
             f"part-phase: {meaning}. As they stand the signal of bSSFP leaves {100.0 * stated:.0f} % of the cycles unexplained, so "
             f"{100.0 * other:.1f} %; the phase as read spans {angle.min():.3g} to {angle.max():.3g} rad."
         )
@@ -309,7 +200,7 @@ def check_phase(cycles: NDArray[np.complexfloating], *, rf_phase_increment: Incr
 def _misfit_of(flat: NDArray[np.complexfloating], increments: Increments) -> float:
     """Return the misfit of the bright ones among voxels of shape (V, N), infinite where there are too few."""
     signal = bright_voxels(flat[:, None, None, :])
-    return profile_misfit(signal, increments) if len(signal) >= FEWEST_IN_SLICE else math.inf
+    return profile_misfit(signal, increments) if len(signal) >= FEWEST_VOXELS else math.inf
 
 
 def bright_voxels(cycles: NDArray[np.complexfloating]) -> NDArray[np.complex128]:
@@ -392,7 +283,7 @@ def _check_each(cycles: NDArray[np.complexfloating], names: Sequence[str]) -> No
         check_finite(cycle, name=name, what="an image")
         magnitude = np.abs(cycle)
         if np.ptp(magnitude) <= 1e-6 * float(magnitude.max(initial=0.0)):
-            raise ValueError(
+            raise ContentError(
                 f"{name} is empty: its magnitude is {magnitude.flat[0]:g} everywhere. Was the scan stopped? {_sentence(_LEAVE_OUT)}"
             )
         zero[..., index] = magnitude == 0.0
@@ -402,9 +293,9 @@ def _check_each(cycles: NDArray[np.complexfloating], names: Sequence[str]) -> No
         others = tuple(each for each in range(3) if each != axis)
         expected = np.count_nonzero(filled, axis=others)
         for index, name in enumerate(names):
-            lost = (expected >= FEWEST_IN_SLICE) & (np.count_nonzero(filled & ~zero[..., index], axis=others) == 0)
+            lost = (expected >= FEWEST_VOXELS) & (np.count_nonzero(filled & ~zero[..., index], axis=others) == 0)
             if lost.any():
-                raise ValueError(
+                raise ContentError(
                     f"{name} holds nothing in {np.count_nonzero(lost)} of {len(lost)} slices across axis {axis}, where the other "
                     f"cycles have an image. {_sentence(_LEAVE_OUT)}"
                 )
@@ -416,7 +307,7 @@ def _check_copies(cycles: NDArray[np.complexfloating], increments: Increments, n
         for first in range(second):
             apart = abs(math.remainder(increments[second] - increments[first], 2.0 * math.pi))
             if apart > 1e-3 and np.array_equal(cycles[..., first], cycles[..., second]):
-                raise ValueError(
+                raise ContentError(
                     f"{names[second]} is a copy of {names[first]}, to the last digit, though its increment is stated to differ by "
                     f"{math.degrees(apart):.4g}°. {_sentence(_LEAVE_OUT)}"
                 )
@@ -428,7 +319,7 @@ def _check_noise(cycles: NDArray[np.complexfloating], names: Sequence[str]) -> N
     typical = float(np.median(found))
     for name, own in zip(names, found, strict=True):
         if typical > 0.2 and own < NOISE_ALONE * typical:
-            raise ValueError(
+            raise ContentError(
                 f"{name} holds noise and no image: neighbouring voxels correlate by {own:.2f}, in the other cycles by "
                 f"{typical:.2f}. {_sentence(_LEAVE_OUT)}"
             )
@@ -464,7 +355,7 @@ def _check_gains(signal: NDArray[np.complex128], increments: Increments, names: 
     worst = int(np.argmin(misfits))
     predicted = np.abs(fits[worst][1][:, worst])
     known = predicted > 0.5 * np.median(np.abs(signal), axis=1)
-    if np.sort(misfits)[1] < STANDS_OUT * misfits[worst] or np.count_nonzero(known) < FEWEST_IN_SLICE:
+    if np.sort(misfits)[1] < STANDS_OUT * misfits[worst] or np.count_nonzero(known) < FEWEST_VOXELS:
         return ()
     gain = float(np.median(np.abs(signal[known, worst]) / predicted[known]))
     if GAIN_DOUBT[0] <= gain <= GAIN_DOUBT[1]:
@@ -474,7 +365,7 @@ def _check_gains(signal: NDArray[np.complex128], increments: Increments, names: 
         f"they fit each other {_misfit(signal, increments)[0] / misfits[worst]:.1f} times as well"
     )
     if not GAIN_WRONG[0] <= gain <= GAIN_WRONG[1]:
-        raise ValueError(f"{found}. {_sentence(_LEAVE_OUT)}")
+        raise ContentError(f"{found}. {_sentence(_LEAVE_OUT)}")
     return (
         f"{_sentence(found)} Is it scaled otherwise, taken before the steady state, or is its increment another one? Correct "
         f"that, or {_LEAVE_OUT}.",
@@ -500,7 +391,7 @@ def _check_increments(signal: NDArray[np.complex128], increments: Increments, mi
     other, factor, meaning = min(others)
     if misfit > OTHER_UNIT * max(other, SMALLEST_MISFIT):
         listed = ", ".join(f"{math.degrees(each):.4g}" for each in stated)
-        raise ValueError(
+        raise ContentError(
             f"RFPhaseIncrement: the increments stated ({listed}°) are {meaning}: with {factor:g} times their values the signal of "
             f"bSSFP leaves {100.0 * other:.1f} % of the cycles unexplained, with those stated {100.0 * misfit:.1f} %. Correct them "
             "in the sidecar or table."

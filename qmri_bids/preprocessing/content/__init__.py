@@ -1,0 +1,1 @@
+"""Whether images hold what names, headers and sidecars state."""

@@ -1,0 +1,66 @@
+"""Relative B1 of a B1 scan, on its own grid."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from qmri_bids.pipeline.sources import B1Run
+from qmri_bids.preprocessing.content.images import ContentError, check_field
+from qmri_bids.preprocessing.loading.b1 import LoadedB1
+from qmri_bids.preprocessing.masks import head_mask
+
+
+def load_scan(run: B1Run) -> LoadedB1:
+    """Return relative B1 of a B1 scan on its own grid, checked.
+
+    Parameters
+    ----------
+    run
+        Its files, and the method.
+
+    Raises
+    ------
+    ValueError
+        If the run lacks what its method needs.
+    ContentError
+        If there is no B1 in its files.
+    """
+    loaded = _load(run)
+    valid = np.isfinite(loaded.ratio) & (loaded.ratio > 0.0)
+    if loaded.anatomical is not None:
+        valid &= head_mask(loaded.anatomical)
+    if not valid.any():
+        where = "" if loaded.anatomical is None else " where its image has signal"
+        raise ContentError(
+            f"{run.map.name}: the B1 scan has no value above 0{where}; convert it again, or run with --no-b1"
+        )
+    check_field(
+        loaded.ratio, inside=valid, what=f"{run.map.name}: the B1 map", head_known=loaded.anatomical is not None
+    )
+    return loaded
+
+
+def _load(run: B1Run) -> LoadedB1:
+    from qmri_bids.estimation.b1_maps import actual_flip_angle, double_angle
+    from qmri_bids.preprocessing.loading.b1 import load_b1, load_b1_pair
+
+    if run.second is None:
+        return load_b1(
+            map_path=run.map,
+            scale=run.scale,
+            offset=run.offset,
+            anatomical_path=run.anatomical,
+            map_volume=run.map_volume,
+            anatomical_volume=run.anatomical_volume,
+        )
+    if run.nominal_flip_angle is None:
+        raise ValueError(f"{run.map.name}: {run.method} needs a nominal flip angle")
+    compute: Any = partial(double_angle, flip_angle=run.nominal_flip_angle)
+    if run.method == "TB1AFI":
+        if run.repetition_times is None:
+            raise ValueError(f"{run.map.name}: {run.method} needs two repetition times")
+        compute = partial(actual_flip_angle, flip_angle=run.nominal_flip_angle, repetition_times=run.repetition_times)
+    return load_b1_pair(paths=(run.map, run.second), volumes=(run.map_volume, run.second_volume), compute=compute)
