@@ -33,6 +33,7 @@ class _LoadSeriesOutput(TraitedSpec):
     reference_volumes = traits.List(traits.Int, desc="volumes of full signal: the contrast in which the head is found")
     noise = traits.Either(traits.Float, None, desc="standard deviation of the noise of one volume")
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
 
 
 class LoadSeries(SimpleInterface):
@@ -45,13 +46,13 @@ class LoadSeries(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.loading.series import noise_of_series, read_series
 
-        series, affine, said = read_series(
+        read = read_series(
             [Path(each) for each in self.inputs.paths],
             volumes=self.inputs.volumes if isdefined(self.inputs.volumes) else None,
             saturated=isdefined(self.inputs.roles),
         )
         noise: float | None = None
-        decisions = list(said)
+        series, affine, decisions = read.volumes, read.affine, list(read.decisions)
         if self.inputs.taper:
             from qmri_bids.preprocessing.gibbs.apodization import apodize_magnitudes
 
@@ -77,6 +78,7 @@ class LoadSeries(SimpleInterface):
         self._results["reference_volumes"] = full
         self._results["noise"] = noise
         self._results["decisions"] = decisions
+        self._results["warnings"] = list(read.warnings)
         return runtime
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.content.images import FEWEST_VOXELS, ContentError, check_finite
+from qmri_bids.preprocessing.content.scale import check_scale
 
 Increments = Sequence[float] | NDArray[np.floating]
 """RF phase increment of every cycle [rad]."""
@@ -129,12 +130,12 @@ def check_cycles(
                 "Whether the cycles follow the signal of bSSFP with the increments that are stated was not checked: "
                 f"there are too few {'cycles' if number < FEWEST_CYCLES else 'voxels with signal'}.",
             ),
+            warnings=check_scale(cycles, names=names),
         )
     misfit = profile_misfit(signal, rf_phase_increment)
     _check_increments(signal, rf_phase_increment, misfit)
-    warnings: list[str] = []
-    if number >= FEWEST_WITHOUT_ONE:
-        warnings += _check_gains(signal, rf_phase_increment, names)
+    gains = _check_gains(signal, rf_phase_increment, names) if number >= FEWEST_WITHOUT_ONE else ()
+    warnings = [*(gains or check_scale(cycles, names=names))]
     if misfit > NO_PROFILE and misfit > ANY_ORDER * _misfit_of_other_orders(signal, rf_phase_increment):
         warnings.append(
             f"The cycles do not follow the signal of balanced SSFP with the increments that are stated: {100.0 * misfit:.0f} % of "

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.content.images import ContentError, check_magnitudes, copies
+from qmri_bids.preprocessing.content.scale import check_scale
 from qmri_bids.preprocessing.loading.files import check_grid, read_image
 
 FEWEST_CUBES = 50
@@ -64,10 +66,26 @@ def load_series(
     return (series if volumes is None else np.ascontiguousarray(series[..., list(volumes)])), affine
 
 
-def read_series(
-    paths: Sequence[Path], *, volumes: Sequence[int] | None = None, saturated: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float64], tuple[str, ...]]:
-    """Return the volumes of a series, and what is to be said of those that are copies of others.
+@dataclass(frozen=True, kw_only=True)
+class ReadSeries:
+    """A series that passed the checks of its content.
+
+    Parameters
+    ----------
+    volumes, affine
+        As of `load_series`.
+    decisions, warnings
+        Sentences.
+    """
+
+    volumes: NDArray[np.float32]
+    affine: NDArray[np.float64]
+    decisions: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def read_series(paths: Sequence[Path], *, volumes: Sequence[int] | None = None, saturated: bool) -> ReadSeries:
+    """Return the volumes of a series, and what is to be said of those that are copies of others or of another scale.
 
     Parameters
     ----------
@@ -75,11 +93,6 @@ def read_series(
         As of `load_series`.
     saturated
         Whether the volumes are saturated images, which may be as alike as two of no effect; others must differ.
-
-    Returns
-    -------
-    volumes, affine, decisions
-        As of `load_series`, and sentences.
 
     Raises
     ------
@@ -97,7 +110,13 @@ def read_series(
                 "scan again"
             )
         decisions.append(f"{text[0].upper()}{text[1:]}: it was used as it is. Was an image written twice?")
-    return series, affine, tuple(decisions)
+    shown = [f"volume {index + 1}" for index in (range(series.shape[3]) if volumes is None else volumes)]
+    return ReadSeries(
+        volumes=series,
+        affine=affine,
+        decisions=tuple(decisions),
+        warnings=check_scale(series, names=shown),
+    )
 
 
 def noise_of_series(volumes: NDArray[np.floating]) -> float | None:

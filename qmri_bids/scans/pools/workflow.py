@@ -107,6 +107,7 @@ class _Parts:
             droppable=False,
         )
         self.said += nodes.said
+        self.warned.append((nodes.load, "warnings"))
         series, motion = nodes.last, nodes.motion
         if number == 0:
             places: dict[str, Any] = {"bids_dir": self.bids_dir, "output_dir": self.output_dir}

@@ -92,7 +92,7 @@ class SeriesWorkflow:
         if self.motion is not None:
             connect_motion(self.workflow, self.motion, masks=masks, run=run, **places)
         self.said: Said = nodes.said
-        self.warned: Said = []
+        self.warned: Said = [(self.load, "warnings")]
         if self.motion is not None and options.fd_threshold is not None:
             self.warned.append((self.motion, "warnings"))
         self.sentences = nodes.sentences
