@@ -52,6 +52,11 @@ class FindOptions:
     run_label: str | tuple[str, ...] | None = None
     filters: Mapping[str, Mapping[str, Any]] | None = None
 
+    @property
+    def filters_b1(self) -> bool:
+        """Whether the filter file has a say in which B1 scans count."""
+        return "b1" in (self.filters or {})
+
     def __post_init__(self) -> None:
         for name in ("b1_nominal_flip_angle", "b1_scale", "cest_t1", "cest_t2"):
             value = getattr(self, name)

@@ -110,6 +110,6 @@ def check_scale(volumes: NDArray[np.number], *, names: Sequence[str]) -> tuple[s
     others = f"that of {names[0]}" if few else "that of the others"
     return (
         f"The noise of the air is not {others} in {listed}: a volume stored at another scale, or scanned with another receive "
-        "gain, has its signal multiplied alike, and what is computed from it is wrong. Bring all volumes to one scale (see the rescale "
-        "slopes of the files), or leave it out.",
+        "gain, has its signal multiplied alike, and what is computed from it is wrong. Bring all volumes to one scale (see the "
+        "rescale slopes of the files), or leave it out.",
     )

@@ -124,13 +124,37 @@ def choose_b1(
     return chosen, ()
 
 
-def b1_refusal(*, label: str, notes: Sequence[Refusal]) -> Refusal:
-    """Return the refusal of a pc-bSSFP run whose session has no usable B1 map."""
-    found = "none" if not notes else "; ".join(f"{note.file}: {note.found}" for note in notes)
+def b1_refusal(
+    *,
+    label: str,
+    notes: Sequence[Refusal],
+    filtered: bool,
+    without: str = "T1 is then off by about twice the error of B1",
+) -> Refusal:
+    """Return the refusal of a run whose session has no usable B1 map.
+
+    Parameters
+    ----------
+    label
+        Of the run.
+    notes
+        Refusals of the B1 scans that are there.
+    filtered
+        Whether the filter file has a say in which B1 scans count.
+    without
+        What becomes of the run without a map.
+    """
+    if notes:
+        found = "; ".join(f"{note.file}: {note.found}" for note in notes)
+        way = "Correct that scan"
+    elif filtered:
+        found, way = "none that --bids-filter-file leaves", "Change the filter (key b1)"
+    else:
+        found, way = "none", "Add one"
     return Refusal(
         file=label,
         key="B1 map",
         expected=f"a B1+ map in fmap/ of the same session ({', '.join(READERS)}), or a WASABI run",
         found=found,
-        advice="Add one, or run with --no-b1 to assume B1 = 1: T1 is then off by about twice the error of B1.",
+        advice=f"{way}, or run with --no-b1 to assume B1 = 1: {without}.",
     )

@@ -35,7 +35,8 @@ Parts = Mapping[str, tuple[Path, ...]]
 
 NEEDS_COMPLEX = (
     "Relaxation times are estimated from complex data: export the phase (or real and imaginary parts) too. "
-    "Magnitude alone is not supported (yet)."
+    "Magnitude alone is not supported (yet). Where the other part is there, its name must be this one but for the label of "
+    "part-."
 )
 
 
@@ -506,5 +507,5 @@ def _with_b1(run: PcBssfpRun, family: Sequence[_Group], findings: Findings, b1: 
     session, label = run.entities.get("ses"), f"{run.label}_{run.suffix}"
     chosen, sentences = b1.choose(session, images=run.files.paths, sidecars=sidecars, label=label)
     if chosen is None:
-        raise RefusedError(b1_refusal(label=label, notes=b1.read(session)[1]))
+        raise RefusedError(b1_refusal(label=label, notes=b1.read(session)[1], filtered=findings.options.filters_b1))
     return replace(run, b1=chosen, warnings=run.warnings + sentences)

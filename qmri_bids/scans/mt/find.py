@@ -396,9 +396,12 @@ def _with_b1(run: MtsRun, same: Sequence[Series], findings: Findings, b1: Sessio
     sidecars = [each.sidecar for each in same]
     chosen, sentences = b1.choose(session, images=run.paths, sidecars=sidecars, label=run.label)
     if chosen is None:
-        refusal = b1_refusal(label=run.label, notes=b1.read(session)[1])
-        advice = (
-            "Add one, or run with --no-b1 to assume B1 = 1: MT saturation is then off by about twice the error of B1."
+        raise RefusedError(
+            b1_refusal(
+                label=run.label,
+                notes=b1.read(session)[1],
+                filtered=findings.options.filters_b1,
+                without="MT saturation is then off by about twice the error of B1",
+            )
         )
-        raise RefusedError(replace(refusal, advice=advice))
     return replace(run, b1=chosen, warnings=run.warnings + sentences)
