@@ -185,10 +185,10 @@ def _series_row(
 
 
 @cache
-def scene(*, matrix: tuple[int, int, int] = (116, 132, 120), number: int = 41) -> Scene:
+def scene(*, matrix: tuple[int, int, int] = (116, 132, 120), number: int = 42) -> Scene:
     """Return the mean of 6 cycles of the real head, and the head in other scans between which it moved.
 
-    By what a mirror image is told from chance was chosen with number 40.
+    By what a mirror image is told from chance was chosen with numbers 40 and 41.
     """
     scan = session(motion=0.0, voxel_size=2.0, matrix=matrix, cycles=6)
     fixed = np.abs(scan.cycles).mean(axis=3)

@@ -30,6 +30,9 @@ LARGEST_EXTENT = 3000.0
 LARGEST_MAP = 2**25
 """Voxels of a map that the check looks at as a whole: 320³ and more."""
 
+LARGEST_FORM_DISTANCE = 0.5
+"""Voxels between the places that sform and qform of one header state: rounding makes hundredths."""
+
 LENGTH_UNITS = {1: "metres", 3: "micrometres"}
 """Units other than millimetres that a header may state, by their code."""
 
@@ -48,8 +51,10 @@ class ImageInfo:
         Voxel to scanner coordinates [mm], shape (4, 4).
     is_complex
         Whether the values are complex.
-    is_oriented
-        Whether the header states an orientation (sform or qform code above zero).
+    doubts
+        What is to be said of its place in the scanner, as sentences.
+    volume_time
+        Time from volume to volume by the header [s]; None where it states none.
     """
 
     path: Path
@@ -57,7 +62,8 @@ class ImageInfo:
     shape: tuple[int, ...]
     affine: NDArray[np.floating]
     is_complex: bool
-    is_oriented: bool
+    doubts: tuple[str, ...] = ()
+    volume_time: float | None = None
 
 
 def check_image(path: Path, *, root: Path) -> ImageInfo:
@@ -100,7 +106,8 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
             image: Any = nib.load(path)
             affine = np.asarray(image.affine, dtype=np.float64)
         data_type = image.get_data_dtype()
-        codes = int(image.header["sform_code"]), int(image.header["qform_code"])
+        doubts = _placement_doubts(image, name=name)
+        volume_time = _volume_time(image)
     except Exception as error:  # whatever else a library stumbles over is a fault of the file
         raise refuse(
             file=name,
@@ -116,8 +123,34 @@ def check_image(path: Path, *, root: Path) -> ImageInfo:
         shape=shape,
         affine=affine,
         is_complex=bool(np.issubdtype(data_type, np.complexfloating)),
-        is_oriented=max(codes) > 0,
+        doubts=doubts,
+        volume_time=volume_time,
     )
+
+
+def _placement_doubts(image: Any, *, name: str) -> tuple[str, ...]:
+    """Return what is to be said where a header states no place, or two."""
+    sform, qform = image.header.get_sform(coded=True)[0], image.header.get_qform(coded=True)[0]
+    if sform is None and qform is None:
+        return (f"{name}: neither sform nor qform is set: orientation and position in the scanner are unknown.",)
+    if sform is None or qform is None or abs(np.linalg.det(sform[:3, :3])) < 1e-30:
+        return ()
+    apart = grid_distance(sform, qform, shape=image.shape)
+    if not apart > LARGEST_FORM_DISTANCE:
+        return ()
+    return (
+        f"{name}: sform and qform of the header place the image up to {apart:.1f} voxels apart; the sform was taken, as always. "
+        "They differ where a program has moved or resampled an image: is this one as it was scanned?",
+    )
+
+
+def _volume_time(image: Any) -> float | None:
+    """Return the time from volume to volume of a header that states it with its unit [s]."""
+    scale = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}.get(image.header.get_xyzt_units()[1])
+    if scale is None or len(image.shape) < 4:
+        return None
+    value = scale * float(image.header["pixdim"][4])
+    return value if math.isfinite(value) and value > 0.0 else None
 
 
 def _refused(name: str, error: HeaderError) -> RefusedError:

@@ -38,6 +38,20 @@ def test_a_volume_of_another_scale_is_named(factor: float) -> None:
     assert "volume 3 (" not in said
 
 
+def test_a_drift_of_the_scale_is_told() -> None:
+    volumes = series([25.0, 30.0, 12.0, 40.0, 33.0, 21.0], seed=3) * np.linspace(1.0, 0.7, 6, dtype=np.float32)
+    (said,) = check_scale(volumes, names=names(6))
+    assert "volume 1 (1.1" in said
+    assert "volume 6 (0.8" in said
+
+
+def test_the_noise_is_known() -> None:
+    found = noise_levels(series([25.0, 30.0, 12.0, 40.0], seed=4))
+    assert found is not None
+    assert found.stdev == pytest.approx(1.0, rel=0.03)
+    assert found.scatter < 0.03
+
+
 def test_of_a_pair_the_second_is_compared_with_the_first() -> None:
     volumes = series([60.0, 40.0], seed=2)
     volumes[..., 1] *= 2.0
@@ -47,8 +61,8 @@ def test_of_a_pair_the_second_is_compared_with_the_first() -> None:
 
 
 def test_ghosts_and_air_without_noise_say_nothing() -> None:
-    levels = noise_levels(series([20.0, 20.0, 20.0, 20.0, 200.0, 20.0], ghost=0.02))
-    assert levels is None or not (np.abs(levels - 1.0) > 0.06).any()
+    found = noise_levels(series([20.0, 20.0, 20.0, 20.0, 200.0, 20.0], ghost=0.02))
+    assert found is None or not (np.abs(found.levels - 1.0) > 0.06).any()
     silent = series([25.0, 30.0, 12.0, 40.0])
     silent[silent < 8.0] = 0.0
     assert noise_levels(silent) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ FEWEST_AIR = 1000
 AIR_DISTANCE = 0.08
 """Distance of the air from the head, as a share of the shortest side of the image: ringing decays by there."""
 
-FARTHEST, ENOUGH_AIR = 0.1, 3000
+FARTHEST, ENOUGH_AIR = 0.1, 6000
 """Share of the air, farthest from the head, that is looked at, and as many voxels at least where there are."""
 
 SHARED = 0.25
@@ -33,14 +34,60 @@ SAME_SCALE, SAME_SCALE_OF_FEW = 0.06, 0.15
 """Relative difference of the noise of a volume from that of the others that a scale of its own makes; of two or three volumes there
 is no scatter to tell it from chance."""
 
-SCATTERS = 6.0
-"""Or the difference over the scatter of the others, where ghosts and flow reach into the air."""
+SCATTERS = 5.0
+"""Or the difference over its standard deviation, as halves of the air tell it."""
+
+RAYLEIGH_MEDIAN = 1.17741
+"""Median of the magnitude of noise over the standard deviation of its real part."""
 
 
-def noise_levels(volumes: NDArray[np.number]) -> NDArray[np.float64] | None:
-    """Return the noise of every volume relative to their median, NaN where something else is in the air of that volume.
+@dataclass(frozen=True, kw_only=True)
+class NoiseLevels:
+    """The noise of volumes.
 
-    None where there is no air that holds noise.
+    Parameters
+    ----------
+    levels
+        Relative to their median, shape (N,); NaN where something else is in the air of that volume.
+    scatter
+        Standard deviation of a level by chance.
+    stdev
+        Standard deviation of the real part of the noise, of the typical volume, in the unit of the images.
+    """
+
+    levels: NDArray[np.float64]
+    scatter: float
+    stdev: float
+
+
+def noise_levels(volumes: NDArray[np.number]) -> NoiseLevels | None:
+    """Return the noise of every volume, None where there is no air that holds noise.
+
+    Parameters
+    ----------
+    volumes
+        Magnitudes or complex values, shape (X, Y, Z, N).
+    """
+    values = air_of(volumes)
+    if values is None or _shares_structure(values):
+        return None
+    medians = np.median(values, axis=0)
+    tails = np.quantile(values, 0.99, axis=0) / medians
+    levels = medians / np.median(medians)
+    # Noise of another scale has the same distribution; what signal leaves in the air has some places where it is strong.
+    levels[np.abs(np.log(tails / np.median(tails))) > OTHER_TAIL] = np.nan
+    # Halves of the air, apart from each other, tell by how much chance, folds and correlation make a level wrong.
+    half = len(values) // 2
+    halves = np.median(values[:half], axis=0), np.median(values[half:], axis=0)
+    differences = np.log(halves[0] / halves[1])
+    scatter = 0.5 * 1.4826 * float(np.median(np.abs(differences - np.median(differences))))
+    return NoiseLevels(
+        levels=np.asarray(levels, dtype=np.float64), scatter=scatter, stdev=float(np.median(medians)) / RAYLEIGH_MEDIAN
+    )
+
+
+def air_of(volumes: NDArray[np.number]) -> NDArray[np.floating] | None:
+    """Return magnitudes of voxels far from the head, shape (V, N), None where there are too few or they were set to 0.
 
     Parameters
     ----------
@@ -62,15 +109,10 @@ def noise_levels(volumes: NDArray[np.number]) -> NDArray[np.float64] | None:
         return None
     # The farther from the head, the less of it rings or folds there.
     farthest = np.quantile(distance[air], 1.0 - min(1.0, max(ENOUGH_AIR / number, FARTHEST)))
-    values = thin[air & (distance >= farthest)]
-    if len(values) < FEWEST_AIR or (np.mean(values > 0.0, axis=0) < 0.9).any() or _shares_structure(values):
+    values: NDArray[np.floating] = thin[air & (distance >= farthest)]
+    if len(values) < FEWEST_AIR or (np.mean(values > 0.0, axis=0) < 0.9).any():
         return None
-    levels = np.median(values, axis=0)
-    tails = np.quantile(values, 0.99, axis=0) / levels
-    levels = levels / np.median(levels)
-    # Noise of another scale has the same distribution; what signal leaves in the air has some places where it is strong.
-    levels[np.abs(np.log(tails / np.median(tails))) > OTHER_TAIL] = np.nan
-    return np.asarray(levels, dtype=np.float64)
+    return values
 
 
 def _shares_structure(values: NDArray[np.floating]) -> bool:
@@ -92,15 +134,15 @@ def check_scale(volumes: NDArray[np.number], *, names: Sequence[str]) -> tuple[s
     names
         Of the volumes.
     """
-    levels = noise_levels(volumes) if volumes.shape[3] > 1 else None
-    if levels is None:
+    found = noise_levels(volumes) if volumes.shape[3] > 1 else None
+    if found is None:
         return ()
+    levels = found.levels
     few = len(levels) < 4
     if few:
         # Of two or three there is no majority: the first is what the others are compared with.
         levels = levels / levels[0]
-    scatter = 0.0 if few else 1.4826 * float(np.nanmedian(np.abs(levels - 1.0)))
-    limit = SAME_SCALE_OF_FEW if few else max(SAME_SCALE, SCATTERS * scatter)
+    limit = SAME_SCALE_OF_FEW if few else max(SAME_SCALE, SCATTERS * found.scatter)
     odd = [
         index for index, level in enumerate(levels) if np.isfinite(level) and abs(math.log(max(level, 1e-9))) > limit
     ]

@@ -54,6 +54,8 @@ class CycleImages:
         Volumes of a series, or files of a split run.
     warnings
         Decisions and doubts, as sentences.
+    volume_time
+        Time that the header of a series states from volume to volume [s]; None where there is none.
     """
 
     layout_kind: LayoutKind
@@ -61,6 +63,7 @@ class CycleImages:
     grid: tuple[int, int, int]
     number_of_cycles: int
     warnings: tuple[str, ...]
+    volume_time: float | None = None
 
 
 def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str) -> CycleImages:
@@ -121,10 +124,7 @@ def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str)
                 )
             if kind == "mag-phase" and info is cycle[0]:
                 _check_magnitude(info)
-    if not first.is_oriented:
-        warnings.append(
-            f"{first.name}: neither sform nor qform is set: orientation and position in the scanner are unknown."
-        )
+    warnings += first.doubts
     units = _phase_units([cycle[1] for cycle in infos], root=root) if kind == "mag-phase" else None
     columns = list(zip(*chosen, strict=True))
     layout_kind: LayoutKind = f"split-{kind}" if split else kind  # type: ignore[assignment]
@@ -134,6 +134,7 @@ def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str)
         grid=(first.shape[0], first.shape[1], first.shape[2]),
         number_of_cycles=len(cycles) if split else first.shape[3],
         warnings=tuple(warnings),
+        volume_time=first.volume_time,
     )
 
 
@@ -470,7 +471,7 @@ def _check_run(family: Sequence[_Group], root: Path) -> PcBssfpRun:
         increments = read_series_increments(
             sidecars, path=images.files.paths[0], root=root, number_of_volumes=images.number_of_cycles
         )
-    reading = read_protocol(sidecars, increments=increments)
+    reading = read_protocol(sidecars, increments=increments, volume_time=images.volume_time)
     return PcBssfpRun(
         entities=_family_entities(group) if split else group.entities,
         suffix=group.suffix,

@@ -21,6 +21,14 @@ NOT_BALANCED = re.compile(r"spoil|spgr|flash|psif|dess|ssfp-?(fid|echo)|t1-?ffe|
 
 LONGEST_REPETITION_TIME = 1.0
 SMALLEST_FLIP_ANGLE = 1.0
+ECHO_PLACES = (0.33, 0.67)
+"""Echo time over repetition time of balanced SSFP: 0.5, and less or more where an echo is read in part."""
+
+TIMES_OF_HEADER = (1e-3, 50e-3)
+"""Times from volume to volume that can only be repetition times of balanced SSFP [s]; that of a whole volume is longer."""
+
+SAME_TIME = 0.02
+"""Relative difference of two repetition times by rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +61,9 @@ def is_balanced(sequence_type: str) -> bool:
     return bool(BALANCED.search(sequence_type)) and not NOT_BALANCED.search(sequence_type)
 
 
-def read_protocol(sidecars: Sequence[Sidecar], *, increments: Increments) -> ProtocolReading:
+def read_protocol(
+    sidecars: Sequence[Sidecar], *, increments: Increments, volume_time: float | None = None
+) -> ProtocolReading:
     """Return the protocol that the sidecars of a run state.
 
     Parameters
@@ -62,6 +72,8 @@ def read_protocol(sidecars: Sequence[Sidecar], *, increments: Increments) -> Pro
         Of all files of the run; what two of them state must agree.
     increments
         From `read_series_increments` or `read_split_increments`.
+    volume_time
+        Time that the header of the series states from volume to volume [s], in which converters write the repetition time.
 
     Raises
     ------
@@ -72,6 +84,7 @@ def read_protocol(sidecars: Sequence[Sidecar], *, increments: Increments) -> Pro
     sources: list[ValueSource] = []
     repetition_time = _repetition_time(sidecars, sources)
     echo_time = _echo_time(sidecars, sources, warnings, repetition_time)
+    warnings += _doubts_of_times(sidecars[0].expected_name, repetition_time, echo_time, volume_time)
     flip_angle = _flip_angle(sidecars, sources, increments)
     field_strength = _field_strength(sidecars, sources)
     sources += increments.sources
@@ -128,6 +141,26 @@ def _repetition_time(sidecars: Sequence[Sidecar], sources: list[ValueSource]) ->
         ValueSource(key="repetition_time", value=f"{seconds_to_milliseconds(value):g}", unit="ms", source=origin)
     )
     return value
+
+
+def _doubts_of_times(file: str, repetition_time: float, echo_time: float, volume_time: float | None) -> tuple[str, ...]:
+    """Return what speaks against the times stated [s]: the header, and where the echo of balanced SSFP lies."""
+    found = []
+    stated = f"{seconds_to_milliseconds(repetition_time):g} ms"
+    low, high = TIMES_OF_HEADER
+    if volume_time is not None and low <= volume_time <= high and abs(volume_time / repetition_time - 1.0) > SAME_TIME:
+        found.append(
+            f"{file}: RepetitionTimeExcitation is {stated}, but the header of the image says "
+            f"{seconds_to_milliseconds(volume_time):g} ms (pixdim[4]). T1 and T2 go with it: correct the one that is wrong."
+        )
+    share = echo_time / repetition_time
+    if not ECHO_PLACES[0] <= share <= ECHO_PLACES[1]:
+        found.append(
+            f"{file}: EchoTime ({seconds_to_milliseconds(echo_time):g} ms) is {100.0 * share:.3g} % of "
+            f"RepetitionTimeExcitation ({stated}), where balanced SSFP has its echo in the middle: is one of both wrong? T1 and T2 "
+            "go with the repetition time."
+        )
+    return tuple(found)
 
 
 def _not_seconds(origin: str, *, expected: str, value: float) -> Exception:

@@ -143,6 +143,7 @@ class EstimateRelaxation(SimpleInterface):
         from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
         from qmri_bids.estimation.bssfp.convention import increment_reference_warning
         from qmri_bids.estimation.estimators import ESTIMATORS
+        from qmri_bids.preprocessing.content.unexplained import unexplained_sentences, unexplained_signal
 
         voxels = Voxels(self.inputs.mask, motions=[self.inputs.motion])
         decisions = voxels.decisions
@@ -177,11 +178,19 @@ class EstimateRelaxation(SimpleInterface):
             # What the map of off-resonance is known up to: who takes it must know.
             off_resonance_period=1.0 / protocol.repetition_time,
         )
+        checked, doubts = unexplained_sentences(
+            unexplained_signal(
+                load_volume(self.inputs.cycles)[0],
+                mask=load_volume(self.inputs.mask)[0] > 0,
+                rf_phase_increment=protocol.rf_phase_increment,
+            )
+        )
+        decisions += checked
         warning = increment_reference_warning(found.values["off_resonance"], protocol=protocol)
         self._results["estimate"] = path
         self._results["model"] = dict(estimator.model)
         self._results["decisions"] = decisions
-        self._results["warnings"] = [*estimator.remarks(protocol), *([warning] if warning else [])]
+        self._results["warnings"] = [*estimator.remarks(protocol), *([warning] if warning else []), *doubts]
         return runtime
 
 

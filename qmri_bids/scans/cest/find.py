@@ -440,11 +440,7 @@ def _check_run(series: Series, root: Path) -> CestRun:
     reading = read_cest_protocol(
         series.sidecar, path=series.path, root=root, number_of_volumes=info.shape[3], suffix=series.suffix
     )
-    warnings = reading.warnings
-    if not info.is_oriented:
-        warnings += (
-            f"{info.name}: neither sform nor qform is set: orientation and position in the scanner are unknown.",
-        )
+    warnings = reading.warnings + info.doubts
     return CestRun(
         entities=with_acquisition(series.entities, default=ACQUISITIONS[series.suffix]),
         suffix=series.suffix,

@@ -235,11 +235,7 @@ def _check_grids(infos: Sequence[ImageInfo]) -> tuple[int, int, int]:
 
 
 def _orientation(infos: Sequence[ImageInfo]) -> tuple[str, ...]:
-    return tuple(
-        f"{info.name}: neither sform nor qform is set: orientation and position in the scanner are unknown."
-        for info in infos
-        if not info.is_oriented
-    )
+    return tuple(doubt for info in infos for doubt in info.doubts)
 
 
 def _pair(same: Sequence[Series], findings: Findings) -> MtrRun | None:
