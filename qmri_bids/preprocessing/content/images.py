@@ -25,6 +25,14 @@ BLOCK, SMOOTH_SHARE = 6, 0.1
 of its image."""
 
 
+BRIGHT, FEWEST_BRIGHT = 0.1, 2000
+"""Share of the largest value above which steps and cut-off values are looked for, and voxels from which they are told."""
+
+SAME_VALUE, CUT_OFF, FEWEST_STEPS = 1e-5, 0.005, 100
+"""Relative difference of equal values; share of voxels at the largest value from which an image was cut off (one voxel of an image
+as it was scanned has it); different values below which it was stored in too few steps."""
+
+
 class ContentError(ValueError):
     """Images that hold something else than their names, headers and sidecars state; the message is for users."""
 
@@ -60,6 +68,41 @@ def check_magnitudes(volume: NDArray[np.floating], *, name: str) -> None:
         raise ContentError(
             f"{name}: expected an image, found {volume.flat[0]:g} everywhere; leave the volume out, or restore it"
         )
+
+
+def doubts_of_values(volume: NDArray[np.floating], *, name: str) -> tuple[str, ...]:
+    """Return a warning of magnitudes that were stored in too few steps, or cut off.
+
+    Parameters
+    ----------
+    volume
+        Magnitudes, any shape.
+    name
+        File and volume, for the message.
+
+    Examples
+    --------
+    >>> bright = np.minimum(np.linspace(0.0, 1.0, 20000), 0.9)
+    >>> doubts_of_values(bright, name="a.nii: volume 1")[0][:62]
+    'a.nii: volume 1: 11 % of the bright voxels have the largest va'
+    """
+    largest = float(volume.max())
+    bright = volume[volume > BRIGHT * largest]
+    if bright.size < FEWEST_BRIGHT:
+        return ()
+    cut = float(np.mean(bright >= (1.0 - SAME_VALUE) * largest))
+    if cut > CUT_OFF:
+        return (
+            f"{name}: {100.0 * cut:.2g} % of the bright voxels have the largest value, {largest:.4g}: it was cut off there. Scan "
+            "with less gain, or convert it with another scale.",
+        )
+    steps = len(np.unique(np.round(bright / (SAME_VALUE * largest))))
+    if steps < FEWEST_STEPS:
+        return (
+            f"{name}: its voxels have only {steps} different values above {100.0 * BRIGHT:.0f} % of the largest: it was stored in "
+            "too few steps. Convert it again, with a scale that uses the range of its data type.",
+        )
+    return ()
 
 
 def check_finite(volume: NDArray[np.generic], *, name: str, what: str) -> None:

@@ -36,8 +36,8 @@ class LoadedB1:
         Anatomical image on the same grid, None where the scan has none.
     affine
         Voxel to RAS millimetres, shape (4, 4).
-    decisions
-        What was decided, as sentences.
+    decisions, warnings
+        What was decided, and what a reader must know, as sentences.
     """
 
     ratio: NDArray[np.float32]
@@ -45,6 +45,7 @@ class LoadedB1:
     anatomical: NDArray[np.float32] | None
     affine: NDArray[np.float64]
     decisions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def load_b1(

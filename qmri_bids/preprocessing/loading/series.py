@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.content.images import ContentError, check_magnitudes, copies
+from qmri_bids.preprocessing.content.images import ContentError, check_magnitudes, copies, doubts_of_values
 from qmri_bids.preprocessing.content.scale import check_scale
 from qmri_bids.preprocessing.loading.files import check_grid, read_image
 
@@ -115,7 +115,14 @@ def read_series(paths: Sequence[Path], *, volumes: Sequence[int] | None = None, 
         volumes=series,
         affine=affine,
         decisions=tuple(decisions),
-        warnings=check_scale(series, names=shown),
+        warnings=(
+            *check_scale(series, names=shown),
+            *(
+                said
+                for index, name in enumerate(shown)
+                for said in doubts_of_values(series[..., index], name=f"{paths[0].name}: {name}")
+            ),
+        ),
     )
 
 

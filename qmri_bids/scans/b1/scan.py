@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from qmri_bids.pipeline.sources import B1Run
-from qmri_bids.preprocessing.content.images import ContentError, check_field
+from qmri_bids.preprocessing.content.images import ContentError, check_field, doubts_of_values
 from qmri_bids.preprocessing.loading.b1 import LoadedB1
 from qmri_bids.preprocessing.masks import head_mask
 
@@ -40,7 +41,7 @@ def load_scan(run: B1Run) -> LoadedB1:
     check_field(
         loaded.ratio, inside=valid, what=f"{run.map.name}: the B1 map", head_known=loaded.anatomical is not None
     )
-    return loaded
+    return replace(loaded, warnings=doubts_of_values(loaded.ratio[valid], name=f"{run.map.name}: the B1 map"))
 
 
 def _load(run: B1Run) -> LoadedB1:

@@ -80,7 +80,7 @@ class AlignB1(SimpleInterface):
         self._results["registration"] = str(folder / "registration.npz")
         self._results["b1"] = save_volume(folder / "b1.nii", result.map, affine)
         self._results["decisions"] = [*loaded.decisions, *result.decisions]
-        self._results["warnings"] = list(result.warnings)
+        self._results["warnings"] = [*loaded.warnings, *result.warnings]
         return runtime
 
 

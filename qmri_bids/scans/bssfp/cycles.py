@@ -65,7 +65,7 @@ def read_cycles(files: CycleFiles, protocol: BssfpProtocol) -> ReadCycles:
     if files.phase:
         check_phase(cycles, rf_phase_increment=increments)
     content = check_cycles(
-        cycles, rf_phase_increment=increments, names=[f"{files.paths[0]}: cycle {number}" for number in named]
+        cycles, rf_phase_increment=increments, names=[f"{files.paths[0].name}: cycle {number}" for number in named]
     )
     # Before anything else: what alternates in sign from slice to slice no interpolation and no mean survives.
     cycles, alternation = undo_alternation(cycles)

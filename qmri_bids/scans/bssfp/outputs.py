@@ -37,6 +37,7 @@ from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.references import full_citation
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
 from qmri_bids.scans.b1.derivatives import add_b1, b1_sources
+from qmri_bids.scans.bssfp.b1_dependence import b1_dependence_check
 from qmri_bids.scans.bssfp.plausible import relaxation_check
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 from qmri_bids.tissue_labels import ABBREVIATIONS
@@ -153,6 +154,12 @@ def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) ->
                 b1_assumed=results.b1 is None,
             )
         )
+        follows = (
+            None
+            if results.b1 is None
+            else b1_dependence_check(results.estimate.values["T1"], b1=results.b1, tissue=results.tissue)
+        )
+        lights += [] if follows is None else [follows]
     if results.b1 is None:
         lights.append(
             Check(

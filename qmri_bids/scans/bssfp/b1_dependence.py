@@ -1,0 +1,68 @@
+"""Whether T1 follows B1 through the white matter, as it does where the B1 map is not that of the scan.
+
+T1 of pc-bSSFP goes with the inverse square of the flip angle, so that a wrong B1 writes itself into T1. Tissue knows nothing of the
+coil: over a lobe or two T1 of white matter is one, whatever B1 does there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.reports.content import Check, Level, Measure
+from qmri_bids.tissue_labels import WHITE
+
+NAME = "T1 against B1"
+
+FEWEST_VOXELS = 300
+"""Voxels of white matter from which a slope is told."""
+
+LEAST_RANGE = 0.08
+"""Logarithm of B1 from the 10th to the 90th percentile of white matter below which its slope says nothing."""
+
+KEPT = (0.05, 0.95)
+"""Quantiles of T1 between which voxels count: fluid and lesions lie beyond."""
+
+DOUBT = 0.75
+"""Change of T1 with B1, both as logarithms, from which somebody should look: magnetisation transfer makes -0.5, a B1 map that was
+squared 1, its inverse 4, and one that was not used 2."""
+
+
+def b1_dependence_check(
+    t1: NDArray[np.floating], *, b1: NDArray[np.floating], tissue: NDArray[np.integer] | None
+) -> Check | None:
+    """Return the traffic light of the dependence of T1 on B1, None where it cannot be told.
+
+    Parameters
+    ----------
+    t1
+        [s], shape (X, Y, Z), NaN where there is none.
+    b1
+        Actual over nominal flip angle that was used, same shape.
+    tissue
+        Labels of the tissues, None where they were not told apart.
+    """
+    if tissue is None:
+        return None
+    inside = (tissue == WHITE) & np.isfinite(t1) & np.isfinite(b1) & (t1 > 0.0) & (b1 > 0.0)
+    if np.count_nonzero(inside) < FEWEST_VOXELS:
+        return None
+    value, field = np.log(t1[inside].astype(float)), np.log(b1[inside].astype(float))
+    low, high = np.quantile(value, KEPT)
+    kept = (value >= low) & (value <= high)
+    span = float(np.subtract(*np.quantile(field[kept], (0.9, 0.1))))
+    if span < LEAST_RANGE:
+        return None
+    slope = float(np.cov(value[kept], field[kept])[0, 1] / np.var(field[kept], ddof=1))
+    odd = abs(slope) > DOUBT
+    said = f"T1 of white matter changes by {10.0 * slope:+.1f} % where B1 is 10 % higher"
+    if odd:
+        said += ": is the B1 map that of this scan, and is its scale right?"
+    return Check(
+        name=NAME,
+        value=said,
+        level=Level.CHECK if odd else Level.GOOD,
+        explanation=f"Tissue does not know B1: what T1 follows is an error of the B1 map. Good up to {10.0 * DOUBT:.1f} % "
+        "(magnetisation transfer makes up to 5), from the slope of both as logarithms.",
+        measures=(Measure(key="t1_b1_slope", value=slope),),
+    )
