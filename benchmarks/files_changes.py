@@ -20,6 +20,8 @@ from scipy import ndimage
 
 MAGNITUDE = "sub-01/anat/sub-01_acq-pcbssfp_flip-1_part-mag_VFA"
 PHASE = MAGNITUDE.replace("-mag_", "-phase_")
+LABELS = "derivatives/truth/sub-01/anat/sub-01_acq-pcbssfp_dseg"
+"""True tissues, by which results are judged: they go where the voxels go."""
 B1_ANGLES, B1_IMAGE = "sub-01/fmap/sub-01_acq-famp_TB1TFL", "sub-01/fmap/sub-01_acq-anat_TB1TFL"
 ZSPEC, WASABI = "sub-01/anat/sub-01_acq-Zspec_cest", "sub-01/anat/sub-01_acq-WASABI_cest"
 MTR_OFF, MTR_ON = (f"sub-01/anat/sub-01_acq-MT_mt-{state}_MTR" for state in ("off", "on"))

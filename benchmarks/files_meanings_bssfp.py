@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 from files_changes import (
+    LABELS,
     MAGNITUDE,
     PHASE,
     alternating,
@@ -304,7 +305,12 @@ HEADERS = (
         "data",
         "B1 lies elsewhere",
     ),
-    ("cycles mirrored by their voxels", stored(MAGNITUDE, PHASE, make=lambda v: v[::-1]), "data", "B1 lies elsewhere"),
+    (
+        "cycles mirrored by their voxels",
+        stored(MAGNITUDE, PHASE, LABELS, make=lambda v: v[::-1]),
+        "data",
+        "B1 lies elsewhere",
+    ),
     (
         "cycles with first axes exchanged",
         placed(MAGNITUDE, PHASE, make=_exchanged_axes),
@@ -335,7 +341,12 @@ HEADERS = (
     ),
     ("phase elsewhere", placed(PHASE, make=shifted(1, 20.0)), "header", "another grid than the magnitude"),
     ("cycles 40 mm elsewhere", placed(MAGNITUDE, PHASE, make=shifted(1, 40.0)), "data", "B1 lies elsewhere"),
-    ("lower half of the head", stored(MAGNITUDE, PHASE, make=lambda v: v[:, :, : v.shape[2] // 2]), "", "a slab"),
+    (
+        "lower half of the head",
+        stored(MAGNITUDE, PHASE, LABELS, make=lambda v: v[:, :, : v.shape[2] // 2]),
+        "",
+        "a slab",
+    ),
 )
 MISTAKES = (*FLIP_ANGLE, *REPETITION, *INCREMENTS, *PHASES, *MAGNITUDES, *HEADERS)
 """Name, change, evidence, and why."""
