@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from files_meanings import MEANINGS, Meaning
 from files_scans import SCANS, WORK, dataset
+from numpy.typing import NDArray
 from rows import Row, print_rows
 
 import qmri_bids
@@ -60,6 +61,8 @@ class Result:
         Of every map in every tissue.
     valued
         Share of true tissue with a value in every map.
+    local
+        Median over voxels of the departure from the map of the scan as it was: medians of tissue hide errors that cancel.
     crash
         The end of what was said, where a traceback or a request to report is part of it.
     seconds
@@ -73,6 +76,7 @@ class Result:
     sentences: tuple[str, ...] = ()
     medians: dict[str, float] = field(default_factory=dict)
     valued: dict[str, float] = field(default_factory=dict)
+    local: dict[str, float] = field(default_factory=dict)
     crash: str = ""
     seconds: float = 0.0
 
@@ -92,8 +96,11 @@ def process(scan: str, meaning: Meaning | None) -> Result:
     shutil.rmtree(place, ignore_errors=True)
     root, out, said = place / "raw", place / "out", place / "said.txt"
     shutil.copytree(dataset(scan), root)
+    begun = WORK / f"{scan}.work"
     if meaning is not None:
         meaning.change(root)
+        # Steps that the change does not reach are those of the scan as it was: the program knows files by their content.
+        shutil.copytree(begun, place / "work", symlinks=True)
     name = scan if meaning is None else meaning.name
     more = [argument.format(root=root) for argument in SCANS[scan].arguments]
     start = time.perf_counter()
@@ -104,10 +111,17 @@ def process(scan: str, meaning: Meaning | None) -> Result:
     took = time.perf_counter() - start
     words = said.read_text(errors="replace") if said.is_file() else ""
     crash = words[-1500:] if any(bad in words for bad in ("Traceback", "Please report", "unexpected ")) else ""
+    if meaning is None:
+        shutil.rmtree(begun, ignore_errors=True)
+        shutil.copytree(place / "work", begun, symlinks=True)
     state, level, sentences = _record(out)
     if not sentences:
         sentences = tuple(line for line in words.splitlines() if "WARNING" in line or "ERROR" in line)[-6:]
-    medians, valued = _medians(scan, root, out) if state == "done" else ({}, {})
+    usual = WORK / f"{scan}.maps"
+    if meaning is None:
+        shutil.rmtree(usual, ignore_errors=True)
+        shutil.copytree(out, usual)
+    medians, valued, local = _medians(scan, root, out, usual) if state == "done" else ({}, {}, {})
     return Result(
         name=name,
         code=code,
@@ -116,6 +130,7 @@ def process(scan: str, meaning: Meaning | None) -> Result:
         sentences=sentences,
         medians=medians,
         valued=valued,
+        local=local,
         crash=crash,
         seconds=round(took, 1),
     )
@@ -198,24 +213,34 @@ def _record(out: Path) -> tuple[str, str, tuple[str, ...]]:
     )
 
 
-def _medians(scan: str, root: Path, out: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the median of every map in every true tissue, and the share of voxels that have a value."""
+def _medians(scan: str, root: Path, out: Path, usual: Path) -> tuple[dict[str, float], ...]:
+    """Return the median of every map in every true tissue, the share of voxels that have a value, and their departures."""
     spec = SCANS[scan]
     labels = np.asarray(nib.load(next((root / "derivatives/truth").rglob(f"*{spec.labels}_dseg.nii.gz"))).dataobj)
-    medians, valued = {}, {}
+    medians, valued, local = {}, {}, {}
     for name in spec.maps:
-        found = [path for path in out.rglob(f"*{name}.nii.gz") if "desc-unwrapped" not in path.name]
-        found = [path for path in found if "desc-std" not in path.name]
-        if not found:
+        values, before = _map(out, name), _map(usual, name)
+        if values is None:
             continue
-        values = np.asarray(nib.load(found[0]).dataobj)
         for tissue, label in TISSUES.items():
-            own = values[labels == label]
-            known = own[np.isfinite(own)]
+            inside = labels == label
+            known = inside & np.isfinite(values)
             key = f"{name.removeprefix('pcbssfp').removeprefix('MTS').strip('_')} {tissue}"
-            valued[key] = round(known.size / max(own.size, 1), 4)
-            medians[key] = float(np.median(known)) if known.size else float("nan")
-    return medians, valued
+            valued[key] = round(float(known.sum() / max(inside.sum(), 1)), 4)
+            medians[key] = float(np.median(values[known])) if known.any() else float("nan")
+            if before is not None and before.shape == values.shape:
+                both = known & np.isfinite(before) & (before != 0.0)
+                local[key] = float(np.median(np.abs(values[both] / before[both] - 1.0))) if both.any() else float("nan")
+    return medians, valued, local
+
+
+def _map(out: Path, name: str) -> NDArray[np.float64] | None:
+    found = [
+        path
+        for path in sorted(out.rglob(f"*{name}.nii.gz"))
+        if not {"desc-std", "desc-unwrapped"} & set(path.name.split("_"))
+    ]
+    return np.asarray(nib.load(found[0]).dataobj) if found else None
 
 
 def departures(result: Result, usual: Result) -> dict[str, float]:
@@ -263,7 +288,9 @@ def results(meanings: Sequence[Meaning], *, again: bool = False) -> dict[str, Re
     jobs: list[tuple[str, Meaning | None]] = []
     for scan in dict.fromkeys(meaning.scan for meaning in meanings):
         own = [meaning for meaning in meanings if meaning.scan == scan and (again or meaning.name not in found)]
-        jobs += [(scan, None)] * (scan not in found) + [(scan, meaning) for meaning in own]
+        own.sort(key=lambda meaning: not meaning.evidence)  # the bar is on those with evidence
+        known = scan in found and (WORK / f"{scan}.work").is_dir()
+        jobs += [(scan, None)] * (not known) + [(scan, meaning) for meaning in own]
     if jobs:
         _warm(dataset(jobs[0][0]))
     for scan, meaning in jobs:
@@ -278,7 +305,11 @@ def results(meanings: Sequence[Meaning], *, again: bool = False) -> dict[str, Re
 
 
 def _line(result: Result, meaning: Meaning | None, usual: Result) -> str:
-    off = " ".join(f"{key} {1 + each:.2f}" for key, each in departures(result, usual).items())
+    off = " ".join(
+        f"{key} {1 + each:.2f} (±{result.local.get(key, float('nan')):.2f})"
+        for key, each in departures(result, usual).items()
+        if result.medians
+    )
     word = result.level if meaning is None else verdict(result, usual)
     evidence = "unchanged" if meaning is None else meaning.evidence or "none"
     why = "" if word == "harmless" or not result.sentences else result.sentences[0]
