@@ -253,14 +253,18 @@ def departures(result: Result, usual: Result) -> dict[str, float]:
 
 
 def verdict(result: Result, usual: Result) -> str:
-    """Return `crash`, `refused`, `told`, `harmless` or `SILENT`."""
+    """Return `crash`, `refused`, `told`, `harmless`, `SILENT`, or `LOCAL`: silent, and off in single voxels alone."""
     if result.crash or result.code not in (0, 1, 2, 3):
         return "crash"
     if result.state != "done":
         return "refused"
-    if all(abs(each) <= OFF for each in departures(result, usual).values()):
+    whole = any(not abs(each) <= OFF for each in departures(result, usual).values())
+    local = any(each > OFF for key, each in result.local.items() if "fieldmap" not in key)
+    if not whole and not local:
         return "harmless"
-    return "SILENT" if result.level == GREEN else "told"
+    if result.level != GREEN:
+        return "told"
+    return "SILENT" if whole else "LOCAL"
 
 
 def _kept(program: str) -> dict[str, Result]:
@@ -324,7 +328,9 @@ def processed_whole() -> list[Row]:
         print(_line(found[each.name], each, found[each.scan]))
     silent = [each for each in MEANINGS if verdicts[each.name] == "SILENT"]
     proven = [each for each in silent if each.evidence]
-    counts = {word: list(verdicts.values()).count(word) for word in ("refused", "told", "harmless", "SILENT", "crash")}
+    hidden = [each.name for each in MEANINGS if verdicts[each.name] == "LOCAL"]
+    words = ("refused", "told", "harmless", "LOCAL", "SILENT", "crash")
+    counts = {word: list(verdicts.values()).count(word) for word in words}
     dark = [scan for scan in SCANS if found[scan].level != GREEN]
     begin = "mistakes processed whole: "
     return [
@@ -341,6 +347,13 @@ def processed_whole() -> list[Row]:
             bar=None,
             value=float(len(silent) - len(proven)),
             baseline="; ".join(f"{each.name}: {each.reason}" for each in silent if not each.evidence),
+        ),
+        Row(
+            figure=f"{begin}voxels off by more than 5 % (median) with a green light, medians of tissue right",
+            unit="",
+            bar=None,
+            value=float(len(hidden)),
+            baseline=", ".join(hidden) or "none",
         ),
         Row(
             figure=f"{begin}number",
