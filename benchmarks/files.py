@@ -4,7 +4,8 @@
 
 `check` sends mutations through the check alone, each in a process of its own: a crash is an exit code that the program does not
 have, a traceback, or a request to report; a hang is one that takes more than 10 s. `fresh` does so with another seed. `many` plans
-participants whose files are empty.
+participants whose files are empty. `whole` processes mistakes that change what a scan means and asks whether wrong maps got a green
+light (`files_whole.py`; some hours).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import time
 from pathlib import Path
 
 from files_mutations import mutate
+from files_whole import processed_whole
 from rows import Row, run_parts
 
 NUMBER, FRESH = 3000, 200
@@ -200,7 +202,7 @@ def _planning(number: int) -> float:
         return time.perf_counter() - start
 
 
-PARTS = {"check": check_mutations, "fresh": fresh_mutations, "many": many_participants}
+PARTS = {"check": check_mutations, "fresh": fresh_mutations, "many": many_participants, "whole": processed_whole}
 
 if __name__ == "__main__":
     run_parts("files", PARTS, description=__doc__.splitlines()[0])
