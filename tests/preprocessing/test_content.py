@@ -15,6 +15,7 @@ from qmri_bids.preprocessing.content.cycles import (
     profile_misfit,
 )
 from qmri_bids.preprocessing.content.images import check_field, check_magnitudes
+from qmri_bids.preprocessing.content.unexplained import unexplained_sentences, unexplained_signal
 from qmri_bids.preprocessing.gibbs.k_space_edge import undo_alternation
 
 SHAPE = (18, 20, 16)
@@ -187,3 +188,41 @@ def test_a_field_is_smooth_and_noise_is_none() -> None:
         check_field(1.0 + 0.2 * rng.standard_normal(field.shape), inside=head, what="the B1 map")
     with pytest.raises(ValueError, match="holds noise"):
         check_field(rng.permutation(field.ravel()).reshape(field.shape), inside=head, what="the B1 map")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda stated: stated[[0, 2, 1, *range(3, len(stated))]], "cycles 2 and 3 are exchanged"),
+        (lambda stated: stated[0] + 0.97 * (stated - stated[0]), "steps of 1.0"),
+        (lambda stated: stated + np.radians(60.0) * (np.arange(len(stated)) == 3), "° of cycle 4"),
+    ],
+)
+@pytest.mark.parametrize("cycles", [12, 6])
+def test_other_increments_are_named(cycles: int, change, said: str) -> None:
+    data, increments = scan(cycles, seed=6)
+    warnings = check_cycles(data, rf_phase_increment=change(np.array(increments))).warnings
+    (named,) = [each for each in warnings if "EXPLAINED BETTER BY OTHER INCREMENTS" in each]
+    assert said in named
+
+
+@pytest.mark.parametrize("turn", [np.linspace(0.0, 1.5, 12), 0.8 * (np.arange(12) == 5)])
+def test_a_phase_of_its_own_is_no_other_increment(turn: NDArray[np.float64]) -> None:
+    data, increments = scan(12, seed=7)
+    warnings = check_cycles(data * np.exp(1j * turn).astype(np.complex64), rf_phase_increment=increments).warnings
+    assert not [each for each in warnings if "OTHER INCREMENTS" in each]
+
+
+def test_what_is_not_in_the_model_is_told_from_noise() -> None:
+    data, increments = scan(12, seed=8, shape=(30, 34, 28))
+    inside = np.abs(data).mean(axis=3) > 0.5 * np.abs(data).mean(axis=3).max()
+    misfit, noise = unexplained_signal(data, mask=inside, rf_phase_increment=increments)
+    assert misfit == pytest.approx(noise, rel=0.15)
+    assert unexplained_sentences((misfit, noise))[1] == ()
+    phase = np.roll(np.angle(data), 3, axis=1)
+    moved = np.abs(data) * np.exp(1j * phase)
+    (warning,) = unexplained_sentences(unexplained_signal(moved, mask=inside, rf_phase_increment=increments))[1]
+    assert "something is in the cycles that is not in the model" in warning
+    louder = (np.abs(data) + 0.3 * np.abs(data).max()) * np.exp(1j * np.angle(data))
+    found = unexplained_signal(louder, mask=inside, rf_phase_increment=increments)
+    assert unexplained_sentences(found)[1]

@@ -88,7 +88,7 @@ OTHER_ORDER = 1.15
 scans that are as stated (simulated heads, SNR 25)."""
 
 OTHER_STEPS = 1.05
-"""The same of other steps, which fit worse by half where the stated ones are right; where they are off by 3 % (1.08) T1 is wrong by a
+"""The same of other steps, which fit worse by half where the stated ones are right; off by 3 % (1.08) they make T1 wrong by a
 third."""
 
 BETTER_THAN_DRIFT = 1.05

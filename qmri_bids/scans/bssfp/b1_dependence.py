@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.reports.content import Check, Level, Measure
+from qmri_bids.reports.content import Check, Level
 from qmri_bids.tissue_labels import WHITE
 
 NAME = "T1 against B1"
@@ -64,5 +64,4 @@ def b1_dependence_check(
         level=Level.CHECK if odd else Level.GOOD,
         explanation=f"Tissue does not know B1: what T1 follows is an error of the B1 map. Good up to {10.0 * DOUBT:.1f} % "
         "(magnetisation transfer makes up to 5), from the slope of both as logarithms.",
-        measures=(Measure(key="t1_b1_slope", value=slope),),
     )
