@@ -198,7 +198,7 @@ def test_a_field_is_smooth_and_noise_is_none() -> None:
         (lambda stated: stated + np.radians(60.0) * (np.arange(len(stated)) == 3), "° of cycle 4"),
     ],
 )
-@pytest.mark.parametrize("cycles", [12, 6])
+@pytest.mark.parametrize("cycles", [12, 8])
 def test_other_increments_are_named(cycles: int, change, said: str) -> None:
     data, increments = scan(cycles, seed=6)
     warnings = check_cycles(data, rf_phase_increment=change(np.array(increments))).warnings

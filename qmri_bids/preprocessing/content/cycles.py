@@ -77,6 +77,9 @@ _INCREMENT_SCALES = (
 STEPS = tuple(np.concatenate([np.arange(0.7, 0.97, 0.02), np.arange(1.04, 1.41, 0.02)]).tolist())
 """Other steps between increments that are tried, as factors."""
 
+NEARLY_BEST = 1.2
+"""Misfit of another unit over that of the best step at which the unit is what is wrong."""
+
 ONE_OFF = tuple(np.radians([*range(-180, -5, 10), *range(10, 180, 10)]).tolist())
 """Departures of one increment that are tried [rad]."""
 
@@ -416,6 +419,9 @@ def _check_increments(signal: NDArray[np.complex128], increments: Increments, mi
         return
     other, factor, meaning = min(others)
     if misfit > OTHER_UNIT * max(other, SMALLEST_MISFIT):
+        steps = min(profile_misfit(signal, stated[0] + each * (stated - stated[0])) for each in STEPS)
+        if other > NEARLY_BEST * max(steps, SMALLEST_MISFIT):
+            return  # another step fits better than another unit
         raise ContentError(
             f"RFPhaseIncrement: the increments stated ({_degrees(stated)}) are {meaning}: with {factor:g} times their values the "
             f"signal of bSSFP leaves {100.0 * other:.1f} % of the cycles unexplained, with those stated {100.0 * misfit:.1f} %. "
