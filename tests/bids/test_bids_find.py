@@ -7,6 +7,7 @@ import pickle
 import shutil
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -258,3 +259,39 @@ def test_two_runs_whose_maps_would_have_one_name(empty: Any) -> None:
     plan = empty.plan(no_b1=True)
     assert len(plan.pcbssfp) == 1
     assert "maps of the same name" in str(plan.refusals[0])
+
+
+def test_times_that_contradict_each_other_are_said(empty: Any) -> None:
+    empty.pcbssfp(change={"RepetitionTimeExcitation": 0.0096})
+    run = only_run(empty, no_b1=True)
+    assert any("EchoTime (2.4 ms) is 25 % of RepetitionTimeExcitation (9.6 ms)" in each for each in run.warnings)
+    empty.pcbssfp()
+    assert not [each for each in only_run(empty, no_b1=True).warnings if "EchoTime" in each]
+
+
+@pytest.mark.parametrize(("stated", "said"), [(5.28e-3, True), (4.8e-3, False), (0.92, False)])
+def test_the_time_in_the_header_is_held_against_the_sidecar(empty: Any, stated: float, said: bool) -> None:
+    empty.pcbssfp()
+    for path in empty.anat.glob("*.nii.gz"):
+        image = nib.load(path)
+        image.header.set_xyzt_units("mm", "sec")
+        image.header["pixdim"][4] = stated
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine, image.header), path)
+    found = [each for each in only_run(empty, no_b1=True).warnings if "pixdim[4]" in each]
+    assert bool(found) is said
+    if said:
+        assert "RepetitionTimeExcitation is 4.8 ms, but the header of the image says 5.28 ms" in found[0]
+
+
+def test_two_places_in_one_header_are_said(empty: Any) -> None:
+    empty.pcbssfp()
+    for path in empty.anat.glob("*.nii.gz"):
+        image = nib.load(path)
+        moved = image.affine.copy()
+        moved[1, 3] += 80.0
+        image.set_qform(moved, code=1)
+        nib.save(image, path)
+    assert any(
+        "sform and qform of the header place the image up to 61.5 voxels apart" in each
+        for each in only_run(empty, no_b1=True).warnings
+    )
