@@ -23,7 +23,7 @@ def scene(seed: int = 0):
 
 
 @pytest.mark.parametrize(
-    ("power", "level"), [(0.0, Level.GOOD), (-0.4, Level.GOOD), (1.0, Level.CHECK), (-4.0, Level.CHECK)]
+    ("power", "level"), [(0.0, Level.GOOD), (-0.25, Level.GOOD), (1.0, Level.CHECK), (-4.0, Level.CHECK)]
 )
 def test_what_t1_follows(power: float, level: Level) -> None:
     t1, b1, tissue = scene()
