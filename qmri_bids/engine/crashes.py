@@ -107,6 +107,12 @@ def _read(path: Path) -> Crash:
     return Crash(node=node, entry=crash_entry(text, title=f"Step {step} failed", advice=advice))
 
 
+def _ended(message: str) -> str:
+    """Return a sentence with one stop at its end."""
+    text = message.rstrip(".")
+    return text if text.endswith(("?", "!")) else f"{text}."
+
+
 def crash_entry(text: str, *, title: str, advice: str) -> ErrorEntry:
     """Return the last error in a text of tracebacks.
 
@@ -133,4 +139,4 @@ def crash_entry(text: str, *, title: str, advice: str) -> ErrorEntry:
     title = TITLES.get(kind, title)
     # Errors of this program are sentences; those of others need their name.
     message = re.sub(r"^qmri_bids(\.\w+)+: (.)", lambda own: own[2].upper(), message.strip())
-    return ErrorEntry(title=title, message=message.rstrip(".") + ".", advice=ADVICE.get(kind, advice), details=text)
+    return ErrorEntry(title=title, message=_ended(message), advice=ADVICE.get(kind, advice), details=text)

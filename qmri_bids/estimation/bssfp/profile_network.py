@@ -181,5 +181,5 @@ def _check_flip_angle(card: ModelCard, protocol: BssfpProtocol, *, name: str) ->
                 f"covered (estimator {name}, weights {card.name})"
             ),
             found=f"{math.degrees(protocol.flip_angle):.1f}°",
-            advice="Use --bssfp-estimator ml.",
+            advice="Is the flip angle of the sidecar right? Other protocols are estimated by --bssfp-estimator ml.",
         )

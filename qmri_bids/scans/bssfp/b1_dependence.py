@@ -25,8 +25,8 @@ GROUPS = 12
 
 DOUBT = 0.35
 """Change of T1 with B1, both as logarithms, from which somebody should look. Tissues are told apart by T1, so that white matter
-that follows B1 is partly called grey, and less than half of the slope is seen: -0.1 in a simulated head as it is, -0.42 with a B1 map
-that was squared, -2 with its inverse; magnetisation transfer makes -0.5, of which about -0.2 is seen."""
+that follows B1 is partly called grey, and less than half of the slope is seen: -0.1 in a simulated head as it is, -0.42 where B1
+was squared, -2 with its inverse; magnetisation transfer makes -0.5, of which about -0.2 is seen."""
 
 
 def b1_dependence_check(

@@ -165,12 +165,15 @@ def _doubts_of_times(file: str, repetition_time: float, echo_time: float, volume
 
 def _not_seconds(origin: str, *, expected: str, value: float) -> Exception:
     file, _, key = origin.rpartition(": ")
+    seconds, unit = milliseconds_to_seconds(value), "milliseconds"
+    if seconds >= LONGEST_REPETITION_TIME:
+        seconds, unit = milliseconds_to_seconds(seconds), "microseconds"
     return refuse(
         file=file,
         key=key,
         expected=expected,
-        found=f"{value:g}, which looks like milliseconds",
-        advice=f"BIDS states times in seconds: write {milliseconds_to_seconds(value):g}.",
+        found=f"{value:g}, which looks like {unit}",
+        advice=f"BIDS states times in seconds: write {seconds:g}.",
     )
 
 
@@ -190,7 +193,7 @@ def _echo_time(
         )
     else:
         value, origin = stated
-        if value >= repetition_time > milliseconds_to_seconds(value):
+        if value > LONGEST_REPETITION_TIME / 10.0 and value >= repetition_time > milliseconds_to_seconds(value):
             raise _not_seconds(origin, expected=expected, value=value)
         if not 0.0 <= value < repetition_time:
             raise refuse(
