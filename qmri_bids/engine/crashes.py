@@ -107,6 +107,11 @@ def _read(path: Path) -> Crash:
     return Crash(node=node, entry=crash_entry(text, title=f"Step {step} failed", advice=advice))
 
 
+def _begun(found: re.Match[str]) -> str:
+    """Return the first letters of a sentence; names of files stay as they are."""
+    return found[2] if found[2] == "sub-" else f"{found[2][0].upper()}{found[2][1:]}"
+
+
 def _ended(message: str) -> str:
     """Return a sentence with one stop at its end."""
     text = message.rstrip(".")
@@ -138,5 +143,5 @@ def crash_entry(text: str, *, title: str, advice: str) -> ErrorEntry:
     message, kind = errors[-1] if errors else ("the engine gave no reason", "")
     title = TITLES.get(kind, title)
     # Errors of this program are sentences; those of others need their name.
-    message = re.sub(r"^qmri_bids(\.\w+)+: (.)", lambda own: own[2].upper(), message.strip())
+    message = re.sub(r"^qmri_bids(\.\w+)+: (sub-|.)", _begun, message.strip())
     return ErrorEntry(title=title, message=_ended(message), advice=ADVICE.get(kind, advice), details=text)

@@ -504,4 +504,5 @@ def _differ(increments: NDArray[np.float64]) -> bool:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+    """Return a text as a sentence; names of files stay as they are."""
+    return f"{text}." if text.startswith("sub-") else f"{text[0].upper()}{text[1:]}."
