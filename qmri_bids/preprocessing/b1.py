@@ -14,7 +14,7 @@ from qmri_bids.preprocessing.b1_smoothing import WAVELENGTH, SmoothB1, coarsened
 from qmri_bids.preprocessing.content.images import ContentError
 from qmri_bids.preprocessing.masks import head_mask
 from qmri_bids.preprocessing.registration.ants_bridge import voxel_sizes
-from qmri_bids.preprocessing.registration.quality import MIRROR_DOUBT, MIRROR_FAILS
+from qmri_bids.preprocessing.registration.quality import MIRROR_FAILS, RegistrationQuality
 from qmri_bids.preprocessing.registration.resampling import resample
 from qmri_bids.preprocessing.registration.scans import (
     FEWEST_SLICES,
@@ -135,18 +135,18 @@ def register_b1(
         )
     else:
         valid &= head_mask(anatomical)
-        transform, similarity, mirrored = _register_anatomical(
+        transform, similarity, quality = _register_anatomical(
             anatomical, affine=b1_affine, target=target_magnitude, target_affine=target_affine
         )
         sentence = (
             "The anatomical image of the B1 scan was registered rigidly to the mean magnitude of this scan; their "
             f"mutual information was {similarity[0]:.3f} before and is {similarity[1]:.3f} after."
         )
-        if mirrored > MIRROR_DOUBT:
+        if quality.sides_in_doubt:
             doubts += (
                 "The mirror image of the B1 scan fits nearly as well as the scan itself (mutual information "
-                f"{mirrored:.2f} times as high): left and right cannot be told, or the scans do not lie on each other; look at "
-                "the contours.",
+                f"{quality.mirrored:.2f} times as high): left and right cannot be told, or the scans do not lie on each other; "
+                "look at the contours.",
             )
         if similarity[1] < similarity[0]:
             # Nothing was to be gained, or the search went astray: the scanner knows where both scans lie.
@@ -231,8 +231,8 @@ def _register_anatomical(
     affine: NDArray[np.floating],
     target: NDArray[np.floating],
     target_affine: NDArray[np.floating],
-) -> tuple[NDArray[np.float64], tuple[float, float], float]:
-    """Return the transform from the target to the B1 scan, mutual information before and after, and the fit of the mirror image."""
+) -> tuple[NDArray[np.float64], tuple[float, float], RegistrationQuality]:
+    """Return the transform from the target to the B1 scan, mutual information before and after, and what was measured."""
     found = register_and_measure(target, fixed_affine=target_affine, moving=anatomical, moving_affine=affine)
     quality = found.quality
     _check_registration(found.transform, found.fixed.shape, found.affine)
@@ -241,7 +241,7 @@ def _register_anatomical(
             "left and right of the B1 scan and the other scan are exchanged: the mirror image of one fits the other better than "
             f"the scan itself (mutual information {quality.mirrored:.2f} times as high); check the orientation in both headers"
         )
-    return found.transform, quality.similarity, quality.mirrored
+    return found.transform, quality.similarity, quality
 
 
 def _check_registration(

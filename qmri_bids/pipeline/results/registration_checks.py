@@ -13,8 +13,8 @@ from qmri_bids.reports.measures import Measure
 
 RULE = (
     "Mutual information before and after: it should rise, or stay where the head did not move. Mirror: that of the mirror image "
-    f"over that of the scan, below {MIRROR_DOUBT:g} where left and right are right and the scans lie on each other. Look at the "
-    "contours below."
+    f"over that of the scan, below {MIRROR_DOUBT:g}, or below 1 all over the head, where left and right are right and the scans lie on "
+    "each other. Look at the contours below."
 )
 
 UNCHANGED = 0.98
@@ -29,7 +29,8 @@ def registration_check(name: str, registration: Mapping[str, Any]) -> Check:
     name
         What was registered.
     registration
-        Arrays `similarity` (before, after), `overlap` (before, after) and `mirrored`, as `ScanRegistration.stored`.
+        Arrays `similarity` (before, after), `overlap` (before, after) `mirrored` and `sides_in_doubt`, as
+        `ScanRegistration.stored`.
     """
     before, after = (float(each) for each in registration["similarity"])
     mirrored = float(registration.get("mirrored", np.nan))
@@ -46,7 +47,7 @@ def registration_check(name: str, registration: Mapping[str, Any]) -> Check:
         value += f", overlap of the heads {overlap[0]:.2f} → {overlap[1]:.2f}"
     if np.isfinite(mirrored):
         value += f", mirror {mirrored:.2f}"
-    good = after >= UNCHANGED * before and not mirrored > MIRROR_DOUBT
+    good = after >= UNCHANGED * before and not bool(registration.get("sides_in_doubt", mirrored > MIRROR_DOUBT))
     found = {
         "mutual_information_before": before,
         "mutual_information_after": after,

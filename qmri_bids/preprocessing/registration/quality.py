@@ -52,12 +52,20 @@ class RegistrationQuality:
     mirrored
         Mutual information inside the head with the mirror image of the moving scan, registered anew, over that with the scan
         itself: far below 1; 1 where it fits better, but in some places only, as by chance.
+    sides_told
+        Whether the scan fits better than its mirror image all over the head, however little: coarse scans are alike from far.
     """
 
     similarity: tuple[float, float]
     overlap: tuple[float, float]
     covered: float
     mirrored: float
+    sides_told: bool = False
+
+    @property
+    def sides_in_doubt(self) -> bool:
+        """Whether the mirror image fits nearly as well as the scan, and not worse all over the head."""
+        return self.mirrored > MIRROR_DOUBT and not self.sides_told
 
 
 def measure_registration(
@@ -101,11 +109,13 @@ def measure_registration(
         brought = (on_fixed(other_head, matrix) > 0.5) & inside
         total = int(both.sum()) + int(brought.sum())
         overlaps.append(2.0 * float(np.count_nonzero(both & brought)) / total if total else 0.0)
+    mirrored, told = _mirrored(fixed, affine, moving, moving_affine, np.asarray(transform, dtype=float), head)
     return RegistrationQuality(
         similarity=(similarities[0], similarities[1]),
         overlap=(overlaps[0], overlaps[1]),
         covered=float(np.mean(inside[head])),
-        mirrored=_mirrored(fixed, affine, moving, moving_affine, np.asarray(transform, dtype=float), head),
+        mirrored=mirrored,
+        sides_told=told,
     )
 
 
@@ -116,13 +126,13 @@ def _mirrored(
     moving_affine: NDArray[np.floating],
     transform: NDArray[np.float64],
     head: NDArray[np.bool_],
-) -> float:
-    """Return the mutual information with the mirror image over that with the image, both at coarse voxels."""
+) -> tuple[float, bool]:
+    """Return the mutual information with the mirror image over that with the image at coarse voxels, and whether sides are told."""
     factor = blocks(fixed.shape, affine=affine, voxel=MIRROR_VOXEL)
     small, small_affine = shrink(fixed, affine=affine, factor=factor)
     inside = shrink(head.astype(np.float32), affine=affine, factor=factor)[0] > 0.5
     if min(small.shape) < 4 or not inside.any():
-        return float("nan")
+        return float("nan"), False
     centre = small_affine[:3, :3] @ np.argwhere(inside).mean(axis=0) + small_affine[:3, 3]
     mirror = np.diag([-1.0, 1.0, 1.0, 1.0])
     mirror[0, 3] = 2.0 * centre[0]
@@ -152,10 +162,11 @@ def _mirrored(
 
     plain, mirrored = fit(transform), fit(transform @ mirror)
     if not plain.mean() > 0.0:
-        return float("nan")
+        return float("nan"), False
     places = np.argwhere(inside) @ small_affine[:3, :3].T
     by_chance = plain.mean() < mirrored.mean() and not _everywhere(mirrored - plain, places)
-    return 1.0 if by_chance else float(mirrored.mean() / plain.mean())
+    ratio = 1.0 if by_chance else float(mirrored.mean() / plain.mean())
+    return ratio, _everywhere(plain - mirrored, places)
 
 
 def _everywhere(gains: NDArray[np.float64], places: NDArray[np.float64]) -> bool:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing.masks import head_mask, shrink
 from qmri_bids.preprocessing.registration.ants_bridge import Schedule, deterministic_pool, register
 from qmri_bids.preprocessing.registration.quality import (
-    MIRROR_DOUBT,
     MIRROR_FAILS,
     RegistrationQuality,
     measure_registration,
@@ -99,7 +98,13 @@ class ScanRegistration:
         overlap, mirrored = (
             ((math.nan, math.nan), math.nan) if self.quality is None else (self.quality.overlap, self.quality.mirrored)
         )
-        return {"transform": self.transform, "similarity": self.similarity, "overlap": overlap, "mirrored": mirrored}
+        return {
+            "transform": self.transform,
+            "similarity": self.similarity,
+            "overlap": overlap,
+            "mirrored": mirrored,
+            "sides_in_doubt": self.quality is not None and self.quality.sides_in_doubt,
+        }
 
 
 def too_thin(slices: int) -> str:
@@ -160,7 +165,7 @@ def register_scans(
     _check(distance=distance, angle=angle, quality=quality)
     before, after = quality.similarity
     warnings = []
-    if quality.mirrored > MIRROR_DOUBT:
+    if quality.sides_in_doubt:
         warnings.append(
             f"The mirror image of the other scan fits nearly as well as the scan itself (mutual information {quality.mirrored:.2f} "
             "times as high): left and right cannot be told, or the scans do not lie on each other; look at the contours and "
