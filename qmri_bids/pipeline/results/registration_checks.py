@@ -13,8 +13,8 @@ from qmri_bids.reports.measures import Measure
 
 RULE = (
     "Mutual information before and after: it should rise, or stay where the head did not move. Mirror: that of the mirror image "
-    f"over that of the scan, below {MIRROR_DOUBT:g}, or below 1 all over the head, where left and right are right and the scans lie on "
-    "each other. Look at the contours below."
+    f"over that of the scan, below {MIRROR_DOUBT:g}, or below 1 all over the head, where left and right are right and the scans "
+    "lie on each other. Look at the contours below."
 )
 
 UNCHANGED = 0.98
