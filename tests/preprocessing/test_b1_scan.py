@@ -46,5 +46,7 @@ def test_a_map_that_was_cut_off_is_said(tmp_path: Path) -> None:
 
 
 def test_a_map_of_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"TB1TFL\.nii\.gz: the B1 scan has no value above 0 where its image has signal"):
+    with pytest.raises(
+        ValueError, match=r"TB1TFL\.nii\.gz: the B1 scan has no value above 0 where its image has signal"
+    ):
         load_scan(run_of(tmp_path, np.zeros_like))

@@ -25,6 +25,8 @@ class _LoadSeriesInput(ReadsFiles):
     paths = traits.List(traits.Str, mandatory=True, desc="magnitude images of one grid, 3D or 4D")
     volumes = traits.List(traits.Int, desc="which volumes of them; all by default")
     roles = traits.List(traits.Str, desc="what each of these volumes is")
+    offsets = traits.List(desc="offset of each [ppm], None without one; of series that are normalised by their m0")
+    smooth = traits.Bool(False, usedefault=True, desc="whether the saturated volumes make up a spectrum")
     taper = traits.Bool(False, usedefault=True, desc="whether Gibbs ringing is removed by tapering k-space")
 
 
@@ -44,6 +46,7 @@ class LoadSeries(SimpleInterface):
     needs = NodeMemory(fixed=270e6, per_value=18)
 
     def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.content.spectra import check_spectrum
         from qmri_bids.preprocessing.loading.series import noise_of_series, read_series
 
         read = read_series(
@@ -51,6 +54,11 @@ class LoadSeries(SimpleInterface):
             volumes=self.inputs.volumes if isdefined(self.inputs.volumes) else None,
             saturated=isdefined(self.inputs.roles),
         )
+        doubts: tuple[str, ...] = ()
+        if isdefined(self.inputs.offsets):
+            doubts = check_spectrum(
+                read.volumes, offsets=self.inputs.offsets, roles=self.inputs.roles, smooth=self.inputs.smooth
+            )
         noise: float | None = None
         series, affine, decisions = read.volumes, read.affine, list(read.decisions)
         if self.inputs.taper:
@@ -78,7 +86,7 @@ class LoadSeries(SimpleInterface):
         self._results["reference_volumes"] = full
         self._results["noise"] = noise
         self._results["decisions"] = decisions
-        self._results["warnings"] = list(read.warnings)
+        self._results["warnings"] = [*read.warnings, *doubts]
         return runtime
 
 
