@@ -14,10 +14,10 @@ TOO_BRIGHT = 1.05
 1.01."""
 
 TOO_SHARP = 0.04
-"""Departure of an offset from the line through its two neighbours, of the head as a whole, that no pool makes: beyond 1.5 ppm from
+"""Departure of an offset from the line through its two neighbours, of the head as a whole, that no pool makes: beyond 2 ppm from
 water a simulated spectrum at 3 T bends by 0.02 at most."""
 
-NEAR_WATER, WIDEST_STEP = 1.5, 1.01
+NEAR_WATER, WIDEST_STEP = 2.0, 0.51
 """Distance from the darkest offset within which spectra bend sharply, and between neighbours up to which they are looked at
 [ppm]."""
 
@@ -59,7 +59,7 @@ def check_spectrum(
     water = min(placed, key=lambda each: medians[each[1]])[0]
     found = []
     for (low, before), (place, index), (high, after) in zip(placed, placed[1:], placed[2:], strict=False):
-        if max(place - low, high - place) > WIDEST_STEP or high == low or abs(place - water) < NEAR_WATER:
+        if max(place - low, high - place) > WIDEST_STEP or high == low or abs(place - water) <= NEAR_WATER:
             continue
         share = (place - low) / (high - low)
         expected = (1.0 - share) * medians[before] + share * medians[after]
