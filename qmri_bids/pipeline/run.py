@@ -131,8 +131,8 @@ class Run:
         """All maps that enter its own, those of scans and files among them."""
         return self.takes
 
-    def check_images(self) -> None:
-        """Read the images as the workflow does, and keep nothing.
+    def check_images(self) -> tuple[str, ...]:
+        """Read the images as the workflow does, keep nothing, and return the warnings that it will have.
 
         Raises
         ------

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from qmri_bids.bids.refusal import Refusal, refusal_of, relative_name
 from qmri_bids.pipeline.run import Run
-from qmri_bids.pipeline.sources import Take
+from qmri_bids.pipeline.sources import B1Run, Take
 from qmri_bids.preprocessing.content.images import ContentError
 from qmri_bids.scans.session_plan import SessionPlan
 
 logger = logging.getLogger("qmri_bids")
 
-Check = Callable[[], object]
+Check = Callable[[], tuple[str, ...]]
 
 
 class ImageChecks:
@@ -31,7 +31,7 @@ class ImageChecks:
 
     def __init__(self, *, root: Path) -> None:
         self._root = root
-        self._known: dict[str, Refusal | None] = {}
+        self._known: dict[str, Refusal | tuple[str, ...]] = {}
 
     def refuse(self, plans: Sequence[SessionPlan]) -> tuple[SessionPlan, ...]:
         """Return the plans without the runs whose images cannot be used; what was read before is not read again.
@@ -45,26 +45,28 @@ class ImageChecks:
         left = []
         for plan in plans:
             refusals: dict[str, Refusal] = {}
+            said: dict[str, tuple[str, ...]] = {}
             for run in plan.runs:
                 for name, check in _checks(run).items():
                     if name not in self._known:
                         logger.info("The images of %s are read", name)
-                        self._known[name] = _refusal(check, name=name, root=self._root)
+                        self._known[name] = _found(check, name=name, root=self._root)
                     found = self._known[name]
-                    if found is not None:
+                    if isinstance(found, Refusal):
                         refusals.setdefault(run.label, found)
-            left.append(plan.without(refusals) if refusals else plan)
+                    else:
+                        said[run.label] = (*said.get(run.label, ()), *found)
+            kept = plan.without(refusals) if refusals else plan
+            left.append(kept.with_warnings(said))
         return tuple(left)
 
 
 def _checks(run: Run) -> dict[str, Check]:
     """Return what is read for a run, by name: its own images, and the scans and files of maps that enter it."""
-    from qmri_bids.scans.b1.scan import load_scan
-
     found: dict[str, Check] = {run.label: run.check_images}
     for scan in run.b1_scans:
         if scan.run is None:
-            found[scan.map.name] = partial(load_scan, scan)
+            found[scan.map.name] = partial(_warnings_of_b1, scan)
     for take in run.maps_taken:
         found |= _checks_of(take)
     return found
@@ -76,26 +78,36 @@ def _checks_of(take: Take) -> dict[str, Check]:
 
     found: dict[str, Check] = {}
     if take.fieldmap is not None:
-        found[take.fieldmap.path.name] = partial(load_fieldmap, take.fieldmap)
+        found[take.fieldmap.path.name] = partial(_silently, partial(load_fieldmap, take.fieldmap))
     if take.files:
         name = " and ".join(dict.fromkeys(path.name for path in take.files.values()))
-        found[name] = partial(load_maps, take.files, stdev_files=take.stdev_files)
+        found[name] = partial(_silently, partial(load_maps, take.files, stdev_files=take.stdev_files))
     return found
 
 
-def _refusal(check: Check, *, name: str, root: Path) -> Refusal | None:
-    """Return why the images cannot be used, None if they can."""
+def _warnings_of_b1(scan: B1Run) -> tuple[str, ...]:
+    from qmri_bids.scans.b1.scan import load_scan
+
+    return load_scan(scan).warnings
+
+
+def _silently(read: Callable[[], object]) -> tuple[str, ...]:
+    read()
+    return ()
+
+
+def _found(check: Check, *, name: str, root: Path) -> Refusal | tuple[str, ...]:
+    """Return why the images cannot be used, or the warnings of those that can."""
     try:
-        check()
+        return check()
     except ContentError as error:
         return Refusal(
             file=name,
             key="images",
-            expected="what names and sidecars state",
-            found=f"otherwise: {str(error).replace(f'{root}/', '').rstrip('.')}",
-            advice="To process the rest, leave the run out with --bids-filter-file.",
+            expected="what their names and sidecars state",
+            found=f"this: {str(error).replace(f'{root}/', '').rstrip('.')}",
+            advice="Nothing is computed of this run; the others are not touched by it.",
         )
     except Exception as error:
         logger.debug("%s cannot be read", name, exc_info=error)
         return refusal_of(error, file=relative_name(Path(name), root))
-    return None

@@ -68,6 +68,18 @@ class SessionPlan:
         said = dict.fromkeys([*self.refusals, *refusals.values()])
         return replace(self, **kept, refusals=tuple(said))
 
+    def with_warnings(self, said: Mapping[str, tuple[str, ...]]) -> SessionPlan:
+        """Return the plan with further warnings of its runs, by their labels."""
+        kinds = ("pcbssfp", "cest", "mtr", "mts", "exchange")
+        more: dict[str, Any] = {
+            kind: tuple(
+                replace(run, warnings=tuple(dict.fromkeys([*run.warnings, *said.get(run.label, ())])))
+                for run in getattr(self, kind)
+            )
+            for kind in kinds
+        }
+        return replace(self, **more)
+
     @property
     def label(self) -> str:
         """`sub-01` or `sub-01_ses-1`."""

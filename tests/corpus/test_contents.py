@@ -95,3 +95,19 @@ def test_a_dry_run_reads_the_images(
     assert str(dataset) not in said
     assert run not in runs_of(text, "02")
     assert {label: len(runs_of(text, label)) for label in ("01", "03")} == {"01": 3, "03": 3}
+
+
+def test_warnings_of_the_images_stand_in_the_dry_run(dataset: Path, check: Callable[..., tuple[int, str]]) -> None:
+    for stem in (MAGNITUDE, PHASE):
+        change(dataset, stem, lambda values: values[..., [0, 2, 1, 3, 4, 5]])
+    code, text = check(dataset, dataset.parent)
+    assert code == 0, text
+    assert "with cycles 2 and 3 exchanged" in " ".join(text.split())
+
+
+def test_all_empty_cycles_are_named_at_once(dataset: Path, check: Callable[..., tuple[int, str]]) -> None:
+    change(dataset, MAGNITUDE, lambda values: values * [1, 0, 1, 0, 1, 1])
+    said = " ".join(check(dataset, dataset.parent)[1].split())
+    assert "cycle 2, cycle 4 are empty" in said
+    change(dataset, MAGNITUDE, lambda values: 0.0 * values)
+    assert "all cycles are empty: convert the scan again" in " ".join(check(dataset, dataset.parent)[1].split())

@@ -85,8 +85,8 @@ def test_honest_cycles_are_spared(cycles: int, more: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data[..., 2] * 0, "is empty: its magnitude is 0 everywhere"),
-        (lambda data: data[..., 2] * 0 + 5, "is empty: its magnitude is 5 everywhere"),
+        (lambda data: data[..., 2] * 0, "is empty: its magnitude has one value everywhere"),
+        (lambda data: data[..., 2] * 0 + 5, "is empty: its magnitude has one value everywhere"),
         (lambda data: data[..., 1], r"cycle 3 of \d+ is a copy of cycle 2"),
         (lambda data: data[..., 2] * 0.5, r"stands out: its signal is 0\.5\d? times"),
         (lambda data: data[..., 2] * 10.0, r"stands out: its signal is (9\.9|10)"),
@@ -193,7 +193,7 @@ def test_a_field_is_smooth_and_noise_is_none() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda stated: stated[[0, 2, 1, *range(3, len(stated))]], "cycles 2 and 3 are exchanged"),
+        (lambda stated: stated[[0, 2, 1, *range(3, len(stated))]], "cycles 2 and 3 exchanged"),
         (lambda stated: stated[0] + 1.08 * (stated - stated[0]), "steps of 0.9"),
         (lambda stated: stated + np.radians(60.0) * (np.arange(len(stated)) == 3), "° of cycle 4"),
     ],

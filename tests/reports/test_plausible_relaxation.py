@@ -67,10 +67,12 @@ def test_a_wrong_flip_angle_is_named(told: bool) -> None:
     """The maps of 15° read as 30°: a quarter of T1; as 7.5°: four times as much."""
     short = light(0.23, 0.062, told=told, flip_angle=math.radians(30.0))
     assert short.level is Level.BAD
-    assert re.search("T1 alone is off, as it is where the flip angle is: are 30° right, or about 1[4-7]°", short.value)
+    assert re.search(
+        "T1 alone is off, as it is where the flip angle is wrong: is 30° right, or about 1[4-7]°", short.value
+    )
     long = light(3.6, 0.062, told=told, flip_angle=math.radians(7.5))
     assert long.level is Level.BAD
-    assert re.search(r"are 7\.5° right, or about 1[4-7]°", long.value)
+    assert re.search(r"is 7\.5° right, or about 1[4-7]°", long.value)
 
 
 def test_a_flip_angle_that_is_a_third_too_large_is_looked_at() -> None:
@@ -84,7 +86,7 @@ def test_a_wrong_repetition_time_is_named() -> None:
     short = light(0.46, 0.031, repetition_time=2.4e-3, echo_time=1.2e-3)
     assert short.level is Level.BAD
     assert (
-        "both are off by the same factor, as T1 and T2 are where the repetition time is: are 2.4 ms right, or"
+        "both are off by the same factor, as they are where the repetition time is wrong: is 2.4 ms right, or"
         in short.value
     )
     long = light(1.85, 0.13, repetition_time=9.6e-3)

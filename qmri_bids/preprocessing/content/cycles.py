@@ -45,6 +45,10 @@ STANDS_OUT = 1.1
 """How much better the others must fit without a cycle than without any other one before it stands out: 1.00 to 1.03 in simulated
 heads, slices and phantoms; 1.14 or more where one of twelve cycles was scaled by 0.8."""
 
+STANDS_OUT_BY_FAR = 3.0
+"""The same where a cycle is as bright as it should be: 1.6 where it lies one voxel aside, 2.9 rotated by 90°, 6 with another
+phase."""
+
 GAIN_DOUBT, GAIN_WRONG = (0.87, 1.15), (0.67, 1.5)
 """Signal of a cycle over that predicted from the others: outside of the first a warning, of the second a refusal."""
 
@@ -307,15 +311,22 @@ def _fit(
 def _check_each(cycles: NDArray[np.complexfloating], names: Sequence[str]) -> None:
     """Refuse cycles that are not finite, hold one value, or lack slices."""
     zero = np.zeros(cycles.shape, dtype=bool)
+    empty = []
     for index, name in enumerate(names):
         cycle = cycles[..., index]
         check_finite(cycle, name=name, what="an image")
         magnitude = np.abs(cycle)
         if np.ptp(magnitude) <= 1e-6 * float(magnitude.max(initial=0.0)):
-            raise ContentError(
-                f"{name} is empty: its magnitude is {magnitude.flat[0]:g} everywhere. Was the scan stopped? {_sentence(_LEAVE_OUT)}"
-            )
+            empty.append(name)
         zero[..., index] = magnitude == 0.0
+    if len(empty) == len(names):
+        raise ContentError(f"{empty[0].rpartition(': ')[0]}: all cycles are empty: convert the scan again")
+    if empty:
+        more = "".join(f", {name.rpartition(': ')[2]}" for name in empty[1:])
+        verb, each = ("are", "their magnitude has one value") if more else ("is", "its magnitude has one value")
+        raise ContentError(
+            f"{empty[0]}{more} {verb} empty: {each} everywhere. Was the scan stopped? {_sentence(_LEAVE_OUT)}"
+        )
     # Air may be set to 0, in all cycles alike: only what others have is missing.
     filled = np.count_nonzero(zero, axis=3) <= cycles.shape[3] // 2
     for axis in range(3):
@@ -337,8 +348,8 @@ def _check_copies(cycles: NDArray[np.complexfloating], increments: Increments, n
             apart = abs(math.remainder(increments[second] - increments[first], 2.0 * math.pi))
             if apart > 1e-3 and np.array_equal(cycles[..., first], cycles[..., second]):
                 raise ContentError(
-                    f"{names[second]} is a copy of {names[first]}, to the last digit, though its increment is stated to differ by "
-                    f"{math.degrees(apart):.4g}°. {_sentence(_LEAVE_OUT)}"
+                    f"{names[second]} is a copy of {names[first].rpartition(': ')[2]}, to the last digit, though its increment is "
+                    f"stated to differ by {math.degrees(apart):.4g}°. {_sentence(_LEAVE_OUT)}"
                 )
 
 
@@ -384,11 +395,18 @@ def _check_gains(signal: NDArray[np.complex128], increments: Increments, names: 
     worst = int(np.argmin(misfits))
     predicted = np.abs(fits[worst][1][:, worst])
     known = predicted > 0.5 * np.median(np.abs(signal), axis=1)
-    if np.sort(misfits)[1] < STANDS_OUT * misfits[worst] or np.count_nonzero(known) < FEWEST_VOXELS:
+    stands_out = np.sort(misfits)[1] / max(misfits[worst], np.finfo(float).tiny)
+    if stands_out < STANDS_OUT or np.count_nonzero(known) < FEWEST_VOXELS:
         return ()
     gain = float(np.median(np.abs(signal[known, worst]) / predicted[known]))
     if GAIN_DOUBT[0] <= gain <= GAIN_DOUBT[1]:
-        return ()
+        if stands_out < STANDS_OUT_BY_FAR:
+            return ()
+        return (
+            f"{_sentence(names[worst])[:-1]} is as bright as the others predict, and still they fit each other {stands_out:.1f} "
+            "times as well without it: does it have the phase of another cycle or unit, another increment, or did the head move "
+            f"far? Correct that, or {_LEAVE_OUT}.",
+        )
     found = (
         f"{names[worst]} stands out: its signal is {gain:.2f} times what the others predict of it, and without it "
         f"they fit each other {_misfit(signal, increments)[0] / misfits[worst]:.1f} times as well"
@@ -419,9 +437,9 @@ def _check_increments(signal: NDArray[np.complex128], increments: Increments, mi
         return
     other, factor, meaning = min(others)
     if misfit > OTHER_UNIT * max(other, SMALLEST_MISFIT):
-        steps = min(profile_misfit(signal, stated[0] + each * (stated - stated[0])) for each in STEPS)
-        if other > NEARLY_BEST * max(steps, SMALLEST_MISFIT):
-            return  # another step fits better than another unit
+        sense = min((signal, signal.conj()), key=lambda each: _misfit(each, stated)[0])
+        if other > NEARLY_BEST * max(min(misfit for misfit, _ in _readings(sense, stated)), SMALLEST_MISFIT):
+            return  # another step, order or single increment fits better than another unit
         raise ContentError(
             f"RFPhaseIncrement: the increments stated ({_degrees(stated)}) are {meaning}: with {factor:g} times their values the "
             f"signal of bSSFP leaves {100.0 * other:.1f} % of the cycles unexplained, with those stated {100.0 * misfit:.1f} %. "
@@ -435,33 +453,8 @@ def _check_order(signal: NDArray[np.complex128], increments: Increments, misfit:
     A phase that drifts from cycle to cycle, or that one cycle has of its own, is removed later on and is none of these.
     """
     stated = np.asarray(increments, dtype=float)
-    number = len(stated)
     sense = min((signal, signal.conj()), key=lambda each: _misfit(each, stated)[0])
-
-    def exchanged(first: int, second: int) -> NDArray[np.float64]:
-        order = np.arange(number)
-        order[[first, second]] = second, first
-        return stated[order]
-
-    readings: list[tuple[float, NDArray[np.float64], str]] = []
-    for first in range(number):
-        for second in range(first + 1, number):
-            if abs(math.remainder(stated[first] - stated[second], 2.0 * math.pi)) > 1e-3:
-                other = exchanged(first, second)
-                readings.append((_misfit(sense, other)[0], other, f"cycles {first + 1} and {second + 1} are exchanged"))
-    for factor in STEPS:
-        other = stated[0] + factor * (stated - stated[0])
-        if _differ(other):
-            readings.append((_misfit(sense, other)[0], other, f"steps of {factor:.2f} times those stated"))
-    if number >= FEWEST_WITHOUT_ONE:
-        odd = int(np.argmin([_misfit(sense, stated, without=index)[0] for index in range(number)]))
-        for change in ONE_OFF:
-            other = stated.copy()
-            other[odd] += change
-            readings.append(
-                (_misfit(sense, other)[0], other, f"{math.degrees(other[odd]) % 360.0:.0f}° of cycle {odd + 1}")
-            )
-    found, _, meaning = min(readings, key=lambda each: each[0])
+    found, meaning = min(_readings(sense, stated))
     better = OTHER_STEPS if meaning.startswith("steps") else OTHER_ORDER
     if misfit < better * max(found, SMALLEST_MISFIT) or found > NO_PROFILE:
         return ()
@@ -473,6 +466,26 @@ def _check_order(signal: NDArray[np.complex128], increments: Increments, misfit:
         f"bSSFP leaves {100.0 * found:.1f} % of it unexplained, as stated {100.0 * misfit:.1f} %. T1 and T2 go with the "
         "increments: check RFPhaseIncrement and the order of the volumes.",
     )
+
+
+def _readings(signal: NDArray[np.complex128], stated: NDArray[np.float64]) -> list[tuple[float, str]]:
+    """Return the misfit of other increments, with what they are: two exchanged, other steps, another one of the odd cycle."""
+    number = len(stated)
+    others: list[tuple[NDArray[np.float64], str]] = []
+    for first in range(number):
+        for second in range(first + 1, number):
+            if abs(math.remainder(stated[first] - stated[second], 2.0 * math.pi)) > 1e-3:
+                order = np.arange(number)
+                order[[first, second]] = second, first
+                others.append((stated[order], f"cycles {first + 1} and {second + 1} exchanged"))
+    for factor in STEPS:
+        others.append((stated[0] + factor * (stated - stated[0]), f"steps of {factor:.2f} times those stated"))
+    if number >= FEWEST_WITHOUT_ONE:
+        odd = int(np.argmin([_misfit(signal, stated, without=index)[0] for index in range(number)]))
+        for change in ONE_OFF:
+            other = stated + change * (np.arange(number) == odd)
+            others.append((other, f"{math.degrees(other[odd]) % 360.0:.0f}° of cycle {odd + 1}"))
+    return [(_misfit(signal, other)[0], meaning) for other, meaning in others if _differ(other)]
 
 
 def _misfit_of_drift(signal: NDArray[np.complex128], increments: NDArray[np.float64]) -> float:

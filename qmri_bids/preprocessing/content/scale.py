@@ -27,6 +27,9 @@ OTHER_TAIL = 0.15
 """Relative difference of the brightest voxels of the air over its median from that of the other volumes, beyond which there is more
 than noise: 0.05 in simulated scans, 0.29 in an echo-planar image beside others of less signal."""
 
+LEAST_VALUED = 0.5
+"""Share of the air that must have a value in all volumes."""
+
 LARGEST_GRID = 200_000
 """Voxels of a volume that are looked at, on a grid thinned out evenly."""
 
@@ -98,20 +101,22 @@ def air_of(volumes: NDArray[np.number]) -> NDArray[np.floating] | None:
 
     step = max(1, math.ceil((math.prod(volumes.shape[:3]) / LARGEST_GRID) ** (1.0 / 3.0)))
     thin = np.abs(volumes[tuple(slice(None, None, step if size >= 8 * step else 1) for size in volumes.shape[:3])])
+    thin = np.nan_to_num(thin, nan=0.0, posinf=0.0, neginf=0.0)
     mean = thin.mean(axis=3)
     if not np.ptp(mean) > 0.0:
         return None
     long = [size for size in mean.shape if size >= 8] or [max(mean.shape)]
     distance = distance_transform_edt(~head_mask(mean))
     air = distance > max(1.5, AIR_DISTANCE * min(long))
-    number = int(np.count_nonzero(air))
-    if number < FEWEST_AIR:
+    # Images that were moved have no values at their edges; where most of the air has none it was set to 0.
+    valued = air & np.all(thin > 0.0, axis=3)
+    number = int(np.count_nonzero(valued))
+    if number < max(FEWEST_AIR, LEAST_VALUED * np.count_nonzero(air)):
         return None
+    air = valued
     # The farther from the head, the less of it rings or folds there.
     farthest = np.quantile(distance[air], 1.0 - min(1.0, max(ENOUGH_AIR / number, FARTHEST)))
     values: NDArray[np.floating] = thin[air & (distance >= farthest)]
-    if len(values) < FEWEST_AIR or (np.mean(values > 0.0, axis=0) < 0.9).any():
-        return None
     return values
 
 

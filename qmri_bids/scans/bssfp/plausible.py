@@ -34,6 +34,9 @@ UNEQUAL = 0.72
 """Ratio of both below which T1 is short by itself, as a flip angle that is too large makes it: 0.67 with 20° for 15°, 0.82 with the
 magnetisation transfer of strong pulses, more where microstructure shortens both."""
 
+FEWEST_KNOWN = 0.5
+"""Share of the brain with a value below which medians tell no cause."""
+
 ALIKE = 1.35
 """Ratio up to which T1 and T2 are off by the same factor, as a wrong repetition time makes them."""
 
@@ -118,7 +121,9 @@ def relaxation_check(
     value = f"{region}: " + ", ".join(
         f"{name} {seconds_to_milliseconds(median[name]):.0f} ms ({ratio[name]:.2f} ×)" for name in median
     )
-    if wrong or doubt:
+    if np.count_nonzero(known) < FEWEST_KNOWN * np.count_nonzero(mask):
+        value += ": most of the brain has no value; look at order and unit of the increments, and at the phase, first"
+    elif wrong or doubt:
         value += f": {_cause(ratio, protocol=protocol, b1_assumed=b1_assumed)}"
     return Check(
         name=NAME,
@@ -140,7 +145,7 @@ def _cause(ratio: Mapping[str, float], *, protocol: BssfpProtocol, b1_assumed: b
     if max(t1 / t2, t2 / t1) <= ALIKE:
         stated = seconds_to_milliseconds(protocol.repetition_time)
         text = (
-            f"both are off by the same factor, as T1 and T2 are where the repetition time is: are {stated:.3g} ms right, or about "
+            f"both are off by the same factor, as they are where the repetition time is wrong: is {stated:.3g} ms right, or about "
             f"{stated / math.sqrt(t1 * t2):.2g} ms?"
         )
         return text + (" Newborns have as much." if 1.0 < t1 < WRONG["T1"][1] and t2 < WRONG["T2"][1] else "")
@@ -148,7 +153,5 @@ def _cause(ratio: Mapping[str, float], *, protocol: BssfpProtocol, b1_assumed: b
         angle = radians_to_degrees(protocol.flip_angle)
         also = " B1 was not measured, which is in question too." if b1_assumed else " Is the scale of the B1 map right?"
         right = angle * math.sqrt(t1)
-        return (
-            f"T1 alone is off, as it is where the flip angle is: are {angle:.3g}° right, or about {right:.2g}°?{also}"
-        )
+        return f"T1 alone is off, as it is where the flip angle is wrong: is {angle:.3g}° right, or about {right:.2g}°?{also}"
     return "look at flip angle, repetition time, the order of the increments, and the B1 map."

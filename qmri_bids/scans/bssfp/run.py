@@ -124,11 +124,11 @@ class PcBssfpRun(Run):
         """The B1 map, if there is one."""
         return () if self.b1 is None else (self.b1,)
 
-    def check_images(self) -> None:
+    def check_images(self) -> tuple[str, ...]:
         """Read the cycles as the workflow does; see `Run.check_images`."""
         from qmri_bids.scans.bssfp.cycles import read_cycles
 
-        read_cycles(self.files, self.protocol)
+        return read_cycles(self.files, self.protocol).warnings
 
     @property
     def takes(self) -> tuple[Take, ...]:

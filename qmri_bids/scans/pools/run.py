@@ -93,10 +93,9 @@ class ExchangeRun(Run):
         """The known maps, from wherever they come."""
         return self.known
 
-    def check_images(self) -> None:
+    def check_images(self) -> tuple[str, ...]:
         """Read the stages as the workflow does; see `Run.check_images`."""
-        for stage in self.stages:
-            stage.check_images()
+        return tuple(said for stage in self.stages for said in stage.check_images())
 
     @property
     def takes(self) -> tuple[Take, ...]:

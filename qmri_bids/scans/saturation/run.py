@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from qmri_bids.bids.images import volumes_in
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.estimation.mt.maps import SpoiledProtocol
@@ -193,11 +196,30 @@ class CestRun(Run):
         own = () if self.b0 is None or self.b0.run is not None else (self.b0,)
         return (*self.takes, *own)
 
-    def check_images(self) -> None:
+    def check_images(self) -> tuple[str, ...]:
         """Read the volumes as the workflow does; see `Run.check_images`."""
         from qmri_bids.preprocessing.loading.series import read_series
 
-        read_series(self.paths, volumes=self.volumes, saturated=True)
+        read = read_series(self.paths, volumes=self.volumes, saturated=True)
+        return (*read.warnings, *self.doubts_of_spectrum(read.volumes))
+
+    @property
+    def is_normalised(self) -> bool:
+        """Whether saturated images are less than that without saturation: in a fingerprint every image has its own train."""
+        return not self.use.together
+
+    @property
+    def is_spectrum(self) -> bool:
+        """Whether its images make up a spectrum, and not fringes."""
+        return "off_resonance" in self.use.takes
+
+    def doubts_of_spectrum(self, volumes: NDArray[np.floating]) -> tuple[str, ...]:
+        """Return warnings of volumes (X, Y, Z, N) that cannot be those of their offsets."""
+        from qmri_bids.preprocessing.content.spectra import check_spectrum
+
+        if not self.is_normalised:
+            return ()
+        return check_spectrum(volumes, offsets=self.protocol.offsets, roles=self.roles, smooth=self.is_spectrum)
 
     def freed_of(self, keys: Collection[str]) -> CestRun:
         """Return the run without T1, or with the shift of water from the spectrum itself, and a warning that says so."""
@@ -251,11 +273,11 @@ class MtrRun(Run):
         """Volumes with and without pulse, by the headers of the files."""
         return sum(volumes_in(path) for path in self.paths)
 
-    def check_images(self) -> None:
+    def check_images(self) -> tuple[str, ...]:
         """Read the images as the workflow does; see `Run.check_images`."""
         from qmri_bids.preprocessing.loading.series import read_series
 
-        read_series(self.paths, saturated=False)
+        return read_series(self.paths, saturated=False).warnings
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -316,11 +338,11 @@ class MtsRun(Run):
         """The three images."""
         return len(self.paths)
 
-    def check_images(self) -> None:
+    def check_images(self) -> tuple[str, ...]:
         """Read the images as the workflow does; see `Run.check_images`."""
         from qmri_bids.preprocessing.loading.series import read_series
 
-        read_series(self.paths, saturated=False)
+        return read_series(self.paths, saturated=False).warnings
 
     @property
     def b1_scans(self) -> tuple[B1Run, ...]:

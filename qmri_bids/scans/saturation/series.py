@@ -101,10 +101,9 @@ def series_nodes(
     if cest is not None:
         load.inputs.volumes = list(cest.volumes)
         load.inputs.roles = list(cest.roles)
-        if not cest.use.together:
-            # Of a fingerprint every image has a train of its own.
+        if cest.is_normalised:
             load.inputs.offsets = list(cest.protocol.offsets)
-            load.inputs.smooth = "off_resonance" in cest.use.takes
+            load.inputs.smooth = cest.is_spectrum
         if motion is not None:
             motion.inputs.protocol = cest.protocol
             motion.inputs.roles = list(cest.roles)
