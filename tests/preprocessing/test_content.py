@@ -12,9 +12,9 @@ from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.preprocessing.content.cycles import (
     check_cycles,
     check_phase,
-    profile_misfit,
 )
 from qmri_bids.preprocessing.content.images import check_field, check_magnitudes
+from qmri_bids.preprocessing.content.misfit import profile_misfit
 from qmri_bids.preprocessing.content.unexplained import unexplained_sentences, unexplained_signal
 from qmri_bids.preprocessing.gibbs.k_space_edge import undo_alternation
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.preprocessing.content.cycles import FEWEST_CYCLES, UNKNOWNS, Increments, bright_voxels, profile_misfit
 from qmri_bids.preprocessing.content.images import FEWEST_VOXELS
+from qmri_bids.preprocessing.content.misfit import FEWEST_CYCLES, UNKNOWNS, Increments, bright_voxels, profile_misfit
 from qmri_bids.preprocessing.content.scale import noise_levels
 
 UNEXPLAINED_DOUBT = 0.045
