@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -56,6 +57,13 @@ class ImageChecks:
                         refusals.setdefault(run.label, found)
                     else:
                         said[run.label] = (*said.get(run.label, ()), *found)
+            for run in plan.runs:
+                # A map of a run that is refused will not be there.
+                lost = [take for take in run.takes if take.run in refusals]
+                if lost and run.label not in refusals:
+                    refusals[run.label] = replace(
+                        refusals[str(lost[0].run)], file=f"{run.label}, which takes a map of it"
+                    )
             kept = plan.without(refusals) if refusals else plan
             left.append(kept.with_warnings(said))
         return tuple(left)
