@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from files_child import called
 from files_mutations import mutate
 from files_whole import processed_whole
 from rows import Row, run_parts
@@ -71,10 +70,7 @@ def check(dataset: Path, folder: Path, *, seed: int) -> tuple[str, str, float]:
     shutil.copytree(dataset, copy)
     change = mutate(copy, seed)
     start = time.perf_counter()
-    child = os.fork()
-    if child == 0:
-        _plan(copy, folder / "out", said)
-    code = _wait(child, until=start + PATIENCE)
+    code = called([str(copy), str(folder / "out"), "participant", "--dry-run"], said, until=start + PATIENCE)
     took = time.perf_counter() - start
     words = said.read_text(errors="replace")
     if code is None:
@@ -83,40 +79,6 @@ def check(dataset: Path, folder: Path, *, seed: int) -> tuple[str, str, float]:
         return change, f"exit code {code}", took
     fault = next((word for word in BAD_WORDS if word in words), "")
     return change, f"says {fault.strip()}: {' '.join(words.split())[-300:]}" if fault else "", took
-
-
-def _plan(dataset: Path, out: Path, said: Path) -> None:
-    """Run the check in this process, which ends with it."""
-    code = 99
-    try:
-        file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        from qmri_bids.cli.run import main
-
-        code = main([str(dataset), str(out), "participant", "--dry-run"])
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 98
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _wait(child: int, *, until: float) -> int | None:
-    """Return the exit code of a process, None for one that had to be ended."""
-    while time.perf_counter() < until:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
 
 
 def _mutations(number: int, *, seed: int, name: str) -> list[Row]:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import torch
+from files_child import called
 from files_meanings import MEANINGS, Meaning
 from files_scans import SCANS, WORK, dataset
 from numpy.typing import NDArray
@@ -104,10 +104,8 @@ def process(scan: str, meaning: Meaning | None) -> Result:
     name = scan if meaning is None else meaning.name
     more = [argument.format(root=root) for argument in SCANS[scan].arguments]
     start = time.perf_counter()
-    child = os.fork()
-    if child == 0:
-        _call([str(root), str(out), "participant", "-w", str(place / "work"), "--nprocs", "1", *more], said)
-    code = _wait(child, until=start + PATIENCE)
+    arguments = [str(root), str(out), "participant", "-w", str(place / "work"), "--nprocs", "1", *more, UNVALIDATED]
+    code = called(arguments, said, until=start + PATIENCE)
     took = time.perf_counter() - start
     words = said.read_text(errors="replace") if said.is_file() else ""
     crash = words[-1500:] if any(bad in words for bad in ("Traceback", "Please report", "unexpected ")) else ""
@@ -153,40 +151,6 @@ def _warm(root: Path) -> None:
         finally:
             os.dup2(kept[0], 1)
             os.dup2(kept[1], 2)
-
-
-def _call(arguments: Sequence[str], said: Path) -> None:
-    """Run the program in this process, which ends with it."""
-    code = 99
-    try:
-        file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        from qmri_bids.cli.run import main
-
-        code = main([*arguments, UNVALIDATED])
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 98
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-
-
-def _wait(child: int, *, until: float) -> int | None:
-    """Return the exit code of a process, None for one that had to be ended."""
-    while time.perf_counter() < until:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.05)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
 
 
 def _record(out: Path) -> tuple[str, str, tuple[str, ...]]:

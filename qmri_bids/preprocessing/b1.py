@@ -114,7 +114,7 @@ def register_b1(
     Raises
     ------
     ValueError
-        If the shapes of map and anatomical image differ, the map has no value above 0.
+        If the shapes of map and anatomical image differ, or the map has no value above 0.
     RegistrationFailed
         If the registration moves the head by more than `LARGEST_TRANSLATION`, the map covers less than half of the brain, or
         left and right of both scans are exchanged.

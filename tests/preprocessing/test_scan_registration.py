@@ -156,3 +156,4 @@ def test_a_ball_that_is_its_own_mirror_image_is_not_refused(seed):
 
     found = register_scans(scan(900.0), fixed_affine=affine, moving=scan(740.0), moving_affine=affine)
     assert found.quality.mirrored <= 1.0
+    assert not found.quality.sides_told

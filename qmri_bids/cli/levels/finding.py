@@ -168,10 +168,10 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
                 plans.append(
                     SessionPlan(subject=subject, session=session, refusals=(refusal_of(error, file=f"sub-{subject}"),))
                 )
-    # Runs take maps of others: which of those are processed must be known first.
     images = ImageChecks(root=options.bids_dir) if options.dry_run else None
     if images is not None:
         plans = list(images.refuse(plans))
+    # Runs take maps of others: which of those are processed must be known first.
     served, corrected = refuse_corrected_masks(_served(options, plans), output_dir=options.output_dir)
     found = _served_exchange(options, link_runs(served, options=find_options))
     found, of_fingerprints = refuse_corrected_masks(found, output_dir=options.output_dir)

@@ -29,7 +29,7 @@ def registration_check(name: str, registration: Mapping[str, Any]) -> Check:
     name
         What was registered.
     registration
-        Arrays `similarity` (before, after), `overlap` (before, after) `mirrored` and `sides_in_doubt`, as
+        Arrays `similarity` (before, after), `overlap` (before, after), `mirrored` and `sides_in_doubt`, as
         `ScanRegistration.stored`.
     """
     before, after = (float(each) for each in registration["similarity"])

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.b1_maps import B1Estimate
 from qmri_bids.preprocessing.content.images import ContentError
+from qmri_bids.preprocessing.content.scale import RAYLEIGH_MEDIAN
 from qmri_bids.preprocessing.loading.files import read_image
 from qmri_bids.preprocessing.masks import head_mask
 from qmri_bids.preprocessing.registration.rigid_freedom import FEWEST_SLICES
-
-RAYLEIGH_MEDIAN = 1.17741
-"""Median of the magnitude of noise over the standard deviation of its real part."""
 
 FEWEST_AIR = 200
 """Voxels of air from which noise is told."""

@@ -1,0 +1,57 @@
+"""The program in a process of its own, forked from one that has imported and compiled everything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def called(arguments: Sequence[str], said: Path, *, until: float) -> int | None:
+    """Return the exit code of a call, None for one that had to be ended; what it says goes to a file.
+
+    Parameters
+    ----------
+    arguments
+        Of the command line.
+    said
+        The file.
+    until
+        When it is ended [s of `time.perf_counter`].
+    """
+    child = os.fork()
+    if child == 0:
+        _call(arguments, said)
+    while time.perf_counter() < until:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.005)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return None
+
+
+def _call(arguments: Sequence[str], said: Path) -> None:
+    """Run the program in this process, which ends with it."""
+    code = 99
+    try:
+        file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        from qmri_bids.cli.run import main
+
+        code = main(list(arguments))
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 98
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
