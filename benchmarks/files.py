@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from files_child import called
 from files_mutations import mutate
@@ -63,41 +63,49 @@ def simulate(folder: Path) -> Path:
     return dataset
 
 
-def check(dataset: Path, folder: Path, *, seed: int) -> tuple[str, str, float]:
-    """Return what was changed, what is wrong with the answer (nothing: it is right), and the time it took [s]."""
+class Answer(NamedTuple):
+    """What was changed, what is wrong with the answer (nothing: it is right), time [s] and memory [GiB] of the call."""
+
+    change: str
+    fault: str
+    took: float
+    memory: float
+
+
+def check(dataset: Path, folder: Path, *, seed: int) -> Answer:
+    """Return the answer of the check to a mutation."""
     copy, said = folder / "copy", folder / "said.txt"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(dataset, copy)
     change = mutate(copy, seed)
     start = time.perf_counter()
-    code = called([str(copy), str(folder / "out"), "participant", "--dry-run"], said, until=start + PATIENCE)
+    code, memory = called([str(copy), str(folder / "out"), "participant", "--dry-run"], said, until=start + PATIENCE)
     took = time.perf_counter() - start
     words = said.read_text(errors="replace")
     if code is None:
-        return change, "hangs", took
+        return Answer(change, "hangs", took, memory)
     if code not in CODES:
-        return change, f"exit code {code}", took
+        return Answer(change, f"exit code {code}", took, memory)
     fault = next((word for word in BAD_WORDS if word in words), "")
-    return change, f"says {fault.strip()}: {' '.join(words.split())[-300:]}" if fault else "", took
+    return Answer(change, f"says {fault.strip()}: {' '.join(words.split())[-300:]}" if fault else "", took, memory)
 
 
 def _mutations(number: int, *, seed: int, name: str) -> list[Row]:
     from qmri_bids.cli.run import main
 
     wrong: dict[str, list[str]] = {"crash": [], "hang": []}
-    longest = 0.0
+    longest = memory = 0.0
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         dataset = simulate(folder)
         with contextlib.redirect_stdout(io.StringIO()):  # what is imported is there for all that are forked
             main([str(dataset), str(folder / "out"), "participant", "--dry-run"])
         for each in range(seed, seed + number):
-            change, fault, took = check(dataset, folder, seed=each)
-            longest = max(longest, took)
+            change, fault, took, held = check(dataset, folder, seed=each)
+            longest, memory = max(longest, took), max(memory, held)
             if fault:
                 wrong["hang" if fault == "hangs" else "crash"].append(f"{each} {change}: {fault}")
                 print(f"  {wrong['hang' if fault == 'hangs' else 'crash'][-1]}", flush=True)
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     return [
         Row(
             figure=f"{name}: crashes, tracebacks, requests to report",

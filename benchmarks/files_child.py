@@ -8,10 +8,26 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 
-def called(arguments: Sequence[str], said: Path, *, until: float) -> int | None:
-    """Return the exit code of a call, None for one that had to be ended; what it says goes to a file.
+class Ended(NamedTuple):
+    """How a call ended.
+
+    Parameters
+    ----------
+    code
+        Exit code, None where it had to be ended.
+    memory
+        The most that the process held, what it shares with this one among it [GiB].
+    """
+
+    code: int | None
+    memory: float
+
+
+def called(arguments: Sequence[str], said: Path, *, until: float) -> Ended:
+    """Return how a call ended; what it says goes to a file.
 
     Parameters
     ----------
@@ -26,13 +42,13 @@ def called(arguments: Sequence[str], said: Path, *, until: float) -> int | None:
     if child == 0:
         _call(arguments, said)
     while time.perf_counter() < until:
-        done, status = os.waitpid(child, os.WNOHANG)
+        done, status, usage = os.wait4(child, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status)
+            return Ended(os.waitstatus_to_exitcode(status), usage.ru_maxrss / 2**20)
         time.sleep(0.005)
     os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+    _, _, usage = os.wait4(child, 0)
+    return Ended(None, usage.ru_maxrss / 2**20)
 
 
 def _call(arguments: Sequence[str], said: Path) -> None:

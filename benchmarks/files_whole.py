@@ -105,7 +105,7 @@ def process(scan: str, meaning: Meaning | None) -> Result:
     more = [argument.format(root=root) for argument in SCANS[scan].arguments]
     start = time.perf_counter()
     arguments = [str(root), str(out), "participant", "-w", str(place / "work"), "--nprocs", "1", *more, UNVALIDATED]
-    code = called(arguments, said, until=start + PATIENCE)
+    code = called(arguments, said, until=start + PATIENCE).code
     took = time.perf_counter() - start
     words = said.read_text(errors="replace") if said.is_file() else ""
     crash = words[-1500:] if any(bad in words for bad in ("Traceback", "Please report", "unexpected ")) else ""

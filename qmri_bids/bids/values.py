@@ -12,8 +12,18 @@ from qmri_bids.bids.sidecar import Sidecar
 
 def wrong_value(sidecar: Sidecar, key: str, *, expected: str, advice: str) -> RefusedError:
     """Return the refusal of a value that is there but cannot be used, or is missing."""
-    found = describe(sidecar.values[key]) if key in sidecar.values else "nothing"
+    value = sidecar.values.get(key)
+    found = describe(value) if key in sidecar.values else "nothing"
+    if isinstance(value, str) and _is_text_of_number(value):
+        advice = f"Write {value.strip()} as a number, without quotation marks."
     return refuse(file=sidecar.origin(key), key=key, expected=expected, found=found, advice=advice)
+
+
+def _is_text_of_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def describe(value: Any) -> str:

@@ -57,15 +57,21 @@ class ImageChecks:
                         refusals.setdefault(run.label, found)
                     else:
                         said[run.label] = (*said.get(run.label, ()), *found)
+            freed: dict[str, set[str]] = {}
             for run in plan.runs:
                 # A map of a run that is refused will not be there.
                 lost = [take for take in run.takes if take.run in refusals]
-                if lost and run.label not in refusals:
+                if not lost or run.label in refusals:
+                    continue
+                if all(take.without is not None for take in lost):
+                    freed[run.label] = {take.key for take in lost}
+                else:
+                    needed = next(take for take in lost if take.without is None)
                     refusals[run.label] = replace(
-                        refusals[str(lost[0].run)], file=f"{run.label}, which takes a map of it"
+                        refusals[str(needed.run)], file=f"{run.label}, which takes a map of it"
                     )
             kept = plan.without(refusals) if refusals else plan
-            left.append(kept.with_warnings(said))
+            left.append((kept.freed(freed) if freed else kept).with_warnings(said))
         return tuple(left)
 
 

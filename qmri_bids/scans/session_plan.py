@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,24 +61,27 @@ class SessionPlan:
         refusals
             By the label of the run.
         """
-        kinds = ("pcbssfp", "cest", "mtr", "mts", "exchange")
-        kept: dict[str, Any] = {
-            kind: tuple(run for run in getattr(self, kind) if run.label not in refusals) for kind in kinds
-        }
         said = dict.fromkeys([*self.refusals, *refusals.values()])
-        return replace(self, **kept, refusals=tuple(said))
+        left = self._each(lambda run: None if run.label in refusals else run)
+        return replace(left, refusals=tuple(said))
 
     def with_warnings(self, said: Mapping[str, tuple[str, ...]]) -> SessionPlan:
         """Return the plan with further warnings of its runs, by their labels."""
+        return self._each(
+            lambda run: replace(run, warnings=tuple(dict.fromkeys([*run.warnings, *said.get(run.label, ())])))
+        )
+
+    def freed(self, keys: Mapping[str, Collection[str]]) -> SessionPlan:
+        """Return the plan with runs that do without some of the maps that they take: keys of `takes` by the label of the run."""
+        return self._each(lambda run: run.freed_of(keys[run.label]) if run.label in keys else run)
+
+    def _each(self, change: Callable[[Any], Any]) -> SessionPlan:
+        """Return the plan with every run changed, and without those of which nothing is left."""
         kinds = ("pcbssfp", "cest", "mtr", "mts", "exchange")
-        more: dict[str, Any] = {
-            kind: tuple(
-                replace(run, warnings=tuple(dict.fromkeys([*run.warnings, *said.get(run.label, ())])))
-                for run in getattr(self, kind)
-            )
-            for kind in kinds
+        changed: dict[str, Any] = {
+            kind: tuple(run for run in map(change, getattr(self, kind)) if run is not None) for kind in kinds
         }
-        return replace(self, **more)
+        return replace(self, **changed)
 
     @property
     def label(self) -> str:

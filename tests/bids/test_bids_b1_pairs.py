@@ -221,4 +221,7 @@ def test_wasabi_stands_in_for_a_b1_scan(scans: Scans) -> None:
     # A good one comes first.
     scans.dam()
     assert scans.b1().method == "TB1DAM"
-    assert scans.raw.plan(no_b1=True).pcbssfp[0].b1 is None
+    run = scans.raw.plan(no_b1=True).pcbssfp[0]
+    assert run.b1 is None
+    assert "Left alone, as asked:" in run.warnings[0]
+    assert "_flip-1_TB1DAM.nii.gz" in run.warnings[0]

@@ -17,6 +17,8 @@ from protocol_presets import PROTOCOL_PRESETS
 
 from qmri_bids.bids.names import output_path
 from qmri_bids.physics.saturation import Readout, SaturationProtocol, SpinLock, Start
+from qmri_bids.preprocessing.content.images import ContentError
+from qmri_bids.scans.image_checks import ImageChecks
 from qmri_bids.scans.listing import plan_table
 from qmri_bids.scans.saturation.run import CestRun
 from qmri_bids.units import ppm_to_hertz, tesla_to_microtesla
@@ -417,6 +419,29 @@ def wassr_rows(dataset: Any) -> str:
     rows += [f"wassr {offset} 0.2" for offset in np.linspace(-1.0, 1.0, 11)]
     rows += [f"{'m0scan' if offset < -99 else 'cest'} {offset} 2" for offset in dataset.cest_offsets]
     return "\n".join(rows)
+
+
+def test_a_dry_run_goes_on_without_a_wasabi_run_whose_images_are_refused(
+    empty: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty.cest()
+    empty.wasabi()
+    monkeypatch.setattr(CestRun, "check_images", lambda run: ())
+    plan = empty.plan()
+    (left,) = ImageChecks(root=empty.root).refuse([plan])
+    assert left.cest == plan.cest
+
+    def refuse_wasabi(run: CestRun) -> tuple[str, ...]:
+        if run.kind == "wasabi":
+            raise ContentError("its images hold one value")
+        return ()
+
+    monkeypatch.setattr(CestRun, "check_images", refuse_wasabi)
+    (left,) = ImageChecks(root=empty.root).refuse([plan])
+    (run,) = left.cest
+    assert [refusal.file for refusal in left.refusals] == ["sub-01_acq-WASABI_cest"]
+    assert (run.label, run.b0 and run.b0.method) == ("sub-01_acq-APTw_cest", "spectrum")
+    assert "WASABI" in run.warnings[-1]
 
 
 def test_sources_of_b0_from_the_best_to_the_spectrum(empty: Any) -> None:

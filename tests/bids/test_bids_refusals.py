@@ -220,6 +220,7 @@ def test_one_bad_run_does_not_stop_the_others(raw: Any) -> None:
     plan = raw.plan()
     assert [run.label for run in plan.pcbssfp] == ["sub-01_acq-pcbssfp_flip-1"]
     assert [refusal.key for refusal in plan.refusals] == ["FlipAngle"]
+    assert "Write 15 as a number, without quotation marks." in str(plan.refusals[0])
 
 
 def test_increments_in_gon_are_refused(raw: Any, refusal: Any) -> None:

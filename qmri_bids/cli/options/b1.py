@@ -29,7 +29,7 @@ B1 = OptionGroup(
         Option(
             name="--no-b1",
             action="store_true",
-            help="process runs that have no B1 map and assume B1 = 1; T1 is wrong by about twice the error of B1",
+            help="use no B1 map, not even one that is there, and assume B1 = 1; T1 is wrong by about twice the error of B1",
             setting=Setting("finding"),
         ),
         Option(

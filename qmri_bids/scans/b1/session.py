@@ -55,6 +55,11 @@ class SessionB1:
             self._findings.notes += [str(refusal) for refusal in refusals if refusal not in grave]
         return self._by_session[session]
 
+    def left_alone(self, session: str | None) -> str:
+        """Return a sentence on the B1 files that are there where the user wants none, nothing where there are none."""
+        names = [path.name for path in self._paths if parse_name(path).entities.get("ses") == session]
+        return f" Left alone, as asked: {', '.join(names)}." if names else ""
+
     def choose_scan(
         self, session: str | None, *, images: Sequence[Path], sidecars: Sequence[Sidecar], label: str
     ) -> tuple[B1Run | None, tuple[str, ...]]:

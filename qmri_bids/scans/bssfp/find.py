@@ -503,7 +503,8 @@ def _with_b1(run: PcBssfpRun, family: Sequence[_Group], findings: Findings, b1: 
         If there is none, or several could be meant.
     """
     if findings.options.no_b1:
-        return replace(run, warnings=(*run.warnings, f"{run.label}: {NO_B1}"))
+        said = f"{run.label}: {NO_B1}{b1.left_alone(run.entities.get('ses'))}"
+        return replace(run, warnings=(*run.warnings, said))
     sidecars = [sidecar for member in family for sidecar in member.sidecars]
     session, label = run.entities.get("ses"), f"{run.label}_{run.suffix}"
     chosen, sentences = b1.choose(session, images=run.files.paths, sidecars=sidecars, label=label)

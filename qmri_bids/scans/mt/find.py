@@ -387,7 +387,8 @@ def _with_b1(run: MtsRun, same: Sequence[Series], findings: Findings, b1: Sessio
         If there is none, or several could be meant.
     """
     if findings.options.no_b1:
-        return replace(run, warnings=(*run.warnings, f"{run.label}: {NO_B1}"))
+        said = f"{run.label}: {NO_B1}{b1.left_alone(same[0].session)}"
+        return replace(run, warnings=(*run.warnings, said))
     session = same[0].session
     sidecars = [each.sidecar for each in same]
     chosen, sentences = b1.choose(session, images=run.paths, sidecars=sidecars, label=run.label)
