@@ -50,3 +50,16 @@ def test_a_dark_image_without_saturation_is_said() -> None:
     odd[..., 0] *= 0.7
     (said,) = check_spectrum(odd, offsets=OFFSETS, roles=ROLES, smooth=False)
     assert "saturated volumes are brighter than the one without saturation" in said
+
+
+@pytest.mark.parametrize(("factor", "words"), [(1.0, ""), (-1.0, "the sense"), (0.5, "the unit"), (2.0, "the unit")])
+def test_fat_tells_the_sense_and_the_unit_of_offsets(factor: float, words: str) -> None:
+    images = series()
+    place = np.array([np.nan, *(float(each) for each in OFFSETS[1:])], dtype=float)
+    fat = 1.0 - 0.8 * 0.5**2 / ((place + 3.4) ** 2 + 0.5**2)
+    fat[0] = 1.0
+    images[6:14, 3:8, 6:12] = 80.0 * fat
+    stated = (None, *(factor * float(each) for each in OFFSETS[1:]))
+    said = " ".join(check_spectrum(images, offsets=stated, roles=ROLES, smooth=True))
+    assert words in said
+    assert ("Fat" in said) == bool(words)

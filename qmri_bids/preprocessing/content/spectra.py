@@ -1,8 +1,9 @@
-"""Whether saturated images can be those of their offsets: none is brighter than that without saturation, and lines have a width."""
+"""Whether saturated images can be those of their offsets: none is brighter than that without saturation, lines have a
+width, and fat its place."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,13 @@ water a simulated spectrum at 3 T bends by 0.02 at most."""
 NEAR_WATER, WIDEST_STEP = 2.0, 0.51
 """Distance from the darkest offset within which spectra bend sharply, and between neighbours up to which they are looked at
 [ppm]."""
+
+FAT, FAT_WITHIN = -3.4, 0.9
+"""Where the main line of fat lies from water, and how far from it the offsets may place it: scans step by half a ppm [ppm]."""
+
+FAT_DEPTH, FAT_VOXELS, FAT_TOGETHER = 0.3, 50, 0.6
+"""What makes voxels of fat: a dip by so much deeper than that at water, more than 1 ppm from it; how many of them are needed, and
+which share of them must have it at one place, so that noise makes none."""
 
 
 def check_spectrum(
@@ -57,6 +65,14 @@ def check_spectrum(
     if not smooth or len(placed) < 5:
         return ()
     water = min(placed, key=lambda each: medians[each[1]])[0]
+    return (
+        *_jumps(placed, medians, water=water),
+        *_place_of_fat(volumes[inside] / reference[inside, None], placed, water=water),
+    )
+
+
+def _jumps(placed: Sequence[tuple[float, int]], medians: Mapping[int, float], *, water: float) -> tuple[str, ...]:
+    """Say where the spectrum of the head bends more sharply than any line."""
     found = []
     for (low, before), (place, index), (high, after) in zip(placed, placed[1:], placed[2:], strict=False):
         if max(place - low, high - place) > WIDEST_STEP or high == low or abs(place - water) <= NEAR_WATER:
@@ -71,4 +87,38 @@ def check_spectrum(
     return (
         f"The spectrum of the head jumps at {', '.join(found[:3])}{more}: no line is so narrow. Are the offsets in the order of "
         "the volumes, and all volumes of one scale?",
+    )
+
+
+def _place_of_fat(values: NDArray[np.floating], placed: Sequence[tuple[float, int]], *, water: float) -> tuple[str, ...]:
+    """Say where fat lies if it is elsewhere than 3.4 ppm upfield of water.
+
+    Parameters
+    ----------
+    values
+        Signal over that without saturation, shape (voxels, N).
+    placed
+        Offset [ppm] and index of every saturated volume.
+    water
+        Offset of water [ppm].
+    """
+    offsets = np.array([offset for offset, _ in placed]) - water
+    spectra = values[:, [index for _, index in placed]]
+    away = np.abs(offsets) > 1.0
+    if not away.any():
+        return ()
+    darkest = np.where(away, spectra, np.inf).argmin(axis=1)
+    depth = spectra[:, ~away].min(axis=1) - np.take_along_axis(spectra, darkest[:, None], axis=1)[:, 0]
+    places = offsets[darkest[depth > FAT_DEPTH]]
+    if places.size < FAT_VOXELS:
+        return ()
+    place = float(np.median(places))
+    # Offsets that are stretched spread what they place.
+    together = float(np.mean(np.abs(places - place) < FAT_WITHIN * max(1.0, place / FAT)))
+    if together < FAT_TOGETHER or abs(place - FAT) <= FAT_WITHIN:
+        return ()
+    cause = "the sense of the offsets" if abs(place + FAT) <= FAT_WITHIN else "the unit of the offsets"
+    return (
+        f"Fat ({places.size} voxels without water) lies {place:+.1f} ppm from water by the offsets of the table, and by physics "
+        f"{FAT:g} ppm: check {cause}, and their order.",
     )
