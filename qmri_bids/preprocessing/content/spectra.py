@@ -1,5 +1,6 @@
-"""Whether saturated images can be those of their offsets: none is brighter than that without saturation, lines have a
-width, and fat its place.
+"""Whether saturated images can be those of their offsets.
+
+None is brighter than that without saturation, lines have a width, and fat its place.
 """
 
 from __future__ import annotations
