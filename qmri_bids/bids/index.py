@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.refusal import Refusal
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.system.temporaries import temporary_path
 
 NOT_INDEXED = ("func", "dwi", "eeg", "ieeg", "meg", "beh", "pet", "micr", "nirs", "motion", "mrs")

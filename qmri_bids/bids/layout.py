@@ -127,7 +127,7 @@ def list_sessions(layout: DatasetIndex, *, subject: str) -> tuple[str | None, ..
 def open_layout(bids_dir: Path, *, subjects: Iterable[str], database_dir: Path | None = None) -> DatasetIndex:
     """Index the requested subjects of a dataset.
 
-    File names only: metadata are read by `qmri_bids.bids.sidecar` for the files that need them, so that a
+    File names only: metadata are read by `qmri_bids.bids.metadata.sidecar` for the files that need them, so that a
     broken sidecar refuses its own run and no other.
 
     Parameters

@@ -10,8 +10,8 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from qmri_bids.bids.files.plain import UnreadableError, read_json
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.refusal import Refusal
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_json
 from qmri_bids.reports.content import (
     Check,

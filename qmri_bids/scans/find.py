@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from qmri_bids.bids.index import DatasetIndex, bad_label
 from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.refusal import refusal_of, refuse, relative_name
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.pipeline.run import Run
 from qmri_bids.scans.b1.find import SUFFIXES as B1_SUFFIXES
 from qmri_bids.scans.b1.session import SessionB1

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qmri_bids.bids.metadata.added import AddedMetadata
 from qmri_bids.choices import B0Choice
 
 
@@ -35,6 +36,8 @@ class FindOptions:
         T1 [s], T2 [s] and off-resonance [Hz] of every voxel of fingerprints that have no map of it; None to have them refused.
     derivatives
         Folders in which maps for fingerprints are looked for, by name.
+    metadata
+        What the user states of the whole dataset where sidecars lack it.
     filters
         Content of a BIDS filter file, from `load_filter_file`.
     """
@@ -50,6 +53,7 @@ class FindOptions:
     cest_off_resonance: float | None = None
     derivatives: Mapping[str, Path] = field(default_factory=dict)
     run_label: str | tuple[str, ...] | None = None
+    metadata: AddedMetadata | None = None
     filters: Mapping[str, Mapping[str, Any]] | None = None
 
     @property

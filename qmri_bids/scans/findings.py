@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.sidecar import Sidecar, read_sidecar
 from qmri_bids.bids.names import ENTITY_ORDER, derivative_entities
 from qmri_bids.bids.refusal import Refusal, refusal_of, refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar, parse_name, read_sidecar
 from qmri_bids.pipeline.run import Run
 from qmri_bids.scans.find_options import FindOptions
 
@@ -34,6 +35,16 @@ class Findings:
     options: FindOptions
     refusals: list[Refusal] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def sidecar(self, path: Path) -> Sidecar:
+        """Return the metadata of an image, with what the user states of the whole dataset.
+
+        Raises
+        ------
+        RefusedError
+            If a sidecar that applies is not readable or is no JSON object.
+        """
+        return read_sidecar(path, root=self.root, added=self.options.metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +91,7 @@ def collect_series(paths: Sequence[Path], findings: Findings) -> list[Series]:
                     entities={key: label for key, label in name.entities.items() if key != "part"},
                     suffix=name.suffix,
                     path=path,
-                    sidecar=read_sidecar(path, root=findings.root),
+                    sidecar=findings.sidecar(path),
                 )
             )
         except Exception as error:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from qmri_bids.bids.layout import BidsInputError, open_layout
-from qmri_bids.scans.bssfp.protocol import is_balanced
+from qmri_bids.bids.metadata.sequences import is_balanced
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 from qmri_bids.scans.find import find_runs
 from qmri_bids.scans.listing import plan_table

@@ -13,7 +13,7 @@ import numpy as np
 import pandas
 import pytest
 
-from qmri_bids.bids.sidecar import read_sidecar
+from qmri_bids.bids.metadata.sidecar import read_sidecar
 from qmri_bids.phantom.dataset import simulate_dataset
 from qmri_bids.phantom.files.cest import write_cest
 from qmri_bids.phantom.heads.geometry import Pose

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.bids.files.plain import UnreadableError, check_regular, read_json
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.tissue_labels import ABBREVIATIONS
 
 LABELS = (0, 1, 2, 3)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from qmri_bids.bids.files.plain import read_rows
 from qmri_bids.bids.layout import BidsInputError
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.refusal import RefusedError
-from qmri_bids.bids.sidecar import parse_name
 
 if TYPE_CHECKING:  # the command line reads this module
     from qmri_bids.bids.anatomy.given import GivenAnatomy

@@ -18,6 +18,7 @@ from qmri_bids.bids.layout import (
     stray_folders,
     strip_label,
 )
+from qmri_bids.bids.metadata.added import OPTION, AddedMetadata, load_added_metadata
 from qmri_bids.bids.refusal import Refusal, refusal_of
 from qmri_bids.cli.parsing.table import settings_of
 from qmri_bids.pipeline.earlier.fits import corrected_mask, find_earlier_fits, given_mask_file, same_mask
@@ -146,6 +147,7 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     find_options = FindOptions(
         **settings_of(options, of="finding"),
         filters=None if options.bids_filter_file is None else load_filter_file(options.bids_filter_file),
+        metadata=None if options.metadata is None else _added_metadata(options.metadata),
     )
     options.left_out = _strays(options)
     plans = []
@@ -168,6 +170,12 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
                 plans.append(
                     SessionPlan(subject=subject, session=session, refusals=(refusal_of(error, file=f"sub-{subject}"),))
                 )
+    if find_options.metadata is not None and find_options.metadata.unused:
+        logger.warning(
+            "%s: %s fits no file that was read; is it the name of a kind of scan, a suffix, or a pattern of file names?",
+            options.metadata,
+            ", ".join(find_options.metadata.unused),
+        )
     images = ImageChecks(root=options.bids_dir) if options.dry_run else None
     if images is not None:
         plans = list(images.refuse(plans))
@@ -197,6 +205,13 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     for sentence in earlier_sentences(options.earlier_fits):
         logger.info("%s", sentence)
     return found if images is None else images.refuse(found)
+
+
+def _added_metadata(path: Path) -> AddedMetadata:
+    try:
+        return load_added_metadata(path)
+    except ValueError as error:
+        raise BidsInputError(f"{OPTION} {error}") from error
 
 
 def _strays(options: argparse.Namespace) -> tuple[str, ...]:

@@ -163,6 +163,14 @@ DATA = OptionGroup(
             '{"pcbssfp": {"acquisition": "highres"}, "b1": {"run": 2}}',
         ),
         Option(
+            name="--metadata",
+            type=Path,
+            metavar="FILE",
+            help="JSON file of keys and values that the sidecars of the dataset lack, by kind of scan, suffix or pattern of file "
+            'names, for instance {"pcbssfp": {"RFPhaseIncrement": [0, 90, 180, 270]}, "*_part-phase_VFA": {"Units": "rad"}}; '
+            "what a sidecar states comes first",
+        ),
+        Option(
             name="--bids-database-dir",
             type=Path,
             metavar="PATH",

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import KEPT, derivative_entities, sidecar_path
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.pipeline.earlier.mask_record import file_of_person
 
 logger = logging.getLogger("qmri_bids")

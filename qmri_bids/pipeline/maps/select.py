@@ -21,7 +21,7 @@ def maps_by_name(files: Sequence[str], *, entities: Mapping[str, str]) -> dict[s
     >>> maps_by_name(["sub-01_acq-x_T1map.nii.gz", "sub-01_acq-x_desc-std_T1map.nii.gz"], entities={"sub": "01", "acq": "x"})
     {'T1map': 'sub-01_acq-x_T1map.nii.gz', 'desc-std_T1map': 'sub-01_acq-x_desc-std_T1map.nii.gz'}
     """
-    from qmri_bids.bids.sidecar import parse_name
+    from qmri_bids.bids.metadata.file_name import parse_name
 
     found = {}
     for file in files:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.anatomy.images import TISSUES, Anatomy
 from qmri_bids.bids.anatomy.spaces import OWN_TEMPLATE, T1W
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import bids_uri, map_metadata
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.pipeline.spaces.scan import Scan, grid_of, uri, volume_of
 from qmri_bids.pipeline.spaces.template_files import OwnTemplate

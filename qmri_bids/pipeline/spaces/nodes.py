@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.anatomy.images import Anatomy
 from qmri_bids.bids.anatomy.spaces import NATIVE, OWN_TEMPLATE, T1W, Atlas
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import map_metadata
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_map, write_table
 from qmri_bids.engine.input_content import ReadsFiles
 from qmri_bids.engine.node_memory import NodeMemory

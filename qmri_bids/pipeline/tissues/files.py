@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path, sidecar_path
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.bids.write import write_table, write_text
 from qmri_bids.estimation.base import Status
 from qmri_bids.pipeline.earlier.mask_record import BRAIN

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import bids_uri, raw_uris
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.quantity import stdev

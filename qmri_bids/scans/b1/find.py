@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.sidecar import Sidecar, is_intended, texts
 from qmri_bids.bids.refusal import Refusal, refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, texts
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods import afi as b1_afi
 from qmri_bids.scans.b1.methods import angles as b1_angles

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.sidecar import Sidecar
 from qmri_bids.bids.refusal import Refusal, refusal_of, relative_name
-from qmri_bids.bids.sidecar import Sidecar, parse_name
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.find import UNSUPPORTED_METHODS, choose_b1, group_b1_files, read_b1
 from qmri_bids.scans.findings import Findings

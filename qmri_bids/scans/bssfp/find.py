@@ -14,19 +14,21 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.files.nifti import HeaderError, read_header
 from qmri_bids.bids.images import ImageInfo, central_slice, check_image, check_same_grid
-from qmri_bids.bids.refusal import Refusal, RefusedError, refusal_of, refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar, applicable_files, parse_name, read_sidecar
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.missing import Needed, refuse_missing
+from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS, is_balanced, names_phase_cycles, why_not_excitation
+from qmri_bids.bids.metadata.sidecar import Sidecar, applicable_files
+from qmri_bids.bids.refusal import RefusedError, refusal_of, refuse, relative_name
 from qmri_bids.scans.b1.find import b1_refusal
 from qmri_bids.scans.b1.session import SessionB1
 from qmri_bids.scans.bssfp.increments import (
-    INCREMENT_KEYS,
     MINIMUM_CYCLES,
     SCALAR_KEY,
     read_series_increments,
     read_split_increments,
     states_increments,
 )
-from qmri_bids.scans.bssfp.protocol import is_balanced, read_protocol
+from qmri_bids.scans.bssfp.protocol import read_protocol
 from qmri_bids.scans.bssfp.run import CycleFiles, LayoutKind, PcBssfpRun
 from qmri_bids.scans.findings import Findings, check_unique
 
@@ -66,15 +68,15 @@ class CycleImages:
     volume_time: float | None = None
 
 
-def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str) -> CycleImages:
+def check_parts(cycles: Sequence[Parts], *, findings: Findings, split: bool, label: str) -> CycleImages:
     """Check all images of a run.
 
     Parameters
     ----------
     cycles
         Files by part: one entry for a 4D series, one per cycle for 3D files.
-    root
-        The dataset.
+    findings
+        Of the session, for its metadata.
     split
         Whether the run has one 3D file a cycle.
     label
@@ -85,6 +87,7 @@ def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str)
     RefusedError
         If a file is unreadable, a part is missing, grids differ, or the phase has no units.
     """
+    root = findings.root
     warnings: list[str] = []
     kinds = [_kind(parts, root=root, label=label, warnings=warnings) for parts in cycles]
     kind = kinds[0]
@@ -125,7 +128,12 @@ def check_parts(cycles: Sequence[Parts], *, root: Path, split: bool, label: str)
             if kind == "mag-phase" and info is cycle[0]:
                 _check_magnitude(info)
     warnings += first.doubts
-    units = _phase_units([cycle[1] for cycle in infos], root=root) if kind == "mag-phase" else None
+    units = _phase_units([cycle[1] for cycle in infos], findings=findings) if kind == "mag-phase" else None
+    if units is not None and not any("Units" in findings.sidecar(cycle[1].path).values for cycle in infos):
+        warnings.append(
+            f"{infos[0][1].name}: Units of the phase is missing, though BIDS asks for it; "
+            "its unit is told by the range of its values."
+        )
     columns = list(zip(*chosen, strict=True))
     layout_kind: LayoutKind = f"split-{kind}" if split else kind  # type: ignore[assignment]
     return CycleImages(
@@ -224,36 +232,39 @@ def _turns(values: NDArray[np.floating]) -> float | None:
     return None
 
 
-def _phase_units(images: Sequence[ImageInfo], *, root: Path) -> Literal["rad", "arbitrary"]:
-    """Return the unit of the phase images, checked against their values where it is said to be rad."""
+def _phase_units(images: Sequence[ImageInfo], *, findings: Findings) -> Literal["rad", "arbitrary"]:
+    """Return the unit of the phase images, checked against their values unless a scale of the vendor is stated.
+
+    Without a statement their range tells, for which `phase_to_radians` knows scales of vendors and radians.
+    """
     expected = "'rad' or 'arbitrary', which BIDS requires of phase images"
     advice = "Add Units to the sidecar: 'rad' for -π to π, 'arbitrary' for a scale of the vendor (e.g. 0 to 4095)."
     units: set[str] = set()
     for info in images:
-        sidecar = read_sidecar(info.path, root=root)
-        value = sidecar.values.get("Units")
+        sidecar = findings.sidecar(info.path)
+        value = sidecar.values.get("Units", "arbitrary")
         if value not in ("rad", "arbitrary"):
             raise refuse(
                 file=sidecar.origin("Units"),
                 key="Units",
                 expected=expected,
-                found="nothing" if value is None else repr(value),
+                found=repr(value),
                 advice=advice,
             )
         units.add(value)
-        if value == "rad":
+        if value == "rad" or "Units" not in sidecar.values:
             values = central_slice(info)
             bound = _turns(values)
             if bound is not None:
                 raise refuse(
                     file=info.name,
                     key="values",
-                    expected="a phase in radians, as Units says, which fills -π to π in air",
+                    expected="a phase in radians, which fills -π to π in air, or on the scale of a vendor",
                     found=f"one that fills ±{bound:g} and ends there: is it in turns or half turns?",
                     advice="Convert the phase to radians: half turns by a factor of π, turns by 2π.",
                 )
             largest = float(np.abs(values).max(initial=0.0))
-            if largest > 2.0 * math.pi + 0.01:
+            if value == "rad" and largest > 2.0 * math.pi + 0.01:
                 raise refuse(
                     file=sidecar.origin("Units"),
                     key="Units",
@@ -302,8 +313,7 @@ class _Group:
     @property
     def is_named(self) -> bool:
         """Whether the name says that this is meant for us."""
-        acquisition = self.entities.get("acq", "").lower()
-        return "pcbssfp" in acquisition or "phasecycl" in acquisition
+        return names_phase_cycles(self.entities.get("acq", ""))
 
 
 def find_pcbssfp(paths: Sequence[Path], *, findings: Findings, b1: SessionB1) -> tuple[PcBssfpRun, ...]:
@@ -320,14 +330,20 @@ def find_pcbssfp(paths: Sequence[Path], *, findings: Findings, b1: SessionB1) ->
     """
     root = findings.root
     runs: list[PcBssfpRun] = []
-    for family in _families(_group_files(paths, root, findings.refusals, findings.notes)):
+    for family in _families(_group_files(paths, findings)):
         try:
+            refuse_missing(
+                [sidecar for group in family for sidecar in group.sidecars],
+                _needed(family, root),
+                kind="pcbssfp",
+                hint=why_not_excitation(family[0].sidecars[0].values),
+            )
             note = _why_not_ours(family, root)
             if note is not None:
                 findings.notes.append(note)
                 continue
             b1.read(family[0].entities.get("ses"))
-            run = _with_b1(_check_run(family, root), family, findings, b1)
+            run = _with_b1(_check_run(family, findings), family, findings, b1)
             check_unique(run, runs)
             runs.append(run)
         except Exception as error:
@@ -335,7 +351,7 @@ def find_pcbssfp(paths: Sequence[Path], *, findings: Findings, b1: SessionB1) ->
     return tuple(runs)
 
 
-def _group_files(paths: Sequence[Path], root: Path, refusals: list[Refusal], notes: list[str]) -> list[_Group]:
+def _group_files(paths: Sequence[Path], findings: Findings) -> list[_Group]:
     collected: dict[tuple[str, ...], dict[str, list[Path]]] = {}
     for path in paths:
         name = parse_name(path)
@@ -349,13 +365,13 @@ def _group_files(paths: Sequence[Path], root: Path, refusals: list[Refusal], not
         first = next(iter(files.values()))[0]
         name = parse_name(first)
         try:
-            sidecars = tuple(read_sidecar(path, root=root) for same in files.values() for path in same)
+            sidecars = tuple(findings.sidecar(path) for same in files.values() for path in same)
         except Exception as error:
-            refusal = refusal_of(error, file=relative_name(first, root))
+            refusal = refusal_of(error, file=relative_name(first, findings.root))
             if name.suffix == "T2w" and "pcbssfp" not in name.entities.get("acq", "").lower():
-                notes.append(str(refusal))  # most T2w images are none of our business
+                findings.notes.append(str(refusal))  # most T2w images are none of our business
             else:
-                refusals.append(refusal)
+                findings.refusals.append(refusal)
             continue
         groups.append(
             _Group(
@@ -451,7 +467,40 @@ def _has_scalar(sidecars: Sequence[Sidecar]) -> bool:
     return any(SCALAR_KEY in sidecar.values for sidecar in sidecars)
 
 
-def _check_run(family: Sequence[_Group], root: Path) -> PcBssfpRun:
+def _needed(family: Sequence[_Group], root: Path) -> list[Needed]:
+    """Return what a scan that is meant to be phase-cycled bSSFP must state; nothing for any other."""
+    sidecars = [sidecar for group in family for sidecar in group.sidecars]
+    stated = any(states_increments(sidecar) for sidecar in sidecars) or _has_table(family, root)
+    if not stated and not any(group.is_named for group in family):
+        return []
+    split = _is_single_cycle(family[0])
+    first = next(iter(family[0].parts.values()))[0]
+    number = len(family) if split else _number_of_volumes(first)
+    needed = []
+    if not stated:
+        needed.append(
+            Needed(key="PulseSequenceType", meaning="the kind of sequence (PulseSequenceType)", template="bSSFP")
+        )
+    needed += [
+        Needed(
+            key="RepetitionTimeExcitation", meaning="the time between two excitations in seconds", template="seconds"
+        ),
+        Needed(key="FlipAngle", meaning="the flip angle in degrees", template="degrees"),
+    ]
+    if _has_table(family, root):
+        return needed
+    return [
+        *needed,
+        Needed(
+            key=INCREMENT_KEYS[0],
+            meaning="the increment of the RF phase in degrees" + (" of this file" if split else ", one per volume"),
+            template="degrees" if split else f"[{number} numbers in degrees, in the order of the volumes]",
+            others=(*INCREMENT_KEYS[1:], SCALAR_KEY),
+        ),
+    ]
+
+
+def _check_run(family: Sequence[_Group], findings: Findings) -> PcBssfpRun:
     """Check images and metadata of a run; its B1 map comes later.
 
     Raises
@@ -459,9 +508,10 @@ def _check_run(family: Sequence[_Group], root: Path) -> PcBssfpRun:
     RefusedError
         At the first fault.
     """
+    root = findings.root
     group = family[0]
     split = _is_single_cycle(group)
-    images = check_parts([member.parts for member in family], root=root, split=split, label=group.label)
+    images = check_parts([member.parts for member in family], findings=findings, split=split, label=group.label)
     sidecars = [sidecar for member in family for sidecar in member.sidecars]
     if split:
         increments = read_split_increments(

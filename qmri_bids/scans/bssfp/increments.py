@@ -10,13 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 
 from qmri_bids.bids.files.tables import read_table
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.numbers import is_number
+from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS
+from qmri_bids.bids.metadata.sidecar import Sidecar, applicable_files
+from qmri_bids.bids.metadata.values import common_text, describe, wrong_value
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar, applicable_files, parse_name
-from qmri_bids.bids.values import common_text, describe, is_number, wrong_value
 from qmri_bids.units import degrees_to_radians
-
-INCREMENT_KEYS = ("RFPhaseIncrement", "RfPhaseIncrement", "PhaseInc", "PhaseIncrements", "PhaseCycles")
-"""Keys of an increment per volume; the first is the one we document."""
 
 SCALAR_KEY = "SpoilingRFPhaseIncrement"
 """Key of BIDS for one number a file; it means RF spoiling in a spoiled sequence."""

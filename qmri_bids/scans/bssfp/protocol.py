@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS, why_not_excitation
+from qmri_bids.bids.metadata.sidecar import Sidecar, decisions_on
+from qmri_bids.bids.metadata.values import SAME_ECHO, common_number, common_text, wrong_value
 from qmri_bids.bids.refusal import ValueSource, refuse
-from qmri_bids.bids.sidecar import Sidecar
-from qmri_bids.bids.values import SAME_ECHO, common_number, common_text, wrong_value
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.scans.bssfp.increments import Increments
 from qmri_bids.units import degrees_to_radians, milliseconds_to_seconds, seconds_to_milliseconds
 
-BALANCED = re.compile(
-    r"b-?ssfp|balanced|true?\s*-?fisp|trufi|fiesta|b-?ffe|balanced\s*ffe|ciss|(?<!spoiled )(?<!spoiled)ssfp",
-    re.IGNORECASE,
+DECIDED = (
+    "RepetitionTimeExcitation",
+    "PulseSequenceType",
+    "FlipAngle",
+    "EchoTime",
+    "MagneticFieldStrength",
+    *INCREMENT_KEYS,
 )
-NOT_BALANCED = re.compile(r"spoil|spgr|flash|psif|dess|ssfp-?(fid|echo)|t1-?ffe|gre\b", re.IGNORECASE)
+"""Keys of which is said what was read from another, or stated in two places."""
 
 LONGEST_REPETITION_TIME = 1.0
 SMALLEST_FLIP_ANGLE = 1.0
@@ -50,17 +54,6 @@ class ProtocolReading:
     warnings: tuple[str, ...]
 
 
-def is_balanced(sequence_type: str) -> bool:
-    """Whether a PulseSequenceType names balanced SSFP.
-
-    Examples
-    --------
-    >>> is_balanced("bSSFP"), is_balanced("TrueFISP"), is_balanced("SPGR"), is_balanced("spoiled SSFP")
-    (True, True, False, False)
-    """
-    return bool(BALANCED.search(sequence_type)) and not NOT_BALANCED.search(sequence_type)
-
-
 def read_protocol(
     sidecars: Sequence[Sidecar], *, increments: Increments, volume_time: float | None = None
 ) -> ProtocolReading:
@@ -88,6 +81,7 @@ def read_protocol(
     flip_angle = _flip_angle(sidecars, sources, increments)
     field_strength = _field_strength(sidecars, sources)
     sources += increments.sources
+    warnings += decisions_on(sidecars, DECIDED)
     if common_text(sidecars, "PulseSequenceType", expected="a text", advice="Correct the sidecar.") is None:
         warnings.append(
             f"{sidecars[0].expected_name}: PulseSequenceType is missing, though BIDS asks for it; "
@@ -120,11 +114,7 @@ def _repetition_time(sidecars: Sequence[Sidecar], sources: list[ValueSource]) ->
     if stated is None:
         other = next((sidecar for sidecar in sidecars if "RepetitionTime" in sidecar.values), None)
         if other is not None:
-            advice += (
-                f" RepetitionTime = {other.values['RepetitionTime']} is there: copy it only if it is the "
-                f"time between "
-                "two excitations, which converters do not always write."
-            )
+            advice += why_not_excitation(other.values)
         raise wrong_value(sidecars[0], key, expected=expected, advice=advice)
     value, origin = stated
     if value > LONGEST_REPETITION_TIME:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from qmri_bids.bids.metadata.sidecar import Sidecar
 from qmri_bids.bids.refusal import ValueSource
-from qmri_bids.bids.sidecar import Sidecar
 from qmri_bids.physics.saturation import SaturatedImage, SaturationProtocol
 from qmri_bids.scans.cest.context import CestTable
 from qmri_bids.scans.cest.values import Quantity, Stated, agree, read_stated

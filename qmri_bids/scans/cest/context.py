@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from qmri_bids.bids.files.tables import read_table
+from qmri_bids.bids.metadata.sidecar import applicable_files
+from qmri_bids.bids.metadata.values import describe
 from qmri_bids.bids.refusal import refuse, relative_name
-from qmri_bids.bids.sidecar import applicable_files
-from qmri_bids.bids.values import describe
 
 SUFFIX = "cestcontext"
 

@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qmri_bids.bids.images import check_image, stored_shape
+from qmri_bids.bids.metadata.missing import Needed, refuse_missing
+from qmri_bids.bids.metadata.sidecar import Sidecar, applicable_files
+from qmri_bids.bids.metadata.values import read_number
 from qmri_bids.bids.refusal import ValueSource, refusal_of, refuse
-from qmri_bids.bids.sidecar import Sidecar, applicable_files
-from qmri_bids.bids.values import read_number
 from qmri_bids.physics.saturation import Readout, SaturatedImage, SaturationProtocol, Start
 from qmri_bids.scans.cest.book import Book
 from qmri_bids.scans.cest.context import SUFFIX as TABLE_SUFFIX
-from qmri_bids.scans.cest.context import RowRole, read_cest_table
+from qmri_bids.scans.cest.context import CestTable, RowRole, read_cest_table
 from qmri_bids.scans.cest.kind import kind_of
-from qmri_bids.scans.cest.pulseq import read_pulseq
+from qmri_bids.scans.cest.pulseq import FILE_KEY, read_pulseq
 from qmri_bids.scans.cest.saturation import read_trains
 from qmri_bids.scans.cest.values import (
     B1_RMS,
+    DURATION,
     OFFSET_HZ,
     OFFSET_PPM,
     RECOVERY,
@@ -256,6 +258,8 @@ def read_cest_protocol(sidecar: Sidecar, *, path: Path, root: Path, number_of_vo
         If a value that is needed is missing, not numeric, contradictory, not plausible, or of another count than the volumes.
     """
     table = read_cest_table(path, root=root, number_of_volumes=number_of_volumes)
+    if FILE_KEY not in sidecar.values:
+        refuse_missing([sidecar], _needed(table), kind="cest")
     book = Book(sidecar=sidecar, table=table, number=number_of_volumes)
     field_strength = read_field_strength(sidecar)
     pulseq = read_pulseq(
@@ -330,6 +334,46 @@ def read_cest_protocol(sidecar: Sidecar, *, path: Path, root: Path, number_of_vo
         sources=tuple(book.sources),
         warnings=tuple(book.warnings),
     )
+
+
+def _needed(table: CestTable | None) -> list[Needed]:
+    """Return what a sidecar must state that has no `.seq` file beside it, and what its table does not."""
+    needed = [
+        Needed(
+            key="MagneticFieldStrength",
+            meaning="the static field in tesla",
+            template="tesla",
+            others=("ImagingFrequency",),
+        )
+    ]
+    stated = set() if table is None else set(table.numbers)
+    if not stated & {OFFSET_PPM.column, OFFSET_HZ.column}:
+        needed.append(
+            Needed(
+                key=OFFSET_PPM.key,
+                meaning="the offset of every volume in ppm from water (or offset_ppm in the _cestcontext.tsv)",
+                template="[ppm, one per volume]",
+                others=(OFFSET_HZ.key,),
+            )
+        )
+    if B1_RMS.column not in stated:
+        needed.append(
+            Needed(
+                key=B1_RMS.key,
+                meaning="B1 of the saturation in µT (root mean square over pulse and gap)",
+                template="µT",
+            )
+        )
+    if DURATION.column not in stated:
+        needed.append(
+            Needed(
+                key=DURATION.key,
+                meaning="the duration of the saturation in seconds",
+                template="seconds",
+                others=("MTPulseDuration", "MTNumberOfPulses"),
+            )
+        )
+    return needed
 
 
 def _offsets(book: Book, field_strength: float) -> Stated:

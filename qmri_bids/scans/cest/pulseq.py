@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from qmri_bids.bids.files.plain import UnreadableError, read_bytes
+from qmri_bids.bids.metadata.sidecar import Sidecar
+from qmri_bids.bids.metadata.values import wrong_value
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar
-from qmri_bids.bids.values import wrong_value
 from qmri_bids.physics.saturation import SaturationProtocol
 
 FILE_KEY = "PulseqFile"

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from qmri_bids.bids.metadata.numbers import is_number
+from qmri_bids.bids.metadata.sidecar import Sidecar
+from qmri_bids.bids.metadata.values import wrong_value
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
-from qmri_bids.bids.sidecar import Sidecar
-from qmri_bids.bids.values import is_number, wrong_value
 from qmri_bids.physics.saturation import Pulse, Saturation, SaturationProtocol, SpinLock
 from qmri_bids.scans.cest.book import Book
 from qmri_bids.scans.cest.context import RowRole

@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from qmri_bids.bids.metadata.numbers import is_number
+from qmri_bids.bids.metadata.sidecar import Sidecar
+from qmri_bids.bids.metadata.values import describe, wrong_value
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
-from qmri_bids.bids.sidecar import Sidecar
-from qmri_bids.bids.values import describe, is_number, wrong_value
 from qmri_bids.scans.cest.context import NOT_STATED, CestTable
 from qmri_bids.units import GYROMAGNETIC_RATIO, microtesla_to_tesla, ppm_to_hertz, tesla_to_microtesla
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from qmri_bids.bids.refusal import refusal_of, refuse
-from qmri_bids.bids.sidecar import read_sidecar
 from qmri_bids.pipeline.sources import Offer
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
 from qmri_bids.scans.findings import Findings
@@ -122,7 +121,7 @@ def _wassr(run: CestRun, session: _Session) -> Offer:
 
 
 def _fieldmap(run: CestRun, session: _Session) -> Offer:
-    sidecar = read_sidecar(run.image, root=session.findings.root)
+    sidecar = session.findings.sidecar(run.image)
     fieldmap, why = session.fieldmaps.choose(run.entities.get("ses"), image=run.image, sidecar=sidecar)
     if fieldmap is None:
         return Offer(reason=why)

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
+from qmri_bids.bids.metadata.added import AddedMetadata
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.sidecar import Sidecar, is_intended, read_sidecar, texts
+from qmri_bids.bids.metadata.values import read_number
 from qmri_bids.bids.refusal import RefusedError, refusal_of, refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar, is_intended, parse_name, read_sidecar, texts
-from qmri_bids.bids.values import read_number
 from qmri_bids.pipeline.sources import Fieldmap, PhaseUnits
 from qmri_bids.scans.findings import Findings
 
@@ -32,7 +34,7 @@ def sibling(path: Path, suffix: str) -> Path | None:
     return None
 
 
-def read_phase_map(path: Path, *, root: Path) -> Fieldmap:
+def read_phase_map(path: Path, *, root: Path, added: AddedMetadata | None = None) -> Fieldmap:
     """Check the phase of a field map and find its magnitude image.
 
     Parameters
@@ -41,6 +43,8 @@ def read_phase_map(path: Path, *, root: Path) -> Fieldmap:
         `fmap/*_phasediff` or `fmap/*_phase1`.
     root
         The dataset.
+    added
+        What the user states of the whole dataset.
 
     Raises
     ------
@@ -48,7 +52,7 @@ def read_phase_map(path: Path, *, root: Path) -> Fieldmap:
         If an image is missing, unreadable or on another grid, or the echo times are missing or equal.
     """
     info = _volume(path, root)
-    sidecar = read_sidecar(path, root=root)
+    sidecar = read_sidecar(path, root=root, added=added)
     second: Path | None = None
     if parse_name(path).suffix == "phase1":
         second = sibling(path, "phase2")
@@ -63,7 +67,7 @@ def read_phase_map(path: Path, *, root: Path) -> Fieldmap:
         check_same_grid(info, _volume(second, root))
         times = (
             read_number(sidecar, "EchoTime", expected=_EXPECTED, advice=_ADVICE),
-            read_number(read_sidecar(second, root=root), "EchoTime", expected=_EXPECTED, advice=_ADVICE),
+            read_number(read_sidecar(second, root=root, added=added), "EchoTime", expected=_EXPECTED, advice=_ADVICE),
         )
     else:
         times = (
@@ -196,7 +200,7 @@ class SessionFieldmaps:
                     continue
                 try:
                     read = read_fieldmap if parse_name(path).suffix == SUFFIX else read_phase_map
-                    found.append(read(path, root=self._findings.root))
+                    found.append(read(path, root=self._findings.root, added=self._findings.options.metadata))
                 except Exception as error:
                     shown = relative_name(path, self._findings.root)
                     self._findings.notes.append(str(refusal_of(error, file=shown)))
@@ -204,7 +208,7 @@ class SessionFieldmaps:
         return self._by_session[session]
 
 
-def read_fieldmap(path: Path, *, root: Path) -> Fieldmap:
+def read_fieldmap(path: Path, *, root: Path, added: AddedMetadata | None = None) -> Fieldmap:
     """Check a field map and find its magnitude image.
 
     Parameters
@@ -213,6 +217,8 @@ def read_fieldmap(path: Path, *, root: Path) -> Fieldmap:
         `fmap/*_fieldmap.nii[.gz]` with Units Hz or rad/s.
     root
         The dataset.
+    added
+        What the user states of the whole dataset.
 
     Raises
     ------
@@ -220,7 +226,7 @@ def read_fieldmap(path: Path, *, root: Path) -> Fieldmap:
         If the map is unreadable, not 3D, or in other units.
     """
     info = _volume(path, root)
-    sidecar = read_sidecar(path, root=root)
+    sidecar = read_sidecar(path, root=root, added=added)
     units = sidecar.values.get("Units")
     hertz = UNITS.get(units.strip().lower()) if isinstance(units, str) else None
     if hertz is None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
+from qmri_bids.bids.metadata.missing import Needed, refuse_missing
+from qmri_bids.bids.metadata.sequences import why_not_excitation
+from qmri_bids.bids.metadata.sidecar import Sidecar, decisions_on
+from qmri_bids.bids.metadata.values import SAME_ECHO, common_number, describe, wrong_value
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refusal_of, refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar
-from qmri_bids.bids.values import SAME_ECHO, common_number, describe, wrong_value
 from qmri_bids.estimation.mt.maps import SpoiledProtocol
 from qmri_bids.scans.b1.find import b1_refusal
 from qmri_bids.scans.b1.session import SessionB1
@@ -113,11 +115,8 @@ def _required(sidecar: Sidecar, key: str) -> tuple[float, str]:
     stated = common_number([sidecar], key, expected=EXPECTED[key], advice=f"Correct {key} in the sidecar.")
     if stated is not None:
         return stated
-    if key == "RepetitionTimeExcitation" and "RepetitionTime" in sidecar.values:
-        advice += (
-            f" RepetitionTime = {sidecar.values['RepetitionTime']} is there: copy it only if it is the time between two "
-            "excitations, which converters do not always write."
-        )
+    if key == "RepetitionTimeExcitation":
+        advice += why_not_excitation(sidecar.values)
     raise wrong_value(sidecar, key, expected=EXPECTED[key], advice=advice)
 
 
@@ -148,6 +147,20 @@ SUFFIXES = ("MTR", "MTS")
 
 SAME_SEQUENCE = ("FlipAngle", "RepetitionTimeExcitation", "RepetitionTime", "EchoTime")
 """Keys in which images with and without MT pulse must agree."""
+
+DECIDED = (*SAME_SEQUENCE, STATE_KEY)
+"""Keys of which is said what was read from another, or stated in two places."""
+
+NEEDED = (
+    Needed(key="FlipAngle", meaning=EXPECTED["FlipAngle"], template="degrees", everywhere=True),
+    Needed(
+        key="RepetitionTimeExcitation",
+        meaning="the time between two excitations in seconds",
+        template="seconds",
+        everywhere=True,
+    ),
+)
+"""What each of the three images of MT saturation must state."""
 
 NO_B1 = (
     "NO B1 MAP IS USED: B1 = 1 is assumed everywhere. MT saturation is wrong by about twice the relative error of B1, "
@@ -280,7 +293,7 @@ def _pair(same: Sequence[Series], findings: Findings) -> MtrRun | None:
         unsaturated=unsaturated.path,
         grid=grid,
         sources=sources,
-        warnings=_orientation(infos),
+        warnings=(*decisions_on([each.sidecar for each in same], DECIDED), *_orientation(infos)),
     )
 
 
@@ -295,6 +308,16 @@ class _Echo:
 
 def _triple(same: Sequence[Series], findings: Findings) -> MtsRun:
     root = findings.root
+    sidecars = [each.sidecar for each in same]
+    unnamed = [each.sidecar for each in same if "mt" not in each.entities]
+    of_state = Needed(key=STATE_KEY, meaning="whether there was an MT pulse", template="true or false", everywhere=True)
+    lacks_state = bool(of_state.lacking(unnamed))
+    refuse_missing(
+        sidecars,
+        [*NEEDED, *([of_state] if lacks_state else [])],
+        kind="mt",
+        hint=why_not_excitation(sidecars[0].values),
+    )
     echoes: list[_Echo] = []
     sources: list[ValueSource] = []
     for each in same:
@@ -342,7 +365,7 @@ def _triple(same: Sequence[Series], findings: Findings) -> MtsRun:
         protocols=(pd.protocol, t1.protocol, on[0].protocol),
         grid=grid,
         sources=(*sources, *compared),
-        warnings=(*_doubts(pd, t1, on[0]), *_orientation(infos)),
+        warnings=(*decisions_on(sidecars, DECIDED), *_doubts(pd, t1, on[0]), *_orientation(infos)),
     )
 
 

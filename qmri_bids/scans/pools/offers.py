@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from qmri_bids.bids.images import AFFINE_TOLERANCE, ImageInfo, check_image, check_same_grid, median_of_nonzero
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.sidecar import read_sidecar
 from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
-from qmri_bids.bids.sidecar import parse_name, read_sidecar
 from qmri_bids.pipeline.sources import Offer, Take
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.scans.b1.find import read_b1
@@ -338,7 +339,7 @@ def from_b1_scan(name: str, request: Request) -> Offer:
         return Offer(reason="B1 scans are not used, as asked (--no-b1)")
     stages = request.fingerprint.stages
     images = [stage.image for stage in stages]
-    sidecars = [read_sidecar(image, root=request.findings.root) for image in images]
+    sidecars = [request.findings.sidecar(image) for image in images]
     chosen, sentences = request.b1.choose_scan(request.session, images=images, sidecars=sidecars, label=request.label)
     if chosen is None:
         refused = request.b1.read(request.session)[1]
@@ -352,7 +353,7 @@ def from_fieldmap(name: str, request: Request) -> Offer:
     """Offer the field map of the session that belongs to a stage."""
     reason = ""
     for stage in request.fingerprint.stages:
-        sidecar = read_sidecar(stage.image, root=request.findings.root)
+        sidecar = request.findings.sidecar(stage.image)
         fieldmap, why = request.fieldmaps.choose(request.session, image=stage.image, sidecar=sidecar)
         if fieldmap is not None:
             source = Take(

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, protocol_metadata
 from qmri_bids.bids.refusal import relative_name
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.posterior import EXCHANGE_PRIORS

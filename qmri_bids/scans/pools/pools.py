@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.files.plain import KeyTwiceError, UnreadableError, parse_yaml, read_text
+from qmri_bids.bids.metadata.values import describe
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse, relative_name
-from qmri_bids.bids.values import describe
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.published_pools import AMIDE, MT, PUBLISHED_POOLS
 from qmri_bids.units import seconds_to_milliseconds

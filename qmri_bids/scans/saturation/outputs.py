@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import bids_uri, protocol_metadata, raw_uris
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
     curve_regions,

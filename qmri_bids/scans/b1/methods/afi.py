@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.numbers import is_number
+from qmri_bids.bids.metadata.sidecar import texts
 from qmri_bids.bids.refusal import ValueSource, refuse
-from qmri_bids.bids.sidecar import parse_name, texts
-from qmri_bids.bids.values import is_number
 from qmri_bids.estimation.b1_maps import actual_flip_angle, afi_bias
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods.pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
@@ -66,7 +67,7 @@ def read_afi(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
     RefusedError
         If an image is missing, the grids differ, or the repetition times are missing, equal or in another unit.
     """
-    pair = read_pair(paths, root=root, kind=_KIND)
+    pair = read_pair(paths, root=root, kind=_KIND, added=options.metadata)
     times, source = _repetition_times(pair, options)
     angle, origin = nominal_flip_angle(pair.sidecars[0], options, of="the excitation")
     if pair.volumes[0] is None and options.b1_nominal_flip_angle is None:
@@ -145,7 +146,7 @@ def _repetition_times(pair: Pair, options: FindOptions) -> tuple[tuple[float, fl
         if math.isclose(first, second, rel_tol=1e-6):
             equal.append(f"{key} = {first:g} s in both")
             continue
-        origin = f"{pair.sidecars[0].origin(key)}: {key}"
+        origin = pair.sidecars[0].source(key)
         if max(first, second) > LARGEST_TIME:
             raise refuse(
                 file=pair.sidecars[0].origin(key),

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.sidecar import read_sidecar, texts
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
-from qmri_bids.bids.sidecar import parse_name, read_sidecar, texts
 from qmri_bids.pipeline.sources import B1Method, B1Run
 from qmri_bids.scans.b1.methods.values import (
     PLAUSIBLE,
@@ -135,7 +136,7 @@ def _images(paths: Sequence[Path], root: Path) -> _Images:
 def _read(paths: Sequence[Path], root: Path, options: FindOptions, *, method: B1Method) -> B1Run:
     images = _images(paths, root)
     famp, volumes = images.famp, images.volumes
-    sidecar = read_sidecar(famp.path, root=root)
+    sidecar = read_sidecar(famp.path, root=root, added=options.metadata)
     nominal, source = nominal_flip_angle(sidecar, options, of="the preparation pulse")
     scale, median, warnings = _SCALES[method](images)
     sources = [angle_source(nominal, source)]

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.numbers import is_number
+from qmri_bids.bids.metadata.sidecar import Sidecar, texts
+from qmri_bids.bids.metadata.values import wrong_value
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
-from qmri_bids.bids.sidecar import Sidecar, parse_name, texts
-from qmri_bids.bids.values import is_number, wrong_value
 from qmri_bids.estimation.b1_maps import double_angle, double_angle_bias
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods.pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
@@ -49,7 +51,7 @@ def read_dam(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
     RefusedError
         If an image is missing, the grids differ, or the flip angles are not α and 2α.
     """
-    pair = read_pair(paths, root=root, kind=_KIND)
+    pair = read_pair(paths, root=root, kind=_KIND, added=options.metadata)
     angles, source = _flip_angles(pair, options)
     warnings: list[str] = list(stated_scale("TB1DAM", options))
     if angles[0] > angles[1]:
@@ -134,7 +136,7 @@ def _relaxation(pair: Pair, *, flip_angle: float) -> tuple[tuple[ValueSource, ..
             "at 3 T), which could not be checked; B1 is overestimated otherwise.",
         )
     time = float(sidecar.values[key])
-    source = ValueSource(key="b1_repetition_time", value=f"{time:g}", unit="s", source=f"{sidecar.origin(key)}: {key}")
+    source = ValueSource(key="b1_repetition_time", value=f"{time:g}", unit="s", source=sidecar.source(key))
     if not 0.0 < time <= LONGEST_REPETITION:
         expected = f"a repetition time in seconds, at most {LONGEST_REPETITION:g}"
         raise wrong_value(sidecar, key, expected=expected, advice="Correct the sidecar; BIDS gives times in seconds.")

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
+from qmri_bids.bids.metadata.added import AddedMetadata
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.sidecar import Sidecar, read_sidecar
 from qmri_bids.bids.refusal import refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar, parse_name, read_sidecar
 from qmri_bids.scans.b1.methods.values import (
     PLAUSIBLE,
     ambiguous,
@@ -72,7 +74,7 @@ class Pair:
         return first, second
 
 
-def read_pair(paths: Sequence[Path], *, root: Path, kind: PairKind) -> Pair:
+def read_pair(paths: Sequence[Path], *, root: Path, kind: PairKind, added: AddedMetadata | None = None) -> Pair:
     """Return both images of a scan, checked.
 
     Parameters
@@ -83,6 +85,8 @@ def read_pair(paths: Sequence[Path], *, root: Path, kind: PairKind) -> Pair:
         The dataset.
     kind
         How the images are named.
+    added
+        What the user states of the whole dataset.
 
     Raises
     ------
@@ -91,7 +95,7 @@ def read_pair(paths: Sequence[Path], *, root: Path, kind: PairKind) -> Pair:
     """
     infos = [check_image(path, root=root) for path in paths]
     if len(infos) == 1 and infos[0].shape[3:] == (2,):
-        sidecar = read_sidecar(infos[0].path, root=root)
+        sidecar = read_sidecar(infos[0].path, root=root, added=added)
         return Pair(infos=(infos[0], infos[0]), volumes=(0, 1), sidecars=(sidecar, sidecar))
     by_role: dict[str, list[ImageInfo]] = {}
     for info in infos:
@@ -113,8 +117,8 @@ def read_pair(paths: Sequence[Path], *, root: Path, kind: PairKind) -> Pair:
         if len(info.shape) != 3:
             raise wrong_axes(info, expected="three axes")
     check_same_grid(*pair)
-    sidecars = read_sidecar(pair[0].path, root=root), read_sidecar(pair[1].path, root=root)
-    return Pair(infos=pair, volumes=(None, None), sidecars=sidecars)
+    one, other = (read_sidecar(info.path, root=root, added=added) for info in pair)
+    return Pair(infos=pair, volumes=(None, None), sidecars=(one, other))
 
 
 def check_median(b1: NDArray[np.floating], pair: Pair, *, what: str, advice: str) -> None:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qmri_bids.bids.images import check_image, median_of_nonzero
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.sidecar import read_sidecar, texts
 from qmri_bids.bids.refusal import ValueSource, refuse
-from qmri_bids.bids.sidecar import parse_name, read_sidecar, texts
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods.values import (
     PLAUSIBLE,
@@ -38,7 +39,7 @@ def read_map(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
     info = check_image(paths[0], root=root)
     if len(info.shape) != 3:
         raise wrong_axes(info, expected="three axes")
-    sidecar = read_sidecar(paths[0], root=root)
+    sidecar = read_sidecar(paths[0], root=root, added=options.metadata)
     median = median_of_nonzero(info, volume=None)
     stated = sidecar.values.get("Units")
     if options.b1_scale is not None:

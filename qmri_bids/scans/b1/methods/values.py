@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.bids.images import ImageInfo, check_number_of_voxels
+from qmri_bids.bids.metadata.sidecar import Sidecar
+from qmri_bids.bids.metadata.values import common_number
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse, relative_name
-from qmri_bids.bids.sidecar import Sidecar
-from qmri_bids.bids.values import common_number
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.units import degrees_to_radians, radians_to_degrees
 

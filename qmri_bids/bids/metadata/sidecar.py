@@ -4,48 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.files.plain import UnreadableError, check_regular, read_json
+from qmri_bids.bids.metadata.added import OPTION, AddedMetadata
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.metadata.sequences import translated
 from qmri_bids.bids.refusal import refuse, relative_name
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileName:
-    """The parts of a BIDS file name.
-
-    Parameters
-    ----------
-    entities
-        Short names and labels in the order of the file name, e.g. `{"sub": "01", "acq": "pcbssfp"}`.
-    suffix, extension
-        `VFA`, `.nii.gz`.
-    """
-
-    entities: Mapping[str, str]
-    suffix: str
-    extension: str
-
-
-def parse_name(path: Path) -> FileName:
-    """Return the parts of a BIDS file name; whatever is no `key-label` pair before the suffix is left out.
-
-    Examples
-    --------
-    >>> parse_name(Path("sub-01_acq-pcbssfp_flip-1_VFA.nii.gz")).entities
-    {'sub': '01', 'acq': 'pcbssfp', 'flip': '1'}
-    """
-    stem, _, extension = path.name.partition(".")
-    *pairs, suffix = stem.split("_")
-    entities = {}
-    for pair in pairs:
-        key, dash, label = pair.partition("-")
-        if dash:
-            entities[key] = label
-    return FileName(entities=entities, suffix=suffix, extension=f".{extension}" if extension else "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,24 +30,43 @@ class Sidecar:
         Values by key.
     origins
         For every key the file that states it, relative to the dataset.
+    stated_as
+        For keys that were read from another: that other key.
+    decisions
+        For keys that were read from another, or that two files state differently: what was decided, as a sentence.
     """
 
     file: str
     expected_name: str
     values: Mapping[str, Any]
     origins: Mapping[str, str]
+    stated_as: Mapping[str, str] = field(default_factory=dict)
+    decisions: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, key: str) -> str:
         """Return where a key is stated, for a message; the sidecar that should state it if none does."""
         return self.origins.get(key, self.expected_name)
 
+    def source(self, key: str) -> str:
+        """Return where a value came from: the file, and the key under which it stands there."""
+        return f"{self.origin(key)}: {self.stated_as.get(key, key)}"
 
-def read_sidecar(path: Path, *, root: Path) -> Sidecar:
+
+def read_sidecar(path: Path, *, root: Path, added: AddedMetadata | None = None) -> Sidecar:
     """Merge all sidecars that apply to a file, from the top of the dataset down to its folder.
 
     A sidecar applies if it lies in the folder of the file or above, has the same suffix and no entity that
     the file lacks (BIDS, Common principles, inheritance). Of two in one folder the one with more entities is
-    the nearer.
+    the nearer. What they lack is taken from `added`, then from other keys where these say it plainly (`sequences.translated`).
+
+    Parameters
+    ----------
+    path
+        The image.
+    root
+        The dataset.
+    added
+        What the user states of the whole dataset.
 
     Raises
     ------
@@ -94,12 +81,31 @@ def read_sidecar(path: Path, *, root: Path) -> Sidecar:
         for key, value in _read_json(candidate, origin).items():
             values[key] = value
             origins[key] = origin
+    decisions: dict[str, str] = {}
+    stated_as: dict[str, str] = {}
+    shown = relative_name(path, root)
+    for key, value in ({} if added is None else added.of(path, values)).items():
+        if key not in values:
+            values[key] = value
+            origins[key] = f"{OPTION} {added.name}" if added is not None else ""
+        elif added is not None and values[key] != value:
+            decisions[key] = (
+                f"{origins[key]}: {key} is {values[key]!r}, and {value!r} in {added.name} ({OPTION}): the sidecar comes first; the "
+                "file adds what is not there."
+            )
+    for each in list(translated(values, suffix=name.suffix)):
+        values[each.key] = each.value
+        origins[each.key] = origins[each.source]
+        stated_as[each.key] = each.source
+        decisions[each.key] = f"{origins[each.source]}: {each.sentence}"
     stem = path.name.partition(".")[0]
     return Sidecar(
-        file=relative_name(path, root),
+        file=shown,
         expected_name=relative_name(path.with_name(stem + ".json"), root),
         values=values,
         origins=origins,
+        stated_as=stated_as,
+        decisions=decisions,
     )
 
 
@@ -187,3 +193,13 @@ def is_intended(targets: Sequence[str], images: Sequence[Path], root: Path) -> b
     names = {relative_name(image, root) for image in images}
     names |= {name.partition("/")[2] for name in names}
     return any(target.removeprefix("bids::").lstrip("./") in names for target in targets)
+
+
+def decisions_on(sidecars: Sequence[Sidecar], keys: Sequence[str]) -> tuple[str, ...]:
+    """Return what was decided on keys of the files of a run, each decision once."""
+    said: dict[tuple[str, Any], str] = {}
+    for sidecar in sidecars:
+        for key in keys:
+            if key in sidecar.decisions:
+                said.setdefault((key, str(sidecar.values[key])), sidecar.decisions[key])
+    return tuple(said.values())

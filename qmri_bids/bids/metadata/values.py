@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from qmri_bids.bids.metadata.numbers import is_number
+from qmri_bids.bids.metadata.sidecar import Sidecar
 from qmri_bids.bids.refusal import RefusedError, refuse
-from qmri_bids.bids.sidecar import Sidecar
 
 
 def wrong_value(sidecar: Sidecar, key: str, *, expected: str, advice: str) -> RefusedError:
@@ -30,16 +31,6 @@ def describe(value: Any) -> str:
     """Return a value as shown in a message: short, text in quotation marks."""
     text = str(value) if isinstance(value, str) and value.endswith(" digits") else repr(value)
     return text if len(text) <= 120 else text[:117] + "…"
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value of JSON is a finite number; a bool or a number in quotation marks is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
-        return False
 
 
 def read_number(sidecar: Sidecar, key: str, *, expected: str, advice: str) -> float:
@@ -65,7 +56,7 @@ def read_number(sidecar: Sidecar, key: str, *, expected: str, advice: str) -> fl
         value = value[0]
     if not is_number(value):
         raise wrong_value(sidecar, key, expected=expected, advice=advice)
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 SAME_ECHO = 0.02
@@ -108,7 +99,7 @@ def common_number(
                 found=f"{number:g}",
                 advice="Correct the sidecar, or give the files of different runs different entities.",
             )
-    return numbers[0], f"{stating[0].origin(key)}: {key}"
+    return numbers[0], stating[0].source(key)
 
 
 def common_text(sidecars: Sequence[Sidecar], key: str, *, expected: str, advice: str) -> tuple[str, str] | None:
@@ -135,4 +126,4 @@ def common_text(sidecars: Sequence[Sidecar], key: str, *, expected: str, advice:
                 found=describe(value),
                 advice="Correct the sidecar.",
             )
-    return stating[0].values[key], f"{stating[0].origin(key)}: {key}"
+    return stating[0].values[key], stating[0].source(key)
