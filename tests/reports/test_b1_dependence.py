@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qmri_bids.pipeline.tissues.b1_dependence import b1_dependence_check
 from qmri_bids.reports.content import Level
-from qmri_bids.scans.bssfp.b1_dependence import b1_dependence_check
 from qmri_bids.tissue_labels import GREY, WHITE
 
 SHAPE = (24, 24, 20)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.pipeline.tissues.plausible import expected_times, relaxation_check
 from qmri_bids.reports.content import Check, Level
-from qmri_bids.scans.bssfp.plausible import expected_times, relaxation_check
 from qmri_bids.tissue_labels import GREY, WHITE
 
 PROTOCOL = BssfpProtocol(

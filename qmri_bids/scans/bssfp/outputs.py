@@ -18,6 +18,8 @@ from qmri_bids.pipeline.results.registration_checks import registration_check
 from qmri_bids.pipeline.results.report_parts import motion_light
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter
+from qmri_bids.pipeline.tissues.b1_dependence import b1_dependence_check
+from qmri_bids.pipeline.tissues.plausible import relaxation_check
 from qmri_bids.priors.relaxation import PRIORS
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.quantity import POSTERIOR, STDEV
@@ -37,8 +39,6 @@ from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.references import full_citation
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
 from qmri_bids.scans.b1.derivatives import add_b1, b1_sources
-from qmri_bids.scans.bssfp.b1_dependence import b1_dependence_check
-from qmri_bids.scans.bssfp.plausible import relaxation_check
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 from qmri_bids.tissue_labels import ABBREVIATIONS
 

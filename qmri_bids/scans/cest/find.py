@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qmri_bids.bids.images import check_image, stored_shape
+from qmri_bids.bids.metadata.field_strength import read_field_strength
 from qmri_bids.bids.metadata.missing import Needed, refuse_missing
 from qmri_bids.bids.metadata.sidecar import Sidecar, applicable_files
 from qmri_bids.bids.metadata.values import read_number
@@ -29,7 +30,6 @@ from qmri_bids.scans.cest.values import (
     b1_source,
     missing,
     read_b1,
-    read_field_strength,
     read_offsets,
 )
 from qmri_bids.scans.findings import Findings, Series, with_acquisition

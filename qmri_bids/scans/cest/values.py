@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from qmri_bids.bids.metadata.numbers import is_number
 from qmri_bids.bids.metadata.sidecar import Sidecar
-from qmri_bids.bids.metadata.values import describe, wrong_value
+from qmri_bids.bids.metadata.values import wrong_value
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
 from qmri_bids.scans.cest.context import NOT_STATED, CestTable
-from qmri_bids.units import GYROMAGNETIC_RATIO, microtesla_to_tesla, ppm_to_hertz, tesla_to_microtesla
+from qmri_bids.units import microtesla_to_tesla, ppm_to_hertz, tesla_to_microtesla
 
 SAME = 0.02
 """Relative difference up to which two statements of one value agree."""
@@ -278,42 +278,6 @@ def read_b1(*, table: CestTable | None, sidecar: Sidecar, number_of_volumes: int
 def b1_source(stated: Stated) -> ValueSource:
     """Return the entry of B1 [T] in the list of sources."""
     return stated.times(tesla_to_microtesla(1.0)).source(B1_RMS)
-
-
-def read_field_strength(sidecar: Sidecar) -> tuple[float, ValueSource] | None:
-    """Return the field [T], from ImagingFrequency where it is stated, which is the more exact; None without either.
-
-    Raises
-    ------
-    RefusedError
-        If a value is no number, not plausible, or both disagree by more than 5 %.
-    """
-    rows = (
-        ("ImagingFrequency", "the frequency of water in MHz", 2.0, 1300.0, 1e6 / GYROMAGNETIC_RATIO, "MHz"),
-        ("MagneticFieldStrength", "the static field in tesla (e.g. 3)", 0.05, 30.0, 1.0, "T"),
-    )
-    found: list[tuple[float, ValueSource]] = []
-    for key, expected, low, high, factor, unit in rows:
-        if key not in sidecar.values:
-            continue
-        value = sidecar.values[key]
-        if isinstance(value, list) and len(value) == 1:
-            value = value[0]  # as some converters write ImagingFrequency
-        if not is_number(value) or not low <= value <= high:
-            raise wrong_value(sidecar, key, expected=expected, advice=f"Correct {key} in the sidecar.")
-        source = ValueSource(
-            key="field_strength", value=f"{value:g}", unit=unit, source=f"{sidecar.origin(key)}: {key}"
-        )
-        found.append((float(value) * factor, source))
-    if len(found) == 2 and abs(found[0][0] / found[1][0] - 1.0) > 0.05:
-        raise refuse(
-            file=sidecar.origin("ImagingFrequency"),
-            key="ImagingFrequency",
-            expected=f"the frequency of water at {found[1][1].value} T",
-            found=f"{describe(sidecar.values['ImagingFrequency'])} MHz, which is {found[0][0]:.3g} T",
-            advice="Correct ImagingFrequency or MagneticFieldStrength.",
-        )
-    return found[0] if found else None
 
 
 def missing(sidecar: Sidecar, quantity: Quantity, *, advice: str) -> RefusedError:

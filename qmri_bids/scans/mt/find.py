@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
+from qmri_bids.bids.metadata.field_strength import read_field_strength
 from qmri_bids.bids.metadata.missing import Needed, refuse_missing
 from qmri_bids.bids.metadata.sequences import why_not_excitation
 from qmri_bids.bids.metadata.sidecar import Sidecar, decisions_on
@@ -356,6 +357,7 @@ def _triple(same: Sequence[Series], findings: Findings) -> MtsRun:
     chosen = (pd, t1, on[0])
     infos = [_image(echo.series, root, axes=(3,), expected="three axes") for echo in chosen]
     grid = _check_grids(infos)
+    field = next((found for found in map(read_field_strength, sidecars) if found is not None), None)
     compared = compare_keys([echo.series.sidecar for echo in chosen], ("EchoTime",))
     return MtsRun(
         entities=with_acquisition(pd.series.entities, default="MTS", without=("flip", "mt")),
@@ -364,7 +366,8 @@ def _triple(same: Sequence[Series], findings: Findings) -> MtsRun:
         mt_weighted=on[0].series.path,
         protocols=(pd.protocol, t1.protocol, on[0].protocol),
         grid=grid,
-        sources=(*sources, *compared),
+        field_strength=None if field is None else field[0],
+        sources=(*sources, *compared, *(() if field is None else (field[1],))),
         warnings=(*decisions_on(sidecars, DECIDED), *_doubts(pd, t1, on[0]), *_orientation(infos)),
     )
 

@@ -11,6 +11,7 @@ import numpy as np
 from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import bids_uri, protocol_metadata, raw_uris
+from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
     curve_regions,
@@ -20,6 +21,8 @@ from qmri_bids.pipeline.results.report_parts import (
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter
 from qmri_bids.pipeline.run import Run
+from qmri_bids.pipeline.tissues.b1_dependence import b1_dependence_check
+from qmri_bids.pipeline.tissues.plausible import spoiled_t1_check
 from qmri_bids.quantities import KNOWN_QUANTITIES, QUANTITIES
 from qmri_bids.quantity import STDEV, Quantity
 from qmri_bids.reports.content import Check, Figure, Level, Section
@@ -295,6 +298,13 @@ def checks(results: RunResults, run: Run, settings: Mapping[str, Any]) -> Iterat
 def mtsat_checks(results: RunResults, run: MtsRun, settings: Mapping[str, Any]) -> Iterator[Check]:
     """Return the traffic lights of a run of MT saturation, which B1 enters."""
     yield from checks(results, run, settings)
+    if results.kind == BRAIN:
+        rate = results.estimate.values["R1"]
+        t1 = np.divide(1.0, rate, out=np.full(rate.shape, np.nan), where=rate > 0.0)
+        yield spoiled_t1_check(t1, mask=results.mask, tissue=results.tissue, field_strength=run.field_strength)
+        follows = None if results.b1 is None else b1_dependence_check(t1, b1=results.b1, tissue=results.tissue)
+        if follows is not None:
+            yield follows
     if results.b1 is None:
         yield Check(
             name="B1",

@@ -301,6 +301,8 @@ class MtsRun(Run):
         Shape of one volume.
     b1
         The B1 map to use; None if the user chose to work without.
+    field_strength
+        Static field [T]; None where it is not stated.
     sources, warnings
         As in `CestRun`.
     """
@@ -312,6 +314,7 @@ class MtsRun(Run):
     protocols: tuple[SpoiledProtocol, SpoiledProtocol, SpoiledProtocol]
     grid: tuple[int, int, int]
     b1: B1Run | None = None
+    field_strength: float | None = None
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
 

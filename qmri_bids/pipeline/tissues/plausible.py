@@ -40,7 +40,10 @@ FEWEST_KNOWN = 0.5
 ALIKE = 1.35
 """Ratio up to which T1 and T2 are off by the same factor, as a wrong repetition time makes them."""
 
-NAME = "T1 and T2 of tissue"
+SPOILED_DOUBT = (0.75, 1.75)
+"""As `DOUBT`, for T1 of spoiled gradient echoes, which magnetisation transfer and spoiling change by 20 % at most."""
+
+NAME, NAME_OF_T1 = "T1 and T2 of tissue", "T1 of tissue"
 
 
 def expected_times(field_strength: float, *, white: bool) -> dict[str, float]:
@@ -97,18 +100,9 @@ def relaxation_check(
     """
     field = protocol.field_strength
     if field is None or not FIELDS[0] <= field <= FIELDS[1]:
-        found = "MagneticFieldStrength is not stated" if field is None else f"the field is {field:g} T"
-        return Check(
-            name=NAME,
-            value=f"not held against the field strength: {found}",
-            level=Level.INFO,
-            explanation=f"State MagneticFieldStrength (T) in the sidecar: between {FIELDS[0]:g} and {FIELDS[1]:g} T it is checked "
-            "whether T1 and T2 can be those of tissue, which a wrong flip angle or repetition time shows in.",
-        )
+        return _not_held(NAME, field)
     known = mask & np.isfinite(values["T1"]) & np.isfinite(values["T2"])
-    white = known & (tissue == WHITE) if tissue is not None else np.zeros_like(known)
-    is_white = bool(np.count_nonzero(white) >= FEWEST_VOXELS)
-    where = white if is_white else known
+    where, is_white = _region(known, tissue)
     if np.count_nonzero(where) < FEWEST_VOXELS:
         return Check(name=NAME, value="too few voxels to tell", level=Level.INFO)
     expected = expected_times(field, white=is_white)
@@ -137,6 +131,68 @@ def relaxation_check(
         + f"; T1 not below {UNEQUAL:g} times T2 in these terms. Pulses and magnetisation transfer shorten T1, newborns have up to "
         "2.9 times as much of both, fixed tissue and contrast agent less.",
     )
+
+
+def spoiled_t1_check(
+    t1: NDArray[np.floating],
+    *,
+    mask: NDArray[np.bool_],
+    tissue: NDArray[np.integer] | None,
+    field_strength: float | None,
+) -> Check:
+    """Return the traffic light of the median of T1 of two spoiled gradient echoes.
+
+    Parameters
+    ----------
+    t1
+        [s], shape (X, Y, Z), NaN where there is none.
+    mask, tissue
+        As in `relaxation_check`.
+    field_strength
+        [T], None where it is not stated.
+    """
+    if field_strength is None or not FIELDS[0] <= field_strength <= FIELDS[1]:
+        return _not_held(NAME_OF_T1, field_strength)
+    known = mask & np.isfinite(t1)
+    where, is_white = _region(known, tissue)
+    if np.count_nonzero(where) < FEWEST_VOXELS:
+        return Check(name=NAME_OF_T1, value="too few voxels to tell", level=Level.INFO)
+    median = float(np.median(t1[where]))
+    ratio = median / expected_times(field_strength, white=is_white)["T1"]
+    wrong = not WRONG["T1"][0] <= ratio <= WRONG["T1"][1]
+    doubt = not SPOILED_DOUBT[0] <= ratio <= SPOILED_DOUBT[1]
+    value = (
+        f"{'white matter' if is_white else 'the brain'}: T1 {seconds_to_milliseconds(median):.0f} ms ({ratio:.2f} ×)"
+    )
+    if wrong or doubt:
+        value += ": are flip angles, repetition times, the order of both images and B1 right?"
+    return Check(
+        name=NAME_OF_T1,
+        value=value,
+        level=Level.BAD if wrong else Level.CHECK if doubt else Level.GOOD,
+        explanation=f"Median; in brackets its ratio to what {field_strength:g} T gives adults (Rooney et al. 2007). Good from "
+        f"{SPOILED_DOUBT[0]:g} to {SPOILED_DOUBT[1]:g}, bad below {WRONG['T1'][0]:g} or above {WRONG['T1'][1]:g}. Newborns have "
+        "up to 2.9 times as much, fixed tissue and contrast agent less.",
+    )
+
+
+def _not_held(name: str, field_strength: float | None) -> Check:
+    """Return the light where the field strength is not known well enough to expect anything of tissue."""
+    found = "MagneticFieldStrength is not stated" if field_strength is None else f"the field is {field_strength:g} T"
+    return Check(
+        name=name,
+        value=f"not held against the field strength: {found}",
+        level=Level.INFO,
+        explanation=f"State MagneticFieldStrength (T) in the sidecar: between {FIELDS[0]:g} and {FIELDS[1]:g} T it is checked "
+        "whether relaxation times can be those of tissue, which a wrong flip angle or repetition time shows in.",
+    )
+
+
+def _region(known: NDArray[np.bool_], tissue: NDArray[np.integer] | None) -> tuple[NDArray[np.bool_], bool]:
+    """Return the voxels whose median is looked at, and whether they are white matter: else they are all of the brain."""
+    white = known & (tissue == WHITE) if tissue is not None else np.zeros_like(known)
+    is_white = bool(np.count_nonzero(white) >= FEWEST_VOXELS)
+    return (white if is_white else known), is_white
 
 
 def _cause(ratio: Mapping[str, float], *, protocol: BssfpProtocol, b1_assumed: bool) -> str:
