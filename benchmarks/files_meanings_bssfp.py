@@ -1,8 +1,8 @@
 """Mistakes of labs and converters in phase-cycled bSSFP, and whether header, sidecar or data of the scan hold evidence of them.
 
 What counts as evidence was decided by thought before any of them was processed: tissue at a stated field has a T1 and a T2 within
-broad limits (`pipeline/tissues/plausible.py` has its own), six cycles overdetermine a profile, an echo of balanced SSFP lies at half
-the repetition time, and pixdim[4] of a series of cycles holds the repetition time, too.
+broad limits (`pipeline/tissues/plausible.py` has its own), six cycles overdetermine a profile, an echo of balanced SSFP lies at
+half the repetition time, and pixdim[4] of a series of cycles holds the repetition time, too.
 """
 
 from __future__ import annotations

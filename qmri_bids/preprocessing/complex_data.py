@@ -67,6 +67,18 @@ _SCALES = (
         zero=0.0,
         factor=1e-3,
     ),
+    _PhaseScale(
+        name="π in 500 (Philips, -1571..1571)", low=(-1572.0, -1450.0), high=(1450.0, 1572.0), zero=0.0, factor=2e-3
+    ),
+    _PhaseScale(name="degrees -180..180", low=(-180.5, -165.0), high=(165.0, 180.5), zero=0.0, factor=math.pi / 180.0),
+    _PhaseScale(name="degrees 0..360", low=(0.0, 15.0), high=(345.0, 360.5), zero=0.0, factor=math.pi / 180.0),
+    _PhaseScale(
+        name="all of 16 bits (-32768..32767)",
+        low=(-32768.0, -31000.0),
+        high=(31000.0, 32768.0),
+        zero=0.0,
+        factor=math.pi / 32768.0,
+    ),
 )
 """The scales that are recognised by the smallest and the largest value of the whole series."""
 

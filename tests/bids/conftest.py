@@ -188,3 +188,10 @@ def refusal(raw: RawDataset) -> Callable[..., str]:
         return str(plan.refusals[0])
 
     return text
+
+
+@pytest.fixture
+def bare(empty: Any) -> Any:
+    """A good run without a B1 map."""
+    empty.pcbssfp()
+    return empty

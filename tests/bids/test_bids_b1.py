@@ -22,13 +22,6 @@ def refusals(dataset: Any, **options: Any) -> list[str]:
     return [str(refusal) for refusal in plan.refusals]
 
 
-@pytest.fixture
-def bare(empty: Any) -> Any:
-    """A good run without a B1 map."""
-    empty.pcbssfp()
-    return empty
-
-
 def test_tfl_is_ten_times_the_flip_angle(raw: Any) -> None:
     b1 = b1_of(raw)
     assert (b1.method, b1.map.name) == ("TB1TFL", "sub-01_acq-famp_TB1TFL.nii.gz")

@@ -30,6 +30,10 @@ def write(path, data, *, slope=None, inter=None, affine=AFFINE):
         ("arbitrary", lambda angle: np.round(2048 + angle * 2048 / np.pi).clip(0, 4095), "Siemens 0..4095"),
         ("arbitrary", lambda angle: np.round(angle * 4096 / np.pi).clip(-4096, 4095), "Siemens -4096..4095"),
         ("arbitrary", lambda angle: np.round(1000 * angle), "milliradians"),
+        ("arbitrary", lambda angle: 500 * angle, "Philips"),
+        ("arbitrary", lambda angle: np.degrees(angle), "degrees -180"),
+        ("arbitrary", lambda angle: np.degrees(angle) % 360.0, "degrees 0"),
+        ("arbitrary", lambda angle: np.round(angle / np.pi * 32768).clip(-32768, 32767), "all of 16 bits"),
     ],
 )
 def test_every_vendor_scale_gives_the_same_angle(units, stored, name):
@@ -43,7 +47,7 @@ def test_every_vendor_scale_gives_the_same_angle(units, stored, name):
 @pytest.mark.parametrize(
     ("values", "units", "message"),
     [
-        ([-180.0, 180.0], "arbitrary", "values from -180 to 180; expected one of: radians, Siemens"),
+        ([-250.0, 250.0], "arbitrary", "values from -250 to 250; expected one of: radians, Siemens"),
         ([-4096.0, 4094.0], "rad", "Units: rad.*values from -4096 to 4094; expected one of: radians;"),
         ([0.0, 0.0], "rad", "constant"),
         ([0.0, np.nan], "rad", "not finite"),

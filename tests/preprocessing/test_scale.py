@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from qmri_bids.preprocessing.content.floor import check_floor
 from qmri_bids.preprocessing.content.scale import check_scale, noise_levels
 
 SHAPE = (32, 36, 28)
@@ -66,3 +67,11 @@ def test_ghosts_and_air_without_noise_say_nothing() -> None:
     silent = series([25.0, 30.0, 12.0, 40.0])
     silent[silent < 8.0] = 0.0
     assert noise_levels(silent) is None
+
+
+def test_an_offset_under_the_images_is_told() -> None:
+    volumes = series([40.0, 30.0], seed=5)
+    assert check_floor(volumes) == ()
+    (said,) = check_floor(volumes + np.float32(6.0))
+    assert "Air is" in said
+    assert "an offset" in said

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.preprocessing.content.floor import check_floor
 from qmri_bids.preprocessing.content.images import ContentError, check_magnitudes, copies, doubts_of_values
 from qmri_bids.preprocessing.content.scale import check_scale
 from qmri_bids.preprocessing.loading.files import check_grid, read_image
@@ -117,6 +118,7 @@ def read_series(paths: Sequence[Path], *, volumes: Sequence[int] | None = None, 
         decisions=tuple(decisions),
         warnings=(
             *check_scale(series, names=shown),
+            *check_floor(series),
             *(
                 said
                 for index, name in enumerate(shown)

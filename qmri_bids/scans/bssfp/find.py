@@ -171,8 +171,11 @@ def _kind(parts: Parts, *, root: Path, label: str, warnings: list[str]) -> Liter
         )
         return "mag-phase"
     shown = relative_name(next(iter(parts.values()))[0], root)
-    if there == {""} and check_image(parts[""][0], root=root).is_complex:
-        return "complex"
+    if there == {""}:
+        info = check_image(parts[""][0], root=root)
+        if info.is_complex:
+            return "complex"
+        _refuse_parts_as_volumes(info)
     missing = {"mag": "part-phase", "phase": "part-mag", "real": "part-imag", "imag": "part-real"}
     absent = ", ".join(sorted(missing[part] for part in there if part in missing)) or "part-phase"
     raise refuse(
@@ -182,6 +185,21 @@ def _kind(parts: Parts, *, root: Path, label: str, warnings: list[str]) -> Liter
         found=", ".join(f"part-{part}" if part else "real values without part-" for part in sorted(there))
         + f" ({absent} is missing)",
         advice=NEEDS_COMPLEX,
+    )
+
+
+def _refuse_parts_as_volumes(info: ImageInfo) -> None:
+    """Refuse real values of both signs in one file: real and imaginary parts as volumes, or on an axis of their own."""
+    if len(info.shape) < 5 and float(central_slice(info).min(initial=0.0)) >= 0.0:
+        return
+    axis = "on a fifth axis" if len(info.shape) > 4 else "as volumes of one file"
+    raise refuse(
+        file=info.name,
+        key="part",
+        expected="part-real and part-imag in files of their own, or one file of complex numbers",
+        found=f"values of both signs, or five axes: real and imaginary parts {axis}?",
+        advice="Write the real parts as part-real and the imaginary parts as part-imag, each with one volume a cycle, or both as "
+        "one complex image (numpy: real + 1j * imaginary, saved as complex64).",
     )
 
 
