@@ -1,0 +1,1 @@
+FOLDERS=(); imported=simulated=None
