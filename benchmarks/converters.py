@@ -2,8 +2,8 @@
 
     python benchmarks/converters.py [--only PART ...]
 
-`sidecars` gives the check incomplete sidecars of five vendors (`converters_sidecars.py`): every key that is missing must be named in
-one message, with what to write, and the repetition time of slices must not be taken for that of excitations. `folders` takes
+`sidecars` gives the check incomplete sidecars of five vendors (`converters_sidecars.py`): every key that is missing must be named
+in one message, with what to write, and the repetition time of slices must not be taken for that of excitations. `folders` takes
 simulated scans apart into what a converter leaves, and has them imported and processed (`converters_folders.py`).
 """
 

@@ -1,1 +1,2 @@
-FOLDERS=(); imported=simulated=None
+FOLDERS = ()
+imported = simulated = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from qmri_bids.bids.metadata.added import OPTION
 from qmri_bids.bids.metadata.sidecar import Sidecar
@@ -42,7 +43,7 @@ class Needed:
 
 
 def refuse_missing(sidecars: Sequence[Sidecar], needed: Sequence[Needed], *, kind: str, hint: str = "") -> None:
-    """Refuse a run that lacks several keys; what is said of one alone is up to who reads it.
+    """Refuse a run that lacks several keys, or one in several files; what is said of one alone is up to who reads it.
 
     Parameters
     ----------
@@ -58,13 +59,18 @@ def refuse_missing(sidecars: Sequence[Sidecar], needed: Sequence[Needed], *, kin
     Raises
     ------
     RefusedError
-        If two keys or more are missing.
+        If two keys or more are missing, or one in several files.
     """
     lacking = {each.key: each.lacking(sidecars) for each in needed}
     missing = [each for each in needed if lacking[each.key]]
-    if len(missing) < 2:
+    if sum(len(lacking[each.key]) if each.everywhere else 1 for each in missing) < 2:
         return
-    files = dict.fromkeys(sidecar.expected_name for each in missing for sidecar in lacking[each.key])
+    # Of what one file may state for all, the first one is named.
+    files = dict.fromkeys(
+        sidecar.expected_name
+        for each in missing
+        for sidecar in (lacking[each.key] if each.everywhere else lacking[each.key][:1])
+    )
     first, *others = files
     content = {each.key: each.template for each in missing}
     where = f" in {_listed(list(files))}"
@@ -72,10 +78,14 @@ def refuse_missing(sidecars: Sequence[Sidecar], needed: Sequence[Needed], *, kin
         file=first,
         key=", ".join(content),
         expected=_listed([each.meaning for each in missing]),
-        found=f"none of these{where if others else ''}",
-        advice=f"Write into the sidecar{'s' if others else ''}, with the values of your scan: {json.dumps(content)[1:-1]} "
-        f"— or for the whole dataset into a file of {json.dumps({kind: content})}, given by {OPTION} FILE.{hint}",
+        found=f"{'none of these' if len(missing) > 1 else 'nothing'}{where if others else ''}",
+        advice=f"Write into the sidecar{'s' if others else ''}, with the values of your scan: {_shown(content)[1:-1]} "
+        f"— or for the whole dataset into a file of {_shown({kind: content})}, given by {OPTION} FILE.{hint}",
     )
+
+
+def _shown(content: dict[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False)
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -25,8 +25,8 @@ REFERENCE_KEY = "RFPhaseIncrementReference"
 MINIMUM_CYCLES = 3
 ADD_INCREMENTS = (
     "State the increments in degrees, one per volume in the order of the volumes, as the array "
-    "RFPhaseIncrement; "
-    "the order is never guessed."
+    "RFPhaseIncrement in "
+    "the sidecar, or for the whole dataset in a file given by --metadata; the order is never guessed."
 )
 
 
