@@ -22,7 +22,7 @@ from qmri_bids.scans.fieldmap.choice import with_b0
 from qmri_bids.scans.fieldmap.find import SUFFIXES as FIELDMAP_SUFFIXES
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
 from qmri_bids.scans.find_options import FindOptions, SessionFiles
-from qmri_bids.scans.findings import Findings, Series, check_unique, collect_series
+from qmri_bids.scans.findings import Findings, Series, check_unique, collect_series, run_is_wanted
 from qmri_bids.scans.mt.find import SUFFIXES as MT_SUFFIXES
 from qmri_bids.scans.mt.find import find_mtr, find_mts
 from qmri_bids.scans.saturation.run import CestRun, MtsRun
@@ -43,7 +43,8 @@ def find_runs(
 ) -> SessionPlan:
     """Find and check all runs of a session: pc-bSSFP with B1 maps, CEST with a source of B0, MTR and MT saturation.
 
-    Fingerprints take maps of other runs: `pools.find.with_exchange` follows once it is known which of those are processed.
+    Fingerprints take maps of other runs: `pools.find.with_exchange` follows once it is known which of those are processed, and
+    `fields.find.with_fields` when it is known which B1 scans and field maps no run takes.
 
     Parameters
     ----------
@@ -110,7 +111,7 @@ def find_runs(
         return [file.path for file in found if file.fault is None]
 
     def wanted(key: str, suffixes: Sequence[str], **more: object) -> list[Path]:
-        return [path for path in query(key, suffixes, **more) if _run_is_wanted(path, options)]
+        return [path for path in query(key, suffixes, **more) if run_is_wanted(path, options)]
 
     files = SessionFiles(
         root=root,
@@ -147,15 +148,6 @@ def find_runs(
         refusals=tuple(findings.refusals),
         notes=tuple(findings.notes),
     )
-
-
-def _run_is_wanted(path: Path, options: FindOptions) -> bool:
-    """Whether a file belongs to the runs asked for; `run` is an index in BIDS: 1 and 01 are the same."""
-    if not options.run_label:
-        return True
-    labels = (options.run_label,) if isinstance(options.run_label, str) else options.run_label
-    wanted = {strip_label(label, entity="run").lstrip("0") for label in labels}
-    return parse_name(path).entities.get("run", "").lstrip("0") in wanted
 
 
 def _sampling_offsets(series: Sequence[Series], findings: Findings) -> list[Series]:

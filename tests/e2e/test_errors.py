@@ -178,7 +178,7 @@ def test_nothing_eligible_is_exit_3_and_says_what_was_looked_for(
         path.unlink()
     code, text = check(dataset, capsys)
     assert code == 3
-    assert "no pc-bSSFP, CEST or MT run found" in text
+    assert "no pc-bSSFP, CEST, MT, B1 or B0 run found" in text
     assert "Looked for: anat/*_{VFA,T2w,bSSFP,SSFP}" in text
 
 

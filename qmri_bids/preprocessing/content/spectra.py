@@ -92,7 +92,9 @@ def _jumps(placed: Sequence[tuple[float, int]], medians: Mapping[int, float], *,
     )
 
 
-def _place_of_fat(values: NDArray[np.floating], placed: Sequence[tuple[float, int]], *, water: float) -> tuple[str, ...]:
+def _place_of_fat(
+    values: NDArray[np.floating], placed: Sequence[tuple[float, int]], *, water: float
+) -> tuple[str, ...]:
     """Say where fat lies if it is elsewhere than 3.4 ppm upfield of water.
 
     Parameters
