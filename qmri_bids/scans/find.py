@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from qmri_bids.bids.index import DatasetIndex, bad_label
 from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
 from qmri_bids.bids.refusal import refusal_of, refuse, relative_name
-from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.pipeline.run import Run
 from qmri_bids.scans.b1.find import SUFFIXES as B1_SUFFIXES
 from qmri_bids.scans.b1.session import SessionB1
@@ -44,7 +43,7 @@ def find_runs(
     """Find and check all runs of a session: pc-bSSFP with B1 maps, CEST with a source of B0, MTR and MT saturation.
 
     Fingerprints take maps of other runs: `pools.find.with_exchange` follows once it is known which of those are processed, and
-    `fields.find.with_fields` when it is known which B1 scans and field maps no run takes.
+    `fields.find.find_fields` when it is known which B1 scans and field maps no run takes.
 
     Parameters
     ----------

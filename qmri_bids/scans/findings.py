@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from qmri_bids.bids.names import ENTITY_ORDER, derivative_entities
 from qmri_bids.bids.layout import strip_label
+from qmri_bids.bids.names import ENTITY_ORDER, derivative_entities
 from qmri_bids.bids.refusal import Refusal, refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import Sidecar, parse_name, read_sidecar
 from qmri_bids.pipeline.run import Run

@@ -28,7 +28,7 @@ class SessionPlan:
     exchange
         Fingerprints that can be computed; until `with_exchange` makes them, they are among `cest`.
     field_b1, field_b0
-        B1 scans and field maps that are runs of their own, from `with_fields`.
+        B1 scans and field maps that are runs of their own, from `find_fields`.
     b1
         B1 maps that can be used.
     files

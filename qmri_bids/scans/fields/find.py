@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,64 +23,70 @@ from qmri_bids.scans.b1.find import OWN_ENTITIES
 from qmri_bids.scans.b1.session import SessionB1
 from qmri_bids.scans.fieldmap.find import SUFFIX, read_fieldmap, read_phase_map
 from qmri_bids.scans.fields.run import B0ScanRun, B1ScanRun, FieldRun
-from qmri_bids.scans.find_options import FindOptions
+from qmri_bids.scans.find_options import FindOptions, SessionFiles
 from qmri_bids.scans.findings import Findings, check_unique, in_order, run_is_wanted
-from qmri_bids.scans.session_plan import SessionPlan
 
 
-def with_fields(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
-    """Return a plan with the B1 scans and field maps that are runs of their own.
+@dataclass(frozen=True, kw_only=True)
+class FoundFields:
+    """B1 scans and field maps that are runs of their own, and what was wrong with others or left alone."""
+
+    b1: tuple[B1ScanRun, ...]
+    b0: tuple[B0ScanRun, ...]
+    refusals: tuple[Refusal, ...]
+    notes: tuple[str, ...]
+
+
+def find_fields(
+    files: SessionFiles, *, subject: str, runs: Sequence[Run], refusals: Sequence[Refusal], options: FindOptions
+) -> FoundFields:
+    """Find the B1 scans and field maps that are runs of their own.
 
     Parameters
     ----------
-    plan
-        All its other runs are known, and which of them are refused.
+    files
+        Images of B1 scans and field maps.
+    subject
+        Label without `sub-`.
+    runs, refusals
+        All other runs that are processed, and what was refused.
     options
         What the user asked for.
     """
-    paths = [*plan.files.b1, *plan.files.fieldmaps]
-    sessions = dict.fromkeys(parse_name(path).entities.get("ses") for path in paths)
+    sessions = dict.fromkeys(parse_name(path).entities.get("ses") for path in (*files.b1, *files.fieldmaps))
     b1: list[B1ScanRun] = []
     b0: list[B0ScanRun] = []
-    refusals: list[Refusal] = []
-    notes: list[str] = []
+    found = Findings(root=files.root, options=options)
     for session in sessions:
-        here = _Session(plan=plan, session=session, options=options)
-        if here.is_refused:
+        if _is_refused(session, refusals):
             continue
+        others = [run for run in runs if run.entities.get("ses") == session]
+        here = _Session(files, subject=subject, session=session, others=others, findings=found)
         b1 += here.b1_runs()
         b0 += here.b0_runs()
-        refusals += here.findings.refusals
-        notes += here.findings.notes
-    return replace(
-        plan,
-        field_b1=tuple(b1),
-        field_b0=tuple(b0),
-        b1=(*plan.b1, *(run.scan for run in b1 if run.scan not in plan.b1)),
-        refusals=tuple(dict.fromkeys([*plan.refusals, *refusals])),
-        notes=tuple(dict.fromkeys([*plan.notes, *notes])),
-    )
+    return FoundFields(b1=tuple(b1), b0=tuple(b0), refusals=tuple(found.refusals), notes=tuple(found.notes))
+
+
+def _is_refused(session: str | None, refusals: Sequence[Refusal]) -> bool:
+    """Whether something of a session was refused."""
+    named = [_SESSION.findall(refusal.file) for refusal in refusals]
+    return any(session in labels if labels else session is None for labels in named)
 
 
 class _Session:
     """The scans of fields of one session, and the runs beside them."""
 
-    def __init__(self, *, plan: SessionPlan, session: str | None, options: FindOptions) -> None:
-        self.plan, self.session, self.options = plan, session, options
-        self.findings = Findings(root=plan.files.root, options=options)
-        self.others: list[Run] = [run for run in plan.runs if run.entities.get("ses") == session]
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether something of the session was refused."""
-        named = [_SESSION.findall(refusal.file) for refusal in self.plan.refusals]
-        return any(self.session in labels if labels else self.session is None for labels in named)
+    def __init__(
+        self, files: SessionFiles, *, subject: str, session: str | None, others: Sequence[Run], findings: Findings
+    ) -> None:
+        self.files, self.subject, self.session, self.others = files, subject, session, others
+        self.findings, self.options = findings, findings.options
 
     def b1_runs(self) -> list[B1ScanRun]:
         """Return the B1 scans where no run takes a B1 map."""
         if any(_takes_b1(run) for run in self.others):
             return []
-        paths = self._wanted(self.plan.files.b1)
+        paths = self._wanted(self.files.b1)
         if self.options.no_b1:
             if paths and not self.others:
                 names = ", ".join(relative_name(path, self.findings.root) for path in paths)
@@ -101,7 +107,7 @@ class _Session:
         if self.others:
             return []
         runs: list[B0ScanRun] = []
-        for path in self._wanted(self.plan.files.fieldmaps):
+        for path in self._wanted(self.files.fieldmaps):
             try:
                 run = self._b0_run(path)
             except Exception as error:
@@ -116,7 +122,7 @@ class _Session:
         root = self.findings.root
         beside = [name for name in _SERVED if (path.parent.parent / name).is_dir()]
         targets = texts(read_sidecar(path, root=root), "IntendedFor")
-        intended = [target for target in targets if _is_there(target, subject=self.plan.subject, root=root)]
+        intended = [target for target in targets if _is_there(target, subject=self.subject, root=root)]
         if intended or beside:
             whose = f"intended for {', '.join(intended)}" if intended else f"beside scans in {', '.join(beside)}"
             self.findings.notes.append(f"{relative_name(path, root)}: a field map {whose}; it is left to those.")

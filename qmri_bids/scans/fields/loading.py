@@ -17,7 +17,7 @@ from qmri_bids.scans.b1.scan import load_scan
 from qmri_bids.scans.fieldmap.nodes import load_fieldmap
 
 LARGEST_PHASE_STDEV = math.sqrt(2.0) / 3.0
-"""Standard deviation of the difference of two phases [rad] up to which it follows from the noise: magnitudes of three times the noise."""
+"""Standard deviation of the difference of two phases [rad] up to which it follows from the noise: magnitudes of thrice that."""
 
 FILLED = 0.5
 """Share of the air that is exactly 0 from which zeros of a map stand for no value."""

@@ -117,14 +117,15 @@ def _said(spread: NDArray[np.floating], single: float, *, known: bool) -> str:
     """Say where the standard deviation comes from, or why there is none."""
     if not known:
         return (
-            "No standard deviation of B1 is given: the map came ready-made, and what was done to it is not known. Its scatter about "
-            f"the smooth surface is {100.0 * single:.2g} % of nominal."
+            "No standard deviation of B1 is given: the map came ready-made, and what was done to it is not known. Its scatter "
+            f"about the smooth surface is {100.0 * single:.2g} % of nominal."
         )
     finite = spread[np.isfinite(spread)]
     typical = float(np.median(finite)) if finite.size else float("nan")
     return (
-        f"Standard deviation of B1 from the noise of the scan: {100.0 * single:.2g} % of nominal in one voxel, {100.0 * typical:.2g} % of "
-        "the smooth map, if the noise of neighbouring voxels is independent. What the method gets wrong everywhere is not in it."
+        f"Standard deviation of B1 from the noise of the scan: {100.0 * single:.2g} % of nominal in one voxel, "
+        f"{100.0 * typical:.2g} % of the smooth map, if the noise of neighbouring voxels is independent. What the method gets "
+        "wrong everywhere is not in it."
     )
 
 
@@ -152,9 +153,9 @@ class EstimateB0Scan(SimpleInterface):
             finite = spread[status == Status.CONVERGED]
             typical = float(np.median(finite)) if finite.size else float("nan")
             decisions.append(
-                f"Standard deviation of the off-resonance, from the noise in the air of the magnitude image: {typical:.2g} Hz (median), "
-                f"taking both echoes to be as bright as that image; {int(low.sum()):,} voxels are darker than three times the noise "
-                "and have no value."
+                "Standard deviation of the off-resonance, from the noise in the air of the magnitude image: "
+                f"{typical:.2g} Hz (median), if both echoes are as bright as that image; {int(low.sum()):,} voxels are darker than "
+                "three times the noise and have no value."
             )
         lost = 100.0 * float(np.mean(status != Status.CONVERGED)) if len(status) else 0.0
         decisions.append(f"{lost:.1f} % of the voxels have no value.")

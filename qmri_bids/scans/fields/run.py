@@ -104,7 +104,13 @@ class B1ScanRun(FieldRun):
     @property
     def choices(self) -> tuple[str, ...]:
         """Why it is a run of its own."""
-        return (f"No run of the session takes the B1 scan {self.scan.map.name}: it is mapped for itself.",)
+        why = f"No run of the session takes the B1 scan {self.scan.map.name}: it is mapped for itself."
+        if self.image is not None:
+            return (why,)
+        return (
+            why,
+            "It has no image of the head, so that no brain is looked for: the mask is asked to hold whatever has a value.",
+        )
 
     def load(self) -> LoadedField:
         """Read the scan; see `FieldRun.load`."""

@@ -43,8 +43,8 @@ def _parts(
         own = without_image(options)
         if options.spaces.given is not None or options.spaces.serves(run.entities.get("ses")):
             sentence = (
-                f"{run.label} HAS NO IMAGE by which it could be registered to the anatomy: its map is not put into other spaces, and "
-                "masks, tissues and atlas of other scans are not brought to it."
+                f"{run.label} HAS NO IMAGE by which it could be registered to the anatomy: its map is not put into other spaces, "
+                "and masks, tissues and atlas of other scans are not brought to it."
             )
             run = replace(run, warnings=(*run.warnings, sentence))
             own = replace(own, spaces=SpaceOptions())
