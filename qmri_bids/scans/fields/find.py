@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from qmri_bids.bids.images import stored_shape
 from qmri_bids.bids.index import bad_label
-from qmri_bids.bids.refusal import Refusal, RefusedError, refusal_of, refuse, relative_name
+from qmri_bids.bids.refusal import Refusal, RefusedError, ValueSource, refusal_of, refuse, relative_name
 from qmri_bids.bids.sidecar import parse_name, read_sidecar, texts
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.sources import B1Run, Fieldmap
@@ -25,6 +25,7 @@ from qmri_bids.scans.fieldmap.find import SUFFIX, read_fieldmap, read_phase_map
 from qmri_bids.scans.fields.run import B0ScanRun, B1ScanRun, FieldRun
 from qmri_bids.scans.find_options import FindOptions, SessionFiles
 from qmri_bids.scans.findings import Findings, check_unique, in_order, run_is_wanted
+from qmri_bids.units import seconds_to_milliseconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +138,7 @@ class _Session:
                 found="none that can be used",
                 advice="Add it, or leave the field map out.",
             )
-        return _b0_run(scan)
+        return _b0_run(scan, root=root)
 
     def _wanted(self, paths: Sequence[Path]) -> list[Path]:
         of_session = [path for path in paths if parse_name(path).entities.get("ses") == self.session]
@@ -189,13 +190,25 @@ def _b1_run(scan: B1Run) -> B1ScanRun:
     )
 
 
-def _b0_run(scan: Fieldmap) -> B0ScanRun:
-    name = parse_name(scan.path)
+def _b0_run(scan: Fieldmap, *, root: Path) -> B0ScanRun:
+    name, sidecar = parse_name(scan.path), read_sidecar(scan.path, root=root)
+    if scan.echo_times is None:
+        value = ValueSource(
+            key="b0_scale",
+            value=f"{scan.hertz:.6g}",
+            unit="Hz per stored value",
+            source=f"{sidecar.origin('Units')}: Units",
+        )
+    else:
+        key = "EchoTime" if scan.second is not None else "EchoTime1"
+        shown = ", ".join(f"{seconds_to_milliseconds(time):g}" for time in scan.echo_times)
+        value = ValueSource(key="b0_echo_times", value=shown, unit="ms", source=f"{sidecar.origin(key)}: {key}")
     return B0ScanRun(
         entities=_named(dict(name.entities), name.suffix),
         suffix=name.suffix,
         grid=_grid_of(scan.path),
         scan=scan,
+        sources=(value,),
         warnings=scan.warnings,
     )
 

@@ -29,6 +29,10 @@ ALGORITHMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """How B1 was measured and the keys of the papers, by the method; a smooth surface through it follows."""
 
 
+STDEV_WINDOWS: Mapping[str, tuple[float, float]] = {"b1": (0.0, 0.01)}
+"""Windows of standard deviations that are not those of the table of maps: a smooth surface averages over many voxels."""
+
+
 def _write(
     results: RunResults,
     *,
@@ -168,7 +172,7 @@ def _figures(results: RunResults, run: FieldRun) -> Iterator[Figure]:
     for name, values in estimate.values.items():
         yield map_figure(values, affine=affine, mask=mask, name=name)
     for name, values in estimate.stdev.items():
-        yield map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}")
+        yield map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}", window=STDEV_WINDOWS.get(name))
     if np.isfinite(estimate.residual).any():
         yield map_figure(
             estimate.residual,
