@@ -39,7 +39,7 @@ class LoadField(SimpleInterface):
 
     input_spec = _LoadFieldInput
     output_spec = _LoadFieldOutput
-    needs = NodeMemory(fixed=330e6, per_voxel=200)
+    needs = NodeMemory(fixed=220e6, per_voxel=180)
 
     def _run_interface(self, runtime: Any) -> Any:
         loaded, folder = self.inputs.run.load(), Path(runtime.cwd)
@@ -84,7 +84,7 @@ class EstimateB1Scan(SimpleInterface):
 
     input_spec = _EstimateFieldInput
     output_spec = EstimateOutput
-    needs = NodeMemory(fixed=330e6, per_voxel=200)
+    needs = NodeMemory(fixed=220e6, per_voxel=100)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.b1 import implausible_warning, smooth_scan
@@ -134,7 +134,7 @@ class EstimateB0Scan(SimpleInterface):
 
     input_spec = _EstimateFieldInput
     output_spec = EstimateOutput
-    needs = NodeMemory(fixed=270e6, per_voxel=100)
+    needs = NodeMemory(fixed=200e6, per_voxel=60)
 
     def _run_interface(self, runtime: Any) -> Any:
         scan = self.inputs.run.scan
