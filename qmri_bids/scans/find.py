@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from qmri_bids.bids.index import DatasetIndex, bad_label
 from qmri_bids.bids.layout import BidsInputError, query_files, strip_label
 from qmri_bids.bids.refusal import refusal_of, refuse, relative_name
+from qmri_bids.bids.sidecar import parse_name
 from qmri_bids.pipeline.run import Run
 from qmri_bids.scans.b1.find import SUFFIXES as B1_SUFFIXES
 from qmri_bids.scans.b1.session import SessionB1
@@ -33,6 +35,9 @@ logger = logging.getLogger("qmri_bids")
 
 CEST_FOLDERS = ("anat", "cest")
 """Where CEST series are looked for; BIDS knows the first alone."""
+
+FIELD_KEYS = ("b1", "fieldmap")
+"""Keys of a filter file for scans that serve runs."""
 
 RunType = TypeVar("RunType", bound=Run)
 
@@ -87,10 +92,16 @@ def find_runs(
 
     findings = Findings(root=root, options=options)
     findings.refusals += layout.refusals.get(subject, ())
+    passed_over: set[str | None] = set()
 
     def query(key: str, suffixes: Sequence[str], **more: object) -> list[Path]:
         asked: dict[str, Any] = {"suffix": list(suffixes)} | more | entities
         found = query_files(layout, filters=filters.get(key), **asked)
+        if key in filters and key not in FIELD_KEYS:
+            everything = query_files(layout, **asked)
+            passed_over.update(
+                {_session_of(file.path) for file in everything} - {_session_of(file.path) for file in found}
+            )
         if key in filters and not found:
             left = len(query_files(layout, **asked))
             if left:
@@ -143,10 +154,14 @@ def find_runs(
         mtr=mtr,
         mts=mts,
         b1=tuple(b1.runs),
-        files=files,
+        files=replace(files, passed_over=frozenset(passed_over)),
         refusals=tuple(findings.refusals),
         notes=tuple(findings.notes),
     )
+
+
+def _session_of(path: Path) -> str | None:
+    return parse_name(path).entities.get("ses")
 
 
 def _sampling_offsets(series: Sequence[Series], findings: Findings) -> list[Series]:

@@ -91,6 +91,13 @@ def test_a_session_with_a_refusal_is_mended_first(raw: Any) -> None:
     assert len(plan.refusals) == 1
 
 
+def test_a_filter_that_leaves_out_the_run_makes_no_run_of_its_b1_scan(raw: Any) -> None:
+    plan = linked(raw, filters={"pcbssfp": {"acquisition": "other"}})
+    assert (plan.runs, plan.refusals) == ((), ())
+    plan = linked(raw, filters={"mt": {"acquisition": "other"}})
+    assert labels(plan) == ["sub-01_acq-pcbssfp_flip-1"]
+
+
 def test_sessions_stand_for_themselves(empty: Any) -> None:
     for session in ("1", "2"):
         folder = empty.root / "sub-01" / f"ses-{session}"

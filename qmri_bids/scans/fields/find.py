@@ -2,7 +2,8 @@
 
 A B1 scan is one where no run of its session takes a B1 map. A field map is one where its session has no other run at all, no
 scan in `func`, `dwi` or `perf`, and its `IntendedFor` names no image that is there: field maps are made for those. Neither
-is one where a run of the session was refused, which may be the one that takes it: then that is mended first.
+is one where a run of the session was refused, which may be the one that takes it: then that is mended first; nor where a filter
+leaves out all scans of some other kind.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def find_fields(
     b0: list[B0ScanRun] = []
     found = Findings(root=files.root, options=options)
     for session in sessions:
-        if _is_refused(session, refusals):
+        if _is_refused(session, refusals) or session in files.passed_over:
             continue
         others = [run for run in runs if run.entities.get("ses") == session]
         here = _Session(files, subject=subject, session=session, others=others, findings=found)
