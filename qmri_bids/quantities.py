@@ -391,8 +391,8 @@ _FIELDS = (
             folder="fmap",
             unit="Hz",
             description="Off-resonance. Of pc-bSSFP it is determined up to multiples of 1/TR and not unwrapped beyond that "
-            "(desc-unwrapped_fieldmap is); of CEST it is the shift of water by which spectra were corrected. NaN where it was not "
-            "determined.",
+            "(desc-unwrapped_fieldmap is); of CEST it is the shift of water by which spectra were corrected; of a field map it is "
+            "that map. NaN where it was not determined.",
         ),
         display=_HERTZ,
         spread=Spread(limit=5),

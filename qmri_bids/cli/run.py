@@ -195,7 +195,7 @@ def _eligible(plans: Sequence[SessionPlan], *, options: argparse.Namespace) -> t
     found = {plan.subject for plan in plans if plan.runs or plan.refusals}
     for subject in dict.fromkeys(plan.subject for plan in plans):
         if subject not in found:
-            logger.warning("sub-%s: no pc-bSSFP, CEST or MT run", subject)
+            logger.warning("sub-%s: no pc-bSSFP, CEST, MT, B1 or B0 run", subject)
             record_nothing(subject, options=options)
     return tuple(plan for plan in plans if plan.subject in found)
 

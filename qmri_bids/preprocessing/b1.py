@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -178,11 +179,7 @@ def register_b1(
             f"the B1 scan covers only {100.0 - extrapolated:.0f} % of the {region} in the other scan (at least "
             f"{100.0 - LARGEST_EXTRAPOLATION:.0f} % expected): it shows another place, or its orientation in the header is wrong"
         )
-    own = coarsened(b1, valid=valid, stdev=stdev, affine=b1_affine)
-    smooth = smooth_b1(own.b1, valid=own.valid, voxel_sizes=voxel_sizes(own.affine), stdev=own.stdev)
-    ratio = on_target(smooth.map, own.affine, outside="nearest")
-    largest = float(np.nanmax(smooth.stdev))
-    spread = on_target(np.nan_to_num(smooth.stdev, nan=largest), own.affine, outside="nearest")
+    smooth, ratio, spread = _smoothed(b1, valid=valid, stdev=stdev, affine=b1_affine, bring=on_target)
     beyond = (ratio < PLAUSIBLE_RANGE[0]) | (ratio > PLAUSIBLE_RANGE[1])
     codes = np.where(measured, B1Code.MEASURED, B1Code.EXTRAPOLATED).astype(np.uint8)
     codes[beyond] = B1Code.IMPLAUSIBLE
@@ -196,6 +193,114 @@ def register_b1(
         codes=codes,
         decisions=(sentence, *_said(smooth, region=region, extrapolated=extrapolated)),
         warnings=(*doubts, *_warnings(ratio, beyond & inside, inside, region=region)),
+    )
+
+
+def _smoothed(
+    b1: NDArray[np.floating],
+    *,
+    valid: NDArray[np.bool_],
+    stdev: NDArray[np.floating] | None,
+    affine: NDArray[np.floating],
+    bring: Callable[..., NDArray[np.float32]],
+) -> tuple[SmoothB1, NDArray[np.float32], NDArray[np.float32]]:
+    """Return the smooth surface on voxels not far below 5 mm, and it and its standard deviation as `bring` interpolates them."""
+    own = coarsened(b1, valid=valid, stdev=stdev, affine=affine)
+    smooth = smooth_b1(own.b1, valid=own.valid, voxel_sizes=voxel_sizes(own.affine), stdev=own.stdev)
+    largest = float(np.nanmax(smooth.stdev))
+    spread = bring(np.nan_to_num(smooth.stdev, nan=largest), own.affine, outside="nearest")
+    return smooth, bring(smooth.map, own.affine, outside="nearest"), spread
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmoothScan:
+    """A B1+ map made smooth on the grid of its own scan.
+
+    Parameters
+    ----------
+    map, stdev
+        Actual over nominal flip angle and its standard deviation, float32, shape (X, Y, Z); NaN where B1 was not measured.
+    single
+        Standard deviation of B1 in one voxel of the scan, median.
+    decisions
+        What was decided, as sentences.
+    """
+
+    map: NDArray[np.float32]
+    stdev: NDArray[np.float32]
+    single: float
+    decisions: tuple[str, ...]
+
+
+def smooth_scan(
+    b1: NDArray[np.floating],
+    *,
+    valid: NDArray[np.bool_],
+    affine: NDArray[np.floating],
+    stdev: NDArray[np.floating] | None = None,
+) -> SmoothScan:
+    """Make a B1+ map smooth where it is: the surface that other scans are given, not continued beyond what was measured.
+
+    Parameters
+    ----------
+    b1
+        Actual over nominal flip angle, shape (X, Y, Z).
+    valid
+        Where it was measured.
+    affine
+        Voxel to RAS millimetres.
+    stdev
+        Standard deviation of `b1`, None where it is not known.
+
+    Raises
+    ------
+    ContentError
+        If nothing was measured.
+    """
+    if not valid.any():
+        raise ContentError("the B1 map has no value above 0 where its image has signal")
+
+    def on_own_grid(image: NDArray[Any], source: NDArray[np.floating], *, outside: str) -> NDArray[np.float32]:
+        return resample(
+            np.asarray(image, dtype=np.float32),
+            affine=source,
+            target_shape=b1.shape,
+            target_affine=affine,
+            transform=np.eye(4),
+            order=1,
+            outside=outside,
+        )
+
+    smooth, ratio, spread = _smoothed(b1, valid=valid, stdev=stdev, affine=affine, bring=on_own_grid)
+    return SmoothScan(
+        map=np.where(valid, ratio, np.float32(np.nan)),
+        stdev=np.where(valid, spread, np.float32(np.nan)),
+        single=smooth.single,
+        decisions=(
+            f"B1 is a smooth surface through the values of the scan, on their grid (structure below {WAVELENGTH:g} mm removed; "
+            f"{100.0 * smooth.outliers:.1f} % of them passed by as outliers). It is not continued where B1 was not measured.",
+        ),
+    )
+
+
+def implausible_warning(ratio: NDArray[np.floating], *, region: str) -> tuple[str, ...]:
+    """Warn of voxels with an implausible B1, which stay in the map.
+
+    Parameters
+    ----------
+    ratio
+        Actual over nominal flip angle in the voxels of a mask; NaN is left out.
+    region
+        What the mask holds.
+    """
+    found = ratio[np.isfinite(ratio)]
+    beyond = found[(found < PLAUSIBLE_RANGE[0]) | (found > PLAUSIBLE_RANGE[1])]
+    if not beyond.size:
+        return ()
+    return (
+        f"B1 IS IMPLAUSIBLE in {beyond.size:,} voxels of the {region} ({100.0 * beyond.size / found.size:.2g} %): "
+        f"{float(beyond.min()):.2f} to {float(beyond.max()):.2f} times nominal, expected {PLAUSIBLE_RANGE[0]} to "
+        f"{PLAUSIBLE_RANGE[1]}. They stay in the map; look at them before it is used.",
     )
 
 

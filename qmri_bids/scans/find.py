@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ from qmri_bids.scans.fieldmap.choice import with_b0
 from qmri_bids.scans.fieldmap.find import SUFFIXES as FIELDMAP_SUFFIXES
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
 from qmri_bids.scans.find_options import FindOptions, SessionFiles
-from qmri_bids.scans.findings import Findings, Series, check_unique, collect_series
+from qmri_bids.scans.findings import Findings, Series, check_unique, collect_series, run_is_wanted
 from qmri_bids.scans.mt.find import SUFFIXES as MT_SUFFIXES
 from qmri_bids.scans.mt.find import find_mtr, find_mts
 from qmri_bids.scans.saturation.run import CestRun, MtsRun
@@ -35,6 +36,9 @@ logger = logging.getLogger("qmri_bids")
 CEST_FOLDERS = ("anat", "cest")
 """Where CEST series are looked for; BIDS knows the first alone."""
 
+FIELD_KEYS = ("b1", "fieldmap")
+"""Keys of a filter file for scans that serve runs."""
+
 RunType = TypeVar("RunType", bound=Run)
 
 
@@ -43,7 +47,8 @@ def find_runs(
 ) -> SessionPlan:
     """Find and check all runs of a session: pc-bSSFP with B1 maps, CEST with a source of B0, MTR and MT saturation.
 
-    Fingerprints take maps of other runs: `pools.find.with_exchange` follows once it is known which of those are processed.
+    Fingerprints take maps of other runs: `pools.find.with_exchange` follows once it is known which of those are processed, and
+    `fields.find.find_fields` when it is known which B1 scans and field maps no run takes.
 
     Parameters
     ----------
@@ -87,10 +92,16 @@ def find_runs(
 
     findings = Findings(root=root, options=options)
     findings.refusals += layout.refusals.get(subject, ())
+    passed_over: set[str | None] = set()
 
     def query(key: str, suffixes: Sequence[str], **more: object) -> list[Path]:
         asked: dict[str, Any] = {"suffix": list(suffixes)} | more | entities
         found = query_files(layout, filters=filters.get(key), **asked)
+        if key in filters and key not in FIELD_KEYS:
+            everything = query_files(layout, **asked)
+            passed_over.update(
+                {_session_of(file.path) for file in everything} - {_session_of(file.path) for file in found}
+            )
         if key in filters and not found:
             left = len(query_files(layout, **asked))
             if left:
@@ -110,7 +121,7 @@ def find_runs(
         return [file.path for file in found if file.fault is None]
 
     def wanted(key: str, suffixes: Sequence[str], **more: object) -> list[Path]:
-        return [path for path in query(key, suffixes, **more) if _run_is_wanted(path, options)]
+        return [path for path in query(key, suffixes, **more) if run_is_wanted(path, options)]
 
     files = SessionFiles(
         root=root,
@@ -143,19 +154,14 @@ def find_runs(
         mtr=mtr,
         mts=mts,
         b1=tuple(b1.runs),
-        files=files,
+        files=replace(files, passed_over=frozenset(passed_over)),
         refusals=tuple(findings.refusals),
         notes=tuple(findings.notes),
     )
 
 
-def _run_is_wanted(path: Path, options: FindOptions) -> bool:
-    """Whether a file belongs to the runs asked for; `run` is an index in BIDS: 1 and 01 are the same."""
-    if not options.run_label:
-        return True
-    labels = (options.run_label,) if isinstance(options.run_label, str) else options.run_label
-    wanted = {strip_label(label, entity="run").lstrip("0") for label in labels}
-    return parse_name(path).entities.get("run", "").lstrip("0") in wanted
+def _session_of(path: Path) -> str | None:
+    return parse_name(path).entities.get("ses")
 
 
 def _sampling_offsets(series: Sequence[Series], findings: Findings) -> list[Series]:

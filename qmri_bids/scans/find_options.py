@@ -86,8 +86,11 @@ class SessionFiles:
         The dataset.
     b1, fieldmaps
         Images of B1 scans and field maps.
+    passed_over
+        Sessions of which a filter leaves out all scans of some other kind, one of which may be what the fields are for.
     """
 
     root: Path = Path()
     b1: tuple[Path, ...] = ()
     fieldmaps: tuple[Path, ...] = ()
+    passed_over: frozenset[str | None] = frozenset()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qmri_bids.bids.layout import strip_label
 from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.metadata.sidecar import Sidecar, read_sidecar
 from qmri_bids.bids.names import ENTITY_ORDER, derivative_entities
@@ -72,6 +73,15 @@ class Series:
     def session(self) -> str | None:
         """Label of the session, None outside of sessions."""
         return self.entities.get("ses")
+
+
+def run_is_wanted(path: Path, options: FindOptions) -> bool:
+    """Whether a file belongs to the runs asked for; `run` is an index in BIDS: 1 and 01 are the same."""
+    if not options.run_label:
+        return True
+    labels = (options.run_label,) if isinstance(options.run_label, str) else options.run_label
+    wanted = {strip_label(label, entity="run").lstrip("0") for label in labels}
+    return parse_name(path).entities.get("run", "").lstrip("0") in wanted
 
 
 def collect_series(paths: Sequence[Path], findings: Findings) -> list[Series]:

@@ -21,7 +21,7 @@ def plan_table(plans: Iterable[SessionPlan]) -> str:
         refused += len(plan.refusals)
         lines += [plan.label, "=" * len(plan.label)]
         if not plan.runs and not plan.refusals:
-            lines.append("  no pc-bSSFP, CEST or MT run")
+            lines.append("  no pc-bSSFP, CEST, MT, B1 or B0 run")
         for run in plan.runs:
             lines.append(f"  run      {run.label}")
             lines += [f"{'':11}{line}" for line in run.lines]

@@ -76,7 +76,7 @@ def brain_mask(run: _Labelled, options: ProcessingOptions) -> Sentence:
     )
 
 
-_B1_SCANS: Mapping[B1Method, Sentence] = {
+B1_SCANS: Mapping[B1Method, Sentence] = {
     "TB1TFL": Sentence(
         paragraph="b1",
         text="The transmit field B1+ was measured with a preconditioning pulse and a TurboFLASH readout [chung2010].",
@@ -96,7 +96,7 @@ _B1_SCANS: Mapping[B1Method, Sentence] = {
 def b1_map(run: B1Run) -> list[Sentence]:
     """Return the sentences on a B1+ map: how it was measured, placed and made smooth."""
     if run.run is None:
-        measured = _B1_SCANS[run.method]
+        measured = B1_SCANS[run.method]
     else:
         measured = Sentence(
             paragraph="b1",

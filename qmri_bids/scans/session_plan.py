@@ -9,6 +9,7 @@ from typing import Any
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.bssfp.run import PcBssfpRun
+from qmri_bids.scans.fields.run import B0ScanRun, B1ScanRun
 from qmri_bids.scans.find_options import SessionFiles
 from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun
@@ -26,6 +27,8 @@ class SessionPlan:
         Runs that can be computed.
     exchange
         Fingerprints that can be computed; until `with_exchange` makes them, they are among `cest`.
+    field_b1, field_b0
+        B1 scans and field maps that are runs of their own, from `find_fields`.
     b1
         B1 maps that can be used.
     files
@@ -43,15 +46,17 @@ class SessionPlan:
     mtr: tuple[MtrRun, ...] = ()
     mts: tuple[MtsRun, ...] = ()
     exchange: tuple[ExchangeRun, ...] = ()
+    field_b1: tuple[B1ScanRun, ...] = ()
+    field_b0: tuple[B0ScanRun, ...] = ()
     b1: tuple[B1Run, ...] = ()
     files: SessionFiles = field(default_factory=SessionFiles)
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def runs(self) -> tuple[PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun, ...]:
+    def runs(self) -> tuple[PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun | B1ScanRun | B0ScanRun, ...]:
         """All runs that can be computed."""
-        return (*self.pcbssfp, *self.mtr, *self.mts, *self.cest, *self.exchange)
+        return (*self.pcbssfp, *self.mtr, *self.mts, *self.cest, *self.exchange, *self.field_b1, *self.field_b0)
 
     def without(self, refusals: Mapping[str, Refusal]) -> SessionPlan:
         """Return the plan without runs that are refused.
@@ -77,7 +82,7 @@ class SessionPlan:
 
     def _each(self, change: Callable[[Any], Any]) -> SessionPlan:
         """Return the plan with every run changed, and without those of which nothing is left."""
-        kinds = ("pcbssfp", "cest", "mtr", "mts", "exchange")
+        kinds = ("pcbssfp", "cest", "mtr", "mts", "exchange", "field_b1", "field_b0")
         changed: dict[str, Any] = {
             kind: tuple(run for run in map(change, getattr(self, kind)) if run is not None) for kind in kinds
         }

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from qmri_bids.pipeline.options import ProcessingOptions
     from qmri_bids.scans.b1.workflow import init_b1_wf
     from qmri_bids.scans.bssfp.workflow import init_pcbssfp_wf
+    from qmri_bids.scans.fields.workflow import init_b0_scan_wf, init_b1_scan_wf
     from qmri_bids.scans.pools.workflow import init_exchange_wf
     from qmri_bids.scans.saturation.workflow import init_cest_wf, init_mt_wf
     from qmri_bids.workflows.participant_plan import plan_participant
@@ -27,6 +28,8 @@ __all__ = [
     "ProcessingOptions",
     "SpaceOptions",
     "WriteParticipantReport",
+    "init_b0_scan_wf",
+    "init_b1_scan_wf",
     "init_b1_wf",
     "init_cest_wf",
     "init_exchange_wf",
@@ -46,6 +49,8 @@ _HOMES = {
     "ProcessingOptions": "qmri_bids.pipeline.options",
     "SpaceOptions": "qmri_bids.bids.anatomy.spaces",
     "WriteParticipantReport": "qmri_bids.workflows.run_reports",
+    "init_b0_scan_wf": "qmri_bids.scans.fields.workflow",
+    "init_b1_scan_wf": "qmri_bids.scans.fields.workflow",
     "init_b1_wf": "qmri_bids.scans.b1.workflow",
     "init_cest_wf": "qmri_bids.scans.saturation.workflow",
     "init_exchange_wf": "qmri_bids.scans.pools.workflow",

@@ -13,6 +13,7 @@ from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR, Loss
 from qmri_bids.estimation.pools.estimate import ExchangeEstimator, ExchangeOptions
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.scans.fields.find import find_fields
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.pools.find import with_exchange
 from qmri_bids.scans.pools.run import ExchangeRun
@@ -53,7 +54,7 @@ def refuse_unsupported(
 
 
 def link_runs(plans: Sequence[SessionPlan], *, options: FindOptions | None = None) -> tuple[SessionPlan, ...]:
-    """Give Z-spectra the T1 of the pc-bSSFP run of their session, and fingerprints the maps that they need.
+    """Give Z-spectra the T1 of the pc-bSSFP run of their session, fingerprints the maps that they need, and find fields left over.
 
     Parameters
     ----------
@@ -62,7 +63,22 @@ def link_runs(plans: Sequence[SessionPlan], *, options: FindOptions | None = Non
     options
         What the user asked for.
     """
-    return tuple(with_exchange(_with_t1(plan), options=options or FindOptions()) for plan in plans)
+    wanted = options or FindOptions()
+    linked = (with_exchange(_with_t1(plan), options=wanted) for plan in plans)
+    return tuple(_with_fields(plan, options=wanted) for plan in linked)
+
+
+def _with_fields(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
+    """Return a plan with the B1 scans and field maps that none of its runs takes, as runs of their own."""
+    found = find_fields(plan.files, subject=plan.subject, runs=plan.runs, refusals=plan.refusals, options=options)
+    return replace(
+        plan,
+        field_b1=found.b1,
+        field_b0=found.b0,
+        b1=(*plan.b1, *(run.scan for run in found.b1 if run.scan not in plan.b1)),
+        refusals=tuple(dict.fromkeys([*plan.refusals, *found.refusals])),
+        notes=tuple(dict.fromkeys([*plan.notes, *found.notes])),
+    )
 
 
 def _with_t1(plan: SessionPlan) -> SessionPlan:

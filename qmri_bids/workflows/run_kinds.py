@@ -17,6 +17,7 @@ from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.run_kind import RunKind
 from qmri_bids.scans.bssfp.workflow import PCBSSFP
+from qmri_bids.scans.fields.workflow import B0_SCAN, B1_SCAN
 from qmri_bids.scans.pools.workflow import EXCHANGE
 from qmri_bids.scans.saturation.workflow import CEST, MT_KINDS
 
@@ -74,6 +75,8 @@ RUN_KINDS: Mapping[str, RunKind] = {
     "wassr": CEST,
     "exchange": EXCHANGE,
     **MT_KINDS,
+    "b1": B1_SCAN,
+    "b0": B0_SCAN,
 }
 """By the `kind` of the run."""
 

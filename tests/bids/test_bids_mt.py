@@ -166,7 +166,7 @@ def test_image_that_says_nothing_of_an_mt_pulse_is_left_alone(empty: Any) -> Non
     plan = empty.plan()
     assert (plan.runs, plan.refusals) == ((), ())
     assert "neither mt- in the name nor MTState, and no saturation offsets: left alone" in plan.notes[0]
-    assert "no pc-bSSFP, CEST or MT run" in plan_table([plan])
+    assert "no pc-bSSFP, CEST, MT, B1 or B0 run" in plan_table([plan])
 
 
 # --- MTS --------------------------------------------------------------------------------------------------------------

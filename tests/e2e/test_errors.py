@@ -174,11 +174,14 @@ def test_no_b1_is_a_loud_assumption(dataset: Path, capsys: pytest.CaptureFixture
 def test_nothing_eligible_is_exit_3_and_says_what_was_looked_for(
     dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for path in (dataset / "sub-01" / "anat").iterdir():
+    shutil.rmtree(dataset / "sub-01" / "anat")
+    code, text = check(dataset, capsys)
+    assert (code, "1 run(s) can be computed" in text) == (0, True)  # what is left is a B1 scan
+    for path in (dataset / "sub-01" / "fmap").iterdir():
         path.unlink()
     code, text = check(dataset, capsys)
     assert code == 3
-    assert "no pc-bSSFP, CEST or MT run found" in text
+    assert "no pc-bSSFP, CEST, MT, B1 or B0 run found" in text
     assert "Looked for: anat/*_{VFA,T2w,bSSFP,SSFP}" in text
 
 

@@ -79,7 +79,7 @@ def test_the_asymmetry_is_drawn_and_counted_in_percent() -> None:
         ("(MTR)", {"dousset1992"}),
         ("with flip angles corrected by B1", {"helms2008", "helms2010", "helms2008ernst"}),
         ("No B1+ map was available: nominal flip angles", {"helms2008", "helms2010", "helms2008ernst"}),
-        ("from the field map", set()),
+        ("was taken from the field map", set()),
         ("the dip of the Z-spectrum itself", set()),
         ("Lorentzian lines were not fitted", set()),
         ("motion and registration were joined", {"avants2011"}),

@@ -308,14 +308,18 @@ def _served_exchange(options: argparse.Namespace, plans: Sequence[SessionPlan]) 
 
 def nothing_found(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:
     """Return what was looked for, where nothing was found."""
+    from qmri_bids.scans.b1.find import READERS
+    from qmri_bids.scans.fieldmap.find import SUFFIXES as FIELDMAP_SUFFIXES
     from qmri_bids.scans.find import SUFFIXES
 
     labels = ", ".join(plan.label for plan in plans) or "the sessions asked for"
     lines = [
-        f"qmri_bids: no pc-bSSFP, CEST or MT run found in {options.bids_dir} for {labels}.",
+        f"qmri_bids: no pc-bSSFP, CEST, MT, B1 or B0 run found in {options.bids_dir} for {labels}.",
         f"Looked for: anat/*_{{{','.join(SUFFIXES)}}}.nii[.gz] whose sidecar has a PulseSequenceType of balanced SSFP "
         "(bSSFP, TrueFISP, FIESTA, bFFE, CISS) and one RFPhaseIncrement a volume, or a label acq-pcbssfp;",
-        "*_cest or *_wassr series with saturation offsets; mt-on and mt-off _MTR; flip-1, flip-2, mt-on and mt-off _MTS.",
+        "*_cest or *_wassr series with saturation offsets; mt-on and mt-off _MTR; flip-1, flip-2, mt-on and mt-off _MTS;",
+        f"where none of these takes them, fmap/*_{{{','.join(READERS)}}}; and where there is none of these, "
+        f"fmap/*_{{{','.join(FIELDMAP_SUFFIXES)}}} with a magnitude image, if no func, dwi or perf scan is beside them.",
     ]
     lines += [f"Left alone: {note}" for plan in plans for note in plan.notes]
     return "\n".join(lines)

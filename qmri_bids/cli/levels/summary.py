@@ -41,7 +41,7 @@ def summary_table(results: Sequence[ParticipantResult], *, without: Sequence[str
             lines += _indented(result.problem)
         else:
             lines.append(f"{label:<14} report: {result.report}")
-    lines += [f"{f'sub-{subject}':<14} {'':<40} no pc-bSSFP, CEST or MT run" for subject in without]
+    lines += [f"{f'sub-{subject}':<14} {'':<40} no pc-bSSFP, CEST, MT, B1 or B0 run" for subject in without]
     return "\n".join(lines)
 
 

@@ -215,7 +215,7 @@ exit codes:
   0  every eligible run was processed (group: of every participant)
   1  a run was refused or failed, and the others are done: the reports say which and why (group: or a participant is missing)
   2  the command line, a file of options or a folder is wrong; nothing was computed
-  3  no pc-bSSFP, CEST or MT run was found (group: no participant was processed)
+  3  no pc-bSSFP, CEST, MT, B1 or B0 run was found (group: no participant was processed)
   130, 143  interrupted; the same command goes on from the last step that was done
 """
 

@@ -98,7 +98,7 @@ def load_b1_pair(
     number, failed = int(np.count_nonzero(head)), int(np.count_nonzero(head & ~np.isfinite(found.b1)))
     decisions = [
         f"The ratio of both images belongs to no flip angle in {failed:,} of {number:,} voxels of the head "
-        f"({100.0 * failed / max(1, number):.1f} %): B1 was not measured there and is extrapolated."
+        f"({100.0 * failed / max(1, number):.1f} %): B1 was not measured there."
     ]
     if noise is None:
         decisions.append("The noise of the B1 scan is not known (no air with noise in its images).")

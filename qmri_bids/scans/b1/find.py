@@ -32,7 +32,7 @@ READERS: Mapping[str, Reader] = {
 
 SUFFIXES = (*READERS, *UNSUPPORTED_METHODS)
 
-_OWN_ENTITIES: Mapping[str, Callable[[dict[str, str]], dict[str, str]]] = {
+OWN_ENTITIES: Mapping[str, Callable[[dict[str, str]], dict[str, str]]] = {
     "TB1TFL": lambda entities: _without_role(entities, b1_angles.split_role),
     "TB1RFM": lambda entities: _without_role(entities, b1_angles.split_role),
     "TB1AFI": lambda entities: _without_role(entities, b1_afi.split_role),
@@ -51,7 +51,7 @@ def group_b1_files(paths: Sequence[Path]) -> dict[tuple[str, ...], list[Path]]:
     groups: dict[tuple[str, ...], list[Path]] = {}
     for path in paths:
         name = parse_name(path)
-        entities = _OWN_ENTITIES.get(name.suffix, dict)(dict(name.entities))
+        entities = OWN_ENTITIES.get(name.suffix, dict)(dict(name.entities))
         key = (name.suffix, *(f"{entity}-{label}" for entity, label in sorted(entities.items()) if label))
         groups.setdefault(key, []).append(path)
     return groups

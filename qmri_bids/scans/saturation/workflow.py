@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from qmri_bids.scans.saturation.estimates import EstimateB0, EstimateMtr, Estima
 from qmri_bids.scans.saturation.methods import cest_sentences, mtr_sentences, mtsat_sentences
 from qmri_bids.scans.saturation.outputs import write_cest, write_mtr, write_mtsat
 from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun
-from qmri_bids.scans.saturation.series import Said, gather, series_nodes
+from qmri_bids.scans.saturation.series import Said, SeriesNodes, gather, series_nodes
 
 
 class SeriesWorkflow:
@@ -50,6 +50,8 @@ class SeriesWorkflow:
         Options of the estimation that files and report name.
     cest
         The run, if its images are saturated at offsets: then motion is told from what saturation does.
+    read
+        Adds the nodes that read the series to the workflow; by default those of `series_nodes`.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class SeriesWorkflow:
         fields: tuple[str, ...] = (),
         settings: Mapping[str, Any] | None = None,
         cest: CestRun | None = None,
+        read: Callable[[pe.Workflow], SeriesNodes] | None = None,
     ) -> None:
         self.workflow = pe.Workflow(name=name)
         self.inputnode = pe.Node(IdentityInterface(fields=["run", *fields, *given_fields(options)]), name="inputnode")
@@ -78,12 +81,10 @@ class SeriesWorkflow:
         self.registrations: Said = []
         self.registered: list[str] = []
         self.run, self.options, self.bids_dir, self.output_dir = run, options, bids_dir, output_dir
-        nodes = series_nodes(
-            self.workflow,
-            paths=run.paths,
-            label=run.label,
-            options=options,
-            cest=cest,
+        nodes = (
+            series_nodes(self.workflow, paths=run.paths, label=run.label, options=options, cest=cest)
+            if read is None
+            else read(self.workflow)
         )
         self.load, self.motion, self.series = nodes.load, nodes.motion, nodes.last
         places: dict[str, Any] = {"bids_dir": bids_dir, "output_dir": output_dir}
