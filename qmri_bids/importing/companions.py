@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS
+from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS, SEQUENCE_KEYS
 from qmri_bids.grids import is_same_grid
 from qmri_bids.importing.images import SourceImage
 from qmri_bids.importing.kinds import BALANCED, FIELD, LEFT_ALONE, MT, Taken, state_of, taken_with
-from qmri_bids.importing.names import family, part_of_name
+from qmri_bids.importing.names import family, increment_of_name, part_of_name
 from qmri_bids.scans.bssfp.increments import MINIMUM_CYCLES, SCALAR_KEY
 
 FIELD_KINDS = ("fieldmap", "phasediff", "phase1", "phase2", "magnitude", "magnitude1", "magnitude2")
@@ -64,6 +64,18 @@ def _same_place(first: SourceImage, second: SourceImage) -> bool:
     return shape == second.info.shape[:3] and is_same_grid(first.info.affine, second.info.affine, shape=shape)
 
 
+def _same_sequence(first: SourceImage, second: SourceImage) -> bool:
+    """Whether two images state the same sequence with the same angle and times."""
+    one, other = _sequence_of(first), _sequence_of(second)
+    return None not in one and one == other
+
+
+def _sequence_of(image: SourceImage) -> tuple[Hashable, ...]:
+    names = [image.text(key) for key in SEQUENCE_KEYS if image.text(key)]
+    numbers = (image.number(key) for key in ("FlipAngle", "RepetitionTime", "EchoTime"))
+    return (names[0] if names else None, *(None if number is None else round(number, 5) for number in numbers))
+
+
 def _balanced(members: Sequence[Member]) -> list[Member]:
     """Take balanced images for cycles where they stand beside others that are alike, else leave them alone."""
     settled = []
@@ -72,7 +84,7 @@ def _balanced(members: Sequence[Member]) -> list[Member]:
             other
             for other in members
             if other.taken.kind in (BALANCED, "pcbssfp")
-            and family_of(other.image) == family_of(member.image)
+            and (family_of(other.image) == family_of(member.image) or _same_sequence(other.image, member.image))
             and _same_place(other.image, member.image)
         ]
         same_part = [other for other in alike if other.taken.part == member.taken.part]
@@ -226,6 +238,10 @@ def _by_protocol(member: Member) -> Hashable:
     return _by_family(member), _flip(member), member.image.volumes > 1
 
 
+def _by_sequence(member: Member) -> Hashable:
+    return _sequence_of(member.image), member.image.volumes > 1
+
+
 def _by_protocol_and_stem(member: Member) -> Hashable:
     return _by_protocol(member), _by_stem(member)
 
@@ -256,7 +272,10 @@ def _states_twice(group: Sequence[Member]) -> bool:
         for key in (*INCREMENT_KEYS, SCALAR_KEY)
         if isinstance(each.image.values.get(key), int | float)
     ]
-    return len(set(stated)) < len(stated) and len({value for _, value in stated}) > 1
+    named = [
+        (each.taken.part, number) for each in group if (number := increment_of_name(each.image.names[0])) is not None
+    ]
+    return any(len(set(found)) < len(found) and len({value for _, value in found}) > 1 for found in (stated, named))
 
 
 def _is_angles(group: Sequence[Member]) -> bool:
@@ -289,7 +308,7 @@ def _own(member: Member) -> Hashable:
 _B1_KEYS: tuple[Key, ...] = (_any, _by_family, _by_stem, _by_time)
 _MT_KEYS: tuple[Key, ...] = (_by_echo_number, _by_family_and_echo, _by_time)
 RULES: Mapping[str, tuple[Callable[[Sequence[Member]], bool], tuple[Key, ...]]] = {
-    "pcbssfp": (_is_cycled, (_by_protocol, _by_protocol_and_stem, _by_protocol_and_time)),
+    "pcbssfp": (_is_cycled, (_by_protocol, _by_protocol_and_stem, _by_protocol_and_time, _by_sequence)),
     "TB1TFL": (_is_angles, _B1_KEYS),
     "TB1RFM": (_is_angles, _B1_KEYS),
     "TB1DAM": (_is_double_angle, _B1_KEYS),

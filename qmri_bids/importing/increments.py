@@ -79,7 +79,7 @@ def increments_of(
         raise IncrementUnknownError(f"{many}: increment: expected one number for one volume, found {len(given[many])}")
     source = "table" if set(given) >= set(parts) else "sidecars and table" if given else "sidecars"
     said: list[str] = []
-    named, called, doubt = _of_names(images, by_part)
+    named, called, doubt = _of_names(images)
     if set(known) < set(parts):
         if not named:
             lacking = [image.name for image in images if image.name not in known]
@@ -160,9 +160,7 @@ def _same(value: float, named: float) -> bool:
     return abs((value - named + 180.0) % 360.0 - 180.0) <= ROUNDING
 
 
-def _of_names(
-    images: Sequence[SourceImage], by_part: Sequence[Sequence[SourceImage]]
-) -> tuple[dict[str, float], str, str]:
+def _of_names(images: Sequence[SourceImage]) -> tuple[dict[str, float], str, str]:
     """Return the increments that names tell, which names do, and why none does."""
     found: list[tuple[dict[str, float], str]] = []
     doubts: list[str] = []
@@ -178,17 +176,12 @@ def _of_names(
         }
         if len(numbers) < len(images):
             continue
-        exact = [_evened([numbers[image.name] for image in same]) for same in by_part]
-        if all(exact):
-            pairs = [
-                (image.name, value)
-                for same, values in zip(by_part, exact, strict=True)
-                for image, value in zip(same, values, strict=True)
-            ]
-            found.append((dict(pairs), called))
-        elif any(_differ([numbers[i.name] for i in same]) for same in by_part):
-            values = sorted(set(numbers.values()))
-            doubts.append(f"the numbers in {called} ({_shown(values[:8])}) do not fill the circle evenly")
+        different = sorted(set(numbers.values()))
+        exact = dict(zip(different, _evened(different), strict=False))
+        if exact:
+            found.append(({name: exact[number] for name, number in numbers.items()}, called))
+        elif len(different) > 1:
+            doubts.append(f"the numbers in {called} ({_shown(different[:8])}) do not fill the circle evenly")
     if not found:
         return {}, "", "; ".join(doubts) or "no numbers of increments in the names"
     if any(not _same(found[0][0][name], other[name]) for other, _ in found[1:] for name in other):
@@ -197,7 +190,7 @@ def _of_names(
 
 
 def _evened(values: Sequence[float]) -> list[float]:
-    """Return numbers that fill the circle evenly, freed of rounding to whole degrees; nothing if they do not.
+    """Return different numbers that fill the circle evenly, freed of rounding to whole degrees; nothing if they do not.
 
     Examples
     --------
