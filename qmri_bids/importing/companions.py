@@ -279,7 +279,8 @@ def _states_twice(group: Sequence[Member]) -> bool:
 
 
 def _is_angles(group: Sequence[Member]) -> bool:
-    return sorted(each.taken.part for each in group) in (["anat", "famp"], ["famp"], ["both"])
+    parts = sorted(each.taken.part for each in group)
+    return parts in (["anat", "famp"], ["famp"], ["both"], ["", "famp"], ["", "anat"])
 
 
 def _is_double_angle(group: Sequence[Member]) -> bool:
@@ -290,7 +291,8 @@ def _is_double_angle(group: Sequence[Member]) -> bool:
 
 
 def _is_afi(group: Sequence[Member]) -> bool:
-    return sorted(each.taken.part for each in group) in (["tr1", "tr2"], ["both"])
+    parts = sorted(each.taken.part for each in group)
+    return parts in (["tr1", "tr2"], ["both"], ["", "tr1"], ["", "tr2"], ["", ""])
 
 
 def _alone(group: Sequence[Member]) -> bool:

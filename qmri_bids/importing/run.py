@@ -242,7 +242,7 @@ def _row(member: Member, plan: PlannedScan, *, status: str, given: Mapping[str, 
     return Row(
         file=image.name,
         taken_for=taken.kind,
-        part=taken.part,
+        part=plan.parts.get(image.name, taken.part),
         scan=member.scan,
         increment=" ".join(f"{value:.10g}" for value in increments) or (UNKNOWN if taken.kind == "pcbssfp" else ""),
         flip="" if flip is None else f"{flip:g}",

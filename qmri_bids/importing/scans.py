@@ -60,6 +60,8 @@ class PlannedScan:
         Files that are copied as they are, by their place in the dataset.
     increments
         By file of the folder [deg].
+    parts
+        Which image of the scan a file is, where the other images of the scan tell.
     notes
         Sentences by file of the folder.
     refusal
@@ -70,6 +72,7 @@ class PlannedScan:
     tables: dict[Path, str] = field(default_factory=dict)
     copies: dict[Path, Path] = field(default_factory=dict)
     increments: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
     refusal: str = ""
 
@@ -254,7 +257,7 @@ def _roles(draft: _Draft, known: tuple[str, str]) -> dict[str, SourceImage]:
     if len(unknown) == 1 and len(parts) == 2:
         (role,) = set(known) - set(parts.values()) or {""}
         if role:
-            parts[unknown[0].name] = role
+            parts[unknown[0].name] = draft.plan.parts[unknown[0].name] = role
             draft.say(unknown, f"taken as {role}, since the other image is {next(iter(set(known) - {role}))}")
     found = {parts[image.name]: image for image in draft.images}
     listed = ", ".join(f"{name} ({part or 'unknown'})" for name, part in parts.items())
@@ -319,6 +322,7 @@ def _afi(draft: _Draft) -> None:
     if different and any(member.taken.part not in ("tr1", "tr2") for member in draft.members):
         first, second = sorted(draft.images, key=lambda image: times[image.name] or 0.0)
         found = {"tr1": first, "tr2": second}
+        draft.plan.parts.update({first.name: "tr1", second.name: "tr2"})
         draft.say(draft.images, "the shorter repetition time is tr1")
     else:
         found = _roles(draft, ("tr1", "tr2"))
@@ -327,7 +331,9 @@ def _afi(draft: _Draft) -> None:
             f"part: expected tr1 and tr2, found {', '.join(found)} alone: add the other image, or fill part and {AGAIN}"
         )
     for role, image in found.items():
-        draft.add(draft.place.path("fmap", "TB1AFI", acq="tr1" if role == "both" else role), [image], {})
+        draft.add(
+            draft.place.path("fmap", "TB1AFI", acq="tr1" if role == "both" else role), [image], _repetition(image)
+        )
     if not different:
         draft.say(
             draft.images,

@@ -217,15 +217,14 @@ def test_one_complex_image(folder, bids, imported, validate):
 
 def test_philips_cycles_keep_their_slopes(folder, bids, imported):
     common = PHILIPS | {"PulseSequenceName": "B-FFE", "FlipAngle": 20, "EchoTime": 0.002, "RepetitionTime": 0.004}
-    scales = {0: (1.5, 0.0), 120: (1.5, 0.0), 240: (1.5, 0.0)}
-    for number, (degrees, (slope, intercept)) in enumerate(scales.items(), start=3):
+    for number, degrees in enumerate((0, 120, 240), start=3):
         name = {"SeriesDescription": f"bFFE_inc{degrees}", "SeriesNumber": number}
         write_series(
             folder,
             f"{number}_bFFE_inc{degrees}",
             values(degrees),
             common | name | {"ImageType": ["ORIGINAL", "PRIMARY", "M_FFE", "M", "FFE"]},
-            slope=slope,
+            slope=1.5,
         )
         # The phase of Philips is scaled to milliradians from image to image.
         write_series(
