@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS, SEQUENCE_KEYS
 from qmri_bids.grids import is_same_grid
 from qmri_bids.importing.images import SourceImage
-from qmri_bids.importing.kinds import BALANCED, FIELD, LEFT_ALONE, MT, Taken, state_of, taken_with
+from qmri_bids.importing.kinds import BALANCED, FIELD, LEFT_ALONE, MT, Taken, hints_at_mt, state_of, taken_with
 from qmri_bids.importing.names import family, increment_of_name, part_of_name
 from qmri_bids.scans.bssfp.increments import MINIMUM_CYCLES, SCALAR_KEY
 
@@ -171,6 +171,10 @@ def _mt(members: Sequence[Member]) -> list[Member]:
     for group in _partition(mine, complete=_is_mt, keys=(_by_echo_number, _by_family_and_echo, _by_time)):
         has_pulse = any(each.state is True for each in group)
         group = [replace(each, state=False if each.state is None and has_pulse else each.state) for each in group]
+        if not _is_mt(group) and not any(hints_at_mt(each.image) for each in group):
+            reason = "an MT pulse, but no image without it beside it and no name of an MT scan"
+            settled += [replace(e, taken=taken_with(e.taken, kind=LEFT_ALONE, part="", note=reason)) for e in group]
+            continue
         kind = "MTR" if len(group) == 2 else "MTS"
         settled += [replace(each, taken=taken_with(each.taken, kind=kind, part="")) for each in group]
     return settled

@@ -76,7 +76,7 @@ def stem_of(name: str, endings: Sequence[str] = (*IMAGE_ENDINGS, *ARRAY_ENDINGS)
     >>> stem_of("20250101_trufi_5_ph.nii.gz")
     '20250101_trufi_5_ph'
     """
-    return next((name.removesuffix(end) for end in endings if name.lower().endswith(end)), None)
+    return next((name[: -len(end)] for end in endings if name.lower().endswith(end)), None)
 
 
 def read_folder(folder: Path, *, scratch: Path, without: Path) -> tuple[list[SourceImage], dict[str, str]]:

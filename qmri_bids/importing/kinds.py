@@ -260,6 +260,16 @@ def _by_name(image: SourceImage) -> tuple[str, str]:
     return "", ""
 
 
+def hints_at_mt(image: SourceImage) -> bool:
+    """Whether a name says that an image is of an MT scan: angiograms and others have MT pulses, too."""
+    return _by_name(image)[0] == MT
+
+
+def role_of(image: SourceImage, kind: str) -> str:
+    """Return which image of a scan of a kind this is, as far as it tells by itself."""
+    return _role(image, kind, part_of(image)[0])
+
+
 def _role(image: SourceImage, kind: str, part: str) -> str:
     """Return which image of its scan this is."""
     if image.part and image.part not in ("mag", "magnitude"):

@@ -12,12 +12,14 @@ from qmri_bids.importing.companions import FIELD_KINDS, Member, group, settle
 from qmri_bids.importing.dataset import check_dataset, complete_dataset
 from qmri_bids.importing.images import SourceImage, read_folder
 from qmri_bids.importing.increments import UNKNOWN
-from qmri_bids.importing.kinds import LEFT_ALONE, Taken, recognise, state_of
-from qmri_bids.importing.scans import Place, PlannedScan, plan_scan
+from qmri_bids.importing.kinds import LEFT_ALONE, Taken, recognise, role_of, state_of
+from qmri_bids.importing.scans import Place, PlannedScan, label_of_series, plan_scan
 from qmri_bids.importing.table import Given, Row, read_given, written
 from qmri_bids.importing.writing import targets_of, write_scan
+from qmri_bids.scans.b1.find import READERS as B1_READERS
 from qmri_bids.system.temporaries import scratch_folder
 
+SPECTRA = ("cest", "wassr", "wasabi")
 ALL, SOME, NOTHING = 0, 1, 3
 """Exit codes: all that was recognised is in the dataset, some was refused, nothing was recognised."""
 
@@ -98,6 +100,7 @@ def import_folder(
             f"{bids_dir}: expected another folder than that of the images, found the same. Choose another BIDS_DIR."
         )
     check_dataset(bids_dir)
+    _check_sessions(bids_dir / f"sub-{subject}", session=session)
     given = {} if table is None else read_given(table)
     with scratch_folder() as scratch:
         images, unreadable = read_folder(folder, scratch=scratch, without=bids_dir)
@@ -134,6 +137,23 @@ def _label(text: str, key: str, *, option: str) -> str:
     return label
 
 
+def _check_sessions(place: Path, *, session: str) -> None:
+    """Check that a participant has sessions throughout, or none.
+
+    Raises
+    ------
+    ValueError
+        If files would lie beside sessions.
+    """
+    there = sorted(each.name for each in place.iterdir() if each.is_dir()) if place.is_dir() else []
+    other = [name for name in there if name.startswith("ses-") is not bool(session)]
+    if other:
+        raise ValueError(
+            f"{place}: expected {'sessions' if session else 'no sessions'}, as the call has it, found {', '.join(other[:5])}. "
+            + ("Leave out --session, or move what is there into a session" if session else "Give --session")
+        )
+
+
 def _members(images: Sequence[SourceImage], given: Mapping[str, Given]) -> list[Member]:
     """Return all images with their kind and scan, the table's where it states them."""
     recognised = settle([Member(image=image, taken=recognise(image)) for image in images])
@@ -154,9 +174,8 @@ def _members(images: Sequence[SourceImage], given: Mapping[str, Given]) -> list[
 def _corrected(member: Member, stated: Given) -> Member:
     """Return an image with what the table states of it."""
     taken = member.taken
-    kind, part = stated.kind or taken.kind, stated.part or taken.part
-    if kind == "pcbssfp" and not part:
-        part = "complex" if member.image.info.is_complex else "mag"
+    kind = stated.kind or taken.kind
+    part = stated.part or (taken.part if kind == taken.kind else role_of(member.image, kind))
     state = member.state if stated.state is None else stated.state
     if kind in ("MTS", "MTR") and state is None:
         state, _ = state_of(member.image)
@@ -176,9 +195,9 @@ def _plans(
     for member in members:
         if member.scan:
             scans.setdefault(member.scan, []).append(member)
-    kinds = {
-        label: "field" if mine[0].taken.kind in FIELD_KINDS else mine[0].taken.kind for label, mine in scans.items()
-    }
+    kinds = {label: _numbered_with(mine) for label, mine in scans.items()}
+    spectra = sum(mine[0].taken.kind in SPECTRA for mine in scans.values())
+    b1 = sum(mine[0].taken.kind in B1_READERS for mine in scans.values())
     counts: dict[str, int] = {}
     plans: dict[str, PlannedScan] = {}
     for label in sorted(
@@ -188,9 +207,23 @@ def _plans(
         counts[kind] = counts.get(kind, 0) + 1
         several = sum(other == kind for other in kinds.values()) > 1
         place = Place(subject=subject, session=session, run=counts[kind] if several else 0, folder=folder)
-        plans[label] = plan_scan(scans[label], given=given, place=place, alone=not several)
+        plans[label] = plan_scan(scans[label], given=given, place=place, alone=spectra == 1)
+        if b1 > 1 and scans[label][0].taken.kind in B1_READERS:
+            said = f"one of {b1} B1 scans: name the run it is for in IntendedFor, or choose one by --bids-filter-file of qmri_bids"
+            for member in scans[label]:
+                plans[label].notes.setdefault(member.image.name, []).append(said)
     _refuse_twice(plans)
     return plans
+
+
+def _numbered_with(members: Sequence[Member]) -> str:
+    """Return what scans share that are told apart by the number of their run alone."""
+    kind = members[0].taken.kind
+    if kind in FIELD_KINDS:
+        return "field map"
+    if kind == "MTS":
+        return f"MTS {members[0].image.number('EchoNumber')}"
+    return f"cest {label_of_series(members[0].image)}" if kind == "cest" else kind
 
 
 def _refuse_twice(plans: Mapping[str, PlannedScan]) -> None:

@@ -393,13 +393,14 @@ def _cest(draft: _Draft) -> None:
     offsets = find_offsets(image, folder=draft.place.folder, alone=draft.alone)
     suffix = "wassr" if kind == "wassr" else "cest"
     default = {"wasabi": "WASABI", "wassr": "WASSR"}.get(kind)
-    label = default or label_of(image.names[0], default="CEST")
+    label = default or label_of_series(image)
     target = draft.place.path("anat", suffix, acq=label)
     added: dict[str, Any] = {}
     if offsets.pulseq is not None:
-        place = Path("code", "pulseq", offsets.pulseq.name)
-        draft.plan.copies[place] = offsets.pulseq
         digest = hashlib.sha256(offsets.pulseq.read_bytes()).hexdigest()
+        # Participants may have other files of the same name.
+        place = Path("code", "pulseq", f"{offsets.pulseq.stem}_{digest[:8]}.seq")
+        draft.plan.copies[place] = offsets.pulseq
         added = {"PulseqFile": f"bids::{place.as_posix()}", "PulseqFileHash": digest}
     if offsets.table:
         rows = ["\t".join(offsets.table), *("\t".join(row) for row in zip(*offsets.table.values(), strict=True))]
@@ -415,6 +416,11 @@ def _cest(draft: _Draft) -> None:
             for note in draft.plan.notes[image.name]
             if not (note.startswith("STILL MISSING") and all(k in stated for k in _named(note)))
         ]
+
+
+def label_of_series(image: SourceImage) -> str:
+    """Return the label of `acq` of a CEST series: the name that a person gave it."""
+    return label_of(image.names[0], default="CEST")
 
 
 def _named(note: str) -> list[str]:

@@ -15,7 +15,7 @@ from qmri_bids.importing.images import SourceImage
 from qmri_bids.scans.bssfp.increments import SCALAR_KEY
 
 _IDENTIFYING = re.compile(
-    r"(Other)?Patient(?!Position).*|AccessionNumber|.*Physician.*|Operators?Name|StudyID|(Study|Series|SOP|Frame).*UID|"
+    r"(Other)?Patient(?!Position|Orient).*|AccessionNumber|.*Physician.*|Operators?Name|StudyID|(Study|Series|SOP|Frame).*UID|"
     r"AcquisitionDateTime|(Acquisition|Study|Series|Content|InstanceCreation)Date|RequestedProcedureID|.*BirthDate.*|.*StudyDate.*",
     re.IGNORECASE,
 )

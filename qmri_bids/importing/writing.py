@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import filecmp
-import json
 import os
 import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from qmri_bids.bids.write import write_json
 from qmri_bids.importing.scans import PlannedImage, PlannedScan
 from qmri_bids.importing.stack import write_copy, write_stack
 from qmri_bids.system.file_errors import naming
@@ -80,12 +80,15 @@ def _outputs(plan: PlannedScan) -> dict[Path, Write]:
     outputs: dict[Path, Write] = {}
     for image in plan.images:
         sidecar = image.target.with_name(image.target.name.removesuffix(".nii.gz") + ".json")
-        text = json.dumps(image.sidecar, indent=2, ensure_ascii=False) + "\n"
-        outputs[sidecar] = partial(_write_text, text)
+        outputs[sidecar] = partial(_write_sidecar, image)
         outputs[image.target] = partial(_write_image, image)
     outputs |= {table: partial(_write_text, text) for table, text in plan.tables.items()}
     outputs |= {target: partial(shutil.copyfile, source) for target, source in plan.copies.items()}
     return outputs
+
+
+def _write_sidecar(image: PlannedImage, path: Path) -> None:
+    write_json(path, image.sidecar)
 
 
 def _write_text(text: str, path: Path) -> None:

@@ -353,3 +353,36 @@ def test_a_header_with_an_extension_is_said(folder, imported):
     data = np.asarray(image.dataobj).copy()
     nib.save(nib.Nifti1Image(data, AFFINE, image.header), path)
     assert "extension" in imported().rows[0].note
+
+
+def test_sessions_and_none_do_not_mix(folder, bids, imported):
+    write_series(folder, "t1w", values(1), MPRAGE)
+    imported()
+    with pytest.raises(ValueError, match="expected sessions, as the call has it, found anat"):
+        imported(session="1")
+
+
+def test_labels_of_scans_part_two_runs(folder, bids, imported):
+    common = SIEMENS_VE | {
+        "SequenceName": "tfi3d1",
+        "SeriesDescription": "bssfp",
+        "FlipAngle": 15,
+        "RFPhaseIncrement": [0, 120, 240],
+    }
+    for stem, code in (("a", "M"), ("b", "M"), ("c", "P"), ("d", "P")):
+        write_series(folder, f"bssfp_{stem}", values(ord(stem), *SHAPE, 3), common | {"ImageType": [code]})
+    done = imported()
+    assert done.exit_code == 1
+    assert all("different labels in the column scan" in row.note for row in done.rows)
+    lines = ["file\ttaken_for\tscan", *(f"bssfp_{s}.nii.gz\tpcbssfp\trun {1 + k % 2}" for k, s in enumerate("abcd"))]
+    (folder / "t.tsv").write_text("\n".join(lines))
+    assert imported(table=folder / "t.tsv").exit_code == 0
+    second = bids / "sub-01/anat/sub-01_acq-pcbssfp_run-2_flip-1_part-phase_VFA.nii.gz"
+    np.testing.assert_array_equal(meaning(second), values(ord("d"), *SHAPE, 3))
+
+
+def test_numbers_that_are_none_become_null(folder, bids, imported):
+    path = write_series(folder, "t1w", values(1), MPRAGE)
+    path.with_name("t1w.json").write_text('{"SeriesDescription": "t1w", "EchoTime": NaN}')
+    imported()
+    assert stated(bids / T1W)["EchoTime"] is None

@@ -257,9 +257,10 @@ def test_pulseq_file_beside_a_series(folder, bids, imported, validate):
     (folder / "apt.seq").write_bytes(b"# Pulseq sequence file\n")
     assert imported().exit_code == 0
     sidecar = stated(bids / ANAT / "sub-01_acq-APTw_cest.nii.gz")
-    assert sidecar["PulseqFile"] == "bids::code/pulseq/apt.seq"
-    assert sidecar["PulseqFileHash"] == hashlib.sha256(b"# Pulseq sequence file\n").hexdigest()
-    assert (bids / "code/pulseq/apt.seq").read_bytes() == b"# Pulseq sequence file\n"
+    digest = hashlib.sha256(b"# Pulseq sequence file\n").hexdigest()
+    assert sidecar["PulseqFile"] == f"bids::code/pulseq/apt_{digest[:8]}.seq"
+    assert sidecar["PulseqFileHash"] == digest
+    assert (bids / f"code/pulseq/apt_{digest[:8]}.seq").read_bytes() == b"# Pulseq sequence file\n"
     validate()
 
 
@@ -391,3 +392,32 @@ def test_affines_are_those_of_the_source(folder, bids, imported):
     write_series(folder, "t1w_mprage", values(1), {}, ending=".nii")
     imported()
     np.testing.assert_allclose(nib.load(bids / ANAT / "sub-01_T1w.nii.gz").affine, AFFINE, atol=1e-6)
+
+
+def test_an_angiogram_with_mt_pulse_is_left_alone(folder, imported):
+    write_series(folder, "tof_7", values(1), SPOILED | {"SeriesDescription": "tof", "SequenceVariant": "MTC_SP_OSP"})
+    done = imported()
+    assert done.exit_code == 3
+    assert "no image without it" in done.rows[0].note
+
+
+def test_both_stages_of_a_fingerprint_keep_their_names(folder, bids, imported):
+    for number, name in ((3, "MRF MT"), (4, "MRF amide")):
+        sidecar = SIEMENS_VE | {"SeriesDescription": name, "SaturationOffset": [-300, 8, 7, 6]}
+        write_series(folder, f"{number}_{name.replace(' ', '_')}", values(number, *SHAPE, 4), sidecar)
+    assert imported().exit_code == 0
+    assert images(bids) == {"sub-01_acq-MRFMT_cest.nii.gz", "sub-01_acq-MRFamide_cest.nii.gz"}
+
+
+def test_echoes_of_mt_saturation_are_runs_of_their_own(folder, bids, imported, validate):
+    for number, (name, angle) in enumerate((("mpm_t1w", 20), ("mpm_pdw", 6), ("mpm_mtw", 6))):
+        for echo in (1, 2):
+            sidecar = SPOILED | {"SeriesDescription": name, "FlipAngle": angle, "RepetitionTime": 0.025}
+            sidecar |= {"EchoNumber": echo, "EchoTime": 0.0025 * echo}
+            write_series(folder, f"{number}_{name}_e{echo}", values(10 * number + echo), sidecar)
+    done = imported()
+    assert done.exit_code == 0, [row.note for row in done.rows]
+    path = bids / ANAT / "sub-01_echo-2_flip-1_mt-on_MTS.nii.gz"
+    np.testing.assert_array_equal(meaning(path), values(22))
+    assert len(images(bids)) == 6
+    validate()
