@@ -92,7 +92,8 @@ def _balanced(members: Sequence[Member]) -> list[Member]:
         named = any(other.taken.kind == "pcbssfp" for other in alike)
         if named or cycles >= MINIMUM_CYCLES:
             seen = "beside images of a phase-cycled scan" if named else f"{cycles} balanced images that are alike"
-            settled.append(replace(member, taken=taken_with(member.taken, kind="pcbssfp", evidence=seen)))
+            sure = member.taken.sure if named else "fair"
+            settled.append(replace(member, taken=taken_with(member.taken, kind="pcbssfp", sure=sure, evidence=seen)))
             continue
         reason = "balanced SSFP, but a single image without increment (a localiser?)"
         settled.append(replace(member, taken=taken_with(member.taken, kind=LEFT_ALONE, part="", note=reason)))

@@ -188,6 +188,8 @@ def recognise(image: SourceImage) -> Taken:
 
 def _differ(stated: str, named: str) -> bool:
     alike = {BALANCED: "pcbssfp", "wassr": "cest", "wasabi": "cest"}
+    if stated.startswith("TB1") and named == "TB1map":
+        return False
     return bool(named) and alike.get(stated, stated) != alike.get(named, named)
 
 
@@ -199,11 +201,11 @@ def _by_metadata(image: SourceImage) -> tuple[str, str]:
         key = next((key for key, text in texts.items() if re.search(pattern, text, re.IGNORECASE)), None)
         if key is not None:
             kind = "wasabi" if kind == "cest" and _turns_water(image) else kind
-            return kind, f"{key} {texts[key]!r}"
+            return kind, f"{key} '{texts[key]}'"
     balanced = next((key for key, text in texts.items() if is_balanced(text)), None)
     increments = next((key for key in INCREMENT_KEYS if key in values), None)
     if balanced is not None:
-        shown = f"{balanced} {texts[balanced]!r}"
+        shown = f"{balanced} '{texts[balanced]}'"
         if increments is not None:
             return "pcbssfp", f"{shown}, {increments}"
         if image.volumes > 2:
@@ -329,13 +331,19 @@ def _left(taken: Taken, reason: str) -> Taken:
 
 
 def taken_with(
-    taken: Taken, *, kind: str | None = None, part: str | None = None, note: str = "", evidence: str = ""
+    taken: Taken,
+    *,
+    kind: str | None = None,
+    part: str | None = None,
+    sure: str | None = None,
+    note: str = "",
+    evidence: str = "",
 ) -> Taken:
-    """Return what was taken with another kind or part, and what is added to evidence and note."""
+    """Return what was taken with another kind, part or certainty, and what is added to evidence and note."""
     return Taken(
         kind=taken.kind if kind is None else kind,
         part=taken.part if part is None else part,
         evidence="; ".join(text for text in (taken.evidence, evidence) if text),
-        sure=taken.sure,
+        sure=taken.sure if sure is None else sure,
         note="; ".join(text for text in (taken.note, note) if text),
     )

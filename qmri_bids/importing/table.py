@@ -174,6 +174,7 @@ def shown(rows: Sequence[Row], *, width: int) -> str:
     names = max((len(row.file) for row in rows), default=4)
     kinds = max((len(_what(row)) for row in rows), default=4)
     lines = []
+    said: dict[tuple[str, str], str] = {}
     for row in rows:
         increment = f"{row.increment}°" if row.increment and row.increment != UNKNOWN else row.increment
         tail = "  ".join(
@@ -189,8 +190,10 @@ def shown(rows: Sequence[Row], *, width: int) -> str:
         below = [
             f"-> {row.target}" if row.target and row.status != "refused" else "",
             f"by {row.evidence} (sure: {row.sure})" if row.evidence else "",
-            row.note,
+            # What holds for a whole scan is said once.
+            f"the same as for {said[row.scan, row.note]}" if row.scan and row.note and (row.scan, row.note) in said else row.note,
         ]
+        said.setdefault((row.scan, row.note), row.file)
         for text in below:
             lines += textwrap.wrap(
                 text,
