@@ -12,6 +12,9 @@ from qmri_bids.bids.write import write_json, write_text
 IGNORED = ("*_cest.*", "*_cestcontext.*", "*_wassr.*", "*_ssfpcontext.*")
 """Lines of `.bidsignore`: what BIDS has no name for."""
 
+BESIDE = ("code", "sourcedata", "derivatives")
+"""Folders that a dataset may have before its first image."""
+
 README = """# {name}
 
 This dataset was made from converted images by `qmri-tools import` ({program} {version}). What each file was taken for and why
@@ -43,7 +46,7 @@ def check_dataset(bids_dir: Path) -> None:
             )
         return
     others = [] if not bids_dir.is_dir() else sorted(
-        each.name for each in bids_dir.iterdir() if not each.name.startswith(".") and each.name != "code"
+        each.name for each in bids_dir.iterdir() if not each.name.startswith(".") and each.name not in BESIDE
     )  # fmt: skip
     if others and not any(name.startswith("sub-") for name in others):
         raise ValueError(

@@ -9,11 +9,14 @@ from typing import Any
 
 from qmri_bids.bids.files.plain import UnreadableError, read_json
 from qmri_bids.bids.images import ImageInfo, check_image
-from qmri_bids.bids.refusal import RefusedError
+from qmri_bids.bids.refusal import RefusedError, refusal_of, refuse
 from qmri_bids.importing.arrays import ENDINGS as ARRAY_ENDINGS
 from qmri_bids.importing.arrays import OWN_KEYS, write_array
 
 IMAGE_ENDINGS = (".nii.gz", ".nii")
+
+NO_SCAN = ("datatype", "shape")
+"""Keys of a refusal of images that were never meant for this program: in colour, of one plane, of five axes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +68,8 @@ class SourceImage:
     @property
     def names(self) -> tuple[str, ...]:
         """Names that a person gave: of the series, of the protocol, of the file."""
-        return tuple(dict.fromkeys((self.text("SeriesDescription"), self.text("ProtocolName"), self.stem)))
+        found = (self.text("SeriesDescription"), self.text("ProtocolName"), self.stem)
+        return tuple(dict.fromkeys(name for name in found if name))
 
 
 def stem_of(name: str, endings: Sequence[str] = (*IMAGE_ENDINGS, *ARRAY_ENDINGS)) -> str | None:
@@ -79,7 +83,9 @@ def stem_of(name: str, endings: Sequence[str] = (*IMAGE_ENDINGS, *ARRAY_ENDINGS)
     return next((name[: -len(end)] for end in endings if name.lower().endswith(end)), None)
 
 
-def read_folder(folder: Path, *, scratch: Path, without: Path) -> tuple[list[SourceImage], dict[str, str]]:
+def read_folder(
+    folder: Path, *, scratch: Path, without: Path
+) -> tuple[list[SourceImage], dict[str, str], dict[str, str]]:
     """Return the images of a folder and of those below it, and why others cannot be used.
 
     Parameters
@@ -97,21 +103,28 @@ def read_folder(folder: Path, *, scratch: Path, without: Path) -> tuple[list[Sou
         In the order of their names.
     dict of str
         By file, what is wrong with it, as a sentence.
+    dict of str
+        By file, why it is no scan: pictures in colour, single planes.
     """
     images: list[SourceImage] = []
     refused: dict[str, str] = {}
+    others: dict[str, str] = {}
+    excluded = None if without.resolve() in folder.resolve().parents else without.resolve()
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         stem = stem_of(path.name)
-        if without.resolve() in path.resolve().parents:
+        if excluded in path.resolve().parents:
             continue
         if stem is None or any(piece.startswith(".") for piece in path.relative_to(folder).parts) or path.is_dir():
             continue
         try:
             images.append(_read(path, name=name, stem=stem, folder=folder, scratch=scratch))
-        except (RefusedError, ValueError) as error:
-            refused[name] = " ".join(str(error).split())
-    return images, refused
+        except Exception as error:  # whatever one file is at fault for costs itself
+            is_said = isinstance(error, RefusedError | ValueError)
+            sentence = str(error) if is_said else str(refusal_of(error, file=name))
+            no_scan = isinstance(error, RefusedError) and error.refusal.key in NO_SCAN
+            (others if no_scan else refused)[name] = " ".join(sentence.split())
+    return images, refused, others
 
 
 def _read(path: Path, *, name: str, stem: str, folder: Path, scratch: Path) -> SourceImage:
@@ -139,6 +152,8 @@ def _read(path: Path, *, name: str, stem: str, folder: Path, scratch: Path) -> S
         info = check_image(image, root=scratch)
     else:
         info = check_image(path, root=folder)
+    if len(info.shape) > 4:
+        raise refuse(file=name, key="shape", expected="three or four axes", found=str(info.shape), advice="Split it.")
     return SourceImage(
         name=name,
         stem=stem,

@@ -55,7 +55,7 @@ _STATE = re.compile(
     re.IGNORECASE,
 )
 _ROLE = re.compile(
-    r"(?<![a-z])(?:part-)?(?:anat|famp|tr1|tr2|ph|phase|mag|magnitude|real|imaginary|imag)(?![a-z])", re.IGNORECASE
+    r"(?<![a-z])(?:part-)?(?:anat|famp|tr1|tr2|pha?|phase|mag|magnitude|real|imaginary|imag)(?![a-z])", re.IGNORECASE
 )
 _ON = re.compile(
     r"(?<![a-z])mt[ _-]?(?:on|1)(?![a-z0-9])|(?<![a-z])mtw(?![a-z])|(?<![a-z])with[ _-]?mt(?![a-z])", re.IGNORECASE

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from qmri_bids.bids.refusal import refusal_of
 from qmri_bids.bids.write import write_text
 from qmri_bids.importing.companions import FIELD_KINDS, Member, group, settle
 from qmri_bids.importing.dataset import check_dataset, complete_dataset
@@ -17,6 +18,7 @@ from qmri_bids.importing.scans import Place, PlannedScan, label_of_series, plan_
 from qmri_bids.importing.table import Given, Row, read_given, written
 from qmri_bids.importing.writing import targets_of, write_scan
 from qmri_bids.scans.b1.find import READERS as B1_READERS
+from qmri_bids.system.file_lock import file_lock
 from qmri_bids.system.temporaries import scratch_folder
 
 SPECTRA = ("cest", "wassr", "wasabi")
@@ -103,9 +105,13 @@ def import_folder(
     _check_sessions(bids_dir / f"sub-{subject}", session=session)
     given = {} if table is None else read_given(table)
     with scratch_folder() as scratch:
-        images, unreadable = read_folder(folder, scratch=scratch, without=bids_dir)
+        images, unreadable, others = read_folder(folder, scratch=scratch, without=bids_dir)
+        recognised = _recognised(images, unreadable)
         rows = {name: Row(file=name, status="refused", note=why) for name, why in unreadable.items()}
-        members = _members(images, given)
+        rows |= {
+            name: Row(file=name, taken_for=LEFT_ALONE, status=LEFT_ALONE, note=why) for name, why in others.items()
+        }
+        members = _members(recognised, given)
         plans = _plans(members, given=given, subject=subject, session=session, folder=folder)
         written_any = False
         for label, plan in plans.items():
@@ -123,7 +129,11 @@ def import_folder(
                 f"{name}: file: expected in {folder}, as the table names it, found none. Restore it, or remove its row"
             )
             rows[name] = Row(file=name, taken_for=given[name].kind, status="refused", note=note)
-    made = complete_dataset(bids_dir, subject=subject) if written_any else ()
+    made: tuple[str, ...] = ()
+    if written_any:
+        # Several calls may add participants at once.
+        with file_lock(bids_dir / "code" / ".import.lock"):
+            made = complete_dataset(bids_dir, subject=subject)
     ordered = tuple(rows[name] for name in sorted(rows))
     path = _table_path(bids_dir, subject=subject, session=session, given=table)
     write_text(path, written(ordered))
@@ -154,21 +164,34 @@ def _check_sessions(place: Path, *, session: str) -> None:
         )
 
 
-def _members(images: Sequence[SourceImage], given: Mapping[str, Given]) -> list[Member]:
+def _recognised(images: Sequence[SourceImage], refused: dict[str, str]) -> list[Member]:
+    """Return images with what each was taken for; one that fails is added to those that are refused."""
+    members = []
+    for image in images:
+        try:
+            taken = recognise(image)
+            state = state_of(image)[0] if taken.kind in ("MTS", "MTR") else None
+            members.append(Member(image=image, taken=taken, state=state))
+        except Exception as error:
+            refused[image.name] = str(refusal_of(error, file=image.name))
+    return members
+
+
+def _members(found: Sequence[Member], given: Mapping[str, Given]) -> list[Member]:
     """Return all images with their kind and scan, the table's where it states them."""
-    recognised = settle([Member(image=image, taken=recognise(image)) for image in images])
+    recognised = settle(found)
     automatic = group(recognised)
     if not given:
         return automatic
     corrected = group([_corrected(member, given.get(member.image.name, Given())) for member in recognised])
-    found = []
+    members = []
     for member, before in zip(corrected, automatic, strict=True):
         label = given.get(member.image.name, Given()).scan
         # A label that the user did not touch says nothing: a corrected kind may have changed what belongs together.
         if label and label != before.scan and member.taken.kind != LEFT_ALONE:
             member = replace(member, scan=label)
-        found.append(member)
-    return found
+        members.append(member)
+    return members
 
 
 def _corrected(member: Member, stated: Given) -> Member:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,10 +94,11 @@ class Given:
 def written(rows: Sequence[Row]) -> str:
     """Return a table as tab-separated text."""
 
-    def cell(text: str) -> str:
-        return " ".join(text.split()) or NOTHING
+    def cell(column: str, text: str) -> str:
+        # Names of files keep their blanks, by which they are found again.
+        return (re.sub(r"[\t\r\n]", " ", text) if column == "file" else " ".join(text.split())) or NOTHING
 
-    lines = ["\t".join(COLUMNS), *("\t".join(cell(getattr(row, column)) for column in COLUMNS) for row in rows)]
+    lines = ["\t".join(COLUMNS), *("\t".join(cell(name, getattr(row, name)) for name in COLUMNS) for row in rows)]
     return "\n".join(lines) + "\n"
 
 
@@ -191,7 +193,9 @@ def shown(rows: Sequence[Row], *, width: int) -> str:
             f"-> {row.target}" if row.target and row.status != "refused" else "",
             f"by {row.evidence} (sure: {row.sure})" if row.evidence else "",
             # What holds for a whole scan is said once.
-            f"the same as for {said[row.scan, row.note]}" if row.scan and row.note and (row.scan, row.note) in said else row.note,
+            f"the same as for {said[row.scan, row.note]}"
+            if row.scan and row.note and (row.scan, row.note) in said
+            else row.note,
         ]
         said.setdefault((row.scan, row.note), row.file)
         for text in below:

@@ -386,3 +386,131 @@ def test_numbers_that_are_none_become_null(folder, bids, imported):
     path.with_name("t1w.json").write_text('{"SeriesDescription": "t1w", "EchoTime": NaN}')
     imported()
     assert stated(bids / T1W)["EchoTime"] is None
+
+
+def test_colours_and_planes_are_no_scans(folder, imported):
+    colours = np.zeros(SHAPE, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    nib.save(nib.Nifti1Image(colours, AFFINE), folder / "colFA.nii.gz")
+    write_series(folder, "plane", values(1, 6, 5), SIEMENS_VE)
+    write_series(folder, "t1w", values(1), MPRAGE)
+    done = imported()
+    assert done.exit_code == 0
+    assert {row.file: row.status for row in done.rows} == {
+        "colFA.nii.gz": "left alone",
+        "plane.nii.gz": "left alone",
+        "t1w.nii.gz": "written",
+    }
+
+
+@pytest.mark.parametrize("dtype", [">f8", "int64", "bool", "float16", "uint16", ">i2", "complex128"])
+def test_arrays_of_every_type_keep_their_values(folder, bids, imported, dtype):
+    array = np.asfortranarray(values(1).astype(dtype))
+    np.save(folder / "t1.npy", array)
+    (folder / "t1.json").write_text(json.dumps({"VoxelSize": [1, 1, 1], "Kind": "T1w"}))
+    assert imported().exit_code == 0
+    np.testing.assert_array_equal(meaning(bids / T1W), array)
+
+
+def test_pairs_of_arrays(folder, bids, imported, validate):
+    for state in (True, False):
+        np.save(folder / f"x{state}.npy", values(1 + state))
+        (folder / f"x{state}.json").write_text(json.dumps({"VoxelSize": [1, 1, 1], "Kind": "MTR", "MTState": state}))
+    for part, seed in (("mag", 5), ("phase", 6)):
+        np.save(folder / f"cycles_{part}.npy", values(seed, *SHAPE, 4))
+        (folder / f"cycles_{part}.json").write_text(
+            json.dumps(DESCRIPTION | {"Part": part, "Axes": ["x", "y", "z", "cycle"]})
+        )
+    done = imported()
+    assert done.exit_code == 0, [row.note for row in done.rows]
+    np.testing.assert_array_equal(meaning(bids / "sub-01/anat/sub-01_mt-on_MTR.nii.gz"), values(2))
+    np.testing.assert_array_equal(
+        meaning(bids / "sub-01/anat/sub-01_acq-pcbssfp_flip-1_part-phase_VFA.nii.gz"), values(6, *SHAPE, 4)
+    )
+    validate()
+
+
+def test_a_folder_inside_the_dataset(bids):
+    from qmri_bids.importing.run import import_folder
+
+    write_series(bids / "sourcedata" / "a  b", "t1  w", values(1), MPRAGE)
+    done = import_folder(bids / "sourcedata", bids)
+    assert done.exit_code == 0
+    again = import_folder(bids / "sourcedata", bids, table=done.table)
+    assert [row.status for row in again.rows] == ["there already"]
+
+
+ODD = [
+    None,
+    True,
+    5,
+    -1.5,
+    "",
+    "text",
+    [],
+    [None],
+    ["M", 3],
+    [[1]],
+    {"a": 1},
+    "1e400",
+    [0, 90],
+    {"ImageType": ["M"]},
+    10**400,
+    float("nan"),
+]
+
+
+def test_odd_values_of_sidecars_end_no_call(folder, tmp_path):
+    from qmri_bids.importing.run import import_folder
+
+    keys = (
+        "SeriesDescription",
+        "ProtocolName",
+        "ImageType",
+        "SequenceName",
+        "PulseSequenceType",
+        "FlipAngle",
+        "EchoTime",
+        "EchoNumber",
+    )
+    keys += (
+        "RepetitionTime",
+        "RFPhaseIncrement",
+        "MTState",
+        "ScanOptions",
+        "InversionTime",
+        "SaturationOffset",
+        "SaturationDuration",
+    )
+    keys += (
+        "SaturationB1RMS",
+        "Units",
+        "SeriesNumber",
+        "AcquisitionTime",
+        "PulseqFile",
+        "EchoTime1",
+        "EchoTime2",
+        "ScanningSequence",
+    )
+    random = np.random.default_rng(3)
+    names = (
+        "trufi_pc0",
+        "trufi_pc180_ph",
+        "mtsat_mt_on",
+        "mt_off",
+        "tfl_b1",
+        "afi_tr1",
+        "dam",
+        "b1map",
+        "fieldmap_ph",
+        "field_map",
+        "apt",
+        "t1w",
+    )
+    for number in range(24):
+        shape = SHAPE if number % 2 else (*SHAPE, 4)
+        for name in names:
+            sidecar = {key: ODD[random.integers(len(ODD))] for key in keys if random.random() < 0.3}
+            write_series(folder, name, values(1, *shape), sidecar)
+        done = import_folder(folder, tmp_path / f"bids{number}")
+        assert not [row.note for row in done.rows if "fault of this program" in row.note]
+        assert len(done.rows) == len(names)
