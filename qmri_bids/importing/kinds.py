@@ -343,7 +343,7 @@ def taken_with(
     return Taken(
         kind=taken.kind if kind is None else kind,
         part=taken.part if part is None else part,
-        evidence="; ".join(text for text in (taken.evidence, evidence) if text),
+        evidence="; ".join(text for text in (taken.evidence, "" if evidence in taken.evidence else evidence) if text),
         sure=taken.sure if sure is None else sure,
         note="; ".join(text for text in (taken.note, note) if text),
     )

@@ -506,7 +506,7 @@ def test_odd_values_of_sidecars_end_no_call(folder, tmp_path):
         "apt",
         "t1w",
     )
-    for number in range(24):
+    for number in range(12):
         shape = SHAPE if number % 2 else (*SHAPE, 4)
         for name in names:
             sidecar = {key: ODD[random.integers(len(ODD))] for key in keys if random.random() < 0.3}
