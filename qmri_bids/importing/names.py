@@ -17,10 +17,6 @@ PART_ENDINGS: Mapping[str, str] = {
     "imaginary": "imag",
     "imag": "imag",
     "im": "imag",
-    "part-mag": "mag",
-    "part-phase": "phase",
-    "part-real": "real",
-    "part-imag": "imag",
 }
 """Words that tell the part, where they stand by themselves at the end of a name."""
 
@@ -40,7 +36,7 @@ IMAGE_TYPES: Mapping[str, str] = {
 }
 """Values of DICOM's ImageType and ComplexImageComponent that tell the part."""
 
-_ENDING = re.compile(r"[_-](part-[a-z]+|[a-z]+)(?=([_-]?(e\d+|[a-z]|\d+))?$)", re.IGNORECASE)
+_ENDING = re.compile(r"[_-]([a-z]+)(?=([_-]?(e\d+|[a-z]|\d+))?$)", re.IGNORECASE)
 _KEYED = re.compile(
     r"(?<![a-z])(?:rf)?(?:pc|phase[ _-]?cycl(?:e|ing)|phase[ _-]?inc(?:r(?:ement)?)?|inc(?:r(?:ement)?)?|dphi|phi|phase)"
     r"[ _=-]*(\d{1,3}(?:[.p]\d+)?)(?![\d.])",
@@ -94,6 +90,9 @@ def part_of_name(stem: str) -> str:
     >>> part_of_name("20250101_trufi_5_e1_ph"), part_of_name("trufi_phase180_5"), part_of_name("trufi_7_imaginary")
     ('phase', '', 'imag')
     """
+    entity = re.search(r"(?<![a-z0-9])part-(mag|phase|real|imag)(?![a-z0-9])", stem)
+    if entity:
+        return entity.group(1)
     found = [match.group(1).lower() for match in _ENDING.finditer(stem)]
     return next((PART_ENDINGS[word] for word in reversed(found) if word in PART_ENDINGS), "")
 

@@ -60,7 +60,8 @@ def find_offsets(image: SourceImage, *, folder: Path, alone: bool) -> Offsets:
     """
     place = (folder / image.name).parent
     beside = [place / f"{image.stem}{after}{end}" for after in _AFTER for end in ENDINGS]
-    own = [path for path in beside if path.is_file()]
+    beside.append(place / f"{image.stem.removesuffix('_cest')}_cestcontext.tsv")
+    own = [path for path in dict.fromkeys(beside) if path.is_file()]
     stated = next((key for key in OFFSET_KEYS[:2] if isinstance(image.values.get(key), list)), None)
     wanted = image.text("PulseqFile")
     if not own and wanted:

@@ -22,6 +22,11 @@ from qmri_bids.system.file_lock import file_lock
 from qmri_bids.system.temporaries import scratch_folder
 
 SPECTRA = ("cest", "wassr", "wasabi")
+"""Kinds of series that need a list of offsets."""
+
+PLANNED = "to be written"
+"""Status of a file in a dry run."""
+
 ALL, SOME, NOTHING = 0, 1, 3
 """Exit codes: all that was recognised is in the dataset, some was refused, nothing was recognised."""
 
@@ -50,7 +55,7 @@ class Imported:
         states = {row.status for row in self.rows}
         if "refused" in states:
             return SOME
-        return ALL if states & {"written", "there already"} else NOTHING
+        return ALL if states & {"written", "there already", PLANNED} else NOTHING
 
 
 def import_folder(
@@ -61,6 +66,7 @@ def import_folder(
     session: str = "",
     table: Path | None = None,
     overwrite: bool = False,
+    dry_run: bool = False,
 ) -> Imported:
     """Make a BIDS dataset of a folder of converted images, or add a participant or session to one.
 
@@ -76,6 +82,8 @@ def import_folder(
         A table written before, whose cells win over what is recognised.
     overwrite
         Replace files of the dataset that have the names of new ones.
+    dry_run
+        Write the table alone.
 
     Returns
     -------
@@ -116,7 +124,9 @@ def import_folder(
         written_any = False
         for label, plan in plans.items():
             mine = [member for member in members if member.scan == label]
-            status = _write(plan, root=bids_dir, overwrite=overwrite)
+            status = "refused" if plan.refusal else PLANNED
+            if not dry_run:
+                status = _write(plan, root=bids_dir, overwrite=overwrite)
             written_any |= status in ("written", "there already")
             for member in mine:
                 rows[member.image.name] = _row(member, plan, status=status, given=given)

@@ -166,8 +166,10 @@ def _extension_note(image: SourceImage) -> str:
     import nibabel as nib
 
     header: Any = nib.load(image.info.path).header
+    texts = [key for key in ("db_name", "aux_file") if key in header and header[key].item().strip(b"\0 ")]
     number = len(getattr(header, "extensions", ()))
-    return f"its NIfTI header has {number} extension(s), copied as they are: do they name a person?" if number else ""
+    held = [*texts, *([f"{number} extension(s)"] if number else [])]
+    return f"its NIfTI header holds {' and '.join(held)}, copied as they are: do they name a person?" if held else ""
 
 
 def plan_scan(members: Sequence[Member], *, given: Mapping[str, Given], place: Place, alone: bool) -> PlannedScan:

@@ -45,7 +45,7 @@ class Row:
     sure, evidence
         `high`, `fair`, `low` or `given`, and what was seen where.
     status
-        `written`, `there already`, `refused` or `left alone`.
+        `written`, `there already`, `to be written` (in a dry run), `refused` or `left alone`.
     target
         The file of the dataset.
     note

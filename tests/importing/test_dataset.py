@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 
 import nibabel as nib
@@ -337,13 +336,26 @@ def test_nothing_recognised(folder, bids, capsys):
     assert not (bids / "dataset_description.json").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(folder, tmp_path, capsys):
+def test_a_folder_that_may_not_be_written(folder, bids, capsys, monkeypatch):
     write_series(folder, "t1w", values(1), MPRAGE)
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o500)
-    assert main(["import", str(folder), str(locked / "bids")]) == 1
-    assert "Traceback" not in capsys.readouterr().err
+
+    def locked(path: Path, text: str) -> Path:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("qmri_bids.importing.run.write_text", locked)
+    assert main(["import", str(folder), str(bids)]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "import_sub-01.tsv: this user may not read or write it" in error
+
+
+def test_a_dry_run_writes_the_table_alone(folder, bids, capsys):
+    write_series(folder, "t1w", values(1), MPRAGE)
+    assert main(["import", str(folder), str(bids), "--dry-run"]) == 0
+    assert list(content(bids)) == ["code/import_sub-01.tsv"]
+    assert "1 to be written" in capsys.readouterr().out
+    assert main(["import", str(folder), str(bids), "--table", str(bids / "code/import_sub-01.tsv")]) == 0
+    assert (bids / T1W).is_file()
 
 
 def test_a_header_with_an_extension_is_said(folder, imported):
@@ -514,3 +526,49 @@ def test_odd_values_of_sidecars_end_no_call(folder, tmp_path):
         done = import_folder(folder, tmp_path / f"bids{number}")
         assert not [row.note for row in done.rows if "fault of this program" in row.note]
         assert len(done.rows) == len(names)
+
+
+def test_a_dataset_is_imported_as_it_is(folder, bids, imported, tmp_path):
+    from qmri_bids.importing.run import import_folder
+
+    common = {
+        "PulseSequenceType": "bSSFP",
+        "RFPhaseIncrement": [0, 120, 240],
+        "FlipAngle": 15,
+        "RepetitionTimeExcitation": 0.005,
+    }
+    for part, low in (("mag", 1), ("phase", -4096)):
+        more = {"Units": "arbitrary"} if part == "phase" else {}
+        write_series(
+            folder, f"sub-09_acq-pcbssfp_flip-1_part-{part}_VFA", values(low + 5000, *SHAPE, 3, low=low), common | more
+        )
+    for role in ("anat", "famp"):
+        write_series(folder, f"sub-09_acq-{role}_TB1TFL", values(2, low=500, high=1000), {"FlipAngle": 80})
+    write_series(
+        folder,
+        "sub-09_acq-APT_cest",
+        values(3, *SHAPE, 4),
+        {"SaturationB1RMS": 2, "SaturationDuration": 1, "MagneticFieldStrength": 3},
+    )
+    (folder / "sub-09_acq-APT_cestcontext.tsv").write_text(
+        "volume_type\toffset_ppm\nm0scan\tn/a\ncest\t-3\ncest\t0\ncest\t3\n"
+    )
+    for state in ("on", "off"):
+        write_series(folder, f"sub-09_mt-{state}_MTR", values(4), {"MTState": state == "on"})
+    assert imported().exit_code == 0
+    again = import_folder(bids / "sub-01", tmp_path / "again")
+    assert again.exit_code == 0
+
+    def files(root: Path) -> dict[str, bytes]:
+        return {name: data for name, data in content(root).items() if name.startswith("sub-")}
+
+    found = files(tmp_path / "again")
+    assert {name for name in found if name.endswith(".nii.gz")} == {
+        *(f"sub-01/anat/sub-01_acq-pcbssfp_flip-1_part-{part}_VFA.nii.gz" for part in ("mag", "phase")),
+        *(f"sub-01/fmap/sub-01_acq-{role}_TB1TFL.nii.gz" for role in ("anat", "famp")),
+        *(f"sub-01/anat/sub-01_mt-{state}_MTR.nii.gz" for state in ("on", "off")),
+        next(name for name in found if name.endswith("_cest.nii.gz")),
+    }
+    assert {data for name, data in found.items() if name.endswith(".nii.gz")} == {
+        data for name, data in files(bids).items() if name.endswith(".nii.gz")
+    }

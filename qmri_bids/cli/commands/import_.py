@@ -46,6 +46,9 @@ def add_import(commands: Any) -> None:
         help="replace files of the dataset that have the name of a new one but differ from it; without it, such a scan is refused. "
         "Other files are never touched",
     )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="write the table alone, to be looked at and given again by --table"
+    )
     parser.set_defaults(run=run_import)
 
 
@@ -61,6 +64,7 @@ def run_import(options: argparse.Namespace) -> int:
             session=options.session,
             table=options.table,
             overwrite=options.overwrite,
+            dry_run=options.dry_run,
         )
     except ValueError as error:
         print(f"qmri-tools import: {error}", file=sys.stderr)
@@ -81,7 +85,7 @@ def _say(done: Imported, options: argparse.Namespace) -> None:
     width = shutil.get_terminal_size((120, 24)).columns
     number = {
         state: sum(row.status == state for row in done.rows)
-        for state in ("written", "there already", "refused", "left alone")
+        for state in ("written", "to be written", "there already", "refused", "left alone")
     }
     lines = [shown(done.rows, width=width), ""] if done.rows else ["No image was found.", ""]
     lines.append(
@@ -90,7 +94,7 @@ def _say(done: Imported, options: argparse.Namespace) -> None:
     if done.dataset_files:
         lines.append(f"Written or added to in {options.bids_dir}: {', '.join(done.dataset_files)}.")
     lines.append(f"Table: {done.table}")
-    if number["refused"] or not (number["written"] or number["there already"]):
+    if number["refused"] or number["to be written"] or not (number["written"] or number["there already"]):
         lines.append(
             f"Correct it (taken_for, part, scan, increment, flip, mt) and import again with --table {done.table}"
         )
