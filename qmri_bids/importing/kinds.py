@@ -73,7 +73,7 @@ NAMES: tuple[tuple[str, str], ...] = (
 """Words of names by the kind that they hint at; the first that matches is taken."""
 
 SEQUENCES: tuple[tuple[str, str], ...] = (
-    ("TB1TFL", r"tfl_?b1"),
+    ("TB1TFL", r"tfl_?(b1|rf)"),
     ("TB1RFM", r"rf_?map"),
     ("TB1AFI", r"(?<![a-z])afi(?![a-z])|actual flip"),
     ("wasabi", r"wasabi"),
@@ -286,7 +286,8 @@ def _role(image: SourceImage, kind: str, part: str) -> str:
                 return "famp"
             if _ANAT.search(text):
                 return "anat"
-        return ""
+        # A map of angles is no magnitude to the scanner.
+        return "anat" if isinstance(types, list) and "M" in types else ""
     if kind == "TB1AFI":
         if image.volumes == 2:
             return "both"

@@ -43,11 +43,25 @@ def test_turbo_flash_b1_of_siemens(folder, bids, imported, validate, rows, vendo
     assert done.exit_code == 0
     found = rows(done)
     assert found["B1map_10.nii.gz"].part == "anat"
-    assert "taken as anat" in found["B1map_10.nii.gz"].note
+    assert found["B1map_11.nii.gz"].part == "famp"
     np.testing.assert_array_equal(meaning(bids / FMAP / "sub-01_acq-famp_TB1TFL.nii.gz"), values(2, low=500, high=1000))
     np.testing.assert_array_equal(meaning(bids / FMAP / "sub-01_acq-anat_TB1TFL.nii.gz"), values(1))
     assert all(row.sure == "high" and "tfl_b1map" in row.evidence for row in done.rows)
     validate()
+
+
+def test_the_image_that_is_no_magnitude_holds_the_angles(folder, bids, imported, rows):
+    common = SIEMENS_XA | {
+        "PulseSequenceDetails": "%CustomerSeq%\\tfl_b1map_v2",
+        "SeriesDescription": "B1",
+        "FlipAngle": 80,
+    }
+    write_series(folder, "B1_3", values(1), common | {"ImageType": ["DERIVED", "PRIMARY", "B1", "NONE"]})
+    write_series(folder, "B1_4", values(2), common | {"ImageType": ["ORIGINAL", "PRIMARY", "M", "NONE"]})
+    done = imported()
+    assert done.exit_code == 0
+    assert "taken as famp" in rows(done)["B1_3.nii.gz"].note
+    np.testing.assert_array_equal(meaning(bids / FMAP / "sub-01_acq-famp_TB1TFL.nii.gz"), values(1))
 
 
 def test_two_images_whose_roles_nothing_tells_are_refused(folder, bids, imported):
