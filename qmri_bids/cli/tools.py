@@ -1,4 +1,4 @@
-"""`qmri-tools`: simulate a dataset, train networks, list them, compare estimators, describe the command line."""
+"""`qmri-tools`: simulate a dataset, import one, train networks, list them, compare estimators, describe the command line."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from qmri_bids import __version__
 from qmri_bids.cli.caches import keep_caches_of_one_call
 from qmri_bids.cli.commands.benchmark import add_benchmark
+from qmri_bids.cli.commands.import_ import add_import
 from qmri_bids.cli.commands.pools import add_train_exchange
 from qmri_bids.cli.commands.profile import add_train_natural
 from qmri_bids.cli.commands.train import add_train
@@ -27,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"qmri-tools {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_simulate(commands.add_parser("simulate", help="write a simulated BIDS dataset with its truth"))
+    add_import(commands)
     add_train(commands)
     add_train_natural(commands)
     add_train_exchange(commands)

@@ -1,0 +1,166 @@
+"""What lies in a folder: images with what their sidecars say, arrays with their description, and what cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qmri_bids.bids.files.plain import UnreadableError, read_json
+from qmri_bids.bids.images import ImageInfo, check_image
+from qmri_bids.bids.refusal import RefusedError, refusal_of, refuse
+from qmri_bids.importing.arrays import ENDINGS as ARRAY_ENDINGS
+from qmri_bids.importing.arrays import OWN_KEYS, write_array
+
+IMAGE_ENDINGS = (".nii.gz", ".nii")
+
+NO_SCAN = ("datatype", "shape")
+"""Keys of a refusal of images that were never meant for this program: in colour, of one plane, of five axes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceImage:
+    """An image of the folder.
+
+    Parameters
+    ----------
+    name
+        File relative to the folder, as the table calls it.
+    stem
+        Name without folder and ending.
+    info
+        Its header, checked.
+    values
+        What its sidecar states, without the keys that describe an array.
+    taken_for, part
+        What the description of an array states, empty without one.
+    has_sidecar
+        Whether there was a JSON file.
+    note
+        What is to be said of it.
+    """
+
+    name: str
+    stem: str
+    info: ImageInfo
+    values: Mapping[str, Any]
+    taken_for: str = ""
+    part: str = ""
+    has_sidecar: bool = True
+    note: str = ""
+
+    @property
+    def volumes(self) -> int:
+        """Length of the fourth axis, 1 for a volume."""
+        return self.info.shape[3] if len(self.info.shape) > 3 else 1
+
+    def text(self, key: str) -> str:
+        """Return what a key states as a text, empty without one."""
+        value = self.values.get(key)
+        return value if isinstance(value, str) else ""
+
+    def number(self, key: str) -> float | None:
+        """Return what a key states as a number, None without one."""
+        value = self.values.get(key)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names that a person gave: of the series, of the protocol, of the file."""
+        found = (self.text("SeriesDescription"), self.text("ProtocolName"), self.stem)
+        return tuple(dict.fromkeys(name for name in found if name))
+
+
+def stem_of(name: str, endings: Sequence[str] = (*IMAGE_ENDINGS, *ARRAY_ENDINGS)) -> str | None:
+    """Return the name of a file without its ending, None if it has another.
+
+    Examples
+    --------
+    >>> stem_of("20250101_trufi_5_ph.nii.gz")
+    '20250101_trufi_5_ph'
+    """
+    return next((name[: -len(end)] for end in endings if name.lower().endswith(end)), None)
+
+
+def read_folder(
+    folder: Path, *, scratch: Path, without: Path
+) -> tuple[list[SourceImage], dict[str, str], dict[str, str]]:
+    """Return the images of a folder and of those below it, and why others cannot be used.
+
+    Parameters
+    ----------
+    folder
+        With images and arrays, in any depth; names that begin with a dot are passed over.
+    scratch
+        Where arrays become images.
+    without
+        The dataset that is written, which may lie in the folder.
+
+    Returns
+    -------
+    list of SourceImage
+        In the order of their names.
+    dict of str
+        By file, what is wrong with it, as a sentence.
+    dict of str
+        By file, why it is no scan: pictures in colour, single planes.
+    """
+    images: list[SourceImage] = []
+    refused: dict[str, str] = {}
+    others: dict[str, str] = {}
+    excluded = None if without.resolve() in folder.resolve().parents else without.resolve()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        stem = stem_of(path.name)
+        if excluded in path.resolve().parents:
+            continue
+        if stem is None or any(piece.startswith(".") for piece in path.relative_to(folder).parts) or path.is_dir():
+            continue
+        try:
+            images.append(_read(path, name=name, stem=stem, folder=folder, scratch=scratch))
+        except Exception as error:  # whatever one file is at fault for costs itself
+            is_said = isinstance(error, RefusedError | ValueError)
+            sentence = str(error) if is_said else str(refusal_of(error, file=name))
+            no_scan = isinstance(error, RefusedError) and error.refusal.key in NO_SCAN
+            (others if no_scan else refused)[name] = " ".join(sentence.split())
+    return images, refused, others
+
+
+def _read(path: Path, *, name: str, stem: str, folder: Path, scratch: Path) -> SourceImage:
+    sidecar = path.with_name(f"{stem}.json")
+    values: dict[str, Any] = {}
+    there = sidecar.is_file()
+    if there:
+        try:
+            values = read_json(sidecar)
+        except UnreadableError as error:
+            raise ValueError(
+                f"{sidecar.name}: file: expected JSON, found {error}. Convert the series again, or repair the file."
+            ) from error
+        if not isinstance(values, dict):
+            raise ValueError(
+                f"{sidecar.name}: file: expected a JSON object, found {type(values).__name__}. Repair the file."
+            )
+    described: Mapping[str, Any] = {}
+    note = "" if there else "no JSON file beside it"
+    if path.name.lower().endswith(ARRAY_ENDINGS):
+        described = values
+        image = write_array(path, description=values if there else None, scratch=scratch)
+        values = {key: value for key, value in values.items() if key not in OWN_KEYS}
+        note = "array: axes taken as right, anterior, superior; its centre is the origin"
+        info = check_image(image, root=scratch)
+    else:
+        info = check_image(path, root=folder)
+    if len(info.shape) > 4:
+        raise refuse(file=name, key="shape", expected="three or four axes", found=str(info.shape), advice="Split it.")
+    return SourceImage(
+        name=name,
+        stem=stem,
+        info=info,
+        values=values,
+        taken_for=str(described.get("Kind", "")),
+        part=str(described.get("Part", "")),
+        has_sidecar=there,
+        note=note,
+    )

@@ -1,0 +1,176 @@
+"""Offsets of a CEST series that lie beside it: a list in ppm or Hz, a table of the dataset's own kind, or a pulseq file."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qmri_bids.bids.files.plain import UnreadableError, read_bytes, read_text
+from qmri_bids.importing.images import SourceImage
+from qmri_bids.scans.cest.context import COLUMNS, NOT_STATED
+from qmri_bids.scans.cest.kind import NEAR_WATER
+
+ENDINGS = (".tsv", ".csv", ".txt", ".seq")
+KNOWN_COLUMNS = ("volume_type", "valid", *COLUMNS)
+OFFSET_KEYS = ("SaturationOffset", "SaturationFrequencyOffset", "PulseqFile")
+_AFTER = ("", "_offsets", "_offset", "_ppm", "_hz", "_cestcontext")
+_NAMED = re.compile(r"offset|cestcontext|ppm|freq", re.IGNORECASE)
+_COLUMN = re.compile(r"offset|freq|ppm|hz|delta|dw", re.IGNORECASE)
+_WITHOUT = (*NOT_STATED, "inf", "-inf", "m0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offsets:
+    """Where the offsets of a series come from.
+
+    Parameters
+    ----------
+    table
+        Columns of `_cestcontext.tsv` with their cells; empty where the sidecar or a pulseq file has them.
+    pulseq
+        The pulseq file, None without one.
+    note
+        What was decided.
+    """
+
+    table: dict[str, list[str]]
+    pulseq: Path | None = None
+    note: str = ""
+
+
+def find_offsets(image: SourceImage, *, folder: Path, alone: bool) -> Offsets:
+    """Return the offsets of a series.
+
+    Parameters
+    ----------
+    image
+        4D.
+    folder
+        The folder that is imported.
+    alone
+        Whether it is the only series of its kind: then a list of another name is taken if there is but one.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or they do not fit the volumes.
+    """
+    place = (folder / image.name).parent
+    beside = [place / f"{image.stem}{after}{end}" for after in _AFTER for end in ENDINGS]
+    beside.append(place / f"{image.stem.removesuffix('_cest')}_cestcontext.tsv")
+    own = [path for path in dict.fromkeys(beside) if path.is_file()]
+    stated = next((key for key in OFFSET_KEYS[:2] if isinstance(image.values.get(key), list)), None)
+    wanted = image.text("PulseqFile")
+    if not own and wanted:
+        own = [place / Path(wanted).name]
+        if not own[0].is_file():
+            raise ValueError(
+                f"{image.stem}.json: PulseqFile: expected {own[0].name} beside {image.name}, found none. Copy it there."
+            )
+    if not own and stated is None and alone:
+        own = [
+            path
+            for path in sorted(place.iterdir())
+            if path.suffix == ".seq" or (path.suffix in ENDINGS and _NAMED.search(path.stem))
+        ]
+    if len(own) > 1:
+        raise ValueError(
+            f"{image.name}: offsets: expected one list beside it, found {', '.join(path.name for path in own)}. Keep one, named "
+            f"{image.stem}_offsets.tsv."
+        )
+    if own:
+        return _read(own[0], image)
+    if stated is not None:
+        number = len(image.values[stated])
+        if number != image.volumes:
+            raise ValueError(
+                f"{image.stem}.json: {stated}: expected {image.volumes} values, one for each volume, found {number}. Correct it."
+            )
+        return Offsets(table={}, note=f"offsets: {stated} of the sidecar")
+    raise ValueError(
+        f"{image.name}: offsets: expected SaturationOffset (ppm) in the sidecar, or a list beside it "
+        f"({image.stem}_offsets.tsv with a "
+        f"column offset_ppm or offset_hz and {image.volumes} rows; or {image.stem}.seq), found none. Add one."
+    )
+
+
+def _read(path: Path, image: SourceImage) -> Offsets:
+    if path.suffix == ".seq":
+        from qmri_bids.pulseq.file import LARGEST
+
+        try:
+            read_bytes(path, largest=LARGEST)
+        except UnreadableError as error:
+            raise ValueError(f"{path.name}: file: expected a pulseq file, found {error}. Restore it.") from error
+        return Offsets(table={}, pulseq=path, note=f"saturation: {path.name}")
+    try:
+        text = read_text(path)
+    except UnreadableError as error:
+        raise ValueError(f"{path.name}: file: expected a list of offsets, found {error}. Repair it.") from error
+    rows = [_cells(line) for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    header = rows.pop(0) if rows and not all(_is_cell(cell) for cell in rows[0]) else []
+    # A list in one line is a list all the same.
+    if len(rows) == 1 and not header and image.volumes > 1:
+        rows = [[cell] for cell in rows[0]]
+    if len(rows) != image.volumes:
+        raise ValueError(
+            f"{path.name}: rows: expected {image.volumes}, one for each volume of {image.name}, found {len(rows)}. State every "
+            "volume in the order of the image, M0 too."
+        )
+    if any(len(row) != len(rows[0]) for row in rows) or (header and len(header) != len(rows[0])):
+        raise ValueError(f"{path.name}: columns: expected as many in every row, found other numbers. Correct the list.")
+    known = {name.lower(): place for place, name in enumerate(header) if name.lower() in KNOWN_COLUMNS}
+    if known:
+        return Offsets(
+            table={name: [row[place] or "n/a" for row in rows] for name, place in known.items()},
+            note=f"offsets: {path.name}, columns {', '.join(known)}",
+        )
+    return _of_numbers(path, header, rows)
+
+
+def _of_numbers(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Offsets:
+    """Return the offsets of a list whose columns are not those of a dataset."""
+    column = next((place for place, name in enumerate(header) if _COLUMN.search(name)), None)
+    if column is None and len(rows[0]) > 1:
+        raise ValueError(
+            f"{path.name}: columns: expected offset_ppm or offset_hz, found {', '.join(header) or f'{len(rows[0])} without name'}. "
+            "Name the column of offsets."
+        )
+    column = column or 0
+    cells = [row[column] for row in rows]
+    bad = next((cell for cell in cells if not _is_cell(cell)), None)
+    if bad is not None:
+        raise ValueError(f"{path.name}: offset: expected a number or n/a, found {bad!r}. Correct the list.")
+    numbers = [math.nan if cell.lower() in _WITHOUT else float(cell) for cell in cells]
+    finite = sorted(abs(number) for number in numbers if math.isfinite(number))
+    if not finite:
+        raise ValueError(f"{path.name}: offset: expected numbers, found none. Correct the list.")
+    name = f"{header[column] if header else ''} {path.stem}".lower()
+    unit = "hz" if re.search(r"(?<![a-z])hz|hertz", name) else "ppm" if "ppm" in name else ""
+    said = f"unit by the name {'of the column' if header else 'of the file'}"
+    if not unit:
+        median = finite[len(finite) // 2]
+        unit = "ppm" if median <= NEAR_WATER else "hz"
+        said = f"NO UNIT IS STATED: half of them lie within {median:g}, so taken as {'ppm' if unit == 'ppm' else 'Hz'}"
+    shown = ["n/a" if not math.isfinite(number) else f"{number:.10g}" for number in numbers]
+    return Offsets(
+        table={f"offset_{unit}": shown}, note=f"offsets: {path.name} in {'ppm' if unit == 'ppm' else 'Hz'} ({said})"
+    )
+
+
+def _cells(line: str) -> list[str]:
+    parts = line.split("\t") if "\t" in line else re.split(r"[,;]", line) if re.search(r"[,;]", line) else line.split()
+    cells = [part.strip().strip('"') for part in parts]
+    return cells[:-1] if len(cells) > 1 and not cells[-1] else cells
+
+
+def _is_cell(cell: str) -> bool:
+    if cell.lower() in _WITHOUT:
+        return True
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
