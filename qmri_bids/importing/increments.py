@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from qmri_bids.bids.metadata.added import OPTION
 from qmri_bids.bids.metadata.numbers import is_number
 from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS
 from qmri_bids.importing.images import SourceImage
@@ -65,7 +66,8 @@ def increments_of(
     Raises
     ------
     IncrementUnknownError
-        If they are not known for every file, contradict each other, or do not fit the volumes.
+        If they are not known for every 3D file, contradict each other, or do not fit the volumes. Those of 4D files that nothing
+        states are left out.
     """
     if any(image.volumes > 1 for image in images):
         return _of_series(images, given)
@@ -113,11 +115,13 @@ def _of_series(
                 found[image.name] = tuple(float(item) for item in value), key
                 break
     if not found:
-        raise IncrementUnknownError(
-            f"increment unknown: no RFPhaseIncrement in the sidecar of {images[0].name}, whose {images[0].volumes} "
-            f"volumes could be "
-            f"in any order; fill the column increment (degrees, one for each volume, in their order) and import again with --table"
+        # The volumes keep their order: what they are can be said later.
+        sentence = (
+            f"increment unknown: no RFPhaseIncrement in the sidecar; before the {images[0].volumes} volumes are processed, fill the "
+            "column increment (degrees, one for each volume, in their order) and import again with --table and --overwrite, or give "
+            f"RFPhaseIncrement to qmri_bids by {OPTION}"
         )
+        return {}, "", [sentence]
     from_table = {name: entry for name, entry in found.items() if entry[1] == "table"}
     used = from_table or found
     if len({values for values, _ in used.values()}) > 1:

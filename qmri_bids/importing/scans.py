@@ -228,11 +228,11 @@ def _pcbssfp(draft: _Draft) -> None:
     stated = {name: g.increments for name, g in draft.given.items() if name in parts and g.increments}
     increments, source, said = increments_of(draft.images, parts=parts, given=stated)
     draft.plan.increments.update(increments)
-    draft.say(draft.images, f"increments from {source}", *said)
+    draft.say(draft.images, *([f"increments from {source}"] if increments else []), *said)
     for part, same in of_part.items():
-        ordered = sorted(same, key=lambda image: increments[image.name])
-        degrees = [value for image in ordered for value in increments[image.name]]
-        added: dict[str, Any] = {"RFPhaseIncrement": [round(value, 6) for value in degrees]}
+        ordered = sorted(same, key=lambda image: increments.get(image.name, ()))
+        degrees = [value for image in ordered for value in increments.get(image.name, ())]
+        added: dict[str, Any] = {"RFPhaseIncrement": [round(value, 6) for value in degrees]} if degrees else {}
         if not any(image.text("PulseSequenceType") for image in ordered):
             added["PulseSequenceType"] = "bSSFP"
         if part == "phase" and not all("Units" in image.values for image in ordered):

@@ -74,10 +74,6 @@ def unreadable_image(dataset: Path) -> None:
     (dataset / f"{STEM}phase_VFA.nii.gz").write_bytes(b"not an image")
 
 
-def phase_without_units(dataset: Path) -> None:
-    edit(dataset, "phase", Units=None)
-
-
 def no_b1(dataset: Path) -> None:
     shutil.rmtree(dataset / "sub-01" / "fmap")
 
@@ -99,7 +95,6 @@ def milliseconds(dataset: Path) -> None:
         (too_few_increments, ("RFPhaseIncrement", "12", "4")),
         (empty_image, ("part-mag_VFA.nii.gz", "empty")),
         (unreadable_image, ("part-phase_VFA.nii.gz", "expected", "found")),
-        (phase_without_units, ("part-phase_VFA.json", "Units", "rad", "arbitrary")),
         (no_b1, ("B1 map", "found none", "--no-b1")),
         (readout_angle_in_b1, ("--b1-nominal-fa", "nominal 8°")),
         (milliseconds, ("RepetitionTimeExcitation", "milliseconds")),

@@ -163,17 +163,19 @@ def test_the_table_states_the_increments(folder, bids, imported, validate):
     validate()
 
 
-def test_a_series_without_increments_is_refused_until_the_table_has_them(folder, bids, imported):
+def test_a_series_without_increments_keeps_its_order_until_the_table_has_them(folder, bids, imported):
     for stem, kind in (("trufi_5", "M"), ("trufi_6_ph", "P")):
         write_series(
             folder, stem, values(1, *SHAPE, 4), SIEMENS_VE | TRUFI | {"SeriesDescription": "trufi", "ImageType": [kind]}
         )
     done = imported()
-    assert done.exit_code == 1
+    assert done.exit_code == 0
     assert all("increment unknown" in row.note for row in done.rows)
+    assert all("--metadata" in row.note for row in done.rows)
+    assert "RFPhaseIncrement" not in stated(bids / PHASE)
     table = folder / "mine.tsv"
     table.write_text("file\ttaken_for\tincrement\ntrufi_5.nii.gz\tpcbssfp\t0, 90, 180, 270\n")
-    assert imported(table=table).exit_code == 0
+    assert imported(table=table, overwrite=True).exit_code == 0
     assert stated(bids / PHASE)["RFPhaseIncrement"] == [0, 90, 180, 270]
 
 
