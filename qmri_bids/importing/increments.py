@@ -117,9 +117,9 @@ def _of_series(
     if not found:
         # The volumes keep their order: what they are can be said later.
         sentence = (
-            f"increment unknown: no RFPhaseIncrement in the sidecar; before the {images[0].volumes} volumes are processed, fill the "
-            "column increment (degrees, one for each volume, in their order) and import again with --table and --overwrite, or give "
-            f"RFPhaseIncrement to qmri_bids by {OPTION}"
+            f"increment unknown: no RFPhaseIncrement in the sidecar; before the {images[0].volumes} volumes are processed, fill "
+            "the column increment (degrees, one for each volume, in their order) and import again with --table and --overwrite, or "
+            f"give RFPhaseIncrement to qmri_bids by {OPTION}"
         )
         return {}, "", [sentence]
     from_table = {name: entry for name, entry in found.items() if entry[1] == "table"}
