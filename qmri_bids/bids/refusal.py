@@ -69,7 +69,8 @@ class Refusal:
     advice: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.key}: expected {self.expected}, found {self.found}. {self.advice}"
+        end = "" if self.found.endswith("?") else "."
+        return f"{self.file}: {self.key}: expected {self.expected}, found {self.found}{end} {self.advice}"
 
 
 class RefusedError(Exception):

@@ -176,7 +176,8 @@ def _mt(members: Sequence[Member]) -> list[Member]:
             reason = "an MT pulse, but no image without it beside it and no name of an MT scan"
             settled += [replace(e, taken=taken_with(e.taken, kind=LEFT_ALONE, part="", note=reason)) for e in group]
             continue
-        kind = "MTR" if len(group) == 2 else "MTS"
+        # Two of three images of MT saturation are no pair: a ratio needs one flip angle and one repetition time.
+        kind = "MTR" if len(group) == 2 and _is_pair(group) else "MTS"
         settled += [replace(each, taken=taken_with(each.taken, kind=kind, part="")) for each in group]
     return settled
 
@@ -184,6 +185,19 @@ def _mt(members: Sequence[Member]) -> list[Member]:
 def replace_note(taken: Taken) -> Taken:
     """Return what was taken without its note, which no longer holds."""
     return replace(taken, note="")
+
+
+def _is_pair(group: Sequence[Member]) -> bool:
+    """Whether two images differ in the MT pulse alone, and none is called one of MT saturation."""
+    if any(
+        re.search(r"mt[ _-]?sat|(?<![a-z])mts(?![a-z])", name, re.IGNORECASE) for m in group for name in m.image.names
+    ):
+        return False
+    stated = [{key: m.image.number(key) for key in ("FlipAngle", "RepetitionTime", "EchoTime")} for m in group]
+    return all(
+        first is None or other is None or math.isclose(first, other, rel_tol=0.02)
+        for first, other in zip(stated[0].values(), stated[1].values(), strict=True)
+    )
 
 
 def _is_mt(group: Sequence[Member]) -> bool:

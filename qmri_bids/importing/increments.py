@@ -252,7 +252,11 @@ def _check_parts(known: Mapping[str, float], by_part: Sequence[Sequence[SourceIm
         lonely = set(sets[0]) ^ set(other)
         if lonely:
             value = min(lonely)
+            name = sets[0].get(value) or other.get(value)
             raise IncrementUnknownError(
-                f"increment {value:g} is there for {sets[0].get(value) or other.get(value)} alone, without its other part: add the "
-                f"missing file, or {WAY_OUT}"
+                f"increment {value:g} is there for {name} alone, without its other part: add the missing file; "
+                "or, to do without this "
+                f"cycle, write 'left alone' under taken_for of {name}, fill the column increment of all others, "
+                "and import again with "
+                "--table"
             )

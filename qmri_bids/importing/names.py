@@ -135,11 +135,12 @@ def family(name: str) -> str:
 
 
 def label_of(name: str, *, default: str) -> str:
-    """Return a label of letters and digits from a name.
+    """Return a label of letters and digits from a name, without date and time of a scan.
 
     Examples
     --------
     >>> label_of("APTw 3T", default="CEST")
     'APTw3T'
     """
-    return re.sub(r"[^0-9A-Za-z]", "", name)[:30] or default
+    without_date = re.sub(r"(?<!\d)(19|20)\d{6}(\d{6})?(?!\d)", "", name)
+    return re.sub(r"[^0-9A-Za-z]", "", without_date)[:30] or default

@@ -71,11 +71,7 @@ def find_offsets(image: SourceImage, *, folder: Path, alone: bool) -> Offsets:
                 f"{image.stem}.json: PulseqFile: expected {own[0].name} beside {image.name}, found none. Copy it there."
             )
     if not own and stated is None and alone:
-        own = [
-            path
-            for path in sorted(place.iterdir())
-            if path.suffix == ".seq" or (path.suffix in ENDINGS and _NAMED.search(path.stem))
-        ]
+        own = _lists_in(place)
     if len(own) > 1:
         raise ValueError(
             f"{image.name}: offsets: expected one list beside it, found {', '.join(path.name for path in own)}. Keep one, named "
@@ -90,11 +86,25 @@ def find_offsets(image: SourceImage, *, folder: Path, alone: bool) -> Offsets:
                 f"{image.stem}.json: {stated}: expected {image.volumes} values, one for each volume, found {number}. Correct it."
             )
         return Offsets(table={}, note=f"offsets: {stated} of the sidecar")
+    passed = [] if alone else [path.name for path in _lists_in(place)]
+    found = (
+        f"{', '.join(passed)}, of which nothing says that it is for this one of several series" if passed else "none"
+    )
     raise ValueError(
         f"{image.name}: offsets: expected SaturationOffset (ppm) in the sidecar, or a list beside it "
-        f"({image.stem}_offsets.tsv with a "
-        f"column offset_ppm or offset_hz and {image.volumes} rows; or {image.stem}.seq), found none. Add one."
+        f"({image.stem}_offsets.tsv with "
+        f"a column offset_ppm or offset_hz and {image.volumes} rows; or {image.stem}.seq), found {found}. "
+        + ("Give it that name." if passed else "Add one.")
     )
+
+
+def _lists_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that may be lists of offsets."""
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix == ".seq" or (path.suffix in ENDINGS and _NAMED.search(path.stem))
+    ]
 
 
 def _read(path: Path, image: SourceImage) -> Offsets:
@@ -110,8 +120,9 @@ def _read(path: Path, image: SourceImage) -> Offsets:
         text = read_text(path)
     except UnreadableError as error:
         raise ValueError(f"{path.name}: file: expected a list of offsets, found {error}. Repair it.") from error
-    rows = [_cells(line) for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    header = rows.pop(0) if rows and not all(_is_cell(cell) for cell in rows[0]) else []
+    lines = [line.split("#")[0].rstrip() for line in text.splitlines()]
+    rows = [_cells(line) for line in lines if line.strip()]
+    header = rows.pop(0) if rows and not any(_is_cell(cell) for cell in rows[0]) else []
     # A list in one line is a list all the same.
     if len(rows) == 1 and not header and image.volumes > 1:
         rows = [[cell] for cell in rows[0]]
@@ -120,8 +131,12 @@ def _read(path: Path, image: SourceImage) -> Offsets:
             f"{path.name}: rows: expected {image.volumes}, one for each volume of {image.name}, found {len(rows)}. State every "
             "volume in the order of the image, M0 too."
         )
-    if any(len(row) != len(rows[0]) for row in rows) or (header and len(header) != len(rows[0])):
-        raise ValueError(f"{path.name}: columns: expected as many in every row, found other numbers. Correct the list.")
+    odd = next((place for place, row in enumerate(rows) if len(row) != len(header or rows[0])), None)
+    if odd is not None:
+        raise ValueError(
+            f"{path.name}: columns: expected {len(header or rows[0])} in every row, as in the first, found {len(rows[odd])} in row "
+            f"{odd + 1 + bool(header)} ({' | '.join(rows[odd])}). Part columns by tabs, and write numbers with a decimal point."
+        )
     known = {name.lower(): place for place, name in enumerate(header) if name.lower() in KNOWN_COLUMNS}
     if known:
         return Offsets(
@@ -137,7 +152,7 @@ def _of_numbers(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]
     if column is None and len(rows[0]) > 1:
         raise ValueError(
             f"{path.name}: columns: expected offset_ppm or offset_hz, found {', '.join(header) or f'{len(rows[0])} without name'}. "
-            "Name the column of offsets."
+            "Write the name of each column into a first row: offset_ppm or offset_hz above the offsets."
         )
     column = column or 0
     cells = [row[column] for row in rows]
@@ -163,7 +178,7 @@ def _of_numbers(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 def _cells(line: str) -> list[str]:
     parts = line.split("\t") if "\t" in line else re.split(r"[,;]", line) if re.search(r"[,;]", line) else line.split()
-    cells = [part.strip().strip('"') for part in parts]
+    cells = [re.sub(r"(?<=\d)\s*(ppm|hz)$", "", part.strip().strip('"'), flags=re.IGNORECASE) for part in parts]
     return cells[:-1] if len(cells) > 1 and not cells[-1] else cells
 
 

@@ -67,6 +67,7 @@ def import_folder(
     table: Path | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
+    subject_is_given: bool = True,
 ) -> Imported:
     """Make a BIDS dataset of a folder of converted images, or add a participant or session to one.
 
@@ -84,6 +85,8 @@ def import_folder(
         Replace files of the dataset that have the names of new ones.
     dry_run
         Write the table alone.
+    subject_is_given
+        Whether the user named the participant; else files of another folder are not added to one that is there.
 
     Returns
     -------
@@ -112,6 +115,8 @@ def import_folder(
     check_dataset(bids_dir)
     _check_sessions(bids_dir / f"sub-{subject}", session=session)
     given = {} if table is None else read_given(table)
+    if not subject_is_given and table is None:
+        _check_same_participant(folder, bids_dir, subject=subject)
     with scratch_folder() as scratch:
         images, unreadable, others = read_folder(folder, scratch=scratch, without=bids_dir)
         recognised = _recognised(images, unreadable)
@@ -155,6 +160,24 @@ def _label(text: str, key: str, *, option: str) -> str:
     if not re.fullmatch(r"[0-9A-Za-z]+", label):
         raise ValueError(f"{option}: expected a label of letters and digits, found {text!r}.")
     return label
+
+
+def _check_same_participant(folder: Path, bids_dir: Path, *, subject: str) -> None:
+    """Check that a participant whom nobody named is not there already, made of other files.
+
+    Raises
+    ------
+    ValueError
+        If the tables of earlier calls name none of the files of the folder.
+    """
+    tables = sorted((bids_dir / "code").glob(f"import_sub-{subject}*.tsv"))
+    known = {name for each in tables for name in read_given(each)}
+    here = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if (bids_dir / f"sub-{subject}").is_dir() and known and not known & here:
+        raise ValueError(
+            f"{bids_dir}: expected no sub-{subject} yet, found one that was made of other files than those of {folder}. Name the "
+            f"participant: --subject {subject} for the same one, another label for another"
+        )
 
 
 def _check_sessions(place: Path, *, session: str) -> None:

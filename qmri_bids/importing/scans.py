@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from qmri_bids.bids.images import median_of_nonzero
 from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS
 from qmri_bids.bids.names import ENTITY_ORDER
 from qmri_bids.bids.refusal import RefusedError, refusal_of
@@ -20,7 +21,8 @@ from qmri_bids.importing.offsets import find_offsets
 from qmri_bids.importing.sidecars import merged, phase_units, what_lacks, with_sequence, without_identity
 from qmri_bids.importing.stack import check_one_grid, stack_note
 from qmri_bids.importing.table import Given
-from qmri_bids.scans.bssfp.find import NEEDS_COMPLEX
+from qmri_bids.scans.b1.methods.angles import TFL
+from qmri_bids.scans.b1.methods.values import is_plausible
 from qmri_bids.scans.bssfp.increments import SCALAR_KEY
 
 AGAIN = "import again with --table"
@@ -213,9 +215,9 @@ def _pcbssfp(draft: _Draft) -> None:
     if set(there) not in COMPLETE_PARTS:
         raise ValueError(
             f"{draft.images[0].name}: part: expected magnitude and phase, real and imaginary part, or one complex image, found "
-            f"{', '.join(part or 'none' for part in there)} alone. {NEEDS_COMPLEX.split(' Where ')[0]} If the other "
-            f"part was taken for "
-            f"something else, correct taken_for, part or scan and {AGAIN}"
+            f"{', '.join(part or 'none' for part in there)} alone. Relaxation times are estimated from complex "
+            "data: add the other part. If it "
+            f"was taken for something else, correct taken_for, part or scan and {AGAIN}"
         )
     dimensions = {image.volumes > 1 for image in draft.images}
     of_part = {part: [m.image for m in draft.members if m.taken.part == part] for part in there}
@@ -239,7 +241,10 @@ def _pcbssfp(draft: _Draft) -> None:
             unit = phase_units(ordered)
             draft.say(
                 ordered,
-                f"Units {unit!r} by the range of its values" if unit else "the range of its values does not tell Units",
+                f"Units {unit!r} by the range of its values"
+                if unit
+                else "the range of its values is that of no known scale: the processing will refuse it, "
+                "convert the phase to radians",
             )
             added |= {"Units": unit} if unit else {}
         entities = {"acq": "pcbssfp", "flip": "1"} | ({"part": part} if part != "complex" else {})
@@ -267,7 +272,6 @@ def _roles(draft: _Draft, known: tuple[str, str]) -> dict[str, SourceImage]:
         raise ValueError(
             f"part: expected one image {known[0]} and one {known[1]}, or one file of both, found "
             f"{listed}: fill the columns part and scan and {AGAIN}"
-            f"scan and {AGAIN}"
         )
     return found
 
@@ -281,10 +285,24 @@ def _angles(draft: _Draft) -> None:
         )
     for role, image in found.items():
         draft.add(draft.place.path("fmap", suffix, acq="famp" if role == "both" else role), [image], {})
+    if suffix == "TB1TFL" and "famp" in found:
+        _say_angle_of_readout(draft, found["famp"])
     if "both" in found:
         draft.say(
             [found["both"]],
             "one file of both images: the first volume is read as anatomical image, the second as flip angles",
+        )
+
+
+def _say_angle_of_readout(draft: _Draft, image: SourceImage) -> None:
+    """Say of a flip angle that cannot be that of the preparation: vendors state the one of the readout."""
+    stated, median = draft.flip(image), TFL.degrees * median_of_nonzero(image.info, volume=None)
+    if stated and math.isfinite(median) and not is_plausible(median / stated):
+        draft.say(
+            [image],
+            f"FlipAngle {stated:g} is not that of the preparation pulse, since the flip angles have a median of "
+            f"{median:.3g}: fill the "
+            f"column flip and {AGAIN}, or process with --b1-nominal-fa",
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from qmri_bids.bids.metadata.numbers import is_number
 from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS, translated, why_not_excitation
 from qmri_bids.importing.images import SourceImage
+from qmri_bids.preprocessing.complex_data import name_of_scale
 from qmri_bids.scans.bssfp.increments import SCALAR_KEY
 
 _IDENTIFYING = re.compile(
@@ -107,20 +108,21 @@ NEEDED: Mapping[str, Mapping[str, str]] = {
 
 
 def phase_units(images: Sequence[SourceImage]) -> str:
-    """Return `rad` or `arbitrary` where the range of all phases leaves no doubt, else nothing."""
+    """Return `rad` or `arbitrary` where the range of all phases is one that the processing knows, else nothing."""
     import nibabel as nib
 
-    largest = 0.0
+    lowest = largest = 0.0
     for image in images:
         data: Any = nib.load(image.info.path).dataobj  # type: ignore[attr-defined]
         # Of the stored values, which take a quarter of the memory.
         stored = np.asanyarray(data.get_unscaled())
         finite = stored[np.isfinite(stored)] if np.issubdtype(stored.dtype, np.inexact) else stored
         ends = () if finite.size == 0 else (float(finite.min()), float(finite.max()))
-        largest = max([largest, *(abs(end * float(data.slope) + float(data.inter)) for end in ends)])
-    if largest > RADIANS[1]:
-        return "arbitrary"
-    return "rad" if largest >= RADIANS[0] else ""
+        meant = [end * float(data.slope) + float(data.inter) for end in ends]
+        lowest, largest = min([lowest, *meant]), max([largest, *meant])
+    if max(-lowest, largest) <= RADIANS[1]:
+        return "rad" if max(-lowest, largest) >= RADIANS[0] else ""
+    return "arbitrary" if name_of_scale(lowest, largest) else ""
 
 
 def with_sequence(values: dict[str, Any], *, suffix: str) -> list[str]:
@@ -139,4 +141,6 @@ def what_lacks(values: Mapping[str, Any], *, suffix: str) -> str:
     if not lacking:
         return ""
     hint = why_not_excitation(values) if any(text.startswith("RepetitionTimeExcitation") for text in lacking) else ""
-    return f"STILL MISSING in the sidecar: {', '.join(lacking)}; add them there, or by --metadata of qmri_bids.{hint}"
+    return f"STILL MISSING in the sidecar: {', '.join(lacking)}; add them there, or by --metadata of qmri_bids.{hint}".rstrip(
+        "."
+    )

@@ -83,6 +83,25 @@ _SCALES = (
 """The scales that are recognised by the smallest and the largest value of the whole series."""
 
 
+def _scale_of(low: float, high: float, scales: Sequence[_PhaseScale] = _SCALES) -> _PhaseScale | None:
+    for scale in scales:
+        if scale.low[0] <= low <= scale.low[1] and scale.high[0] <= high <= scale.high[1]:
+            return scale
+    return None
+
+
+def name_of_scale(low: float, high: float) -> str:
+    """Return the name of the scale of a phase by its smallest and largest value; empty where it is none that is known.
+
+    Examples
+    --------
+    >>> name_of_scale(-4096.0, 4094.0), name_of_scale(-12288.0, 4092.0)
+    ('Siemens -4096..4095', '')
+    """
+    scale = _scale_of(low, high)
+    return "" if scale is None else scale.name
+
+
 def phase_to_radians(phase: NDArray[Any], *, units: str) -> tuple[NDArray[np.float32], str]:
     """Map a stored phase to [-π, π].
 
@@ -120,10 +139,8 @@ def phase_to_radians(phase: NDArray[Any], *, units: str) -> tuple[NDArray[np.flo
     if low == high:
         raise ContentError(f"the phase images are constant ({low:g}): no phase was stored in them")
     candidates = _SCALES[:1] if units == "rad" else _SCALES
-    for scale in candidates:
-        if scale.low[0] <= low <= scale.low[1] and scale.high[0] <= high <= scale.high[1]:
-            break
-    else:
+    scale = _scale_of(low, high, candidates)
+    if scale is None:
         expected = ", ".join(scale.name for scale in candidates)
         raise ContentError(
             f"the phase images (Units: {units}) hold values from {low:g} to {high:g}; expected one of: "

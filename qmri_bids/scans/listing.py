@@ -42,7 +42,7 @@ def _source_lines(sources: Sequence[ValueSource]) -> list[str]:
     width = max((len(source.key) for source in sources), default=0)
     for source in sources:
         value = f"{source.value} {source.unit}".strip()
-        origin = re.sub(r"[^ :]*/", "", source.source)  # the folder is that of the run
+        origin = re.sub(r"[^ :]*/(?=[^ :/]*\.)", "", source.source)  # the folder is that of the run
         lines += textwrap.wrap(
             f"{source.key:<{width}} = {value}  [{origin}]",
             width=WIDTH,

@@ -79,7 +79,7 @@ def test_all_missing_keys_are_named_at_once(raw: Any) -> None:
     (refusal,) = raw.plan().refusals
     assert refusal.key == "RepetitionTimeExcitation, FlipAngle, RFPhaseIncrement"
     said = str(refusal)
-    assert '"FlipAngle": "degrees"' in said
+    assert '"FlipAngle": "<degrees>"' in said
     assert "numbers in degrees, in the order of the volumes" in said
     assert '{"pcbssfp": {' in said
     assert "the scan is 2D" in said
@@ -107,6 +107,26 @@ def test_what_a_sidecar_states_comes_before_the_file(raw: Any, tmp_path: Path) -
         "FlipAngle is 15, and 33 in metadata.json (--metadata): the sidecar comes first" in each
         for each in run.warnings
     )
+
+
+def test_keys_and_names_that_nothing_reads_are_said(raw: Any, tmp_path: Path) -> None:
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"pcbssfp": {"RepetitionTimeExitation": 0.0048}, "MTS": {"FlipAngle": 6}}))
+    added = load_added_metadata(path)
+    raw.plan(metadata=added)
+    assert added.doubts() == (
+        "metadata.json: 'MTS' fits no file that was read; is it the right kind of scan, suffix or pattern of file names?",
+        "metadata.json: nothing reads 'RepetitionTimeExitation'; is RepetitionTimeExcitation meant?",
+    )
+
+
+def test_what_differs_from_image_to_image_is_not_asked_for_all(empty: Any) -> None:
+    for stem, state in (("flip-1_mt-off", False), ("flip-1_mt-on", True), ("flip-2_mt-off", False)):
+        path = empty.anat / f"sub-01_{stem}_MTS.nii.gz"
+        empty.image(path, shape=empty.shape)
+        empty.json(path.with_name(f"sub-01_{stem}_MTS.json"), {"FlipAngle": 6 if "1" in stem else 20, "MTState": state})
+    (refusal,) = empty.plan().refusals
+    assert '"*_flip-2_mt-off_MTS": {"RepetitionTimeExcitation": "<seconds>"}' in str(refusal)
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"pcbssfp": 3}', '{"bold": {"FlipAngle": 3}}'])

@@ -15,6 +15,7 @@ from scipy.io import savemat
 from qmri_bids.cli.tools import main
 from qmri_bids.importing import writing
 from qmri_bids.importing.arrays import TEMPLATE
+from qmri_bids.importing.run import import_folder
 
 T1W = Path("sub-01/anat/sub-01_T1w.nii.gz")
 MPRAGE = SIEMENS_VE | {"SeriesDescription": "t1w_mprage"}
@@ -37,6 +38,20 @@ IDENTITY = {
 
 def content(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_another_folder_is_not_added_to_a_participant_whom_nobody_named(folder, bids, imported, tmp_path):
+    def scan(where, name):
+        write_series(where, name, values(1), SIEMENS_VE | {"SeriesDescription": "mprage", "InversionTime": 0.9})
+
+    scan(folder, "first_mprage")
+    assert imported(subject_is_given=False).exit_code == 0
+    assert imported(subject_is_given=False).exit_code == 0, "the same folder again"
+    other = tmp_path / "other"
+    other.mkdir()
+    scan(other, "second_mprage")
+    with pytest.raises(ValueError, match="expected no sub-01 yet, found one that was made of other files"):
+        import_folder(other, bids, subject_is_given=False)
 
 
 def test_what_identifies_a_person_is_left_out_and_said(folder, bids, imported):

@@ -200,6 +200,26 @@ def test_mt_ratio(folder, bids, imported, validate, rows):
     validate()
 
 
+@pytest.mark.parametrize(
+    ("names", "angles"), [(("gre_mt_on", "gre_mt_off"), (6, 20)), (("mtsat_mtw", "mtsat_pdw"), (6, 6))]
+)
+def test_two_of_three_images_of_mt_saturation_are_no_ratio(folder, imported, names, angles):
+    for seed, (name, angle) in enumerate(zip(names, angles, strict=True)):
+        more = {"ScanOptions": "MT", "SequenceVariant": "MTC_SP"} if seed == 0 else {}
+        write_series(folder, name, values(seed), SPOILED | {"SeriesDescription": name, "FlipAngle": angle} | more)
+    done = imported()
+    assert done.exit_code == 1
+    assert all("2 without MT pulse for MTS" in row.note for row in done.rows)
+
+
+def test_the_angle_of_the_readout_is_told(folder, imported):
+    for name, median in (("tfl_b1map_anat", 300), ("tfl_b1map_famp", 760)):
+        stored = np.random.default_rng(median).normal(median, 20, SHAPE).astype(np.int16)
+        write_series(folder, name, stored, SIEMENS_VE | {"SeriesDescription": name, "FlipAngle": 8})
+    notes = " ".join(row.note for row in imported().rows)
+    assert "FlipAngle 8 is not that of the preparation pulse, since the flip angles have a median of 75.9" in notes
+
+
 def test_a_lone_mt_image_is_refused(folder, imported):
     write_series(folder, "gre_mt_on", values(1), SPOILED | {"SeriesDescription": "gre mt on", "FlipAngle": 6})
     done = imported()

@@ -278,7 +278,7 @@ def test_magnitudes_alone_are_refused(folder, imported):
     cycles(folder, [0, 120, 240])
     for path in folder.glob("*_ph.nii.gz"):
         path.unlink()
-    assert all("export the phase" in row.note for row in imported().rows)
+    assert all("add the other part" in row.note for row in imported().rows)
 
 
 def test_a_localiser_is_left_alone(folder, imported):

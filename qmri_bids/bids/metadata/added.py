@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,19 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "fieldmap": ("fieldmap", "magnitude", "phasediff", "phase1", "phase2", "magnitude1", "magnitude2"),
 }
 """Suffixes of each kind of scan, by the names that a filter file has for them; those of `pcbssfp` are used by other scans, too."""
+
+KNOWN_KEYS = (
+    *INCREMENT_KEYS,
+    *SEQUENCE_KEYS,
+    *("PulseSequenceType", "ScanningSequence", "SequenceVariant", "MRAcquisitionType"),
+    *("RepetitionTime", "RepetitionTimeExcitation", "RepetitionTimePreparation", "EchoTime", "EchoTime1", "EchoTime2"),
+    *("FlipAngle", "MagneticFieldStrength", "ImagingFrequency", "Units", "MTState"),
+    *("RFPhaseIncrementReference", "SpoilingRFPhaseIncrement", "IntendedFor", "B0FieldIdentifier", "B0FieldSource"),
+    *("SaturationOffset", "SaturationFrequencyOffset", "SaturationB1RMS", "SaturationDuration", "SaturationDutyCycle"),
+    *("SaturationInterpulseDelay", "MTNumberOfPulses", "MTPulseDuration", "MTPulseShape", "SpinLock"),
+    *("RecoveryTime", "RecoveryTimeM0", "NumberOfReadoutPulses", "PulseqFile", "PulseqFileHash"),
+)
+"""Keys of sidecars that are read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +84,19 @@ class AddedMetadata:
     def unused(self) -> tuple[str, ...]:
         """Those that were for no file that was read."""
         return tuple(key for key in self.content if key not in self.used)
+
+    def doubts(self) -> tuple[str, ...]:
+        """Return sentences on what is of no use, once all files were read."""
+        said = [
+            f"{self.name}: {key!r} fits no file that was read; is it the right kind of scan, suffix or pattern of file names?"
+            for key in self.unused
+        ]
+        stated = dict.fromkeys(key for content in self.content.values() for key in content)
+        for key in stated:
+            if key not in KNOWN_KEYS:
+                near = get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.75)
+                said.append(f"{self.name}: nothing reads {key!r}" + (f"; is {near[0]} meant?" if near else ""))
+        return tuple(said)
 
 
 def _is_of_kind(kind: str, name: FileName, values: Mapping[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,16 @@ def refuse_missing(sidecars: Sequence[Sidecar], needed: Sequence[Needed], *, kin
     )
     first, *others = files
     content = {each.key: each.template for each in missing}
+    whole: dict[str, Any] = {kind: content}
+    if any(each.everywhere for each in missing):
+        # What differs from image to image must not be stated of all of them.
+        whole = {
+            f"*{_without_participant(sidecar)}": {
+                each.key: each.template for each in missing if sidecar in lacking[each.key]
+            }
+            for sidecar in sidecars
+            if any(sidecar in lacking[each.key] for each in missing)
+        }
     where = f" in {_listed(list(files))}"
     raise refuse(
         file=first,
@@ -80,8 +91,14 @@ def refuse_missing(sidecars: Sequence[Sidecar], needed: Sequence[Needed], *, kin
         expected=_listed([each.meaning for each in missing]),
         found=f"{'none of these' if len(missing) > 1 else 'nothing'}{where if others else ''}",
         advice=f"Write into the sidecar{'s' if others else ''}, with the values of your scan: {_shown(content)[1:-1]} "
-        f"— or for the whole dataset into a file of {_shown({kind: content})}, given by {OPTION} FILE.{hint}",
+        f"— or for the whole dataset into a file of {_shown(whole)}, given by {OPTION} FILE.{hint}",
     )
+
+
+def _without_participant(sidecar: Sidecar) -> str:
+    """Return the name of an image without the labels of participant and session."""
+    stem = sidecar.file.rpartition("/")[2].partition(".")[0]
+    return re.sub(r"^sub-[^_]+(_ses-[^_]+)?", "", stem)
 
 
 def _shown(content: dict[str, Any]) -> str:

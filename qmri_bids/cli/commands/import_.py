@@ -29,7 +29,9 @@ def add_import(commands: Any) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="images with their JSON files, in any depth")
     parser.add_argument("bids_dir", type=Path, metavar="BIDS_DIR", help="the dataset; made, or added to")
     parser.add_argument(
-        "--subject", default="01", metavar="LABEL", help="label of the participant; default: %(default)s"
+        "--subject",
+        metavar="LABEL",
+        help="label of the participant; default: 01, unless the dataset holds that one, made of other files",
     )
     parser.add_argument("--session", default="", metavar="LABEL", help="label of the session; default: no sessions")
     parser.add_argument(
@@ -60,7 +62,8 @@ def run_import(options: argparse.Namespace) -> int:
         done = import_folder(
             options.folder,
             options.bids_dir,
-            subject=options.subject,
+            subject=options.subject or "01",
+            subject_is_given=options.subject is not None,
             session=options.session,
             table=options.table,
             overwrite=options.overwrite,
@@ -97,6 +100,7 @@ def _say(done: Imported, options: argparse.Namespace) -> None:
     if number["refused"] or number["to be written"] or not (number["written"] or number["there already"]):
         lines.append(
             f"Correct it (taken_for, part, scan, increment, flip, mt) and import again with --table {done.table}"
+            " (and --overwrite, where that changes files that are there)"
         )
     if number["written"]:
         lines.append(f"Check with: qmri_bids {options.bids_dir} OUT_DIR participant --dry-run")

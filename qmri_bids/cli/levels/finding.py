@@ -170,18 +170,15 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
                 plans.append(
                     SessionPlan(subject=subject, session=session, refusals=(refusal_of(error, file=f"sub-{subject}"),))
                 )
-    if find_options.metadata is not None and find_options.metadata.unused:
-        logger.warning(
-            "%s: %s fits no file that was read; is it the name of a kind of scan, a suffix, or a pattern of file names?",
-            options.metadata,
-            ", ".join(find_options.metadata.unused),
-        )
     images = ImageChecks(root=options.bids_dir) if options.dry_run else None
     if images is not None:
         plans = list(images.refuse(plans))
     # Runs take maps of others: which of those are processed must be known first.
     served, corrected = refuse_corrected_masks(_served(options, plans), output_dir=options.output_dir)
     found = _served_exchange(options, link_runs(served, options=find_options))
+    if find_options.metadata is not None:
+        for sentence in find_options.metadata.doubts():
+            logger.warning("%s", sentence)
     found, of_fingerprints = refuse_corrected_masks(found, output_dir=options.output_dir)
     options.spaces, found = space_options(options, found)
     fits: dict[str, EarlierFits] = {}

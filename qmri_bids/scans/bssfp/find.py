@@ -184,7 +184,9 @@ def _kind(parts: Parts, *, root: Path, label: str, warnings: list[str]) -> Liter
         expected="part-mag and part-phase, part-real and part-imag, or one complex image",
         found=", ".join(f"part-{part}" if part else "real values without part-" for part in sorted(there))
         + f" ({absent} is missing)",
-        advice=NEEDS_COMPLEX,
+        advice=NEEDS_COMPLEX
+        if absent != "part-mag"
+        else "Relaxation times are estimated from complex data: add the magnitude too.",
     )
 
 
@@ -501,9 +503,9 @@ def _needed(family: Sequence[_Group], root: Path) -> list[Needed]:
         )
     needed += [
         Needed(
-            key="RepetitionTimeExcitation", meaning="the time between two excitations in seconds", template="seconds"
+            key="RepetitionTimeExcitation", meaning="the time between two excitations in seconds", template="<seconds>"
         ),
-        Needed(key="FlipAngle", meaning="the flip angle in degrees", template="degrees"),
+        Needed(key="FlipAngle", meaning="the flip angle in degrees", template="<degrees>"),
     ]
     if _has_table(family, root):
         return needed
@@ -512,7 +514,7 @@ def _needed(family: Sequence[_Group], root: Path) -> list[Needed]:
         Needed(
             key=INCREMENT_KEYS[0],
             meaning="the increment of the RF phase in degrees" + (" of this file" if split else ", one per volume"),
-            template="degrees" if split else f"[{number} numbers in degrees, in the order of the volumes]",
+            template="<degrees>" if split else f"<array of {number} numbers in degrees, in the order of the volumes>",
             others=(*INCREMENT_KEYS[1:], SCALAR_KEY),
         ),
     ]

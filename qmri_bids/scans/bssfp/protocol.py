@@ -109,7 +109,7 @@ def read_protocol(
 def _repetition_time(sidecars: Sequence[Sidecar], sources: list[ValueSource]) -> float:
     key = "RepetitionTimeExcitation"
     expected = "the time between two excitations in seconds (e.g. 0.0048)"
-    advice = "Add RepetitionTimeExcitation to the sidecar."
+    advice = "Add RepetitionTimeExcitation to the sidecar, or give it by --metadata."
     stated = common_number(sidecars, key, expected=expected, advice=advice)
     if stated is None:
         other = next((sidecar for sidecar in sidecars if "RepetitionTime" in sidecar.values), None)
@@ -203,7 +203,12 @@ def _flip_angle(sidecars: Sequence[Sidecar], sources: list[ValueSource], increme
         sidecars, "FlipAngle", expected=expected, advice="Correct FlipAngle in the sidecar."
     )
     if stated is None:
-        raise wrong_value(sidecars[0], "FlipAngle", expected=expected, advice="Add FlipAngle to the sidecar.")
+        raise wrong_value(
+            sidecars[0],
+            "FlipAngle",
+            expected=expected,
+            advice="Add FlipAngle to the sidecar, or give it by --metadata.",
+        )
     value, origin = stated
     if not SMALLEST_FLIP_ANGLE <= value < 180.0:
         file, _, key = origin.rpartition(": ")

@@ -342,7 +342,7 @@ def _needed(table: CestTable | None) -> list[Needed]:
         Needed(
             key="MagneticFieldStrength",
             meaning="the static field in tesla",
-            template="tesla",
+            template="<tesla>",
             others=("ImagingFrequency",),
         )
     ]
@@ -352,7 +352,7 @@ def _needed(table: CestTable | None) -> list[Needed]:
             Needed(
                 key=OFFSET_PPM.key,
                 meaning="the offset of every volume in ppm from water (or offset_ppm in the _cestcontext.tsv)",
-                template="[ppm, one per volume]",
+                template="<array of ppm, one per volume>",
                 others=(OFFSET_HZ.key,),
             )
         )
@@ -361,7 +361,7 @@ def _needed(table: CestTable | None) -> list[Needed]:
             Needed(
                 key=B1_RMS.key,
                 meaning="B1 of the saturation in µT (root mean square over pulse and gap)",
-                template="µT",
+                template="<µT>",
             )
         )
     if DURATION.column not in stated:
@@ -369,7 +369,7 @@ def _needed(table: CestTable | None) -> list[Needed]:
             Needed(
                 key=DURATION.key,
                 meaning="the duration of the saturation in seconds",
-                template="seconds",
+                template="<seconds>",
                 others=("MTPulseDuration", "MTNumberOfPulses"),
             )
         )

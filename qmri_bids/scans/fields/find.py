@@ -212,7 +212,6 @@ def _b0_run(scan: Fieldmap, sidecar: Sidecar) -> B0ScanRun:
         grid=_grid_of(scan.path),
         scan=scan,
         sources=(value,),
-        warnings=scan.warnings,
     )
 
 

@@ -155,6 +155,7 @@ class B0ScanRun(FieldRun):
         """Why it is a run of its own."""
         return (
             f"The session has no run that could take the field map {self.scan.path.name}: it is mapped for itself.",
+            *self.scan.warnings,
         )
 
     def load(self) -> LoadedField:

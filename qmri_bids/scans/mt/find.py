@@ -112,7 +112,7 @@ def read_spoiled(sidecar: Sidecar) -> tuple[SpoiledProtocol, tuple[ValueSource, 
 
 
 def _required(sidecar: Sidecar, key: str) -> tuple[float, str]:
-    advice = f"Add {key} to the sidecar."
+    advice = f"Add {key} to the sidecar, or give it by --metadata."
     stated = common_number([sidecar], key, expected=EXPECTED[key], advice=f"Correct {key} in the sidecar.")
     if stated is not None:
         return stated
@@ -153,11 +153,11 @@ DECIDED = (*SAME_SEQUENCE, STATE_KEY)
 """Keys of which is said what was read from another, or stated in two places."""
 
 NEEDED = (
-    Needed(key="FlipAngle", meaning=EXPECTED["FlipAngle"], template="degrees", everywhere=True),
+    Needed(key="FlipAngle", meaning=EXPECTED["FlipAngle"], template="<degrees>", everywhere=True),
     Needed(
         key="RepetitionTimeExcitation",
         meaning="the time between two excitations in seconds",
-        template="seconds",
+        template="<seconds>",
         everywhere=True,
     ),
 )
@@ -311,7 +311,7 @@ def _triple(same: Sequence[Series], findings: Findings) -> MtsRun:
     root = findings.root
     sidecars = [each.sidecar for each in same]
     unnamed = [each.sidecar for each in same if "mt" not in each.entities]
-    of_state = Needed(key=STATE_KEY, meaning="whether there was an MT pulse", template="true or false", everywhere=True)
+    of_state = Needed(key=STATE_KEY, meaning="whether there was an MT pulse", template="<true or false>", everywhere=True)
     lacks_state = bool(of_state.lacking(unnamed))
     refuse_missing(
         sidecars,

@@ -39,7 +39,7 @@ def cest_acquisition(run: CestRun) -> Sentence:
         values={
             "run": run.label,
             "images": run.protocol.number_of_images,
-            "field": f"{run.protocol.field_strength:g}",
+            "field": f"{run.protocol.field_strength:.3g}",
             "train": _train(trains[0]),
             "b1": _span(powers[0], powers[-1]),
             "offsets": _span(min(offsets), max(offsets)),

@@ -9,12 +9,12 @@ from typing import Any
 
 from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.metadata.numbers import is_number
-from qmri_bids.bids.metadata.sidecar import texts
+from qmri_bids.bids.metadata.sidecar import decisions_on, texts
 from qmri_bids.bids.refusal import ValueSource, refuse
 from qmri_bids.estimation.b1_maps import actual_flip_angle, afi_bias
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods.pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
-from qmri_bids.scans.b1.methods.values import angle_source, nominal_flip_angle
+from qmri_bids.scans.b1.methods.values import DECIDED, angle_source, nominal_flip_angle
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.units import radians_to_degrees
 
@@ -121,7 +121,11 @@ def read_afi(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
             row,
             ValueSource(key="b1_repetition_times", value=f"{times[0]:g}, {times[1]:g}", unit="s", source=source),
         ),
-        warnings=(*stated_scale("TB1AFI", options), *(said if abs(grey) > LARGEST_BIAS else ())),
+        warnings=(
+            *decisions_on(pair.sidecars, DECIDED),
+            *stated_scale("TB1AFI", options),
+            *(said if abs(grey) > LARGEST_BIAS else ()),
+        ),
     )
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
 from qmri_bids.bids.metadata.file_name import parse_name
-from qmri_bids.bids.metadata.sidecar import read_sidecar, texts
+from qmri_bids.bids.metadata.sidecar import decisions_on, read_sidecar, texts
 from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
 from qmri_bids.pipeline.sources import B1Method, B1Run
 from qmri_bids.scans.b1.methods.values import (
+    DECIDED,
     PLAUSIBLE,
     ambiguous,
     angle_source,
@@ -175,7 +176,7 @@ def _read(paths: Sequence[Path], root: Path, options: FindOptions, *, method: B1
         intended_for=texts(sidecar, "IntendedFor"),
         identifiers=texts(sidecar, "B0FieldIdentifier"),
         sources=tuple(sources),
-        warnings=images.warnings + warnings,
+        warnings=images.warnings + warnings + decisions_on([sidecar], DECIDED),
     )
 
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.metadata.numbers import is_number
-from qmri_bids.bids.metadata.sidecar import Sidecar, texts
+from qmri_bids.bids.metadata.sidecar import Sidecar, decisions_on, texts
 from qmri_bids.bids.metadata.values import wrong_value
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
 from qmri_bids.estimation.b1_maps import double_angle, double_angle_bias
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods.pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
-from qmri_bids.scans.b1.methods.values import angle_source
+from qmri_bids.scans.b1.methods.values import DECIDED, angle_source
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.units import degrees_to_radians, radians_to_degrees
 
@@ -53,7 +53,7 @@ def read_dam(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
     """
     pair = read_pair(paths, root=root, kind=_KIND, added=options.metadata)
     angles, source = _flip_angles(pair, options)
-    warnings: list[str] = list(stated_scale("TB1DAM", options))
+    warnings: list[str] = [*decisions_on(pair.sidecars, DECIDED), *stated_scale("TB1DAM", options)]
     if angles[0] > angles[1]:
         pair, angles = pair.reversed(), (angles[1], angles[0])
         warnings.append(

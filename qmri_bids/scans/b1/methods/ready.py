@@ -8,10 +8,11 @@ from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_image, median_of_nonzero
 from qmri_bids.bids.metadata.file_name import parse_name
-from qmri_bids.bids.metadata.sidecar import read_sidecar, texts
+from qmri_bids.bids.metadata.sidecar import decisions_on, read_sidecar, texts
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.methods.values import (
+    DECIDED,
     PLAUSIBLE,
     ambiguous,
     check_varies,
@@ -83,6 +84,7 @@ def read_map(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         identifiers=texts(sidecar, "B0FieldIdentifier"),
         sources=(ValueSource(key="b1_scale", value=f"{scale:g}", unit="per stored value", source=origin),),
         warnings=(
+            *decisions_on([sidecar], DECIDED),
             f"{info.name}: the B1 map is scaled by {scale:g} ({origin}).",
             f"{info.name} has no anatomical image: the B1 map is placed by scanner coordinates, not registered.",
         ),

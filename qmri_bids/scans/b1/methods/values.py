@@ -20,6 +20,9 @@ from qmri_bids.units import degrees_to_radians, radians_to_degrees
 PLAUSIBLE = (0.6, 1.4)
 """Median of relative B1 over a head: outside, the scale or the nominal flip angle is wrong."""
 
+DECIDED = ("FlipAngle", "RepetitionTimeExcitation", "RepetitionTimePreparation", "RepetitionTime", "Units")
+"""Keys of which is said what was read from another, or stated in two places."""
+
 LEAST_VARIATION = 0.005
 """Range of B1 over a head, from the 5th to the 95th percentile, relative to its median, below which a map was not measured."""
 
