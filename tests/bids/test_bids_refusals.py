@@ -164,7 +164,9 @@ def test_three_axes_where_four_are_needed(raw: Any, refusal: Callable[..., str])
 @pytest.mark.parametrize(("left", "missing"), [("mag", "part-phase"), ("phase", "part-mag")])
 def test_a_part_is_missing(raw: Any, refusal: Callable[..., str], left: str, missing: str) -> None:
     (raw.anat / f"{raw.stem}_{missing}_VFA.nii.gz").unlink()
-    assert contains(refusal(), f"found part-{left} ({missing} is missing)", "Relaxation times are estimated from complex data")
+    assert contains(
+        refusal(), f"found part-{left} ({missing} is missing)", "Relaxation times are estimated from complex data"
+    )
 
 
 def test_magnitude_without_part(empty: Any) -> None:

@@ -40,7 +40,12 @@ TRUFI = {
         ({"RepetitionTimeExcitation": 0.03}, "MTS", False),
         ({}, "cest", False),
         ({"ScanningSequence": "RM", "PulseSequenceName": "3D B-FFE"}, "VFA", True),
-        ({"ScanningSequence": "EP\\GR", "PulseSequenceType": "bSSFP"}, "VFA", True),
+        ({"ScanningSequence": "EP\\GR", "PulseSequenceType": "bSSFP"}, "VFA", False),
+        ({"ScanningSequence": "GR_IR", "PulseSequenceType": "bSSFP"}, "VFA", False),
+        ({"SequenceVariant": "SS_MP", "PulseSequenceType": "bSSFP"}, "VFA", False),
+        ({"InversionTime": 0.5}, "MTS", False),
+        ({"EchoTrainLength": 15}, "MTS", False),
+        ({"EchoTrainLength": 1, "InversionTime": 0}, "MTS", True),
         ({"MRAcquisitionType": "2D", "PulseSequenceType": "bSSFP"}, "VFA", False),
     ],
 )
@@ -50,12 +55,29 @@ def test_the_repetition_time_of_excitations(change: dict[str, Any], suffix: str,
     assert found == ([values["RepetitionTime"]] if taken else [])
 
 
-@pytest.mark.parametrize("name", ["%SiemensSeq%\\trufi", "*tfi3d1", "FIESTA", "B-FFE", "_ciss3d1"])
+@pytest.mark.parametrize(
+    "name", ["%SiemensSeq%\\trufi", "*tfi3d1", "FIESTA", "B-FFE", "_ciss3d1", "true_fisp", "B-TFE"]
+)
 def test_names_of_balanced_sequences(name: str) -> None:
     assert is_balanced(name)
 
 
-@pytest.mark.parametrize("name", ["*fl3d1", "*tfl3d1_ns", "EFGRE3D", "T1FFE", "*fm2d2r", "%SiemensSeq%\\gre"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("*fl3d1", "*tfl3d1_ns", "EFGRE3D", "T1FFE", "*fm2d2r", "%SiemensSeq%\\gre"),
+        *(
+            "unbalanced SSFP",
+            "imbalanced SSFP",
+            "non-balanced SSFP",
+            "nbSSFP",
+            "DW-SSFP",
+            "ssfp fid",
+            "fid-ssfp",
+            "SSFP ECHO",
+        ),
+    ],
+)
 def test_names_of_other_sequences(name: str) -> None:
     assert not is_balanced(name)
 
@@ -137,3 +159,29 @@ def test_a_file_of_metadata_that_cannot_be_read(content: str, tmp_path: Path) ->
         ValueError, match=r"metadata\.json: expected an object whose keys are kinds of scans \(pcbssfp, b1"
     ):
         load_added_metadata(path)
+
+
+def test_null_is_no_statement_and_a_wrong_value_of_the_file_is_mended_there(raw: Any, tmp_path: Path) -> None:
+    raw.pcbssfp(change={"FlipAngle": None})
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"pcbssfp": {"FlipAngle": 15}}))
+    (run,) = raw.plan(metadata=load_added_metadata(path)).pcbssfp
+    assert run.protocol.flip_angle == pytest.approx(0.2618, rel=1e-3)
+    path.write_text(json.dumps({"pcbssfp": {"FlipAngle": [1, "x"]}}))
+    (refusal,) = raw.plan(metadata=load_added_metadata(path)).refusals
+    assert "Correct FlipAngle in that file." in str(refusal)
+
+
+def test_a_contradiction_of_b1_and_cest_is_said(raw: Any, empty: Any, tmp_path: Path) -> None:
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"b1": {"FlipAngle": 60}, "cest": {"MagneticFieldStrength": 7}}))
+    empty.cest()
+    plan = raw.plan(metadata=load_added_metadata(path))
+    assert any("FlipAngle is 80, and 60 in metadata.json" in each for each in plan.pcbssfp[0].warnings)
+    assert any("MagneticFieldStrength is" in each for each in plan.cest[0].warnings)
+
+
+def test_a_b1_map_in_degrees_is_refused_with_the_way_out(bare: Any) -> None:
+    bare.image(bare.fmap / "sub-01_TB1map.nii.gz", 74.0, shape=bare.shape)
+    bare.json(bare.fmap / "sub-01_TB1map.json", {"Units": "degrees"})
+    assert "--b1-scale with 1 over the nominal flip angle" in str(bare.plan().refusals)

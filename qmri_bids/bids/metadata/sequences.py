@@ -11,10 +11,15 @@ from qmri_bids.bids.metadata.numbers import is_number
 from qmri_bids.units import seconds_to_milliseconds
 
 BALANCED = re.compile(
-    r"b-?ssfp|balanced|true?\s*-?fisp|trufi|(?<![a-z])tfi[23]d|fiesta|b-?ffe|ciss|(?<!spoiled )(?<!spoiled)ssfp",
+    r"b-?ssfp|balanced|true?[\s_-]*fisp|trufi|(?<![a-z])tfi[23]d|fiesta|b-?ffe|(?<![a-z])b-?tfe|ciss"
+    r"|(?<!spoiled )(?<!spoiled)ssfp",
     re.IGNORECASE,
 )
-NOT_BALANCED = re.compile(r"spoil|spgr|flash|psif|dess|ssfp-?(fid|echo)|t1-?ffe|gre\b", re.IGNORECASE)
+NOT_BALANCED = re.compile(
+    r"spoil|spgr|flash|psif|dess|ssfp[\s_-]?(fid|echo)|(fid|echo)[\s_-]?ssfp|t1-?ffe|gre\b|(un|im|non[\s_-]?)balanced"
+    r"|(?<![a-z])(nb|dw)[\s_-]?ssfp",
+    re.IGNORECASE,
+)
 
 SEQUENCE_KEYS = ("PulseSequenceDetails", "PulseSequenceName", "InternalPulseSequenceName", "SequenceName")
 """Where converters write what a vendor calls a sequence; the name of the protocol is a name that a person gave."""
@@ -90,7 +95,7 @@ def translated(values: Mapping[str, Any], *, suffix: str) -> Iterator[Translated
     if "RepetitionTimeExcitation" in values or not is_number(time) or not 0.0 < time <= LONGEST_EXCITATION:
         return
     balanced = name is not None or _is_balanced(values.get("PulseSequenceType"))
-    if values.get("MRAcquisitionType") == "3D" and (balanced or _is_gradient_echo(values)):
+    if values.get("MRAcquisitionType") == "3D" and _is_one_train(values) and (balanced or _says_gradient_echo(values)):
         yield Translated(
             key="RepetitionTimeExcitation",
             value=time,
@@ -113,7 +118,11 @@ def why_not_excitation(values: Mapping[str, Any]) -> str:
     time = values["RepetitionTime"]
     if is_number(time) and time > LONGEST_EXCITATION:
         return f"{shown}it is that of a train of pulses, or in another unit than seconds."
-    return f"{shown}ScanningSequence does not say GR alone: copy it only if it is the time between two excitations."
+    return (
+        f"{shown}the sidecar does not state a plain gradient echo (ScanningSequence GR, no inversion, no echo "
+        "train): copy it only if "
+        "it is the time between two excitations."
+    )
 
 
 def _is_balanced(name: Any) -> bool:
@@ -126,7 +135,17 @@ def _words(value: Any) -> set[str]:
     return {code for item in items if isinstance(item, str) for code in re.split(r"[\\_ ,/]+", item.upper()) if code}
 
 
-def _is_gradient_echo(values: Mapping[str, Any]) -> bool:
-    """Whether a scan is one train of gradient echoes: no inversion or other preparation, and no echo-planar readout."""
-    sequence, variant = _words(values.get("ScanningSequence")), _words(values.get("SequenceVariant"))
-    return sequence == {"GR"} and "MP" not in variant
+def _says_gradient_echo(values: Mapping[str, Any]) -> bool:
+    """Whether the kind of sequence is stated as a gradient echo, and nothing else."""
+    return _words(values.get("ScanningSequence")) == {"GR"}
+
+
+def _is_one_train(values: Mapping[str, Any]) -> bool:
+    """Whether nothing speaks of an inversion or other preparation, of spin echoes, or of several echoes after an excitation."""
+    inversion, echoes = values.get("InversionTime"), values.get("EchoTrainLength")
+    return not (
+        _words(values.get("ScanningSequence")) & {"IR", "EP", "SE"}
+        or "MP" in _words(values.get("SequenceVariant"))
+        or (is_number(inversion) and inversion > 0.0)
+        or (is_number(echoes) and echoes > 1.0)
+    )

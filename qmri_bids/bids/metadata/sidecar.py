@@ -85,7 +85,7 @@ def read_sidecar(path: Path, *, root: Path, added: AddedMetadata | None = None) 
     stated_as: dict[str, str] = {}
     shown = relative_name(path, root)
     for key, value in ({} if added is None else added.of(path, values)).items():
-        if key not in values:
+        if values.get(key) is None:
             values[key] = value
             origins[key] = f"{OPTION} {added.name}" if added is not None else ""
         elif added is not None and values[key] != value:
@@ -195,11 +195,11 @@ def is_intended(targets: Sequence[str], images: Sequence[Path], root: Path) -> b
     return any(target.removeprefix("bids::").lstrip("./") in names for target in targets)
 
 
-def decisions_on(sidecars: Sequence[Sidecar], keys: Sequence[str]) -> tuple[str, ...]:
-    """Return what was decided on keys of the files of a run, each decision once."""
+def decisions_on(sidecars: Sequence[Sidecar], keys: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return what was decided on keys of the files of a run, on all where none are named, each decision once."""
     said: dict[tuple[str, Any], str] = {}
     for sidecar in sidecars:
-        for key in keys:
+        for key in sidecar.decisions if keys is None else keys:
             if key in sidecar.decisions:
                 said.setdefault((key, str(sidecar.values[key])), sidecar.decisions[key])
     return tuple(said.values())

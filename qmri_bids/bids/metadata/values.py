@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from qmri_bids.bids.metadata.added import OPTION
 from qmri_bids.bids.metadata.numbers import is_number
 from qmri_bids.bids.metadata.sidecar import Sidecar
 from qmri_bids.bids.refusal import RefusedError, refuse
@@ -17,6 +18,8 @@ def wrong_value(sidecar: Sidecar, key: str, *, expected: str, advice: str) -> Re
     found = describe(value) if key in sidecar.values else "nothing"
     if isinstance(value, str) and _is_text_of_number(value):
         advice = f"Write {value.strip()} as a number, without quotation marks."
+    elif sidecar.origin(key).startswith(OPTION):
+        advice = f"Correct {key} in that file."
     return refuse(file=sidecar.origin(key), key=key, expected=expected, found=found, advice=advice)
 
 

@@ -16,6 +16,7 @@ from qmri_bids.units import degrees_to_radians, milliseconds_to_seconds, seconds
 DECIDED = (
     "RepetitionTimeExcitation",
     "PulseSequenceType",
+    "Units",
     "FlipAngle",
     "EchoTime",
     "MagneticFieldStrength",

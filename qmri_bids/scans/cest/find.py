@@ -9,7 +9,7 @@ from pathlib import Path
 from qmri_bids.bids.images import check_image, stored_shape
 from qmri_bids.bids.metadata.field_strength import read_field_strength
 from qmri_bids.bids.metadata.missing import Needed, refuse_missing
-from qmri_bids.bids.metadata.sidecar import Sidecar, applicable_files
+from qmri_bids.bids.metadata.sidecar import Sidecar, applicable_files, decisions_on
 from qmri_bids.bids.metadata.values import read_number
 from qmri_bids.bids.refusal import ValueSource, refusal_of, refuse
 from qmri_bids.physics.saturation import Readout, SaturatedImage, SaturationProtocol, Start
@@ -261,6 +261,7 @@ def read_cest_protocol(sidecar: Sidecar, *, path: Path, root: Path, number_of_vo
     if FILE_KEY not in sidecar.values:
         refuse_missing([sidecar], _needed(table), kind="cest")
     book = Book(sidecar=sidecar, table=table, number=number_of_volumes)
+    book.warnings += decisions_on([sidecar])
     field_strength = read_field_strength(sidecar)
     pulseq = read_pulseq(
         sidecar,

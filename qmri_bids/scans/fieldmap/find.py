@@ -9,7 +9,7 @@ from pathlib import Path
 from qmri_bids.bids.images import ImageInfo, check_image, check_same_grid
 from qmri_bids.bids.metadata.added import AddedMetadata
 from qmri_bids.bids.metadata.file_name import parse_name
-from qmri_bids.bids.metadata.sidecar import Sidecar, is_intended, read_sidecar, texts
+from qmri_bids.bids.metadata.sidecar import Sidecar, decisions_on, is_intended, read_sidecar, texts
 from qmri_bids.bids.metadata.values import read_number
 from qmri_bids.bids.refusal import RefusedError, refusal_of, refuse, relative_name
 from qmri_bids.pipeline.sources import Fieldmap, PhaseUnits
@@ -101,6 +101,7 @@ def read_phase_map(path: Path, *, root: Path, added: AddedMetadata | None = None
         intended_for=texts(sidecar, "IntendedFor"),
         identifiers=texts(sidecar, "B0FieldIdentifier"),
         warnings=(
+            *decisions_on([sidecar]),
             f"{info.name}: off-resonance is computed from the phase of {second.name if second else 'two echoes'}"
             f"{' and this one' if second else ''} (echo times {1e3 * times[0]:g} and {1e3 * times[1]:g} ms), taken to grow with "
             "frequency, as BIDS has it; a scanner that counts the other way turns its sign.",
@@ -237,7 +238,7 @@ def read_fieldmap(path: Path, *, root: Path, added: AddedMetadata | None = None)
             found="nothing" if units is None else repr(units),
             advice="A field map in other units is not used: convert it, or correct Units.",
         )
-    warnings: list[str] = []
+    warnings: list[str] = list(decisions_on([sidecar]))
     if hertz != 1.0:
         warnings.append(f"{info.name} is in {units} and was divided by 2π.")
     magnitude = None

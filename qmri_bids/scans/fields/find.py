@@ -73,7 +73,7 @@ def find_fields(
 def _is_refused(session: str | None, refusals: Sequence[Refusal]) -> bool:
     """Whether something of a session was refused."""
     named = [_SESSION.findall(refusal.file) for refusal in refusals]
-    return any(session in labels if labels else session is None for labels in named)
+    return any(session in labels if labels else True for labels in named)
 
 
 class _Session:
@@ -178,7 +178,7 @@ def _takes_b1(run: Run) -> bool:
 def _is_there(target: str, *, subject: str, root: Path) -> bool:
     """Whether a file of IntendedFor is in the dataset: a BIDS URI, or a path relative to the subject."""
     name = target.removeprefix("bids::").lstrip("./")
-    return (root / name).exists() or (root / f"sub-{subject}" / name).exists()
+    return bool(name) and ((root / name).is_file() or (root / f"sub-{subject}" / name).is_file())
 
 
 def _b1_run(scan: B1Run) -> B1ScanRun:

@@ -311,7 +311,9 @@ def _triple(same: Sequence[Series], findings: Findings) -> MtsRun:
     root = findings.root
     sidecars = [each.sidecar for each in same]
     unnamed = [each.sidecar for each in same if "mt" not in each.entities]
-    of_state = Needed(key=STATE_KEY, meaning="whether there was an MT pulse", template="<true or false>", everywhere=True)
+    of_state = Needed(
+        key=STATE_KEY, meaning="whether there was an MT pulse", template="<true or false>", everywhere=True
+    )
     lacks_state = bool(of_state.lacking(unnamed))
     refuse_missing(
         sidecars,

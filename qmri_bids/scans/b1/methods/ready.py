@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from qmri_bids.units import percent_to_fraction
 
 RATIO_RANGE = (0.4, 2.5)
 PERCENT_RANGE = (40.0, 250.0)
+DEGREES = re.compile(r"deg(rees?)?|°", re.IGNORECASE)
+
 MOST_SHOWN = 8
 """Volumes of which a message says what they hold."""
 
@@ -48,6 +51,14 @@ def read_map(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
     sidecar = read_sidecar(paths[0], root=root, added=options.metadata)
     median = median_of_nonzero(info, volume=None)
     stated = sidecar.values.get("Units")
+    if options.b1_scale is None and isinstance(stated, str) and DEGREES.fullmatch(stated.strip()):
+        raise refuse(
+            file=sidecar.origin("Units"),
+            key="Units",
+            expected="a ratio or percent of the nominal flip angle",
+            found=repr(stated),
+            advice="Give relative B1 per degree: --b1-scale with 1 over the nominal flip angle in degrees.",
+        )
     if options.b1_scale is not None:
         scale, origin = options.b1_scale, "command line: --b1-scale"
     elif RATIO_RANGE[0] <= median <= RATIO_RANGE[1]:
