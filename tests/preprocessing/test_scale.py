@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.content.floor import check_floor
 from qmri_bids.preprocessing.content.scale import check_scale, noise_levels
+from qmri_bids.preprocessing.content.shared_noise import check_shared_noise
 
 SHAPE = (32, 36, 28)
 
@@ -75,3 +76,17 @@ def test_an_offset_under_the_images_is_told() -> None:
     (said,) = check_floor(volumes + np.float32(6.0))
     assert "Air is" in said
     assert "an offset" in said
+
+
+def test_volumes_that_were_made_of_others_are_told() -> None:
+    volumes = series([25.0, 30.0, 12.0, 40.0, 33.0, 21.0], seed=6)
+    assert check_shared_noise(volumes, names=names(6)) == ()
+    volumes[..., 2] = (volumes[..., 1] + volumes[..., 3]) / 2.0
+    (said,) = check_shared_noise(volumes, names=names(6))
+    assert "volume 2 and volume 3" in said
+    assert "volume 3 and volume 4" in said
+    assert "volume 1" not in said
+
+
+def test_a_ghost_in_all_volumes_is_no_shared_noise() -> None:
+    assert check_shared_noise(series([25.0, 30.0, 12.0, 40.0], seed=7, ghost=0.2), names=names(4)) == ()

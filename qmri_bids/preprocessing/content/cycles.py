@@ -34,6 +34,7 @@ from qmri_bids.preprocessing.content.misfit import (
     profile_misfit,
 )
 from qmri_bids.preprocessing.content.scale import check_scale
+from qmri_bids.preprocessing.content.shared_noise import check_shared_noise
 
 STANDS_OUT = 1.1
 """How much better the others must fit without a cycle than without any other one before it stands out: 1.00 to 1.03 in simulated
@@ -100,8 +101,9 @@ def check_cycles(
     _check_each(cycles, names)
     _check_copies(cycles, rf_phase_increment, names)
     _check_noise(cycles, names)
-    doubts = tuple(
-        said for index, name in enumerate(names) for said in doubts_of_values(np.abs(cycles[..., index]), name=name)
+    doubts = (
+        *(said for index, name in enumerate(names) for said in doubts_of_values(np.abs(cycles[..., index]), name=name)),
+        *check_shared_noise(cycles, names=names),
     )
     signal = bright_voxels(cycles)
     if number < FEWEST_CYCLES or len(signal) < FEWEST_VOXELS:

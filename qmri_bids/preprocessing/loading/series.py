@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing.content.floor import check_floor
 from qmri_bids.preprocessing.content.images import ContentError, check_magnitudes, copies, doubts_of_values
 from qmri_bids.preprocessing.content.scale import check_scale
+from qmri_bids.preprocessing.content.shared_noise import check_shared_noise
 from qmri_bids.preprocessing.loading.files import check_grid, read_image
 
 FEWEST_CUBES = 50
@@ -119,6 +120,7 @@ def read_series(paths: Sequence[Path], *, volumes: Sequence[int] | None = None, 
         warnings=(
             *check_scale(series, names=shown),
             *check_floor(series),
+            *check_shared_noise(series, names=shown),
             *(
                 said
                 for index, name in enumerate(shown)
