@@ -1,4 +1,4 @@
-"""Whether volumes share their noise, as those do that were interpolated, averaged or denoised together: that " "" "" "" "of scans is its own."""
+"""Whether volumes share their noise, as those do that were interpolated, averaged or denoised together."""
 
 from __future__ import annotations
 
