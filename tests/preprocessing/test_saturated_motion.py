@@ -10,7 +10,8 @@ from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Pulse, Saturation
 from qmri_bids.physics.saturation_presets import z_spectrum
-from qmri_bids.preprocessing.motion.evidence import shared_variance
+from qmri_bids.preprocessing.masks import head_mask
+from qmri_bids.preprocessing.motion.evidence import SAME_EDGES, edge_correlation, linked, shared_variance
 from qmri_bids.preprocessing.motion.groupwise import Level
 from qmri_bids.preprocessing.motion.saturated import apply_series_motion, correct_saturated_motion
 from qmri_bids.preprocessing.registration.resampling import resample
@@ -185,14 +186,42 @@ def test_images_that_share_nothing_explain_nothing():
     images = np.stack([common, 0.01 * common, 2.0 * common, rng.standard_normal(shape)], axis=-1)
     images += 1e-4 * rng.standard_normal(images.shape)
     share = shared_variance(
-        images.astype(np.float32),
-        affine=np.eye(4),
-        transforms=np.tile(np.eye(4), (4, 1, 1)),
-        samples=np.ones(shape, dtype=bool),
-        level=Level(smoothing=0.7, high_pass=1.5, steps=1),
+        edge_correlation(
+            images.astype(np.float32),
+            affine=np.eye(4),
+            transforms=np.tile(np.eye(4), (4, 1, 1)),
+            samples=np.ones(shape, dtype=bool),
+            level=Level(smoothing=0.7, high_pass=1.5, steps=1),
+        )
     )
     assert (share[:3] > 0.99).all()
     assert share[3] < 0.05
+
+
+def test_images_are_linked_from_one_to_the_next():
+    alike = np.eye(6, dtype=bool)
+    for first, second in ((0, 3), (3, 5), (1, 2)):
+        alike[first, second] = alike[second, first] = True
+    assert linked(alike, reference=0).tolist() == [True, False, False, True, False, True]
+
+
+def test_volumes_that_lie_elsewhere_together_are_not_linked_to_the_reference(moved, corrected):
+    reference = len(OFFSETS) - 1
+    known = {
+        "affine": AFFINE,
+        "samples": head_mask(moved.mean(axis=3)),
+        "level": Level(smoothing=0.7, high_pass=1.5, steps=1),
+    }
+
+    def linked_with(transforms):
+        found = edge_correlation(moved.astype(np.float32), transforms=transforms, **known)
+        return linked(found**2 > SAME_EDGES, reference=reference)
+
+    near = linked_with(corrected.transforms)
+    assert near.sum() >= 4
+    off = corrected.transforms.copy()
+    off[np.delete(np.arange(len(off)), reference), 0, 3] += 2.0
+    assert linked_with(off).sum() == 1
 
 
 def test_a_volume_that_was_left_where_it_is_is_seen(moved, corrected):

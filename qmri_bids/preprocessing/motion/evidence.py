@@ -40,6 +40,10 @@ FINE = Level(smoothing=0.7, high_pass=1.5, steps=1)
 FAR = 0.5
 """An image is far off [voxels] where coarse edges and mutual information both find it so: each alone is misled by contrast."""
 
+SAME_EDGES = 0.9
+"""Squared correlation of the edges of two images of like contrast that lie on each other: 0.97 and more from offset to offset of a
+WASABI scan or Z-spectrum, 0.84 at most where one of them is half a voxel off."""
+
 COMMON = 2.0
 """True misalignment over the root mean square of both halves: 1.4 to 3 (mean 2) for phase cycles of a digital head at 4 mm, still
 or moved, on edges or on the signal model."""
@@ -105,6 +109,7 @@ def remaining(
     reference: int,
     samples: NDArray[np.bool_],
     fine: NDArray[np.float64] | None = None,
+    linked: NDArray[np.bool_] | None = None,
     threads: int = 1,
 ) -> NDArray[np.float64]:
     """Return how far each image still lies from the others [mm], root mean square over the samples, shape (N,).
@@ -117,6 +122,8 @@ def remaining(
         Images, shape (X, Y, Z, N), their grid, transforms and reference, and where they are compared; see `remaining_by_edges`.
     fine
         What is known of images that lie within a voxel [mm]; by their fine edges where None.
+    linked
+        Images that are known to lie within a voxel, shape (N,): patterns of contrast, such as fringes, are not taken for motion.
     """
     known: dict[str, Any] = {"affine": affine, "transforms": transforms, "reference": reference, "samples": samples}
     near = remaining_by_edges(magnitude, level=FINE, threads=threads, **known) if fine is None else fine
@@ -126,7 +133,8 @@ def remaining(
     through = freedom_of(magnitude.shape[:3], affine=affine).through
     sides = np.linalg.norm(np.asarray(affine, dtype=float)[:3, :3], axis=0)
     voxel = float(np.delete(sides, [] if through is None else through).min())
-    return np.where(both > FAR * voxel, np.fmax(both, near), near)
+    far = both > FAR * voxel
+    return np.where(far if linked is None else far & ~linked, np.fmax(both, near), near)
 
 
 def remaining_by_edges(
@@ -260,7 +268,37 @@ def remaining_by_similarity(
     return left
 
 
-def shared_variance(
+def shared_variance(correlation: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return which share of the variance of each image all others explain: its squared multiple correlation, shape (N,).
+
+    About 0 for an image of noise, below that of its likes for one that lies elsewhere.
+
+    Parameters
+    ----------
+    correlation
+        Of the images, from `edge_correlation`, shape (N, N).
+    """
+    return np.asarray(1.0 - 1.0 / np.diag(np.linalg.inv(correlation + _RIDGE * np.eye(len(correlation)))))
+
+
+def linked(alike: NDArray[np.bool_], *, reference: int) -> NDArray[np.bool_]:
+    """Return which images lie on the reference, or on one that does, and so on, to less than half a voxel, shape (N,).
+
+    Parameters
+    ----------
+    alike
+        Pairs with the same edges, shape (N, N): those whose `edge_correlation` squared is above `SAME_EDGES` somewhere.
+    reference
+        Index of the image that keeps its transform.
+    """
+    reached = np.zeros(len(alike), dtype=bool)
+    reached[reference] = True
+    for _ in range(len(alike)):
+        reached = reached | alike[:, reached].any(axis=1)
+    return reached
+
+
+def edge_correlation(
     magnitude: NDArray[np.float32],
     *,
     affine: NDArray[np.floating],
@@ -269,9 +307,7 @@ def shared_variance(
     level: Level,
     threads: int = 1,
 ) -> NDArray[np.float64]:
-    """Return which share of the variance of each image all others explain: its squared multiple correlation.
-
-    About 0 for an image of noise, below that of its likes for one that lies elsewhere.
+    """Return the correlations of images over samples, shape (N, N).
 
     Parameters
     ----------
@@ -301,5 +337,4 @@ def shared_variance(
     covariance = (values * weights) @ values.T
     spread = np.sqrt(np.maximum(np.diag(covariance), np.finfo(float).tiny))
     # Of correlations, so that a dark image counts as a bright one does.
-    correlation = covariance / np.outer(spread, spread) + _RIDGE * np.eye(number)
-    return 1.0 - 1.0 / np.diag(np.linalg.inv(correlation))
+    return np.asarray(covariance / np.outer(spread, spread))

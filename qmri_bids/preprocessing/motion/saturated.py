@@ -353,6 +353,7 @@ def _align(
     cut = np.stack([image[box] for image in scaled], axis=-1)
     shares: list[Any] = []
     left: list[Any] = []
+    alike = np.zeros((len(used), len(used)), dtype=bool)
     for region in regions:
         samples = _some(region[box])
         if shares and np.count_nonzero(samples) < FEWEST_SAMPLES[freedom.basis.shape[1]]:
@@ -361,9 +362,11 @@ def _align(
             continue
         known: dict[str, Any] = {"affine": inside_affine, "samples": samples, "threads": threads}
         finer = _stage(cut, start=found, reference=place, level=FINEST, **known)
-        share = evidence.shared_variance(cut, transforms=finer, level=FINEST, **known)
+        correlation = evidence.edge_correlation(cut, transforms=finer, level=FINEST, **known)
+        share = evidence.shared_variance(correlation)
         # The first pass is for all; the second, inside the head, for those of which something is left there.
         keep = share >= (ENOUGH_INSIDE if shares else -np.inf)
+        alike |= np.outer(keep, keep) & (np.sign(correlation) * correlation**2 >= evidence.SAME_EDGES)
         found = np.where(keep[:, None, None], finer, found)
         shares.append(share)
         left.append(evidence.remaining_by_edges(cut, transforms=found, reference=place, **known))
@@ -384,6 +387,7 @@ def _align(
         reference=place,
         samples=_some(regions[0][box]),
         fine=np.where(shares[1] >= ENOUGH_INSIDE, left[1], left[0]),
+        linked=evidence.linked(alike, reference=place),
         threads=threads,
     )
     remaining[~believed] = np.nan
