@@ -11,7 +11,7 @@ from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS, SEQUENCE_KEYS
 from qmri_bids.grids import is_same_grid
 from qmri_bids.importing.images import SourceImage
 from qmri_bids.importing.kinds import BALANCED, FIELD, LEFT_ALONE, MT, Taken, hints_at_mt, state_of, taken_with
-from qmri_bids.importing.names import family, increment_of_name, part_of_name
+from qmri_bids.importing.names import family, increment_of_name, without_part
 from qmri_bids.scans.bssfp.increments import MINIMUM_CYCLES, SCALAR_KEY
 
 FIELD_KINDS = ("fieldmap", "phasediff", "phase1", "phase2", "magnitude", "magnitude1", "magnitude2")
@@ -226,11 +226,7 @@ def _by_family_and_echo(member: Member) -> Hashable:
 
 def _by_stem(member: Member) -> Hashable:
     """Return the name of the file without what tells the part: images of one series share it."""
-    stem = member.image.stem
-    part = part_of_name(stem)
-    return _by_family(member), re.sub(
-        r"[_-](part-)?(ph|phase|pha|mag|magnitude|real|re|imaginary|imag|im)(?=[_-]|$)", "", stem
-    ) if part else stem
+    return _by_family(member), without_part(member.image.stem)
 
 
 def _partition(

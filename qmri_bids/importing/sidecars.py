@@ -137,7 +137,9 @@ def with_sequence(values: dict[str, Any], *, suffix: str) -> list[str]:
 def what_lacks(values: Mapping[str, Any], *, suffix: str) -> str:
     """Return what the processing will miss in a sidecar, as a sentence; empty if nothing."""
     needed = {} if suffix in ("cest", "wassr") and "PulseqFile" in values else NEEDED.get(suffix, {})
-    lacking = [f"{key} ({unit})" for key, unit in needed.items() if key not in values]
+    # The double angle takes the time between its excitations from either key.
+    either = {"RepetitionTimeExcitation"} if suffix == "TB1DAM" and "RepetitionTime" in values else set()
+    lacking = [f"{key} ({unit})" for key, unit in needed.items() if key not in values and key not in either]
     if not lacking:
         return ""
     hint = why_not_excitation(values) if any(text.startswith("RepetitionTimeExcitation") for text in lacking) else ""
