@@ -31,12 +31,15 @@ class Member:
         Label that the images of one scan share; empty for one that is left alone.
     state
         Whether it has an MT pulse; None where that is not known or does not matter.
+    own
+        Whether the user gave the label.
     """
 
     image: SourceImage
     taken: Taken
     scan: str = ""
     state: bool | None = None
+    own: bool = False
 
 
 def family_of(image: SourceImage) -> str:
