@@ -17,10 +17,10 @@ from qmri_bids.importing.increments import UNKNOWN
 from qmri_bids.importing.kinds import LEFT_ALONE, Taken, recognise, role_of, state_of
 from qmri_bids.importing.scans import Place, PlannedScan, label_of_series, plan_scan
 from qmri_bids.importing.table import LARGEST_FLIP, Given, Row, is_kept, read_given, stated_row, written
-from qmri_bids.importing.writing import targets_of, write_scan
+from qmri_bids.importing.writing import LOCK, targets_of, write_scan
 from qmri_bids.scans.b1.find import READERS as B1_READERS
 from qmri_bids.system.file_lock import file_lock
-from qmri_bids.system.temporaries import scratch_folder
+from qmri_bids.system.temporaries import remove_abandoned, remove_abandoned_scratch, scratch_folder
 
 SPECTRA = ("cest", "wassr", "wasabi")
 """Kinds of series that need a list of offsets."""
@@ -118,6 +118,11 @@ def import_folder(
     given = {} if table is None else read_given(table)
     if not subject_is_given and table is None:
         _check_same_participant(folder, bids_dir, subject=subject)
+    if not dry_run:
+        place = bids_dir / f"sub-{subject}"
+        below = [place, *(each for each in place.rglob("*") if each.is_dir())]
+        remove_abandoned([bids_dir, bids_dir / "code", bids_dir / "code" / "pulseq", *below])
+        remove_abandoned_scratch()
     with scratch_folder() as scratch:
         images, unreadable, others = read_folder(folder, scratch=scratch, without=bids_dir)
         recognised = _recognised(images, unreadable)
@@ -149,7 +154,7 @@ def import_folder(
     made: tuple[str, ...] = ()
     if written_any:
         # Several calls may add participants at once.
-        with file_lock(bids_dir / "code" / ".import.lock"):
+        with file_lock(bids_dir / LOCK):
             made = complete_dataset(bids_dir, subject=subject)
     ordered = tuple(rows[name] for name in sorted(rows))
     text = written(ordered)
@@ -191,6 +196,8 @@ def _check_sessions(place: Path, *, session: str) -> None:
     ValueError
         If files would lie beside sessions.
     """
+    if place.exists() and not place.is_dir():
+        raise ValueError(f"{place}: expected a folder, found a file. Move it, or choose another --subject.")
     there = sorted(each.name for each in place.iterdir() if each.is_dir()) if place.is_dir() else []
     other = [name for name in there if name.startswith("ses-") is not bool(session)]
     if other:

@@ -16,8 +16,10 @@ from qmri_bids.preprocessing.complex_data import name_of_scale
 from qmri_bids.scans.bssfp.increments import SCALAR_KEY
 
 _IDENTIFYING = re.compile(
-    r"(Other)?Patient(?!Position|Orient).*|AccessionNumber|.*Physician.*|Operators?Name|StudyID|(Study|Series|SOP|Frame).*UID|"
-    r"AcquisitionDateTime|(Acquisition|Study|Series|Content|InstanceCreation)Date|RequestedProcedureID|.*BirthDate.*|.*StudyDate.*",
+    r"(Other)?Patient(?!Position|Orient).*|IssuerOfPatientID.*|AdditionalPatientHistory|(Subject|Person|Operators?|ContentCreators?)Name|"
+    r"AccessionNumber|MedicalRecord.*|.*Physician.*|StudyID|.*UID|.*BirthDate.*|DateOfBirth|EthnicGroup|ImageComments|"
+    r"StudyDescription|AcquisitionDateTime|(Acquisition|Study|Series|Content|InstanceCreation)Date|.*(Start|Study)Date.*|"
+    r"RequestedProcedureID|[0-9A-F]{8}",
     re.IGNORECASE,
 )
 """Keys that name a person or lead to one; converters write them where they are not told to leave them out."""

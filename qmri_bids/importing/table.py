@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qmri_bids.bids.files.plain import UnreadableError, read_rows
+from qmri_bids.importing.images import PARTS
 from qmri_bids.importing.increments import UNKNOWN, parse_increments
 from qmri_bids.importing.kinds import KINDS
 
@@ -31,7 +32,6 @@ COLUMNS = (
 )
 CORRECTED = ("taken_for", "part", "scan", "increment", "flip", "mt")
 """Columns that a user may correct."""
-PARTS = ("mag", "phase", "real", "imag", "complex", "anat", "famp", "tr1", "tr2", "both")
 LARGEST_FLIP = 360.0
 """[deg]."""
 STATES = {"on": True, "off": False}
