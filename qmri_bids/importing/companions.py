@@ -202,7 +202,7 @@ def _may_join(member: Member, named: Member) -> bool:
 
 
 def _counted(members: Sequence[Member]) -> set[str]:
-    """Return the images in whose names the number behind MT counts series: others of the name go on with 2, 3, …"""
+    """Return the images in whose names the number behind MT counts series: others of the name count on from 2."""
     ends: dict[str, set[int]] = {}
     found: dict[str, list[str]] = {}
     for member in members:

@@ -126,13 +126,20 @@ def read_folder(
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         stem = stem_of(path.name)
-        if stem is None or any(piece.startswith(".") for piece in path.relative_to(folder).parts):
+        if any(piece.startswith(".") for piece in path.relative_to(folder).parts):
+            continue
+        if path.is_symlink() and path.is_dir():
+            others[shown(name)] = "a link to a folder, which is not entered: import that folder, or copy it here"
+            continue
+        if stem is None:
             continue
         try:
             if path.is_dir() or excluded in path.resolve(strict=True).parents:
                 continue
         except (OSError, RuntimeError):  # a link in a circle, or to nothing
-            refused[shown(name)] = f"{shown(name)}: file: expected an image, found a link that leads nowhere. Restore it."
+            refused[shown(name)] = (
+                f"{shown(name)}: file: expected an image, found a link that leads nowhere. Restore it."
+            )
             continue
         if shown(name) != name:
             refused[shown(name)] = f"{shown(name)}: file: expected a name in UTF-8, found another encoding. Rename it."
@@ -163,7 +170,9 @@ def _read(path: Path, *, name: str, stem: str, folder: Path, scratch: Path) -> S
                 f"{sidecar.name}: file: expected a JSON object, found {type(values).__name__}. Repair the file."
             )
         if _depth(values) > DEEPEST:
-            raise ValueError(f"{sidecar.name}: file: expected JSON of {DEEPEST} levels at most, found more. Repair the file.")
+            raise ValueError(
+                f"{sidecar.name}: file: expected JSON of {DEEPEST} levels at most, found more. Repair the file."
+            )
     described: Mapping[str, Any] = {}
     note = "" if there else "no JSON file beside it"
     if path.name.lower().endswith(ARRAY_ENDINGS):

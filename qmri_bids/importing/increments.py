@@ -153,7 +153,8 @@ def _check_series(known: Mapping[str, float], series: Sequence[Sequence[str]], s
             if not _differ([known[first], known[other]]):
                 continue
             raise IncrementUnknownError(
-                f"increments contradict each other ({source}): {first} has {known[first]:g}, {other} has {known[other]:g}, and both "
+                f"increments contradict each other ({source}): {first} has {known[first]:g}, {other} has {known[other]:g}, and "
+                "both "
                 f"are parts of one series by their names, numbers or times; {WAY_OUT}"
             )
 

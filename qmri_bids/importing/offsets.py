@@ -86,8 +86,8 @@ def find_offsets(image: SourceImage, *, folder: Path, alone: bool) -> Offsets:
             f"{image.stem}_offsets.tsv."
         )
     if own:
-        found = _read(own[0], image)
-        return replace(found, note=f"{found.note}{_against_sidecar(found, own[0], image)}")
+        listed = _read(own[0], image)
+        return replace(listed, note=f"{listed.note}{_against_sidecar(listed, own[0], image)}")
     if stated is not None:
         number = len(image.values[stated])
         if number != image.volumes:
@@ -132,7 +132,12 @@ def _read(path: Path, image: SourceImage) -> Offsets:
     lines = [line.split("#")[0].rstrip() for line in text.splitlines()]
     rows = [_cells(line) for line in lines if line.strip()]
     # Blanks of a name part no columns where no other row has more than one.
-    if rows and len(rows[0]) > 1 and not any(_is_cell(cell) for cell in rows[0]) and {len(row) for row in rows[1:]} == {1}:
+    if (
+        rows
+        and len(rows[0]) > 1
+        and not any(_is_cell(cell) for cell in rows[0])
+        and {len(row) for row in rows[1:]} == {1}
+    ):
         rows[0] = [" ".join(rows[0])]
     header = rows.pop(0) if rows and not any(_is_cell(cell) for cell in rows[0]) else []
     # A list in one line is a list all the same.
@@ -194,7 +199,8 @@ def _against_sidecar(found: Offsets, path: Path, image: SourceImage) -> str:
         )
         if not same:
             raise ValueError(
-                f"{path.name}: {column}: expected the offsets of {image.stem}.json ({key}), found others. Remove the list, or {key} "
+                f"{path.name}: {column}: expected the offsets of {image.stem}.json ({key}), found others. Remove the list, or "
+                f"{key} "
                 "from the sidecar, whichever is wrong."
             )
     return said
@@ -252,7 +258,8 @@ def _of_numbers(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]
     said = f"unit by the name of the {'column' if of_column else 'file'}"
     if unit in ("kHz", "rad"):
         raise ValueError(
-            f"{path.name}: offset: expected ppm or Hz, found {unit} in the name of the {'column' if of_column else 'file'}. Convert "
+            f"{path.name}: offset: expected ppm or Hz, found {unit} in the name of the {'column' if of_column else 'file'}. "
+            "Convert "
             "the offsets, and name the column offset_ppm or offset_hz."
         )
     if not unit:

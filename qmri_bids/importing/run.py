@@ -384,7 +384,7 @@ def _row(member: Member, plan: PlannedScan, *, status: str, given: Mapping[str, 
 
 
 def _table_path(bids_dir: Path, *, subject: str, session: str, given: Path | None, text: str) -> Path:
-    """Return where the table is written: over the one that was given if it lies there and loses nothing, else a name that is free."""
+    """Return where the table is written: over the one given if it lies there and loses nothing, else a name that is free."""
     folder = bids_dir / "code"
     if given is not None and given.resolve().parent == folder.resolve() and is_kept(given, text):
         return given

@@ -168,7 +168,11 @@ def _extension_note(image: SourceImage) -> str:
     import nibabel as nib
 
     header: Any = nib.load(image.info.path).header
-    texts = [key for key in ("descrip", "intent_name", "db_name", "aux_file") if key in header and header[key].item().strip(b"\0 ")]
+    texts = [
+        key
+        for key in ("descrip", "intent_name", "db_name", "aux_file")
+        if key in header and header[key].item().strip(b"\0 ")
+    ]
     number = len(getattr(header, "extensions", ()))
     held = [*texts, *([f"{number} extension(s)"] if number else [])]
     return f"its NIfTI header holds {' and '.join(held)}, copied as they are: do they name a person?" if held else ""

@@ -194,7 +194,9 @@ def is_kept(path: Path, text: str) -> bool:
         return before.lower() == after.lower()
 
     for row in rows:
-        filled = {key: cell for key, cell in row.items() if key in CORRECTED and cell.lower() not in ("", NOTHING, UNKNOWN)}
+        filled = {
+            key: cell for key, cell in row.items() if key in CORRECTED and cell.lower() not in ("", NOTHING, UNKNOWN)
+        }
         if row.get("scan", "") == row.get("scan_found", row.get("scan", "")):
             filled.pop("scan", None)  # of the program, which may count anew
         after = new.get(row["file"])

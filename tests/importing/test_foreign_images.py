@@ -16,7 +16,11 @@ FMAP = Path("sub-01/fmap")
 @pytest.mark.parametrize(
     ("stem", "sidecar", "kind"),
     [
-        ("7", SIEMENS_VE | {"SeriesDescription": "7", "ScanningSequence": "SE", "SequenceName": "tse2d1"}, "left alone"),
+        (
+            "7",
+            SIEMENS_VE | {"SeriesDescription": "7", "ScanningSequence": "SE", "SequenceName": "tse2d1"},
+            "left alone",
+        ),
         ("gre_8", SPOILED | {"SeriesDescription": "gre", "ImageType": ["ORIGINAL", "PRIMARY", "P"]}, "left alone"),
         ("gre_9", SIEMENS_VE | {"SeriesDescription": "gre", "ScanningSequence": "SE"}, "left alone"),
         ("T1w_10", SIEMENS_VE | {"SeriesDescription": "T1w", "SequenceName": "*tfl3d1"}, "T1w"),
@@ -60,7 +64,9 @@ def test_numbers_that_are_states(folder, imported):
 B1 = SIEMENS_VE | {"PulseSequenceDetails": "%SiemensSeq%\\tfl_b1map", "FlipAngle": 80}
 
 
-@pytest.mark.parametrize("angles", [["DERIVED", "PRIMARY", "FLIP ANGLE MAP"], ["ORIGINAL", "PRIMARY", "B1"], ["M", "FLIP ANGLE MAP"]])
+@pytest.mark.parametrize(
+    "angles", [["DERIVED", "PRIMARY", "FLIP ANGLE MAP"], ["ORIGINAL", "PRIMARY", "B1"], ["M", "FLIP ANGLE MAP"]]
+)
 def test_image_types_come_before_names_of_roles(folder, bids, imported, angles):
     common = B1 | {"SeriesDescription": "B1_famp"}
     write_series(folder, "B1_famp_5", values(1), common | {"ImageType": ["ORIGINAL", "PRIMARY", "M"]})

@@ -32,7 +32,12 @@ def columns_of(path: Path) -> dict[str, list[str]]:
         ("7_apt.tsv", listed("b1_rms\toffset (ppm)", [2] * 8, PPM), "offset_ppm", PPM),
         ("7_apt.tsv", listed("offset_ppm", [str(p).replace("-", "\N{MINUS SIGN}") for p in PPM]), "offset_ppm", PPM),
         ("7_apt.txt", listed("offset (Hz)", [p * 100 for p in PPM]), "offset_hz", [p * 100 for p in PPM]),
-        ("7_apt.tsv", listed("volume_type\toffset_ppm", ["m0scan"] + ["cest"] * 7, ["inf", *PPM[1:]]), "offset_ppm", [np.nan, *PPM[1:]]),
+        (
+            "7_apt.tsv",
+            listed("volume_type\toffset_ppm", ["m0scan"] + ["cest"] * 7, ["inf", *PPM[1:]]),
+            "offset_ppm",
+            [np.nan, *PPM[1:]],
+        ),
     ],
 )
 def test_columns_and_units(folder, bids, imported, name, text, column, expected):

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
-import numpy as np
 import pytest
-from converted_series import SHAPE, SIEMENS_VE, meaning, values, write_series
+from converted_series import SIEMENS_VE, meaning, values, write_series
 
 from qmri_bids.importing.run import import_folder
 
@@ -89,7 +87,7 @@ def test_a_table_of_another_folder_is_refused_and_stays(folder, bids, imported, 
     before = first.table.read_bytes()
     other = tmp_path / "other"
     write_series(other, "t1w_a", values(1), MPRAGE)
-    with pytest.raises(ValueError, match="expected the files of this table in .*other, found 1 of 3"):
+    with pytest.raises(ValueError, match=r"expected the files of this table in .*other, found 1 of 3"):
         import_folder(other, bids, table=first.table)
     assert first.table.read_bytes() == before
 

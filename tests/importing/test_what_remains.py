@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
@@ -155,8 +156,13 @@ def test_a_link_to_nothing_is_there(folder, bids, imported):
 
 def test_what_a_killed_import_left_behind_is_removed(folder, bids, imported):
     write_series(folder, "t1w", values(1), MPRAGE)
-    program = f"from qmri_bids.system.temporaries import temporary_path as t; from pathlib import Path; print(t(Path({str(bids / T1W)!r})))"
-    left = Path(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip())
+    program = (
+        "from pathlib import Path; from qmri_bids.system.temporaries import temporary_path; "
+        f"print(temporary_path(Path({str(bids / T1W)!r})))"
+    )
+    left = Path(
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
+    )
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
     mine = temporary_path(bids / T1W)
@@ -176,10 +182,8 @@ def test_two_calls_at_once_do_not_mix_a_scan(tmp_path, bids, monkeypatch):
 
     def slow(source, target):
         if str(target).endswith(("T1w.json", "T1w.nii.gz")):
-            try:
+            with contextlib.suppress(threading.BrokenBarrierError):
                 both.wait(timeout=1)
-            except threading.BrokenBarrierError:
-                pass
         return real(source, target)
 
     monkeypatch.setattr(writing.os, "replace", slow)
@@ -223,7 +227,9 @@ def test_sidecars_that_are_nested_deeply_are_refused_in_words(folder, imported, 
     assert "deep.json: file: expected JSON" in found["deep.nii.gz"].note
 
 
-@pytest.mark.parametrize(("words", "names"), [(("magnitude", "phase"), ("mag", "phase")), (("Real", "imaginary"), ("real", "imag"))])
+@pytest.mark.parametrize(
+    ("words", "names"), [(("magnitude", "phase"), ("mag", "phase")), (("Real", "imaginary"), ("real", "imag"))]
+)
 def test_words_for_parts_of_arrays(folder, bids, imported, words, names):
     for seed, word in enumerate(words):
         np.save(folder / f"cycles{seed}.npy", values(seed, *SHAPE, 4))
@@ -239,3 +245,13 @@ def test_a_word_that_is_no_part(folder, imported):
     (folder / "t1.json").write_text(json.dumps({"VoxelSize": [1, 1, 1], "Kind": "T1w", "Part": "half"}))
     (row,) = imported().rows
     assert "t1.json: Part: expected one of mag, phase" in row.note
+
+
+def test_a_linked_folder_is_said(folder, imported, rows, tmp_path):
+    write_series(folder, "t1w", values(1), MPRAGE)
+    write_series(tmp_path / "elsewhere", "more", values(1), MPRAGE)
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    done = imported()
+    assert done.exit_code == 0
+    assert rows(done)["linked"].status == "left alone"
+    assert "a link to a folder" in rows(done)["linked"].note
