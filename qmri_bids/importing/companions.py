@@ -161,7 +161,7 @@ def _mt(members: Sequence[Member]) -> list[Member]:
     mine = []
     for member in (*named, *joined):
         state, seen = state_of(member.image)
-        if seen.startswith("name") and member.image.name in counted:
+        if (member.image.name, seen) in counted:
             state, seen = None, "the number in its name counts series"
         said = seen or "no MT pulse is stated"
         mine.append(replace(member, state=state, taken=taken_with(replace_note(member.taken), evidence=said)))
@@ -201,19 +201,19 @@ def _may_join(member: Member, named: Member) -> bool:
     )
 
 
-def _counted(members: Sequence[Member]) -> set[str]:
-    """Return the images in whose names the number behind MT counts series: others of the name count on from 2."""
+def _counted(members: Sequence[Member]) -> set[tuple[str, str]]:
+    """Return images with what was seen, in whose names the number behind MT counts series: others of the name count on from 2."""
     ends: dict[str, set[int]] = {}
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
     for member in members:
         for name in member.image.names:
             match = _MT_NUMBER.fullmatch(name)
             if match:
                 ends.setdefault(match[1], set()).add(int(match[2]))
-                found.setdefault(match[1], []).append(member.image.name)
+                found.setdefault(match[1], []).append((member.image.name, f"name {name!r}"))
                 if member.image.number("SeriesNumber") == int(match[2]) and name == member.image.stem:
                     ends[match[1]].add(2)
-    return {name for start, numbers in ends.items() if numbers - {0, 1} for name in found[start]}
+    return {each for start, numbers in ends.items() if numbers - {0, 1} for each in found[start]}
 
 
 def replace_note(taken: Taken) -> Taken:

@@ -134,11 +134,11 @@ def read_folder(
         if stem is None:
             continue
         try:
-            if path.is_dir() or excluded in path.resolve(strict=True).parents:
+            if path.is_dir() or excluded in path.resolve().parents:
                 continue
-        except (OSError, RuntimeError):  # a link in a circle, or to nothing
+        except (OSError, RuntimeError):  # a link in a circle
             refused[shown(name)] = (
-                f"{shown(name)}: file: expected an image, found a link that leads nowhere. Restore it."
+                f"{shown(name)}: file: expected an image, found a link that leads to itself. Remove it."
             )
             continue
         if shown(name) != name:

@@ -162,7 +162,7 @@ def _read(path: Path, image: SourceImage) -> Offsets:
     for name in (column for column in COLUMNS if column in table):
         table[name] = _shown(_numbers(path, name, table[name]))
     if not {"offset_ppm", "offset_hz"} & set(table):
-        others = [name for name in header if name.lower() not in KNOWN_COLUMNS and _COLUMN.search(name)]
+        others = [name for name in header if _may_be_offsets(name)]
         stated = any(image.values.get(key) is not None for key in OFFSET_KEYS)
         if not others and not stated:
             raise ValueError(
@@ -235,12 +235,18 @@ def _unit_of(name: str) -> str:
     return next((unit for unit, pattern in _UNITS if pattern.search(name.replace("_", " "))), "")
 
 
+def _may_be_offsets(name: str) -> bool:
+    """Whether a column of another name than those of a dataset may hold offsets: one that counts does not."""
+    if name.lower() in KNOWN_COLUMNS or not _COLUMN.search(name):
+        return False
+    return bool(_unit_of(name)) or not _COUNT.search(name.replace("_", " "))
+
+
 def _of_numbers(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Offsets:
     """Return the offsets of a list whose columns are not those of a dataset."""
-    candidates = [p for p, name in enumerate(header) if _COLUMN.search(name) and name.lower() not in KNOWN_COLUMNS]
+    candidates = [p for p, name in enumerate(header) if _may_be_offsets(name)]
     # A column that states its unit comes before one that may count; ppm needs no field strength.
     order = {"ppm": 0, "hz": 1, "kHz": 2, "rad": 2}
-    candidates = [p for p in candidates if _unit_of(header[p]) or not _COUNT.search(header[p].replace("_", " "))]
     candidates.sort(key=lambda p: order.get(_unit_of(header[p]), 3))
     column = candidates[0] if candidates else None
     if column is None and len(rows[0]) > 1:

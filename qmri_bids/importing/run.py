@@ -270,7 +270,7 @@ def _corrected(member: Member, stated: Given) -> Member:
     kind = stated.kind or taken.kind
     part = stated.part or (taken.part if kind == taken.kind else role_of(member.image, kind))
     state = member.state if stated.state is None else stated.state
-    if kind in ("MTS", "MTR") and state is None:
+    if kind in ("MTS", "MTR") and kind != taken.kind and state is None:
         state, _ = state_of(member.image)
     if (kind, part) == (taken.kind, taken.part):
         return replace(member, state=state)

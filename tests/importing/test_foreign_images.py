@@ -51,6 +51,17 @@ def test_numbers_that_count_series_are_no_states(folder, imported, stated):
     done = imported()
     assert not any(row.mt for row in done.rows)
     assert not any(row.status == "written" for row in done.rows)
+    again = imported(table=done.table)
+    assert not any(row.mt or row.status == "written" for row in again.rows)
+
+
+def test_a_description_tells_where_the_file_counts(folder, imported):
+    for number, state in ((1, "off"), (2, "on")):
+        name = {"SeriesNumber": number, "SeriesDescription": f"gre mt {state}"}
+        write_series(folder, f"gre_mt_{number}", values(number), SPOILED | name)
+    done = imported()
+    assert [row.mt for row in done.rows] == ["off", "on"]
+    assert done.exit_code == 0, [row.note for row in done.rows]
 
 
 def test_numbers_that_are_states(folder, imported):

@@ -89,7 +89,7 @@ def test_a_list_and_a_sidecar_that_agree(folder, bids, imported):
 
 def test_powers_beside_offsets_of_the_sidecar(folder, bids, imported):
     write_series(folder, "7_apt", values(1, *SHAPE, 8), CEST | {"SaturationOffset": PPM})
-    (folder / "7_apt.tsv").write_text(listed("b1_rms", [2] * 8))
+    (folder / "7_apt.tsv").write_text(listed("b1_rms\tfrequency index", [2] * 8, range(8)))
     done = imported()
     assert done.exit_code == 0, done.rows[0].note
     assert stated(bids / "sub-01/anat/sub-01_acq-APTw_cest.nii.gz")["SaturationOffset"] == PPM

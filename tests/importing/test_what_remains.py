@@ -207,6 +207,12 @@ def test_a_link_in_a_circle_costs_itself(folder, imported, rows):
     assert {name: row.status for name, row in rows(done).items()} == {"t1w.nii.gz": "written", "loop.nii.gz": "refused"}
 
 
+def test_a_link_to_data_that_are_not_here_says_how_to_get_them(folder, imported):
+    (folder / "t1w.nii.gz").symlink_to("annex/object")
+    (row,) = imported().rows
+    assert "datalad get" in row.note
+
+
 @pytest.mark.parametrize("dtype", ["longdouble", "clongdouble"])
 def test_numbers_of_more_than_64_bits_are_refused_in_words(folder, imported, dtype):
     np.save(folder / "t1.npy", values(1).astype(dtype))
