@@ -114,6 +114,7 @@ def _series(images: Sequence[SourceImage], parts: Mapping[str, str]) -> Iterator
         lambda image: _all_of(image, "SeriesNumber", "AcquisitionTime"),
         lambda image: _all_of(image, "AcquisitionTime"),
         lambda image: _all_of(image, "SeriesDescription"),
+        _name_without_number,
     )
     for key in keys:
         groups: dict[Hashable, list[str]] = {}
@@ -123,6 +124,12 @@ def _series(images: Sequence[SourceImage], parts: Mapping[str, str]) -> Iterator
         for names in groups.values():
             if len(names) > 1 and len({parts[name] for name in names}) == len(names):
                 yield names
+
+
+def _name_without_number(image: SourceImage) -> str | None:
+    """Return the name of a file without part and number of its series, None where it does not end with that number."""
+    start, _, number = without_part(image.stem).rpartition("_")
+    return start if start and number.isdecimal() and int(number) == image.number("SeriesNumber") else None
 
 
 def _all_of(image: SourceImage, *keys: str) -> Hashable:

@@ -82,6 +82,20 @@ def test_cycles_are_ordered_modulo_a_turn(folder, bids, imported):
         np.testing.assert_array_equal(meaning(bids / PHASE)[..., place], values(2 * place + 1, low=-4096, high=4096))
 
 
+def test_files_that_end_with_numbers_of_their_series_are_told_by_what_is_before(folder, imported):
+    numbers = {"M": 5, "P": 6}
+    write(
+        folder,
+        "abc",
+        keys=lambda index, code: {"SeriesNumber": numbers[code] + 2 * index},
+        stem=lambda name, number, end: f"trufi_{name}_{number}{end}",
+    )
+    stems = {"a_5": 0, "b_7": 120, "c_9": 240, "a_6_ph": 120, "b_8_ph": 0, "c_10_ph": 240}
+    done = imported(table=table(folder, {f"trufi_{stem}": cell for stem, cell in stems.items()}))
+    assert done.exit_code == 1
+    assert all("trufi_a_5.nii.gz has 0, trufi_a_6_ph.nii.gz has 120" in row.note for row in done.rows)
+
+
 @pytest.mark.parametrize(("kind", "low", "high"), [("T1w", 1, 4000), ("TB1map", 80, 120)])
 def test_single_images_are_never_stacked(folder, bids, imported, kind, low, high):
     for stem in "ab":
