@@ -26,7 +26,7 @@ TEMPLATE = (
 )
 """A description to copy."""
 
-_STORED = {"float16": np.float32, "bool": np.uint8, "longdouble": np.float64, "clongdouble": np.complex128}
+_STORED = {"float16": np.float32, "bool": np.uint8}
 
 
 def write_array(path: Path, *, description: Mapping[str, Any] | None, scratch: Path) -> Path:
@@ -64,6 +64,11 @@ def write_array(path: Path, *, description: Mapping[str, Any] | None, scratch: P
             '"VoxelSize": [2, 2, 2].'
         )
     array = _ordered(_load(path, description.get("Variable")), description, path=path, sidecar=sidecar)
+    if array.dtype.itemsize > (16 if array.dtype.kind == "c" else 8):
+        raise ValueError(
+            f"{path.name}: type: expected numbers of 64 bits at most (complex128), found {array.dtype.name}. Save it as float64 or "
+            "complex128."
+        )
     array = array.astype(_STORED.get(array.dtype.name, array.dtype), copy=False)
     affine = np.diag([*map(float, size), 1.0])
     affine[:3, 3] = -0.5 * affine[:3, :3] @ (np.array(array.shape[:3]) - 1.0)

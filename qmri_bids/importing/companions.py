@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS, SEQUENCE_KEYS
 from qmri_bids.grids import is_same_grid
 from qmri_bids.importing.images import SourceImage
-from qmri_bids.importing.kinds import BALANCED, FIELD, LEFT_ALONE, MT, Taken, hints_at_mt, state_of, taken_with
-from qmri_bids.importing.names import family, increment_of_name, part_of_name
+from qmri_bids.importing.kinds import BALANCED, FIELD, LEFT_ALONE, MT, Taken, hints_at_mt, part_of, state_of, taken_with
+from qmri_bids.importing.names import family, increment_of_name, without_part
 from qmri_bids.scans.bssfp.increments import MINIMUM_CYCLES, SCALAR_KEY
 
 FIELD_KINDS = ("fieldmap", "phasediff", "phase1", "phase2", "magnitude", "magnitude1", "magnitude2")
 COMPLETE_PARTS = ({"mag", "phase"}, {"real", "imag"}, {"mag", "phase", "real", "imag"}, {"complex"})
+_MT_NUMBER = re.compile(r"(.*mt[ _-])(\d+)(?:_ph|_e\d+)?", re.IGNORECASE)
 _HERTZ = re.compile(r"field_?map_?hz", re.IGNORECASE)
 
 
@@ -31,12 +32,15 @@ class Member:
         Label that the images of one scan share; empty for one that is left alone.
     state
         Whether it has an MT pulse; None where that is not known or does not matter.
+    own
+        Whether the user gave the label.
     """
 
     image: SourceImage
     taken: Taken
     scan: str = ""
     state: bool | None = None
+    own: bool = False
 
 
 def family_of(image: SourceImage) -> str:
@@ -152,20 +156,13 @@ def _mt(members: Sequence[Member]) -> list[Member]:
     named = [member for member in members if member.taken.kind == MT]
     if not named:
         return []
-    families = {family_of(each.image) for each in named}
-    joined = [
-        each
-        for each in members
-        if each.taken.kind in ("T1w", LEFT_ALONE)
-        and family_of(each.image) in families
-        and each.image.number("InversionTime") is None
-        and each.taken.part in ("", "mag")
-        and any(_same_place(each.image, other.image) for other in named)
-        and each.taken.note.find("the magnitude is used") < 0
-    ]
+    joined = [each for each in members if any(_may_join(each, other) for other in named)]
+    counted = _counted(members)
     mine = []
     for member in (*named, *joined):
         state, seen = state_of(member.image)
+        if (member.image.name, seen) in counted:
+            state, seen = None, "the number in its name counts series"
         said = seen or "no MT pulse is stated"
         mine.append(replace(member, state=state, taken=taken_with(replace_note(member.taken), evidence=said)))
     settled = []
@@ -180,6 +177,43 @@ def _mt(members: Sequence[Member]) -> list[Member]:
         kind = "MTR" if len(group) == 2 and _is_pair(group) else "MTS"
         settled += [replace(each, taken=taken_with(each.taken, kind=kind, part="")) for each in group]
     return settled
+
+
+def _may_join(member: Member, named: Member) -> bool:
+    """Whether an image that is not called one of an MT scan is the one without pulse: all that both state must agree.
+
+    What was recognised as something else stays that; a T1-weighted one may be of the same sequence.
+    """
+    image, other = member.image, named.image
+    if member.taken.kind == "T1w":
+        one, two = (next((text for key in SEQUENCE_KEYS if (text := i.text(key))), "") for i in (image, other))
+        may = bool(one) and one == two and member.taken.sure != "high"
+    else:
+        may = member.taken.kind == LEFT_ALONE and not member.taken.evidence
+    texts = ("ScanningSequence", "MRAcquisitionType")
+    return (
+        may
+        and family_of(image) == family_of(other) != ""
+        and part_of(image)[0] == "mag"
+        and image.number("InversionTime") is None
+        and all(not image.text(key) or not other.text(key) or image.text(key) == other.text(key) for key in texts)
+        and _same_place(image, other)
+    )
+
+
+def _counted(members: Sequence[Member]) -> set[tuple[str, str]]:
+    """Return images with what was seen, in whose names the number behind MT counts series: others of the name count on from 2."""
+    ends: dict[str, set[int]] = {}
+    found: dict[str, list[tuple[str, str]]] = {}
+    for member in members:
+        for name in member.image.names:
+            match = _MT_NUMBER.fullmatch(name)
+            if match:
+                ends.setdefault(match[1], set()).add(int(match[2]))
+                found.setdefault(match[1], []).append((member.image.name, f"name {name!r}"))
+                if member.image.number("SeriesNumber") == int(match[2]) and name == member.image.stem:
+                    ends[match[1]].add(2)
+    return {each for start, numbers in ends.items() if numbers - {0, 1} for each in found[start]}
 
 
 def replace_note(taken: Taken) -> Taken:
@@ -226,11 +260,7 @@ def _by_family_and_echo(member: Member) -> Hashable:
 
 def _by_stem(member: Member) -> Hashable:
     """Return the name of the file without what tells the part: images of one series share it."""
-    stem = member.image.stem
-    part = part_of_name(stem)
-    return _by_family(member), re.sub(
-        r"[_-](part-)?(ph|phase|pha|mag|magnitude|real|re|imaginary|imag|im)(?=[_-]|$)", "", stem
-    ) if part else stem
+    return _by_family(member), without_part(member.image.stem)
 
 
 def _partition(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from qmri_bids import __version__
@@ -30,12 +31,16 @@ def check_dataset(bids_dir: Path) -> None:
     Raises
     ------
     ValueError
-        If it is a file, a dataset of derivatives, holds other things, or its description cannot be read.
+        If it is a file, a dataset of derivatives, holds other things, or what must be read or added to cannot be.
     """
     if bids_dir.exists() and not bids_dir.is_dir():
         raise ValueError(f"{bids_dir}: expected a folder, found a file. Choose another one.")
+    if (bids_dir / "code").exists() and not (bids_dir / "code").is_dir():
+        raise ValueError(f"{bids_dir / 'code'}: expected a folder, found a file. Move it, or choose another folder.")
+    for name in (".bidsignore", "participants.tsv"):
+        _text(bids_dir / name)
     path = bids_dir / "dataset_description.json"
-    if path.is_file():
+    if os.path.lexists(path):
         try:
             content = read_json(path)
         except UnreadableError as error:
@@ -73,7 +78,7 @@ def complete_dataset(bids_dir: Path, *, subject: str) -> tuple[str, ...]:
     """
     made = []
     name = bids_dir.absolute().name or "dataset"
-    if not (bids_dir / "dataset_description.json").exists():
+    if not os.path.lexists(bids_dir / "dataset_description.json"):
         description = {
             "Name": name,
             "BIDSVersion": BIDS_VERSION,
@@ -81,7 +86,7 @@ def complete_dataset(bids_dir: Path, *, subject: str) -> tuple[str, ...]:
             "GeneratedBy": [{"Name": f"{NAME} import", "Version": __version__}],
         }
         made.append(write_json(bids_dir / "dataset_description.json", description).name)
-    if not any((bids_dir / f"README{end}").exists() for end in ("", ".md", ".rst", ".txt")):
+    if not any(os.path.lexists(bids_dir / f"README{end}") for end in ("", ".md", ".rst", ".txt")):
         made.append(
             write_text(bids_dir / "README.md", README.format(name=name, program=NAME, version=__version__)).name
         )
@@ -95,7 +100,7 @@ def complete_dataset(bids_dir: Path, *, subject: str) -> tuple[str, ...]:
 
 def _text(path: Path) -> str:
     try:
-        return read_text(path) if path.exists() else ""
+        return read_text(path) if os.path.lexists(path) else ""
     except UnreadableError as error:
         raise ValueError(f"{path}: expected text in UTF-8, found {error}. Repair the file.") from error
 

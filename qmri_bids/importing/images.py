@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,15 @@ from qmri_bids.bids.images import ImageInfo, check_image
 from qmri_bids.bids.refusal import RefusedError, refusal_of, refuse
 from qmri_bids.importing.arrays import ENDINGS as ARRAY_ENDINGS
 from qmri_bids.importing.arrays import OWN_KEYS, write_array
+from qmri_bids.importing.names import PART_ENDINGS
 
 IMAGE_ENDINGS = (".nii.gz", ".nii")
+
+PARTS = ("mag", "phase", "real", "imag", "complex", "anat", "famp", "tr1", "tr2", "both")
+"""Words for an image of a scan, of the table and of descriptions."""
+
+DEEPEST = 60
+"""Levels of a sidecar: real ones have three."""
 
 NO_SCAN = ("datatype", "shape")
 """Keys of a refusal of images that were never meant for this program: in colour, of one plane, of five axes."""
@@ -83,6 +91,11 @@ def stem_of(name: str, endings: Sequence[str] = (*IMAGE_ENDINGS, *ARRAY_ENDINGS)
     return next((name[: -len(end)] for end in endings if name.lower().endswith(end)), None)
 
 
+def shown(name: str) -> str:
+    """Return a name as text that any file can hold: bytes that are no UTF-8 as their numbers."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def read_folder(
     folder: Path, *, scratch: Path, without: Path
 ) -> tuple[list[SourceImage], dict[str, str], dict[str, str]]:
@@ -113,9 +126,23 @@ def read_folder(
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         stem = stem_of(path.name)
-        if excluded in path.resolve().parents:
+        if any(piece.startswith(".") for piece in path.relative_to(folder).parts):
             continue
-        if stem is None or any(piece.startswith(".") for piece in path.relative_to(folder).parts) or path.is_dir():
+        if path.is_symlink() and path.is_dir():
+            others[shown(name)] = "a link to a folder, which is not entered: import that folder, or copy it here"
+            continue
+        if stem is None:
+            continue
+        try:
+            if path.is_dir() or excluded in path.resolve().parents:
+                continue
+        except (OSError, RuntimeError):  # a link in a circle
+            refused[shown(name)] = (
+                f"{shown(name)}: file: expected an image, found a link that leads to itself. Remove it."
+            )
+            continue
+        if shown(name) != name:
+            refused[shown(name)] = f"{shown(name)}: file: expected a name in UTF-8, found another encoding. Rename it."
             continue
         try:
             images.append(_read(path, name=name, stem=stem, folder=folder, scratch=scratch))
@@ -142,6 +169,10 @@ def _read(path: Path, *, name: str, stem: str, folder: Path, scratch: Path) -> S
             raise ValueError(
                 f"{sidecar.name}: file: expected a JSON object, found {type(values).__name__}. Repair the file."
             )
+        if _depth(values) > DEEPEST:
+            raise ValueError(
+                f"{sidecar.name}: file: expected JSON of {DEEPEST} levels at most, found more. Repair the file."
+            )
     described: Mapping[str, Any] = {}
     note = "" if there else "no JSON file beside it"
     if path.name.lower().endswith(ARRAY_ENDINGS):
@@ -160,7 +191,30 @@ def _read(path: Path, *, name: str, stem: str, folder: Path, scratch: Path) -> S
         info=info,
         values=values,
         taken_for=str(described.get("Kind", "")),
-        part=str(described.get("Part", "")),
+        part=_part(described, sidecar.name),
         has_sidecar=there,
         note=note,
     )
+
+
+def _depth(value: Any) -> int:
+    """Return the levels of a JSON value."""
+    level, here = 0, [value]
+    while here:
+        level += 1
+        here = [
+            item
+            for each in here
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
+    return level
+
+
+def _part(described: Mapping[str, Any], name: str) -> str:
+    """Return the part that the description of an array states, in the word of the table."""
+    stated = described.get("Part", "")
+    word = stated.strip().lower() if isinstance(stated, str) else None
+    if word is None or (word and word not in PART_ENDINGS and word not in PARTS):
+        raise ValueError(f"{name}: Part: expected one of {', '.join(PARTS)}, found {stated!r}. Correct it.")
+    return PART_ENDINGS.get(word, word)

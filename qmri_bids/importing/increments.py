@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
 from qmri_bids.bids.metadata.added import OPTION
 from qmri_bids.bids.metadata.numbers import is_number
 from qmri_bids.bids.metadata.sequences import INCREMENT_KEYS
 from qmri_bids.importing.images import SourceImage
-from qmri_bids.importing.names import increment_of_name
+from qmri_bids.importing.names import increment_of_name, without_part
 from qmri_bids.scans.bssfp.increments import SCALAR_KEY
 
 UNKNOWN = "unknown"
@@ -71,6 +71,8 @@ def increments_of(
     """
     if any(image.volumes > 1 for image in images):
         return _of_series(images, given)
+    series = list(_series(images, parts))
+    given = _inherited(given, series)
     stated = {image.name: value for image in images if (value := _scalar(image)) is not None}
     by_part = [[image for image in images if parts[image.name] == part] for part in dict.fromkeys(parts.values())]
     if not all(_differ([stated[i.name] for i in same if i.name in stated]) for same in by_part):
@@ -97,8 +99,71 @@ def increments_of(
         known, source = named | known, f"{called} (they fill the circle evenly)"
     elif named and any(not _same(known[name], named[name]) for name in parts):
         said.append(f"the numbers in {called} are others than the increments: the {source} decide")
+    _check_series(known, series, source)
     _check_parts(known, by_part)
     return {name: (value,) for name, value in known.items()}, source, said
+
+
+def _series(images: Sequence[SourceImage], parts: Mapping[str, str]) -> Iterator[list[str]]:
+    """Yield the names of files that are parts of one series: they share a name, or the number or time of acquisition.
+
+    What several files of one part share tells nothing.
+    """
+    keys: tuple[Callable[[SourceImage], Hashable], ...] = (
+        lambda image: without_part(image.name.removesuffix(image.name.rpartition("/")[2]) + image.stem),
+        lambda image: _all_of(image, "SeriesNumber", "AcquisitionTime"),
+        lambda image: _all_of(image, "AcquisitionTime"),
+        lambda image: _all_of(image, "SeriesDescription"),
+        _name_without_number,
+    )
+    for key in keys:
+        groups: dict[Hashable, list[str]] = {}
+        for image in images:
+            if (value := key(image)) is not None:
+                groups.setdefault(value, []).append(image.name)
+        for names in groups.values():
+            if len(names) > 1 and len({parts[name] for name in names}) == len(names):
+                yield names
+
+
+def _name_without_number(image: SourceImage) -> str | None:
+    """Return the name of a file without part and number of its series, None where it does not end with that number."""
+    start, _, number = without_part(image.stem).rpartition("_")
+    return start if start and number.isdecimal() and int(number) == image.number("SeriesNumber") else None
+
+
+def _all_of(image: SourceImage, *keys: str) -> Hashable:
+    values = [image.values.get(key) for key in keys]
+    return repr(values) if all(isinstance(value, int | float | str) for value in values) else None
+
+
+def _inherited(given: Mapping[str, tuple[float, ...]], series: Sequence[Sequence[str]]) -> dict[str, tuple[float, ...]]:
+    """Return what the table states, and for the other parts of the same series the same."""
+    found = dict(given)
+    for names in series:
+        stated = next((given[name] for name in names if name in given), None)
+        if stated is not None:
+            found |= {name: found.get(name, stated) for name in names}
+    return found
+
+
+def _check_series(known: Mapping[str, float], series: Sequence[Sequence[str]], source: str) -> None:
+    """Check that the parts of one series have one increment.
+
+    Raises
+    ------
+    IncrementUnknownError
+        Naming the files.
+    """
+    for first, *others in series:
+        for other in others:
+            if not _differ([known[first], known[other]]):
+                continue
+            raise IncrementUnknownError(
+                f"increments contradict each other ({source}): {first} has {known[first]:g}, {other} has {known[other]:g}, and "
+                "both "
+                f"are parts of one series by their names, numbers or times; {WAY_OUT}"
+            )
 
 
 def _of_series(
@@ -157,7 +222,18 @@ def _scalar(image: SourceImage) -> float | None:
 
 
 def _differ(values: Sequence[float]) -> bool:
-    return len({round(value % 360.0, 3) for value in values}) == len(values)
+    return len({residue(value) for value in values}) == len(values)
+
+
+def residue(value: float) -> float:
+    """Return an increment between 0 and 360, by which cycles are ordered and compared [deg].
+
+    Examples
+    --------
+    >>> residue(-90.0), residue(360.0), residue(359.99999)
+    (270.0, 0.0, 0.0)
+    """
+    return round(value % 360.0, 3) % 360.0
 
 
 def _same(value: float, named: float) -> bool:
@@ -240,7 +316,7 @@ def _check_parts(known: Mapping[str, float], by_part: Sequence[Sequence[SourceIm
     for same in by_part:
         seen: dict[float, str] = {}
         for image in same:
-            value = round(known[image.name] % 360.0, 3)
+            value = residue(known[image.name])
             if value in seen:
                 raise IncrementUnknownError(
                     f"{seen[value]} and {image.name} both have the increment {value:g}: correct the column increment, or give the "

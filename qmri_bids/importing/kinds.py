@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -279,15 +279,18 @@ def _role(image: SourceImage, kind: str, part: str) -> str:
     if kind in ("TB1TFL", "TB1RFM"):
         if image.volumes == 2:
             return "both"
-        types = image.values.get("ImageType", [])
-        texts = [*(types if isinstance(types, list) else [types]), *reversed(image.names)]
-        for text in (text for text in texts if isinstance(text, str)):
+        types = _types(image)
+        if _is_map_of_angles(types):
+            return "famp"
+        # A map of angles is no magnitude to the scanner, whatever the series is called.
+        if "M" in types:
+            return "anat"
+        for text in (*types, *reversed(image.names)):
             if _FAMP.search(text):
                 return "famp"
             if _ANAT.search(text):
                 return "anat"
-        # A map of angles is no magnitude to the scanner.
-        return "anat" if isinstance(types, list) and "M" in types else ""
+        return ""
     if kind == "TB1AFI":
         if image.volumes == 2:
             return "both"
@@ -296,6 +299,15 @@ def _role(image: SourceImage, kind: str, part: str) -> str:
     if kind in ("pcbssfp", BALANCED, FIELD):
         return part
     return "both" if kind == "TB1DAM" and image.volumes == 2 else ""
+
+
+def _types(image: SourceImage) -> list[str]:
+    stated = image.values.get("ImageType", [])
+    return [text for text in (stated if isinstance(stated, list) else [stated]) if isinstance(text, str)]
+
+
+def _is_map_of_angles(types: Sequence[str]) -> bool:
+    return any(re.search(r"flip[ _-]?angle", text, re.IGNORECASE) for text in types)
 
 
 def _sift(image: SourceImage, taken: Taken) -> Taken:
@@ -310,6 +322,8 @@ def _sift(image: SourceImage, taken: Taken) -> Taken:
         stated_part not in ("", "mag") or image.info.is_complex
     ):
         return _left(taken, f"the {stated_part or 'complex'} image; the magnitude is used")
+    if taken.kind in ("TB1TFL", "TB1RFM") and stated_part == "phase" and not _is_map_of_angles(_types(image)):
+        return _left(taken, "the phase image; magnitude and flip angles are used")
     if taken.kind == "T1w" and any(re.search(r"mp2rage|mp2", name, re.IGNORECASE) for name in image.names):
         return _left(
             taken, "MP2RAGE, which is not read; state T1w for its uniform image if it may serve as anatomical image"

@@ -37,6 +37,7 @@ IMAGE_TYPES: Mapping[str, str] = {
 """Values of DICOM's ImageType and ComplexImageComponent that tell the part."""
 
 _ENDING = re.compile(r"[_-]([a-z]+)(?=([_-]?(e\d+|[a-z]|\d+))?$)", re.IGNORECASE)
+_PART = re.compile(r"[_-](part-)?(ph|phase|pha|mag|magnitude|real|re|imaginary|imag|im)(?=[_-]|$)", re.IGNORECASE)
 _KEYED = re.compile(
     r"(?<![a-z])(?:rf)?(?:pc|phase[ _-]?cycl(?:e|ing)|phase[ _-]?inc(?:r(?:ement)?)?|inc(?:r(?:ement)?)?|dphi|phi|phase)"
     r"[ _=-]*(\d{1,3}(?:[.p]\d+)?)(?![\d.])",
@@ -95,6 +96,17 @@ def part_of_name(stem: str) -> str:
         return entity.group(1)
     found = [match.group(1).lower() for match in _ENDING.finditer(stem)]
     return next((PART_ENDINGS[word] for word in reversed(found) if word in PART_ENDINGS), "")
+
+
+def without_part(stem: str) -> str:
+    """Return a name without what tells the part: images of one series share it.
+
+    Examples
+    --------
+    >>> without_part("trufi_7_ph"), without_part("sub-1_part-mag_VFA")
+    ('trufi_7', 'sub-1_VFA')
+    """
+    return _PART.sub("", stem) if part_of_name(stem) else stem
 
 
 def state_of_name(name: str) -> bool | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from qmri_bids.importing.images import SourceImage, read_folder
 from qmri_bids.importing.increments import UNKNOWN
 from qmri_bids.importing.kinds import LEFT_ALONE, Taken, recognise, role_of, state_of
 from qmri_bids.importing.scans import Place, PlannedScan, label_of_series, plan_scan
-from qmri_bids.importing.table import Given, Row, read_given, written
-from qmri_bids.importing.writing import targets_of, write_scan
+from qmri_bids.importing.table import LARGEST_FLIP, Given, Row, is_kept, read_given, stated_row, written
+from qmri_bids.importing.writing import LOCK, targets_of, write_scan
 from qmri_bids.scans.b1.find import READERS as B1_READERS
 from qmri_bids.system.file_lock import file_lock
-from qmri_bids.system.temporaries import scratch_folder
+from qmri_bids.system.temporaries import remove_abandoned, remove_abandoned_scratch, scratch_folder
 
 SPECTRA = ("cest", "wassr", "wasabi")
 """Kinds of series that need a list of offsets."""
@@ -117,10 +118,16 @@ def import_folder(
     given = {} if table is None else read_given(table)
     if not subject_is_given and table is None:
         _check_same_participant(folder, bids_dir, subject=subject)
+    if not dry_run:
+        place = bids_dir / f"sub-{subject}"
+        below = [place, *(each for each in place.rglob("*") if each.is_dir())]
+        remove_abandoned([bids_dir, bids_dir / "code", bids_dir / "code" / "pulseq", *below])
+        remove_abandoned_scratch()
     with scratch_folder() as scratch:
         images, unreadable, others = read_folder(folder, scratch=scratch, without=bids_dir)
         recognised = _recognised(images, unreadable)
-        rows = {name: Row(file=name, status="refused", note=why) for name, why in unreadable.items()}
+        _check_files_there(folder, given, {*others, *unreadable, *(image.name for image in images)}, table=table)
+        rows = {name: stated_row(name, given.get(name, Given()), note=why) for name, why in unreadable.items()}
         rows |= {
             name: Row(file=name, taken_for=LEFT_ALONE, status=LEFT_ALONE, note=why) for name, why in others.items()
         }
@@ -143,15 +150,16 @@ def import_folder(
             note = (
                 f"{name}: file: expected in {folder}, as the table names it, found none. Restore it, or remove its row"
             )
-            rows[name] = Row(file=name, taken_for=given[name].kind, status="refused", note=note)
+            rows[name] = stated_row(name, given[name], note=note)
     made: tuple[str, ...] = ()
     if written_any:
         # Several calls may add participants at once.
-        with file_lock(bids_dir / "code" / ".import.lock"):
+        with file_lock(bids_dir / LOCK):
             made = complete_dataset(bids_dir, subject=subject)
     ordered = tuple(rows[name] for name in sorted(rows))
-    path = _table_path(bids_dir, subject=subject, session=session, given=table)
-    write_text(path, written(ordered))
+    text = written(ordered)
+    path = _table_path(bids_dir, subject=subject, session=session, given=table, text=text)
+    write_text(path, text)
     return Imported(rows=ordered, table=path, dataset_files=made)
 
 
@@ -188,6 +196,8 @@ def _check_sessions(place: Path, *, session: str) -> None:
     ValueError
         If files would lie beside sessions.
     """
+    if place.exists() and not place.is_dir():
+        raise ValueError(f"{place}: expected a folder, found a file. Move it, or choose another --subject.")
     there = sorted(each.name for each in place.iterdir() if each.is_dir()) if place.is_dir() else []
     other = [name for name in there if name.startswith("ses-") is not bool(session)]
     if other:
@@ -217,14 +227,41 @@ def _members(found: Sequence[Member], given: Mapping[str, Given]) -> list[Member
     if not given:
         return automatic
     corrected = group([_corrected(member, given.get(member.image.name, Given())) for member in recognised])
+    labels = {member.image.name: before.scan for member, before in zip(corrected, automatic, strict=True)}
+    own = {name: stated.scan for name, stated in given.items() if stated.scan and _is_own(stated, labels.get(name))}
+    meant: dict[str, str] = {}
+    for member in corrected:
+        stated = given.get(member.image.name, Given())
+        # The label of another scan of the table means that scan, whatever its label is today.
+        if stated.scan_found and member.image.name not in own:
+            meant.setdefault(stated.scan_found, member.scan)
+    used = {label for name, label in own.items() if label not in meant and given[name].scan_found is not None}
+    fresh = _fresh(used, {member.scan for member in corrected})
     members = []
-    for member, before in zip(corrected, automatic, strict=True):
-        label = given.get(member.image.name, Given()).scan
+    for member in corrected:
+        label = fresh.get(member.scan, member.scan)
         # A label that the user did not touch says nothing: a corrected kind may have changed what belongs together.
-        if label and label != before.scan and member.taken.kind != LEFT_ALONE:
-            member = replace(member, scan=label)
-        members.append(member)
+        if member.image.name in own and member.taken.kind != LEFT_ALONE:
+            label = own[member.image.name]
+            label = fresh.get(meant[label], meant[label]) if label in meant else label
+        members.append(replace(member, scan=label, own=member.image.name in own))
     return members
+
+
+def _is_own(stated: Given, label_today: str | None) -> bool:
+    """Whether a label of the table is the user's and not the one that the program had written there."""
+    return stated.scan != (label_today if stated.scan_found is None else stated.scan_found)
+
+
+def _fresh(own: Set[str], labels: Set[str]) -> dict[str, str]:
+    """Return other labels for scans whose label a user gave to other files."""
+    found: dict[str, str] = {}
+    for label in sorted(own & labels):
+        number = 1
+        while (new := f"{label.rpartition('-')[0]}-{number}") in own | labels | set(found.values()):
+            number += 1
+        found[label] = new
+    return found
 
 
 def _corrected(member: Member, stated: Given) -> Member:
@@ -233,7 +270,7 @@ def _corrected(member: Member, stated: Given) -> Member:
     kind = stated.kind or taken.kind
     part = stated.part or (taken.part if kind == taken.kind else role_of(member.image, kind))
     state = member.state if stated.state is None else stated.state
-    if kind in ("MTS", "MTR") and state is None:
+    if kind in ("MTS", "MTR") and kind != taken.kind and state is None:
         state, _ = state_of(member.image)
     if (kind, part) == (taken.kind, taken.part):
         return replace(member, state=state)
@@ -257,7 +294,7 @@ def _plans(
     counts: dict[str, int] = {}
     plans: dict[str, PlannedScan] = {}
     for label in sorted(
-        scans, key=lambda each: [int(piece) if piece.isdigit() else piece for piece in re.split(r"(\d+)", each)]
+        scans, key=lambda each: [int(piece) if piece.isdecimal() else piece for piece in re.split(r"(\d+)", each)]
     ):
         kind = kinds[label]
         counts[kind] = counts.get(kind, 0) + 1
@@ -334,24 +371,42 @@ def _row(member: Member, plan: PlannedScan, *, status: str, given: Mapping[str, 
         part=plan.parts.get(image.name, taken.part),
         scan=member.scan,
         increment=" ".join(f"{value:.10g}" for value in increments) or (UNKNOWN if taken.kind == "pcbssfp" else ""),
-        flip="" if flip is None else f"{flip:g}",
+        flip=f"{flip:g}" if flip is not None and 0.0 < flip <= LARGEST_FLIP else "",
         mt="" if member.state is None or taken.kind not in ("MTS", "MTR") else "on" if member.state else "off",
         volume=volume,
         sure=taken.sure,
         evidence=taken.evidence,
         status=status,
         target=target,
+        scan_found="" if member.own else member.scan,
         note="; ".join(note for note in notes if note),
     )
 
 
-def _table_path(bids_dir: Path, *, subject: str, session: str, given: Path | None) -> Path:
-    """Return where the table is written: over the one that was given if it lies there, else under a name that is free."""
+def _table_path(bids_dir: Path, *, subject: str, session: str, given: Path | None, text: str) -> Path:
+    """Return where the table is written: over the one given if it lies there and loses nothing, else a name that is free."""
     folder = bids_dir / "code"
-    if given is not None and given.resolve().parent == folder.resolve():
+    if given is not None and given.resolve().parent == folder.resolve() and is_kept(given, text):
         return given
     stem = f"import_sub-{subject}" + (f"_ses-{session}" if session else "")
     path, number = folder / f"{stem}.tsv", 2
-    while path.exists():
+    while os.path.lexists(path):
         path, number = folder / f"{stem}_{number}.tsv", number + 1
     return path
+
+
+def _check_files_there(folder: Path, given: Mapping[str, Given], there: Set[str], *, table: Path | None) -> None:
+    """Check that a table is one of this folder.
+
+    Raises
+    ------
+    ValueError
+        If most of its files are missing.
+    """
+    wanted = [name for name, stated in given.items() if stated.kind != LEFT_ALONE] or list(given)
+    missing = [name for name in wanted if name not in there]
+    if 2 * len(missing) > len(wanted):
+        raise ValueError(
+            f"{table}: file: expected the files of this table in {folder}, found {len(wanted) - len(missing)} of {len(wanted)} "
+            f"({missing[0]} is not there). Give the folder, or the table, that belong together."
+        )

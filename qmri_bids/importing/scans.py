@@ -15,7 +15,7 @@ from qmri_bids.bids.names import ENTITY_ORDER
 from qmri_bids.bids.refusal import RefusedError, refusal_of
 from qmri_bids.importing.companions import COMPLETE_PARTS, Member
 from qmri_bids.importing.images import SourceImage
-from qmri_bids.importing.increments import increments_of
+from qmri_bids.importing.increments import increments_of, residue
 from qmri_bids.importing.names import label_of
 from qmri_bids.importing.offsets import find_offsets
 from qmri_bids.importing.sidecars import merged, phase_units, what_lacks, with_sequence, without_identity
@@ -168,7 +168,11 @@ def _extension_note(image: SourceImage) -> str:
     import nibabel as nib
 
     header: Any = nib.load(image.info.path).header
-    texts = [key for key in ("db_name", "aux_file") if key in header and header[key].item().strip(b"\0 ")]
+    texts = [
+        key
+        for key in ("descrip", "intent_name", "db_name", "aux_file")
+        if key in header and header[key].item().strip(b"\0 ")
+    ]
     number = len(getattr(header, "extensions", ()))
     held = [*texts, *([f"{number} extension(s)"] if number else [])]
     return f"its NIfTI header holds {' and '.join(held)}, copied as they are: do they name a person?" if held else ""
@@ -231,9 +235,11 @@ def _pcbssfp(draft: _Draft) -> None:
     increments, source, said = increments_of(draft.images, parts=parts, given=stated)
     draft.plan.increments.update(increments)
     draft.say(draft.images, *([f"increments from {source}"] if increments else []), *said)
+    degrees: list[float] = []
     for part, same in of_part.items():
-        ordered = sorted(same, key=lambda image: increments.get(image.name, ()))
-        degrees = [value for image in ordered for value in increments.get(image.name, ())]
+        ordered = sorted(same, key=lambda image: [residue(value) for value in increments.get(image.name, ())])
+        # All parts state the same numbers, though the table may call one cycle 360 here and 0 there.
+        degrees = degrees or [value for image in ordered for value in increments.get(image.name, ())]
         added: dict[str, Any] = {"RFPhaseIncrement": [round(value, 6) for value in degrees]} if degrees else {}
         if not any(image.text("PulseSequenceType") for image in ordered):
             added["PulseSequenceType"] = "bSSFP"
@@ -317,20 +323,10 @@ def _double_angle(draft: _Draft) -> None:
     if len(flips) != 2 or len(known) != 2 or not math.isclose(known[1], 2.0 * known[0], rel_tol=0.05):
         raise ValueError(
             f"FlipAngle: expected two images with angles α and 2α, found "
-            f"{listed}: fill the columns "
-            f"fill the columns "
-            f"flip and scan and {AGAIN}"
+            f"{listed}: fill the columns flip and scan and {AGAIN}"
         )
     for number, image in enumerate(sorted(draft.images, key=lambda each: draft.flip(each) or 0.0), start=1):
-        draft.add(draft.place.path("fmap", "TB1DAM", flip=str(number)), [image], _repetition(image))
-
-
-def _repetition(image: SourceImage) -> dict[str, Any]:
-    """Return the repetition time of excitations of a 3D scan of gradient echoes, which converters call RepetitionTime."""
-    time = image.number("RepetitionTime")
-    if "RepetitionTimeExcitation" in image.values or time is None or image.values.get("MRAcquisitionType") != "3D":
-        return {}
-    return {"RepetitionTimeExcitation": time}
+        draft.add(draft.place.path("fmap", "TB1DAM", flip=str(number)), [image], {})
 
 
 def _afi(draft: _Draft) -> None:
@@ -351,18 +347,25 @@ def _afi(draft: _Draft) -> None:
             f"part: expected tr1 and tr2, found {', '.join(found)} alone: add the other image, or fill part and {AGAIN}"
         )
     for role, image in found.items():
-        draft.add(
-            draft.place.path("fmap", "TB1AFI", acq="tr1" if role == "both" else role), [image], _repetition(image)
-        )
+        # BIDS asks for the key; one time for both images is that of neither.
+        time = image.number("RepetitionTime") if different and "RepetitionTimeExcitation" not in image.values else None
+        added = {} if time is None else {"RepetitionTimeExcitation": time}
+        draft.add(draft.place.path("fmap", "TB1AFI", acq="tr1" if role == "both" else role), [image], added)
     if not different:
         draft.say(
             draft.images,
-            "both images state one repetition time, or none: give them by --b1-afi-tr TR1 TR2 of qmri_bids",
+            "both images state one repetition time, or none: give them by --b1-afi-tr TR1 TR2 of qmri_bids, or as "
+            "RepetitionTimeExcitation, which BIDS asks for",
         )
 
 
 def _single(draft: _Draft) -> None:
     kind = draft.members[0].taken.kind
+    if len(draft.images) > 1:
+        raise ValueError(
+            f"scan: expected one image of {kind} under one label, found {', '.join(image.name for image in draft.images)}: give "
+            f"each its own label in the column scan and {AGAIN}"
+        )
     draft.add(draft.place.path("anat" if kind == "T1w" else "fmap", kind), draft.images, {})
 
 

@@ -16,8 +16,10 @@ from qmri_bids.preprocessing.complex_data import name_of_scale
 from qmri_bids.scans.bssfp.increments import SCALAR_KEY
 
 _IDENTIFYING = re.compile(
-    r"(Other)?Patient(?!Position|Orient).*|AccessionNumber|.*Physician.*|Operators?Name|StudyID|(Study|Series|SOP|Frame).*UID|"
-    r"AcquisitionDateTime|(Acquisition|Study|Series|Content|InstanceCreation)Date|RequestedProcedureID|.*BirthDate.*|.*StudyDate.*",
+    r"(Other)?Patient(?!Position|Orient).*|IssuerOfPatientID.*|AdditionalPatientHistory|(Subject|Person|Operators?|ContentCreators?)Name|"
+    r"AccessionNumber|MedicalRecord.*|.*Physician.*|StudyID|.*UID|.*BirthDate.*|DateOfBirth|EthnicGroup|ImageComments|"
+    r"StudyDescription|AcquisitionDateTime|(Acquisition|Study|Series|Content|InstanceCreation)Date|.*(Start|Study)Date.*|"
+    r"RequestedProcedureID|[0-9A-F]{8}",
     re.IGNORECASE,
 )
 """Keys that name a person or lead to one; converters write them where they are not told to leave them out."""
@@ -137,7 +139,9 @@ def with_sequence(values: dict[str, Any], *, suffix: str) -> list[str]:
 def what_lacks(values: Mapping[str, Any], *, suffix: str) -> str:
     """Return what the processing will miss in a sidecar, as a sentence; empty if nothing."""
     needed = {} if suffix in ("cest", "wassr") and "PulseqFile" in values else NEEDED.get(suffix, {})
-    lacking = [f"{key} ({unit})" for key, unit in needed.items() if key not in values]
+    # The double angle takes the time between its excitations from either key.
+    either = {"RepetitionTimeExcitation"} if suffix == "TB1DAM" and "RepetitionTime" in values else set()
+    lacking = [f"{key} ({unit})" for key, unit in needed.items() if key not in values and key not in either]
     if not lacking:
         return ""
     hint = why_not_excitation(values) if any(text.startswith("RepetitionTimeExcitation") for text in lacking) else ""

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -35,7 +35,9 @@ def _volume(image: SourceImage) -> ImageInfo:
 
 
 def write_copy(source: Path, target: Path) -> None:
-    """Copy an image bit for bit; one that is not compressed is, without name and time, so that the same image gives the same file.
+    """Copy an image bit for bit, less the name of the original in the header of gzip, which may be that of a person.
+
+    One that is not compressed is, without name and time, so that the same image gives the same file.
 
     Parameters
     ----------
@@ -45,14 +47,42 @@ def write_copy(source: Path, target: Path) -> None:
         `.nii.gz`.
     """
     if source.name.lower().endswith(".gz"):
-        shutil.copyfile(source, target)
+        with source.open("rb") as packed, target.open("wb") as handle:
+            handle.write(_without_name(packed))
+            shutil.copyfileobj(packed, handle, _BLOCK)
         return
     with (
         source.open("rb") as plain,
         target.open("wb") as handle,
-        gzip.GzipFile("", "wb", fileobj=handle, mtime=0) as packed,
+        gzip.GzipFile("", "wb", fileobj=handle, mtime=0) as compressed,
     ):
-        shutil.copyfileobj(plain, packed, _BLOCK)
+        shutil.copyfileobj(plain, compressed, _BLOCK)
+
+
+_CHECKED, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16
+"""Flags of the header of gzip (RFC 1952)."""
+
+
+def _without_name(packed: BinaryIO) -> bytes:
+    """Return the header of a gzip file without name, comment and time, and leave the file where it ends.
+
+    A header without name and comment is left unread, so that all is copied as it is.
+    """
+    fixed = packed.read(10)
+    if len(fixed) < 10 or fixed[:2] != b"\x1f\x8b" or not fixed[3] & (_NAME | _COMMENT):
+        packed.seek(0)
+        return b""
+    flags, extra = fixed[3], b""
+    if flags & _EXTRA:
+        length = packed.read(2)
+        extra = length + packed.read(int.from_bytes(length, "little"))
+    for flag in (_NAME, _COMMENT):
+        while flags & flag and packed.read(1) not in (b"\0", b""):
+            pass
+    if flags & _CHECKED:
+        packed.read(2)
+    kept = flags & ~(_NAME | _COMMENT | _CHECKED)
+    return fixed[:3] + bytes([kept]) + bytes(4) + fixed[8:] + extra
 
 
 def stack_note(images: Sequence[SourceImage]) -> str:

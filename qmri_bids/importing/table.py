@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from qmri_bids.bids.files.plain import UnreadableError, read_rows
+from qmri_bids.importing.images import PARTS
 from qmri_bids.importing.increments import UNKNOWN, parse_increments
 from qmri_bids.importing.kinds import KINDS
 
@@ -25,9 +27,13 @@ COLUMNS = (
     "evidence",
     "status",
     "target",
+    "scan_found",
     "note",
 )
-PARTS = ("mag", "phase", "real", "imag", "complex", "anat", "famp", "tr1", "tr2", "both")
+CORRECTED = ("taken_for", "part", "scan", "increment", "flip", "mt")
+"""Columns that a user may correct."""
+LARGEST_FLIP = 360.0
+"""[deg]."""
 STATES = {"on": True, "off": False}
 
 
@@ -48,6 +54,8 @@ class Row:
         `written`, `there already`, `to be written` (in a dry run), `refused` or `left alone`.
     target
         The file of the dataset.
+    scan_found
+        The label under `scan` if the program gave it: a label that differs was written by the user.
     note
         What was decided, or why it was refused and what to do.
     """
@@ -64,6 +72,7 @@ class Row:
     evidence: str = ""
     status: str = ""
     target: str = ""
+    scan_found: str = ""
     note: str = ""
 
 
@@ -73,8 +82,8 @@ class Given:
 
     Parameters
     ----------
-    kind, part, scan
-        As in `Row`.
+    kind, part, scan, scan_found
+        As in `Row`; `scan_found` is None where the table has no such column.
     increments
         [deg].
     flip
@@ -89,6 +98,7 @@ class Given:
     increments: tuple[float, ...] = ()
     flip: float | None = None
     state: bool | None = None
+    scan_found: str | None = None
 
 
 def written(rows: Sequence[Row]) -> str:
@@ -148,7 +158,7 @@ def _given(cells: Mapping[str, str]) -> Given:
         angle = float(flip) if flip else None
     except ValueError:
         angle = -1.0
-    if angle is not None and not 0.0 < angle <= 360.0:
+    if angle is not None and not 0.0 < angle <= LARGEST_FLIP:
         raise ValueError(f"flip: expected degrees above zero, found {flip!r}. Correct the table.")
     state = choice("mt", tuple(STATES))
     return Given(
@@ -158,6 +168,58 @@ def _given(cells: Mapping[str, str]) -> Given:
         increments=parse_increments(cells.get("increment", UNKNOWN)),
         flip=angle,
         state=STATES.get(state),
+        scan_found=cells.get("scan_found"),
+    )
+
+
+def is_kept(path: Path, text: str) -> bool:
+    """Return whether a text that is to replace a table still holds all that a user may have written there.
+
+    Parameters
+    ----------
+    path
+        A table that `read_given` can read.
+    text
+        The new one, of `written`.
+    """
+    columns, rows = read_rows(path)
+    header, *lines = (line.split("\t") for line in text.splitlines())
+    new = {cells["file"]: cells for line in lines if (cells := dict(zip(header, line, strict=True)))}
+
+    def same(column: str, before: str, after: str) -> bool:
+        if column == "increment":
+            return parse_increments(before) == parse_increments(after)
+        if column == "flip":
+            return after not in ("", NOTHING) and math.isclose(float(before), float(after), rel_tol=1e-5)
+        return before.lower() == after.lower()
+
+    for row in rows:
+        filled = {
+            key: cell for key, cell in row.items() if key in CORRECTED and cell.lower() not in ("", NOTHING, UNKNOWN)
+        }
+        if row.get("scan", "") == row.get("scan_found", row.get("scan", "")):
+            filled.pop("scan", None)  # of the program, which may count anew
+        after = new.get(row["file"])
+        if after is None and not set(filled) <= {"taken_for"}:
+            return False
+        if after is not None and not all(same(key, cell, after[key]) for key, cell in filled.items()):
+            return False
+    return set(columns) <= set(COLUMNS)
+
+
+def stated_row(name: str, given: Given, *, note: str) -> Row:
+    """Return a row that keeps what a table states of a file that cannot be used."""
+    return Row(
+        file=name,
+        taken_for=given.kind,
+        part=given.part,
+        scan=given.scan,
+        increment=" ".join(f"{value:.10g}" for value in given.increments),
+        flip="" if given.flip is None else f"{given.flip:g}",
+        mt="" if given.state is None else "on" if given.state else "off",
+        status="refused",
+        scan_found=given.scan_found or "",
+        note=note,
     )
 
 

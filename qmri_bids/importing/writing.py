@@ -5,15 +5,27 @@ from __future__ import annotations
 import filecmp
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from functools import partial
 from pathlib import Path
 
 from qmri_bids.bids.write import write_json
+from qmri_bids.importing.companions import FIELD_KINDS
 from qmri_bids.importing.scans import PlannedImage, PlannedScan
 from qmri_bids.importing.stack import write_copy, write_stack
 from qmri_bids.system.file_errors import naming
+from qmri_bids.system.file_lock import file_lock
 from qmri_bids.system.temporaries import temporary_path
+
+LOCK = Path("code", ".import.lock")
+"""Held by a call while it checks and replaces files of a dataset."""
+
+ROLES_BY_ACQ = ("TB1TFL", "TB1RFM", "TB1AFI")
+"""Suffixes of scans whose images differ in the entity `acq`."""
+
+TABLES = ("cestcontext",)
+SPECTRA = ("cest", "wassr")
+"""Suffixes of tables, and of the images that are read with one that lies beside them."""
 
 Write = Callable[[Path], object]
 
@@ -54,19 +66,23 @@ def write_scan(plan: PlannedScan, *, root: Path, overwrite: bool) -> bool:
                 write(temporary)
                 with temporary.open("rb") as handle:
                     os.fsync(handle.fileno())
-        same = [target for target, temporary in staged.items() if _is_same(target, temporary)]
-        others = [target for target in staged if target.exists() and target not in same]
-        if others and not overwrite:
-            raise ValueError(
-                f"{others[0].relative_to(root).as_posix()}: file: expected none of this name, found one that differs"
-                f"{f' (and {len(others) - 1} more)' if len(others) > 1 else ''}. Nothing of this scan was written: "
-                f"remove the files, "
-                "choose another --subject or --session, or give --overwrite"
-            )
-        new = [target for target in staged if target not in same]
-        # Images come last: one that is there has its sidecar.
-        for target in sorted(new, key=lambda path: path.name.endswith(".nii.gz")):
-            os.replace(staged.pop(target), target)
+        # Several calls may write the same scan: what is checked holds until all is renamed.
+        with file_lock(root / LOCK):
+            same = [target for target, temporary in staged.items() if _is_same(target, temporary)]
+            others = [target for target in staged if os.path.lexists(target) and target not in same]
+            if others and not overwrite:
+                raise ValueError(
+                    f"{others[0].relative_to(root).as_posix()}: file: expected none of this name, found one that differs"
+                    f"{f' (and {len(others) - 1} more)' if len(others) > 1 else ''}. Nothing of this scan was written: "
+                    f"remove the files, "
+                    "choose another --subject or --session, or give --overwrite"
+                )
+            new = [target for target in staged if target not in same]
+            if new:
+                _check_none_remain(plan, root=root, outputs=set(staged), replaces=bool(others))
+            # Images come last: one that is there has its sidecar.
+            for target in sorted(new, key=lambda path: path.name.endswith(".nii.gz")):
+                os.replace(staged.pop(target), target)
         return bool(new)
     finally:
         for temporary in staged.values():
@@ -74,6 +90,46 @@ def write_scan(plan: PlannedScan, *, root: Path, overwrite: bool) -> bool:
         for folder in reversed(made):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def _check_none_remain(plan: PlannedScan, *, root: Path, outputs: Set[Path], replaces: bool) -> None:
+    """Check that no file of an earlier import of this scan would stay beside the new ones and count as one of them.
+
+    Raises
+    ------
+    ValueError
+        If there is one, with its name.
+    """
+    remaining: dict[Path, None] = {}
+    for image in plan.images:
+        wanted, suffix = _scan_of(image.target.name)
+        for path in sorted((root / image.target).parent.iterdir()):
+            if path in outputs or path.name.startswith("."):
+                continue
+            scan, other = _scan_of(path.name)
+            table = other in TABLES and suffix in SPECTRA
+            if scan == wanted and (table or (replaces and other == suffix)):
+                remaining[path] = None
+    if remaining:
+        names = ", ".join(path.relative_to(root).as_posix() for path in remaining)
+        raise ValueError(
+            f"{names}: file: expected none that this import does not write, since it would count as part of the new scan, found "
+            f"{len(remaining)} of an earlier one. Nothing of this scan was written: remove or move what is named, and import again"
+        )
+
+
+def _scan_of(name: str) -> tuple[frozenset[str], str]:
+    """Return the entities that all files of a scan share, and what the suffix stands for.
+
+    Examples
+    --------
+    >>> _scan_of("sub-1_acq-famp_run-2_TB1TFL.json") == _scan_of("sub-1_acq-anat_run-2_TB1TFL.nii.gz")
+    True
+    """
+    *entities, suffix = name.partition(".")[0].split("_")
+    apart = ("flip-", "part-", "mt-", *(("acq-",) if suffix in ROLES_BY_ACQ else ()))
+    shared = frozenset(each for each in entities if not each.startswith(apart))
+    return shared, "field map" if suffix in FIELD_KINDS else suffix
 
 
 def _outputs(plan: PlannedScan) -> dict[Path, Write]:

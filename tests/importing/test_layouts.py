@@ -78,7 +78,7 @@ def test_one_series_a_part_is_copied_bit_for_bit(folder, bids, imported, validat
         (lambda d: f"trufi_pc{d:03d}", [45, 135, 225, 315], [45, 135, 225, 315]),
         (lambda d: f"PC_{d}_trufi", [0, 120, 240], [0, 120, 240]),
         (lambda d: f"bSSFP_inc{d}", [0, 90, 180, 270], [0, 90, 180, 270]),
-        (lambda d: f"trufi phase{d}", [90, 180, 270, 360], [90, 180, 270, 360]),
+        (lambda d: f"trufi phase{d}", [360, 90, 180, 270], [360, 90, 180, 270]),
         (lambda d: f"trufi_{d}deg", [0, 60, 120, 180, 240, 300], [0, 60, 120, 180, 240, 300]),
         (lambda d: f"trufi_pc{d:03d}", [22, 68, 112, 158, 202, 248, 292, 338], [22.5 + 45 * k for k in range(8)]),
     ],
