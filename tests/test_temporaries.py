@@ -73,3 +73,15 @@ def test_scratch_of_a_killed_process_is_removed(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert remove_abandoned_scratch() == (left,)
     assert not left.exists()
+
+
+def test_scratch_folders_that_are_closed_in_any_order_leave_the_folder_of_the_machine() -> None:
+    before = tempfile.gettempdir()
+    first, second = scratch_folder(), scratch_folder()
+    one, other = first.__enter__(), second.__enter__()
+    first.__exit__(None, None, None)
+    assert not one.exists()
+    assert other.is_dir()
+    assert tempfile.gettempdir() == str(other)
+    second.__exit__(None, None, None)
+    assert tempfile.gettempdir() == before

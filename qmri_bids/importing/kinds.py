@@ -83,6 +83,7 @@ SEQUENCES: tuple[tuple[str, str], ...] = (
 """What vendors and research sequences are called, by kind."""
 
 _FAMP = re.compile(r"fl?i?p?[ _-]?a(ngle)?[ _-]?map|famp|flip[ _-]?angle|(?<![a-z])fa(?![a-z0-9])", re.IGNORECASE)
+_SAYS_FAMP = re.compile(r"(?<![a-z])famp(?![a-z])", re.IGNORECASE)
 _ANAT = re.compile(r"(?<![a-z])anat", re.IGNORECASE)
 _TR = re.compile(r"(?<![a-z])tr[ _-]?([12])(?![0-9])", re.IGNORECASE)
 
@@ -282,9 +283,9 @@ def _role(image: SourceImage, kind: str, part: str) -> str:
         types = _types(image)
         if _is_map_of_angles(types):
             return "famp"
-        # A map of angles is no magnitude to the scanner, whatever the series is called.
+        # A map of angles is no magnitude to the scanner; where the word of BIDS says that it is one, the other image tells.
         if "M" in types:
-            return "anat"
+            return "" if any(_SAYS_FAMP.search(text) for text in image.names) else "anat"
         for text in (*types, *reversed(image.names)):
             if _FAMP.search(text):
                 return "famp"

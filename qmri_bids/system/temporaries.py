@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,20 +34,34 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f".{stem[:80]}-{_unique()}{dot}{extension or 'tmp'}")
 
 
+_CHANGING = threading.Lock()
+_OPEN: dict[str, str | None] = {}
+"""Scratch folders that are open, and where temporary files lay before each."""
+
+
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Give a folder for files of a moment, in the folder of temporary files of the machine (`TMPDIR`); only its owner may enter.
 
     The files that libraries make by `tempfile` lie there, too, as long as it is open: ANTs leaves its own behind.
     """
-    before = tempfile.tempdir
-    folder = Path(tempfile.gettempdir()) / f"{_SCRATCH}-{_unique()}"
-    folder.mkdir(mode=0o700)
-    tempfile.tempdir = str(folder)
+    with _CHANGING:
+        before = tempfile.tempdir
+        # Beside those that are open, not inside: threads close theirs in any order.
+        place = Path(tempfile.gettempdir())
+        place = place.parent if str(place) in _OPEN else place
+        folder = place / f"{_SCRATCH}-{_unique()}"
+        folder.mkdir(mode=0o700)
+        _OPEN[str(folder)] = before
+        tempfile.tempdir = str(folder)
     try:
         yield folder
     finally:
-        tempfile.tempdir = before
+        with _CHANGING:
+            before = _OPEN.pop(str(folder))
+            _OPEN.update({name: before for name, under in _OPEN.items() if under == str(folder)})
+            if tempfile.tempdir == str(folder):
+                tempfile.tempdir = before
         shutil.rmtree(folder, ignore_errors=True)
 
 

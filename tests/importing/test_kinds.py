@@ -212,6 +212,18 @@ def test_two_of_three_images_of_mt_saturation_are_no_ratio(folder, imported, nam
     assert all("2 without MT pulse for MTS" in row.note for row in done.rows)
 
 
+def test_the_word_famp_tells_the_map_of_angles_where_types_do_not(folder, imported, rows):
+    for seed, role in enumerate(("anat", "famp")):
+        name = f"tfl_b1map_{role}"
+        write_series(
+            folder,
+            name,
+            values(seed),
+            SIEMENS_VE | {"SeriesDescription": name, "ImageType": ["ORIGINAL", "PRIMARY", "M"]},
+        )
+    assert {row.part for row in imported().rows} == {"anat", "famp"}
+
+
 def test_the_angle_of_the_readout_is_told(folder, imported):
     for name, median in (("tfl_b1map_anat", 300), ("tfl_b1map_famp", 760)):
         stored = np.random.default_rng(median).normal(median, 20, SHAPE).astype(np.int16)
