@@ -161,8 +161,11 @@ def test_three_axes_where_four_are_needed(raw: Any, refusal: Callable[..., str])
     assert contains(refusal(), "shape: expected four axes, the last one the cycles, found (6, 5, 4)")
 
 
-@pytest.mark.parametrize(("left", "missing"), [("mag", "part-phase"), ("phase", "part-mag")])
-def test_a_part_is_missing(raw: Any, refusal: Callable[..., str], left: str, missing: str) -> None:
+@pytest.mark.parametrize(
+    ("left", "missing", "advice"),
+    [("mag", "part-phase", "Magnitude alone is not supported (yet)"), ("phase", "part-mag", "add the magnitude too")],
+)
+def test_a_part_is_missing(raw: Any, refusal: Callable[..., str], left: str, missing: str, advice: str) -> None:
     (raw.anat / f"{raw.stem}_{missing}_VFA.nii.gz").unlink()
     assert contains(
         refusal(), f"found part-{left} ({missing} is missing)", "Relaxation times are estimated from complex data"

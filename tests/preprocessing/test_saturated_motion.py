@@ -11,7 +11,7 @@ from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolMod
 from qmri_bids.physics.saturation import Pulse, Saturation
 from qmri_bids.physics.saturation_presets import z_spectrum
 from qmri_bids.preprocessing.masks import head_mask
-from qmri_bids.preprocessing.motion.evidence import SAME_EDGES, edge_correlation, linked, shared_variance
+from qmri_bids.preprocessing.motion.evidence import edge_correlation, linked, same_edges, shared_variance
 from qmri_bids.preprocessing.motion.groupwise import Level
 from qmri_bids.preprocessing.motion.saturated import apply_series_motion, correct_saturated_motion
 from qmri_bids.preprocessing.registration.resampling import resample
@@ -215,7 +215,7 @@ def test_volumes_that_lie_elsewhere_together_are_not_linked_to_the_reference(mov
 
     def linked_with(transforms):
         found = edge_correlation(moved.astype(np.float32), transforms=transforms, **known)
-        return linked(found**2 > SAME_EDGES, reference=reference)
+        return linked(same_edges(found), reference=reference)
 
     near = linked_with(corrected.transforms)
     assert near.sum() >= 4

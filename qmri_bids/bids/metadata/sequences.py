@@ -119,9 +119,8 @@ def why_not_excitation(values: Mapping[str, Any]) -> str:
     if is_number(time) and time > LONGEST_EXCITATION:
         return f"{shown}it is that of a train of pulses, or in another unit than seconds."
     return (
-        f"{shown}the sidecar does not state a plain gradient echo (ScanningSequence GR, no inversion, no echo "
-        "train): copy it only if "
-        "it is the time between two excitations."
+        f"{shown}the sidecar does not state a plain gradient echo (ScanningSequence GR, no inversion, no echo train): "
+        "copy it only if it is the time between two excitations."
     )
 
 

@@ -84,15 +84,16 @@ def read_sidecar(path: Path, *, root: Path, added: AddedMetadata | None = None) 
     decisions: dict[str, str] = {}
     stated_as: dict[str, str] = {}
     shown = relative_name(path, root)
-    for key, value in ({} if added is None else added.of(path, values)).items():
-        if values.get(key) is None:
-            values[key] = value
-            origins[key] = f"{OPTION} {added.name}" if added is not None else ""
-        elif added is not None and values[key] != value:
-            decisions[key] = (
-                f"{origins[key]}: {key} is {values[key]!r}, and {value!r} in {added.name} ({OPTION}): the sidecar comes first; the "
-                "file adds what is not there."
-            )
+    if added is not None:
+        for key, value in added.of(path, values).items():
+            if values.get(key) is None:
+                values[key] = value
+                origins[key] = f"{OPTION} {added.name}"
+            elif values[key] != value:
+                decisions[key] = (
+                    f"{origins[key]}: {key} is {values[key]!r}, and {value!r} in {added.name} ({OPTION}): the sidecar comes first; "
+                    "the file adds what is not there."
+                )
     for each in list(translated(values, suffix=name.suffix)):
         values[each.key] = each.value
         origins[each.key] = origins[each.source]

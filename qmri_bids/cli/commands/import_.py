@@ -12,12 +12,10 @@ if TYPE_CHECKING:
     from qmri_bids.importing.run import Imported
 
 DESCRIPTION = (
-    "Make a BIDS dataset of a folder of NIfTI and JSON files, as dcm2niix writes them, and of arrays (.npy, .npz, "
-    ".mat) with a JSON "
-    "description. Files are recognised by their metadata, then by their names; a table says what each was taken for, and may be "
-    "corrected and given again. Nothing of FOLDER is changed. Exit code: 0 all that was recognised is in the dataset, "
-    "1 something was "
-    "refused, 2 wrong command line or folder, 3 nothing was recognised. See docs/importing.md."
+    "Make a BIDS dataset of a folder of NIfTI and JSON files, as dcm2niix writes them, and of arrays (.npy, .npz, .mat) with a "
+    "JSON description. Files are recognised by their metadata, then by their names; a table says what each was taken for, and may "
+    "be corrected and given again. Nothing of FOLDER is changed. Exit code: 0 all that was recognised is in the dataset, "
+    "1 something was refused, 2 wrong command line or folder, 3 nothing was recognised. See docs/importing.md."
 )
 
 
@@ -104,4 +102,4 @@ def _say(done: Imported, options: argparse.Namespace) -> None:
         )
     if number["written"]:
         lines.append(f"Check with: qmri_bids {options.bids_dir} OUT_DIR participant --dry-run")
-    say("\n".join(line for line in lines if line or line == "").strip("\n"))
+    say("\n".join(lines).strip("\n"))

@@ -281,13 +281,18 @@ def shared_variance(correlation: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(1.0 - 1.0 / np.diag(np.linalg.inv(correlation + _RIDGE * np.eye(len(correlation)))))
 
 
+def same_edges(correlation: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which images have the same edges, shape (N, N), by their `edge_correlation`; of opposite ones none has."""
+    return np.asarray(np.sign(correlation) * correlation**2 >= SAME_EDGES)
+
+
 def linked(alike: NDArray[np.bool_], *, reference: int) -> NDArray[np.bool_]:
     """Return which images lie on the reference, or on one that does, and so on, to less than half a voxel, shape (N,).
 
     Parameters
     ----------
     alike
-        Pairs with the same edges, shape (N, N): those whose `edge_correlation` squared is above `SAME_EDGES` somewhere.
+        Pairs that have the same edges somewhere, from `same_edges`, shape (N, N).
     reference
         Index of the image that keeps its transform.
     """

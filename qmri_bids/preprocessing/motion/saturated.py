@@ -366,7 +366,7 @@ def _align(
         share = evidence.shared_variance(correlation)
         # The first pass is for all; the second, inside the head, for those of which something is left there.
         keep = share >= (ENOUGH_INSIDE if shares else -np.inf)
-        alike |= np.outer(keep, keep) & (np.sign(correlation) * correlation**2 >= evidence.SAME_EDGES)
+        alike |= np.outer(keep, keep) & evidence.same_edges(correlation)
         found = np.where(keep[:, None, None], finer, found)
         shares.append(share)
         left.append(evidence.remaining_by_edges(cut, transforms=found, reference=place, **known))

@@ -10,21 +10,18 @@ from numpy.typing import NDArray
 from qmri_bids.preprocessing.masks import head_mask
 from qmri_bids.preprocessing.motion.evidence import (
     FINE,
-    SAME_EDGES,
     edge_correlation,
     linked,
     remaining_by_edges,
     remaining_by_similarity,
+    same_edges,
 )
 from qmri_bids.preprocessing.motion.head_regions import check_brain, grown
 from qmri_bids.preprocessing.motion.phase_cycles import register_to_reference
-from qmri_bids.preprocessing.motion.saturated import SaturatedMotion, apply_series_motion
+from qmri_bids.preprocessing.motion.saturated import RIM, SaturatedMotion, apply_series_motion
 from qmri_bids.preprocessing.registration.ants_bridge import deterministic_pool
 from qmri_bids.preprocessing.registration.rigid_freedom import Freedom, freedom_of
 from qmri_bids.preprocessing.registration.scans import register_scans
-
-_AIR_AROUND = 12.0
-"""Rim of air that the edge of the head lies in [mm]."""
 
 _BESIDE_BRAIN = 4.0
 """Surroundings of the brain by which volumes with fringes are compared [mm]."""
@@ -136,9 +133,9 @@ def remaining_of_fringes(
         return 1e-3 * by_similarity
     # Fringes differ little from one offset to the next, and the edge of the head does not at all: where edges are shared from
     # volume to volume, they tell what is left, and fringes do not.
-    whole = grown(head_mask(series[..., reference]), by=_AIR_AROUND, affine=affine)
+    whole = grown(head_mask(series[..., reference]), by=RIM, affine=affine)
     correlation = edge_correlation(series, level=FINE, **(known | {"samples": whole}))
-    near = linked(np.sign(correlation) * correlation**2 >= SAME_EDGES, reference=reference)
+    near = linked(same_edges(correlation), reference=reference)
     by_edges = remaining_by_edges(series, reference=reference, **known)
     return 1e-3 * np.where(near & np.isfinite(by_edges), by_edges, by_similarity)
 
