@@ -61,6 +61,16 @@ WANTED: Sequence[tuple[str, str, str]] = (
         "the record of the methods holds the sentences themselves, no longer keys of a table that is gone",
     ),
     (r"/nodes$", r"\+ .*/collect_registrations$", "a list of what was registered is made for all kinds of runs alike"),
+    (
+        r"\.html$",
+        r"[-+] (File \"<tree>/qmri_bids/|qmri_bids\.preprocessing\.)",
+        "the technical part of a failure names the file and the class in which it came up, which have moved",
+    ),
+    (
+        r"/(group_runs\.tsv|sub-04\.html|log/sub-04_record\.json)$",
+        r"Registration of the B1 scan|\$\.runs\[0\]\.checks: 5 entries became 6",
+        "a B1 scan whose place no registration confirms has its light",
+    ),
     (r"/\.bidsignore$", r"\*_residualmap\.\*", "patterns of maps stand before those of other files; they are the same"),
 )
 """Differences that are wanted: pattern of the path, pattern of the difference as it is printed, and why."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -20,7 +21,7 @@ class Status(IntEnum):
     OUTSIDE = 0
     """Outside the brain mask: not estimated."""
     CONVERGED = 1
-    """Estimated; the only code with a value in the maps."""
+    """Estimated."""
     OUT_OF_RANGE = 2
     """The estimate lies outside the range on which the estimator is valid."""
     NO_ROOT = 3
@@ -35,6 +36,19 @@ class Status(IntEnum):
     """The likelihood is highest at the edge of the bounds that were asked for."""
     NOT_IDENTIFIABLE = 8
     """Fraction and rate of a pool cannot be told apart: a standard deviation exceeds its value."""
+    MIXED = 9
+    """Tissue and fluid that could not be told apart: estimated, with a standard deviation that holds the fluid."""
+    MISFIT = 10
+    """The model leaves more of the signal than noise does: estimated, but by a model that does not hold."""
+
+
+WITH_VALUE = (Status.CONVERGED, Status.MIXED, Status.MISFIT)
+"""Codes with a value in the maps; statistics of tissue count the first alone."""
+
+
+def has_value(status: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return where maps have a value, of the shape of the codes."""
+    return np.isin(status, WITH_VALUE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +61,14 @@ class KnownMaps:
         Actual over nominal flip angle, shape (...).
     b1_stdev
         Standard deviation of `b1`, same shape; None where it is not known, and then B1 counts as exact.
+    inside
+        Where in an image the voxels lie, True in as many places as there are voxels, in the order of its indices: noise is then
+        pooled over neighbours, and fluid next door is accounted for. None where that is not known.
     """
 
     b1: NDArray[np.floating]
     b1_stdev: NDArray[np.floating] | None = None
+    inside: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +98,7 @@ class Estimate:
     ----------
     values
         Maps by name, of phase cycles `T1` [s], `T2` [s], `M0` [arbitrary] and `off_resonance` [Hz]; shape (...). NaN where
-        `status` is not CONVERGED.
+        `status` is none of `WITH_VALUE`.
     stdev
         Standard deviation of each map that has one, same names, units and shape.
     residual
@@ -88,12 +106,22 @@ class Estimate:
         an estimator has none.
     status
         `Status` codes, uint8, shape (...).
+    noise
+        Standard deviation of the noise in real and imaginary part of a cycle, in the unit of the signal, shape (...); None where
+        an estimator does not tell it.
+    one_pool
+        `T1` and `T2` [s] of a fit of tissue alone where the values account for fluid, same shape: what mixtures look like.
+    decisions
+        What was decided, as sentences.
     """
 
     values: Mapping[str, NDArray[np.floating]]
     stdev: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     residual: NDArray[np.floating]
     status: NDArray[np.uint8]
+    noise: NDArray[np.floating] | None = None
+    one_pool: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    decisions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +174,9 @@ def check_shapes(cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol
     for name, values in (("B1 map", known.b1), ("B1 standard deviation", known.b1_stdev)):
         if values is not None and values.shape != cycles.shape[:-1]:
             raise ValueError(f"the {name} has shape {values.shape}, the cycles {cycles.shape[:-1]}")
+    voxels, places = math.prod(cycles.shape[:-1]), None if known.inside is None else np.count_nonzero(known.inside)
+    if places is not None and places != voxels:
+        raise ValueError(f"known.inside is True in {places} places, the cycles have {voxels} voxels")
 
 
 class ProtocolNotSupported(ValueError):

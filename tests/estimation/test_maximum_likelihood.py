@@ -29,7 +29,8 @@ def make_protocol(cycles=12, increments=None, *, te=2.4e-3):
 
 def estimate_of(fit, b1, protocol, valid_range):
     maps = relaxation_maps(fit, b1=b1, protocol=protocol)
-    return finished_estimate(maps, b1=b1, b1_stdev=None, protocol=protocol, valid_range=valid_range)
+    cycles = np.zeros((len(b1), protocol.number_of_cycles), dtype=np.complex64)
+    return finished_estimate(maps, cycles, known=KnownMaps(b1=b1), protocol=protocol, valid_range=valid_range)
 
 
 def noise_stdev(snr):

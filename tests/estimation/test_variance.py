@@ -81,3 +81,34 @@ def test_few_voxels_keep_their_own():
 def test_no_degree_of_freedom_is_refused():
     with pytest.raises(ValueError, match=r"freedom must be at least 1 .* found -1"):
         moderated_variance(np.ones(100), -1)
+
+
+@pytest.mark.parametrize("freedom", [1, 3, 19])
+def test_noise_that_varies_in_space_is_told_by_the_neighbours(freedom):
+    inside = np.zeros((40, 30, 26), dtype=bool)
+    inside[2:38, 3:27, 4:22] = True
+    rise = np.broadcast_to(np.linspace(1.0, 9.0, 40)[:, None, None], inside.shape)[inside]
+    found = moderated_variance(residuals(rise, freedom, seed=4), freedom, inside=inside)
+    # At the edge of an image the neighbours lie to one side.
+    np.testing.assert_allclose(np.sqrt(found.level / rise), 1.0, atol=0.3 if freedom == 1 else 0.22)
+    assert np.std(np.log(found.level / rise)) < 0.12
+    for low, high in ((1.0, 3.0), (7.0, 9.0)):
+        part = (rise > low) & (rise < high)
+        assert np.median(found.variance[part] / rise[part]) == pytest.approx(1.0, rel=0.08)
+
+
+def test_voxels_that_the_model_misses_do_not_raise_the_noise_of_their_neighbours():
+    inside = np.ones((30, 30, 30), dtype=bool)
+    raw = residuals(np.ones(27_000), 19, seed=5)
+    odd = np.random.default_rng(6).random(27_000) < 0.08
+    raw[odd] *= 25.0
+    found = moderated_variance(raw, 19, inside=inside)
+    # Eight percent of outliers raise a mean threefold.
+    assert np.median(found.level) == pytest.approx(1.0, rel=0.06)
+
+
+def test_single_slices_have_neighbours_in_their_plane():
+    inside = np.ones((60, 60, 1), dtype=bool)
+    rise = np.broadcast_to(np.linspace(1.0, 4.0, 60)[:, None, None], inside.shape)[inside]
+    found = moderated_variance(residuals(rise, 7, seed=7), 7, inside=inside)
+    assert np.std(np.log(found.level / rise)) < 0.2

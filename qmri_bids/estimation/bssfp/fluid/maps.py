@@ -1,0 +1,480 @@
+r"""T1, T2, M0 and off-resonance of tissue that shares its voxel with fluid, and the fraction of fluid.
+
+Near fluid two models stand against each other in every voxel: tissue alone, and tissue with fluid of known T1 and T2
+(`fluid.fit`). Each has its maps, its standard deviations and its likelihood; the maps that are returned are their mean, weighted by
+the probability of each model, and the standard deviations hold both the noise and what the two models differ by (Hoeting et al.,
+Stat Sci 14:382, 1999). Where twelve cycles tell fluid to 2 % that is the one or the other; where six do not, the interval says so.
+
+A fraction below zero is no error: the point spread function of a scan, tapered or not, has negative side lobes, by which a voxel
+beside fluid holds less of it than nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from qmri_bids.estimation.base import NaturalPoint
+from qmri_bids.estimation.bssfp.fluid.fit import FluidScore, MixedFit, fit_mixed, score_fluid
+from qmri_bids.estimation.bssfp.fluid.times import FLUID_T1, FLUID_T2, FluidTimes, fluid_times
+from qmri_bids.estimation.bssfp.skew import without_skew
+from qmri_bids.physics.bssfp import amplitude, natural_coordinates, profile, relaxation_times
+from qmri_bids.physics.protocol import BssfpProtocol
+
+Values = NDArray[Any]
+"""Numbers, one a voxel or a row of maps."""
+
+FEWEST_CYCLES = 4
+"""Three cycles have one degree of freedom, which a fraction would take."""
+
+NEAR_T2 = 0.2
+"""T2 of the fit of one pool [s] from which a voxel holds much fluid: that of a voxel of a third fluid is above."""
+
+PRIOR_ODDS = (2.0, 2.0, 1.0, 0.2)
+"""How probable fluid is against none, by the distance from such a voxel in voxels: side lobes of the point spread reach three."""
+
+ALONE, ALONE_ODDS = 4.0, 1.0
+"""Standard deviations of β beyond which a voxel far from fluid is fitted with it, too, and how probable it is then."""
+
+USUAL_BETA = 0.25
+"""Half width of the Cauchy distribution of β near fluid: half of the voxels hold less than a fifth of fluid, few nearly all."""
+
+TELLING = 0.2
+"""Standard deviation of the fraction of fluid, median near fluid, beyond which the cycles do not tell it: there is no map of it."""
+
+WIDEST_BETA = 1.0
+"""Range of β beyond which noise that allows it says no more."""
+
+SECOND_START = 2.0
+"""Standard deviations of β from which the fit is started from common tissue, too: much fluid has a second optimum."""
+
+COMMON_TISSUE = (1.2, 0.075)
+"""T1 and T2 [s] at which it starts where the scan holds no tissue far from fluid."""
+
+FLUID_ALONE = 0.85
+"""Fraction of fluid from which a voxel is fluid: the tissue in it has no T1 and T2 that a scan tells."""
+
+CONSISTENT = 12.0
+"""What noise lets fluid alone leave beyond a fit of one pool, over the variance of the noise (χ² of two: 0.3 %)."""
+
+UNDECIDED = (0.05, 0.95)
+"""Probabilities of fluid between which neither model is certain."""
+
+STEP = 1e-5
+"""Relative step of numerical derivatives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FluidMaps:
+    """Maps with fluid accounted for, of V voxels.
+
+    Parameters
+    ----------
+    values, stdev
+        T1 [s], T2 [s], M0, off-resonance [Hz], in the order of `steady_state.MAPS`, shape (4, V).
+    fraction, fraction_stdev
+        Share of fluid in the magnetisation at equilibrium, shape (V,); None where the cycles do not tell it.
+    residual_sum
+        Σ_j |S_j - model_j|² of the more probable model, shape (V,).
+    unknowns
+        Its real unknowns, 5 or 6, shape (V,).
+    mixed
+        Where neither model is certain and what fluid there may be makes up most of the standard deviation of T2, shape (V,).
+    times
+        T1 and T2 of fluid.
+    near
+        Where both models were fitted, shape (V,).
+    """
+
+    values: Values
+    stdev: Values
+    fraction: Values | None
+    fraction_stdev: Values | None
+    residual_sum: Values
+    unknowns: NDArray[np.int64]
+    mixed: NDArray[np.bool_]
+    times: FluidTimes
+    near: NDArray[np.bool_]
+
+    def sentences(self) -> tuple[str, ...]:
+        """Say what was decided."""
+        number = len(self.near)
+        if not self.near.any():
+            return ("No voxel holds fluid or lies beside it: one pool was fitted everywhere.",)
+        share, mixed = 100.0 * float(np.mean(self.near)), int(np.count_nonzero(self.mixed))
+        said = (
+            f"Near fluid ({share:.0f} % of {number:,} voxels) tissue alone and tissue with fluid were both fitted, and the maps "
+            "are the mean of both by their probability: T1 and T2 are those of the tissue."
+        )
+        untold = (
+            f"In {mixed:,} voxels ({100.0 * mixed / number:.1f} %) tissue and fluid could not be told apart: their standard "
+            "deviations hold what fluid there may be (code 9)."
+        )
+        if self.fraction is None:
+            untold += " So few cycles do not tell the fraction of fluid, of which there is no map."
+        return (self.times.sentence(), said, untold)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mixtures:
+    """Maps of K mixed voxels: rows T1, T2, M0, off-resonance and fraction of fluid, shape (5, K)."""
+
+    values: Values
+    stdev: Values
+
+
+def with_fluid(
+    cycles: NDArray[np.complexfloating],
+    *,
+    tissue: NaturalPoint,
+    values: Values,
+    stdev: Values,
+    residual_sum: Values,
+    noise: Values,
+    usable: NDArray[np.bool_],
+    b1: Values,
+    b1_stdev: Values | None,
+    protocol: BssfpProtocol,
+    inside: NDArray[np.bool_],
+    threads: int = 1,
+) -> FluidMaps:
+    """Account for fluid in the voxels of a fit of tissue alone.
+
+    Parameters
+    ----------
+    cycles
+        Complex signal, shape (V, N), N ≥ 4.
+    tissue
+        Optimum of the fit of tissue alone, shape (V,).
+    values, stdev
+        Its maps with their standard deviations, shape (4, V).
+    residual_sum
+        Its residual, shape (V,).
+    noise
+        Variance of the noise in real and imaginary part, shape (V,).
+    usable
+        Where that fit has maps, shape (V,).
+    b1, b1_stdev
+        Actual over nominal flip angle with its standard deviation, if that is known, shape (V,).
+    protocol
+        The acquisition.
+    inside
+        Where in the image the voxels lie, V of them True.
+    threads
+        Threads to use; the result does not depend on it.
+    """
+    b1 = np.where(usable, b1, 1.0).astype(np.float64)
+    times = fluid_times(
+        cycles,
+        theta=tissue.theta,
+        t1=np.where(usable, values[0], math.nan),
+        t2=np.where(usable, values[1], math.nan),
+        b1=b1,
+        protocol=protocol,
+        inside=inside,
+    )
+    fluid = _natural_point(times.t1, times.t2, b1=b1, protocol=protocol)
+    with np.errstate(all="ignore"):
+        score = score_fluid(
+            cycles, rf_phase_increment=protocol.rf_phase_increment, tissue=tissue, fluid=fluid, threads=threads
+        )
+        gain = _signal(values[0], values[1], b1, protocol) / _signal(times.t1, times.t2, b1, protocol)
+        odds = _prior_odds(values[1], score=score, noise=noise, usable=usable, inside=inside)
+        # Where there is hardly any fluid the first order is exact enough.
+        fraction = np.where(usable, score.beta * gain, math.nan)
+        fraction_stdev = np.where(usable, score.stdev * np.sqrt(noise) * gain, math.nan)
+        alone = _fluid_alone(
+            cycles,
+            point=NaturalPoint(e2=fluid.e2, b=fluid.b, theta=tissue.theta),
+            rich=usable & (values[1] > NEAR_T2),
+            residual_sum=residual_sum,
+            noise=noise,
+            protocol=protocol,
+        )
+    near = (odds > 0.0) & ~alone
+    told_at_all = not (near.any() and float(np.median(fraction_stdev[near])) > TELLING)
+    found = FluidMaps(
+        values=values.copy(),
+        stdev=stdev.copy(),
+        fraction=fraction if told_at_all else None,
+        fraction_stdev=fraction_stdev if told_at_all else None,
+        residual_sum=residual_sum.copy(),
+        unknowns=np.full(len(cycles), 5),
+        mixed=np.zeros(len(cycles), dtype=np.bool_),
+        times=times,
+        near=near,
+    )
+    if not near.any():
+        return found
+    far = usable & ~near
+    common_t1, common_t2 = (
+        float(np.median(values[row][far])) if far.any() else own for row, own in enumerate(COMMON_TISSUE)
+    )
+
+    def of(point: NaturalPoint) -> NaturalPoint:
+        return NaturalPoint(e2=point.e2[near], b=point.b[near], theta=point.theta[near])
+
+    start = _natural_point(common_t1, common_t2, b1=b1, protocol=protocol)
+    start = NaturalPoint(e2=start.e2, b=start.b, theta=tissue.theta)
+    data, variance = np.ascontiguousarray(cycles[near]), noise[near]
+    fit = fit_mixed(
+        data,
+        rf_phase_increment=protocol.rf_phase_increment,
+        fluid=of(fluid),
+        start=of(tissue),
+        second=of(start),
+        again=np.abs(score.beta[near]) > SECOND_START * score.stdev[near] * np.sqrt(variance),
+        threads=threads,
+    )
+    with np.errstate(all="ignore"):
+        mixtures = _maps_of_mixtures(
+            fit,
+            noise=variance,
+            b1=b1[near],
+            b1_stdev=None if b1_stdev is None else b1_stdev[near],
+            times=times,
+            protocol=protocol,
+        )
+        told = (
+            fit.converged
+            & np.isfinite(mixtures.values).all(axis=0)
+            & np.isfinite(mixtures.stdev).all(axis=0)
+            & (mixtures.values[4] < FLUID_ALONE)
+            & ~((mixtures.values[0] > FLUID_T1) & (mixtures.values[1] > FLUID_T2))
+        )
+        _combine(
+            found,
+            near,
+            fit=fit,
+            mixtures=mixtures,
+            told=told,
+            single_sum=residual_sum[near],
+            noise=variance,
+            odds=odds[near],
+            band=1.0 / protocol.repetition_time,
+        )
+        alone[near] = ~told
+        if found.fraction is None or found.fraction_stdev is None:
+            return found
+        found.fraction[near] = np.where(told, mixtures.values[4], found.fraction[near])
+        found.fraction_stdev[near] = np.where(told, mixtures.stdev[4], found.fraction_stdev[near])
+        voxels = np.flatnonzero(alone)
+
+        def fraction_at(t1: float, t2: float) -> tuple[Values, Values]:
+            local = b1[voxels]
+            shape = _natural_point(t1, t2, b1=local, protocol=protocol)
+            return _fraction_in_fluid(
+                cycles[voxels],
+                tissue=NaturalPoint(e2=start.e2[voxels], b=start.b[voxels], theta=tissue.theta[voxels]),
+                fluid=NaturalPoint(e2=shape.e2, b=shape.b, theta=tissue.theta[voxels]),
+                gain=_signal(common_t1, common_t2, local, protocol) / _signal(t1, t2, local, protocol),
+                noise=noise[voxels],
+                protocol=protocol,
+            )
+
+        fraction, noise_stdev = fraction_at(times.t1, times.t2)
+        moved = (
+            fraction_at(times.t1 + times.t1_stdev, times.t2)[0] - fraction,
+            fraction_at(times.t1, times.t2 + times.t2_stdev)[0] - fraction,
+        )
+        found.fraction[voxels] = fraction
+        found.fraction_stdev[voxels] = np.sqrt(noise_stdev**2 + moved[0] ** 2 + moved[1] ** 2)
+    return found
+
+
+def _natural_point(t1: float, t2: float, *, b1: Values, protocol: BssfpProtocol) -> NaturalPoint:
+    """Return the shape of the profile of given times at every B1; θ is 0."""
+    e2, b = natural_coordinates(np.full(len(b1), t1), np.full(len(b1), t2), b1=b1, protocol=protocol)
+    return NaturalPoint(e2=e2, b=b, theta=np.zeros(len(b1)))
+
+
+def _signal(t1: Values | float, t2: Values | float, b1: Values, protocol: BssfpProtocol) -> NDArray:
+    """Return the amplitude that multiplies the profile where M0 is 1, shape (V,)."""
+    t1, t2 = (np.broadcast_to(np.asarray(each, dtype=np.float64), b1.shape) for each in (t1, t2))
+    return np.abs(amplitude(t1, t2, b1=b1, off_resonance=np.zeros(b1.shape), protocol=protocol))
+
+
+def _prior_odds(
+    t2: Values,
+    *,
+    score: FluidScore,
+    noise: Values,
+    usable: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+) -> Values:
+    """Return how probable fluid is against none before its residual is looked at, 0 where it is not considered, shape (V,)."""
+    rich = np.zeros(inside.shape, dtype=np.bool_)
+    rich[inside] = usable & (t2 > NEAR_T2)
+    odds = np.zeros(len(t2))
+    for distance in range(len(PRIOR_ODDS) - 1, -1, -1):
+        size = 2 * distance + 1
+        reached = ndimage.maximum_filter(rich, size=size, mode="constant") if distance else rich
+        odds[reached[inside]] = PRIOR_ODDS[distance]
+    alone = score.beta > ALONE * score.stdev * np.sqrt(noise)
+    odds = np.where(alone, np.maximum(odds, ALONE_ODDS), odds)
+    return np.where(usable & np.isfinite(score.beta) & np.isfinite(noise), odds, 0.0)
+
+
+def _fluid_alone(
+    cycles: NDArray[np.complexfloating],
+    *,
+    point: NaturalPoint,
+    rich: NDArray[np.bool_],
+    residual_sum: Values,
+    noise: Values,
+    protocol: BssfpProtocol,
+) -> NDArray[np.bool_]:
+    """Return which of the voxels of much fluid fluid alone explains as well as any pool, shape (V,); θ is fitted anew."""
+    alone = np.zeros(len(rich), dtype=np.bool_)
+    chosen = np.flatnonzero(rich)
+    if not chosen.size:
+        return alone
+    signal = np.asarray(cycles[chosen], dtype=np.complex128)
+    e2, b, theta = point.e2[chosen], point.b[chosen], point.theta[chosen].copy()
+
+    def fitted(
+        theta: Values,
+    ) -> tuple[NDArray[np.complex128], NDArray[np.complex128], Values]:
+        shape = profile(e2, b, theta, rf_phase_increment=protocol.rf_phase_increment)
+        scale = np.sum(shape.conj() * signal, axis=1) / np.sum(np.abs(shape) ** 2, axis=1)
+        return shape, scale, np.sum(np.abs(signal - scale[:, None] * shape) ** 2, axis=1)
+
+    shape, scale, left = fitted(theta)
+    for _ in range(3):
+        slope = (profile(e2, b, theta + STEP, rf_phase_increment=protocol.rf_phase_increment) - shape) / STEP
+        slope -= shape * (np.sum(shape.conj() * slope, axis=1) / np.sum(np.abs(shape) ** 2, axis=1))[:, None]
+        slope *= scale[:, None]
+        step = np.sum(slope.conj() * (signal - scale[:, None] * shape), axis=1).real / np.sum(
+            np.abs(slope) ** 2, axis=1
+        )
+        moved = theta + np.clip(np.nan_to_num(step), -0.3, 0.3)
+        new_shape, new_scale, new_left = fitted(moved)
+        better = new_left < left
+        theta, left = np.where(better, moved, theta), np.where(better, new_left, left)
+        shape, scale = np.where(better[:, None], new_shape, shape), np.where(better, new_scale, scale)
+    alone[chosen] = left - residual_sum[chosen] < CONSISTENT * noise[chosen]
+    return alone
+
+
+def _maps_of_mixtures(
+    fit: MixedFit,
+    *,
+    noise: Values,
+    b1: Values,
+    b1_stdev: Values | None,
+    times: FluidTimes,
+    protocol: BssfpProtocol,
+) -> _Mixtures:
+    """Return the maps of a fit with fluid; their standard deviations hold noise, times of fluid, and B1."""
+    turn = 2.0 * math.pi * protocol.repetition_time
+    point = (fit.e2, fit.b, fit.theta, fit.beta, np.log(np.abs(fit.amplitude)))
+
+    def maps(
+        e2: Values,
+        b: Values,
+        theta: Values,
+        beta: Values,
+        log_amplitude: Values,
+        fluid_t1: float,
+        fluid_t2: float,
+        b1: Values,
+    ) -> Values:
+        t1, t2 = relaxation_times(e2, b, b1=b1, protocol=protocol)
+        of_tissue = _signal(t1, t2, b1, protocol)
+        ratio = beta * of_tissue / _signal(fluid_t1, fluid_t2, b1, protocol)
+        m0 = np.exp(log_amplitude) / of_tissue * (1.0 + ratio)
+        return np.stack([t1, t2, m0, theta / turn, ratio / (1.0 + ratio)])
+
+    known: list[Any] = [times.t1, times.t2, b1]
+    values = maps(*point, *known)
+    jacobian = []
+    for index in range(5):
+        step = STEP * (np.abs(point[index]) if index in (0, 1) else 1.0)
+        up, down = (
+            [each + sign * step if place == index else each for place, each in enumerate(point)] for sign in (1, -1)
+        )
+        jacobian.append((maps(*up, *known) - maps(*down, *known)) / (2.0 * step))
+    slopes = np.stack(jacobian, axis=-1)  # (5 maps, K, 5 unknowns)
+    variance = noise * np.einsum("mki,kij,mkj->mk", slopes, fit.covariance, slopes)
+    # The times of fluid, and B1, move the shape of its profile, by it the optimum, and the maps themselves.
+    for index, spread in enumerate((times.t1_stdev, times.t2_stdev, b1_stdev)):
+        if spread is None:
+            continue
+        width = STEP * known[index]
+        ends = [
+            [each + sign * width if place == index else each for place, each in enumerate(known)] for sign in (1, -1)
+        ]
+        shapes = [_natural_point(each[0], each[1], b1=each[2], protocol=protocol) for each in ends]
+        moved = np.stack([shapes[0].e2 - shapes[1].e2, shapes[0].b - shapes[1].b], axis=-1)
+        optimum = np.einsum("kij,kj->ki", fit.by_fluid, moved)
+        change = maps(*point, *ends[0]) - maps(*point, *ends[1]) + np.einsum("mki,ki->mk", slopes, optimum)
+        variance += (change / (2.0 * width) * spread) ** 2
+    stdev = np.sqrt(variance)
+    values[:2], stdev[:2] = without_skew(values[:2], stdev[:2])
+    return _Mixtures(values=values, stdev=stdev)
+
+
+def _combine(
+    found: FluidMaps,
+    near: NDArray[np.bool_],
+    *,
+    fit: MixedFit,
+    mixtures: _Mixtures,
+    told: NDArray[np.bool_],
+    single_sum: Values,
+    noise: Values,
+    odds: Values,
+    band: float,
+) -> None:
+    """Write the mean of both models, weighted by their probability, into the voxels near fluid."""
+    # Laplace's approximation of the evidence: what noise allows of β over what is likely is the cost of one more unknown.
+    likely = 1.0 / (math.pi * USUAL_BETA * (1.0 + (fit.beta / USUAL_BETA) ** 2))
+    allowed = np.minimum(np.sqrt(2.0 * math.pi * noise * fit.covariance[:, 3, 3]), WIDEST_BETA) * likely
+    evidence = 0.5 * np.maximum(single_sum - fit.residual_sum, 0.0) / noise
+    log_odds = np.log(odds * allowed) + evidence
+    weight = np.where(told, 1.0 / (1.0 + np.exp(-log_odds)), 0.0)
+    single, single_stdev = found.values[:, near], found.stdev[:, near]
+    mixed, mixed_stdev = mixtures.values[:4], mixtures.stdev[:4]
+    apart = np.where(told, mixed - single, 0.0)
+    apart[3] -= band * np.round(apart[3] / band)
+    other = np.where(told, mixed_stdev, 0.0)
+    between = weight * (1.0 - weight) * apart**2
+    variance = (1.0 - weight) * single_stdev**2 + weight * other**2 + between
+    found.values[:, near] = single + weight * apart
+    found.stdev[:, near] = np.sqrt(variance)
+    preferred = weight > 0.5
+    found.residual_sum[near] = np.where(preferred, fit.residual_sum, single_sum)
+    found.unknowns[near] = np.where(preferred, 6, 5)
+    low, high = UNDECIDED
+    found.mixed[near] = (weight > low) & (weight < high) & (variance[1] > 2.0 * single_stdev[1] ** 2)
+
+
+def _fraction_in_fluid(
+    cycles: NDArray[np.complexfloating],
+    *,
+    tissue: NaturalPoint,
+    fluid: NaturalPoint,
+    gain: Values,
+    noise: Values,
+    protocol: BssfpProtocol,
+) -> tuple[Values, Values]:
+    """Return fraction of fluid and its standard deviation where fluid is most of a voxel, shape (V,).
+
+    The tissue in it is taken to be that of the rest of the scan; its amplitude against that of fluid is the one unknown.
+    """
+    shapes = [
+        profile(each.e2, each.b, each.theta, rf_phase_increment=protocol.rf_phase_increment) for each in (fluid, tissue)
+    ]
+    power = np.sum(np.abs(shapes[0]) ** 2, axis=1)
+    most = np.sum(shapes[0].conj() * cycles, axis=1) / power
+    beside = shapes[1] - shapes[0] * (np.sum(shapes[0].conj() * shapes[1], axis=1) / power)[:, None]
+    direction = most[:, None] * beside
+    information = np.sum(np.abs(direction) ** 2, axis=1)
+    ratio = np.sum(direction.conj() * (cycles - most[:, None] * shapes[0]), axis=1).real / information
+    fraction = gain / (gain + ratio)
+    return fraction, gain / (gain + ratio) ** 2 * np.sqrt(noise / information)
