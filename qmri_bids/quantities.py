@@ -34,6 +34,7 @@ POOL_PRIORS = ("uniform",)
 """Priors under which posterior maps of pools can be asked for."""
 
 _GAPS = "NaN where the quality mask is not 1."
+_BSSFP_GAPS = "NaN where the quality mask is none of 1, 9 and 10; of other scans than pc-bSSFP, where it is not 1."
 _SECONDS = "The file is in seconds."
 _PERCENT = "The file is in percent."
 _FRACTION = "The file holds fractions."
@@ -46,7 +47,7 @@ _M0_FILE = MapFile(
     key="M0map",
     suffix="M0map",
     unit="arbitrary",
-    description=f"Signal at equilibrium times receive sensitivity. {_GAPS}",
+    description=f"Signal at equilibrium times receive sensitivity. {_BSSFP_GAPS}",
 )
 
 _SEMISOLID, _AMIDE = "semisolid (MT) pool", "amide pool"
@@ -68,7 +69,9 @@ _RELAXATION = (
         name="T1",
         label="T1",
         symbol="T1",
-        file=MapFile(key="T1map", suffix="T1map", unit="s", description=f"Longitudinal relaxation time T1. {_GAPS}"),
+        file=MapFile(
+            key="T1map", suffix="T1map", unit="s", description=f"Longitudinal relaxation time T1. {_BSSFP_GAPS}"
+        ),
         display=Display(
             unit="ms",
             window=(0, 2500),
@@ -86,7 +89,9 @@ _RELAXATION = (
         name="T2",
         label="T2",
         symbol="T2",
-        file=MapFile(key="T2map", suffix="T2map", unit="s", description=f"Transverse relaxation time T2. {_GAPS}"),
+        file=MapFile(
+            key="T2map", suffix="T2map", unit="s", description=f"Transverse relaxation time T2. {_BSSFP_GAPS}"
+        ),
         display=Display(
             unit="ms",
             window=(0, 150),
@@ -117,6 +122,75 @@ _RELAXATION = (
         algorithm="R1 of two spoiled gradient echoes",
         references=("helms2008",),
         spread=Spread(limit=0.2),
+    ),
+)
+
+_BSSFP = (
+    Quantity(
+        name="fluid_fraction",
+        label="Fluid fraction",
+        symbol="f fluid",
+        phrase="the fluid fraction",
+        full_name="the share of fluid in the equilibrium magnetisation",
+        file=MapFile(
+            key="fluid_fraction",
+            suffix="fractionmap",
+            desc="fluid",
+            unit="arbitrary",
+            in_bids=False,
+            description="Share of fluid in the equilibrium magnetisation of the voxel. Beside fluid it may be negative, where the "
+            f"point spread function of the scan is. {_BSSFP_GAPS}",
+        ),
+        display=Display(
+            unit="%",
+            window=(-20, 100),
+            colormap="viridis",
+            convert=fraction_to_percent,
+            note=f"Share of fluid in the signal at equilibrium; negative where side lobes of fluid next door are. {_FRACTION}",
+        ),
+        spread=Spread(limit=20, cause="from the noise of the scan and what T1 and T2 of fluid vary by", note=""),
+    ),
+    Quantity(
+        name="misfit",
+        label="Residual over noise",
+        symbol="misfit",
+        file=MapFile(
+            key="misfit",
+            suffix="residualmap",
+            desc="misfit",
+            unit="1",
+            in_bids=False,
+            description="Root mean square of signal minus model over the phase cycles, over that which the noise of the "
+            "surroundings leaves: 1 where the model holds.",
+        ),
+        display=Display(
+            unit="",
+            window=(0, 3),
+            colormap="plasma",
+            note="Residual of the fit over what noise leaves: 1 where the model holds.",
+            section="uncertainty",
+        ),
+    ),
+    Quantity(
+        name="noise",
+        label="Noise",
+        symbol="noise",
+        file=MapFile(
+            key="noise",
+            suffix="residualmap",
+            desc="noise",
+            unit="arbitrary",
+            in_bids=False,
+            description="Standard deviation of the noise in real and imaginary part of a phase cycle, pooled over neighbours, in "
+            "the unit of the images.",
+        ),
+        display=Display(
+            unit="arbitrary",
+            window=None,
+            colormap="gray",
+            note="Noise of one phase cycle, pooled over neighbours; the scale is that of the images.",
+            section="uncertainty",
+        ),
     ),
 )
 
@@ -453,7 +527,7 @@ _RESIDUALS = (
     ),
 )
 
-ROWS = (*_RELAXATION, *_MAGNETIZATION_TRANSFER, *_SPECTRA, *_POOLS, *_FIELDS, *_RESIDUALS)
+ROWS = (*_RELAXATION, *_BSSFP, *_MAGNETIZATION_TRANSFER, *_SPECTRA, *_POOLS, *_FIELDS, *_RESIDUALS)
 """All rows, in the order in which their files are listed."""
 
 QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in ROWS}

@@ -109,8 +109,11 @@ class Estimate:
     noise
         Standard deviation of the noise in real and imaginary part of a cycle, in the unit of the signal, shape (...); None where
         an estimator does not tell it.
+    misfit
+        Residual over that of noise alone, 1 where the model holds, shape (...); None like `noise`.
     one_pool
-        `T1` and `T2` [s] of a fit of tissue alone where the values account for fluid, same shape: what mixtures look like.
+        `T1`, `T2`, `T1_stdev` and `T2_stdev` [s] of a fit of tissue alone where the values account for fluid, same shape: what
+        mixtures look like.
     decisions
         What was decided, as sentences.
     """
@@ -120,6 +123,7 @@ class Estimate:
     residual: NDArray[np.floating]
     status: NDArray[np.uint8]
     noise: NDArray[np.floating] | None = None
+    misfit: NDArray[np.floating] | None = None
     one_pool: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     decisions: tuple[str, ...] = ()
 

@@ -28,6 +28,11 @@ MEASURES: Mapping[str, MeasureKind] = {
     "residual": MeasureKind(
         label="Residual", description="Median residual of the fit over the voxels that have a value", unit="%"
     ),
+    "model_misfit": MeasureKind(
+        label="Model misfit",
+        description="Residual that neighbouring voxels have in common, over the noise",
+        unit="noise",
+    ),
     "relative_stdev": MeasureKind(
         label="Relative sd",
         description="Median over the voxels of the standard deviation of a map relative to its value",

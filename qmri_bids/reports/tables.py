@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import Status
+from qmri_bids.estimation.base import WITH_VALUE, Status
 from qmri_bids.quantities import find_quantity
 from qmri_bids.quantity import Quantity, bare
 from qmri_bids.reports.content import Check, Level, QualityRow, StatisticsRow
@@ -99,7 +99,7 @@ def statistics_rows(
 def convergence_check(rows: tuple[QualityRow, ...], *, of: str = "") -> Check:
     """Return the traffic light of the share of voxels with a value; `of` says of which maps, where a run has several."""
     inside = sum(row.voxels for row in rows if row.code != Status.OUTSIDE)
-    converged = sum(row.voxels for row in rows if row.code == Status.CONVERGED)
+    converged = sum(row.voxels for row in rows if row.code in WITH_VALUE)
     share = converged / inside if inside else 0.0
     level = Level.GOOD if share >= GOOD_SHARE else Level.CHECK if share >= USABLE_SHARE else Level.BAD
     return Check(

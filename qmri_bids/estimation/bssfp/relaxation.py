@@ -19,12 +19,12 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
 
 from qmri_bids.estimation.base import Estimate, KnownMaps, NaturalPoint, Status, check_shapes, has_value
 from qmri_bids.estimation.bssfp.bounded_fit import RelaxationBounds, bounded_fit
 from qmri_bids.estimation.bssfp.fluid.maps import FEWEST_CYCLES as FEWEST_CYCLES_WITH_FLUID
 from qmri_bids.estimation.bssfp.fluid.maps import with_fluid
+from qmri_bids.estimation.bssfp.misfit import beyond_noise
 from qmri_bids.estimation.bssfp.profile_fit import BLOCK, NaturalFit
 from qmri_bids.estimation.bssfp.skew import without_skew
 from qmri_bids.estimation.bssfp.steady_state import MAPS, MINIMUM_SIGNAL_TO_NOISE, ValidRange
@@ -216,7 +216,11 @@ def finished_estimate(
                 inside=known.inside,
                 threads=threads,
             )
-        one_pool = {name: values[row] for row, name in enumerate(MAPS[:2])}
+        one_pool = {
+            f"{name}{end}": each[row]
+            for row, name in enumerate(MAPS[:2])
+            for end, each in (("", values), ("_stdev", stdev))
+        }
         if fluid is not None:
             values, stdev, residual_sum = fluid.values, fluid.stdev, fluid.residual_sum
             freedom = 2 * protocol.number_of_cycles - fluid.unknowns
@@ -254,45 +258,10 @@ def finished_estimate(
         residual=_masked(residual, usable),
         status=status,
         noise=_masked(np.sqrt(np.where(np.isfinite(pooled.level), pooled.level, noise)), usable),
+        misfit=_masked(np.sqrt(left / (freedom * pooled.level)), usable),
         one_pool={} if fluid is None else {name: _masked(each, good) for name, each in one_pool.items()},
         decisions=() if fluid is None else fluid.sentences(),
     )
-
-
-MISFIT_PROBABILITY = 1e-4
-"""Probability that noise alone makes a voxel one of MISFIT: 70 of a brain of 700,000."""
-
-
-SMALLEST_MISFIT = 0.002
-"""Residual relative to the signal below which a misfit is none that matters, however little noise there is."""
-
-
-def beyond_noise(
-    residual_sum: NDArray[np.float64],
-    *,
-    signal_sum: NDArray[np.float64],
-    freedom: NDArray[np.int64],
-    level: NDArray[np.float64],
-) -> NDArray[np.bool_]:
-    """Return where a fit leaves more than noise does, shape (V,); False where the noise is not known.
-
-    Parameters
-    ----------
-    residual_sum
-        Σ_j |S_j - model_j|², shape (V,).
-    signal_sum
-        Σ_j |S_j|², shape (V,).
-    freedom
-        Degrees of freedom of the residual, shape (V,).
-    level
-        Variance of the noise in real and imaginary part, shape (V,).
-    """
-    limit = {int(each): float(chi2.isf(MISFIT_PROBABILITY, each)) for each in np.unique(freedom)}
-    limits = np.zeros(len(freedom))
-    for each, value in limit.items():
-        limits[freedom == each] = value
-    with np.errstate(invalid="ignore"):
-        return (residual_sum > limits * level) & (residual_sum > SMALLEST_MISFIT**2 * signal_sum)
 
 
 def _masked(values: NDArray[np.float64], good: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -379,5 +348,6 @@ def estimate_by_fit(
         residual=found.residual.reshape(shape),
         status=found.status.reshape(shape),
         noise=None if found.noise is None else found.noise.reshape(shape),
+        misfit=None if found.misfit is None else found.misfit.reshape(shape),
         one_pool=shaped(found.one_pool),
     )

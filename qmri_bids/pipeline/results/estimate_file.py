@@ -25,6 +25,10 @@ ESTIMATED, GROUPS = "estimated", "groups"
 """Arrays that list the maps of the estimate itself and the groups of maps that share a status."""
 
 
+ONE_POOL = "one_pool_"
+"""What stands before maps of a fit of tissue alone, where those of the estimate account for fluid."""
+
+
 def save_estimate(
     path: Path,
     voxels: Voxels,
@@ -35,6 +39,7 @@ def save_estimate(
     known: Maps | None = None,
     posterior: Maps | None = None,
     correlation: Mapping[str, NDArray[Any]] | None = None,
+    volumes: Mapping[str, NDArray[Any]] | None = None,
     **extra: Any,
 ) -> str:
     """Write an estimate as volumes and return the path.
@@ -57,6 +62,8 @@ def save_estimate(
         Posterior maps.
     correlation
         Correlation of fraction and rate by pool.
+    volumes
+        Other numbers of the voxels by name, shape (V,) each.
     extra
         Arrays as they are.
     """
@@ -74,6 +81,8 @@ def save_estimate(
                 arrays[f"{prefix}{name}{STDEV}"] = voxels.volume(stdev, np.nan)
     for pool, values in (correlation or {}).items():
         arrays[f"{pool}{CORRELATION}"] = voxels.volume(values, np.nan)
+    for name, values in (volumes or {}).items():
+        arrays[name] = voxels.volume(values, np.nan)
     for group, codes in status.items():
         volume = voxels.volume(codes, Status.OUTSIDE)
         volume[voxels.mask & ~voxels.inside] = Status.INVALID_INPUT

@@ -10,6 +10,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface
 
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
+from qmri_bids.pipeline.results.estimate_file import ONE_POOL
 from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.tissue_labels import FLUID, TISSUE_LABELS
 
@@ -52,7 +53,10 @@ class SegmentTissues(SimpleInterface):
             self._results["decisions"] = list(pure_tissue(labels, mask=image > 0).decisions)
             return runtime
         with np.load(self.inputs.estimate) as stored:
-            maps = {name: stored[name] for name in ("T1", "T2", "T1_stdev", "T2_stdev") if name in stored}
+            names = ("T1", "T2", "T1_stdev", "T2_stdev")
+            # A voxel of tissue and fluid is told by what one pool makes of it.
+            chosen = {name: f"{ONE_POOL}{name}" if f"{ONE_POOL}{name}" in stored else name for name in names}
+            maps = {name: stored[other] for name, other in chosen.items() if other in stored}
         try:
             found = segment_tissues(
                 maps["T1"],

@@ -44,5 +44,15 @@ STATUS_STYLES: dict[Status, StatusStyle] = {
         meaning="Fraction and rate cannot be told apart: a standard deviation exceeds its value",
         color="#9a7fd1",
     ),
+    Status.MIXED: StatusStyle(
+        name="mixed",
+        meaning="Tissue and fluid that could not be told apart: the standard deviation holds the fluid",
+        color="#8fb3c4",
+    ),
+    Status.MISFIT: StatusStyle(
+        name="misfit",
+        meaning="The model leaves more of the signal than noise does: the maps have a value",
+        color="#a3342b",
+    ),
 }
 """Name, meaning and colour (Okabe and Ito) of every code of the quality mask."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.bids.provenance import raw_uris
-from qmri_bids.estimation.base import Estimate
+from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.results.estimate_file import StoredEstimate
@@ -25,6 +26,7 @@ from qmri_bids.quantities import QUANTITIES
 from qmri_bids.quantity import POSTERIOR, STDEV
 from qmri_bids.reports.content import Check, Figure, Level
 from qmri_bids.reports.figure_table import (
+    carpet_figure,
     cycles_figure,
     histogram_figure,
     map_figure,
@@ -91,6 +93,9 @@ def write_derivatives(
     if prior is not None:
         writer.add_posterior(prior, **estimated | posterior_metadata(prior, **assumed))
     writer.add_map(QUANTITIES["residual"], results.estimate.residual, **estimated)
+    for name in ("noise", "misfit"):
+        if name in results.estimate.arrays:
+            writer.add_map(QUANTITIES[name], results.estimate.arrays[name], **estimated)
     writer.add("quality_mask", results.estimate.status[""], **estimated)
     writer.add_mask()
     writer.add("fieldmap_magnitude", results.magnitude)
@@ -144,6 +149,8 @@ def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) ->
         convergence_check(quality_rows(results.estimate.status[""])),
         motion_light(results.motion, affine=results.affine),
     ]
+    misfit = misfit_light(results.estimate.arrays)
+    lights += [] if misfit is None else [misfit]
     if results.kind == BRAIN:
         lights.append(
             relaxation_check(
@@ -184,6 +191,58 @@ def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) ->
             lights.append(registration_check("Registration of the B1 scan", registration))
         lights.append(b1_check(results.b1[results.mask]))
     return tuple(lights)
+
+
+SHARED_DOUBT, SHARED_BAD = 0.35, 0.8
+"""Residual that neighbours have in common, over the noise, from which the model is in doubt, and from which it does not hold."""
+
+ODD_CYCLE = 1.35
+"""Residual of a cycle over that of all from which it is named."""
+
+MISFIT_DOUBT = 5.0
+"""Percentage of voxels of code 10 from which the model is in doubt."""
+
+
+def misfit_light(arrays: Mapping[str, NDArray[Any]]) -> Check | None:
+    """Return the light of the model against noise; None where neither noise nor residuals of neighbours are known.
+
+    Parameters
+    ----------
+    arrays
+        What the estimate left: `misfit_shared`, `misfit_by_cycle`, `status`.
+    """
+    if "misfit_shared" not in arrays:
+        return None
+    shared, by_cycle = float(arrays["misfit_shared"]), np.asarray(arrays["misfit_by_cycle"])
+    status = arrays["status"]
+    beyond = 100.0 * float(np.mean(status[status != Status.OUTSIDE] == Status.MISFIT)) if status.any() else 0.0
+    odd = [f"{index + 1}" for index in np.flatnonzero(by_cycle > ODD_CYCLE)]
+    level = Level.GOOD
+    if shared >= SHARED_DOUBT or beyond >= MISFIT_DOUBT or odd:
+        level = Level.CHECK
+    if shared >= SHARED_BAD:
+        level = Level.BAD
+    said = [
+        "unknown, too few voxels"
+        if math.isnan(shared)
+        else f"{shared:.2f} times the noise is left in common by neighbours",
+        f"{beyond:.1f} % of the voxels beyond noise",
+    ]
+    if odd:
+        several = len(odd) > 1
+        said.append(
+            f"cycle{'s' if several else ''} {', '.join(odd)} of {len(by_cycle)} stand{'' if several else 's'} out by "
+            f"{by_cycle.max():.1f} times the residual of all"
+        )
+    return Check(
+        name="Signal model",
+        value="; ".join(said),
+        level=level,
+        explanation="What the model lacks (a scan that had not reached its steady state, water of another kind, a cycle that was "
+        f"moved or scaled) is alike in neighbouring voxels, noise is not. Good below {SHARED_DOUBT:g}, bad from {SHARED_BAD:g} times the "
+        "noise. Line width and magnetization transfer leave nothing in one scan and are not seen.",
+        measures=(Measure(key="model_misfit", value=shared),),
+    )
 
 
 def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -> tuple[Figure, ...]:
@@ -231,6 +290,17 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
     for name, values in estimate.stdev.items():
         drawn.append(map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}"))
     drawn.append(map_figure(estimate.residual, affine=affine, mask=mask, name="residual"))
+    for name in ("misfit", "noise"):
+        if name in estimate.arrays:
+            drawn.append(map_figure(estimate.arrays[name], affine=affine, mask=mask, name=name))
+    if "misfit_carpet" in estimate.arrays:
+        drawn.append(
+            carpet_figure(
+                estimate.arrays["misfit_carpet"],
+                by_cycle=estimate.arrays["misfit_by_cycle"],
+                increments=protocol.rf_phase_increment,
+            )
+        )
     for name, values in estimate.posterior.items():
         drawn.append(
             map_figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from qmri_bids.pipeline.maps.nodes import UnwrapOffResonance
 from qmri_bids.pipeline.mask.steps import add_mask_nodes, connect_motion
 from qmri_bids.pipeline.motion.nodes import CensorCycles, CorrectMotion, RemoveGibbs
 from qmri_bids.pipeline.options import ProcessingOptions
-from qmri_bids.pipeline.results.estimate_file import save_estimate
+from qmri_bids.pipeline.results.estimate_file import ONE_POOL, save_estimate
 from qmri_bids.pipeline.results.nodes import DescribeRun, WriteDerivatives
 from qmri_bids.pipeline.run_kind import RunKind
 from qmri_bids.pipeline.tissues.nodes import SegmentTissues
@@ -142,6 +143,7 @@ class EstimateRelaxation(SimpleInterface):
 
         from qmri_bids.estimation.base import EstimatorOptions, KnownMaps
         from qmri_bids.estimation.bssfp.convention import increment_reference_warning
+        from qmri_bids.estimation.bssfp.misfit import model_misfit
         from qmri_bids.estimation.estimators import ESTIMATORS
         from qmri_bids.preprocessing.content.unexplained import unexplained_sentences, unexplained_signal
 
@@ -157,8 +159,12 @@ class EstimateRelaxation(SimpleInterface):
             EstimatorOptions(threads=self.inputs.processes, weights_folder=folder, device=self.inputs.device)
         )
         signal = voxels.signal(self.inputs.cycles)
-        found = estimator.estimate(signal, protocol=protocol, known=KnownMaps(b1=b1))
-        decisions += network_sentences(estimator, folder)
+        found = estimator.estimate(signal, protocol=protocol, known=KnownMaps(b1=b1, inside=voxels.inside))
+        decisions += [*network_sentences(estimator, folder), *found.decisions]
+        # Of one pool: near fluid T1 and T2 of tissue alone are no model of the signal.
+        misfit = model_misfit(
+            signal, {**found.values, **found.one_pool}, b1=b1, protocol=protocol, inside=voxels.inside
+        )
         posterior = None
         if isdefined(self.inputs.posterior):
             from qmri_bids.estimation.bssfp.posterior.maps import posterior_maps
@@ -175,6 +181,16 @@ class EstimateRelaxation(SimpleInterface):
             residual=found.residual,
             status={"": found.status},
             posterior=posterior,
+            volumes={
+                name: values
+                for name, values in {
+                    "noise": found.noise,
+                    "misfit": found.misfit,
+                    **{f"{ONE_POOL}{name}": values for name, values in found.one_pool.items()},
+                }.items()
+                if values is not None
+            },
+            **({} if misfit is None else {f"misfit_{name}": value for name, value in asdict(misfit).items()}),
             # What the map of off-resonance is known up to: who takes it must know.
             off_resonance_period=1.0 / protocol.repetition_time,
         )

@@ -1,0 +1,182 @@
+"""What the signal model leaves of a scan beyond noise: of single voxels, of single cycles, and of all of them together.
+
+A voxel whose residual noise alone would not leave has a code. A model that holds nowhere leaves little in every voxel, which hides
+in its noise; but noise knows nothing of its neighbours, and what the model lacks does: the residuals of voxels a little apart,
+freed of the phase of their amplitude, have it in common. Their mean product is the power of the misfit, whatever the noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from qmri_bids.physics.bssfp import natural_coordinates, profile
+from qmri_bids.physics.protocol import BssfpProtocol
+
+APART = 2
+"""Voxels between two residuals that are compared: k-space that was tapered, and motion that was corrected, make next neighbours
+alike."""
+
+LARGEST_T2 = 0.15
+"""T2 [s] above which a voxel does not count: it holds fluid, which is another misfit."""
+
+SAMPLE = 20_000
+"""Voxels in which the leverage of cycles is computed."""
+
+CARPET = 400
+"""Rows of the carpet."""
+
+MISFIT_PROBABILITY = 1e-4
+"""Probability that noise alone makes a voxel one of MISFIT: 70 of a brain of 700,000."""
+
+
+SMALLEST_MISFIT = 0.002
+"""Residual relative to the signal below which a misfit is none that matters, however little noise there is."""
+
+
+def beyond_noise(
+    residual_sum: NDArray[np.float64],
+    *,
+    signal_sum: NDArray[np.float64],
+    freedom: NDArray[np.int64],
+    level: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Return where a fit leaves more than noise does, shape (V,); False where the noise is not known.
+
+    Parameters
+    ----------
+    residual_sum
+        Σ_j |S_j - model_j|², shape (V,).
+    signal_sum
+        Σ_j |S_j|², shape (V,).
+    freedom
+        Degrees of freedom of the residual, shape (V,).
+    level
+        Variance of the noise in real and imaginary part, shape (V,).
+    """
+    limit = {int(each): float(chi2.isf(MISFIT_PROBABILITY, each)) for each in np.unique(freedom)}
+    limits = np.zeros(len(freedom))
+    for each, value in limit.items():
+        limits[freedom == each] = value
+    with np.errstate(invalid="ignore"):
+        return (residual_sum > limits * level) & (residual_sum > SMALLEST_MISFIT**2 * signal_sum)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMisfit:
+    """What the model leaves of N cycles.
+
+    Parameters
+    ----------
+    by_cycle
+        Residual of each cycle over what is expected of it where all are alike, shape (N,).
+    shared
+        Residual that neighbours have in common over the noise; NaN where there are too few pairs of voxels.
+    carpet
+        Residual of groups of voxels in the order of the image, rows, by cycle, over the noise, shape (rows, N).
+    """
+
+    by_cycle: NDArray[np.float64]
+    shared: float
+    carpet: NDArray[np.float32]
+
+
+def model_misfit(
+    cycles: NDArray[np.complexfloating],
+    values: Mapping[str, NDArray[np.floating]],
+    *,
+    b1: NDArray[np.floating],
+    protocol: BssfpProtocol,
+    inside: NDArray[np.bool_],
+) -> ModelMisfit | None:
+    """Return what the model of one pool leaves of tissue, None where hardly any tissue was estimated.
+
+    Parameters
+    ----------
+    cycles
+        Complex signal, shape (V, N).
+    values
+        `T1`, `T2` [s] and `off_resonance` [Hz] of one pool, shape (V,); NaN where there are none.
+    b1
+        Actual over nominal flip angle, shape (V,).
+    protocol
+        The acquisition.
+    inside
+        Where in the image the voxels lie, V of them True.
+    """
+    t1, t2, off_resonance = (np.asarray(values[name], dtype=np.float64) for name in ("T1", "T2", "off_resonance"))
+    with np.errstate(invalid="ignore"):
+        counted = np.isfinite(t1) & np.isfinite(off_resonance) & (t2 < LARGEST_T2)
+    if np.count_nonzero(counted) < CARPET:
+        return None
+    theta = 2.0 * math.pi * protocol.repetition_time * off_resonance[counted]
+    e2, b = natural_coordinates(
+        t1[counted], t2[counted], b1=np.asarray(b1, dtype=np.float64)[counted], protocol=protocol
+    )
+    shape = profile(e2, b, theta, rf_phase_increment=protocol.rf_phase_increment).astype(np.complex64)
+    amplitude = np.sum(shape.conj() * cycles[counted], axis=1) / np.sum(np.abs(shape) ** 2, axis=1)
+    residual = (cycles[counted] - amplitude[:, None] * shape) * (amplitude.conj() / np.abs(amplitude))[:, None]
+    power = np.mean(np.abs(residual) ** 2, axis=0, dtype=np.float64)
+    expected = 1.0 - _leverage(e2, b, theta, amplitude, protocol)
+    scale = power.sum() / expected.sum()
+    return ModelMisfit(
+        by_cycle=np.sqrt(power / (scale * expected)),
+        shared=_shared(residual, counted=counted, inside=inside),
+        carpet=_carpet(np.abs(residual) / math.sqrt(scale)),
+    )
+
+
+def _leverage(
+    e2: NDArray[np.float64],
+    b: NDArray[np.float64],
+    theta: NDArray[np.float64],
+    amplitude: NDArray[np.complexfloating],
+    protocol: BssfpProtocol,
+) -> NDArray[np.float64]:
+    """Return the share of the noise of each cycle that the unknowns take up, mean over the voxels, shape (N,)."""
+    import torch
+
+    from qmri_bids.estimation.noise import linearise
+
+    chosen = np.linspace(0, len(e2) - 1, min(SAMPLE, len(e2))).astype(int)
+    point = [
+        torch.as_tensor(np.ascontiguousarray(each[chosen])) for each in (amplitude.astype(np.complex128), e2, b, theta)
+    ]
+    nothing = torch.zeros((len(chosen), protocol.number_of_cycles), dtype=torch.complex128)
+    tangent, _ = torch.linalg.qr(linearise(nothing, *point, protocol=protocol).jacobian)
+    of_rows = tangent.square().sum(dim=2).mean(dim=0).reshape(-1, 2)  # real and imaginary parts in turn
+    found: NDArray[np.float64] = of_rows.mean(dim=1).numpy()
+    return found
+
+
+def _shared(residual: NDArray[np.complexfloating], *, counted: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
+    """Return the residual that voxels a little apart have in common over what they have not."""
+    image = np.full(inside.shape, -1, dtype=np.int64)
+    places = np.full(len(counted), -1, dtype=np.int64)
+    places[counted] = np.arange(len(residual))
+    image[inside] = places
+    common, pairs = 0.0, 0
+    for axis in range(3):
+        moved = np.moveaxis(image, axis, 0)
+        first, second = moved[:-APART].ravel(), moved[APART:].ravel()
+        both = (first >= 0) & (second >= 0)
+        product = np.sum(residual[first[both]] * residual[second[both]].conj(), axis=1).real
+        common += float(product.sum(dtype=np.float64))
+        pairs += int(np.count_nonzero(both))
+    if pairs < CARPET:
+        return math.nan
+    shared = max(common / pairs, 0.0)
+    total = float(np.sum(np.abs(residual) ** 2, dtype=np.float64)) / len(residual)
+    return math.sqrt(shared / max(total - shared, 1e-12 * total))
+
+
+def _carpet(relative: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return root mean squares over groups of neighbours in the order of the image."""
+    edges = np.linspace(0, len(relative), CARPET + 1).astype(int)
+    square = np.add.reduceat(np.square(relative, dtype=np.float64), edges[:-1], axis=0) / np.diff(edges)[:, None]
+    return np.sqrt(square).astype(np.float32)
