@@ -79,7 +79,7 @@ def carpet_figure(
     return Figure(
         key=key,
         title=title,
-        caption="Left: signal minus model in groups of neighbouring voxels of tissue, over the noise; a stripe along the image is a "
+        caption="Left: signal minus model in groups of neighbouring voxels of tissue, over the noise; a stripe along it is a "
         "cycle that does not fit the others, a band across all cycles is a part of the head that moved or that the model does not "
         "describe. Right: the same in all voxels together, with the RF phase increment of each cycle.",
         image=encode_png(canvas),

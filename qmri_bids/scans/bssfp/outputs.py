@@ -239,8 +239,8 @@ def misfit_light(arrays: Mapping[str, NDArray[Any]]) -> Check | None:
         value="; ".join(said),
         level=level,
         explanation="What the model lacks (a scan that had not reached its steady state, water of another kind, a cycle that was "
-        f"moved or scaled) is alike in neighbouring voxels, noise is not. Good below {SHARED_DOUBT:g}, bad from {SHARED_BAD:g} times the "
-        "noise. Line width and magnetization transfer leave nothing in one scan and are not seen.",
+        f"moved or scaled) is alike in neighbouring voxels, noise is not. Good below {SHARED_DOUBT:g}, bad from "
+        f"{SHARED_BAD:g} times the noise. Line width and magnetization transfer leave nothing in one scan and are not seen.",
         measures=(Measure(key="model_misfit", value=shared),),
     )
 
