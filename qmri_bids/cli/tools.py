@@ -148,12 +148,39 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
         metavar="SNR",
         help="M0 signal of grey matter over noise in CEST, MT and WASABI scans; default: %(default)s",
     )
+    parser.add_argument(
+        "--physics",
+        choices=("simple", "full"),
+        default="simple",
+        help="of the bSSFP signal: the closed form of one pool and hard pulses, or the Bloch equations with a finite pulse and a "
+        "semisolid pool in grey and white matter (minutes); default: %(default)s",
+    )
+    parser.add_argument(
+        "--excitation-pulse",
+        metavar="SHAPE:MILLISECONDS",
+        help="excitation pulse of full physics: rect, sinc or gauss and its duration; default: sinc:1",
+    )
+    parser.add_argument(
+        "--drift",
+        type=float,
+        default=0.0,
+        metavar="HZ",
+        help="growth of the frequency over the phase cycles, with 5 %% of it as scatter; default: 0",
+    )
+    parser.add_argument(
+        "--gain-scatter",
+        type=float,
+        default=0.0,
+        metavar="PERCENT",
+        help="scatter of the gain of the phase cycles; default: 0",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.set_defaults(run=_simulate)
 
 
 def _simulate(options: argparse.Namespace) -> int:
     from qmri_bids.phantom.dataset import simulate_dataset
+    from qmri_bids.phantom.scans.physics import PhysicsSettings
 
     try:
         simulate_dataset(
@@ -181,6 +208,12 @@ def _simulate(options: argparse.Namespace) -> int:
             slices=options.slices,
             slice_thickness=options.slice_thickness,
             cut=options.cut,
+            physics=PhysicsSettings(
+                physics=options.physics,
+                excitation_pulse=options.excitation_pulse,
+                drift=options.drift,
+                gain_scatter=options.gain_scatter,
+            ),
         )
     except (ValueError, OSError) as error:
         print(f"qmri-tools simulate: {error}", file=sys.stderr)

@@ -19,6 +19,7 @@ from qmri_bids.phantom.files.saturation import SaturationScans, add_saturation_s
 from qmri_bids.phantom.files.truth import write_truth
 from qmri_bids.phantom.files.writing import write_json, write_table
 from qmri_bids.phantom.scans import cest_truth
+from qmri_bids.phantom.scans.physics import PhysicsSettings
 from qmri_bids.phantom.scans.session import simulate_session, simulated_protocol
 from qmri_bids.phantom.scans.t1w import scan_t1w, write_t1w
 from qmri_bids.phantom.subjects import HEAD, Scanned, Voxels
@@ -59,6 +60,7 @@ def simulate_dataset(
     slices: int | None = None,
     slice_thickness: float | None = None,
     cut: bool = False,
+    physics: PhysicsSettings | None = None,
     threads: int = 2,
 ) -> None:
     """Write a valid BIDS dataset of a digital head, and its truth under `derivatives/truth`.
@@ -116,6 +118,8 @@ def simulate_dataset(
         Edge of a voxel along the last axis in MILLIMETRES; None for `voxel_size`.
     cut
         Whether what is scanned may be larger than the field of view, which then lies around the middle of the brain.
+    physics
+        Physics of the bSSFP signal, drift and gain of its cycles; by default the closed form without either.
     threads
         Processor threads to use; the files do not depend on it.
 
@@ -141,6 +145,7 @@ def simulate_dataset(
     voxels = Voxels(matrix=matrix, voxel_size=voxel_size, slices=slices, slice_thickness=slice_thickness, cut=cut)
     scanned = Scanned(phantom=phantom, anatomy=anatomy, brain=brain, scale=scale, face_motion=face_motion)
     added = SaturationScans(cest=cest, mt=mt, wasabi=wasabi, snr=cest_snr)
+    physics = PhysicsSettings() if physics is None else physics
     protocol = simulated_protocol(phase_cycles=phase_cycles)
     increments = increments_in_degrees(protocol)
 
@@ -163,6 +168,7 @@ def simulate_dataset(
                     with_b1=b1 != "none",
                     b1_kind=b1 if b1 != "none" else "TB1TFL",
                     rng=np.random.default_rng([seed, subject, 1 + number]),
+                    physics=physics.of((seed, subject, 1 + number), cycles=phase_cycles),
                     threads=threads,
                 )
                 parts = [f"sub-{subject:02d}"] + ([f"ses-{number}"] if number else [])
@@ -208,6 +214,7 @@ def simulate_dataset(
             "motion": f"±{motion:g} mm and ±{motion:g}°",
             "layout": layout,
             "B1 scan": b1,
+            **physics.said,
             **({"T1-weighted scan": "MPRAGE"} if t1w else {}),
             "seed": seed,
         }
@@ -219,6 +226,7 @@ def simulate_dataset(
                 scanned=scanned,
                 decisions=head.decisions,
                 planar=slices is not None,
+                physics=physics,
             ),
             encoding="utf-8",
         )

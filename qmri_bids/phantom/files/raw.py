@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qmri_bids.phantom.files.b1 import scanner_of
 from qmri_bids.phantom.files.writing import integers, phase_integers, write_image
 from qmri_bids.phantom.heads.geometry import Grid
+from qmri_bids.phantom.scans.physics import Physics
 from qmri_bids.phantom.scans.session import Session
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.units import radians_to_degrees
@@ -25,7 +26,9 @@ def increments_in_degrees(protocol: BssfpProtocol) -> list[float]:
     return [round(radians_to_degrees(increment), 6) for increment in protocol.rf_phase_increment]
 
 
-def _bssfp_sidecar(protocol: BssfpProtocol, increments: list[float], *, grid: Grid) -> dict[str, Any]:
+def _bssfp_sidecar(protocol: BssfpProtocol, increments: list[float], *, grid: Grid, physics: Physics) -> dict[str, Any]:
+    pulse = physics.pulse
+    played = {} if pulse is None else {"ExcitationPulseDuration": pulse.duration, "ExcitationPulseShape": pulse.name}
     return {
         **scanner_of(grid),
         "MagneticFieldStrength": protocol.field_strength,
@@ -39,6 +42,7 @@ def _bssfp_sidecar(protocol: BssfpProtocol, increments: list[float], *, grid: Gr
         "RFPhaseIncrementReference": "absolute",
         "NumberOfDummyTRs": DUMMY_PULSES,
         "MTState": False,
+        **played,
     }
 
 
@@ -115,7 +119,7 @@ def write_bssfp(
                 folder / "anat" / name,
                 values,
                 affine=session.grid.affine,
-                sidecar={**_bssfp_sidecar(protocol, degrees, grid=session.grid), **facts},
+                sidecar={**_bssfp_sidecar(protocol, degrees, grid=session.grid, physics=session.physics), **facts},
                 repetition_time=protocol.repetition_time,
                 **scaling,
             )

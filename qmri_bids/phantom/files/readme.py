@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from qmri_bids.phantom.heads.image import FACE_TRANSITION
+from qmri_bids.phantom.scans.physics import PhysicsSettings
 from qmri_bids.phantom.scans.truth import BRAIN_RIM
 from qmri_bids.phantom.subjects import HEAD, Scanned
 
@@ -30,9 +31,7 @@ No person was scanned: every image is computed. The settings:
 - Each voxel is divided into points (at most 2 mm apart); their signals are summed into k-space, which is truncated to the matrix:
   partial volume and Gibbs ringing are those of a scan.{planar}
 - Complex Gaussian noise with standard deviation 0.074/(√2·SNR) in real and imaginary part.
-- Signals are the closed form of the steady state (Freeman and Hill 1971), off-resonance and chemical shift included.
-- Not simulated: approach to the steady state, magnetisation transfer, flow, motion within a cycle, several
-  receiver channels.
+{physics}
 
 ## The truth
 
@@ -48,6 +47,16 @@ No person was scanned: every image is computed. The settings:
   0), in degrees.
 """
 
+_SIMPLE = """- Signals are the closed form of the steady state (Freeman and Hill 1971), off-resonance and chemical shift included.
+- Not simulated: approach to the steady state, magnetisation transfer, flow, motion within a cycle, several
+  receiver channels."""
+_FULL = """- bSSFP signals are the exact steady state of the Bloch equations, by steps through the finite excitation pulse
+  (`ExcitationPulseDuration` [s] and `ExcitationPulseShape` in the sidecar), off-resonance and chemical shift included. Grey and
+  white matter exchange with a semisolid pool (F 0.06 and 0.12, kf 3.5/s, R1 1/s) that the pulse saturates with the rate π G(0) ω1²,
+  G(0) = 14 µs. The true T1 is what an inversion recovery finds, the true M0 that of free water.
+- Not simulated: approach to the steady state, line width within a point, flow, motion within a cycle, several receiver channels."""
+_CYCLES = """
+- Frequency of the whole head and gain differ between the cycles; the truth has them in `desc-cycles_timeseries.tsv`."""
 
 _SATURATION = """
 ## CEST and MT scans
@@ -124,6 +133,7 @@ def readme(
     scanned: Scanned | None = None,
     decisions: Sequence[str] = (),
     planar: bool = False,
+    physics: PhysicsSettings | None = None,
 ) -> str:
     """Return the text with the settings of the simulation.
 
@@ -139,8 +149,11 @@ def readme(
         What was decided about it, in sentences.
     planar
         Whether the scans are slices of their own.
+    physics
+        Physics of the bSSFP signal.
     """
     scanned = Scanned() if scanned is None else scanned
+    physics = PhysicsSettings() if physics is None else physics
     head = scanned.phantom == HEAD
     said = "\n".join(f"- {sentence}" for sentence in decisions)
     face = _FACE.format(share=scanned.face_motion, transition=FACE_TRANSITION) if scanned.face_motion else ""
@@ -158,5 +171,7 @@ def readme(
         counted="grey matter, white matter and cerebrospinal fluid" if head else "liquids",
         scalp=", the scalp included" if head else "",
         mask=mask,
+        physics=(_SIMPLE if physics.pulse is None else _FULL)
+        + (_CYCLES if physics.drift or physics.gain_scatter else ""),
     )
     return text + (_SATURATION if with_saturation else "")

@@ -49,8 +49,32 @@ def write_truth(
         sources=sources,
     )
     write_poses(folder / "anat" / f"{stem}_desc-poses_timeseries", session.poses, increments=increments)
+    _write_cycles(folder / "anat" / f"{stem}_desc-cycles_timeseries", session=session, increments=increments)
     if session.b1_scan is not None:
         write_poses(folder / "fmap" / f"{prefix}desc-poses_timeseries", (session.b1_pose,))
+
+
+def _write_cycles(stem: Path, *, session: Session, increments: Sequence[float]) -> None:
+    """Write frequency and gain of every cycle, where they differ between cycles."""
+    physics = session.physics
+    if physics.drift is None and physics.gain is None:
+        return
+    drift = physics.drift or (0.0,) * len(increments)
+    gain = physics.gain or (1.0,) * len(increments)
+    write_table(
+        stem.parent / f"{stem.name}.tsv",
+        columns=("rf_phase_increment", "frequency_offset", "gain"),
+        rows=[(f"{a:g}", f"{b:.6f}", f"{c:.6f}") for a, b, c in zip(increments, drift, gain, strict=True)],
+    )
+    described = {
+        "rf_phase_increment": {"Description": "RF phase increment of the cycle", "Units": "deg"},
+        "frequency_offset": {
+            "Description": "Off-resonance of the whole head in this cycle against the mean of all cycles",
+            "Units": "Hz",
+        },
+        "gain": {"Description": "Factor on the signal of this cycle, before the noise"},
+    }
+    write_json(stem.parent / f"{stem.name}.json", described)
 
 
 def write_space(

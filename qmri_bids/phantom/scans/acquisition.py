@@ -22,6 +22,7 @@ from qmri_bids.phantom.heads.geometry import Grid, Pose
 from qmri_bids.phantom.heads.head import Head, Sample, posed
 from qmri_bids.phantom.heads.kernels import deposit
 from qmri_bids.phantom.heads.volume import Points
+from qmri_bids.phantom.scans.physics import Physics, full_signal
 from qmri_bids.phantom.signals.steady_state import balanced_signal
 from qmri_bids.physics.protocol import BssfpProtocol
 
@@ -162,8 +163,9 @@ def bssfp_signal(
     protocol: BssfpProtocol,
     cycles: tuple[int, ...],
     receiver: NDArray[np.float64],
+    physics: Physics | None = None,
 ) -> NDArray[np.complex64]:
-    """Return the signal of some phase cycles in exact steady state, see `steady_state.balanced_signal`.
+    """Return the signal of some phase cycles in exact steady state, see `steady_state.balanced_signal` and `physics.full_signal`.
 
     The result has shape (n, len(cycles)); cycles in which the head lies elsewhere are not computed.
 
@@ -179,19 +181,37 @@ def bssfp_signal(
         Indices of the cycles to compute.
     receiver
         Coefficients of the receiver phase.
+    physics
+        What there is beyond the closed form; None for nothing.
     """
     phase = receiver_phase(points, coefficients=receiver).astype(np.float32)
-    return balanced_signal(
-        sample.t1,
-        sample.t2,
-        sample.b1,
-        sample.off_resonance + sample.chemical_shift,
-        (sample.m0 * (np.cos(phase) + np.complex64(1j) * np.sin(phase))).astype(np.complex64),
-        protocol.repetition_time,
-        protocol.echo_time,
-        protocol.flip_angle,
-        np.array([protocol.rf_phase_increment[cycle] for cycle in cycles], dtype=np.float64),
-    )
+    m0 = (sample.m0 * (np.cos(phase) + np.complex64(1j) * np.sin(phase))).astype(np.complex64)
+    physics = Physics() if physics is None else physics
+    places = np.array(cycles)
+    drift = np.zeros(len(cycles)) if physics.drift is None else np.array(physics.drift)[places]
+
+    def closed(chosen: tuple[int, ...], added: float) -> NDArray[np.complex64]:
+        """Return the closed form of cycles that add the same off-resonance [Hz]."""
+        signal: NDArray[np.complex64] = balanced_signal(
+            sample.t1,
+            sample.t2,
+            sample.b1,
+            sample.off_resonance + sample.chemical_shift + np.float32(added),
+            m0,
+            protocol.repetition_time,
+            protocol.echo_time,
+            protocol.flip_angle,
+            np.array([protocol.rf_phase_increment[cycle] for cycle in chosen], dtype=np.float64),
+        )
+        return signal
+
+    if physics.pulse is not None:
+        found = full_signal(sample, m0, pulse=physics.pulse, protocol=protocol, cycles=cycles, drift=drift)
+    elif physics.drift is None:
+        found = closed(cycles, 0.0)
+    else:
+        found = np.concatenate([closed((cycle,), added) for cycle, added in zip(cycles, drift, strict=True)], axis=1)
+    return found if physics.gain is None else found * np.array(physics.gain, dtype=np.float32)[places]
 
 
 def scan_bssfp(
@@ -204,6 +224,7 @@ def scan_bssfp(
     receiver: NDArray[np.float64],
     snr: float,
     rng: np.random.Generator,
+    physics: Physics | None = None,
     threads: int = 2,
 ) -> NDArray[np.complex64]:
     """Return the complex images of all phase cycles with noise, shape (x, y, z, N), in units of M0 = 1.
@@ -226,6 +247,8 @@ def scan_bssfp(
         Signal to noise ratio, see `noise_stdev`.
     rng
         Source of the noise.
+    physics
+        What there is beyond the closed form; None for nothing.
     threads
         Slabs worked on at once.
     """
@@ -238,7 +261,7 @@ def scan_bssfp(
             posed(head, placement=placement, motion=pose.matrix),
             grid=grid,
             placement=pose.matrix @ placement,
-            signal=partial(bssfp_signal, protocol=protocol, cycles=tuple(cycles), receiver=receiver),
+            signal=partial(bssfp_signal, protocol=protocol, cycles=tuple(cycles), receiver=receiver, physics=physics),
             volumes=len(cycles),
             factor=oversamplings(grid),
             threads=threads,

@@ -13,6 +13,7 @@ from qmri_bids.phantom.heads.head import Head, posed
 from qmri_bids.phantom.heads.template import TemplateHead
 from qmri_bids.phantom.scans.acquisition import scan_bssfp
 from qmri_bids.phantom.scans.b1 import B1Scan, coarse_grid, coarse_slices, scan_b1
+from qmri_bids.phantom.scans.physics import Physics
 from qmri_bids.phantom.scans.truth import Truth, true_maps
 from qmri_bids.physics.protocol import BssfpProtocol
 
@@ -55,6 +56,8 @@ class Session:
         The true maps.
     decision
         Orientation of the slices, as a sentence.
+    physics
+        What the cycles have beyond the closed form.
     """
 
     grid: Grid
@@ -67,6 +70,7 @@ class Session:
     b1_pose: Pose
     truth: Truth
     decision: str
+    physics: Physics
 
 
 def simulate_session(
@@ -83,6 +87,7 @@ def simulate_session(
     planar: bool = False,
     cut: bool = False,
     rng: np.random.Generator,
+    physics: Physics | None = None,
     threads: int = 2,
 ) -> Session:
     """Put a head into the scanner and scan it.
@@ -108,6 +113,8 @@ def simulate_session(
         larger than the field of view; see `geometry.prescribe`. The middle of what is not covered whole is that of the brain.
     rng
         Source of placement, poses and noise.
+    physics
+        What the cycles have beyond the closed form; None for nothing.
     threads
         Slabs worked on at once.
 
@@ -147,6 +154,7 @@ def simulate_session(
         receiver=receiver,
         snr=snr,
         rng=rng,
+        physics=physics,
         threads=threads,
     )
     b1_scan = None
@@ -172,4 +180,5 @@ def simulate_session(
         b1_pose=b1_pose,
         truth=true_maps(head, grid=grid, placement=placement),
         decision=decision,
+        physics=Physics() if physics is None else physics,
     )
