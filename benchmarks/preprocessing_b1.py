@@ -30,6 +30,8 @@ from qmri_bids.scans.find_options import FindOptions
 
 SUBJECTS = (1, 2)
 METHODS = ("TB1TFL", "TB1RFM", "TB1DAM", "TB1AFI", "TB1map")
+MEASURED = ("TB1TFL", "TB1DAM", "TB1AFI")
+"""Those whose noise can be told."""
 MATRIX, VOXEL = (64, 76, 64), 3.0
 SNR = 37.0
 """60 in grey matter of the first image of the B1 scan."""
@@ -49,7 +51,7 @@ class Arrived:
     """Relative B1 on the target grid by the way of processing, the truth, and where both count."""
 
     maps: dict[str, NDArray[np.floating]]
-    stdev: NDArray[np.floating]
+    stdev: NDArray[np.floating] | None
     truth: NDArray[np.floating]
     brain: NDArray[np.bool_]
     edge: NDArray[np.bool_]
@@ -139,7 +141,7 @@ WAYS: dict[str, Way] = {
 @lru_cache(maxsize=16)
 def arrived(subject: int, method: str) -> Arrived:
     """Return B1 on the grid of the bSSFP scan, by every way."""
-    session, (_, loaded) = session_of(subject), scanned(subject, method)
+    session, (run, loaded) = session_of(subject), scanned(subject, method)
     magnitude = np.abs(session.cycles).mean(axis=3).astype(np.float32)
     brain = session.truth.brain
     result = register_b1(
@@ -150,6 +152,8 @@ def arrived(subject: int, method: str) -> Arrived:
         target_affine=session.grid.affine,
         target_mask=brain,
         stdev=loaded.stdev,
+        method_error=run.method_error,
+        ready_made=run.is_ready_made,
     )
     sizes = voxel_sizes(loaded.affine)
     valid = loaded.ratio > 0.0
@@ -204,12 +208,36 @@ def methods() -> list[Row]:
                 baseline=_others(cases, edge=True),
             )
         )
-    cases = [arrived(subject, "TB1TFL") for subject in SUBJECTS]
-    scores = np.concatenate(
-        [((case.maps["now"] - case.truth) / case.stdev)[case.brain & np.isfinite(case.stdev)] for case in cases]
-    )
-    figure = "B1 TB1TFL: error over its standard deviation, root mean square"
-    rows.append(Row(figure=figure, unit="", bar=None, value=float(np.sqrt(np.mean(scores**2))), baseline="1 is right"))
+    return rows
+
+
+def coverage() -> list[Row]:
+    """Return what the stated standard deviation of B1 holds in the brain, by method."""
+    rows = []
+    for method in MEASURED:
+        cases = [arrived(subject, method) for subject in SUBJECTS]
+        errors, spreads = (
+            np.concatenate([values[case.brain] for case, values in pairs])
+            for pairs in (
+                [(case, case.maps["now"] - case.truth) for case in cases],
+                [(case, case.stdev) for case in cases],
+            )
+        )
+        scores = np.abs(errors / spreads)
+        beside = (
+            f"bias {100.0 * np.mean(errors):+.2f} %, error {100.0 * np.sqrt(np.mean(errors**2)):.2f} % (root mean square), stated "
+            f"{100.0 * np.median(spreads):.2f} %"
+        )
+        rows += [
+            Row(
+                figure=f"B1 {method}: errors within {limit:g} standard deviations in the brain",
+                unit="%",
+                bar=None,
+                value=100.0 * float(np.mean(scores <= limit)),
+                baseline=f"{right} is right; {beside}",
+            )
+            for limit, right in ((1.0, "68"), (1.96, "95"))
+        ]
     return rows
 
 
@@ -286,4 +314,4 @@ def wasabi() -> list[Row]:
 
 def b1() -> list[Row]:
     """B1 of every method."""
-    return [*methods(), *wasabi(), *partial_coverage()]
+    return [*methods(), *coverage(), *wasabi(), *partial_coverage()]

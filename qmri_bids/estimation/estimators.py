@@ -173,7 +173,7 @@ ESTIMATORS: dict[str, EstimatorEntry] = {
             Sentence(
                 paragraph="estimation",
                 text="T1, T2 and off-resonance were computed from an ellipse fitted to the complex cycles (PLANET) "
-                "[shcherbakova2018].",
+                "[shcherbakova2018]: that of the least squared Sampson distances, with its centre on one of its axes.",
             ),
             _STDEV_PROPAGATED,
         ),

@@ -37,6 +37,9 @@ class B1Run:
         Nominal flip angle of the first image or of the preparation [rad], None for a TB1map.
     repetition_times
         Repetition times of a TB1AFI in the order of the images [s], else None.
+    method_error
+        Relative error of the method, over tissues of a head, that is not corrected since T1 is not known: it enters the standard
+        deviation of B1.
     run
         Label of the CEST run of the same call whose estimate holds B1 (WASABI); None for a B1 scan.
     intended_for
@@ -59,11 +62,17 @@ class B1Run:
     offset: float = 0.0
     nominal_flip_angle: float | None = None
     repetition_times: tuple[float, float] | None = None
+    method_error: float = 0.0
     run: str | None = None
     intended_for: tuple[str, ...] = ()
     identifiers: tuple[str, ...] = ()
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def is_ready_made(self) -> bool:
+        """Whether its values were computed elsewhere: they may have been smoothed, so that their scatter tells no noise."""
+        return self.method == "TB1map"
 
     @property
     def paths(self) -> tuple[Path, ...]:

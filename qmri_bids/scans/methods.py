@@ -116,7 +116,18 @@ def b1_map(run: B1Run) -> list[Sentence]:
         "continues the map where nothing was measured [garcia2010], and interpolated once.",
         values={"size": f"{WAVELENGTH:g} mm"},
     )
-    return [measured, placed, smoothed]
+    if run.is_ready_made:
+        uncertain = Sentence(
+            paragraph="b1",
+            text="The standard deviation of B1 is not known, and those of the maps that take it do not hold it.",
+        )
+    else:
+        uncertain = Sentence(
+            paragraph="b1",
+            text="The standard deviation of B1 holds noise, what the method errs where T1 is not known, position and "
+            "interpolation; it was propagated to the maps that take B1.",
+        )
+    return [measured, placed, smoothed, uncertain]
 
 
 def spaces_and_anatomies(sessions: Iterable[str], options: SpaceOptions) -> list[Sentence]:

@@ -66,8 +66,42 @@ def test_implausible_b1_is_marked_and_said(still_scan):
     (warning,) = result.warnings
     assert f"B1 IS IMPLAUSIBLE in {beyond.sum():,} voxels of the brain" in warning
     assert "desc-B1_mask" in warning
-    assert np.isfinite(result.stdev[result.measured]).all()
-    assert np.isnan(result.stdev[~result.measured]).all()
+
+
+def test_the_standard_deviation_holds_what_a_map_may_have_wrong(moved_scan):
+    inputs = prepared(moved_scan)
+    b1 = inputs.pop("b1")
+    brain, truth = moved_scan.brain, moved_scan.session.truth.b1
+    result = register_b1(b1, target_mask=brain, **inputs)
+    assert result.stdev.dtype == np.float32
+    assert np.isfinite(result.stdev).all()
+    # The nominal angle is that of the mean here: what all voxels have in common is not in it.
+    error = (result.map / np.median((result.map / truth)[brain]) - truth)[brain]
+    held = np.abs(error) / result.stdev[brain]
+    assert np.mean(held < 1.0) > 0.6
+    assert np.mean(held < 1.96) > 0.9
+    wrong = register_b1(b1, target_mask=brain, method_error=0.05, **inputs)
+    np.testing.assert_allclose(wrong.stdev, np.hypot(result.stdev, 0.05 * result.map), rtol=0.02)
+    assert "5 % that the method errs where T1 is not known" in wrong.decisions[-1]
+
+
+def test_a_map_that_is_placed_by_its_header_may_lie_beside_the_head(still_scan):
+    inputs = prepared(still_scan) | {"target_mask": still_scan.brain}
+    b1 = inputs.pop("b1")
+    registered, trusted = (register_b1(b1, **(inputs | more)) for more in ({}, {"anatomical": None}))
+    slope = np.linalg.norm(np.gradient(trusted.map), axis=0)
+    steep = still_scan.brain & trusted.measured & (slope > np.quantile(slope[still_scan.brain], 0.8))
+    sizes = np.linalg.norm(still_scan.affine[:3, :3], axis=0)
+    assert np.median(trusted.stdev[steep]) > 0.7 * np.median(slope[steep]) / sizes.mean()
+    assert "a position known within 1 mm" in trusted.decisions[-1]
+    assert "a position known within 1 mm" not in registered.decisions[-1]
+
+
+def test_a_ready_made_map_has_no_standard_deviation_and_says_what_that_means(still_scan):
+    inputs = prepared(still_scan) | {"anatomical": None}
+    result = register_b1(inputs.pop("b1"), ready_made=True, **inputs)
+    assert result.stdev is None
+    assert "THE STANDARD DEVIATIONS OF THE MAPS THAT TAKE IT, T1 AND M0 ABOVE ALL, DO NOT HOLD" in result.decisions[-1]
 
 
 def test_a_scan_that_covers_another_place_is_an_error(still_scan):

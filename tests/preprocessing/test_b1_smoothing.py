@@ -31,8 +31,45 @@ def test_the_surface_is_unbiased_and_its_standard_deviation_holds(field):
     assert found.single == pytest.approx(NOISE, rel=0.05)
     score = ((found.map - truth) / found.stdev)[head]
     assert 0.8 < np.sqrt(np.mean(score**2)) < 1.25
-    assert np.isnan(found.stdev[~head]).all()
     assert np.isfinite(found.map).all()
+
+
+def test_the_standard_deviation_grows_with_the_distance_to_what_was_measured(field):
+    """And holds there: the lower part of the head, of which the surface knows nothing."""
+    truth, head = field
+    upper = head.copy()
+    upper[..., :9] = False
+    found = smooth_b1(noisy(truth), valid=upper, voxel_sizes=SIZES)
+    column = found.stdev[11, 11]
+    assert (np.diff(column[:9]) < 0.0).all()
+    assert column[8] < 2.0 * column[9]
+    assert column[4] > 5.0 * column[9]
+    beyond = head & ~upper
+    scores = np.abs(found.map - truth)[beyond] / found.stdev[beyond]
+    assert np.mean(scores < 1.96) > 0.9
+
+
+def test_noise_of_long_waves_is_seen_and_raises_the_standard_deviation(field):
+    """Neighbouring voxels that share their noise are worth less than as many that do not."""
+    from scipy.ndimage import gaussian_filter
+
+    truth, head = field
+    rng = np.random.default_rng(4)
+    scores, rises = {}, {}
+    for name, width in (("white", 0.0), ("shared", 0.9)):
+        found, raised = [], []
+        for _ in range(4):
+            noise = rng.standard_normal(truth.shape)
+            if width:
+                noise = gaussian_filter(noise, width, mode="wrap")
+            surface = smooth_b1(truth + NOISE * noise / noise.std(), valid=head, voxel_sizes=SIZES)
+            found.append(((surface.map - truth) / surface.stdev)[head])
+            raised.append(surface.long_waves)
+        scores[name], rises[name] = np.sqrt(np.mean(np.square(found))), np.mean(raised)
+    assert 1.0 <= rises["white"] < 1.1
+    assert rises["shared"] > 1.5
+    assert 0.8 < scores["white"] < 1.2
+    assert 0.6 < scores["shared"] < 1.4
 
 
 def test_outliers_are_passed_by(field):

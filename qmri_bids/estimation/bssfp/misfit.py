@@ -8,13 +8,13 @@ freed of the phase of their amplitude, have it in common. Their mean product is 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from qmri_bids.estimation.base import Estimate
 from qmri_bids.physics.bssfp import natural_coordinates, profile
 from qmri_bids.physics.protocol import BssfpProtocol
 
@@ -88,20 +88,20 @@ class ModelMisfit:
 
 def model_misfit(
     cycles: NDArray[np.complexfloating],
-    values: Mapping[str, NDArray[np.floating]],
+    estimate: Estimate,
     *,
     b1: NDArray[np.floating],
     protocol: BssfpProtocol,
     inside: NDArray[np.bool_],
 ) -> ModelMisfit | None:
-    """Return what the model of one pool leaves of tissue, None where hardly any tissue was estimated.
+    """Return what the model of one pool leaves of tissue far from fluid, None where hardly any of it was estimated.
 
     Parameters
     ----------
     cycles
         Complex signal, shape (V, N).
-    values
-        `T1`, `T2` [s] and `off_resonance` [Hz] of one pool, shape (V,); NaN where there are none.
+    estimate
+        What was estimated of them. Where fluid was accounted for, the model is another one and the voxel does not count.
     b1
         Actual over nominal flip angle, shape (V,).
     protocol
@@ -109,9 +109,12 @@ def model_misfit(
     inside
         Where in the image the voxels lie, V of them True.
     """
-    t1, t2, off_resonance = (np.asarray(values[name], dtype=np.float64) for name in ("T1", "T2", "off_resonance"))
+    maps = (estimate.values[name] for name in ("T1", "T2", "off_resonance"))
+    t1, t2, off_resonance = (np.asarray(each, dtype=np.float64) for each in maps)
     with np.errstate(invalid="ignore"):
         counted = np.isfinite(t1) & np.isfinite(off_resonance) & (t2 < LARGEST_T2)
+    if estimate.one_pool:
+        counted &= estimate.values["T2"] == estimate.one_pool["T2"]
     if np.count_nonzero(counted) < CARPET:
         return None
     theta = 2.0 * math.pi * protocol.repetition_time * off_resonance[counted]

@@ -56,7 +56,7 @@ def add_b1(
     run
         How it was measured.
     registration
-        Result of the node that brought it, with `stdev` and `codes`; None where there was no such node.
+        Result of the node that brought it, with `codes` and, where it is known, `stdev`; None where there was no such node.
     mask
         The brain, shape (X, Y, Z).
     metadata
@@ -67,6 +67,7 @@ def add_b1(
     add(own.key, own.convert(b1), extra=said, **metadata)
     if registration is None or "codes" not in registration:
         return
-    values = np.where(mask, spread.convert(registration["stdev"]), np.nan).astype(np.float32)
-    add(spread.key, values, extra=said, **metadata)
+    if "stdev" in registration:
+        values = np.where(mask, spread.convert(registration["stdev"]), np.nan).astype(np.float32)
+        add(spread.key, values, extra=said, **metadata)
     add("b1_mask", registration["codes"], extra=said, **metadata)

@@ -28,6 +28,7 @@ class _AlignB1Input(ReadsFiles):
 
 class _AlignB1Output(TraitedSpec):
     b1 = File(exists=True, desc="actual over nominal flip angle on the grid of the target")
+    b1_stdev = File(exists=True, desc="its standard deviation; none of a map that came ready-made")
     registration = File(
         exists=True,
         desc="transform, similarity, measured voxels, codes, standard deviation and the aligned anatomical image (npz)",
@@ -58,6 +59,8 @@ class AlignB1(SimpleInterface):
             target_affine=affine,
             target_mask=load_volume(inputs.mask)[0] > 0 if isdefined(inputs.mask) else None,
             stdev=loaded.stdev,
+            method_error=inputs.b1_run.method_error,
+            ready_made=inputs.b1_run.is_ready_made,
         )
         aligned = resample(
             loaded.ratio if loaded.anatomical is None else loaded.anatomical,
@@ -68,15 +71,18 @@ class AlignB1(SimpleInterface):
             order=1,
         )
         folder = Path(runtime.cwd)
+        known: dict[str, Any] = {} if result.stdev is None else {"stdev": result.stdev}
         np.savez(
             folder / "registration.npz",
             transform=result.transform,
             similarity=result.similarity,
             measured=result.measured,
             codes=result.codes,
-            stdev=result.stdev,
             anatomical=aligned,
+            **known,
         )
+        if result.stdev is not None:
+            self._results["b1_stdev"] = save_volume(folder / "b1_stdev.nii", result.stdev, affine)
         self._results["registration"] = str(folder / "registration.npz")
         self._results["b1"] = save_volume(folder / "b1.nii", result.map, affine)
         self._results["decisions"] = [*loaded.decisions, *result.decisions]
@@ -125,17 +131,17 @@ def init_b1_wf(*, name: str = "b1_wf") -> pe.Workflow:
 
     Outputs
     -------
-    b1
-        Actual over nominal flip angle on the grid of the target.
+    b1, b1_stdev
+        Actual over nominal flip angle on the grid of the target, and its standard deviation; none of a map that came ready-made.
     registration
-        Transform, similarity, measured voxels, codes, standard deviation and the aligned anatomical image (npz).
+        Transform, similarity, measured voxels, codes, standard deviation if there is one, and the aligned anatomical image (npz).
     decisions, warnings
         Sentences.
     """
     workflow = pe.Workflow(name=name)
     workflow.__desc__ = "The B1+ map was registered rigidly by its anatomical image, and replaced by a smooth surface."
     inputs = ["b1_run", "magnitude", "mask", "maps", "image"]
-    outputs = ["b1", "registration", "decisions", "warnings"]
+    outputs = ["b1", "b1_stdev", "registration", "decisions", "warnings"]
     inputnode = pe.Node(IdentityInterface(fields=inputs), name="inputnode")
     outputnode = pe.Node(IdentityInterface(fields=outputs), name="outputnode")
     align_b1 = pe.Node(AlignB1(), name="align_b1")

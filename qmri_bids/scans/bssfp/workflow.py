@@ -112,6 +112,7 @@ class _EstimateRelaxationInput(BaseInterfaceInputSpec):
     cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D, preprocessed")
     mask = File(exists=True, mandatory=True, desc="where to estimate")
     b1 = File(exists=True, desc="actual over nominal flip angle; 1 is assumed where none is given")
+    b1_stdev = File(exists=True, desc="its standard deviation, where it is known")
     motion = File(exists=True, desc="result of the motion correction: where every cycle has data")
     protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
@@ -152,6 +153,7 @@ class EstimateRelaxation(SimpleInterface):
         b1 = np.ones(int(voxels.inside.sum()), dtype=np.float32)
         if isdefined(self.inputs.b1):
             b1 = voxels.signal(self.inputs.b1)
+        b1_stdev = voxels.signal(self.inputs.b1_stdev) if isdefined(self.inputs.b1_stdev) else None
         protocol = self.inputs.protocol
         torch.set_num_threads(1)  # several would add in another order; compiled kernels take theirs voxel by voxel
         folder = Path(self.inputs.weights_folder) if isdefined(self.inputs.weights_folder) else None
@@ -159,12 +161,10 @@ class EstimateRelaxation(SimpleInterface):
             EstimatorOptions(threads=self.inputs.processes, weights_folder=folder, device=self.inputs.device)
         )
         signal = voxels.signal(self.inputs.cycles)
-        found = estimator.estimate(signal, protocol=protocol, known=KnownMaps(b1=b1, inside=voxels.inside))
+        known = KnownMaps(b1=b1, b1_stdev=b1_stdev, inside=voxels.inside)
+        found = estimator.estimate(signal, protocol=protocol, known=known)
         decisions += [*network_sentences(estimator, folder), *found.decisions]
-        # Of one pool: near fluid T1 and T2 of tissue alone are no model of the signal.
-        misfit = model_misfit(
-            signal, {**found.values, **found.one_pool}, b1=b1, protocol=protocol, inside=voxels.inside
-        )
+        misfit = model_misfit(signal, found, b1=b1, protocol=protocol, inside=voxels.inside)
         posterior = None
         if isdefined(self.inputs.posterior):
             from qmri_bids.estimation.bssfp.posterior.maps import posterior_maps
@@ -366,6 +366,7 @@ def init_pcbssfp_wf(
     if run.b1 is not None:
         b1_wf = add_b1_wf(workflow, run.b1, mask=mask, inputnode=inputnode)
         workflow.connect(b1_wf, "outputnode.b1", outputnode, "b1")
+        workflow.connect(b1_wf, "outputnode.b1_stdev", estimate, "b1_stdev")
         for node in (estimate, *results, *([drift] if drift is not None else [])):
             workflow.connect(b1_wf, "outputnode.b1", node, "b1")
         for node in results:

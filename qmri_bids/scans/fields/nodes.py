@@ -18,9 +18,6 @@ from qmri_bids.pipeline.voxels import Voxels
 from qmri_bids.scans.fields.loading import LARGEST_PHASE_STDEV
 from qmri_bids.scans.saturation.estimates import EstimateInput, EstimateOutput
 
-READY_MADE = ("TB1map",)
-"""Methods whose values were computed elsewhere: they may have been smoothed, so that their scatter tells no noise."""
-
 
 class _LoadFieldInput(ReadsFiles):
     run = traits.Any(mandatory=True, desc="the run")
@@ -89,15 +86,21 @@ class EstimateB1Scan(SimpleInterface):
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.b1 import implausible_warning, smooth_scan
 
-        method = self.inputs.run.scan.method
+        scan = self.inputs.run.scan
         voxels, affine = Voxels(self.inputs.mask), load_volume(self.inputs.mask)[1]
         stored = arrays_of(Path(self.inputs.maps))
-        found = smooth_scan(stored["b1"], valid=stored["valid"], affine=affine, stdev=stored.get("b1_stdev"))
+        found = smooth_scan(
+            stored["b1"],
+            valid=stored["valid"],
+            affine=affine,
+            stdev=stored.get("b1_stdev"),
+            method_error=scan.method_error,
+        )
         b1, spread, measured = (each[voxels.inside] for each in (found.map, found.stdev, stored["b1"]))
         status = np.where(np.isfinite(b1), Status.CONVERGED, Status.INVALID_INPUT).astype(np.uint8)
         with np.errstate(all="ignore"):
             residual = np.abs(measured - b1) / b1
-        known = method not in READY_MADE
+        known = not scan.is_ready_made
         path = _save(
             runtime,
             voxels,
@@ -108,12 +111,16 @@ class EstimateB1Scan(SimpleInterface):
             residual=residual,
         )
         self._results["estimate"] = path
-        self._results["decisions"] = [*voxels.decisions, *found.decisions, _said(spread, found.single, known=known)]
+        self._results["decisions"] = [
+            *voxels.decisions,
+            *found.decisions,
+            _said(spread, found.single, known=known, method_error=scan.method_error),
+        ]
         self._results["warnings"] = list(implausible_warning(b1, region="mask"))
         return runtime
 
 
-def _said(spread: NDArray[np.floating], single: float, *, known: bool) -> str:
+def _said(spread: NDArray[np.floating], single: float, *, known: bool, method_error: float) -> str:
     """Say where the standard deviation comes from, or why there is none."""
     if not known:
         return (
@@ -123,9 +130,10 @@ def _said(spread: NDArray[np.floating], single: float, *, known: bool) -> str:
     finite = spread[np.isfinite(spread)]
     typical = float(np.median(finite)) if finite.size else float("nan")
     return (
-        f"Standard deviation of B1 from the noise of the scan: {100.0 * single:.2g} % of nominal in one voxel, "
-        f"{100.0 * typical:.2g} % of the smooth map, if the noise of neighbouring voxels is independent. What the method gets "
-        "wrong everywhere is not in it."
+        f"Standard deviation of B1: {100.0 * single:.2g} % of nominal in one voxel, from the noise of the scan, "
+        f"{100.0 * typical:.2g} % of the smooth map, from its long waves, with {100.0 * abs(method_error):.2g} % that the method "
+        "errs where T1 is not known. "
+        "What a method gets wrong beyond that everywhere is not in it."
     )
 
 

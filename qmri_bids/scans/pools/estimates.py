@@ -31,6 +31,7 @@ class _EstimateExchangeInput(BaseInterfaceInputSpec):
     mask = File(exists=True, mandatory=True, desc="where to estimate")
     known = traits.List(File(exists=True), desc="known maps by name on this grid (npz)")
     b1 = File(exists=True, desc="actual over nominal B1 on this grid, where a B1 scan gives it")
+    b1_stdev = File(exists=True, desc="its standard deviation, where it is known")
     fixed = traits.Dict(desc="numbers for every voxel, by the names of KNOWN")
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
     weights_folder = traits.Str(desc="folder searched for weights before those of the package")
@@ -145,6 +146,8 @@ def _known_maps(inputs: Any, *, shape: tuple[int, ...]) -> dict[str, NDArray[np.
                 maps[f"{name}{ending}"] = given[f"{quantity.name}{ending}"].astype(np.float64)
     if isdefined(inputs.b1):
         maps["b1"] = load_volume(inputs.b1)[0].astype(np.float64)
+        if isdefined(inputs.b1_stdev):
+            maps[f"b1{STDEV}"] = load_volume(inputs.b1_stdev)[0].astype(np.float64)
     for name, value in (inputs.fixed if isdefined(inputs.fixed) else {}).items():
         maps[name] = np.full(shape, float(value))
     missing = [quantity.bare_phrase for name, quantity in KNOWN_QUANTITIES.items() if name not in maps]

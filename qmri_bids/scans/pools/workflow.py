@@ -276,6 +276,7 @@ def _from_b1_scan(parts: _Parts, source: Take) -> None:
         raise ValueError(f"{source.key}: expected a B1 scan, found none")
     b1_wf = add_b1_wf(parts.workflow, source.b1_run, mask=parts.mask)
     parts.workflow.connect(b1_wf, "outputnode.b1", parts.estimate, "b1")
+    parts.workflow.connect(b1_wf, "outputnode.b1_stdev", parts.estimate, "b1_stdev")
     parts.warned.append((b1_wf, "outputnode.warnings"))
     parts.said.append((b1_wf, "outputnode.decisions"))
     parts.registrations.append((b1_wf, "outputnode.registration"))

@@ -188,6 +188,7 @@ class EstimateMtr(SimpleInterface):
 
 class _EstimateMtsatInput(EstimateInput):
     b1 = File(exists=True, desc="actual over nominal flip angle; 1 is assumed where none is given")
+    b1_stdev = File(exists=True, desc="its standard deviation, where it is known")
     correction = traits.Str(mandatory=True, desc="key of the table of corrections to nominal B1")
 
 
@@ -207,6 +208,9 @@ class EstimateMtsat(SimpleInterface):
         b1 = np.ones(len(signal))
         if isdefined(inputs.b1):
             b1 = load_volume(inputs.b1)[0][voxels.inside].astype(np.float64)
+        b1_stdev = None
+        if isdefined(inputs.b1_stdev):
+            b1_stdev = load_volume(inputs.b1_stdev)[0][voxels.inside].astype(np.float64)
         if not isdefined(inputs.noise) or inputs.noise is None:
             raise ValueError("the noise of the scans cannot be told: the head covers too few voxels")
         found = mtsat(
@@ -214,7 +218,7 @@ class EstimateMtsat(SimpleInterface):
             signal[:, 1],
             signal[:, 2],
             protocols=inputs.run.protocols,
-            known=KnownMaps(b1=b1),
+            known=KnownMaps(b1=b1, b1_stdev=b1_stdev),
             noise=inputs.noise,
             correction=inputs.correction if isdefined(inputs.b1) else "none",
         )

@@ -343,6 +343,7 @@ def init_mts_wf(
     if run.b1 is not None:
         b1_wf = add_b1_wf(parts.workflow, run.b1, mask=parts.mask, inputnode=parts.inputnode)
         parts.workflow.connect(b1_wf, "outputnode.b1", estimate, "b1")
+        parts.workflow.connect(b1_wf, "outputnode.b1_stdev", estimate, "b1_stdev")
         for node in (parts.write, parts.describe):
             parts.workflow.connect(b1_wf, "outputnode.b1", node, "b1")
         parts.registrations.append((b1_wf, "outputnode.registration"))

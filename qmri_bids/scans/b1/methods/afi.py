@@ -13,7 +13,15 @@ from qmri_bids.bids.metadata.sidecar import decisions_on, texts
 from qmri_bids.bids.refusal import ValueSource, refuse
 from qmri_bids.estimation.b1_maps import actual_flip_angle, afi_bias
 from qmri_bids.pipeline.sources import B1Run
-from qmri_bids.scans.b1.methods.pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
+from qmri_bids.scans.b1.methods.pairs import (
+    Pair,
+    PairKind,
+    check_median,
+    entity,
+    error_in_head,
+    read_pair,
+    stated_scale,
+)
 from qmri_bids.scans.b1.methods.values import DECIDED, angle_source, nominal_flip_angle
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.units import radians_to_degrees
@@ -114,6 +122,7 @@ def read_afi(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         second_volume=pair.volumes[1],
         nominal_flip_angle=angle,
         repetition_times=times,
+        method_error=error_in_head(lambda t1: afi_bias(flip_angle=angle, repetition_times=times, t1=t1)),
         intended_for=texts(pair.sidecars[0], "IntendedFor"),
         identifiers=texts(pair.sidecars[0], "B0FieldIdentifier"),
         sources=(

@@ -17,7 +17,15 @@ from qmri_bids.bids.metadata.values import wrong_value
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
 from qmri_bids.estimation.b1_maps import double_angle, double_angle_bias
 from qmri_bids.pipeline.sources import B1Run
-from qmri_bids.scans.b1.methods.pairs import Pair, PairKind, check_median, entity, read_pair, stated_scale
+from qmri_bids.scans.b1.methods.pairs import (
+    Pair,
+    PairKind,
+    check_median,
+    entity,
+    error_in_head,
+    read_pair,
+    stated_scale,
+)
 from qmri_bids.scans.b1.methods.values import DECIDED, angle_source
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.units import degrees_to_radians, radians_to_degrees
@@ -87,7 +95,7 @@ def read_dam(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         )
     found = double_angle(first, second, flip_angle=angles[0])
     check_median(found.b1, pair, what=f"the flip angles {small:g}° and {large:g}° ({source})", advice=_ADVICE)
-    time, said = _relaxation(pair, flip_angle=angles[0])
+    time, said, error = _relaxation(pair, flip_angle=angles[0])
     row = replace(angle_source(angles[0], source), key="b1_flip_angle")
     return B1Run(
         entities={key: label for key, label in parse_name(pair.infos[0].path).entities.items() if key != "flip"},
@@ -99,6 +107,7 @@ def read_dam(paths: Sequence[Path], root: Path, options: FindOptions) -> B1Run:
         map_volume=pair.volumes[0],
         second_volume=pair.volumes[1],
         nominal_flip_angle=angles[0],
+        method_error=error,
         intended_for=texts(pair.sidecars[0], "IntendedFor"),
         identifiers=texts(pair.sidecars[0], "B0FieldIdentifier"),
         sources=(row, *time),
@@ -126,14 +135,18 @@ def _no_angle(sidecar: Sidecar) -> RefusedError:
     return wrong_value(sidecar, "FlipAngle", expected=_EXPECTED, advice=advice)
 
 
-def _relaxation(pair: Pair, *, flip_angle: float) -> tuple[tuple[ValueSource, ...], tuple[str, ...]]:
-    """Return the repetition time and the error of incomplete relaxation as rows, and a warning where it matters or is not known."""
+def _relaxation(pair: Pair, *, flip_angle: float) -> tuple[tuple[ValueSource, ...], tuple[str, ...], float]:
+    """Return repetition time and error of incomplete relaxation as rows, a warning where it matters or is not told, the error."""
     sidecar, name = pair.sidecars[0], pair.infos[0].name
     key = next((each for each in REPETITION_KEYS if is_number(sidecar.values.get(each))), None)
     if key is None:
-        return (), (
-            f"{name}: no repetition time is stated. The double angle holds where T1 has fully relaxed (5 T1: 7 s for grey matter "
-            "at 3 T), which could not be checked; B1 is overestimated otherwise.",
+        return (
+            (),
+            (
+                f"{name}: no repetition time is stated. The double angle holds where T1 has fully relaxed (5 T1: 7 s for grey "
+                "matter at 3 T), which could not be checked; B1 is overestimated otherwise.",
+            ),
+            0.0,
         )
     time = float(sidecar.values[key])
     source = ValueSource(key="b1_repetition_time", value=f"{time:g}", unit="s", source=sidecar.source(key))
@@ -162,4 +175,5 @@ def _relaxation(pair: Pair, *, flip_angle: float) -> tuple[tuple[ValueSource, ..
         said = (
             f"THE REPETITION TIME IS SHORT FOR THE DOUBLE ANGLE. {sentence} Was the magnetisation reset after each readout?",
         )
-    return (source, row), said
+    error = error_in_head(lambda t1: double_angle_bias(flip_angle=flip_angle, repetition_time=time, t1=t1))
+    return (source, row), said, error

@@ -26,6 +26,25 @@ from qmri_bids.scans.b1.methods.values import (
 )
 from qmri_bids.scans.find_options import FindOptions
 
+HEAD_T1 = ((0.9, 0.4), (1.4, 0.3), (4.0, 0.15), (0.38, 0.15))
+"""T1 at 3 T [s] and shares of white matter, grey matter, fluid and fat (scalp, marrow), over which a smooth B1 map averages."""
+
+
+def error_in_head(bias: Callable[[float], float]) -> float:
+    """Return the relative error of B1 over a head.
+
+    Parameters
+    ----------
+    bias
+        Function from T1 [s] to the relative error of the method.
+
+    Examples
+    --------
+    >>> round(error_in_head(lambda t1: 0.01 * t1), 5)
+    0.01437
+    """
+    return sum(share * bias(t1) for t1, share in HEAD_T1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PairKind:
