@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from qmri_bids.estimation.base import Estimate
+from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.physics.bssfp import natural_coordinates, profile
 from qmri_bids.physics.protocol import BssfpProtocol
 
@@ -124,13 +124,14 @@ def model_misfit(
     shape = profile(e2, b, theta, rf_phase_increment=protocol.rf_phase_increment).astype(np.complex64)
     amplitude = np.sum(shape.conj() * cycles[counted], axis=1) / np.sum(np.abs(shape) ** 2, axis=1)
     residual = (cycles[counted] - amplitude[:, None] * shape) * (amplitude.conj() / np.abs(amplitude))[:, None]
-    power = np.mean(np.abs(residual) ** 2, axis=0, dtype=np.float64)
+    # Medians: a few voxels of another kind must not name a cycle.
+    power = np.median(np.abs(residual) ** 2, axis=0).astype(np.float64)
     expected = 1.0 - _leverage(e2, b, theta, amplitude, protocol)
     scale = power.sum() / expected.sum()
     return ModelMisfit(
         by_cycle=np.sqrt(power / (scale * expected)),
         shared=_shared(residual, counted=counted, inside=inside),
-        carpet=_carpet(np.abs(residual) / math.sqrt(scale)),
+        carpet=_carpet(np.abs(residual) / math.sqrt(scale / math.log(2.0))),
     )
 
 

@@ -47,6 +47,9 @@ USUAL_BETA = 0.25
 TELLING = 0.2
 """Standard deviation of the fraction of fluid, median near fluid, beyond which the cycles do not tell it: there is no map of it."""
 
+WIDEST_FRACTION, MOST_FRACTION = 0.5, 1.5
+"""Standard deviation of a fraction, and distance of it from a half, beyond which there is none."""
+
 WIDEST_BETA = 1.0
 """Range of β beyond which noise that allows it says no more."""
 
@@ -284,6 +287,9 @@ def with_fluid(
         )
         found.fraction[voxels] = fraction
         found.fraction_stdev[voxels] = np.sqrt(noise_stdev**2 + moved[0] ** 2 + moved[1] ** 2)
+        # What neither model describes has no fraction.
+        unknown = ~(found.fraction_stdev < WIDEST_FRACTION) | ~(np.abs(found.fraction - 0.5) < MOST_FRACTION)
+        found.fraction[unknown] = found.fraction_stdev[unknown] = math.nan
     return found
 
 
