@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from qmri_bids.estimation.base import Estimate, Status
+from qmri_bids.estimation.base import Estimate
 from qmri_bids.physics.bssfp import natural_coordinates, profile
 from qmri_bids.physics.protocol import BssfpProtocol
 

@@ -200,8 +200,8 @@ ODD_CYCLE = 1.35
 """Residual of a cycle over that of all from which it is named."""
 
 MISFIT_DOUBT = 20.0
-"""Percentage of voxels of code 10 from which the model is in doubt: a digital head of 2 mm that rests has 3, one that moves by 2.6 mm
-has 11, at the edges of fluid, where the images of a moved head are interpolated."""
+"""Percentage of voxels of code 10 from which the model is in doubt. A digital head of 2 mm that rests has 3, one that moves by 2.6 mm has
+11: at the edges of fluid, where the images of a moved head are interpolated."""
 
 
 def misfit_light(arrays: Mapping[str, NDArray[Any]]) -> Check | None:
