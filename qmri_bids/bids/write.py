@@ -170,10 +170,12 @@ CONFOUND_DESCRIPTIONS: dict[str, dict[str, str]] = {
         "Units": "Hz",
     },
     "frequency_stdev": {"Description": "Standard deviation of the frequency of the cycle", "Units": "Hz"},
-    "gain": {"Description": "Gain of the cycle, relative to the geometric mean of the cycles; 1 where no difference was seen"},
+    "gain": {
+        "Description": "Gain of the cycle, relative to the geometric mean of the cycles; 1 where no difference was seen"
+    },
     "gain_stdev": {"Description": "Standard deviation of the gain of the cycle"},
     "phase": {
-        "Description": "Receive phase that was removed from the cycle, that of its frequency at the echo included, root mean square",
+        "Description": "Receive phase that was removed from the cycle, with that of its frequency at the echo, root mean square",
         "Units": "rad",
     },
     "registered": {

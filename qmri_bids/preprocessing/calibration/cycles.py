@@ -48,9 +48,10 @@ LARGEST_PHASE = 0.5
 SUSPICIOUS_GAIN, SUSPICIOUS_DRIFT = 0.05, 20.0
 """Gain and frequency [Hz] of a cycle against the others from which a reader is warned."""
 
-SYSTEMATIC = ((8, 0.2, 5e-4), (6, 0.4, 2e-3), (FEWEST_CYCLES, 1.0, 5e-3))
-"""From so many cycles on, standard deviation of frequency [Hz] and gain that no number of voxels falls below: what partial volume and
-ringing imitate in digital heads of 4 mm, and below six cycles, of which gains and frequencies nearly imitate each other, noise."""
+SYSTEMATIC = ((8, 0.25, 5e-4), (6, 0.4, 2e-3), (FEWEST_CYCLES, 1.0, 5e-3))
+"""From so many cycles on, standard deviation of frequency [Hz] and gain that no number of voxels falls below: what partial
+volume and ringing imitate in digital heads of 4 mm, and below six cycles, of which gains and frequencies nearly imitate each other,
+noise."""
 
 SIGNIFICANT = 4.0
 """Standard deviations from which a frequency or a gain is taken for one."""
@@ -59,17 +60,21 @@ TOLD_APART = 8
 """Cycles from which frequencies and gains are told from each other by much."""
 
 EXPLAINS = 1.09
-"""Power of the residual (75th percentile) up to which fewer kinds of errors explain four or five cycles as well as all: 1.08 in a head
-without, 1.10 where 10 Hz were left in, 1.4 where gains were."""
+"""Power of the residual (75th percentile) up to which fewer kinds of errors explain four or five cycles as well as all: 1.08 in a
+head without, 1.10 where 10 Hz were left in, 1.4 where gains were."""
 
 FEWEST_LEFT = 5
 """Cycles that determine the fit and show that they follow it, without the one left out."""
 
 CANDIDATE, STANDS_OUT = 1.15, 1.2
-"""How much better (75th percentile of the power of the residual) the other cycles fit without one cycle than without any other before
-calibration, and than all do after it, for a cycle to stand out: 1.00 to 1.09, and 0.95 to 1.06, in heads with drift and gains."""
+"""How much better (75th percentile of the power of the residual) the other cycles fit without one cycle than without any other
+before calibration, and than all do after it, for a cycle to stand out: 1.00 to 1.09, and 0.95 to 1.06, in heads with drift and gains."""
+
+LEAST_LEFT = 3e-3
+"""What is left, relative to the signal, below which cycles agree, however large it is against what is left without one of them."""
 
 SAMPLE_OF_TEST = 6000
+"""Voxels that tell whether a cycle stands out."""
 
 ADVICE = "See whether RFPhaseIncrement is in the order of the volumes, and look at the phase images."
 
@@ -87,8 +92,8 @@ class CalibratedCycles:
     left_out
         Whether a cycle was left out, shape (N,).
     frequency, gain
-        Frequency [Hz] and gain (1 is the mean) of every cycle against the others, in the middle of the volume, shape (N,); NaN where
-        the cycle was left out or nothing was determined.
+        Frequency [Hz] and gain (1 is the mean) of every cycle against the others, in the middle of the volume, shape (N,); NaN
+        where the cycle was left out or nothing was determined.
     phase
         Root mean square over the mask of the phase removed, that of the frequency at the echo included [rad], shape (N,).
     frequency_stdev, gain_stdev
@@ -156,16 +161,16 @@ def calibrate_cycles(
     """
     number = protocol.number_of_cycles
     called = tuple(range(1, number + 1)) if numbers is None else tuple(numbers)
-    unknown = np.full(number, math.nan)
+    missing = np.full(number, math.nan)
     unchanged = CalibratedCycles(
         cycles=np.asarray(cycles, dtype=np.complex64),
         protocol=protocol,
         left_out=np.zeros(number, dtype=np.bool_),
-        frequency=unknown,
-        gain=unknown,
+        frequency=missing,
+        gain=missing,
         phase=np.zeros(number),
-        frequency_stdev=unknown,
-        gain_stdev=unknown,
+        frequency_stdev=missing,
+        gain_stdev=missing,
     )
     distinct = len({round(increment % (2.0 * math.pi), 3) for increment in protocol.rf_phase_increment})
     sample = _sample(cycles, mask, protocol, seed=seed, threads=threads) if distinct >= FEWEST_CYCLES else None
@@ -173,15 +178,17 @@ def calibrate_cycles(
         said = "Gain, phase and frequency of the cycles were not calibrated: too few cycles or voxels."
         return replace(unchanged, decisions=(said,))
     solution = solve(sample.cycles, terms=sample.terms, protocol=protocol, threads=threads)
-    kept, said, warned = np.arange(number), [], []
+    kept = np.arange(number)
+    said: list[str] = []
+    warned: list[str] = []
     odd = _odd_cycle(sample, solution, protocol, threads=threads)
     if odd is not None:
         index, ratio, without = odd
         rest = np.delete(kept, index)
         left = _protocol_of(protocol, rest)
         text = (
-            f"Cycle {called[index]} does not follow the signal of the others (moved, spoiled or damaged): without it what the signal "
-            f"model leaves is {ratio:.1f} times smaller in power"
+            f"Cycle {called[index]} does not follow the signal of the others (moved, spoiled or damaged): without it what the "
+            f"signal model leaves is {ratio:.1f} times smaller in power"
         )
         if serves(left):
             kept, protocol, solution = rest, left, without
@@ -190,7 +197,12 @@ def calibrate_cycles(
             if again is not None:
                 sample = again
                 solution = solve(
-                    sample.cycles, terms=sample.terms, protocol=protocol, order=rest, start=without.errors, threads=threads
+                    sample.cycles,
+                    terms=sample.terms,
+                    protocol=protocol,
+                    order=rest,
+                    start=without.errors,
+                    threads=threads,
                 )
             warned.append(f"{text}. It was left out.")
         else:
@@ -215,9 +227,7 @@ def calibrate_cycles(
             f"not corrected. {ADVICE}"
         )
         return replace(result, decisions=tuple(said), warnings=tuple(warned))
-    corrected, share = correct(
-        result.cycles, mask=mask, errors=solution.errors, protocol=protocol, threads=threads
-    )
+    corrected, share = correct(result.cycles, mask=mask, errors=solution.errors, protocol=protocol, threads=threads)
     errors = solution.errors
     unknown = _undetermined(protocol)
     said += _found(errors, solution, rms, names, chosen, share, unknown=unknown)
@@ -228,23 +238,22 @@ def calibrate_cycles(
         full[kept] = values
         return full
 
-    return replace(
+    result = replace(
         result,
         cycles=corrected,
         phase=of_all(rms),
-        **(
-            {}
-            if unknown
-            else {
-                "frequency": of_all(errors.frequency[:, 0]),
-                "gain": of_all(np.exp(errors.gain)),
-                "frequency_stdev": of_all(solution.frequency_stdev),
-                "gain_stdev": of_all(solution.gain_stdev),
-            }
-        ),
         corrected=chosen,
         decisions=tuple(said),
         warnings=tuple(warned),
+    )
+    if unknown:
+        return result
+    return replace(
+        result,
+        frequency=of_all(errors.frequency[:, 0]),
+        gain=of_all(np.exp(errors.gain)),
+        frequency_stdev=of_all(solution.frequency_stdev),
+        gain_stdev=of_all(solution.gain_stdev),
     )
 
 
@@ -402,7 +411,8 @@ def _left(
     """Return the upper quartile of what the fit of some corrected cycles leaves, in power by degree of freedom."""
     clean = cycles * np.exp(-errors.gain - 1j * (terms @ errors.echo_phase(protocol).T))
     fit = fit_natural(clean[:, used], rf_phase_increment=tuple(errors.increments(protocol)[used]), threads=threads)
-    return float(np.nanpercentile(fit.residual_sum / fit.freedom, 75.0))
+    least = LEAST_LEFT**2 * float(np.mean(np.abs(clean) ** 2))
+    return float(np.nanpercentile(fit.residual_sum / fit.freedom, 75.0)) + least
 
 
 def _listed(names: Sequence[int], values: NDArray[np.float64], form: str) -> str:
@@ -435,7 +445,11 @@ def _found(
             f"{scatter:.2f} Hz about it and gradients of up to {edge:.1f} Hz from the middle to the edge of the volume (known to "
             f"{solution.frequency_stdev.max():.2f} Hz, relative to the mean of the cycles). The cycles were brought to the increments of "
             f"the protocol by the signal model"
-            + (f", but for {100.0 * (1.0 - share):.1f} % of the mask, where it does not fit." if share < 0.9995 else ".")
+            + (
+                f", but for {100.0 * (1.0 - share):.1f} % of the mask, where it does not fit."
+                if share < 0.9995
+                else "."
+            )
         )
     elif unknown:
         return [

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -101,7 +102,7 @@ def contrasts(number: int) -> NDArray[np.float64]:
     return basis / np.linalg.norm(basis, axis=0)
 
 
-def prior_precision(number: int, *, kinds: tuple[str, ...], order: NDArray[np.floating]) -> NDArray[np.float64]:
+def prior_precision(number: int, *, kinds: tuple[str, ...], order: NDArray[Any]) -> NDArray[np.float64]:
     """Return the inverse covariance of the contrasts of all coefficients.
 
     Parameters
@@ -192,7 +193,7 @@ def solve(
     *,
     terms: NDArray[np.float64],
     protocol: BssfpProtocol,
-    order: NDArray[np.floating] | None = None,
+    order: NDArray[Any] | None = None,
     kinds: tuple[str, ...] = NAMES,
     start: CycleErrors | None = None,
     threads: int = 1,
@@ -263,7 +264,7 @@ def _step(
     prior: NDArray[np.float64],
     kinds: tuple[str, ...],
     threads: int,
-) -> tuple[CycleErrors, dict]:
+) -> tuple[CycleErrors, dict[str, Any]]:
     """Return errors after one linear solution about others, and what is known of it."""
     number = protocol.number_of_cycles
     increments = errors.increments(protocol)
@@ -286,7 +287,14 @@ def _step(
     weight = (2.0 * typical / (power + typical)) ** 2 if typical > 0.0 else np.ones(len(power))
     noise = float(np.sum(weight**2 * power) / np.sum(weight))
     matrices, rights = _normal_equations(
-        plain[usable], terms[usable], fit, usable, weight=weight, protocol=protocol, increments=increments, threads=threads
+        plain[usable],
+        terms[usable],
+        fit,
+        usable,
+        weight=weight,
+        protocol=protocol,
+        increments=increments,
+        threads=threads,
     )
     used = np.array([NAMES[kind] in kinds for kind in _KIND])
     basis = contrasts(number)

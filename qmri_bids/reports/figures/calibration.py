@@ -27,7 +27,10 @@ def calibration_figure(found: Mapping[str, NDArray[Any]]) -> Figure | None:
         `frequency` [Hz], `gain` (1 is the mean), their `_stdev`, NaN where not known, and `left_out`, each of shape (N,).
     """
     out = np.asarray(found["left_out"], dtype=bool)
-    frequency, gain = np.asarray(found["frequency"], dtype=float), 100.0 * (np.asarray(found["gain"], dtype=float) - 1.0)
+    frequency, gain = (
+        np.asarray(found["frequency"], dtype=float),
+        100.0 * (np.asarray(found["gain"], dtype=float) - 1.0),
+    )
     if not (np.isfinite(frequency).any() or np.isfinite(gain).any()):
         return None
     numbers = np.arange(1, len(frequency) + 1)
