@@ -68,7 +68,8 @@ FEWEST_LEFT = 5
 
 CANDIDATE, STANDS_OUT = 1.15, 1.2
 """How much better (75th percentile of the power of the residual) the other cycles fit without one cycle than without any other
-before calibration, and than all do after it, for a cycle to stand out: 1.00 to 1.09, and 0.95 to 1.06, in heads with drift and gains."""
+before calibration, and than all do after it, for a cycle to stand out: 1.00 to 1.09, and 0.95 to 1.06, in
+heads with drift and gains."""
 
 LEAST_LEFT = 3e-3
 """What is left, relative to the signal, below which cycles agree, however large it is against what is left without one of them."""
@@ -175,8 +176,8 @@ def calibrate_cycles(
     distinct = len({round(increment % (2.0 * math.pi), 3) for increment in protocol.rf_phase_increment})
     sample = _sample(cycles, mask, protocol, seed=seed, threads=threads) if distinct >= FEWEST_CYCLES else None
     if sample is None:
-        said = "Gain, phase and frequency of the cycles were not calibrated: too few cycles or voxels."
-        return replace(unchanged, decisions=(said,))
+        reason = "Gain, phase and frequency of the cycles were not calibrated: too few cycles or voxels."
+        return replace(unchanged, decisions=(reason,))
     solution = solve(sample.cycles, terms=sample.terms, protocol=protocol, threads=threads)
     kept = np.arange(number)
     said: list[str] = []
@@ -207,8 +208,8 @@ def calibrate_cycles(
             warned.append(f"{text}. It was left out.")
         else:
             warned.append(
-                f"{text}. It was used all the same, since the estimator does not serve the cycles that would be left: T1 and T2 may "
-                "be wrong. --bssfp-estimator ml serves any."
+                f"{text}. It was used all the same, since the estimator does not serve the cycles that would be left: T1 and "
+                "T2 may be wrong. --bssfp-estimator ml serves any."
             )
     names = tuple(called[index] for index in kept)
     chosen, solution = _significant(sample, solution, protocol, order=kept, threads=threads)
@@ -317,7 +318,7 @@ def _protocol_of(protocol: BssfpProtocol, kept: NDArray[np.intp]) -> BssfpProtoc
 
 
 def _undetermined(protocol: BssfpProtocol) -> bool:
-    """Return whether cycles do not tell their gains and frequencies apart: in heads 20 Hz and 8 % were found where there were none."""
+    """Return whether cycles do not tell gain and frequency apart: in heads 20 Hz and 8 % were found where there were none."""
     return protocol.number_of_cycles <= FEWEST_LEFT and not protocol.is_evenly_spaced
 
 
@@ -375,7 +376,7 @@ def _simplest(
 def _odd_cycle(
     sample: _Sample, solution: Solution, protocol: BssfpProtocol, *, threads: int
 ) -> tuple[int, float, Solution] | None:
-    """Return a cycle that no gain, phase or frequency brings to the others, how much better they fit without, and their solution."""
+    """Return a cycle that nothing brings to the others, how much better they fit without it, and their solution."""
     number = protocol.number_of_cycles
     if number <= FEWEST_LEFT:
         return None
@@ -443,8 +444,8 @@ def _found(
         said.append(
             f"The frequency drifted by {slope * (len(frequency) - 1):+.1f} Hz from the first to the last cycle, with a scatter of "
             f"{scatter:.2f} Hz about it and gradients of up to {edge:.1f} Hz from the middle to the edge of the volume (known to "
-            f"{solution.frequency_stdev.max():.2f} Hz, relative to the mean of the cycles). The cycles were brought to the increments of "
-            f"the protocol by the signal model"
+            f"{solution.frequency_stdev.max():.2f} Hz, relative to the mean of the cycles). The cycles were brought to the "
+            f"increments of the protocol by the signal model"
             + (
                 f", but for {100.0 * (1.0 - share):.1f} % of the mask, where it does not fit."
                 if share < 0.9995
@@ -454,8 +455,8 @@ def _found(
     elif unknown:
         return [
             *said,
-            f"Gains and frequencies of the {len(names)} cycles that are left were not calibrated: without even increments so few do not "
-            "tell them apart.",
+            f"Gains and frequencies of the {len(names)} cycles that are left were not calibrated: without even increments so few "
+            "do not tell them apart.",
         ]
     else:
         said.append(
@@ -479,8 +480,8 @@ def _found(
         )
     elif prior:
         said.append(
-            f"The voxels do not determine the {' and '.join(prior)} of all cycles alone: what they leave open was taken to be as scanners "
-            "usually are (steady drift with a scatter of 1.5 Hz, gains within 2 %)."
+            f"The voxels do not determine the {' and '.join(prior)} of all cycles alone: what they leave open was taken to be as "
+            "scanners usually are (steady drift with a scatter of 1.5 Hz, gains within 2 %)."
         )
     return said
 
@@ -502,13 +503,14 @@ def _doubts(errors: CycleErrors, rms: NDArray[np.float64], names: tuple[int, ...
     if len(far):
         listed = _listed([names[index] for index in far], 100.0 * gains[far], "+.1f")
         warned.append(
-            f"The gain of single cycles differs from that of the others by more than {100.0 * SUSPICIOUS_GAIN:.0f} % (percent, by "
-            f"cycle: {listed}). It was corrected; look for a scan that had not reached its steady state, or images that were scaled."
+            f"The gain of single cycles differs from that of the others by more than {100.0 * SUSPICIOUS_GAIN:.0f} % (percent, "
+            f"by cycle: {listed}). It was corrected; look for a scan that had not reached its steady state, or images that were "
+            "scaled."
         )
     span = float(np.ptp(errors.frequency[:, 0]))
     if span > SUSPICIOUS_DRIFT:
         warned.append(
-            f"The frequency of the cycles differs by {span:.0f} Hz over the scan, more than scanners usually drift. It was corrected; "
-            "what is left of it is in T2."
+            f"The frequency of the cycles differs by {span:.0f} Hz over the scan, more than scanners usually drift. It was "
+            "corrected; what is left of it is in T2."
         )
     return warned

@@ -67,8 +67,8 @@ def calibration_figure(found: Mapping[str, NDArray[Any]]) -> Figure | None:
     return Figure(
         key="calibration",
         title="Frequency and gain of the cycles",
-        caption="Frequency in the middle of the volume and gain of every cycle relative to the mean of the cycles, as found from all "
-        "voxels of tissue together and removed, with their standard deviations; 0 where no difference was seen."
+        caption="Frequency in the middle of the volume and gain of every cycle relative to the mean of the cycles, as found from "
+        "all voxels of tissue together and removed, with their standard deviations; 0 where no difference was seen."
         + (f" Left out, because it does not follow the others (red): {left_out}." if left_out else ""),
         image=encode_png(canvas),
         section=Section.CYCLES,
