@@ -88,8 +88,8 @@ def accuracy(folder: Path) -> list[Row]:
         "miracle": ("--bssfp-estimator", "miracle"),
         "linear": ("--bssfp-estimator", "linear"),
         "pinn with taper of k-space": ("--gibbs-method", "apodization"),
-        "pinn without phase drift": ("--ignore", "phase-drift"),
-        "pinn without any correction": ("--ignore", "motion", "gibbs", "phase-drift"),
+        "pinn without calibration": ("--ignore", "calibration"),
+        "pinn without any correction": ("--ignore", "motion", "gibbs", "calibration"),
     }
     errors = {}
     for number, (name, arguments) in enumerate(runs.items()):

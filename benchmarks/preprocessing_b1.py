@@ -285,7 +285,7 @@ def wasabi() -> list[Row]:
         simulate_dataset(
             raw, matrix=(40, 46, 40), voxel_size=5.0, phase_cycles=4, snr=SNR, motion=0.0, b1="none", wasabi=True
         )
-        steps = ["--ignore", "motion", "gibbs", "phase-drift", "--bssfp-estimator", "linear"]
+        steps = ["--ignore", "motion", "gibbs", "calibration", "--bssfp-estimator", "linear"]
         code = main([str(raw), str(out), "participant", *steps, "-w", str(Path(folder) / "work"), "--nprocs", "1"])
         if code != 0:
             raise RuntimeError(f"the program ended with {code}")

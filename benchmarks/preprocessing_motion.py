@@ -20,11 +20,11 @@ from qmri_bids.phantom.scans.cest import CEST_SCANS, scan_cest
 from qmri_bids.phantom.scans.mt import MT_SCANS, scan_mt
 from qmri_bids.phantom.scans.series import Scanner
 from qmri_bids.phantom.scans.session import Session, simulate_session, simulated_protocol
+from qmri_bids.preprocessing.calibration.cycles import calibrate_cycles
 from qmri_bids.preprocessing.gibbs.apodization import apodize
 from qmri_bids.preprocessing.motion.phase_cycles import correct_motion
 from qmri_bids.preprocessing.motion.saturated import correct_saturated_motion
 from qmri_bids.preprocessing.motion.scan_series import align_scans
-from qmri_bids.preprocessing.phase_drift import remove_phase_drift
 from qmri_bids.preprocessing.registration.ants_bridge import Schedule, deterministic_pool, register
 
 PROTOCOL = simulated_protocol(phase_cycles=12)
@@ -165,7 +165,7 @@ def _relaxometry(maps: dict[str, tuple[Session, NDArray[np.complex64]]]) -> list
         truth = scan.truth
         inside = truth.brain & (truth.fractions[Label.GM] + truth.fractions[Label.WM] > 0.99)
         inside[:, :, ::2] = False  # every other slice is enough
-        clean = remove_phase_drift(cycles, mask=truth.brain, b1=truth.b1, protocol=PROTOCOL).cycles
+        clean = calibrate_cycles(cycles, mask=truth.brain, protocol=PROTOCOL, threads=PROCESSES).cycles
         known = KnownMaps(b1=truth.b1[inside])
         found = MaximumLikelihood(threads=PROCESSES).estimate(clean[inside], protocol=PROTOCOL, known=known).values
         errors[name] = {

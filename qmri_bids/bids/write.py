@@ -162,7 +162,21 @@ CONFOUND_DESCRIPTIONS: dict[str, dict[str, str]] = {
     },
     "censored": {
         "Description": "1 where the volume was left out of the estimation, because its framewise displacement exceeds the "
-        "threshold asked for, else 0"
+        "threshold asked for or because it does not follow the signal of the others, else 0"
+    },
+    "frequency": {
+        "Description": "Frequency of the cycle in the middle of the volume, relative to the mean of the cycles; 0 where no "
+        "difference was seen",
+        "Units": "Hz",
+    },
+    "frequency_stdev": {"Description": "Standard deviation of the frequency of the cycle", "Units": "Hz"},
+    "gain": {
+        "Description": "Gain of the cycle, relative to the geometric mean of the cycles; 1 where no difference was seen"
+    },
+    "gain_stdev": {"Description": "Standard deviation of the gain of the cycle"},
+    "phase": {
+        "Description": "Receive phase that was removed from the cycle, with that of its frequency at the echo, root mean square",
+        "Units": "rad",
     },
     "registered": {
         "Description": "1 where the volume was registered by itself, 0 where its motion is that of its neighbours"

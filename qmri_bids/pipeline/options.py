@@ -16,7 +16,7 @@ from qmri_bids.estimation.spectra import lorentzian_pools
 from qmri_bids.pipeline.earlier.plan import EarlierFits, EarlierMotion
 from qmri_bids.quantities import POOL_PRIORS
 
-IGNORABLE_STEPS = ("motion", "gibbs", "phase-drift", "anatomy")
+IGNORABLE_STEPS = ("motion", "gibbs", "calibration", "anatomy")
 """Steps that `--ignore` leaves out."""
 
 GIBBS_CHOICES = ("subvoxel", "apodization")
@@ -87,7 +87,7 @@ class ProcessingOptions:
     device
         Device of networks: `auto`, `cpu`, `cuda` or `cuda:N`; maps of two devices agree within single precision.
     random_seed
-        Seed of all that is drawn at random: voxels that tell the phase drift, training of networks, entries of a dictionary.
+        Seed of all that is drawn at random: voxels that calibrate the cycles, training of networks, entries of a dictionary.
     processes
         Processes for the steps that run in parallel; does not change the maps.
     spaces

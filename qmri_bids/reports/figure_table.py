@@ -1,5 +1,6 @@
 """All pictures of a report in one place; each function returns a `Figure` and leaves no state behind."""
 
+from qmri_bids.reports.figures.calibration import calibration_figure
 from qmri_bids.reports.figures.carpet import carpet_figure
 from qmri_bids.reports.figures.cycles import cycles_figure, profile_figure
 from qmri_bids.reports.figures.histograms import histogram_figure
@@ -13,6 +14,7 @@ from qmri_bids.reports.figures.trajectories import trajectory_figure
 from qmri_bids.reports.figures.wasabi import wasabi_figure
 
 __all__ = [
+    "calibration_figure",
     "carpet_figure",
     "cycles_figure",
     "histogram_figure",

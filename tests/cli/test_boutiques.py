@@ -43,7 +43,7 @@ FORMS = {
     "output_spaces": [["T1w"], ["native", "MNI152NLin2009aSym"]],
     "derivatives": [["my derivatives"]],
     "lorentzian_pools": [["water"], ["water", "MT", "NOE"]],
-    "ignore": [["gibbs"], ["phase-drift", "anatomy"]],
+    "ignore": [["gibbs"], ["calibration", "anatomy"]],
     "mask_method": ["auto", "object"],
 }
 """Values of options that take text of a form of their own, or that go with what else is given."""

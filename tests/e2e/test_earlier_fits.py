@@ -80,7 +80,7 @@ def test_a_mask_corrected_by_hand_is_obeyed(bids: Path, call: Callable[..., str]
     original = (first / MASK).read_bytes()
     try:
         (first / MASK).write_bytes((bids.parent / "edited.nii.gz").read_bytes())
-        call("corrected", "--derivatives", f"mine={first}", "--ignore", "motion", "phase-drift")
+        call("corrected", "--derivatives", f"mine={first}", "--ignore", "motion", "calibration")
     finally:
         (first / MASK).write_bytes(original)
     out = bids.parent / "corrected"

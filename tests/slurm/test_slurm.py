@@ -13,7 +13,7 @@ import pytest
 
 pytestmark = pytest.mark.slurm
 
-QUICK = ("--bssfp-estimator", "linear", "--ignore", "motion", "gibbs", "phase-drift", "--skip-bids-validation")
+QUICK = ("--bssfp-estimator", "linear", "--ignore", "motion", "gibbs", "calibration", "--skip-bids-validation")
 """What the cluster does is tested here, not what comes out of the steps."""
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "slurm"

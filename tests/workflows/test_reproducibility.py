@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
 from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.pipeline.motion.nodes import CalibrateCycles
 from qmri_bids.pipeline.volumes import load_volume, save_volume
-from qmri_bids.scans.bssfp.workflow import EstimateRelaxation, RemovePhaseDrift
+from qmri_bids.scans.bssfp.workflow import EstimateRelaxation
 
 SHAPE = (12, 12, 12)
 PROTOCOL = BssfpProtocol.evenly_spaced(number_of_cycles=12, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=0.26)
@@ -62,13 +64,14 @@ def test_maps_do_not_depend_on_threads(estimator: str, scan: dict[str, str], tmp
         np.testing.assert_array_equal(found[1][name], values, err_msg=name)
 
 
-def test_phase_drift_does_not_depend_on_threads_but_on_the_seed(scan: dict[str, str], tmp_path: Path, monkeypatch):
+def test_calibration_does_not_depend_on_threads_but_on_the_seed(scan: dict[str, str], tmp_path: Path, monkeypatch):
     # As in a whole head, not all voxels are looked at.
-    monkeypatch.setattr("qmri_bids.preprocessing.phase_drift.LARGEST_SAMPLE", 1500)
-    monkeypatch.setattr("qmri_bids.preprocessing.phase_drift.VOXELS_PER_COEFFICIENT", 1)
+    monkeypatch.setattr("qmri_bids.preprocessing.calibration.cycles.LARGEST_SAMPLE", 600)
+    monkeypatch.setattr("qmri_bids.preprocessing.calibration.cycles.VOXELS_PER_COEFFICIENT", 1)
+    run = SimpleNamespace(protocol=PROTOCOL)
     cycles = {}
     for name, seed, threads in (("one", 0, 1), ("three", 0, 3), ("other", 1, 1)):
-        node = RemovePhaseDrift(protocol=PROTOCOL, seed=seed, **scan)
+        node = CalibrateCycles(run=run, estimator="pinn", seed=seed, processes=threads, **scan)
         cycles[name] = load_volume(outputs(node, tmp_path / name, torch_threads=threads).cycles)[0]
     assert not np.array_equal(cycles["one"], load_volume(scan["cycles"])[0])
     np.testing.assert_array_equal(cycles["three"], cycles["one"])

@@ -164,7 +164,7 @@ STEPS = OptionGroup(
             choices=IGNORABLE_STEPS,
             default=(),
             metavar="STEP",
-            help="steps to leave out: motion, gibbs, phase-drift; anatomy keeps this program's own brain masks and tissues where "
+            help="steps to leave out: motion, gibbs, calibration; anatomy keeps this program's own brain masks and tissues where "
             "--derivatives hold others",
             setting=Setting("processing", compared=True),
         ),

@@ -13,7 +13,14 @@ from qmri_bids.pipeline.run import Run
 from qmri_bids.units import metres_to_millimetres, radians_to_degrees
 
 
-def write_run_motion(motion: Mapping[str, Any], *, run: Run, sources: Sequence[str], output_dir: Path) -> list[Path]:
+def write_run_motion(
+    motion: Mapping[str, Any],
+    *,
+    run: Run,
+    sources: Sequence[str],
+    output_dir: Path,
+    extra: Mapping[str, Sequence[Any]] | None = None,
+) -> list[Path]:
     """Write the motion of a run of one series, in the columns of its kind, and return the paths.
 
     Parameters
@@ -23,6 +30,8 @@ def write_run_motion(motion: Mapping[str, Any], *, run: Run, sources: Sequence[s
         [rad] of all cycles where some were left out, and `trusted` of saturated images.
     run
         The raw run, or a series of a fingerprint.
+    extra
+        Further columns of the table of confounds.
     """
     columns = dict(run.volume_columns)
     if "rf_phase_increment" in motion:
@@ -37,6 +46,7 @@ def write_run_motion(motion: Mapping[str, Any], *, run: Run, sources: Sequence[s
         columns=columns,
         sources=sources,
         output_dir=output_dir,
+        extra=extra or {},
     )
 
 
@@ -49,6 +59,7 @@ def write_motion(
     columns: Mapping[str, Sequence[Any]],
     sources: Sequence[str],
     output_dir: Path,
+    extra: Mapping[str, Sequence[Any]] | None = None,
 ) -> list[Path]:
     """Write the transforms and the table of confounds of a series and return both paths.
 
@@ -69,6 +80,8 @@ def write_motion(
         BIDS URIs of the raw images.
     output_dir
         Root of the derivatives.
+    extra
+        Columns that come last.
     """
     path = write_transforms(output_path(output_dir, entities=entities, output=transforms), motion["transforms"])
     write_json(
@@ -84,5 +97,10 @@ def write_motion(
     table["framewise_displacement"] = [metres_to_millimetres(each) for each in motion["framewise_displacement"]]
     if "censored" in motion:
         table["censored"] = [int(each) for each in motion["censored"]]
-    confounds = output_path(output_dir, entities=entities, output="confounds")
-    return [path, write_table(confounds, table, descriptions=CONFOUND_DESCRIPTIONS)]
+    return [path, write_confounds(table | dict(extra or {}), entities=entities, output_dir=output_dir)]
+
+
+def write_confounds(columns: Mapping[str, Sequence[Any]], *, entities: Mapping[str, str], output_dir: Path) -> Path:
+    """Write the table of confounds of a series, one row a volume, and return its path."""
+    path = output_path(output_dir, entities=entities, output="confounds")
+    return write_table(path, columns, descriptions=CONFOUND_DESCRIPTIONS)

@@ -83,6 +83,14 @@ class RemoveGibbs(SimpleInterface):
         return runtime
 
 
+def check_estimator(name: str, weights_folder: Path | None, protocol: Any) -> None:
+    """Raise `ProtocolNotSupported` if an estimator does not serve the cycles of a protocol."""
+    from qmri_bids.estimation.base import EstimatorOptions
+    from qmri_bids.estimation.estimators import ESTIMATORS
+
+    ESTIMATORS[name].create(EstimatorOptions(weights_folder=weights_folder)).check(protocol)
+
+
 class _CensorCyclesInput(BaseInterfaceInputSpec):
     run = traits.Any(mandatory=True, desc="PcBssfpRun")
     cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D, aligned")
@@ -107,8 +115,7 @@ class CensorCycles(SimpleInterface):
     needs = NodeMemory(fixed=300e6, per_value=24)
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
-        from qmri_bids.estimation.estimators import ESTIMATORS
+        from qmri_bids.estimation.base import ProtocolNotSupported
         from qmri_bids.preprocessing.motion.censoring import censor, too_few
 
         run, folder = self.inputs.run, Path(runtime.cwd)
@@ -123,7 +130,7 @@ class CensorCycles(SimpleInterface):
         protocol = replace(run.protocol, rf_phase_increment=tuple(increments[index] for index in kept))
         weights = Path(self.inputs.weights_folder) if isdefined(self.inputs.weights_folder) else None
         try:
-            ESTIMATORS[self.inputs.estimator].create(EstimatorOptions(weights_folder=weights)).check(protocol)
+            check_estimator(self.inputs.estimator, weights, protocol)
         except ProtocolNotSupported as refused:
             raise ValueError(
                 f"--fd-threshold left {len(kept)} of {len(increments)} cycles, which the estimator does not serve: expected "
@@ -138,6 +145,92 @@ class CensorCycles(SimpleInterface):
         self._results["motion"] = str(folder / "motion.npz")
         self._results["run"] = replace(run, protocol=protocol)
         self._results["protocol"] = protocol
+        self._results["decisions"] = list(found.decisions)
+        self._results["warnings"] = list(found.warnings)
+        return runtime
+
+
+class _CalibrateCyclesInput(BaseInterfaceInputSpec):
+    run = traits.Any(mandatory=True, desc="PcBssfpRun, with the protocol of these cycles")
+    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D, aligned")
+    mask = File(exists=True, mandatory=True, desc="brain mask")
+    motion = File(exists=True, desc="result of the motion correction (npz), with the cycles that were left out")
+    estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
+    weights_folder = traits.Str(desc="folder searched for weights before those of the package")
+    seed = traits.Int(0, usedefault=True, desc="of the choice of voxels")
+    processes = traits.Int(1, usedefault=True, nohash=True, desc="threads; does not change the result")
+
+
+class _CalibrateCyclesOutput(_CensorCyclesOutput):
+    motion = File(desc="the motion, with the cycles that were left out and the increments of all (npz)")
+    calibration = File(exists=True, desc="frequency, gain and phase of every cycle of the scan (npz)")
+
+
+class CalibrateCycles(SimpleInterface):
+    """Remove what gain, phase and frequency every cycle has of its own, and leave out one that does not follow the others."""
+
+    input_spec = _CalibrateCyclesInput
+    output_spec = _CalibrateCyclesOutput
+    needs = NodeMemory(fixed=700e6, per_value=30, parallel=True)
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.base import ProtocolNotSupported
+        from qmri_bids.preprocessing.calibration.cycles import calibrate_cycles
+
+        run, folder = self.inputs.run, Path(runtime.cwd)
+        cycles, affine = load_volume(self.inputs.cycles)
+        motion: dict[str, Any] = {}
+        if isdefined(self.inputs.motion):
+            with np.load(self.inputs.motion) as stored:
+                motion = {name: stored[name] for name in stored.files}
+        increments = np.asarray(motion.get("rf_phase_increment", run.protocol.rf_phase_increment))
+        here = np.flatnonzero(~np.asarray(motion.get("censored", np.zeros(len(increments), dtype=bool)), dtype=bool))
+        weights = Path(self.inputs.weights_folder) if isdefined(self.inputs.weights_folder) else None
+
+        def serves(protocol: Any) -> bool:
+            try:
+                check_estimator(self.inputs.estimator, weights, protocol)
+            except ProtocolNotSupported:
+                return False
+            return True
+
+        found = calibrate_cycles(
+            cycles,
+            mask=load_volume(self.inputs.mask)[0] > 0,
+            protocol=run.protocol,
+            numbers=[int(index) + 1 for index in here],
+            serves=serves,
+            seed=self.inputs.seed,
+            threads=self.inputs.processes,
+        )
+        left_out = np.zeros(len(increments), dtype=bool)
+        left_out[here[found.left_out]] = True
+        if motion and (left_out.any() or "censored" in motion):
+            censored = np.ones(len(increments), dtype=bool)
+            censored[here[~found.left_out]] = False
+            motion |= {"censored": censored, "rf_phase_increment": increments}
+
+        def of_scan(values: Any) -> Any:
+            full = np.full(len(increments), np.nan)
+            full[here] = values
+            return full
+
+        np.savez(
+            folder / "calibration.npz",
+            rf_phase_increment=increments,
+            left_out=left_out,
+            **{
+                name: of_scan(getattr(found, name))
+                for name in ("frequency", "frequency_stdev", "gain", "gain_stdev", "phase")
+            },
+        )
+        if motion:
+            np.savez(folder / "motion.npz", **motion)
+            self._results["motion"] = str(folder / "motion.npz")
+        self._results["cycles"] = save_volume(folder / "cycles.nii", found.cycles, affine)
+        self._results["calibration"] = str(folder / "calibration.npz")
+        self._results["run"] = replace(run, protocol=found.protocol) if left_out.any() else run
+        self._results["protocol"] = found.protocol
         self._results["decisions"] = list(found.decisions)
         self._results["warnings"] = list(found.warnings)
         return runtime

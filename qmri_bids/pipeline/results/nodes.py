@@ -106,6 +106,7 @@ class _ResultsInput(BaseInterfaceInputSpec):
     magnitude = File(exists=True, mandatory=True, desc="mean of the cycles, or of the volumes of full signal")
     estimate = File(exists=True, mandatory=True, desc="maps, standard deviations, residual and status (npz)")
     b1 = File(exists=True, desc="B1 on this grid")
+    calibration = File(exists=True, desc="frequency and gain of every cycle (npz)")
     unwrapped = File(exists=True, desc="continuous off-resonance (npz)")
     tissue = traits.Either(File(exists=True), None, desc="labels of tissues")
     tissue_probabilities = traits.Either(File(exists=True), None, desc="probability of each tissue, 4D")
@@ -128,6 +129,7 @@ def _results(inputs: Any) -> RunResults:
             motions=paired(inputs.moved, inputs.motions),
             registrations=paired(inputs.registered, inputs.registrations),
             b1=given("b1"),
+            calibration=given("calibration"),
             unwrapped=given("unwrapped"),
             tissue=given("tissue"),
             tissue_probabilities=given("tissue_probabilities"),

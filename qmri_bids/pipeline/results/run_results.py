@@ -36,6 +36,8 @@ class RunFiles:
         How other series and maps of other scans came to this grid (npz), by name.
     b1
         B1 on this grid.
+    calibration
+        Frequency, gain and phase of every phase cycle (npz).
     unwrapped
         Continuous off-resonance (npz).
     tissue, tissue_probabilities
@@ -51,6 +53,7 @@ class RunFiles:
     motions: Mapping[int, Path] = field(default_factory=dict)
     registrations: Mapping[str, Path] = field(default_factory=dict)
     b1: Path | None = None
+    calibration: Path | None = None
     unwrapped: Path | None = None
     tissue: Path | None = None
     tissue_probabilities: Path | None = None
@@ -122,6 +125,11 @@ class RunResults:
     def b1(self) -> NDArray[np.float32] | None:
         """B1 on this grid that entered the maps, None if there was none."""
         return None if self.files.b1 is None else load_volume(self.files.b1)[0]
+
+    @cached_property
+    def calibration(self) -> Mapping[str, NDArray[Any]] | None:
+        """Frequency, gain and phase of every phase cycle with their standard deviations, None if none were looked for."""
+        return None if self.files.calibration is None else arrays_of(self.files.calibration)
 
     @cached_property
     def unwrapped(self) -> NDArray[np.float32] | None:

@@ -14,7 +14,7 @@ from qmri_bids.bids.provenance import map_metadata
 from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.pipeline.earlier.files import remove_others
 from qmri_bids.pipeline.mask.files import write_mask
-from qmri_bids.pipeline.motion.files import write_run_motion
+from qmri_bids.pipeline.motion.files import write_confounds, write_run_motion
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.tissues.files import write_tissue_statistics
@@ -107,12 +107,27 @@ class RunWriter:
         self.written.append(write_transforms(path, list(matrices.reshape(-1, 4, 4))))
         write_json(sidecar_path(path), map_metadata(output, sources=sources))
 
-    def add_motion(self, motion: Mapping[str, Any] | None, *, series: Run, sources: Sequence[str]) -> None:
-        """Write where the head was in a series: its transforms, and the table of confounds where motion was corrected."""
-        if motion is None:
+    def add_motion(
+        self,
+        motion: Mapping[str, Any] | None,
+        *,
+        series: Run,
+        sources: Sequence[str],
+        confounds: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        """Write where the head was in a series: its transforms, and the table of confounds where motion was corrected.
+
+        `confounds` are columns beside those of the motion; with them there is a table without motion, too.
+        """
+        if motion is not None and "parameters" in motion:
+            self.written += write_run_motion(
+                motion, run=series, sources=sources, output_dir=self.output_dir, extra=confounds
+            )
             return
-        if "parameters" in motion:
-            self.written += write_run_motion(motion, run=series, sources=sources, output_dir=self.output_dir)
+        if confounds:
+            table = dict(series.volume_columns) | dict(confounds)
+            self.written.append(write_confounds(table, entities=series.entities, output_dir=self.output_dir))
+        if motion is None:
             return
         self.add_transform(series.transforms_output, motion["transforms"], sources=sources, entities=series.entities)
 

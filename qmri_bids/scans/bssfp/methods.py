@@ -22,12 +22,14 @@ def relaxometry_sentences(runs: Sequence[PcBssfpRun], options: ProcessingOptions
     sentences += [brain_mask(run, options) for run in runs]
     for run in runs:
         sentences += [_NOMINAL_B1] if run.b1 is None else b1_map(run.b1)
-    if "phase-drift" not in options.ignore:
+    if "calibration" not in options.ignore:
         sentences.append(
             Sentence(
                 paragraph="estimation",
-                text="Receive phase that differs between cycles was estimated from the residuals of the signal model in the "
-                "brain, as a second-order polynomial in space for every cycle, and removed where these tell it.",
+                text="Gain, receive phase (a second-order polynomial in space) and frequency (linear in space) of every cycle "
+                "relative to the others were estimated from the residuals of the signal model in all tissue together, with the "
+                "parameters of every voxel eliminated, and removed where they exceed their uncertainty: drift of the frequency between cycles "
+                "biases T1 and T2 [shcherbakova2019].",
             )
         )
     sentences.append(

@@ -26,6 +26,7 @@ from qmri_bids.quantities import QUANTITIES
 from qmri_bids.quantity import POSTERIOR, STDEV
 from qmri_bids.reports.content import Check, Figure, Level
 from qmri_bids.reports.figure_table import (
+    calibration_figure,
     carpet_figure,
     cycles_figure,
     histogram_figure,
@@ -43,6 +44,7 @@ from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
 from qmri_bids.scans.b1.derivatives import add_b1, b1_sources
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 from qmri_bids.tissue_labels import ABBREVIATIONS
+from qmri_bids.units import radians_to_degrees
 
 
 def write_derivatives(
@@ -111,7 +113,7 @@ def write_derivatives(
             sources=of_b1,
             protocol=None,
         )
-    writer.add_motion(results.motion, series=run, sources=sources)
+    writer.add_motion(results.motion, series=run, sources=sources, confounds=_confounds(results))
     if registration is not None:
         writer.add_transform("b1_transform", registration["transform"], sources=of_b1)
     if results.tissue is not None:
@@ -120,6 +122,32 @@ def write_derivatives(
         for place, abbreviation in enumerate(ABBREVIATIONS.values()):
             writer.add(f"probseg_{abbreviation}", results.tissue_probabilities[..., place])
     return writer.finish()
+
+
+def _confounds(results: RunResults) -> dict[str, list[Any]] | None:
+    """Return the columns of what each cycle has of its own, for all cycles of the scan; None where it was not looked for."""
+    found = results.calibration
+    if found is None:
+        return None
+    columns: dict[str, list[Any]] = {
+        # Cycles that were left out are not in the protocol of the run any more.
+        "rf_phase_increment": [radians_to_degrees(float(each)) for each in found["rf_phase_increment"]],
+    }
+    if results.motion is None and found["left_out"].any():
+        columns["censored"] = [int(each) for each in found["left_out"]]
+    names = ("frequency", "frequency_stdev", "gain", "gain_stdev", "phase")
+    return columns | {name: [float(each) for each in found[name]] for name in names}
+
+
+def calibration_light(found: Mapping[str, NDArray[Any]]) -> Check:
+    """Return the traffic light of cycles: yellow where one was left out because it follows nothing."""
+    out = [str(index + 1) for index in np.flatnonzero(found["left_out"])]
+    return Check(
+        name="Cycles",
+        value=f"cycle {', '.join(out)} left out" if out else "all follow one profile",
+        level=Level.CHECK if out else Level.GOOD,
+        explanation="A cycle that no gain, phase or frequency brings to the profile of the others is left out of the maps.",
+    )
 
 
 def posterior_metadata(prior: str, **extra: Any) -> dict[str, Any]:
@@ -149,6 +177,8 @@ def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) ->
         convergence_check(quality_rows(results.estimate.status[""])),
         motion_light(results.motion, affine=results.affine),
     ]
+    if results.calibration is not None:
+        lights.append(calibration_light(results.calibration))
     misfit = misfit_light(results.estimate.arrays)
     lights += [] if misfit is None else [misfit]
     if results.kind == BRAIN:
@@ -278,6 +308,8 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
                 censored=censored,
             )
         )
+    if results.calibration is not None:
+        drawn.append(calibration_figure(results.calibration))
     if results.b1 is not None:
         drawn.append(map_figure(results.b1, affine=affine, mask=mask, name="b1"))
     if registration is not None and run.b1 is not None and (run.b1.anatomical or run.b1.run):

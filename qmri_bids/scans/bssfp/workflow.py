@@ -24,7 +24,7 @@ from qmri_bids.pipeline.anatomy.workflow import FILE_OUTPUTS, connect_spaces, gi
 from qmri_bids.pipeline.earlier.applied import cycle_motion_reader
 from qmri_bids.pipeline.maps.nodes import UnwrapOffResonance
 from qmri_bids.pipeline.mask.steps import add_mask_nodes, connect_motion
-from qmri_bids.pipeline.motion.nodes import CensorCycles, CorrectMotion, RemoveGibbs
+from qmri_bids.pipeline.motion.nodes import CalibrateCycles, CensorCycles, CorrectMotion, RemoveGibbs
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.results.estimate_file import ONE_POOL, save_estimate
 from qmri_bids.pipeline.results.nodes import DescribeRun, WriteDerivatives
@@ -68,43 +68,6 @@ class LoadCycles(SimpleInterface):
         self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", read.cycles, read.affine)
         self._results["decisions"] = list(read.decisions)
         self._results["warnings"] = list(read.warnings)
-        return runtime
-
-
-class _RemovePhaseDriftInput(BaseInterfaceInputSpec):
-    cycles = File(exists=True, mandatory=True, desc="complex phase cycles, 4D, aligned")
-    mask = File(exists=True, mandatory=True, desc="brain mask")
-    b1 = File(exists=True, desc="actual over nominal flip angle; 1 is assumed where none is given")
-    protocol = traits.Any(mandatory=True, desc="BssfpProtocol")
-    seed = traits.Int(0, usedefault=True, desc="of the choice of voxels")
-
-
-class _RemovePhaseDriftOutput(_CyclesOutput):
-    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
-
-
-class RemovePhaseDrift(SimpleInterface):
-    """Remove receive phase that differs between cycles."""
-
-    input_spec = _RemovePhaseDriftInput
-    output_spec = _RemovePhaseDriftOutput
-    needs = NodeMemory(fixed=660e6, per_value=30)
-
-    def _run_interface(self, runtime: Any) -> Any:
-        import torch
-
-        from qmri_bids.preprocessing.phase_drift import remove_phase_drift
-
-        torch.set_num_threads(1)  # several would add in another order
-        cycles, affine = load_volume(self.inputs.cycles)
-        mask = load_volume(self.inputs.mask)[0] > 0
-        b1 = np.ones(mask.shape, dtype=np.float32)
-        if isdefined(self.inputs.b1):
-            b1 = load_volume(self.inputs.b1)[0]
-        result = remove_phase_drift(cycles, mask=mask, b1=b1, protocol=self.inputs.protocol, seed=self.inputs.seed)
-        self._results["cycles"] = save_volume(Path(runtime.cwd) / "cycles.nii", result.cycles, affine)
-        self._results["decisions"] = list(result.decisions)
-        self._results["warnings"] = list(result.warnings)
         return runtime
 
 
@@ -339,27 +302,43 @@ def init_pcbssfp_wf(
                 (inputnode, censor, [("run", "run")]),
                 (final, censor, [("cycles", "cycles")]),
                 (motion, censor, [("motion", "motion")]),
-                (censor, estimate, [("protocol", "protocol")]),
             ]
         )
         decisions.append(censor)
         sentences.append("Cycles before which the head moved too far were left out.")
         final = censor
     moved = motion if censor is None else censor
+    workflow.connect(final, "cycles", mask, "cycles")
+    decisions.append(mask)
+    drift = None
+    if "calibration" not in options.ignore:
+        drift = pe.Node(
+            CalibrateCycles(seed=options.random_seed, estimator=options.estimator, processes=options.processes),
+            name="calibrate_cycles",
+        )
+        if options.weights_folder is not None:
+            drift.inputs.weights_folder = str(options.weights_folder)
+        workflow.connect(
+            [
+                (final, drift, [("cycles", "cycles")]),
+                (mask, drift, [("mask", "mask")]),
+                (inputnode if censor is None else censor, drift, [("run", "run")]),
+                (drift, estimate, [("protocol", "protocol")]),
+            ]
+        )
+        if moved is not None:
+            workflow.connect(moved, "motion", drift, "motion")
+            moved = drift
+        for node in results:
+            workflow.connect(drift, "calibration", node, "calibration")
+        sentences.append("Gain, phase and frequency of every cycle were found and removed.")
+        final = drift
+    elif censor is not None:
+        workflow.connect(censor, "protocol", estimate, "protocol")
     if moved is not None:
         workflow.connect(moved, "motion", estimate, "motion")
         for node in results:
             workflow.connect(moved, "motion", node, "motions")
-    workflow.connect(final, "cycles", mask, "cycles")
-    decisions.append(mask)
-    drift = None
-    if "phase-drift" not in options.ignore:
-        drift = pe.Node(RemovePhaseDrift(protocol=run.protocol, seed=options.random_seed), name="remove_phase_drift")
-        workflow.connect([(final, drift, [("cycles", "cycles")]), (mask, drift, [("mask", "mask")])])
-        if censor is not None:
-            workflow.connect(censor, "protocol", drift, "protocol")
-        sentences.append("Receive phase that differs between cycles was removed.")
-        final = drift
     workflow.connect(final, "cycles", estimate, "cycles")
     workflow.connect(mask, "mask", estimate, "mask")
 
@@ -367,7 +346,7 @@ def init_pcbssfp_wf(
         b1_wf = add_b1_wf(workflow, run.b1, mask=mask, inputnode=inputnode)
         workflow.connect(b1_wf, "outputnode.b1", outputnode, "b1")
         workflow.connect(b1_wf, "outputnode.b1_stdev", estimate, "b1_stdev")
-        for node in (estimate, *results, *([drift] if drift is not None else [])):
+        for node in (estimate, *results):
             workflow.connect(b1_wf, "outputnode.b1", node, "b1")
         for node in results:
             node.inputs.registered = ["b1"]
@@ -392,7 +371,7 @@ def init_pcbssfp_wf(
     for node in results:
         workflow.connect(
             [
-                (inputnode if censor is None else censor, node, [("run", "run")]),
+                (drift or censor or inputnode, node, [("run", "run")]),
                 (final, node, [("cycles", "series")]),
                 (mask, node, [("mask", "mask"), ("magnitude", "magnitude"), ("found", "found")]),
                 (estimate, node, [("estimate", "estimate")]),

@@ -1,0 +1,1 @@
+"""Gain, phase and frequency of every phase cycle, found from all voxels together, and cycles that stand out."""
