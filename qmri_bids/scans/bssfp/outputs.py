@@ -230,8 +230,8 @@ ODD_CYCLE = 1.35
 """Residual of a cycle over that of all from which it is named."""
 
 MISFIT_DOUBT = 20.0
-"""Percentage of voxels of code 10 from which the model is in doubt. A digital head of 2 mm that rests has 3, one that moves by 2.6 mm has
-11: at the edges of fluid, where the images of a moved head are interpolated."""
+"""Percentage of voxels of code 10 from which the model is in doubt. A digital head of 2 mm that rests has 3, one that moves by
+2.6 mm has 11: at the edges of fluid, where the images of a moved head are interpolated."""
 
 
 def misfit_light(arrays: Mapping[str, NDArray[Any]]) -> Check | None:
@@ -256,7 +256,7 @@ def misfit_light(arrays: Mapping[str, NDArray[Any]]) -> Check | None:
     said = [
         "unknown, too few voxels"
         if math.isnan(shared)
-        else f"{shared:.2f} times the noise is left in common by neighbours",
+        else f"{f'{shared:.2f}' if shared < 10.0 else 'more than 10'} times the noise is left in common by neighbours",
         f"{beyond:.1f} % of the voxels beyond noise",
     ]
     if odd:
