@@ -185,11 +185,13 @@ def returned_maps() -> dict[str, bool]:
     bssfp = BssfpProtocol.evenly_spaced(number_of_cycles=8, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=0.26)
     cycles = signal(1.0 * one, 0.08 * one, b1=one, off_resonance=10.0 * one, protocol=bssfp, m0=one)
     known_b1 = KnownMaps(b1=one)
+    placed = KnownMaps(b1=one, inside=np.ones((5, 4, 2), dtype=bool))
     estimates = [
         *(
             ESTIMATORS[name].create(EstimatorOptions()).estimate(cycles, protocol=bssfp, known=known_b1)
             for name in ("linear", "ml")
         ),
+        ESTIMATORS["ml"].create(EstimatorOptions()).estimate(cycles, protocol=bssfp, known=placed),
         mtr(0.6 * one[:, None], one[:, None], noise=0.01),
         mtsat(
             *(0.05 * one, 0.03 * one, 0.04 * one),
@@ -228,7 +230,7 @@ def test_every_map_that_an_estimator_returns_has_a_row() -> None:
         assert not has_stdev or get_quantity(name).spread is not None, name
         check_file_and_display(get_quantity(name))
     pools = {f"{pool}_{what}" for pool in (AMIDE, MT) for what in (*exchange_scan.QUANTITIES, "correlation")}
-    made_elsewhere = {"off_resonance_unwrapped", "residual", "residual_spectrum", "MTRasym"}
+    made_elsewhere = {"off_resonance_unwrapped", "residual", "residual_spectrum", "MTRasym", "noise", "misfit"}
     names = {"MTRasym" if name.startswith("MTRasym") else name for name in found}
     assert names | pools | made_elsewhere == set(QUANTITIES)
 

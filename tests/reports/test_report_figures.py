@@ -199,8 +199,8 @@ def test_mistakes_are_named(head: Head) -> None:
         figures.map_figure(head.b1, name="T1", unit="s", **geometry)
     with pytest.raises(ValueError, match=r"shape of the mask \(36, 44, 30\), found \(2, 2, 2\)"):
         figures.map_figure(np.zeros((2, 2, 2)), name="T1", **geometry)
-    with pytest.raises(ValueError, match=r"codes \[9\]"):
-        figures.quality_figure(np.full((4, 4, 4), 9, dtype=np.uint8), affine=head.affine)
+    with pytest.raises(ValueError, match=r"codes \[99\]"):
+        figures.quality_figure(np.full((4, 4, 4), 99, dtype=np.uint8), affine=head.affine)
     with pytest.raises(ValueError, match=r"found \(3, 5\)"):
         figures.motion_figure(np.zeros((3, 5)), np.zeros(3))
     with pytest.raises(ValueError, match="for 2 increments"):
@@ -216,3 +216,13 @@ def test_outlines_of_tissues_are_drawn_where_there_are_tissues(head: Head) -> No
     )
     assert drawn.key == "tissues"
     assert drawn.image != plain.image
+
+
+def test_the_carpet_shows_every_cycle_and_names_what_does_not_fit(head: Head) -> None:
+    carpet = np.ones((50, 4), dtype=np.float32)
+    by_cycle = np.array([1.0, 1.9, 1.0, 0.9])
+    figure = figures.carpet_figure(carpet, by_cycle=by_cycle, increments=(0.0, 1.57, 3.14, 4.71))
+    assert figure.key == "carpet"
+    assert "stripe" in figure.caption
+    with pytest.raises(ValueError, match="must have 3 cycles"):
+        figures.carpet_figure(carpet, by_cycle=by_cycle, increments=(0.0, 1.57, 3.14))
