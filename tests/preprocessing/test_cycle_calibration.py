@@ -107,7 +107,7 @@ def test_a_scan_without_errors_keeps_its_cycles_but_for_a_milliradian(number):
     np.testing.assert_allclose(np.abs(found.cycles), np.abs(cycles), rtol=1e-5)
     assert found.phase.max() < 2e-3
     assert found.warnings == ()
-    assert any("nothing was changed for it" in said for said in found.decisions) or number == 4
+    assert sum("nothing was changed for it" in said for said in found.decisions) == 2
 
 
 def test_the_sign_of_gain_phase_and_frequency():

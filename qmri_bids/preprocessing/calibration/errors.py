@@ -5,10 +5,11 @@ Cycle j of a voxel at x, relative to what is common to all cycles, is
     S_j = exp(g_j + i ε_j(x) + 2πi d_j(x) TE) · A f(θ - φ_j + 2π d_j(x) TR)
 
 with the log gain g_j, a phase ε_j that is a polynomial of second order and a frequency d_j [Hz] that is linear in space. A
-frequency acts as an increment of φ_j - 2π d_j TR. Gain and phase are divided out. The frequency is taken out by the signal model: what the
-fit at the true increments says a cycle would have been at the stated ones is added, so that cycles keep the increments of their
-protocol. The residual, noise and all that the model does not describe, stays, but for the little of it that lies in the tangent
-space of the model at the stated increments: a fit there finds the point of the fit at the true ones.
+frequency acts as an increment of φ_j - 2π d_j TR. Gain and phase are divided out. The frequency is taken out by the signal
+model: what the fit at the true increments says a cycle would have been at the stated ones is added, so that cycles keep the
+increments of their protocol. The residual, noise and all that the model does not describe, stays, but for
+the little of it that lies in the tangent space of the model at the stated increments: a fit there finds the point of the fit at the
+true ones.
 """
 
 from __future__ import annotations
