@@ -420,7 +420,7 @@ def _stripes(
 def odd() -> list[Row]:
     """A cycle that is spoiled, low, empty, or moved by 5 mm and not corrected: whether it is noticed, and what is left.
 
-    In cubes whose field is linear a moved cycle is one of another frequency but for the faces of the cubes; in heads it is left out.
+    In cubes whose field is linear a moved cycle has another frequency, but for the faces of the cubes; in heads it is left out.
     """
     rows = []
     for number in (12, 6):
