@@ -41,6 +41,9 @@ _FRACTION = "The file holds fractions."
 
 _FIT = "Least-squares fit of Lorentzian pools to the Z-spectrum, offsets counted from the shifted water frequency"
 
+_TIMES_CAUSE = (
+    "from the noise of the scan, from B1 where its own is known, and near fluid from what fluid the voxel may hold"
+)
 _TIMES = Posterior(priors=PAPER_PRIORS, gaps="NaN where the data contradict its range.")
 
 _M0_FILE = MapFile(
@@ -79,7 +82,7 @@ _RELAXATION = (
             convert=seconds_to_milliseconds,
             note=_SECONDS,
         ),
-        spread=Spread(limit=400),
+        spread=Spread(limit=400, cause=_TIMES_CAUSE),
         posterior=_TIMES,
         known=Known(
             title="Longitudinal relaxation time T1", transform="t1_to_scan_transform", unit="s", option="--cest-t1"
@@ -99,7 +102,7 @@ _RELAXATION = (
             convert=seconds_to_milliseconds,
             note=_SECONDS,
         ),
-        spread=Spread(limit=40),
+        spread=Spread(limit=40, cause=_TIMES_CAUSE),
         posterior=_TIMES,
         known=Known(
             title="Transverse relaxation time T2", transform="t2_to_scan_transform", unit="s", option="--cest-t2"
@@ -129,7 +132,7 @@ _BSSFP = (
     Quantity(
         name="fluid_fraction",
         label="Fluid fraction",
-        symbol="f fluid",
+        symbol="fluid fraction",
         phrase="the fluid fraction",
         full_name="the share of fluid in the equilibrium magnetisation",
         file=MapFile(
@@ -138,15 +141,18 @@ _BSSFP = (
             desc="fluid",
             unit="arbitrary",
             in_bids=False,
-            description="Share of fluid in the equilibrium magnetisation of the voxel. Beside fluid it may be negative, where the "
-            f"point spread function of the scan is. {_BSSFP_GAPS}",
+            description="Share of fluid in the equilibrium magnetisation of the voxel. Beside fluid it may be negative, where side "
+            "lobes "
+            f"of the point spread function are; NaN where its standard deviation exceeds 0.5, too. {_BSSFP_GAPS}",
         ),
         display=Display(
             unit="%",
             window=(-20, 100),
             colormap="viridis",
             convert=fraction_to_percent,
-            note=f"Share of fluid in the signal at equilibrium; negative where side lobes of fluid next door are. {_FRACTION}",
+            note="Share of fluid in the equilibrium magnetisation. Noise, and side lobes of the point spread beside fluid, take it "
+            "below 0 "
+            f"and above 100 %; no value where its standard deviation exceeds 50 %. {_FRACTION}",
         ),
         spread=Spread(limit=20, cause="from the noise of the scan and what T1 and T2 of fluid vary by", note=""),
     ),
@@ -164,10 +170,12 @@ _BSSFP = (
             "surroundings leaves: 1 where the model holds.",
         ),
         display=Display(
-            unit="",
+            unit="noise",
             window=(0, 3),
             colormap="plasma",
-            note="Residual of the fit over what noise leaves: 1 where the model holds.",
+            note="Residual of the fit over what the noise around leaves: 1 where the model holds. The noise is told from "
+            "residuals, too: where "
+            "the model fails in a whole region, the map shows less of it.",
             section="uncertainty",
         ),
     ),
@@ -188,7 +196,9 @@ _BSSFP = (
             unit="arbitrary",
             window=None,
             colormap="gray",
-            note="Noise of one phase cycle, pooled over neighbours; the scale is that of the images.",
+            note="Standard deviation of the noise in real and imaginary part of one phase cycle, from residuals of neighbours: it "
+            "is also "
+            "high where the model fails in a whole region. The scale is that of the images.",
             section="uncertainty",
         ),
     ),

@@ -166,16 +166,18 @@ CONFOUND_DESCRIPTIONS: dict[str, dict[str, str]] = {
     },
     "frequency": {
         "Description": "Frequency of the cycle in the middle of the volume, relative to the mean of the cycles; 0 where no "
-        "difference was seen",
+        "difference beyond its uncertainty was seen, and so nothing was changed",
         "Units": "Hz",
     },
     "frequency_stdev": {"Description": "Standard deviation of the frequency of the cycle", "Units": "Hz"},
     "gain": {
-        "Description": "Gain of the cycle, relative to the geometric mean of the cycles; 1 where no difference was seen"
+        "Description": "Gain of the cycle, relative to the geometric mean of the cycles; 1 where no difference "
+        "beyond its uncertainty was seen, and so nothing was changed",
+        "Units": "1",
     },
-    "gain_stdev": {"Description": "Standard deviation of the gain of the cycle"},
+    "gain_stdev": {"Description": "Standard deviation of the gain of the cycle", "Units": "1"},
     "phase": {
-        "Description": "Receive phase that was removed from the cycle, with that of its frequency at the echo, root mean square",
+        "Description": "Root mean square over the mask of the phase removed: receive phase, and 2π times frequency times TE",
         "Units": "rad",
     },
     "registered": {

@@ -153,26 +153,28 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
         choices=("simple", "full"),
         default="simple",
         help="of the bSSFP signal: the closed form of one pool and hard pulses, or the Bloch equations with a finite pulse and a "
-        "semisolid pool in grey and white matter (minutes); default: %(default)s",
+        "semisolid pool in grey and white matter, which takes minutes; default: %(default)s",
     )
     parser.add_argument(
         "--excitation-pulse",
         metavar="SHAPE:MILLISECONDS",
-        help="excitation pulse of full physics: rect, sinc or gauss and its duration; default: sinc:1",
+        help="excitation pulse of --physics full: rect, sinc (Hann window, time-bandwidth product 2.7) or gauss, and its duration; "
+        "default: sinc:1",
     )
     parser.add_argument(
         "--drift",
         type=float,
         default=0.0,
         metavar="HZ",
-        help="growth of the frequency over the phase cycles, with 5 %% of it as scatter; default: 0",
+        help="growth of the frequency from the first to the last cycle, linear, centred on 0, with a random scatter of 5 %% of it "
+        "(standard deviation); default: 0",
     )
     parser.add_argument(
         "--gain-scatter",
         type=float,
         default=0.0,
         metavar="PERCENT",
-        help="scatter of the gain of the phase cycles; default: 0",
+        help="standard deviation of the random gains of the phase cycles; default: 0",
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.set_defaults(run=_simulate)

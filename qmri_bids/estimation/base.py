@@ -114,6 +114,8 @@ class Estimate:
     one_pool
         `T1`, `T2`, `T1_stdev` and `T2_stdev` [s] of a fit of tissue alone where the values account for fluid, same shape: what
         mixtures look like.
+    constants
+        Numbers that hold for all voxels, by the key of the sidecar [SI units].
     decisions
         What was decided, as sentences.
     """
@@ -125,6 +127,7 @@ class Estimate:
     noise: NDArray[np.floating] | None = None
     misfit: NDArray[np.floating] | None = None
     one_pool: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
+    constants: Mapping[str, float] = field(default_factory=dict)
     decisions: tuple[str, ...] = ()
 
 

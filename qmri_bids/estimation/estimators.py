@@ -94,7 +94,14 @@ _NATURAL_NETWORK = Sentence(
 _STDEV_OF_FIT = Sentence(
     paragraph="estimation",
     text="Standard deviations follow from the Fisher information of all cycles and the noise, which was estimated from the "
-    "residuals and moderated over the scan [smyth2004].",
+    "residuals and moderated by those of the surroundings [smyth2004].",
+)
+
+_FLUID = Sentence(
+    paragraph="estimation",
+    text="Near fluid, tissue alone and tissue with fluid (of T1 and T2 found in the voxels that fluid surrounds) were both fitted, "
+    "and "
+    "the maps of tissue averaged by the probability of each model [hoeting1999].",
 )
 
 _STDEV_PROPAGATED = Sentence(
@@ -116,6 +123,7 @@ ESTIMATORS: dict[str, EstimatorEntry] = {
                 "Levenberg-Marquardt iterations [marquardt1963].",
             ),
             _STDEV_OF_FIT,
+            _FLUID,
         ),
         create=_pinn,
         bare="pinn-bare",
@@ -137,6 +145,7 @@ ESTIMATORS: dict[str, EstimatorEntry] = {
                 "iterations [marquardt1963].",
             ),
             _STDEV_OF_FIT,
+            _FLUID,
         ),
         create=_maximum_likelihood,
     ),

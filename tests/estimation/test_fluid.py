@@ -172,7 +172,8 @@ def test_twelve_cycles_tell_tissue_and_fraction_beside_fluid():
         fraction, its = found.values["fluid_fraction"][voxels], found.stdev["fluid_fraction"][voxels]
         error = fraction - fraction_of(level)
         assert np.mean(np.abs(error)) < 0.03
-        assert 0.58 < np.mean(np.abs(error) < its) < 0.80
+        # Its standard deviation holds what fluid may vary by, which here it does not.
+        assert 0.58 < np.mean(np.abs(error) < its) < 0.92
     assert np.median(plain.values["T2"][flat == 0.06]) > 1.1 * GREY[1]
     fluid = found.values["fluid_fraction"][flat == 1.0]
     assert np.nanmedian(fluid) == pytest.approx(1.0, abs=0.02)

@@ -252,6 +252,14 @@ def finished_estimate(
     if fluid is not None and fluid.fraction is not None and fluid.fraction_stdev is not None:
         found["fluid_fraction"] = _masked(fluid.fraction, good)
         spread["fluid_fraction"] = _masked(fluid.fraction_stdev, good)
+    constants = {}
+    if fluid is not None:
+        constants = {
+            "FluidT1": fluid.times.t1,
+            "FluidT1StandardDeviation": fluid.times.t1_stdev,
+            "FluidT2": fluid.times.t2,
+            "FluidT2StandardDeviation": fluid.times.t2_stdev,
+        }
     return Estimate(
         values=found,
         stdev=spread,
@@ -259,8 +267,9 @@ def finished_estimate(
         status=status,
         noise=_masked(np.sqrt(np.where(np.isfinite(pooled.level), pooled.level, noise)), usable),
         misfit=_masked(np.sqrt(left / (freedom * pooled.level)), usable),
+        constants=constants,
         one_pool={} if fluid is None else {name: _masked(each, good) for name, each in one_pool.items()},
-        decisions=() if fluid is None else fluid.sentences(),
+        decisions=() if fluid is None else fluid.sentences(mixed=int(np.count_nonzero(status == Status.MIXED))),
     )
 
 

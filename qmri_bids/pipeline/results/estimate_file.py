@@ -25,6 +25,9 @@ ESTIMATED, GROUPS = "estimated", "groups"
 """Arrays that list the maps of the estimate itself and the groups of maps that share a status."""
 
 
+CONSTANT = "constant_"
+"""What stands before numbers that hold for all voxels."""
+
 ONE_POOL = "one_pool_"
 """What stands before maps of a fit of tissue alone, where those of the estimate account for fluid."""
 
@@ -111,6 +114,16 @@ class StoredEstimate:
     def values(self) -> Mapping[str, NDArray[np.float32]]:
         """Maps that were estimated by name, SI units; NaN where the status of their group is not CONVERGED."""
         return {str(name): self.arrays[str(name)] for name in self.arrays[ESTIMATED]}
+
+    @cached_property
+    def told(self) -> Mapping[str, NDArray[np.float32]]:
+        """Maps for statistics: NaN where the code is not CONVERGED, be there a value or not, where all share one status."""
+        status = self.status.get("")
+        if status is None:
+            return self.values
+        return {
+            name: np.where(status == Status.CONVERGED, each, np.float32(np.nan)) for name, each in self.values.items()
+        }
 
     @cached_property
     def stdev(self) -> Mapping[str, NDArray[np.float32]]:

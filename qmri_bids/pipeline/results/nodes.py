@@ -72,7 +72,7 @@ def describe_run(
         figures=tuple(kind.figures(results, run, settings)),
         quality=kind.quality(results),
         statistics=statistics_rows(
-            estimate.values, mask=results.mask, labels=results.tissue, label_names=NAMES, pure=results.pure_tissue
+            estimate.told, mask=results.mask, labels=results.tissue, label_names=NAMES, pure=results.pure_tissue
         ),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
         measures=unjudged_measures(

@@ -31,7 +31,8 @@ def calibration_figure(found: Mapping[str, NDArray[Any]]) -> Figure | None:
         np.asarray(found["frequency"], dtype=float),
         100.0 * (np.asarray(found["gain"], dtype=float) - 1.0),
     )
-    if not (np.isfinite(frequency).any() or np.isfinite(gain).any()):
+    if not (np.nan_to_num(frequency).any() or np.nan_to_num(gain).any()):
+        # Where nothing is beyond its uncertainty nothing was changed, and points at 0 would look like a measurement.
         return None
     numbers = np.arange(1, len(frequency) + 1)
     canvas = new_canvas(height=3.4)
@@ -68,7 +69,7 @@ def calibration_figure(found: Mapping[str, NDArray[Any]]) -> Figure | None:
         key="calibration",
         title="Frequency and gain of the cycles",
         caption="Frequency in the middle of the volume and gain of every cycle relative to the mean of the cycles, as found from "
-        "all voxels of tissue together and removed, with their standard deviations; 0 where no difference was seen."
+        "all voxels of tissue together and removed, with their standard deviations; all 0 where no difference beyond them was seen."
         + (f" Left out, because it does not follow the others (red): {left_out}." if left_out else ""),
         image=encode_png(canvas),
         section=Section.CYCLES,

@@ -23,6 +23,7 @@ def carpet_figure(
     *,
     by_cycle: NDArray[np.floating],
     increments: Sequence[float],
+    named_from: float = 1.35,
     key: str = "carpet",
     title: str = "What the model leaves, cycle by cycle",
 ) -> Figure:
@@ -36,6 +37,8 @@ def carpet_figure(
         Residual of each cycle over what is expected of it, shape (N,).
     increments
         RF phase increments [rad], N of them.
+    named_from
+        Residual of a cycle from which it is named, drawn as a line.
     key, title
         Name and heading of the figure.
 
@@ -49,9 +52,10 @@ def carpet_figure(
         raise ValueError(
             f"carpet and by_cycle must have {count} cycles, found {np.shape(carpet)}, {np.shape(by_cycle)}"
         )
+    degrees = [f"{radians_to_degrees(each):.4g}°" for each in increments]
     canvas = new_canvas(height=2.9)
     left, right = canvas.subplots(1, 2, width_ratios=(2.2, 1.0))
-    canvas.subplots_adjust(left=0.075, right=0.985, top=0.97, bottom=0.17, wspace=0.28)
+    canvas.subplots_adjust(left=0.105, right=0.985, top=0.97, bottom=0.17, wspace=0.28)
     image = left.imshow(
         np.asarray(carpet).T,
         aspect="auto",
@@ -61,27 +65,29 @@ def carpet_figure(
         interpolation="nearest",
         extent=(0.0, 100.0, count + 0.5, 0.5),
     )
-    left.set_xlabel("voxels of tissue, from one side of the image to the other [%]", fontsize=9)
+    left.set_xlabel("voxels of tissue in the order of the file [%]", fontsize=9)
     left.set_ylabel("phase cycle", fontsize=9)
-    left.set_yticks(range(1, count + 1))
+    left.set_yticks(range(1, count + 1), [f"{number + 1}: {name}" for number, name in enumerate(degrees)])
     left.tick_params(labelsize=8)
     bar = canvas.colorbar(image, ax=left, fraction=0.05, pad=0.02, extend="both")
     bar.set_label("residual over noise", fontsize=9)
     bar.ax.tick_params(labelsize=8)
-    degrees = [f"{radians_to_degrees(each):.4g}°" for each in increments]
     right.barh(np.arange(1, count + 1), by_cycle, color=TISSUE_COLORS[0], height=0.7)
     right.axvline(1.0, color="#555555", linewidth=0.9, linestyle=(0, (4, 3)))
+    right.axvline(named_from, color="#a3342b", linewidth=0.9, linestyle=(0, (1, 2)))
     right.set_ylim(count + 0.6, 0.4)
-    right.set_yticks(range(1, count + 1), degrees, fontsize=8)
+    right.set_yticks(range(1, count + 1), [])
     right.set_xlim(0.0, max(2.0, 1.1 * float(np.max(by_cycle))))
-    right.set_xlabel("residual over that of all cycles", fontsize=9)
+    right.set_xlabel("residual over that expected", fontsize=9)
     plain(right)
     return Figure(
         key=key,
         title=title,
-        caption="Left: signal minus model in groups of neighbouring voxels of tissue, over the noise; a stripe along it is a "
-        "cycle that does not fit the others, a band across all cycles is a part of the head that moved or that the model does not "
-        "describe. Right: the same in all voxels together, with the RF phase increment of each cycle.",
+        caption="Left: signal minus model in groups of neighbouring voxels of tissue, over the noise; a horizontal "
+        "stripe is a cycle that does not fit the others, a vertical one a part of the head that moved or that the model does not "
+        "describe. Right: the residual of each cycle in all of this tissue over what is expected of it (dashed); beyond the dotted "
+        "line "
+        "a cycle is named. Cycles are numbered and labelled with their RF phase increment.",
         image=encode_png(canvas),
         section=Section.QUALITY,
         alternative="Residual of every phase cycle over the image, and of each cycle as a whole",

@@ -28,8 +28,8 @@ def relaxometry_sentences(runs: Sequence[PcBssfpRun], options: ProcessingOptions
                 paragraph="estimation",
                 text="Gain, receive phase (a second-order polynomial in space) and frequency (linear in space) of every cycle "
                 "relative to the others were estimated from the residuals of the signal model in all tissue together, with the "
-                "parameters of every voxel eliminated, and removed where they exceed their uncertainty: drift of the frequency "
-                "between cycles biases T1 and T2 [shcherbakova2019].",
+                "parameters of every voxel eliminated, and removed where they exceed four standard deviations and explain the "
+                "residuals: drift of the frequency between cycles biases T1 and T2 [shcherbakova2019].",
             )
         )
     sentences.append(
@@ -57,7 +57,7 @@ def relaxometry_sentences(runs: Sequence[PcBssfpRun], options: ProcessingOptions
         ),
         Sentence(
             paragraph="estimation",
-            text="T1 and T2 are those of a single pool: in tissue with magnetization transfer they are lower than those of "
+            text="Tissue is described as a single pool: in tissue with magnetization transfer they are lower than those of "
             "spin-echo and inversion-recovery methods [gloor2008].",
         ),
     ]

@@ -26,7 +26,7 @@ from qmri_bids.pipeline.maps.nodes import UnwrapOffResonance
 from qmri_bids.pipeline.mask.steps import add_mask_nodes, connect_motion
 from qmri_bids.pipeline.motion.nodes import CalibrateCycles, CensorCycles, CorrectMotion, RemoveGibbs
 from qmri_bids.pipeline.options import ProcessingOptions
-from qmri_bids.pipeline.results.estimate_file import ONE_POOL, save_estimate
+from qmri_bids.pipeline.results.estimate_file import CONSTANT, ONE_POOL, save_estimate
 from qmri_bids.pipeline.results.nodes import DescribeRun, WriteDerivatives
 from qmri_bids.pipeline.run_kind import RunKind
 from qmri_bids.pipeline.tissues.nodes import SegmentTissues
@@ -137,6 +137,11 @@ class EstimateRelaxation(SimpleInterface):
             )
             posterior = {name: (values, under_prior.stdev[name]) for name, values in under_prior.mean.items()}
             decisions.append(under_prior.sentence())
+        beside = {"noise": found.noise, "misfit": found.misfit}
+        beside |= {f"{ONE_POOL}{name}": values for name, values in found.one_pool.items()}
+        extra: dict[str, Any] = {f"{CONSTANT}{name}": value for name, value in found.constants.items()}
+        if misfit is not None:
+            extra |= {f"misfit_{name}": value for name, value in asdict(misfit).items()}
         path = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
             voxels,
@@ -144,18 +149,10 @@ class EstimateRelaxation(SimpleInterface):
             residual=found.residual,
             status={"": found.status},
             posterior=posterior,
-            volumes={
-                name: values
-                for name, values in {
-                    "noise": found.noise,
-                    "misfit": found.misfit,
-                    **{f"{ONE_POOL}{name}": values for name, values in found.one_pool.items()},
-                }.items()
-                if values is not None
-            },
-            **({} if misfit is None else {f"misfit_{name}": value for name, value in asdict(misfit).items()}),
+            volumes={name: values for name, values in beside.items() if values is not None},
             # What the map of off-resonance is known up to: who takes it must know.
             off_resonance_period=1.0 / protocol.repetition_time,
+            **extra,
         )
         checked, doubts = unexplained_sentences(
             unexplained_signal(

@@ -65,6 +65,12 @@ FLUID_ALONE = 0.85
 CONSISTENT = 12.0
 """What noise lets fluid alone leave beyond a fit of one pool, over the variance of the noise (χ² of two: 0.3 %)."""
 
+MOSTLY_FLUID = 0.5
+"""Fraction beyond which tissue is the smaller part of its voxel, and its times are poorly told."""
+
+FEWEST_FAR = 300
+"""Voxels far from fluid from which their scatter is believed."""
+
 UNDECIDED = (0.05, 0.95)
 """Probabilities of fluid between which neither model is certain."""
 
@@ -87,11 +93,14 @@ class FluidMaps:
     unknowns
         Its real unknowns, 5 or 6, shape (V,).
     mixed
-        Where neither model is certain and what fluid there may be makes up most of the standard deviation of T2, shape (V,).
+        Where neither model is certain and what fluid there may be makes up most of the standard deviation of T2, or where more than
+        half is fluid, shape (V,).
     times
         T1 and T2 of fluid.
     near
         Where both models were fitted, shape (V,).
+    scatter
+        Scatter of the fraction in tissue far from fluid over what noise explains, 1 or more; its standard deviations hold it.
     """
 
     values: Values
@@ -103,23 +112,34 @@ class FluidMaps:
     mixed: NDArray[np.bool_]
     times: FluidTimes
     near: NDArray[np.bool_]
+    scatter: float
 
-    def sentences(self) -> tuple[str, ...]:
-        """Say what was decided."""
+    def sentences(self, *, mixed: int) -> tuple[str, ...]:
+        """Say what was decided; `mixed` is the number of voxels whose code is that of a mixture in the end."""
         number = len(self.near)
         if not self.near.any():
             return ("No voxel holds fluid or lies beside it: one pool was fitted everywhere.",)
-        share, mixed = 100.0 * float(np.mean(self.near)), int(np.count_nonzero(self.mixed))
+        share = 100.0 * float(np.mean(self.near))
         said = (
-            f"Near fluid ({share:.0f} % of {number:,} voxels) tissue alone and tissue with fluid were both fitted, and the maps "
-            "are the mean of both by their probability: T1 and T2 are those of the tissue."
+            f"Within {len(PRIOR_ODDS) - 1} voxels of fluid ({share:.0f} % of {number:,} voxels) tissue alone and tissue with fluid "
+            "were "
+            "both fitted, and the maps are the mean of both by their probability: T1 and T2 are those of the tissue where that is "
+            "half "
+            f"of the voxel or more, and those of fluid from {100 * FLUID_ALONE:.0f} % of fluid on."
         )
         untold = (
-            f"In {mixed:,} voxels ({100.0 * mixed / number:.1f} %) tissue and fluid could not be told apart: their standard "
-            "deviations hold what fluid there may be (code 9)."
+            f"In {mixed:,} voxels ({100.0 * mixed / number:.1f} %) tissue and fluid could not be told apart, or more than half is "
+            "fluid: "
+            "their standard deviations hold what fluid there may be (code 9)."
         )
         if self.fraction is None:
             untold += " So few cycles do not tell the fraction of fluid, of which there is no map."
+        elif self.scatter > 1.0:
+            untold += (
+                f" In tissue far from fluid its fraction scatters by {self.scatter:.1f} times what noise explains (ringing, "
+                "mixtures of "
+                "tissues): its standard deviations were raised by as much."
+            )
         return (self.times.sentence(), said, untold)
 
 
@@ -200,6 +220,9 @@ def with_fluid(
             protocol=protocol,
         )
     near = (odds > 0.0) & ~alone
+    far = usable & ~near & ~alone
+    scatter = _scatter(fraction[far], fraction_stdev[far])
+    fraction_stdev *= scatter
     told_at_all = not (near.any() and float(np.median(fraction_stdev[near])) > TELLING)
     found = FluidMaps(
         values=values.copy(),
@@ -211,10 +234,10 @@ def with_fluid(
         mixed=np.zeros(len(cycles), dtype=np.bool_),
         times=times,
         near=near,
+        scatter=scatter,
     )
     if not near.any():
         return found
-    far = usable & ~near
     common_t1, common_t2 = (
         float(np.median(values[row][far])) if far.any() else own for row, own in enumerate(COMMON_TISSUE)
     )
@@ -265,7 +288,7 @@ def with_fluid(
         if found.fraction is None or found.fraction_stdev is None:
             return found
         found.fraction[near] = np.where(told, mixtures.values[4], found.fraction[near])
-        found.fraction_stdev[near] = np.where(told, mixtures.stdev[4], found.fraction_stdev[near])
+        found.fraction_stdev[near] = np.where(told, scatter * mixtures.stdev[4], found.fraction_stdev[near])
         voxels = np.flatnonzero(alone)
 
         def fraction_at(t1: float, t2: float) -> tuple[Values, Values]:
@@ -286,11 +309,19 @@ def with_fluid(
             fraction_at(times.t1, times.t2 + times.t2_stdev)[0] - fraction,
         )
         found.fraction[voxels] = fraction
-        found.fraction_stdev[voxels] = np.sqrt(noise_stdev**2 + moved[0] ** 2 + moved[1] ** 2)
+        found.fraction_stdev[voxels] = scatter * np.sqrt(noise_stdev**2 + moved[0] ** 2 + moved[1] ** 2)
         # What neither model describes has no fraction.
         unknown = ~(found.fraction_stdev < WIDEST_FRACTION) | ~(np.abs(found.fraction - 0.5) < MOST_FRACTION)
         found.fraction[unknown] = found.fraction_stdev[unknown] = math.nan
     return found
+
+
+def _scatter(fraction: NDArray[Any], stdev: NDArray[Any]) -> float:
+    """Return by how much more than its standard deviation the fraction scatters where there is no fluid, 1 at least."""
+    with np.errstate(all="ignore"):
+        scores = np.abs(fraction / stdev)
+    scores = scores[np.isfinite(scores)]
+    return max(1.0, 1.4826 * float(np.median(scores))) if len(scores) >= FEWEST_FAR else 1.0
 
 
 def _natural_point(t1: float, t2: float, *, b1: Values, protocol: BssfpProtocol) -> NaturalPoint:
@@ -457,7 +488,8 @@ def _combine(
     found.residual_sum[near] = np.where(preferred, fit.residual_sum, single_sum)
     found.unknowns[near] = np.where(preferred, 6, 5)
     low, high = UNDECIDED
-    found.mixed[near] = (weight > low) & (weight < high) & (variance[1] > 2.0 * single_stdev[1] ** 2)
+    mostly = told & (mixtures.values[4] > MOSTLY_FLUID)
+    found.mixed[near] = mostly | (weight > low) & (weight < high) & (variance[1] > 2.0 * single_stdev[1] ** 2)
 
 
 def _fraction_in_fluid(
