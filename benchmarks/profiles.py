@@ -322,7 +322,7 @@ def misfit() -> list[Row]:
                     "misfit_by_cycle": left.by_cycle,
                     "status": found.status,
                 }
-                light = misfit_light(arrays)
+                light = misfit_light(arrays, increments=protocol.rf_phase_increment)
                 level = Level.BAD if light is None else light.level
             said.append(
                 f"{name} N={number}: {beyond:.2f}, {'-' if left is None else f'{left.shared:.2f}'}, {level.value}"

@@ -135,7 +135,8 @@ def _neighbourhood_level(
     weight = np.zeros(inside.shape)
     weight[inside] = counted
     logs = np.where(counted, np.log(np.where(counted, variance, 1.0)), 0.0)
-    share = np.maximum(gaussian_filter(weight, NEIGHBOURHOOD, mode="constant"), 1e-6)
+    weight_around = gaussian_filter(weight, NEIGHBOURHOOD, mode="constant")
+    share = np.maximum(weight_around, 1e-6)
     low, high = (_log_quantile(each, freedom, math.inf) for each in BELIEVED)
     expected = _believed_mean(freedom)
     level = np.full(len(logs), np.median(logs[counted]) - _log_quantile(0.5, freedom, math.inf))
@@ -145,7 +146,9 @@ def _neighbourhood_level(
         image = np.zeros(inside.shape)
         image[inside] = np.where(counted, believed, 0.0)
         smooth = gaussian_filter(image, NEIGHBOURHOOD, mode="constant") / share
-        level = smooth[inside] - (expected if not wide else float(digamma(0.5 * freedom) - math.log(0.5 * freedom)))
+        found = smooth[inside] - (expected if not wide else float(digamma(0.5 * freedom) - math.log(0.5 * freedom)))
+        # Far from any residual there is no neighbourhood, and the level is that of the scan.
+        level = np.where(weight_around[inside] > 1e-4, found, np.median(found[counted]))
     return np.exp(level)
 
 

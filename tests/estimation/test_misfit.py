@@ -49,7 +49,8 @@ def judged(data, protocol):
 
 def light_of(found, left):
     return misfit_light(
-        {"misfit_shared": np.array(left.shared), "misfit_by_cycle": left.by_cycle, "status": found.status}
+        {"misfit_shared": np.array(left.shared), "misfit_by_cycle": left.by_cycle, "status": found.status},
+        increments=tuple(math.pi * (2 * index + 1) / len(left.by_cycle) for index in range(len(left.by_cycle))),
     )
 
 
@@ -77,7 +78,7 @@ def test_a_cycle_that_is_low_is_named(cycles):
     if cycles == 12:
         assert np.argmax(left.by_cycle) == 2
         assert "cycle" in light.value
-        assert "3" in light.value
+        assert "75°" in light.value
 
 
 @pytest.mark.parametrize("cycles", [4, 6, 12])
@@ -96,7 +97,7 @@ def test_few_voxels_say_nothing():
     known = KnownMaps(b1=np.ones(100), inside=inside)
     found = MaximumLikelihood().estimate(data[flat], protocol=protocol, known=known)
     assert model_misfit(data[flat], found, b1=np.ones(100), protocol=protocol, inside=inside) is None
-    assert misfit_light({"status": found.status}) is None
+    assert misfit_light({"status": found.status}, increments=protocol.rf_phase_increment) is None
 
 
 def test_what_noise_leaves_once_in_ten_thousand_is_beyond_it():

@@ -10,6 +10,7 @@ import pytest
 
 from qmri_bids.estimation.base import KnownMaps
 from qmri_bids.estimation.bssfp.maximum_likelihood import MaximumLikelihood
+from qmri_bids.estimation.bssfp.profile_fit import fit_natural
 from qmri_bids.phantom.signals.steady_state import balanced_signal, spoiled_echo
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.preprocessing.calibration.cycles import calibrate_cycles
@@ -204,3 +205,58 @@ def test_uneven_increments_are_calibrated_too():
     found = calibrate_cycles(scan(12, errors)[..., kept], mask=INSIDE, protocol=protocol, threads=2)
     truth = errors.frequency[kept, 0]
     assert np.abs(found.frequency - (truth - truth.mean())).max() < 0.3
+
+
+@pytest.mark.parametrize("number", [4, 6])
+def test_where_the_field_hardly_varies_nothing_is_made_worse(number):
+    """A bottle that is shimmed well: a phase there imitates T2, and to take off what was found would change T2 by half."""
+    protocol, shape = protocol_of(number), (16, 16, 16)
+    rng, places = np.random.default_rng(7), np.indices(shape)
+    solid = places[2].ravel() < 8
+    off_resonance = (10.0 * places[0] + 5.0 * places[1]).ravel() / 16.0
+    frequency = 3.0 * np.linspace(-0.5, 0.5, number)
+    columns = [
+        balanced_signal(
+            np.where(solid, 1.0, 1.4).astype(np.float32),
+            np.where(solid, 0.06, 0.09).astype(np.float32),
+            np.ones(solid.size, np.float32),
+            (off_resonance + each).astype(np.float32),
+            np.ones(solid.size, np.complex64),
+            protocol.repetition_time,
+            protocol.echo_time,
+            protocol.flip_angle,
+            np.array([increment]),
+        )[:, 0]
+        for each, increment in zip(frequency, protocol.rf_phase_increment, strict=True)
+    ]
+    cycles = np.stack(columns, axis=-1) + 9e-4 * (rng.standard_normal((solid.size, number, 2)) @ np.array([1.0, 1j]))
+    cycles = cycles.reshape(*shape, number).astype(np.complex64)
+    mask = np.ones(shape, dtype=bool)
+    found = calibrate_cycles(cycles, mask=mask, protocol=protocol, threads=2)
+    fits = [
+        fit_natural(each[mask].astype(complex), rf_phase_increment=protocol.rf_phase_increment)
+        for each in (cycles, found.cycles)
+    ]
+    before, after = (float(np.median(fit.e2[solid])) for fit in fits)
+    assert abs(np.log(before) / np.log(after) - 1.0) < 0.1
+    if found.corrected == ():
+        assert "the field varies too little" in found.decisions[0]
+
+
+def test_what_cannot_be_calibrated_comes_back_as_it_was_with_the_reason():
+    protocol = protocol_of(6)
+    empty = np.zeros((12, 12, 12, 6), dtype=np.complex64)
+    for cycles, mask in ((empty, np.ones((12, 12, 12), bool)), (empty + 1.0, np.zeros((12, 12, 12), bool))):
+        found = calibrate_cycles(cycles, mask=mask, protocol=protocol)
+        np.testing.assert_array_equal(found.cycles, cycles)
+        assert "not calibrated" in found.decisions[0]
+
+
+def test_voxels_without_a_finite_signal_do_not_switch_it_off():
+    errors, protocol = drawn(6, drift=12.0), protocol_of(6)
+    cycles = scan(6, errors)
+    plain = calibrate_cycles(cycles, mask=INSIDE, protocol=protocol, threads=2)
+    broken = cycles.copy()
+    broken[tuple(np.argwhere(INSIDE)[0])] = np.nan
+    found = calibrate_cycles(broken, mask=INSIDE, protocol=protocol, threads=2)
+    np.testing.assert_allclose(found.frequency, plain.frequency, atol=0.05)

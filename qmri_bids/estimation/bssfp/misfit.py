@@ -131,7 +131,7 @@ def model_misfit(
     return ModelMisfit(
         by_cycle=np.sqrt(power / (scale * expected)),
         shared=_shared(residual, counted=counted, inside=inside),
-        carpet=_carpet(np.abs(residual) / math.sqrt(scale / math.log(2.0))),
+        carpet=_carpet(np.abs(residual) / np.sqrt(scale * expected / math.log(2.0))),
     )
 
 

@@ -201,14 +201,16 @@ def finished_estimate(
         solved = np.isfinite(maximum[:2]).all(axis=0)
         residual_sum, freedom = maps.residual_sum, np.full(len(b1), maps.freedom)
         fluid = None
-        if account_for_fluid and known.inside is not None and protocol.number_of_cycles >= FEWEST_CYCLES_WITH_FLUID:
+        considered = account_for_fluid and known.inside is not None
+        considered &= protocol.number_of_cycles >= FEWEST_CYCLES_WITH_FLUID and bool(np.isfinite(pooled.level).any())
+        if considered and known.inside is not None:
             fluid = with_fluid(
                 cycles,
                 tissue=NaturalPoint(e2=maps.point[0], b=maps.point[1], theta=maps.point[2]),
                 values=values,
                 stdev=stdev,
                 residual_sum=residual_sum,
-                noise=np.where(described, pooled.level, noise),
+                noise=np.where(np.isfinite(pooled.level), pooled.level, noise),
                 usable=usable & maps.converged & solved & ~maps.at_bound,
                 b1=b1,
                 b1_stdev=b1_stdev,
@@ -239,7 +241,9 @@ def finished_estimate(
         status[fluid.mixed] = Status.MIXED
     # Bounds may hold a fit off the data; the model is judged without them.
     left = maps.noise_sum if fluid is None else residual_sum
-    status[beyond_noise(left, signal_sum=maps.signal_sum, freedom=freedom, level=pooled.level)] = Status.MISFIT
+    # The residual of three cycles has one degree of freedom and several optima: it tells nothing of the model.
+    judged = protocol.number_of_cycles >= FEWEST_CYCLES_WITH_FLUID
+    status[judged & beyond_noise(left, signal_sum=maps.signal_sum, freedom=freedom, level=pooled.level)] = Status.MISFIT
     status[~inside] = Status.OUT_OF_RANGE
     status[~solved] = Status.NO_ROOT
     status[maps.at_bound] = Status.AT_BOUND

@@ -24,7 +24,7 @@ from qmri_bids.preprocessing.calibration.errors import (
     no_errors,
     terms_at,
 )
-from qmri_bids.preprocessing.calibration.solve import NAMES, Solution, solve
+from qmri_bids.preprocessing.calibration.solve import NAMES, NothingFits, Solution, solve
 from qmri_bids.system.blocks import run_blocks
 
 LARGEST_SAMPLE = 40_000
@@ -63,6 +63,18 @@ EXPLAINS_FEW, EXPLAINS = 1.09, 1.03
 """Power of the residual (75th percentile) up to which fewer kinds of errors explain four or five cycles, or more, as well as all:
 1.08, 1.03 in heads without errors; 1.10 where a drift of 10 Hz over four cycles was left in, 1.07 and 1.04 where one of 3 Hz over
 twelve and six, 1.4 where gains with a first cycle 5 % low."""
+
+LARGEST_PHASE_STDEV, LARGEST_AMBIGUITY = 0.006, 0.03
+"""Standard deviation of a phase [rad], and difference of the phase that is found alone from that found with frequencies and gains,
+beyond which it is not told: 5 mrad move T2 by 2 to 3 %, and in heads both are below 2 and 15 mrad."""
+
+NO_WORSE = 1.01
+"""Power of the residual after correction over that before, beyond which a solution is none; they differ by 0.3 % by chance."""
+
+UNTOLD = (
+    "Gain, phase and frequency of the cycles were not calibrated: the field varies too little over the object to tell them "
+    "from T2."
+)
 
 FEWEST_LEFT = 5
 """Cycles that determine the fit and show that they follow it, without the one left out."""
@@ -179,8 +191,12 @@ def calibrate_cycles(
     if sample is None:
         reason = "Gain, phase and frequency of the cycles were not calibrated: too few cycles or voxels."
         return replace(unchanged, decisions=(reason,))
-    solution = solve(sample.cycles, terms=sample.terms, protocol=protocol, threads=threads)
-    kept = np.arange(number)
+    kept, times = np.arange(number), np.asarray(called)
+    try:
+        solution = solve(sample.cycles, terms=sample.terms, protocol=protocol, order=times, threads=threads)
+    except NothingFits:
+        reason = "Gain, phase and frequency of the cycles were not calibrated: no voxel follows the signal of bSSFP."
+        return replace(unchanged, decisions=(reason,))
     said: list[str] = []
     warned: list[str] = []
     odd = _odd_cycle(sample, solution, protocol, threads=threads)
@@ -202,7 +218,7 @@ def calibrate_cycles(
                     sample.cycles,
                     terms=sample.terms,
                     protocol=protocol,
-                    order=rest,
+                    order=times[rest],
                     start=without.errors,
                     threads=threads,
                 )
@@ -213,7 +229,17 @@ def calibrate_cycles(
                 "T2 may be wrong. --bssfp-estimator ml serves any."
             )
     names = tuple(called[index] for index in kept)
-    chosen, solution = _significant(sample, solution, protocol, order=kept, threads=threads)
+    joint = solution
+    chosen, solution = _significant(sample, solution, protocol, order=times[kept], threads=threads)
+    if not _told(sample, solution, joint, chosen, protocol, threads=threads):
+        return replace(
+            unchanged,
+            cycles=np.asarray(cycles[..., kept] if len(kept) < number else cycles, dtype=np.complex64),
+            protocol=protocol,
+            left_out=~np.isin(np.arange(number), kept),
+            decisions=(UNTOLD,),
+            warnings=tuple(warned),
+        )
     phase = sample.terms @ solution.errors.echo_phase(protocol).T
     rms = np.sqrt(np.mean(phase**2, axis=0))
     result = replace(
@@ -222,7 +248,8 @@ def calibrate_cycles(
         protocol=protocol,
         left_out=~np.isin(np.arange(number), kept),
     )
-    if np.abs(phase).max() > LARGEST_PHASE:
+    of_frequency = 2.0 * math.pi * protocol.echo_time * float(np.abs(solution.errors.frequency[:, 0]).max())
+    if np.abs(phase).max() > LARGEST_PHASE + of_frequency:
         said.append("Gain, phase and frequency of the cycles were not corrected, see the warning.")
         warned.append(
             f"The phase of the cycles differs from the model by up to {np.abs(phase).max():.2f} rad, which is no drift and was "
@@ -233,7 +260,7 @@ def calibrate_cycles(
     errors = solution.errors
     unknown = _undetermined(protocol)
     said += _found(errors, solution, rms, names, chosen, share, unknown=unknown)
-    warned += _doubts(errors, rms, names)
+    warned += _doubts(errors, rms, names, echo_time=protocol.echo_time)
 
     def of_all(values: NDArray[np.float64]) -> NDArray[np.float64]:
         full = np.full(number, math.nan)
@@ -264,8 +291,12 @@ def _sample(
 ) -> _Sample | None:
     """Return voxels that hold one tissue, as far as can be told, and the terms in space that they determine; None if too few."""
     number = protocol.number_of_cycles
-    inside = np.flatnonzero(mask.ravel())
     flat = cycles.reshape(-1, cycles.shape[3])
+    inside = np.flatnonzero(mask.ravel())
+    energy = np.sum(np.abs(flat[inside]) ** 2, axis=1)
+    inside = inside[np.isfinite(energy) & (energy > 0.0)]
+    if not len(inside):
+        return None
     points = np.stack(np.unravel_index(inside, mask.shape), axis=1)
     tissue = _far_from_fluid(flat, inside, mask, protocol, threads=threads)
     all_terms = 2 * PHASE_TERMS - 2  # 7 + 4 + 1
@@ -352,7 +383,7 @@ def _significant(
         if kinds == NAMES:
             return solution
         found = solve(sample.cycles, terms=sample.terms, protocol=protocol, order=order, kinds=kinds, threads=threads)
-        return replace(solution, errors=found.errors, held=found.held)
+        return replace(solution, errors=found.errors, held=found.held, phase_stdev=found.phase_stdev)
 
     plain = with_kinds(("phase",))
     if chosen == ("phase",):
@@ -374,6 +405,42 @@ def _significant(
     return (chosen, full) if without > EXPLAINS * left else (("phase",), plain)
 
 
+def _told(
+    sample: _Sample,
+    solution: Solution,
+    joint: Solution,
+    chosen: tuple[str, ...],
+    protocol: BssfpProtocol,
+    *,
+    threads: int,
+) -> bool:
+    """Return whether the voxels tell the errors well enough that to take them off does no harm.
+
+    Where θ is nearly the same everywhere, a phase imitates what T2 does: it is found with an uncertainty that would move T2 by more
+    than a few percent, or as another one with and without a drift of the frequency beside it.
+    """
+    number = protocol.number_of_cycles
+    if chosen == ("phase",):
+        if float(solution.phase_stdev.max()) > LARGEST_PHASE_STDEV:
+            return False
+        if number <= FEWEST_LEFT:
+            # With gains they would imitate anything.
+            kinds = ("phase", "frequency")
+            joint = solve(sample.cycles, terms=sample.terms, protocol=protocol, kinds=kinds, threads=threads)
+        if not _undetermined(protocol):
+            both = [sample.terms @ each.errors.echo_phase(protocol).T for each in (solution, joint)]
+            apart = np.sqrt(np.mean((both[0] - both[1]) ** 2, axis=0)).max()
+            if apart > LARGEST_AMBIGUITY:
+                return False
+    step = max(1, len(sample.cycles) // SAMPLE_OF_TEST)
+    used = np.arange(number)
+    before, after = (
+        _left(sample.cycles[::step], sample.terms[::step], errors, protocol, used, threads=threads)
+        for errors in (no_errors(number), solution.errors)
+    )
+    return bool(after <= NO_WORSE * before)
+
+
 def _simplest(
     sample: _Sample, solution: Solution, protocol: BssfpProtocol, *, order: NDArray[np.intp], threads: int
 ) -> tuple[tuple[str, ...], Solution]:
@@ -391,7 +458,7 @@ def _simplest(
     for kinds in (("phase",), ("phase", "frequency"), ("phase", "gain")):
         simpler = solve(sample.cycles, terms=sample.terms, protocol=protocol, order=order, kinds=kinds, threads=threads)
         if left(simpler.errors) < enough:
-            return kinds, replace(solution, errors=simpler.errors, held=simpler.held)
+            return kinds, replace(solution, errors=simpler.errors, held=simpler.held, phase_stdev=simpler.phase_stdev)
     return NAMES, solution
 
 
@@ -459,12 +526,12 @@ def _found(
     ]
     if "frequency" in chosen:
         frequency = errors.frequency[:, 0]
-        place = np.arange(len(frequency))
+        place = np.asarray(names) - names[0]
         slope, offset = np.polyfit(place, frequency, 1)
         scatter = float(np.std(frequency - offset - slope * place))
         edge = float(np.abs(errors.frequency[:, 1:FREQUENCY_TERMS]).max())
         said.append(
-            f"The frequency drifted by {slope * (len(frequency) - 1):+.1f} Hz from the first to the last cycle, with a scatter of "
+            f"The frequency drifted by {slope * place[-1]:+.1f} Hz from the first to the last cycle, with a scatter of "
             f"{scatter:.2f} Hz about it and gradients of up to {edge:.1f} Hz from the middle to the edge of the volume (known to "
             f"{solution.frequency_stdev.max():.2f} Hz, relative to the mean of the cycles). The cycles were brought to the "
             f"increments of the protocol by the signal model"
@@ -513,10 +580,10 @@ HELD = 0.2
 """Share of the prior in the least known combination of cycles from which it is said."""
 
 
-def _doubts(errors: CycleErrors, rms: NDArray[np.float64], names: tuple[int, ...]) -> list[str]:
+def _doubts(errors: CycleErrors, rms: NDArray[np.float64], names: tuple[int, ...], *, echo_time: float) -> list[str]:
     """Return what a reader must know."""
     warned = []
-    if rms.max() > SUSPICIOUS_PHASE + 2.0 * math.pi * 2.5e-3 * float(np.abs(errors.frequency[:, 0]).max()):
+    if rms.max() > SUSPICIOUS_PHASE + 2.0 * math.pi * echo_time * float(np.abs(errors.frequency[:, 0]).max()):
         warned.append(
             f"The phase of the cycles differs from the model by {1e3 * rms.max():.0f} mrad (root mean square) in the worst "
             f"cycle, far more than motion or drift explain: T1 and T2 may be wrong. {ADVICE}"

@@ -43,8 +43,8 @@ SETTLED = 0.1
 SMALLEST_CHANGE = {"phase": 1e-4, "frequency": 5e-3, "gain": 5e-5}
 """… below this [rad], [Hz], [1]."""
 
-PRIOR_PHASE = 0.2
-"""Standard deviation of every coefficient of the phase [rad]."""
+PRIOR_PHASE = (0.1, 0.03)
+"""Standard deviation of the phase [rad]: of its constant part, and of every other coefficient."""
 
 PRIOR_DRIFT, PRIOR_SCATTER = (20.0, 5.0), (1.5, 0.75)
 """Standard deviation of a steady drift from the first to the last cycle, and of each cycle about it [Hz]: of the constant part and
@@ -68,6 +68,10 @@ _KIND = np.array([0] * PHASE_TERMS + [1] * FREQUENCY_TERMS + [2])
 _TERM = np.array([*range(PHASE_TERMS), *range(FREQUENCY_TERMS), 0])
 NAMES = ("phase", "frequency", "gain")
 """Kinds of errors in the order of the coefficients."""
+
+
+class NothingFits(ValueError):
+    """No voxel follows the signal of bSSFP."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +129,7 @@ def prior_precision(number: int, *, kinds: tuple[str, ...], order: NDArray[Any])
         if kind == "frequency":
             covariance = PRIOR_DRIFT[linear] ** 2 * np.outer(time, time) + PRIOR_SCATTER[linear] ** 2 * np.eye(number)
         else:
-            covariance = (PRIOR_GAIN if kind == "gain" else PRIOR_PHASE) ** 2 * np.eye(number)
+            covariance = (PRIOR_GAIN if kind == "gain" else PRIOR_PHASE[linear]) ** 2 * np.eye(number)
         part = slice(place * size, (place + 1) * size)
         result[part, part] = np.linalg.inv(basis.T @ covariance @ basis)
     return result
@@ -219,7 +223,7 @@ def solve(
 
     Raises
     ------
-    ValueError
+    NothingFits
         If no voxel can be fitted.
     """
     number = protocol.number_of_cycles
@@ -280,7 +284,7 @@ def _step(
     fit = fit_natural(plain, rf_phase_increment=tuple(increments), threads=threads)
     usable = _usable(fit, protocol)
     if not usable.any():
-        raise ValueError("no voxel of the sample can be fitted, expected cycles that follow the signal of bSSFP")
+        raise NothingFits("no voxel of the sample can be fitted, expected cycles that follow the signal of bSSFP")
     power = fit.residual_sum[usable] / fit.freedom
     typical = float(np.median(power))
     # A voxel that the model does not describe, mixed or at the edge of a band, has a large residual and little weight.

@@ -31,7 +31,7 @@ def calibration_figure(found: Mapping[str, NDArray[Any]]) -> Figure | None:
         np.asarray(found["frequency"], dtype=float),
         100.0 * (np.asarray(found["gain"], dtype=float) - 1.0),
     )
-    if not (np.nan_to_num(frequency).any() or np.nan_to_num(gain).any()):
+    if not (np.nan_to_num(frequency).any() or np.nan_to_num(gain).any() or out.any()):
         # Where nothing is beyond its uncertainty nothing was changed, and points at 0 would look like a measurement.
         return None
     numbers = np.arange(1, len(frequency) + 1)

@@ -66,8 +66,8 @@ def carpet_figure(
         extent=(0.0, 100.0, count + 0.5, 0.5),
     )
     left.set_xlabel("voxels of tissue in the order of the file [%]", fontsize=9)
-    left.set_ylabel("phase cycle", fontsize=9)
-    left.set_yticks(range(1, count + 1), [f"{number + 1}: {name}" for number, name in enumerate(degrees)])
+    left.set_ylabel("RF phase increment", fontsize=9)
+    left.set_yticks(range(1, count + 1), degrees)
     left.tick_params(labelsize=8)
     bar = canvas.colorbar(image, ax=left, fraction=0.05, pad=0.02, extend="both")
     bar.set_label("residual over noise", fontsize=9)
@@ -87,7 +87,7 @@ def carpet_figure(
         "stripe is a cycle that does not fit the others, a vertical one a part of the head that moved or that the model does not "
         "describe. Right: the residual of each cycle in all of this tissue over what is expected of it (dashed); beyond the dotted "
         "line "
-        "a cycle is named. Cycles are numbered and labelled with their RF phase increment.",
+        "a cycle is named. Cycles are called by their RF phase increment.",
         image=encode_png(canvas),
         section=Section.QUALITY,
         alternative="Residual of every phase cycle over the image, and of each cycle as a whole",

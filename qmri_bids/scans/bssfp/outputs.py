@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,7 @@ def _confounds(results: RunResults) -> dict[str, list[Any]] | None:
         # Cycles that were left out are not in the protocol of the run any more.
         "rf_phase_increment": [radians_to_degrees(float(each)) for each in found["rf_phase_increment"]],
     }
-    if results.motion is None and found["left_out"].any():
+    if (results.motion is None or "parameters" not in results.motion) and found["left_out"].any():
         columns["censored"] = [int(each) for each in found["left_out"]]
     names = ("frequency", "frequency_stdev", "gain", "gain_stdev", "phase")
     return columns | {name: [float(each) for each in found[name]] for name in names}
@@ -185,7 +185,7 @@ def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) ->
     ]
     if results.calibration is not None:
         lights.append(calibration_light(results.calibration))
-    misfit = misfit_light(results.estimate.arrays)
+    misfit = misfit_light(results.estimate.arrays, increments=run.protocol.rf_phase_increment)
     lights += [] if misfit is None else [misfit]
     if results.kind == BRAIN:
         lights.append(
@@ -240,20 +240,23 @@ MISFIT_DOUBT = 20.0
 2.6 mm has 11: at the edges of fluid, where the images of a moved head are interpolated."""
 
 
-def misfit_light(arrays: Mapping[str, NDArray[Any]]) -> Check | None:
+def misfit_light(arrays: Mapping[str, NDArray[Any]], *, increments: Sequence[float]) -> Check | None:
     """Return the light of the model against noise; None where neither noise nor residuals of neighbours are known.
 
     Parameters
     ----------
     arrays
         What the estimate left: `misfit_shared`, `misfit_by_cycle`, `status`.
+    increments
+        RF phase increments of the cycles [rad], by which they are called: their numbers in the scan are others where some were left
+        out.
     """
     if "misfit_shared" not in arrays:
         return None
     shared, by_cycle = float(arrays["misfit_shared"]), np.asarray(arrays["misfit_by_cycle"])
     status = arrays["status"]
     beyond = 100.0 * float(np.mean(status[status != Status.OUTSIDE] == Status.MISFIT)) if status.any() else 0.0
-    odd = [f"{index + 1}" for index in np.flatnonzero(by_cycle > ODD_CYCLE)]
+    odd = [f"{radians_to_degrees(increments[index]):.4g}°" for index in np.flatnonzero(by_cycle > ODD_CYCLE)]
     level = Level.GOOD
     if shared >= SHARED_DOUBT or beyond >= MISFIT_DOUBT or odd:
         level = Level.CHECK
@@ -268,7 +271,7 @@ def misfit_light(arrays: Mapping[str, NDArray[Any]]) -> Check | None:
     if odd:
         several = len(odd) > 1
         said.append(
-            f"cycle{'s' if several else ''} {', '.join(odd)} of {len(by_cycle)} stand{'' if several else 's'} out by "
+            f"the cycle{'s' if several else ''} of {', '.join(odd)} stand{'' if several else 's'} out by "
             f"{by_cycle.max():.1f} times the residual of all"
         )
     return Check(

@@ -176,13 +176,10 @@ class FluidScore:
         Amplitude of fluid over that of tissue.
     stdev
         Its standard deviation for noise of unit standard deviation.
-    growth
-        Standard deviation of E2 with the fluid free over that without.
     """
 
     beta: NDArray[np.float64]
     stdev: NDArray[np.float64]
-    growth: NDArray[np.float64]
 
 
 def score_fluid(
@@ -211,7 +208,7 @@ def score_fluid(
     voxels = len(cycles)
     increments = np.asarray(rf_phase_increment, dtype=np.float64)
     cosine, sine = np.cos(increments), np.sin(increments)
-    found = FluidScore(beta=np.empty(voxels), stdev=np.empty(voxels), growth=np.empty(voxels))
+    found = FluidScore(beta=np.empty(voxels), stdev=np.empty(voxels))
     natural = (fluid.e2, fluid.b, tissue.e2, tissue.b, tissue.theta)
     fluid_e2, fluid_b, e2, b, theta = (np.ascontiguousarray(each, dtype=np.float64) for each in natural)
 
@@ -228,7 +225,6 @@ def score_fluid(
             theta[part],
             found.beta[part],
             found.stdev[part],
-            found.growth[part],
         )
 
     run_blocks(score_block, voxels, block=BLOCK, threads=threads)

@@ -273,7 +273,6 @@ def score_voxels(
     theta: NDArray,
     score: NDArray,
     stdev: NDArray,
-    growth: NDArray,
 ) -> None:
     """Write what the residual of a fit of tissue alone says of fluid, to first order.
 
@@ -287,8 +286,6 @@ def score_voxels(
         β to first order, shape (V,).
     stdev
         Its standard deviation for noise of unit standard deviation, shape (V,).
-    growth
-        Standard deviation of E2 with β free over that without, shape (V,).
     """
     number = cycles.shape[1]
     signal = np.empty(number, dtype=np.complex128)
@@ -302,7 +299,7 @@ def score_voxels(
         _columns(cosine, sine, e2[voxel], b[voxel], theta[voxel], 0.0, fluid_e2[voxel], fluid_b[voxel], columns)
         _equations(signal, columns, matrix, descent, shares)
         if not _factor(matrix, scale, 0.0, lower):
-            score[voxel] = stdev[voxel] = growth[voxel] = np.nan
+            score[voxel] = stdev[voxel] = np.nan
             continue
         # The last pivot is what the fluid adds beyond the tangent space of tissue.
         last = lower[3, 3]
@@ -313,9 +310,3 @@ def score_voxels(
             step[row] /= lower[row, row]
         score[voxel] = step[3] / last
         stdev[voxel] = 1.0 / last
-        # Variance of E2: with β from the inverse, without from that of the upper 3×3 block.
-        step[:] = 0.0
-        step[0] = 1.0
-        _solve(lower, step)
-        whole = step[0]
-        growth[voxel] = math.sqrt(whole / max(whole - step[3] * step[3] * last * last, 1e-300))

@@ -65,6 +65,9 @@ FLUID_ALONE = 0.85
 CONSISTENT = 12.0
 """What noise lets fluid alone leave beyond a fit of one pool, over the variance of the noise (χ² of two: 0.3 %)."""
 
+FEWEST_SOLID = 50
+"""Voxels of short T2 without which an object is a liquid."""
+
 MOSTLY_FLUID = 0.5
 """Fraction beyond which tissue is the smaller part of its voxel, and its times are poorly told."""
 
@@ -101,6 +104,8 @@ class FluidMaps:
         Where both models were fitted, shape (V,).
     scatter
         Scatter of the fraction in tissue far from fluid over what noise explains, 1 or more; its standard deviations hold it.
+    liquid
+        Whether all is fluid: nothing was fitted with it then.
     """
 
     values: Values
@@ -113,10 +118,15 @@ class FluidMaps:
     times: FluidTimes
     near: NDArray[np.bool_]
     scatter: float
+    liquid: bool
 
     def sentences(self, *, mixed: int) -> tuple[str, ...]:
         """Say what was decided; `mixed` is the number of voxels whose code is that of a mixture in the end."""
         number = len(self.near)
+        if self.liquid:
+            return (
+                "The object is a liquid: there is no tissue to tell fluid from, and one pool was fitted everywhere.",
+            )
         if not self.near.any():
             return ("No voxel holds fluid or lies beside it: one pool was fitted everywhere.",)
         share = 100.0 * float(np.mean(self.near))
@@ -191,13 +201,14 @@ def with_fluid(
     threads
         Threads to use; the result does not depend on it.
     """
-    b1 = np.where(usable, b1, 1.0).astype(np.float64)
+    measured = np.asarray(b1, dtype=np.float64)
+    b1 = np.where(np.isfinite(measured) & (measured > 0.0), measured, 1.0)
     times = fluid_times(
         cycles,
         theta=tissue.theta,
         t1=np.where(usable, values[0], math.nan),
         t2=np.where(usable, values[1], math.nan),
-        b1=b1,
+        b1=measured,
         protocol=protocol,
         inside=inside,
     )
@@ -221,9 +232,14 @@ def with_fluid(
         )
     near = (odds > 0.0) & ~alone
     far = usable & ~near & ~alone
+    solid = usable & ~alone & (values[1] < NEAR_T2)
+    liquid = np.count_nonzero(solid) < FEWEST_SOLID
     scatter = _scatter(fraction[far], fraction_stdev[far])
     fraction_stdev *= scatter
-    told_at_all = not (near.any() and float(np.median(fraction_stdev[near])) > TELLING)
+    # Voxels that are mostly fluid do not tell it of tissue.
+    asked = near & solid if (near & solid).any() else solid
+    told_at_all = not liquid and not float(np.median(fraction_stdev[asked])) > TELLING
+    near &= not liquid
     found = FluidMaps(
         values=values.copy(),
         stdev=stdev.copy(),
@@ -235,8 +251,9 @@ def with_fluid(
         times=times,
         near=near,
         scatter=scatter,
+        liquid=bool(liquid),
     )
-    if not near.any():
+    if liquid:
         return found
     common_t1, common_t2 = (
         float(np.median(values[row][far])) if far.any() else own for row, own in enumerate(COMMON_TISSUE)
@@ -247,48 +264,51 @@ def with_fluid(
 
     start = _natural_point(common_t1, common_t2, b1=b1, protocol=protocol)
     start = NaturalPoint(e2=start.e2, b=start.b, theta=tissue.theta)
-    data, variance = np.ascontiguousarray(cycles[near]), noise[near]
-    fit = fit_mixed(
-        data,
-        rf_phase_increment=protocol.rf_phase_increment,
-        fluid=of(fluid),
-        start=of(tissue),
-        second=of(start),
-        again=np.abs(score.beta[near]) > SECOND_START * score.stdev[near] * np.sqrt(variance),
-        threads=threads,
-    )
+    if near.any():
+        data, variance = np.ascontiguousarray(cycles[near]), noise[near]
+        fit = fit_mixed(
+            data,
+            rf_phase_increment=protocol.rf_phase_increment,
+            fluid=of(fluid),
+            start=of(tissue),
+            second=of(start),
+            again=np.abs(score.beta[near]) > SECOND_START * score.stdev[near] * np.sqrt(variance),
+            threads=threads,
+        )
+        with np.errstate(all="ignore"):
+            mixtures = _maps_of_mixtures(
+                fit,
+                noise=variance,
+                b1=b1[near],
+                b1_stdev=None if b1_stdev is None else b1_stdev[near],
+                times=times,
+                protocol=protocol,
+            )
+            told = (
+                fit.converged
+                & np.isfinite(mixtures.values).all(axis=0)
+                & np.isfinite(mixtures.stdev).all(axis=0)
+                & (mixtures.values[4] < FLUID_ALONE)
+                & ~((mixtures.values[0] > FLUID_T1) & (mixtures.values[1] > FLUID_T2))
+            )
+            _combine(
+                found,
+                near,
+                fit=fit,
+                mixtures=mixtures,
+                told=told,
+                single_sum=residual_sum[near],
+                noise=variance,
+                odds=odds[near],
+                band=1.0 / protocol.repetition_time,
+            )
+            alone[near] = ~told
+            if found.fraction is not None and found.fraction_stdev is not None:
+                found.fraction[near] = np.where(told, mixtures.values[4], found.fraction[near])
+                found.fraction_stdev[near] = np.where(told, scatter * mixtures.stdev[4], found.fraction_stdev[near])
     with np.errstate(all="ignore"):
-        mixtures = _maps_of_mixtures(
-            fit,
-            noise=variance,
-            b1=b1[near],
-            b1_stdev=None if b1_stdev is None else b1_stdev[near],
-            times=times,
-            protocol=protocol,
-        )
-        told = (
-            fit.converged
-            & np.isfinite(mixtures.values).all(axis=0)
-            & np.isfinite(mixtures.stdev).all(axis=0)
-            & (mixtures.values[4] < FLUID_ALONE)
-            & ~((mixtures.values[0] > FLUID_T1) & (mixtures.values[1] > FLUID_T2))
-        )
-        _combine(
-            found,
-            near,
-            fit=fit,
-            mixtures=mixtures,
-            told=told,
-            single_sum=residual_sum[near],
-            noise=variance,
-            odds=odds[near],
-            band=1.0 / protocol.repetition_time,
-        )
-        alone[near] = ~told
         if found.fraction is None or found.fraction_stdev is None:
             return found
-        found.fraction[near] = np.where(told, mixtures.values[4], found.fraction[near])
-        found.fraction_stdev[near] = np.where(told, scatter * mixtures.stdev[4], found.fraction_stdev[near])
         voxels = np.flatnonzero(alone)
 
         def fraction_at(t1: float, t2: float) -> tuple[Values, Values]:
@@ -304,13 +324,12 @@ def with_fluid(
             )
 
         fraction, noise_stdev = fraction_at(times.t1, times.t2)
-        moved = (
-            fraction_at(times.t1 + times.t1_stdev, times.t2)[0] - fraction,
-            fraction_at(times.t1, times.t2 + times.t2_stdev)[0] - fraction,
-        )
+        variance = noise_stdev**2
+        for up, down in times.one_stdev_away():
+            variance += (0.5 * (fraction_at(*up)[0] - fraction_at(*down)[0])) ** 2
         found.fraction[voxels] = fraction
-        found.fraction_stdev[voxels] = scatter * np.sqrt(noise_stdev**2 + moved[0] ** 2 + moved[1] ** 2)
-        # What neither model describes has no fraction.
+        found.fraction_stdev[voxels] = scatter * np.sqrt(variance)
+        # What neither model describes has no fraction, nor has one without a standard deviation.
         unknown = ~(found.fraction_stdev < WIDEST_FRACTION) | ~(np.abs(found.fraction - 0.5) < MOST_FRACTION)
         found.fraction[unknown] = found.fraction_stdev[unknown] = math.nan
     return found
@@ -439,18 +458,18 @@ def _maps_of_mixtures(
     slopes = np.stack(jacobian, axis=-1)  # (5 maps, K, 5 unknowns)
     variance = noise * np.einsum("mki,kij,mkj->mk", slopes, fit.covariance, slopes)
     # The times of fluid, and B1, move the shape of its profile, by it the optimum, and the maps themselves.
-    for index, spread in enumerate((times.t1_stdev, times.t2_stdev, b1_stdev)):
-        if spread is None:
-            continue
-        width = STEP * known[index]
-        ends = [
-            [each + sign * width if place == index else each for place, each in enumerate(known)] for sign in (1, -1)
-        ]
-        shapes = [_natural_point(each[0], each[1], b1=each[2], protocol=protocol) for each in ends]
+    ends: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = [
+        ((*up, b1), (*down, b1)) for up, down in times.one_stdev_away()
+    ]
+    if b1_stdev is not None:
+        spread = np.asarray(b1_stdev, dtype=np.float64)
+        ends.append(((times.t1, times.t2, b1 + spread), (times.t1, times.t2, b1 - spread)))
+    for higher, lower in ends:
+        shapes = [_natural_point(each[0], each[1], b1=each[2], protocol=protocol) for each in (higher, lower)]
         moved = np.stack([shapes[0].e2 - shapes[1].e2, shapes[0].b - shapes[1].b], axis=-1)
         optimum = np.einsum("kij,kj->ki", fit.by_fluid, moved)
-        change = maps(*point, *ends[0]) - maps(*point, *ends[1]) + np.einsum("mki,ki->mk", slopes, optimum)
-        variance += (change / (2.0 * width) * spread) ** 2
+        change = maps(*point, *higher) - maps(*point, *lower) + np.einsum("mki,ki->mk", slopes, optimum)
+        variance += (0.5 * change) ** 2
     stdev = np.sqrt(variance)
     values[:2], stdev[:2] = without_skew(values[:2], stdev[:2])
     return _Mixtures(values=values, stdev=stdev)

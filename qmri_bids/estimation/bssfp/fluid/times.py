@@ -30,8 +30,8 @@ WIDEST = 0.3
 """Relative standard deviation beyond which own times are worth less than those of the literature."""
 
 PLACE = 0.05
-"""Relative standard deviation of the times from place to place and by what else is in the voxels: in a digital head that moves
-they were 5 % too low."""
+"""Relative standard deviation of both times together, from place to place and by what else is in the voxels: in a digital head that
+moves they were 5 % too low."""
 
 ROUNDS, LARGEST_STEP, STEP = 8, 0.3, 1e-5
 """Steps of the fit, the largest of a logarithm of a time or of θ [rad], and that of numerical derivatives."""
@@ -45,17 +45,37 @@ class FluidTimes:
     ----------
     t1, t2
         T1 and T2 [s].
-    t1_stdev, t2_stdev
-        Their standard deviations [s].
+    covariance
+        Of the errors of log T1 and log T2, shape (2, 2): what makes one too low makes the other so, and their ratio, which the
+        shape of the profile depends on most, is known better than either.
     voxels
         Voxels from which they are; 0 where they are from the literature.
     """
 
     t1: float
     t2: float
-    t1_stdev: float
-    t2_stdev: float
+    covariance: NDArray[np.float64]
     voxels: int
+
+    @property
+    def t1_stdev(self) -> float:
+        """Standard deviation of T1 [s]."""
+        return self.t1 * math.sqrt(float(self.covariance[0, 0]))
+
+    @property
+    def t2_stdev(self) -> float:
+        """Standard deviation of T2 [s]."""
+        return self.t2 * math.sqrt(float(self.covariance[1, 1]))
+
+    def one_stdev_away(self) -> tuple[tuple[tuple[float, float], tuple[float, float]], ...]:
+        """Return T1 and T2 [s] one standard deviation to either side along the two independent directions of their error."""
+        sizes, directions = np.linalg.eigh(self.covariance)
+        moved = []
+        for size, direction in zip(sizes, directions.T, strict=True):
+            step = np.exp(math.sqrt(max(float(size), 0.0)) * direction)
+            up, down = (self.t1 * step[0], self.t2 * step[1]), (self.t1 / step[0], self.t2 / step[1])
+            moved.append(((float(up[0]), float(up[1])), (float(down[0]), float(down[1]))))
+        return tuple(moved)
 
     def sentence(self) -> str:
         """Say what they are and where they are from."""
@@ -72,7 +92,10 @@ class FluidTimes:
 
 
 LITERATURE = FluidTimes(
-    t1=LITERATURE_T1[0], t1_stdev=LITERATURE_T1[1], t2=LITERATURE_T2[0], t2_stdev=LITERATURE_T2[1], voxels=0
+    t1=LITERATURE_T1[0],
+    t2=LITERATURE_T2[0],
+    covariance=np.diag([(LITERATURE_T1[1] / LITERATURE_T1[0]) ** 2, (LITERATURE_T2[1] / LITERATURE_T2[0]) ** 2]),
+    voxels=0,
 )
 
 
@@ -100,7 +123,7 @@ def fluid_times(
     t1, t2
         Its times [s], shape (V,), however long; NaN where there are none.
     b1
-        Actual over nominal flip angle, shape (V,).
+        Actual over nominal flip angle, shape (V,); voxels where it is not a positive number do not count.
     protocol
         The acquisition.
     inside
@@ -116,7 +139,7 @@ def fluid_times(
         image[inside] = each
         counts.append(ndimage.uniform_filter(image, size=3, mode="nearest")[inside])
     surrounded = (counts[0] >= SURROUNDED * counts[1]) & (counts[1] >= KNOWN_NEIGHBOURS)
-    chosen = np.flatnonzero(surrounded & np.isfinite(theta) & (np.abs(cycles).min(axis=1) > 0.0))
+    chosen = np.flatnonzero(surrounded & np.isfinite(theta) & (b1 > 0.0) & (np.abs(cycles).min(axis=1) > 0.0))
     if len(chosen) < FEWEST_VOXELS:
         return LITERATURE
     if len(chosen) > MOST_VOXELS:
@@ -133,12 +156,10 @@ def fluid_times(
     times, spread = np.exp(logs), np.sqrt(np.diag(scatter))
     if not (np.isfinite(spread).all() and (spread < WIDEST).all() and times[0] > FLUID_T1 and times[1] > FLUID_T2):
         return LITERATURE
-    spread = np.hypot(spread, PLACE)
     return FluidTimes(
         t1=float(times[0]),
         t2=float(times[1]),
-        t1_stdev=float(times[0] * spread[0]),
-        t2_stdev=float(times[1] * spread[1]),
+        covariance=scatter + PLACE**2,
         voxels=len(chosen),
     )
 
