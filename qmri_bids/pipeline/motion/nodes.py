@@ -11,6 +11,7 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface
 
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.volumes import load_mask, load_volume, save_motion, save_volume
+from qmri_bids.units import millimetres_to_metres
 
 
 class _CyclesOutput(TraitedSpec):
@@ -200,6 +201,7 @@ class CalibrateCycles(SimpleInterface):
             protocol=run.protocol,
             numbers=[int(index) + 1 for index in here],
             serves=serves,
+            voxel_size=millimetres_to_metres(float(np.linalg.norm(affine[:3, :3], axis=0).max())),
             seed=self.inputs.seed,
             threads=self.inputs.processes,
         )
