@@ -68,7 +68,10 @@ LARGEST_VOXEL = 4.2e-3
 """Edge of a voxel [m] beyond which mixtures of tissues imitate cycles that differ: in a digital head of 5 mm that moves, 3.7 Hz
 and 1 % were found where there was nothing, which raised T1 by 3.5 %; in those of 4 mm and less nothing was."""
 
-COARSE_VOXELS = "Gain and frequency of the cycles were not looked for: in voxels as large as these mixtures of tissues imitate them."
+COARSE_VOXELS = (
+    "Gain and frequency of the cycles were not looked for: in voxels as large as these mixtures of tissues imitate "
+    "what differs between cycles."
+)
 
 LARGEST_PHASE_STDEV, LARGEST_AMBIGUITY = 0.006, 0.03
 """Standard deviation of a phase [rad], and difference of the phase that is found alone from that found with frequencies and gains,
