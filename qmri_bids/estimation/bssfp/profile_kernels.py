@@ -127,7 +127,7 @@ def solve_normal(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _moved(value: float, step: float) -> float:
+def moved_logit(value: float, step: float) -> float:
     """Return a value in (0, 1) after a step of its logit; e^step by its (2, 2) Padé approximant, positive everywhere."""
     square = step * step / 12.0
     up = value * (1.0 + 0.5 * step + square)
@@ -256,8 +256,8 @@ def fit_voxels(
                 step_e *= shorten
                 step_b *= shorten
                 step_t *= shorten
-            new_e = _moved(e, step_e)
-            new_w = _moved(w, step_b)
+            new_e = moved_logit(e, step_e)
+            new_w = moved_logit(w, step_b)
             quarter = 0.25 * step_t * step_t
             turn_c = (1.0 - quarter) / (1.0 + quarter)
             turn_s = step_t / (1.0 + quarter)

@@ -257,23 +257,16 @@ def calibrate_cycles(
     chosen: tuple[str, ...] = ("phase",)
     if not coarse:
         chosen, solution = _significant(sample, solution, protocol, order=times[kept], threads=threads)
-    if not _told(sample, solution, joint, chosen, protocol, threads=threads):
-        return replace(
-            unchanged,
-            cycles=np.asarray(cycles[..., kept] if len(kept) < number else cycles, dtype=np.complex64),
-            protocol=protocol,
-            left_out=~np.isin(np.arange(number), kept),
-            decisions=(UNTOLD,),
-            warnings=tuple(warned),
-        )
-    phase = sample.terms @ solution.errors.echo_phase(protocol).T
-    rms = np.sqrt(np.mean(phase**2, axis=0))
     result = replace(
         unchanged,
         cycles=np.asarray(cycles[..., kept] if len(kept) < number else cycles, dtype=np.complex64),
         protocol=protocol,
         left_out=~np.isin(np.arange(number), kept),
     )
+    if not _told(sample, solution, joint, chosen, protocol, threads=threads):
+        return replace(result, decisions=(UNTOLD,), warnings=tuple(warned))
+    phase = sample.terms @ solution.errors.echo_phase(protocol).T
+    rms = np.sqrt(np.mean(phase**2, axis=0))
     of_frequency = 2.0 * math.pi * protocol.echo_time * float(np.abs(solution.errors.frequency[:, 0]).max())
     if np.abs(phase).max() > LARGEST_PHASE + of_frequency:
         said.append("Gain, phase and frequency of the cycles were not corrected, see the warning.")

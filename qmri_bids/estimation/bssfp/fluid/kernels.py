@@ -16,6 +16,7 @@ from qmri_bids.estimation.bssfp.profile_kernels import (
     LIMIT,
     RELATIVE_STEP,
     STEP_TO_STDEV,
+    moved_logit,
 )
 
 _FAST = {"contract", "reassoc", "nsz", "arcp"}
@@ -120,14 +121,6 @@ def _solve(lower: NDArray, vector: NDArray) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _moved(value: float, step: float) -> float:
-    square = step * step / 12.0
-    up = value * (1.0 + 0.5 * step + square)
-    down = (1.0 - value) * (1.0 - 0.5 * step + square)
-    return min(max(up / (up + down), LIMIT), 1.0 - LIMIT)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def fit_mixed_voxels(
     cycles: NDArray,
     cosine: NDArray,
@@ -202,7 +195,7 @@ def fit_mixed_voxels(
             if longest > LARGEST_STEP:
                 for k in range(UNKNOWNS):
                     step[k] *= LARGEST_STEP / longest
-            new_e, new_w, new_t, new_f = _moved(e, step[0]), _moved(w, step[1]), t + step[2], f + step[3]
+            new_e, new_w, new_t, new_f = moved_logit(e, step[0]), moved_logit(w, step[1]), t + step[2], f + step[3]
             small = decrement < STEP_TO_STDEV**2 * max(residual, 0.0) / freedom or longest < RELATIVE_STEP
             if small and damping < 0.1 and longest < LARGEST_LAST_STEP:
                 settled = True
