@@ -90,8 +90,8 @@ def test_a_line_has_no_solution():
     assert np.isnan(found.values["T1"]).all()
 
 
-@pytest.mark.parametrize("noise", [1e-4, 2e-3])
-def test_solution_has_the_derivative_of_finite_differences(noise):
+@pytest.mark.parametrize(("noise", "fewest"), [(1e-4, 25), (2e-3, 20)])
+def test_solution_has_the_derivative_of_finite_differences(noise, fewest):
     """However far the points lie from the ellipse: the derivative is that of the minimum, not of a step towards it."""
     protocol = make_protocol(7)
     *_, cycles = draw(30, protocol, noise=noise)
@@ -105,7 +105,7 @@ def test_solution_has_the_derivative_of_finite_differences(noise):
         analytic = (gradient.conj() * direction).real.sum(dim=1)
         numeric = (up - down) / (2 * step)
         solved = torch.isfinite(numeric)
-        assert solved.sum() > 20
+        assert solved.sum() > fewest
         torch.testing.assert_close(analytic[solved], numeric[solved], rtol=1e-3, atol=1e-3)
 
 
