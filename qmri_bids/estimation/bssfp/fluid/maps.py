@@ -25,6 +25,7 @@ from qmri_bids.estimation.bssfp.fluid.times import FLUID_T1, FLUID_T2, FluidTime
 from qmri_bids.estimation.bssfp.skew import without_skew
 from qmri_bids.physics.bssfp import amplitude, natural_coordinates, profile, relaxation_times
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.system.blocks import run_blocks
 
 Values = NDArray[Any]
 """Numbers, one a voxel or a row of maps."""
@@ -55,6 +56,9 @@ WIDEST_BETA = 1.0
 
 SECOND_START = 2.0
 """Standard deviations of β from which the fit is started from common tissue, too: much fluid has a second optimum."""
+
+BLOCK = 2048
+"""Voxels that a thread works on at a time."""
 
 COMMON_TISSUE = (1.2, 0.075)
 """T1 and T2 [s] at which it starts where the scan holds no tissue far from fluid."""
@@ -229,6 +233,7 @@ def with_fluid(
             residual_sum=residual_sum,
             noise=noise,
             protocol=protocol,
+            threads=threads,
         )
     near = (odds > 0.0) & ~alone
     far = usable & ~near & ~alone
@@ -310,23 +315,22 @@ def with_fluid(
         if found.fraction is None or found.fraction_stdev is None:
             return found
         voxels = np.flatnonzero(alone)
+        fraction, variance = np.empty(len(voxels)), np.empty(len(voxels))
 
-        def fraction_at(t1: float, t2: float) -> tuple[Values, Values]:
-            local = b1[voxels]
-            shape = _natural_point(t1, t2, b1=local, protocol=protocol)
-            return _fraction_in_fluid(
-                cycles[voxels],
-                tissue=NaturalPoint(e2=start.e2[voxels], b=start.b[voxels], theta=tissue.theta[voxels]),
-                fluid=NaturalPoint(e2=shape.e2, b=shape.b, theta=tissue.theta[voxels]),
-                gain=_signal(common_t1, common_t2, local, protocol) / _signal(t1, t2, local, protocol),
-                noise=noise[voxels],
+        def fill(begin: int) -> None:
+            part = slice(begin, begin + BLOCK)
+            chosen = voxels[part]
+            fraction[part], variance[part] = _fraction_in_fluid(
+                cycles[chosen],
+                tissue=NaturalPoint(e2=start.e2[chosen], b=start.b[chosen], theta=start.theta[chosen]),
+                tissue_signal=_signal(common_t1, common_t2, b1[chosen], protocol),
+                times=times,
+                b1=b1[chosen],
+                noise=noise[chosen],
                 protocol=protocol,
             )
 
-        fraction, noise_stdev = fraction_at(times.t1, times.t2)
-        variance = noise_stdev**2
-        for up, down in times.one_stdev_away():
-            variance += (0.5 * (fraction_at(*up)[0] - fraction_at(*down)[0])) ** 2
+        run_blocks(fill, len(voxels), block=BLOCK, threads=threads)
         found.fraction[voxels] = fraction
         found.fraction_stdev[voxels] = scatter * np.sqrt(variance)
         # What neither model describes has no fraction, nor has one without a standard deviation.
@@ -384,25 +388,41 @@ def _fluid_alone(
     residual_sum: Values,
     noise: Values,
     protocol: BssfpProtocol,
+    threads: int,
 ) -> NDArray[np.bool_]:
     """Return which of the voxels of much fluid fluid alone explains as well as any pool, shape (V,); θ is fitted anew."""
     alone = np.zeros(len(rich), dtype=np.bool_)
-    chosen = np.flatnonzero(rich)
-    if not chosen.size:
-        return alone
-    signal = np.asarray(cycles[chosen], dtype=np.complex128)
-    e2, b, theta = point.e2[chosen], point.b[chosen], point.theta[chosen].copy()
+    voxels = np.flatnonzero(rich)
+
+    def fill(begin: int) -> None:
+        chosen = voxels[begin : begin + BLOCK]
+        own = NaturalPoint(e2=point.e2[chosen], b=point.b[chosen], theta=point.theta[chosen])
+        with np.errstate(all="ignore"):  # of the thread that works here
+            left = _left_by_fluid(cycles[chosen], point=own, protocol=protocol)
+            alone[chosen] = left - residual_sum[chosen] < CONSISTENT * noise[chosen]
+
+    run_blocks(fill, len(voxels), block=BLOCK, threads=threads)
+    return alone
+
+
+def _left_by_fluid(
+    signal: NDArray[np.complexfloating], *, point: NaturalPoint, protocol: BssfpProtocol
+) -> NDArray[np.float64]:
+    """Return what a pool of this shape leaves of the signal, θ fitted from where it is, shape (V,)."""
 
     def fitted(
         theta: Values,
     ) -> tuple[NDArray[np.complex128], NDArray[np.complex128], Values]:
-        shape = profile(e2, b, theta, rf_phase_increment=protocol.rf_phase_increment)
+        shape = profile(point.e2, point.b, theta, rf_phase_increment=protocol.rf_phase_increment)
         scale = np.sum(shape.conj() * signal, axis=1) / np.sum(np.abs(shape) ** 2, axis=1)
         return shape, scale, np.sum(np.abs(signal - scale[:, None] * shape) ** 2, axis=1)
 
+    theta = point.theta
     shape, scale, left = fitted(theta)
     for _ in range(3):
-        slope = (profile(e2, b, theta + STEP, rf_phase_increment=protocol.rf_phase_increment) - shape) / STEP
+        slope = (
+            profile(point.e2, point.b, theta + STEP, rf_phase_increment=protocol.rf_phase_increment) - shape
+        ) / STEP
         slope -= shape * (np.sum(shape.conj() * slope, axis=1) / np.sum(np.abs(shape) ** 2, axis=1))[:, None]
         slope *= scale[:, None]
         step = np.sum(slope.conj() * (signal - scale[:, None] * shape), axis=1).real / np.sum(
@@ -413,8 +433,7 @@ def _fluid_alone(
         better = new_left < left
         theta, left = np.where(better, moved, theta), np.where(better, new_left, left)
         shape, scale = np.where(better[:, None], new_shape, shape), np.where(better, new_scale, scale)
-    alone[chosen] = left - residual_sum[chosen] < CONSISTENT * noise[chosen]
-    return alone
+    return left
 
 
 def _maps_of_mixtures(
@@ -515,23 +534,34 @@ def _fraction_in_fluid(
     cycles: NDArray[np.complexfloating],
     *,
     tissue: NaturalPoint,
-    fluid: NaturalPoint,
-    gain: Values,
+    tissue_signal: Values,
+    times: FluidTimes,
+    b1: Values,
     noise: Values,
     protocol: BssfpProtocol,
 ) -> tuple[Values, Values]:
-    """Return fraction of fluid and its standard deviation where fluid is most of a voxel, shape (V,).
+    """Return fraction of fluid and its variance where fluid is most of a voxel, shape (V,).
 
-    The tissue in it is taken to be that of the rest of the scan; its amplitude against that of fluid is the one unknown.
+    The tissue in it is taken to be that of the rest of the scan; its amplitude against that of fluid is the one unknown. The
+    variance holds noise and the times of fluid.
     """
-    shapes = [
-        profile(each.e2, each.b, each.theta, rf_phase_increment=protocol.rf_phase_increment) for each in (fluid, tissue)
-    ]
-    power = np.sum(np.abs(shapes[0]) ** 2, axis=1)
-    most = np.sum(shapes[0].conj() * cycles, axis=1) / power
-    beside = shapes[1] - shapes[0] * (np.sum(shapes[0].conj() * shapes[1], axis=1) / power)[:, None]
-    direction = most[:, None] * beside
-    information = np.sum(np.abs(direction) ** 2, axis=1)
-    ratio = np.sum(direction.conj() * (cycles - most[:, None] * shapes[0]), axis=1).real / information
-    fraction = gain / (gain + ratio)
-    return fraction, gain / (gain + ratio) ** 2 * np.sqrt(noise / information)
+    theta, increments = tissue.theta, protocol.rf_phase_increment
+    beside_fluid = profile(tissue.e2, tissue.b, theta, rf_phase_increment=increments)
+
+    def at(t1: float, t2: float) -> tuple[Values, Values]:
+        shape = _natural_point(t1, t2, b1=b1, protocol=protocol)
+        fluid = profile(shape.e2, shape.b, theta, rf_phase_increment=increments)
+        gain = tissue_signal / _signal(t1, t2, b1, protocol)
+        power = np.sum(np.abs(fluid) ** 2, axis=1)
+        most = np.sum(fluid.conj() * cycles, axis=1) / power
+        beside = beside_fluid - fluid * (np.sum(fluid.conj() * beside_fluid, axis=1) / power)[:, None]
+        direction = most[:, None] * beside
+        information = np.sum(np.abs(direction) ** 2, axis=1)
+        ratio = np.sum(direction.conj() * (cycles - most[:, None] * fluid), axis=1).real / information
+        return gain / (gain + ratio), (gain / (gain + ratio) ** 2) ** 2 * noise / information
+
+    with np.errstate(all="ignore"):  # of the thread that works here
+        fraction, variance = at(times.t1, times.t2)
+        for up, down in times.one_stdev_away():
+            variance += (0.5 * (at(*up)[0] - at(*down)[0])) ** 2
+    return fraction, variance
