@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
 from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
+from qmri_bids.physics.excitation.transfer import FreeWater, Relaxometry, line_on_resonance
 from qmri_bids.physics.pools import CestPool, PoolModel
 from qmri_bids.physics.saturation import SaturationProtocol
 
@@ -98,6 +99,9 @@ class KnownVoxels:
         ΔB0 [Hz].
     t1_stdev, t2_stdev, b1_stdev, off_resonance_stdev
         Standard deviations in the same units; None where a map counts as exact.
+    seen_by
+        The bSSFP scan that has seen `t1`: it is apparent then, and that of water follows from it and the semisolid pool, one with the
+        other. None where `t1` is that of water.
 
     Raises
     ------
@@ -113,10 +117,11 @@ class KnownVoxels:
     t2_stdev: NDArray[np.floating] | None = None
     b1_stdev: NDArray[np.floating] | None = None
     off_resonance_stdev: NDArray[np.floating] | None = None
+    seen_by: Relaxometry | None = None
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            values = getattr(self, each.name)
+            values = getattr(self, each.name) if each.name != "seen_by" else None
             if values is not None and np.shape(values) != np.shape(self.t1):
                 raise ValueError(
                     f"known maps must have the shape {np.shape(self.t1)} of t1, found {each.name} with {np.shape(values)}"
@@ -124,9 +129,9 @@ class KnownVoxels:
 
     def __getitem__(self, chosen: object) -> KnownVoxels:
         """Return some of the voxels."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "seen_by"}
         parts: dict[str, Any] = {name: None if value is None else value[chosen] for name, value in values.items()}
-        return KnownVoxels(**parts)
+        return KnownVoxels(**parts, seen_by=self.seen_by)
 
     def stdev(self, name: str) -> NDArray[np.floating] | None:
         """Return the standard deviation of a known map, None where it counts as exact."""
@@ -155,11 +160,43 @@ def voxel_parameters(
     )
 
 
+def free_water(scan: ExchangeScan, values: NDArray[np.floating], known: KnownVoxels) -> FreeWater | None:
+    """Return T1 of water beside the semisolid pool; None where `known.t1` is that of water, or the model has no such pool.
+
+    Parameters
+    ----------
+    scan
+        The pools.
+    values
+        Fractions and rates in the order of `ExchangeScan.parameters`, shape (V, P).
+    known
+        Maps of the voxels.
+    """
+    pool = scan.model.mt
+    if known.seen_by is None or pool is None:
+        return None
+    fraction, rate = (
+        np.asarray(values[:, scan.parameters.index(f"{pool.name}.{quantity}")], dtype=np.float64)
+        if pool.name in scan.pools
+        else np.full(len(values), getattr(pool, quantity))
+        for quantity in QUANTITIES
+    )
+    return known.seen_by.free_water(
+        np.asarray(known.t1, dtype=np.float64),
+        b1=np.asarray(known.b1, dtype=np.float64),
+        fraction=fraction,
+        rate=rate,
+        r1m=None if pool.t1 is None else 1.0 / pool.t1,
+        line=line_on_resonance(pool),
+    )
+
+
 def exchange_signal(
     scan: ExchangeScan, values: NDArray[np.floating], known: KnownVoxels, *, threads: int = 1
 ) -> NDArray[np.float64]:
     """Return the signed Z of water in all images of a scan, shape (V, N); see `exchange_jacobian`."""
-    voxels = voxel_parameters(scan, values, known)
+    water = free_water(scan, values, known)
+    voxels = voxel_parameters(scan, values, known if water is None else _with_t1(known, water.t1))
     parts = [signal_and_jacobian(scan.model, protocol, voxels, threads=threads).signal for protocol in scan.protocols]
     return np.concatenate(parts, axis=1)
 
@@ -190,17 +227,34 @@ def exchange_jacobian(
     Returns
     -------
     signal, jacobian
-        Z and its derivatives, shape (V, N) and (V, N, len(parameters)).
+        Z and its derivatives, shape (V, N) and (V, N, len(parameters)). Where `t1` is apparent, so is that in which is
+        differentiated, and T1 of water changes with fraction and rate of the semisolid pool.
     """
-    voxels = voxel_parameters(scan, values, known)
+    water = free_water(scan, values, known)
+    voxels = voxel_parameters(scan, values, known if water is None else _with_t1(known, water.t1))
+    asked = parameters if water is None or "t1" in parameters else (*parameters, "t1")
     parts = [
-        signal_and_jacobian(scan.model, protocol, voxels, parameters=parameters, threads=threads)
+        signal_and_jacobian(scan.model, protocol, voxels, parameters=asked, threads=threads)
         for protocol in scan.protocols
     ]
-    return (
-        np.concatenate([part.signal for part in parts], axis=1),
-        np.concatenate([part.jacobian for part in parts], axis=1),
-    )
+    signal = np.concatenate([part.signal for part in parts], axis=1)
+    jacobian = np.concatenate([part.jacobian for part in parts], axis=1)
+    if water is None or scan.model.mt is None:
+        return signal, jacobian
+    by_t1 = jacobian[..., asked.index("t1")].copy()
+    name = scan.model.mt.name
+    slopes = {f"{name}.fraction": water.by_fraction, f"{name}.rate": water.by_rate, "b1": water.by_b1}
+    for place, parameter in enumerate(parameters):
+        if parameter in slopes:
+            jacobian[..., place] += by_t1 * slopes[parameter][:, None]
+        elif parameter == "t1":
+            jacobian[..., place] = by_t1 * water.by_t1[:, None]
+    return signal, jacobian[..., : len(parameters)]
+
+
+def _with_t1(known: KnownVoxels, t1: NDArray[np.floating]) -> KnownVoxels:
+    """Return known maps with T1 of water in place of the apparent one."""
+    return replace(known, t1=t1, seen_by=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,227 @@
+"""T1 and M0 of pc-bSSFP freed of magnetisation transfer by the subject's own semisolid pool.
+
+What a fit of one pool finds under pulses of some power is apparent: beside it stand T1 as an inversion recovery sees it, and T1 and
+M0 of free water (`physics.excitation.transfer`). The standard deviations hold the noise of the scan, B1, fraction and rate of the
+pool with their correlation, its line, its relaxation and the duration of the pulse; each moves the result by a finite step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.physics.bssfp import natural_coordinates, relaxation_times
+from qmri_bids.physics.excitation.pulse import ExcitationPulse
+from qmri_bids.physics.excitation.transfer import free_rate, recovery_rate, saturation_rate, share_of_m0
+from qmri_bids.physics.protocol import BssfpProtocol
+
+LINE_STDEV = 0.2
+"""Relative standard deviation of the line on resonance: what lines and T2 from the literature differ by."""
+
+R1_STDEV = 0.2
+"""Standard deviation of R1 of the semisolid pool [1/s], which no scan of this kind tells. T1 of an inversion recovery hardly depends
+on it, T1 of free water does."""
+
+STEP = 0.02
+"""Relative step of B1 in which the slope of the apparent maps is taken."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SemisolidPool:
+    """The semisolid pool of V voxels, as any scan has told it.
+
+    Parameters
+    ----------
+    fraction, fraction_stdev
+        F, its equilibrium magnetisation over that of free water, with its standard deviation, shape (V,).
+    rate, rate_stdev
+        Exchange rate from it to water [1/s], likewise.
+    correlation
+        Correlation of the errors of both, shape (V,); 0 where they come from different sources.
+    line, line_stdev
+        G(0), its absorption line on resonance [s], and the relative standard deviation of that.
+    r1, r1_stdev
+        Its longitudinal relaxation rate [1/s], None for that of free water, and its standard deviation.
+    """
+
+    fraction: Values
+    fraction_stdev: Values
+    rate: Values
+    rate_stdev: Values
+    correlation: Values
+    line: float
+    line_stdev: float = LINE_STDEV
+    r1: float | None = None
+    r1_stdev: float = R1_STDEV
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApparentMaps:
+    """What a fit of one pool has found in V voxels, pulses that take time accounted for, shape (V,) each.
+
+    Parameters
+    ----------
+    t1, t1_stdev, t2
+        Relaxation times [s]; the standard deviation holds noise and B1.
+    m0, m0_stdev
+        M0 with its standard deviation, likewise.
+    b1, b1_stdev
+        Actual over nominal flip angle; the standard deviation None where B1 counts as exact.
+    """
+
+    t1: Values
+    t1_stdev: Values
+    t2: Values
+    m0: Values
+    m0_stdev: Values
+    b1: Values
+    b1_stdev: Values | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferMaps:
+    """T1 and M0 freed of magnetisation transfer, shape (V,) each; NaN where pool and apparent T1 contradict each other.
+
+    Parameters
+    ----------
+    recovery_t1, recovery_t1_stdev
+        T1 as an inversion recovery sees it [s].
+    free_t1, free_t1_stdev
+        T1 of free water [s].
+    free_m0, free_m0_stdev
+        M0 of free water.
+    """
+
+    recovery_t1: Values
+    recovery_t1_stdev: Values
+    free_t1: Values
+    free_t1_stdev: Values
+    free_m0: Values
+    free_m0_stdev: Values
+
+
+def freed_of_transfer(
+    seen: ApparentMaps, *, pool: SemisolidPool, pulse: ExcitationPulse, protocol: BssfpProtocol
+) -> TransferMaps:
+    """Return T1 and M0 freed of magnetisation transfer.
+
+    Parameters
+    ----------
+    seen
+        Apparent maps.
+    pool
+        The semisolid pool on the same voxels.
+    pulse, protocol
+        Of the scan that gave the apparent maps.
+
+    Examples
+    --------
+    >>> protocol = BssfpProtocol.evenly_spaced(
+    ...     number_of_cycles=12, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=0.2618
+    ... )
+    >>> one, zero = np.ones(1), np.zeros(1)
+    >>> seen = ApparentMaps(
+    ...     t1=0.76 * one, t1_stdev=0.04 * one, t2=0.062 * one, m0=one, m0_stdev=zero, b1=one, b1_stdev=None
+    ... )
+    >>> pool = SemisolidPool(
+    ...     fraction=0.12 * one,
+    ...     fraction_stdev=0.012 * one,
+    ...     rate=29.0 * one,
+    ...     rate_stdev=6.0 * one,
+    ...     correlation=zero,
+    ...     line=14e-6,
+    ...     r1=1.0,
+    ... )
+    >>> found = freed_of_transfer(seen, pool=pool, pulse=ExcitationPulse.of("sinc", 1e-3), protocol=protocol)
+    >>> found.recovery_t1.round(3), found.recovery_t1_stdev.round(3)
+    (array([0.951]), array([0.064]))
+    """
+    strength = np.asarray(seen.b1, dtype=np.float64)
+    own_r1 = pool.r1
+
+    def maps(
+        rate: Values,
+        m0: Values,
+        *,
+        fraction: Values = pool.fraction,
+        back: Values = pool.rate,
+        b1: Values = strength,
+        power: float = 1.0,
+        r1: float = 0.0,
+    ) -> Values:
+        saturation = saturation_rate(pulse, protocol, b1=b1, line=pool.line) * power
+        given = None if own_r1 is None else np.full(rate.shape, own_r1 + r1)
+        free = free_rate(rate, fraction=fraction, rate=back, r1m=given, saturation=saturation)
+        if given is None and r1:  # R1 of the semisolid pool lies beside that of water
+            given = free + r1
+            free = free_rate(rate, fraction=fraction, rate=back, r1m=given, saturation=saturation)
+        held = free if given is None else given
+        slow = recovery_rate(free, fraction=fraction, rate=back, r1m=held)
+        share = share_of_m0(free, fraction=fraction, rate=back, r1m=held, saturation=saturation)
+        return np.stack([1.0 / slow, 1.0 / free, m0 / share])
+
+    with np.errstate(all="ignore"):
+        rate = 1.0 / np.asarray(seen.t1, dtype=np.float64)
+        level = np.asarray(seen.m0, dtype=np.float64)
+        values = maps(rate, level)
+        noise_t1, noise_m0 = np.square(seen.t1_stdev), np.square(seen.m0_stdev)
+        variance = np.zeros_like(values)
+
+        def spread(up: Values, down: Values) -> Values:
+            return 0.5 * (up - down)
+
+        if seen.b1_stdev is not None:
+            # B1 moves the apparent maps and the saturation together.
+            t1_slope, m0_slope = _by_b1(seen, protocol)
+            step = np.asarray(seen.b1_stdev, dtype=np.float64)
+            ends = [
+                maps(1.0 / (seen.t1 + sign * t1_slope * step), level + sign * m0_slope * step, b1=strength + sign * step)
+                for sign in (1.0, -1.0)
+            ]
+            variance += np.square(spread(*ends))
+            noise_t1 = np.maximum(noise_t1 - np.square(t1_slope * step), 0.0)
+            noise_m0 = np.maximum(noise_m0 - np.square(m0_slope * step), 0.0)
+        error = np.sqrt(noise_t1) / np.square(seen.t1)  # of R1
+        variance += np.square(spread(maps(rate + error, level), maps(rate - error, level)))
+        variance[2] += np.square(values[2] / level) * noise_m0
+        by_fraction, by_rate = (
+            _slope(lambda moved: maps(rate, level, fraction=moved), pool.fraction) * pool.fraction_stdev,
+            _slope(lambda moved: maps(rate, level, back=moved), pool.rate) * pool.rate_stdev,
+        )
+        variance += np.square(by_fraction) + np.square(by_rate) + 2.0 * pool.correlation * by_fraction * by_rate
+        for relative in (pool.line_stdev, pulse.duration_stdev / pulse.duration):
+            if relative:
+                variance += np.square(
+                    spread(maps(rate, level, power=1.0 + relative), maps(rate, level, power=1.0 - relative))
+                )
+        variance += np.square(spread(maps(rate, level, r1=pool.r1_stdev), maps(rate, level, r1=-pool.r1_stdev)))
+        good = np.isfinite(values).all(axis=0) & (values[:2] > 0.0).all(axis=0) & np.isfinite(variance).all(axis=0)
+        values, deviation = (np.where(good, each, math.nan) for each in (values, np.sqrt(np.maximum(variance, 0.0))))
+    return TransferMaps(
+        recovery_t1=values[0],
+        recovery_t1_stdev=deviation[0],
+        free_t1=values[1],
+        free_t1_stdev=deviation[1],
+        free_m0=values[2],
+        free_m0_stdev=deviation[2],
+    )
+
+
+def _slope(function: Callable[[Values], Values], at: Values) -> Values:
+    """Return the derivative of maps in a quantity, by steps of a per cent of it."""
+    step = 0.01 * np.maximum(np.abs(at), 1e-3)
+    return (function(at + step) - function(at - step)) / (2.0 * step)
+
+
+def _by_b1(seen: ApparentMaps, protocol: BssfpProtocol) -> tuple[Values, Values]:
+    """Return the change of apparent T1 [s] and M0 with B1, the profile being what it is."""
+    e2, b = natural_coordinates(seen.t1, seen.t2, b1=seen.b1, protocol=protocol)
+    ends = [relaxation_times(e2, b, b1=seen.b1 * (1.0 + sign * STEP), protocol=protocol)[0] for sign in (1.0, -1.0)]
+    angle = seen.b1 * protocol.flip_angle
+    return (ends[0] - ends[1]) / (2.0 * STEP * seen.b1), -seen.m0 * protocol.flip_angle / np.sin(angle)
