@@ -127,6 +127,12 @@ class KnownVoxels:
                     f"known maps must have the shape {np.shape(self.t1)} of t1, found {each.name} with {np.shape(values)}"
                 )
 
+    @classmethod
+    def of(cls, maps: Mapping[str, NDArray[Any]], *, seen_by: Relaxometry | None = None) -> KnownVoxels:
+        """Return known maps by their names."""
+        given: dict[str, Any] = dict(maps)
+        return cls(**given, seen_by=seen_by)
+
     def __getitem__(self, chosen: object) -> KnownVoxels:
         """Return some of the voxels."""
         values = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "seen_by"}

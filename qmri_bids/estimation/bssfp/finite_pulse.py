@@ -105,12 +105,22 @@ def as_by_hard_pulses(
         t1, t2, theta_offset = fit(changed)
         first = t1 if first is None else first
         offset = theta_offset + period * np.round((off_resonance - theta_offset) / period)
-        good = known & np.isfinite(t1) & np.isfinite(t2) & np.isfinite(offset) & (np.abs(offset) * pulse.duration <= FARTHEST)
+        good = (
+            known
+            & np.isfinite(t1)
+            & np.isfinite(t2)
+            & np.isfinite(offset)
+            & (np.abs(offset) * pulse.duration <= FARTHEST)
+        )
         factor = _hard_over_pulsed(
             t1[good], t2[good], b1=b1[good], off_resonance=offset[good], pulse=pulse, protocol=protocol, threads=threads
         )
         size = np.abs(factor)
-        held = np.isfinite(size).all(axis=1) & (size < LARGEST_FACTOR).all(axis=1) & (size > 1.0 / LARGEST_FACTOR).all(axis=1)
+        held = (
+            np.isfinite(size).all(axis=1)
+            & (size < LARGEST_FACTOR).all(axis=1)
+            & (size > 1.0 / LARGEST_FACTOR).all(axis=1)
+        )
         good[good] = held
         changed = np.array(cycles, dtype=np.complex64)
         changed[good] *= factor[held].astype(np.complex64)

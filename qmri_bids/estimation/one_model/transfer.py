@@ -181,7 +181,9 @@ def freed_of_transfer(
             t1_slope, m0_slope = _by_b1(seen, protocol)
             step = np.asarray(seen.b1_stdev, dtype=np.float64)
             ends = [
-                maps(1.0 / (seen.t1 + sign * t1_slope * step), level + sign * m0_slope * step, b1=strength + sign * step)
+                maps(
+                    1.0 / (seen.t1 + sign * t1_slope * step), level + sign * m0_slope * step, b1=strength + sign * step
+                )
                 for sign in (1.0, -1.0)
             ]
             variance += np.square(spread(*ends))

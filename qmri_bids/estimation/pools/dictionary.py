@@ -116,7 +116,7 @@ def _simulate(scan: ExchangeScan, *, number: int, prior: ExchangePrior, seed: in
     norm = np.empty((number, len(scan.protocols)), dtype=np.float32)
     for begin in range(0, number, BLOCK):
         part = slice(begin, begin + BLOCK)
-        known = KnownVoxels(**{name: drawn[name][part] for name in KNOWN})
+        known = KnownVoxels.of({name: drawn[name][part] for name in KNOWN})
         z = exchange_signal(scan, values[part], known, threads=threads)
         for place, own in enumerate(scan.series):
             length = np.linalg.norm(z[:, own], axis=1)
@@ -166,6 +166,7 @@ class ExchangeDictionary:
     """
 
     name = "dictionary"
+    frees_t1 = False
     known_weight = 0.1
     """Weight of a difference in a known map as large as its range: it left the least mean error over the prior and in tissue at
     noise of 1 %."""

@@ -52,6 +52,8 @@ class ExchangeEstimator(Protocol):
     """Turns series of saturated images into pool fractions and exchange rates."""
 
     name: str
+    frees_t1: bool
+    """Whether T1 that a bSSFP scan has seen is freed of magnetisation transfer in the model itself (`KnownVoxels.seen_by`)."""
 
     @property
     def model(self) -> Mapping[str, str]:

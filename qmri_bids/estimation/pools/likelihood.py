@@ -53,6 +53,7 @@ class ExchangeLikelihood:
     """
 
     name = "ml"
+    frees_t1 = True
 
     def __init__(self, *, threads: int = 1) -> None:
         self.threads = threads

@@ -134,6 +134,7 @@ class BareExchangeNetwork:
     """
 
     name = "pinn-bare"
+    frees_t1 = False
     loss = "physics"
 
     def __init__(self, *, threads: int = 1, weights_folder: Path | None = None, device: str = CPU) -> None:

@@ -92,7 +92,7 @@ def _regression(scan: ExchangeScan, threads: int) -> RegressionStart:
         if name in EXCHANGE_PRIOR.ranges:
             low[place], high[place] = np.log(EXCHANGE_PRIOR.ranges[name])
     logs = rng.uniform(low, high, (SAMPLES, len(low)))
-    known = KnownVoxels(**EXCHANGE_PRIOR.draw(SAMPLES, parameters=KNOWN, rng=rng))
+    known = KnownVoxels.of(EXCHANGE_PRIOR.draw(SAMPLES, parameters=KNOWN, rng=rng))
     signal = exchange_signal(scan, np.exp(logs), known, threads=threads)
     data = normalised(signal + NOISE * rng.standard_normal(signal.shape), scan)
     mean = data.mean(axis=0)

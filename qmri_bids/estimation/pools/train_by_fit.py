@@ -49,6 +49,7 @@ class TrainByFit:
     """
 
     name = "train-by-fit"
+    frees_t1 = False
 
     def __init__(
         self,

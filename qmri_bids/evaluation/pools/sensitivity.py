@@ -88,18 +88,18 @@ def sensitivity_table(estimator: ExchangeEstimator, *, scan: ExchangeScan, threa
         "b1": one,
         "off_resonance": 0.0 * one,
     }
-    signal = exchange_signal(scan, truth, KnownVoxels(**maps), threads=threads)
+    signal = exchange_signal(scan, truth, KnownVoxels.of(maps), threads=threads)
     repeats = len(MAP_ERRORS)
     given = {name: np.tile(maps[name], (repeats, 1)) for name in KNOWN}
     for row, error in enumerate(MAP_ERRORS.values()):
         given[error.name][row] = error.factor * maps[error.name] + error.shift
-    wrong = KnownVoxels(**{name: values.ravel() for name, values in given.items()})
+    wrong = KnownVoxels.of({name: values.ravel() for name, values in given.items()})
     found = estimator.point(np.tile(signal, (repeats, 1)), scan=scan, known=wrong).reshape(repeats, *truth.shape)
     estimates = dict(zip(MAP_ERRORS, found, strict=True))
     if scan.model.mt is not None:
         for label, change in MODEL_ERRORS.items():
             other = replace(scan, model=replace(scan.model, mt=change(scan.model.mt)))
-            estimates[label] = estimator.point(signal, scan=other, known=KnownVoxels(**maps))
+            estimates[label] = estimator.point(signal, scan=other, known=KnownVoxels.of(maps))
     return [
         SensitivityRow(
             assumption=label,

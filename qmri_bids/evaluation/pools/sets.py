@@ -95,7 +95,7 @@ def box_set(number: int, seed: int, *, scan: ExchangeScan = PLAYED_SCAN) -> Exch
     return ExchangeSet(
         scan=scan,
         values=np.stack([drawn[name] for name in scan.parameters], axis=1),
-        known=KnownVoxels(**{name: drawn[name] for name in KNOWN}),
+        known=KnownVoxels.of({name: drawn[name] for name in KNOWN}),
     )
 
 

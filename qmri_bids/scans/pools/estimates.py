@@ -82,7 +82,7 @@ class EstimateExchange(SimpleInterface):
                 f"No standard deviation is known of {listed(exact)}: they count as exact, and those of fraction and rate are too "
                 "small by what they add."
             )
-        known = KnownVoxels(**{name: values[voxels.inside] for name, values in maps.items()})
+        known = KnownVoxels.of({name: values[voxels.inside] for name, values in maps.items()})
         signal = np.concatenate([voxels.signal(path) for path in inputs.series], axis=1)
         folder = Path(inputs.weights_folder) if isdefined(inputs.weights_folder) else None
         estimator = EXCHANGE_ESTIMATORS[inputs.estimator].create(

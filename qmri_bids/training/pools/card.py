@@ -48,7 +48,7 @@ def probe_signals(scan: ExchangeScan) -> NDArray[np.float64]:
         pool, _, quantity = parameter.rpartition(".")
         solute = {"fraction": "solute", "rate": "solute rate"}[quantity]
         columns.append(PROBES[quantity if pool == semisolid else solute])
-    known = KnownVoxels(**{name: np.array(PROBES[name]) for name in KNOWN})
+    known = KnownVoxels.of({name: np.array(PROBES[name]) for name in KNOWN})
     return exchange_signal(scan, np.array(columns).T, known)
 
 

@@ -133,7 +133,7 @@ def draw_samples(
     unit = rng.uniform(size=(number, len(low)))
     in_logs = rng.uniform(size=number) < logarithmic
     values = np.where(in_logs[:, None], low * (high / low) ** unit, low + (high - low) * unit)
-    known = KnownVoxels(**EXCHANGE_PRIOR.draw(number, parameters=KNOWN, rng=rng))
+    known = KnownVoxels.of(EXCHANGE_PRIOR.draw(number, parameters=KNOWN, rng=rng))
     return ExchangeSamples(
         values=values,
         known=known,
