@@ -35,6 +35,11 @@ class CorrectedCycles:
     changed: NDArray[np.bool_]
     sentences: tuple[str, ...]
 
+    @property
+    def told(self) -> NDArray[np.complex64]:
+        """The cycles, NaN where they are as scanned, shape (V, N)."""
+        return np.where(self.changed[:, None], self.cycles, np.complex64(np.nan))
+
     def withhold(self, found: Estimate) -> tuple[Estimate, tuple[str, ...]]:
         """Return the estimate without values where the pulse could not be accounted for, and a sentence on these voxels.
 
@@ -178,6 +183,6 @@ def _told(
     growth = 100.0 * (last / first - 1.0)
     return (
         f"The excitation pulse takes time ({stated}): the cycles were changed to what pulses without duration would have "
-        f"given, by {size:.2g} % in magnitude (median), and the median T1 from {first:.0f} to {last:.0f} ms ({growth:+.1f} %). Maps, "
-        "residuals and misfit are those of the changed cycles; the picture of all cycles shows them as scanned."
+        f"given, by {size:.2g} % in magnitude (median), and the median T1 from {first:.0f} to {last:.0f} ms ({growth:+.1f} %). "
+        "Maps, residuals and misfit are those of the changed cycles; the picture of all cycles shows them as scanned."
     )

@@ -152,7 +152,11 @@ class EstimateRelaxation(SimpleInterface):
             from qmri_bids.estimation.bssfp.posterior.maps import posterior_maps
 
             under_prior = posterior_maps(
-                signal, b1=b1, protocol=protocol, prior=self.inputs.posterior, threads=self.inputs.processes
+                signal if hard is None else hard.told,
+                b1=b1,
+                protocol=protocol,
+                prior=self.inputs.posterior,
+                threads=self.inputs.processes,
             )
             posterior = {name: (values, under_prior.stdev[name]) for name, values in under_prior.mean.items()}
             decisions.append(under_prior.sentence())
@@ -372,6 +376,8 @@ def init_pcbssfp_wf(
             node.inputs.registered = ["b1"]
             workflow.connect(b1_wf, "outputnode.registration", node, "registrations")
         sentences.append(b1_wf.__desc__)
+    if run.pulse is not None:
+        sentences.append("The duration of the excitation pulses was taken out of the cycles.")
     unwrap = pe.Node(UnwrapOffResonance(), name="unwrap_fieldmap")
     workflow.connect(estimate, "estimate", unwrap, "maps")
     for node in results:
