@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.metadata.added import AddedMetadata
-from qmri_bids.choices import B0Choice
+from qmri_bids.choices import PULSE_SHAPES, B0Choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,8 @@ class FindOptions:
         TR1 and TR2 of actual flip-angle imaging [s], instead of those in the sidecars.
     run_label
         Runs to use, with or without `run-`; empty for all.
+    excitation_pulse
+        Shape, of `PULSE_SHAPES`, and duration [s] of the excitation pulse of all pc-bSSFP runs, instead of what files state.
     cest_b0
         Where the shift of water of Z-spectra and fingerprints comes from; `auto` for the best that there is.
     cest_pools
@@ -46,6 +48,7 @@ class FindOptions:
     b1_nominal_flip_angle: float | None = None
     b1_scale: float | None = None
     b1_afi_repetition_times: tuple[float, float] | None = None
+    excitation_pulse: tuple[str, float] | None = None
     cest_b0: B0Choice = "auto"
     cest_pools: Path | None = None
     cest_t1: float | None = None
@@ -71,6 +74,13 @@ class FindOptions:
             if not min(first, second) > 0.0 or not max(first, second) < math.inf or first == second:
                 raise ValueError(
                     f"b1_afi_repetition_times must be two different numbers above zero, found {first} and {second}"
+                )
+        if self.excitation_pulse is not None:
+            shape, duration = self.excitation_pulse
+            if shape not in PULSE_SHAPES or not 0.0 < duration < 1.0:
+                raise ValueError(
+                    f"excitation_pulse must be one of {', '.join(PULSE_SHAPES)} and a duration in (0, 1) s, found "
+                    f"{shape!r} and {duration}"
                 )
         if self.cest_off_resonance is not None and not math.isfinite(self.cest_off_resonance):
             raise ValueError(f"cest_off_resonance must be a finite number, found {self.cest_off_resonance}")

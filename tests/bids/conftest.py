@@ -26,6 +26,9 @@ METADATA: dict[str, Any] = {
     "EchoTime": 0.0024,
     "MagneticFieldStrength": 3,
     "RFPhaseIncrement": DEGREES,
+    "RFPulseDuration": 0.001,
+    "RFPulseShape": "sinc",
+    "RFPulseTimeBandwidthProduct": 2.7,
 }
 CEST_OFFSETS = [-300.0, *(0.5 * step for step in range(-8, 9))]
 WASABI_OFFSETS = [-300.0, *(0.2 * step for step in range(-10, 11))]

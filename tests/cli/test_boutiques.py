@@ -45,6 +45,7 @@ FORMS = {
     "lorentzian_pools": [["water"], ["water", "MT", "NOE"]],
     "ignore": [["gibbs"], ["calibration", "anatomy"]],
     "mask_method": ["auto", "object"],
+    "excitation_pulse": ["sinc:1", "rect:0.5"],
 }
 """Values of options that take text of a form of their own, or that go with what else is given."""
 

@@ -87,8 +87,8 @@ def test_a_dataset_says_what_physics_it_has(tmp_path):
     physics = PhysicsSettings(physics="full", excitation_pulse="rect:1", drift=10.0, gain_scatter=1.0)
     simulate_dataset(tmp_path / "full", **SMALL, physics=physics)
     sidecar = json.loads(next((tmp_path / "full" / "sub-01" / "anat").glob("*_VFA.json")).read_text())
-    assert sidecar["ExcitationPulseDuration"] == 1e-3
-    assert sidecar["ExcitationPulseShape"] == "rect"
+    assert sidecar["RFPulseDuration"] == 1e-3
+    assert sidecar["RFPulseShape"] == "rect"
     told = (tmp_path / "full" / "README.md").read_text()
     assert "| excitation pulse | rect, 1 ms |" in told
     assert "exchange with a semisolid pool" in told

@@ -35,6 +35,8 @@ KNOWN_KEYS = (
     *("SaturationOffset", "SaturationFrequencyOffset", "SaturationB1RMS", "SaturationDuration", "SaturationDutyCycle"),
     *("SaturationInterpulseDelay", "MTNumberOfPulses", "MTPulseDuration", "MTPulseShape", "SpinLock"),
     *("RecoveryTime", "RecoveryTimeM0", "NumberOfReadoutPulses", "PulseqFile", "PulseqFileHash"),
+    *("RFPulseDuration", "RFPulseDurationStandardDeviation", "RFPulseShape", "RFPulseTimeBandwidthProduct"),
+    "RFPulseSamples",
 )
 """Keys of sidecars that are read."""
 

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qmri_bids.choices import PAPER_PRIORS
+from qmri_bids.choices import PAPER_PRIORS, PULSE_SHAPES
 from qmri_bids.cli.parsing.option import Option, OptionGroup, Setting, spelled
 from qmri_bids.estimation.estimators import DEFAULT_ESTIMATOR, ESTIMATORS, EstimatorEntry
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, ExchangeEntry
 from qmri_bids.networks.names import NETWORK_SYSTEMS
 from qmri_bids.pipeline.options import DEFAULT_GIBBS_METHOD, GIBBS_CHOICES, IGNORABLE_STEPS, POSTERIOR_PRIORS
+from qmri_bids.units import milliseconds_to_seconds
+
+LONGEST_PULSE = 0.05
+"""Duration [s] that no excitation of balanced SSFP has: it was given in microseconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +116,24 @@ def _summaries() -> str:
     )
 
 
+def _no_pulse(text: str) -> str:
+    try:
+        _pulse_in_seconds(text)
+    except ValueError:
+        shapes = ", ".join(PULSE_SHAPES)
+        return f"is SHAPE:MILLISECONDS with a shape of {shapes} and less than 50 ms, such as sinc:1; found {text!r}"
+    return ""
+
+
+def _pulse_in_seconds(text: str) -> tuple[str, float]:
+    """Return shape and duration [s] of `SHAPE:MILLISECONDS`."""
+    shape, _, milliseconds = text.partition(":")
+    duration = milliseconds_to_seconds(float(milliseconds))
+    if shape.lower() not in PULSE_SHAPES or not 0.0 < duration < LONGEST_PULSE:
+        raise ValueError(text)
+    return shape.lower(), duration
+
+
 STEPS = OptionGroup(
     title="steps",
     rows=(
@@ -122,6 +144,14 @@ STEPS = OptionGroup(
             metavar="NAME",
             help=f"how T1 and T2 are estimated ({_summaries()}); default: %(default)s",
             setting=Setting("processing", field="estimator", compared=True),
+        ),
+        Option(
+            name="--excitation-pulse",
+            metavar="SHAPE:MILLISECONDS",
+            help=f"excitation pulse of all pc-bSSFP runs ({', '.join(PULSE_SHAPES)}; a sinc has a time-bandwidth product of 2.7 "
+            "and a Hann window) and its duration, such as sinc:1, instead of what a .seq file or the sidecar states",
+            complaint=_no_pulse,
+            setting=Setting("finding", convert=_pulse_in_seconds),
         ),
         Option(
             name="--no-refine",

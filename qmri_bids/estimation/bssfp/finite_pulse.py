@@ -31,6 +31,9 @@ FARTHEST = 0.5
 LARGEST_FACTOR = 5.0
 """Change of one cycle beyond which a voxel is not described: such a pulse hardly excites it."""
 
+BLOCK = 65_536
+"""Voxels whose signals under both pulses are in memory at a time."""
+
 FitTimes = Callable[[NDArray[np.complexfloating]], tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]]
 """Fits cycles (V, N) by hard pulses: T1 [s], T2 [s] and off-resonance [Hz] modulo 1/TR."""
 
@@ -112,7 +115,7 @@ def as_by_hard_pulses(
             & np.isfinite(offset)
             & (np.abs(offset) * pulse.duration <= FARTHEST)
         )
-        factor = _hard_over_pulsed(
+        factor = hard_over_pulsed(
             t1[good], t2[good], b1=b1[good], off_resonance=offset[good], pulse=pulse, protocol=protocol, threads=threads
         )
         size = np.abs(factor)
@@ -123,7 +126,7 @@ def as_by_hard_pulses(
         )
         good[good] = held
         changed = np.array(cycles, dtype=np.complex64)
-        changed[good] *= factor[held].astype(np.complex64)
+        changed[good] *= factor[held]
     t1, _, _ = fit(changed)
     far = known & ~(np.abs(off_resonance) * pulse.duration <= FARTHEST)
     some = good & np.isfinite(t1) & (first is not None)
@@ -136,7 +139,7 @@ def as_by_hard_pulses(
     )
 
 
-def _hard_over_pulsed(
+def hard_over_pulsed(
     t1: NDArray[np.float64],
     t2: NDArray[np.float64],
     *,
@@ -144,14 +147,33 @@ def _hard_over_pulsed(
     off_resonance: NDArray[np.float64],
     pulse: ExcitationPulse,
     protocol: BssfpProtocol,
-    threads: int,
-) -> NDArray[np.complex128]:
-    """Return the signal under hard pulses over that under the pulse, shape (V, N)."""
-    strength = np.asarray(b1, dtype=np.float64)
-    with np.errstate(all="ignore"):
-        hard = hard_signal(t1, t2, b1=strength, off_resonance=off_resonance, protocol=protocol)
-        pulsed = pulsed_profile(
-            t1, t2, b1=strength, off_resonance=off_resonance, pulse=pulse, protocol=protocol, threads=threads
-        ).signal(protocol.rf_phase_increment)
-        found: NDArray[np.complex128] = hard / pulsed
+    threads: int = 1,
+) -> NDArray[np.complex64]:
+    """Return the signal under hard pulses over that under the pulse, shape (V, N).
+
+    Parameters
+    ----------
+    t1, t2
+        Relaxation times [s], shape (V,).
+    b1
+        Actual over nominal flip angle, shape (V,).
+    off_resonance
+        True off-resonance [Hz], shape (V,).
+    pulse
+        The excitation pulse.
+    protocol
+        The acquisition.
+    threads
+        Threads to use; the result does not depend on it.
+    """
+    found = np.empty((len(t1), protocol.number_of_cycles), dtype=np.complex64)
+    for begin in range(0, len(t1), BLOCK):  # all voxels at once would take ten times the memory of the cycles
+        part = slice(begin, begin + BLOCK)
+        times, strength, offset = (t1[part], t2[part]), np.asarray(b1[part], dtype=np.float64), off_resonance[part]
+        with np.errstate(all="ignore"):
+            hard = hard_signal(*times, b1=strength, off_resonance=offset, protocol=protocol)
+            pulsed = pulsed_profile(
+                *times, b1=strength, off_resonance=offset, pulse=pulse, protocol=protocol, threads=threads
+            )
+            found[part] = hard / pulsed.signal(protocol.rf_phase_increment)
     return found

@@ -14,6 +14,7 @@ from qmri_bids.phantom.files.writing import integers, phase_integers, write_imag
 from qmri_bids.phantom.heads.geometry import Grid
 from qmri_bids.phantom.scans.physics import Physics
 from qmri_bids.phantom.scans.session import Session
+from qmri_bids.phantom.signals.bloch.sequence import SHAPES, RfPulse
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.units import radians_to_degrees
 
@@ -27,8 +28,6 @@ def increments_in_degrees(protocol: BssfpProtocol) -> list[float]:
 
 
 def _bssfp_sidecar(protocol: BssfpProtocol, increments: list[float], *, grid: Grid, physics: Physics) -> dict[str, Any]:
-    pulse = physics.pulse
-    played = {} if pulse is None else {"ExcitationPulseDuration": pulse.duration, "ExcitationPulseShape": pulse.name}
     return {
         **scanner_of(grid),
         "MagneticFieldStrength": protocol.field_strength,
@@ -42,8 +41,19 @@ def _bssfp_sidecar(protocol: BssfpProtocol, increments: list[float], *, grid: Gr
         "RFPhaseIncrementReference": "absolute",
         "NumberOfDummyTRs": DUMMY_PULSES,
         "MTState": False,
-        **played,
+        **_played(physics.pulse),
     }
+
+
+def _played(pulse: RfPulse | None) -> dict[str, Any]:
+    """Return what the sidecar says of the excitation pulse; the closed form is that of pulses without duration."""
+    if pulse is None or pulse.duration == 0.0:
+        return {"RFPulseDuration": 0.0}
+    shape, _, product = pulse.name.partition(", time-bandwidth ")
+    if shape not in SHAPES:
+        return {"RFPulseDuration": pulse.duration, "RFPulseSamples": list(pulse.shape)}
+    played: dict[str, Any] = {"RFPulseDuration": pulse.duration, "RFPulseShape": shape}
+    return played | ({"RFPulseTimeBandwidthProduct": float(product)} if product else {})
 
 
 Part = tuple[NDArray[Any], dict[str, float], dict[str, Any]]

@@ -51,7 +51,7 @@ _SIMPLE = """- Signals are the closed form of the steady state (Freeman and Hill
 - Not simulated: approach to the steady state, magnetisation transfer, flow, motion within a cycle, several
   receiver channels."""
 _FULL = """- bSSFP signals are the exact steady state of the Bloch equations, by steps through the finite excitation pulse
-  (`ExcitationPulseDuration` [s] and `ExcitationPulseShape` in the sidecar), off-resonance and chemical shift included. Grey and
+  (`RFPulseDuration` [s] and `RFPulseShape` in the sidecar), off-resonance and chemical shift included. Grey and
   white matter exchange with a semisolid pool (F 0.06 and 0.12, kf 3.5/s, R1 1/s) that the pulse saturates with the rate π G(0) ω1²,
   G(0) = 14 µs. The true T1 is what an inversion recovery finds, the true M0 that of free water.
 - Not simulated: approach to the steady state, line width within a point, flow, motion within a cycle, several receiver channels."""

@@ -14,8 +14,8 @@ with z at its steady state eliminated, which φ does not touch. The fixed point 
 
 which is the profile of `physics.bssfp` but for c, which need not be real: for pulses that take no time c = E2.
 
-The pulse is played in steps of constant B1: half of relaxation, an exact rotation about the effective field, the other half (Strang,
-SIAM J Numer Anal 5:506, 1968); between pulses all is in closed form.
+The pulse is played in steps of constant B1: half of relaxation, an exact rotation about the effective field, the other half
+(Strang, SIAM J Numer Anal 5:506, 1968); between pulses all is in closed form.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SHAPES = ("rect", "sinc", "gauss")
-"""Shapes that have a name: constant, sinc under a Hann window, and Gaussian that ends at three standard deviations."""
+from qmri_bids.choices import PULSE_SHAPES
+
+SHAPES = PULSE_SHAPES
 
 DEFAULT_TIME_BANDWIDTH = 2.7
 """Time-bandwidth product of a sinc for which none is stated."""
@@ -103,7 +104,9 @@ class ExcitationPulse:
         )
 
     @classmethod
-    def from_samples(cls, samples: NDArray[np.floating], duration: float, *, name: str) -> ExcitationPulse:
+    def from_samples(
+        cls, samples: NDArray[np.floating], duration: float, *, name: str, duration_stdev: float = 0.0
+    ) -> ExcitationPulse:
         """Return a pulse of samples of relative B1 [any unit] at equal distances, averaged to `STEPS` steps.
 
         Raises
@@ -117,13 +120,18 @@ class ExcitationPulse:
         # The area below the samples up to the edge of every step; its differences keep the flip angle to the last digit.
         area = np.concatenate([[0.0], np.cumsum(given)])
         edges = np.interp(np.linspace(0.0, given.size, STEPS + 1), np.arange(given.size + 1), area)
-        return cls(duration=duration, shape=tuple(np.diff(edges).tolist()), name=name)
+        return cls(duration=duration, shape=tuple(np.diff(edges).tolist()), name=name, duration_stdev=duration_stdev)
 
     def amplitudes(self, flip_angle: float) -> NDArray[np.float64]:
         """Return ω1 [rad/s] of the steps that turn by a flip angle [rad] on resonance, shape (steps,)."""
         steps = np.array(self.shape, dtype=np.float64)
         found: NDArray[np.float64] = steps * (flip_angle * len(steps) / (steps.sum() * self.duration))
         return found
+
+    @property
+    def form(self) -> str:
+        """The name without the duration, such as `sinc`."""
+        return self.name.rpartition(" of ")[0] or self.name
 
     def mean_square(self, flip_angle: float) -> float:
         """Return the mean of ω1² over the pulse [rad²/s²]."""

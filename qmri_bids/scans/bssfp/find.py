@@ -29,6 +29,7 @@ from qmri_bids.scans.bssfp.increments import (
     states_increments,
 )
 from qmri_bids.scans.bssfp.protocol import read_protocol
+from qmri_bids.scans.bssfp.pulse import read_pulse
 from qmri_bids.scans.bssfp.run import CycleFiles, LayoutKind, PcBssfpRun
 from qmri_bids.scans.findings import Findings, check_unique
 
@@ -542,6 +543,7 @@ def _check_run(family: Sequence[_Group], findings: Findings) -> PcBssfpRun:
             sidecars, path=images.files.paths[0], root=root, number_of_volumes=images.number_of_cycles
         )
     reading = read_protocol(sidecars, increments=increments, volume_time=images.volume_time)
+    pulse = read_pulse(sidecars, root=root, protocol=reading.protocol, stated=findings.options.excitation_pulse)
     return PcBssfpRun(
         entities=_family_entities(group) if split else group.entities,
         suffix=group.suffix,
@@ -550,9 +552,10 @@ def _check_run(family: Sequence[_Group], findings: Findings) -> PcBssfpRun:
         grid=images.grid,
         protocol=reading.protocol,
         b1=None,
-        sources=reading.sources,
-        warnings=images.warnings + reading.warnings,
+        sources=reading.sources + pulse.sources,
+        warnings=images.warnings + reading.warnings + pulse.warnings,
         in_slices=any(sidecar.values.get("MRAcquisitionType") == "2D" for sidecar in sidecars),
+        pulse=pulse.pulse,
     )
 
 

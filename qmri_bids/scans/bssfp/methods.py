@@ -39,6 +39,7 @@ def relaxometry_sentences(runs: Sequence[PcBssfpRun], options: ProcessingOptions
             "configurations [zur1990].",
         )
     )
+    sentences += [_pulse(run) for run in runs]
     sentences += ESTIMATORS[options.estimator].methods
     if options.posterior is not None:
         sentences.append(
@@ -75,6 +76,18 @@ def _acquisition(run: PcBssfpRun) -> Sentence:
             "te": f"{seconds_to_milliseconds(protocol.echo_time):g}",
             "flip_angle": f"{radians_to_degrees(protocol.flip_angle):g}",
         },
+    )
+
+
+def _pulse(run: PcBssfpRun) -> Sentence:
+    if run.pulse is None:
+        return Sentence(paragraph="estimation", text="Excitation pulses were taken to need no time.")
+    return Sentence(
+        paragraph="estimation",
+        text="The duration of the excitation pulses ({pulse}) was accounted for: every cycle was multiplied by the steady state "
+        "under pulses without duration over that under this pulse, both at T1, T2, B1 and unwrapped off-resonance of the voxel, "
+        "which were found by turns.",
+        values={"pulse": run.pulse.name},
     )
 
 

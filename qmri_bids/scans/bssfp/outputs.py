@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qmri_bids.bids.provenance import raw_uris
 from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.estimation.estimators import ESTIMATORS
+from qmri_bids.physics.excitation.pulse import ExcitationPulse
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.results.estimate_file import CONSTANT, StoredEstimate
 from qmri_bids.pipeline.results.registration_checks import registration_check
@@ -80,7 +81,9 @@ def write_derivatives(
     prior = settings["posterior"]
     sources = raw_uris(run.paths, bids_dir=bids_dir)
     of_b1 = b1_sources(run.b1, bids_dir=bids_dir, output_dir=output_dir)
-    assumed = {"B1Assumed": 1.0} if results.b1 is None else {}
+    assumed: dict[str, Any] = {"B1Assumed": 1.0} if results.b1 is None else {}
+    if run.pulse is not None:
+        assumed["ExcitationPulse"] = pulse_metadata(run.pulse)
     estimated: dict[str, Any] = {
         "sources": sources + of_b1,
         "algorithm": f"{settings['estimator']}: {entry.summary}",
@@ -128,6 +131,19 @@ def write_derivatives(
         for place, abbreviation in enumerate(ABBREVIATIONS.values()):
             writer.add(f"probseg_{abbreviation}", results.tissue_probabilities[..., place])
     return writer.finish()
+
+
+def pulse_metadata(pulse: ExcitationPulse) -> dict[str, Any]:
+    """Return what the sidecar of a map says of the pulse whose duration is accounted for."""
+    steps = np.array(pulse.shape)
+    content: dict[str, Any] = {
+        "Shape": pulse.form,
+        "Duration": round(pulse.duration, 9),
+        "RelativeB1": [round(float(step), 4) for step in steps / steps[np.argmax(np.abs(steps))]],
+    }
+    if pulse.duration_stdev > 0.0:
+        content["DurationStandardDeviation"] = round(pulse.duration_stdev, 9)
+    return content
 
 
 def _confounds(results: RunResults) -> dict[str, list[Any]] | None:
@@ -308,9 +324,16 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
         mask_figure(results.magnitude, mask=mask, affine=affine),
     ]
     b1 = np.ones(mask.shape, dtype=np.float32) if results.b1 is None else results.b1
-    drawn.append(
-        profile_figure(results.series()[mask], estimate=_inside(estimate, mask), b1=b1[mask], protocol=protocol)
-    )
+    measured, maps = results.series()[mask], _inside(estimate, mask)
+    if run.pulse is not None and results.unwrapped is not None:
+        from qmri_bids.scans.bssfp.hard_cycles import drawn_without_duration
+
+        # The curve is that of pulses without duration, for which the maps were made.
+        offset = results.unwrapped[mask]
+        measured = drawn_without_duration(
+            measured, maps, b1=b1[mask], off_resonance=offset, pulse=run.pulse, protocol=protocol
+        )
+    drawn.append(profile_figure(measured, estimate=maps, b1=b1[mask], protocol=protocol))
     if results.motion is not None:
         drawn.append(
             motion_figure(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.physics.excitation.pulse import ExcitationPulse
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.pipeline.run import Run, size_of
 from qmri_bids.pipeline.sources import B1Run, Take, b1_line
@@ -72,6 +73,8 @@ class PcBssfpRun(Run):
         Where values came from; decisions and doubts as sentences for the log and the report.
     in_slices
         Whether slices along the third axis were excited one by one (MRAcquisitionType 2D).
+    pulse
+        The excitation pulse; None where it is not known, or takes no time.
     """
 
     entities: Mapping[str, str]
@@ -84,6 +87,7 @@ class PcBssfpRun(Run):
     sources: tuple[ValueSource, ...]
     warnings: tuple[str, ...]
     in_slices: bool = False
+    pulse: ExcitationPulse | None = None
 
     kind = "pcbssfp"
     title = "pc-bSSFP relaxometry"

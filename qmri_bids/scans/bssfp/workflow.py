@@ -37,6 +37,7 @@ from qmri_bids.scans.b1.workflow import add_b1_wf, b1_fields
 from qmri_bids.scans.bssfp import outputs as run_report
 from qmri_bids.scans.bssfp.methods import relaxometry_sentences
 from qmri_bids.scans.bssfp.outputs import write_derivatives
+from qmri_bids.scans.bssfp.pulse import SOURCE
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 
 
@@ -81,6 +82,8 @@ class _EstimateRelaxationInput(BaseInterfaceInputSpec):
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
     weights_folder = traits.Str(desc="folder searched for weights before those of the package")
     weights_state = traits.Dict(desc="what tells one state of that folder from another")
+    pulse = traits.Any(desc="ExcitationPulse, where it is known and takes time")
+    pulse_source = traits.Str("", usedefault=True, desc="where the pulse is stated")
     posterior = traits.Str(desc="prior under which posterior maps are computed too")
     device = traits.Str("cpu", usedefault=True, desc="where networks compute")
     processes = traits.Int(
@@ -110,6 +113,7 @@ class EstimateRelaxation(SimpleInterface):
         from qmri_bids.estimation.bssfp.misfit import model_misfit
         from qmri_bids.estimation.estimators import ESTIMATORS
         from qmri_bids.preprocessing.content.unexplained import unexplained_sentences, unexplained_signal
+        from qmri_bids.scans.bssfp.hard_cycles import cycles_of_hard_pulses
 
         voxels = Voxels(self.inputs.mask, motions=[self.inputs.motion])
         decisions = voxels.decisions
@@ -125,7 +129,22 @@ class EstimateRelaxation(SimpleInterface):
         )
         signal = voxels.signal(self.inputs.cycles)
         known = KnownMaps(b1=b1, b1_stdev=b1_stdev, inside=voxels.inside)
+        hard = None
+        if isdefined(self.inputs.pulse):
+            hard = cycles_of_hard_pulses(
+                signal,
+                b1=b1,
+                inside=voxels.inside,
+                pulse=self.inputs.pulse,
+                source=self.inputs.pulse_source,
+                protocol=protocol,
+                threads=self.inputs.processes,
+            )
+            signal = hard.cycles  # for all that follows: residual, misfit and posterior belong to these
         found = estimator.estimate(signal, protocol=protocol, known=known)
+        if hard is not None:
+            found, withheld = hard.withhold(found)
+            decisions += [*hard.sentences, *withheld]
         decisions += [*network_sentences(estimator, folder), *found.decisions]
         misfit = model_misfit(signal, found, b1=b1, protocol=protocol, inside=voxels.inside)
         posterior = None
@@ -133,7 +152,11 @@ class EstimateRelaxation(SimpleInterface):
             from qmri_bids.estimation.bssfp.posterior.maps import posterior_maps
 
             under_prior = posterior_maps(
-                signal, b1=b1, protocol=protocol, prior=self.inputs.posterior, threads=self.inputs.processes
+                signal if hard is None else hard.told,
+                b1=b1,
+                protocol=protocol,
+                prior=self.inputs.posterior,
+                threads=self.inputs.processes,
             )
             posterior = {name: (values, under_prior.stdev[name]) for name, values in under_prior.mean.items()}
             decisions.append(under_prior.sentence())
@@ -243,6 +266,10 @@ def init_pcbssfp_wf(
     if options.weights_folder is not None:
         estimate.inputs.weights_folder = str(options.weights_folder)
         estimate.inputs.weights_state = weights_state(options.weights_folder)
+    if run.pulse is not None:
+        estimate.inputs.pulse = run.pulse
+        stated = [source.source for source in run.sources if source.key.startswith(SOURCE)]
+        estimate.inputs.pulse_source = "; ".join(dict.fromkeys(stated))
     settings = {"estimator": options.estimator, "posterior": options.posterior}
     write = pe.Node(
         WriteDerivatives(kind=PCBSSFP, settings=settings, bids_dir=str(bids_dir), output_dir=str(output_dir)),
@@ -349,6 +376,8 @@ def init_pcbssfp_wf(
             node.inputs.registered = ["b1"]
             workflow.connect(b1_wf, "outputnode.registration", node, "registrations")
         sentences.append(b1_wf.__desc__)
+    if run.pulse is not None:
+        sentences.append("The duration of the excitation pulses was taken out of the cycles.")
     unwrap = pe.Node(UnwrapOffResonance(), name="unwrap_fieldmap")
     workflow.connect(estimate, "estimate", unwrap, "maps")
     for node in results:

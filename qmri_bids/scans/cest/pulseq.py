@@ -1,20 +1,14 @@
-"""The pulseq file that a sidecar names: where it is, whether it is the one that was meant, and what it plays."""
+"""What the pulseq file plays that the sidecar of a CEST series names."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote
+from pathlib import Path
 
-from qmri_bids.bids.files.plain import UnreadableError, read_bytes
 from qmri_bids.bids.metadata.sidecar import Sidecar
-from qmri_bids.bids.metadata.values import wrong_value
-from qmri_bids.bids.refusal import ValueSource, refuse, relative_name
+from qmri_bids.bids.refusal import ValueSource, refuse
 from qmri_bids.physics.saturation import SaturationProtocol
-
-FILE_KEY = "PulseqFile"
-HASH_KEY = "PulseqFileHash"
+from qmri_bids.pulseq.named import FILE_KEY, named_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,37 +55,16 @@ def read_pulseq(
     RefusedError
         If the file is not there, not readable, another one than was meant, or of another number of images.
     """
-    if FILE_KEY not in sidecar.values:
+    named = named_file(sidecar, root=root)
+    if named is None:
         return None
-    path = _resolve(sidecar, root)
-    name = relative_name(path, root)
-    stated = sidecar.values.get(HASH_KEY)
-    from qmri_bids.pulseq.file import LARGEST
     from qmri_bids.pulseq.protocol import read_seq_protocol
 
     try:
-        digest = hashlib.sha256(read_bytes(path, largest=LARGEST)).hexdigest()
-    except UnreadableError as error:
-        raise wrong_value(
-            sidecar,
-            FILE_KEY,
-            expected=f"a readable .seq file; {name} cannot be read ({error})",
-            advice="Restore the file, fetch it (datalad get), or remove the key.",
-        ) from error
-    if stated is not None and str(stated).lower().removeprefix("sha256:").strip() != digest:
-        raise refuse(
-            file=name,
-            key=HASH_KEY,
-            expected=f"{stated} as {sidecar.origin(HASH_KEY)} says",
-            found=digest,
-            advice="The file was changed or is another one: restore it, or correct the hash (SHA-256).",
-        )
-
-    try:
-        reading = read_seq_protocol(path, root=root, field_strength=field_strength)
+        reading = read_seq_protocol(named.path, root=root, field_strength=field_strength)
     except (ValueError, OSError) as error:
         raise refuse(
-            file=name,
+            file=named.name,
             key=FILE_KEY,
             expected="a pulseq file of a CEST sequence",
             found=str(error),
@@ -100,7 +73,7 @@ def read_pulseq(
     images = reading.protocol.number_of_images
     if images != number_of_volumes:
         raise refuse(
-            file=name,
+            file=named.name,
             key="readouts",
             expected=f"{number_of_volumes} images, one per volume of {sidecar.file}",
             found=str(images),
@@ -108,27 +81,8 @@ def read_pulseq(
         )
     source = ValueSource(
         key="pulseq_file",
-        value=f"{name} (SHA-256 {digest[:12]}…)",
+        value=f"{named.name} (SHA-256 {named.sha256[:12]}…)",
         unit="",
         source=f"{sidecar.origin(FILE_KEY)}: {FILE_KEY}",
     )
-    return PulseqReading(name=name, protocol=reading.protocol, source=source, warnings=reading.warnings)
-
-
-def _resolve(sidecar: Sidecar, root: Path) -> Path:
-    value = sidecar.values[FILE_KEY]
-    expected = "a .seq file of this dataset: bids::path or a path from the top of the dataset"
-    advice = "Correct the path; the file must lie in the dataset, for example in code/."
-    text = value if isinstance(value, str) else ""
-    if text.startswith("bids:"):
-        dataset, _, text = text.removeprefix("bids:").partition(":")
-        text = unquote(text) if not dataset else ""
-    parts = PurePosixPath(text)
-    if not text or parts.is_absolute() or ".." in parts.parts:
-        raise wrong_value(sidecar, FILE_KEY, expected=expected, advice=advice)
-    path = root / parts
-    if not path.exists():
-        raise wrong_value(
-            sidecar, FILE_KEY, expected=f"{expected}; there is no {relative_name(path, root)}", advice=advice
-        )
-    return path
+    return PulseqReading(name=named.name, protocol=reading.protocol, source=source, warnings=reading.warnings)
