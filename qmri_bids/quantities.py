@@ -128,6 +128,70 @@ _RELAXATION = (
     ),
 )
 
+_FREED = "bSSFP freed of magnetization transfer by the subject's own semisolid pool"
+_FREED_CAUSE = "from the noise of the scan, B1, fraction and rate of the semisolid pool, its line and R1, and the duration of the pulse"
+_FREED_GAPS = "NaN where apparent T1 or the semisolid pool has no value, or the two contradict each other."
+
+
+def _freed_t1(name: str, label: str, symbol: str, desc: str, title: str, note: str) -> Quantity:
+    """Return the row of a T1 that was freed of magnetization transfer."""
+    return Quantity(
+        name=name,
+        label=label,
+        symbol=symbol,
+        phrase=title,
+        file=MapFile(
+            key=f"T1map_{desc}",
+            suffix="T1map",
+            desc=desc,
+            unit="s",
+            description=f"{title[0].upper()}{title[1:]}: that of {_FREED}. {_FREED_GAPS}",
+        ),
+        display=Display(
+            unit="ms", window=(0, 2500), colormap="magma", convert=seconds_to_milliseconds, note=f"{note} {_SECONDS}"
+        ),
+        algorithm="Two-pool steady state of bSSFP: apparent T1 freed by fraction and rate of the semisolid pool",
+        references=("gloor2008",),
+        spread=Spread(limit=400, cause=_FREED_CAUSE),
+    )
+
+
+_TRANSFER = (
+    _freed_t1(
+        "mtcorrected_T1",
+        "T1, MT-corrected",
+        "T1 (MT-corrected)",
+        "mtcorrected",
+        "T1 as an inversion recovery sees it",
+        "T1 as an inversion recovery sees it; T1 without this name is what one pool under these pulses looks like.",
+    ),
+    _freed_t1(
+        "free_T1",
+        "T1 of free water",
+        "T1 (free)",
+        "free",
+        "T1 of free water",
+        "T1 of water alone, without exchange with the semisolid pool; it depends on R1 of that pool, which is assumed.",
+    ),
+    Quantity(
+        name="free_M0",
+        label="M0 of free water",
+        symbol="M0 (free)",
+        phrase="M0 of free water",
+        file=MapFile(
+            key="M0map_free",
+            suffix="M0map",
+            desc="free",
+            unit="arbitrary",
+            description=f"Signal of free water at equilibrium times receive sensitivity: that of {_FREED}. {_FREED_GAPS}",
+        ),
+        display=Display(unit="arbitrary", window=None, colormap="gray", note="The scale is that of the receiver."),
+        algorithm="Two-pool steady state of bSSFP: apparent M0 freed by fraction and rate of the semisolid pool",
+        references=("gloor2008",),
+        spread=Spread(limit=None, cause=_FREED_CAUSE, note=""),
+    ),
+)
+
 _BSSFP = (
     Quantity(
         name="fluid_fraction",
@@ -537,7 +601,7 @@ _RESIDUALS = (
     ),
 )
 
-ROWS = (*_RELAXATION, *_BSSFP, *_MAGNETIZATION_TRANSFER, *_SPECTRA, *_POOLS, *_FIELDS, *_RESIDUALS)
+ROWS = (*_RELAXATION, *_TRANSFER, *_BSSFP, *_MAGNETIZATION_TRANSFER, *_SPECTRA, *_POOLS, *_FIELDS, *_RESIDUALS)
 """All rows, in the order in which their files are listed."""
 
 QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in ROWS}

@@ -100,8 +100,8 @@ class KnownVoxels:
     t1_stdev, t2_stdev, b1_stdev, off_resonance_stdev
         Standard deviations in the same units; None where a map counts as exact.
     seen_by
-        The bSSFP scan that has seen `t1`: it is apparent then, and that of water follows from it and the semisolid pool, one with the
-        other. None where `t1` is that of water.
+        The bSSFP scan that has seen `t1`: it is apparent then, and that of water follows from it and the semisolid pool, one with
+        the other. None where `t1` is that of water.
 
     Raises
     ------

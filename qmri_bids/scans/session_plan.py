@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from qmri_bids.bids.refusal import Refusal
+from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 from qmri_bids.scans.fields.run import B0ScanRun, B1ScanRun
@@ -27,6 +28,8 @@ class SessionPlan:
         Runs that can be computed.
     exchange
         Fingerprints that can be computed; until `with_exchange` makes them, they are among `cest`.
+    transfer
+        pc-bSSFP runs whose T1 and M0 are freed of magnetisation transfer, from `with_transfer`.
     field_b1, field_b0
         B1 scans and field maps that are runs of their own, from `find_fields`.
     b1
@@ -46,6 +49,7 @@ class SessionPlan:
     mtr: tuple[MtrRun, ...] = ()
     mts: tuple[MtsRun, ...] = ()
     exchange: tuple[ExchangeRun, ...] = ()
+    transfer: tuple[Run, ...] = ()
     field_b1: tuple[B1ScanRun, ...] = ()
     field_b0: tuple[B0ScanRun, ...] = ()
     b1: tuple[B1Run, ...] = ()
@@ -54,9 +58,12 @@ class SessionPlan:
     notes: tuple[str, ...] = field(default=())
 
     @property
-    def runs(self) -> tuple[PcBssfpRun | CestRun | MtrRun | MtsRun | ExchangeRun | B1ScanRun | B0ScanRun, ...]:
+    def runs(
+        self,
+    ) -> tuple[Run, ...]:
         """All runs that can be computed."""
-        return (*self.pcbssfp, *self.mtr, *self.mts, *self.cest, *self.exchange, *self.field_b1, *self.field_b0)
+        own = (*self.pcbssfp, *self.mtr, *self.mts, *self.cest, *self.exchange)
+        return (*own, *self.transfer, *self.field_b1, *self.field_b0)
 
     def without(self, refusals: Mapping[str, Refusal]) -> SessionPlan:
         """Return the plan without runs that are refused.
@@ -82,7 +89,7 @@ class SessionPlan:
 
     def _each(self, change: Callable[[Any], Any]) -> SessionPlan:
         """Return the plan with every run changed, and without those of which nothing is left."""
-        kinds = ("pcbssfp", "cest", "mtr", "mts", "exchange", "field_b1", "field_b0")
+        kinds = ("pcbssfp", "cest", "mtr", "mts", "exchange", "transfer", "field_b1", "field_b0")
         changed: dict[str, Any] = {
             kind: tuple(run for run in map(change, getattr(self, kind)) if run is not None) for kind in kinds
         }

@@ -19,6 +19,7 @@ from qmri_bids.scans.pools.find import with_exchange
 from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.saturation.run import CestRun
 from qmri_bids.scans.session_plan import SessionPlan
+from qmri_bids.scans.transfer.find import with_transfer
 
 logger = logging.getLogger("qmri_bids")
 
@@ -64,7 +65,7 @@ def link_runs(plans: Sequence[SessionPlan], *, options: FindOptions | None = Non
         What the user asked for.
     """
     wanted = options or FindOptions()
-    linked = (with_exchange(_with_t1(plan), options=wanted) for plan in plans)
+    linked = (with_transfer(with_exchange(_with_t1(plan), options=wanted)) for plan in plans)
     return tuple(_with_fields(plan, options=wanted) for plan in linked)
 
 

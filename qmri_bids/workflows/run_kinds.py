@@ -20,6 +20,7 @@ from qmri_bids.scans.bssfp.workflow import PCBSSFP
 from qmri_bids.scans.fields.workflow import B0_SCAN, B1_SCAN
 from qmri_bids.scans.pools.workflow import EXCHANGE
 from qmri_bids.scans.saturation.workflow import CEST, MT_KINDS
+from qmri_bids.scans.transfer.workflow import TRANSFER
 
 PER_RUN = {"files": "files", "maps": "maps", "report": "reports", "mask": "masks", "magnitude": "magnitudes"}
 """Outputs of the workflow of a run, and what they are called where they are of all runs."""
@@ -74,6 +75,7 @@ RUN_KINDS: Mapping[str, RunKind] = {
     "wasabi": CEST,
     "wassr": CEST,
     "exchange": EXCHANGE,
+    "transfer": TRANSFER,
     **MT_KINDS,
     "b1": B1_SCAN,
     "b0": B0_SCAN,

@@ -21,6 +21,9 @@ from qmri_bids.physics.fingerprint import ExchangeScan, KnownVoxels, free_water
 TURNS = 2
 """Estimates after the first of estimators that take T1 as given."""
 
+COMPARED, FEWEST_COMPARED = 1500, 20
+"""About how many voxels are estimated without freeing T1, to say what it changes, and the fewest of which something is said."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TogetherEstimate:
@@ -107,7 +110,50 @@ def _water(found: ExchangeEstimate, *, scan: ExchangeScan, known: KnownVoxels) -
     )
 
 
-def median_change(before: NDArray[np.floating], after: NDArray[np.floating]) -> float:
+def before_and_after(
+    estimator: ExchangeEstimator,
+    signal: NDArray[np.floating],
+    together: TogetherEstimate,
+    *,
+    scan: ExchangeScan,
+    known: KnownVoxels,
+) -> tuple[str, ...]:
+    """Say what solving T1 and pools together has changed, in medians over some of the voxels.
+
+    Parameters
+    ----------
+    estimator, signal, scan, known
+        Those of `estimate_together`, T1 of `known` taken for that of water.
+    together
+        What it has found.
+    """
+    chosen = np.flatnonzero(np.isfinite(together.water.free_t1))
+    chosen = chosen[:: max(1, len(chosen) // COMPARED)]
+    if len(chosen) < FEWEST_COMPARED:
+        return ("T1 of free water has next to no value: what it changes is not said.",)
+    times = ", ".join(
+        f"{name} {_signed(_median_change(known.t1[chosen], after[chosen]))}"
+        for name, after in (
+            ("of free water", together.water.free_t1),
+            ("as an inversion recovery sees it", together.water.recovery_t1),
+        )
+    )
+    said = f"Against the apparent T1 of bSSFP, T1 {times} (medians)."
+    if not estimator.frees_t1:  # it may have to learn anew what it is compared with
+        return (said,)
+    alone = estimator.estimate(signal[chosen], scan=scan, known=replace(known[chosen], seen_by=None))
+    pools = ", ".join(
+        f"{name.replace('.', ' ')} {_signed(_median_change(together.pools.values[name][chosen], alone.values[name]))}"
+        for name in scan.parameters
+    )
+    return (f"{said} With the apparent T1 taken for that of water the pools would be: {pools}.",)
+
+
+def _signed(change: float) -> str:
+    return "unknown" if math.isnan(change) else f"{100.0 * change:+.1f} %"
+
+
+def _median_change(before: NDArray[np.floating], after: NDArray[np.floating]) -> float:
     """Return the median relative change of a map, NaN where nothing has both."""
     with np.errstate(all="ignore"):
         change = np.asarray(after) / np.asarray(before) - 1.0

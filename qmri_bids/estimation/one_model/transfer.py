@@ -23,8 +23,8 @@ LINE_STDEV = 0.2
 """Relative standard deviation of the line on resonance: what lines and T2 from the literature differ by."""
 
 R1_STDEV = 0.2
-"""Standard deviation of R1 of the semisolid pool [1/s], which no scan of this kind tells. T1 of an inversion recovery hardly depends
-on it, T1 of free water does."""
+"""Standard deviation of R1 of the semisolid pool [1/s], which no scan of this kind tells. T1 of an inversion recovery hardly
+depends on it, T1 of free water does."""
 
 STEP = 0.02
 """Relative step of B1 in which the slope of the apparent maps is taken."""

@@ -172,6 +172,7 @@ class EstimateRelaxation(SimpleInterface):
             residual=found.residual,
             status={"": found.status},
             posterior=posterior,
+            known={"b1": (b1, b1_stdev)},  # who frees T1 of magnetisation transfer must know
             volumes={name: values for name, values in beside.items() if values is not None},
             # What the map of off-resonance is known up to: who takes it must know.
             off_resonance_period=1.0 / protocol.repetition_time,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class _EstimateExchangeInput(BaseInterfaceInputSpec):
     b1 = File(exists=True, desc="actual over nominal B1 on this grid, where a B1 scan gives it")
     b1_stdev = File(exists=True, desc="its standard deviation, where it is known")
     fixed = traits.Dict(desc="numbers for every voxel, by the names of KNOWN")
+    relaxometry = traits.Any(desc="Relaxometry that has seen T1, which is apparent then")
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
     weights_folder = traits.Str(desc="folder searched for weights before those of the package")
     weights_state = traits.Dict(desc="what tells one state of that folder from another")
@@ -88,8 +90,21 @@ class EstimateExchange(SimpleInterface):
         estimator = EXCHANGE_ESTIMATORS[inputs.estimator].create(
             ExchangeOptions(threads=inputs.processes, weights_folder=folder, device=inputs.device, seed=inputs.seed)
         )
-        found = estimator.estimate(signal, scan=scan, known=known)
-        decisions = [*voxels.decisions, *network_sentences(estimator, folder)]
+        stored: Maps = {}
+        decisions = voxels.decisions
+        if isdefined(inputs.relaxometry):
+            from qmri_bids.estimation.one_model.together import before_and_after, estimate_together
+
+            together = estimate_together(estimator, signal, scan=scan, known=replace(known, seen_by=inputs.relaxometry))
+            found, water = together.pools, together.water
+            stored = {
+                "mtcorrected_T1": (water.recovery_t1, water.recovery_t1_stdev),
+                "free_T1": (water.free_t1, water.free_t1_stdev),
+            }
+            decisions = [*decisions, *before_and_after(estimator, signal, together, scan=scan, known=known)]
+        else:
+            found = estimator.estimate(signal, scan=scan, known=known)
+        decisions = [*decisions, *network_sentences(estimator, folder)]
         posterior = None
         if isdefined(inputs.posterior):
             from qmri_bids.estimation.pools.posterior import exchange_posterior
@@ -102,7 +117,7 @@ class EstimateExchange(SimpleInterface):
         self._results["estimate"] = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
             voxels,
-            maps=_stored(found.values, found.stdev),
+            maps={**_stored(found.values, found.stdev), **stored},
             residual=found.residual,
             status=found.status,
             known={

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 from qmri_bids.bids.names import derivative_entities
 from qmri_bids.bids.refusal import RefusedError, refusal_of, refuse
+from qmri_bids.physics.excitation.transfer import Relaxometry, line_on_resonance
 from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.scans.b1.session import SessionB1
+from qmri_bids.scans.bssfp.run import PcBssfpRun
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.findings import Findings, check_unique
@@ -240,7 +242,8 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
             )
             known = choose_known(request)
             refused = _refused_stages(plan) if len(group.stages) == 1 else ()
-            runs.append(replace(run, known=known.sources, warnings=(*run.warnings, *refused, *known.warnings)))
+            run = replace(run, known=known.sources, warnings=(*run.warnings, *refused, *known.warnings))
+            runs.append(_with_relaxometry(run, plan.pcbssfp))
         except Exception as error:
             findings.refusals.append(refusal_of(error, file=group.stages[0].label))
     return replace(
@@ -250,6 +253,34 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
         # Scans were read before: what is wrong with them has been said.
         refusals=tuple(dict.fromkeys([*plan.refusals, *findings.refusals])),
         notes=tuple(dict.fromkeys([*plan.notes, *findings.notes])),
+    )
+
+
+def _with_relaxometry(run: ExchangeRun, scans: Sequence[PcBssfpRun]) -> ExchangeRun:
+    """Return a run that knows which bSSFP scan has seen its T1, and says so: T1 and pools are solved together then."""
+    label = next((source.run for source in run.known if "t1" in source.names and source.method == "pcbssfp"), None)
+    scan = next((each for each in scans if each.label == label), None)
+    pool = run.scan.model.mt
+    if scan is None:
+        return run
+    if scan.pulse is None or pool is None or pool.name not in run.scan.pools:
+        why = "its excitation pulse is not known" if scan.pulse is None else "no semisolid pool is estimated here"
+        sentence = (
+            f"T1 of {scan.label} IS APPARENT, lowered by magnetization transfer, and cannot be freed of it: {why}. "
+            "Fractions and rates "
+            "come out 5 to 20 % too high, amide's too."
+        )
+        return replace(run, warnings=(*run.warnings, sentence))
+    sentence = (
+        f"T1 of {scan.label} is apparent, lowered by magnetization transfer under its pulse ({scan.pulse.name}): "
+        "T1 of free water and "
+        f"the pools are solved in one model, in which the semisolid pool has G(0) = {1e6 * line_on_resonance(pool):.3g} µs and "
+        f"{'R1 of free water' if pool.t1 is None else f'T1 of {pool.t1:g} s'}."
+    )
+    return replace(
+        run,
+        relaxometry=Relaxometry(pulse=scan.pulse, protocol=scan.protocol),
+        decisions=(*run.decisions, sentence),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.physics.excitation.transfer import Relaxometry
 from qmri_bids.physics.fingerprint import ExchangeScan
 from qmri_bids.pipeline.run import Run, size_of, wrapped
 from qmri_bids.pipeline.sources import B1Run, Take
@@ -29,6 +30,9 @@ class ExchangeRun(Run):
         Sources that together give every map of `physics.fingerprint.KNOWN` once.
     sources, decisions, warnings
         Where values came from; what was chosen, and what a reader must know, as sentences for the log and the report.
+    relaxometry
+        The bSSFP scan that has seen T1, which is apparent then and freed together with the pools; None where T1 is that of water,
+        or the pulse of the scan is not known.
     """
 
     entities: Mapping[str, str]
@@ -38,6 +42,7 @@ class ExchangeRun(Run):
     sources: tuple[ValueSource, ...] = ()
     decisions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    relaxometry: Relaxometry | None = None
 
     kind = "exchange"
     title = "CEST: pool fractions and exchange rates"

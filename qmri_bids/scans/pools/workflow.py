@@ -69,6 +69,8 @@ class _Parts:
             self.estimate.inputs.weights_folder = str(options.exchange_weights)
             if not EXCHANGE_ESTIMATORS[options.exchange_estimator].learns:  # what it learns itself changes the folder
                 self.estimate.inputs.weights_state = weights_state(options.exchange_weights)
+        if run.relaxometry is not None:
+            self.estimate.inputs.relaxometry = run.relaxometry
         settings = {"estimator": options.exchange_estimator, "posterior": options.exchange_posterior}
         common = {"run": run, "kind": EXCHANGE, "settings": settings, "output_dir": str(output_dir)}
         self.write = pe.Node(WriteDerivatives(bids_dir=str(bids_dir), **common), name="write_derivatives")

@@ -1,0 +1,150 @@
+"""The nodes that free T1 and M0 of magnetisation transfer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, traits
+from numpy.typing import NDArray
+
+from qmri_bids.engine.node_memory import NodeMemory
+from qmri_bids.estimation.base import Status, has_value
+from qmri_bids.pipeline.results.estimate_file import arrays_of, save_estimate
+from qmri_bids.pipeline.volumes import load_volume, save_volume
+from qmri_bids.pipeline.voxels import Voxels
+from qmri_bids.quantity import STDEV
+from qmri_bids.scans.saturation.estimates import EstimateInput, EstimateOutput
+
+POOL_MAPS = ("MT_fraction", "MT_rate", "MT_correlation")
+"""What is taken of the pools, with the standard deviations of the first two."""
+
+
+class _LoadApparentInput(BaseInterfaceInputSpec):
+    magnitude = File(exists=True, mandatory=True, desc="mean magnitude of the pc-bSSFP run")
+
+
+class _LoadApparentOutput(TraitedSpec):
+    series = File(exists=True, desc="the same as a series of one volume")
+    noise = traits.Either(traits.Float, None, desc="None: the maps bring their own standard deviations")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
+
+
+class LoadApparent(SimpleInterface):
+    """Take the image in which the head of a pc-bSSFP run is found."""
+
+    input_spec = _LoadApparentInput
+    output_spec = _LoadApparentOutput
+    needs = NodeMemory(fixed=220e6, per_voxel=16)
+
+    def _run_interface(self, runtime: Any) -> Any:
+        image, affine = load_volume(self.inputs.magnitude)
+        path = save_volume(Path(runtime.cwd) / "image.nii", np.asarray(image, np.float32)[..., np.newaxis], affine)
+        self._results["series"] = path
+        self._results["noise"] = None
+        self._results["decisions"], self._results["warnings"] = [], []
+        return runtime
+
+
+class _FreeOfTransferInput(EstimateInput):
+    apparent = File(exists=True, mandatory=True, desc="estimate of the pc-bSSFP run (npz)")
+    pools = File(exists=True, mandatory=True, desc="semisolid pool on the grid of that run (npz)")
+
+
+class FreeOfTransfer(SimpleInterface):
+    """Free T1 and M0 of magnetisation transfer in every voxel of the mask that has both."""
+
+    input_spec = _FreeOfTransferInput
+    output_spec = EstimateOutput
+    needs = NodeMemory(fixed=300e6, per_voxel=400)
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.one_model.transfer import ApparentMaps, SemisolidPool, freed_of_transfer
+
+        run = self.inputs.run
+        voxels = Voxels(self.inputs.mask)
+        seen, pools = arrays_of(Path(self.inputs.apparent)), arrays_of(Path(self.inputs.pools))
+        voxels.keep(seen["status"] != Status.OUTSIDE, "lie outside of where the cycles were estimated")
+
+        def of(stored: dict[str, NDArray[Any]], name: str) -> NDArray[np.float64]:
+            return stored[name][voxels.inside].astype(np.float64)
+
+        b1_stdev = of(seen, f"b1{STDEV}") if f"b1{STDEV}" in seen else None
+        correlation = (
+            of(pools, "MT_correlation") if "MT_correlation" in pools else np.zeros(np.count_nonzero(voxels.inside))
+        )
+        found = freed_of_transfer(
+            ApparentMaps(
+                t1=of(seen, "T1"),
+                t1_stdev=of(seen, f"T1{STDEV}"),
+                t2=of(seen, "T2"),
+                m0=of(seen, "M0"),
+                m0_stdev=of(seen, f"M0{STDEV}"),
+                b1=of(seen, "b1"),
+                b1_stdev=b1_stdev,
+            ),
+            pool=SemisolidPool(
+                fraction=of(pools, "MT_fraction"),
+                fraction_stdev=of(pools, f"MT_fraction{STDEV}"),
+                rate=of(pools, "MT_rate"),
+                rate_stdev=of(pools, f"MT_rate{STDEV}"),
+                correlation=correlation,
+                line=run.line,
+                r1=run.r1,
+            ),
+            pulse=run.relaxometry.pulse,
+            protocol=run.relaxometry.protocol,
+        )
+        apparent = of(seen, "status").astype(np.uint8)
+        status = np.where(np.isfinite(found.recovery_t1), apparent, Status.NO_ROOT).astype(np.uint8)
+        told = np.isfinite(of(pools, "MT_fraction")) & np.isfinite(of(pools, f"MT_fraction{STDEV}"))
+        status[~told] = Status.NOT_IDENTIFIABLE
+        status[~has_value(apparent)] = Status.INVALID_INPUT
+        good = has_value(status)
+
+        def kept(values: NDArray[np.float64]) -> NDArray[np.float32]:
+            return np.where(good, values, np.nan).astype(np.float32)
+
+        self._results["estimate"] = save_estimate(
+            Path(runtime.cwd) / "estimate.npz",
+            voxels,
+            maps={
+                "mtcorrected_T1": (kept(found.recovery_t1), kept(found.recovery_t1_stdev)),
+                "free_T1": (kept(found.free_t1), kept(found.free_t1_stdev)),
+                "free_M0": (kept(found.free_m0), kept(found.free_m0_stdev)),
+            },
+            known={
+                "T1": (of(seen, "T1").astype(np.float32), of(seen, f"T1{STDEV}").astype(np.float32)),
+                "MT_fraction": (of(pools, "MT_fraction").astype(np.float32), None),
+            },
+            residual=np.full(len(status), np.nan, dtype=np.float32),
+            status={"": status},
+        )
+        without = int(np.count_nonzero(has_value(apparent) & ~told))
+        said = list(voxels.decisions)
+        if without:
+            share = 100.0 * without / len(status)
+            said.append(
+                f"{without:,} voxels ({share:.1f} %) have an apparent T1, but no value of the semisolid pool there (fluid, or its "
+                "fraction and rate cannot be told apart): they have no freed T1."
+            )
+        change = _changes(
+            of(seen, "T1"), np.where(good, found.recovery_t1, np.nan), np.where(good, found.free_t1, np.nan)
+        )
+        self._results["decisions"] = [*said, *change]
+        self._results["warnings"] = [] if good.any() else ["No voxel has both an apparent T1 and a semisolid pool."]
+        return runtime
+
+
+def _changes(apparent: NDArray[np.float64], recovery: NDArray[np.float64], free: NDArray[np.float64]) -> list[str]:
+    both = np.isfinite(apparent) & np.isfinite(recovery)
+    if not both.any():
+        return []
+    higher, free_higher = (100.0 * float(np.median(each[both] / apparent[both] - 1.0)) for each in (recovery, free))
+    return [
+        f"T1 as an inversion recovery sees it is {higher:.1f} % above the apparent T1 of bSSFP, that of free water "
+        f"{free_higher:.1f} % "
+        "(medians)."
+    ]

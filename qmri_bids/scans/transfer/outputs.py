@@ -1,0 +1,118 @@
+"""What a pc-bSSFP run freed of magnetisation transfer leaves: its files and its part of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qmri_bids.bids.provenance import raw_uris
+from qmri_bids.pipeline.results.run_results import RunResults
+from qmri_bids.pipeline.results.run_writer import RunWriter
+from qmri_bids.quantity import STDEV
+from qmri_bids.reports.content import Check, Figure, Level
+from qmri_bids.reports.figure_table import histogram_figure, map_figure, mask_figure, quality_figure, tissue_figure
+from qmri_bids.reports.references import full_citation
+from qmri_bids.reports.tables import convergence_check, quality_rows
+from qmri_bids.scans.transfer.run import TransferRun
+
+
+def write_transfer(
+    results: RunResults,
+    *,
+    run: TransferRun,
+    settings: Mapping[str, Any],
+    model: Mapping[str, Any],
+    bids_dir: Path,
+    output_dir: Path,
+) -> tuple[Path, ...]:
+    """Write T1 and M0 freed of magnetisation transfer, their standard deviations, codes, mask and tissues.
+
+    Parameters
+    ----------
+    results
+        What the nodes left behind.
+    run
+        The run.
+    settings, model
+        Not used.
+    bids_dir, output_dir
+        Roots of the raw dataset and of the derivatives.
+
+    Returns
+    -------
+    tuple of Path
+        The files written, sidecars left out.
+    """
+    pulse = run.relaxometry.pulse
+    said = {
+        "ApparentT1From": run.scan.giver,
+        "PoolsFrom": run.pools.run or [path.name for path in run.pools.files.values()],
+        "SemisolidLine": run.line_name,
+        "SemisolidLineOnResonance": round(run.line, 9),
+        "SemisolidR1": "that of free water" if run.r1 is None else run.r1,
+        "ExcitationPulse": {"Name": pulse.name, "Duration": pulse.duration},
+    }
+    writer = RunWriter(
+        results,
+        run=run,
+        output_dir=output_dir,
+        sources=raw_uris(run.paths, bids_dir=bids_dir),
+        protocol=run.relaxometry.protocol,
+    )
+    writer.add_estimate(
+        lambda quantity: {
+            "algorithm": quantity.algorithm,
+            "reference": full_citation(quantity.references),
+            "extra": said,
+        }
+    )
+    writer.add("quality_mask", results.estimate.status[""])
+    writer.add_mask()
+    if results.tissue is not None:
+        writer.add("tissue", results.tissue)
+    return writer.finish()
+
+
+def checks(results: RunResults, run: TransferRun, settings: Mapping[str, Any]) -> Iterator[Check]:
+    """Return the traffic lights."""
+    yield convergence_check(quality_rows(results.estimate.status[""]))
+    apparent, freed = results.estimate.arrays["T1"], results.estimate.values["mtcorrected_T1"]
+    with np.errstate(all="ignore"):
+        change = freed / apparent - 1.0
+    change = change[np.isfinite(change)]
+    yield Check(
+        name="Magnetization transfer",
+        value="no voxel was freed of it"
+        if not change.size
+        else f"apparent T1 was {100.0 * float(np.median(change / (1.0 + change))):.0f} % low in the median",
+        level=Level.BAD if not change.size else Level.INFO,
+        explanation="How far T1 of pc-bSSFP lies below that of an inversion recovery under these pulses; the maps of this run are "
+        "free of it.",
+    )
+
+
+def figures(results: RunResults, run: TransferRun, settings: Mapping[str, Any]) -> tuple[Figure, ...]:
+    """Return the pictures: the apparent T1 first, then what it becomes."""
+    affine, mask, estimate = results.affine, results.mask, results.estimate
+    drawn: list[Figure | None] = [
+        mask_figure(results.magnitude, mask=mask, affine=affine),
+        map_figure(
+            estimate.arrays["T1"],
+            affine=affine,
+            mask=mask,
+            name="T1",
+            remark="Before: as one pool under these pulses looks.",
+        ),
+    ]
+    drawn += [map_figure(values, affine=affine, mask=mask, name=name) for name, values in estimate.values.items()]
+    if results.tissue is not None:
+        drawn.append(tissue_figure(estimate.values["mtcorrected_T1"], labels=results.tissue, mask=mask, affine=affine))
+    drawn += [
+        map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}") for name, values in estimate.stdev.items()
+    ]
+    drawn.append(histogram_figure({"T1": estimate.arrays["T1"], **estimate.values}, mask=mask, windows={}))
+    drawn.append(quality_figure(estimate.status[""], affine=affine))
+    return tuple(figure for figure in drawn if figure is not None)
