@@ -36,6 +36,16 @@ def seconds_to_milliseconds(duration: float) -> float:
     return duration * 1e3
 
 
+def microseconds_to_seconds(duration: float) -> float:
+    """Convert microseconds to seconds."""
+    return duration * 1e-6
+
+
+def seconds_to_microseconds(duration: float) -> float:
+    """Convert seconds to microseconds."""
+    return duration * 1e6
+
+
 def percent_to_fraction(percentage: float) -> float:
     """Convert percent to a fraction."""
     return percentage * 1e-2

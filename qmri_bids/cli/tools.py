@@ -152,14 +152,31 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
         "--physics",
         choices=("simple", "full"),
         default="simple",
-        help="of the bSSFP signal: the closed form of one pool and hard pulses, or the Bloch equations with a finite pulse and a "
-        "semisolid pool in grey and white matter, which takes minutes; default: %(default)s",
+        help="simple: bSSFP by the closed form of one pool and hard pulses; full: by the Bloch equations with a finite pulse and a "
+        "semisolid pool in grey and white matter and muscle, the same that the scans of --cest, --mt and --wasabi meet; it takes "
+        "minutes; default: %(default)s",
     )
     parser.add_argument(
         "--excitation-pulse",
         metavar="SHAPE:MILLISECONDS",
         help="excitation pulse of --physics full: rect, sinc (Hann window, time-bandwidth product 2.7) or gauss, and its duration; "
         "default: sinc:1",
+    )
+    parser.add_argument(
+        "--semisolid-line",
+        choices=("lorentzian", "super-lorentzian", "gaussian"),
+        help="absorption line of the semisolid pool of --physics full; default: lorentzian, the line of the fit of fingerprints",
+    )
+    parser.add_argument(
+        "--semisolid-t2",
+        type=float,
+        metavar="MICROSECONDS",
+        help="T2 of the semisolid pool of --physics full; default: 40 for the Lorentzian line, 10 for the others",
+    )
+    parser.add_argument(
+        "--semisolid-r1",
+        metavar="PER_SECOND|water",
+        help="R1 of the semisolid pool of --physics full [1/s], or that of free water; default: 1",
     )
     parser.add_argument(
         "--drift",
@@ -183,7 +200,9 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 def _simulate(options: argparse.Namespace) -> int:
     from qmri_bids.phantom.dataset import simulate_dataset
     from qmri_bids.phantom.scans.physics import PhysicsSettings
+    from qmri_bids.phantom.scans.semisolid import Semisolid
 
+    semisolid = {"line": options.semisolid_line, "t2": options.semisolid_t2, "r1": options.semisolid_r1}
     try:
         simulate_dataset(
             options.output,
@@ -213,6 +232,9 @@ def _simulate(options: argparse.Namespace) -> int:
             physics=PhysicsSettings(
                 physics=options.physics,
                 excitation_pulse=options.excitation_pulse,
+                semisolid=Semisolid.named(**semisolid)
+                if any(each is not None for each in semisolid.values())
+                else None,
                 drift=options.drift,
                 gain_scatter=options.gain_scatter,
             ),

@@ -119,7 +119,8 @@ def simulate_dataset(
     cut
         Whether what is scanned may be larger than the field of view, which then lies around the middle of the brain.
     physics
-        Physics of the bSSFP signal, drift and gain of its cycles; by default the closed form without either.
+        Physics of the bSSFP signal, drift and gain of its cycles, and the semisolid pools that it shares with the scans with
+        saturation; by default the closed form without any of these.
     threads
         Processor threads to use; the files do not depend on it.
 
@@ -181,13 +182,18 @@ def simulate_dataset(
                         head, session=session, motion=motion, entropy=(seed, subject, 1 + number), threads=threads
                     )
                     write_t1w(root / place, truth_root / place, prefix, scan=scan)
-                write_truth(
-                    truth_root / place,
-                    prefix,
-                    session=session,
-                    sources=[f"bids:raw:{place.as_posix()}/{image}" for image in images],
-                    increments=increments,
-                )
+                sources = [f"bids:raw:{place.as_posix()}/{image}" for image in images]
+                write_truth(truth_root / place, prefix, session=session, sources=sources, increments=increments)
+                if physics.pools is not None:
+                    cest_truth.write_pools(
+                        truth_root / place,
+                        f"{prefix}acq-pcbssfp",
+                        pools=("MT",),
+                        truth=session.truth,
+                        affine=session.grid.affine,
+                        sources=sources,
+                        seen=cest_truth.SEEN_BY_BSSFP,
+                    )
                 add_saturation_scans(
                     added,
                     head=head,
@@ -230,7 +236,8 @@ def simulate_dataset(
             ),
             encoding="utf-8",
         )
-        _ignore(truth_root, cest_truth.IGNORED if added.designs else ("*_timeseries.*",))
+        pools_written = added.designs or physics.pools is not None
+        _ignore(truth_root, cest_truth.IGNORED if pools_written else ("*_timeseries.*",))
         _ignore(root, cest_files.IGNORED if added.designs else ())
 
 

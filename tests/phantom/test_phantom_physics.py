@@ -11,7 +11,8 @@ from qmri_bids.phantom.dataset import simulate_dataset
 from qmri_bids.phantom.heads.head import Sample
 from qmri_bids.phantom.heads.tissues import Label
 from qmri_bids.phantom.scans.acquisition import bssfp_signal
-from qmri_bids.phantom.scans.physics import SEMISOLID, Physics, PhysicsSettings
+from qmri_bids.phantom.scans.physics import Physics, PhysicsSettings
+from qmri_bids.phantom.scans.semisolid import Semisolid
 from qmri_bids.phantom.scans.session import simulated_protocol
 from qmri_bids.phantom.signals.bloch.sequence import RfPulse
 
@@ -41,9 +42,9 @@ def _signal(sample: Sample, physics: Physics | None, cycles: tuple[int, ...] = (
 
 
 def test_full_physics_of_a_short_pulse_is_the_closed_form_but_for_the_semisolid_pool(sample):
-    full = _signal(sample, Physics(pulse=RfPulse.rect(1e-6)))
+    full = _signal(sample, Physics(pulse=RfPulse.rect(1e-6), semisolid=Semisolid()))
     simple = _signal(sample, None)
-    alone = np.array([int(label) not in SEMISOLID for label in sample.label])
+    alone = np.array([Semisolid().pool(int(label)) is None for label in sample.label])
     np.testing.assert_allclose(full[alone], simple[alone], atol=1e-4)
     assert np.abs(full[~alone] - simple[~alone]).max(axis=1).min() > 0.01
 
@@ -51,24 +52,16 @@ def test_full_physics_of_a_short_pulse_is_the_closed_form_but_for_the_semisolid_
 @pytest.mark.parametrize("pulse", [None, RfPulse.rect(1e-3)], ids=["simple", "full"])
 def test_every_cycle_has_its_own_frequency_and_gain(sample, pulse):
     drift, gain = (-3.0, -1.0, 1.0, 3.0), (0.9, 1.0, 1.1, 1.05)
-    found = _signal(sample, Physics(pulse=pulse, drift=drift, gain=gain))
+    pools = None if pulse is None else Semisolid()
+    found = _signal(sample, Physics(pulse=pulse, semisolid=pools, drift=drift, gain=gain))
     for cycle in range(4):
         shifted = Sample(**{**vars(sample), "off_resonance": sample.off_resonance + np.float32(drift[cycle])})
-        expected = gain[cycle] * _signal(shifted, Physics(pulse=pulse), (cycle,))[:, 0]
+        expected = gain[cycle] * _signal(shifted, Physics(pulse=pulse, semisolid=pools), (cycle,))[:, 0]
         np.testing.assert_allclose(found[:, cycle], expected, atol=1e-6)
     # Cycles that are asked for alone are the same.
     np.testing.assert_array_equal(
-        _signal(sample, Physics(pulse=pulse, drift=drift, gain=gain), (1, 3)), found[:, [1, 3]]
+        _signal(sample, Physics(pulse=pulse, semisolid=pools, drift=drift, gain=gain), (1, 3)), found[:, [1, 3]]
     )
-
-
-def test_free_water_looks_to_an_inversion_recovery_like_the_tissue():
-    for label, t1 in ((Label.WM, 0.939), (Label.GM, 1.4)):
-        pools = SEMISOLID[label]
-        back = pools.exchange_rate / pools.fraction
-        free = 1.0 / float(pools.free_t1(np.array(t1)))
-        rates = np.array([[free + pools.exchange_rate, -back], [-pools.exchange_rate, pools.r1 + back]])
-        assert 1.0 / np.linalg.eigvals(rates).min() == pytest.approx(t1)
 
 
 def test_drift_is_straight_with_scatter_and_has_no_mean():
@@ -91,7 +84,11 @@ def test_a_dataset_says_what_physics_it_has(tmp_path):
     assert sidecar["RFPulseShape"] == "rect"
     told = (tmp_path / "full" / "README.md").read_text()
     assert "| excitation pulse | rect, 1 ms |" in told
-    assert "exchange with a semisolid pool" in told
+    assert (
+        "exchange with a semisolid pool, the same in all scans of the session (R1 1 1/s, Lorentzian line of T2 40 µs"
+        in told
+    )
+    assert "GM 0.063 and 40 1/s, WM 0.112 and 29 1/s, MUSCLE 0.07 and 40 1/s" in told
     assert "desc-cycles_timeseries.tsv" in told
     (table,) = (tmp_path / "full" / "derivatives" / "truth").rglob("*desc-cycles_timeseries.tsv")
     head, *rows = table.read_text().splitlines()
@@ -107,6 +104,11 @@ def test_settings_without_meaning_are_refused(tmp_path, capsys):
         (("--excitation-pulse", "rect:1"), "an excitation pulse belongs to full physics"),
         (("--gain-scatter", "-1"), "gain scatter must lie in [0, 50] percent"),
         (("--drift", "nan"), "drift must be a number of Hz"),
+        (("--semisolid-r1", "2"), "line, T2 and R1 of the semisolid pool belong to full physics"),
+        (("--physics", "full", "--semisolid-r1", "fast"), "must be a number of 1/s or 'water', found 'fast'"),
+        (("--physics", "full", "--semisolid-r1", "0"), "R1 of the semisolid pool must be above 0 1/s, found 0"),
+        (("--physics", "full", "--semisolid-r1", "30"), "an inversion recovery can find T1 of the head"),
+        (("--physics", "full", "--semisolid-t2", "0.04"), "must lie in [1, 1000] µs, found 0.04 µs"),
     ):
         assert main(["simulate", str(tmp_path / "out"), *given]) == 2
         assert message in capsys.readouterr().err

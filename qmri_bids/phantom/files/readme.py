@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from qmri_bids.phantom.heads.image import FACE_TRANSITION
 from qmri_bids.phantom.scans.physics import PhysicsSettings
+from qmri_bids.phantom.scans.semisolid import LINE_NAMES, Semisolid
 from qmri_bids.phantom.scans.truth import BRAIN_RIM
 from qmri_bids.phantom.subjects import HEAD, Scanned
+from qmri_bids.physics.pools import Lineshape
 
 _TEXT = """# A {what}, scanned by phase-cycled bSSFP
 
@@ -52,8 +54,10 @@ _SIMPLE = """- Signals are the closed form of the steady state (Freeman and Hill
   receiver channels."""
 _FULL = """- bSSFP signals are the exact steady state of the Bloch equations, by steps through the finite excitation pulse
   (`RFPulseDuration` [s] and `RFPulseShape` in the sidecar), off-resonance and chemical shift included. Grey and
-  white matter exchange with a semisolid pool (F 0.06 and 0.12, kf 3.5/s, R1 1/s) that the pulse saturates with the rate π G(0) ω1²,
-  G(0) = 14 µs. The true T1 is what an inversion recovery finds, the true M0 that of free water.
+  white matter and muscle exchange with a semisolid pool, the same in all scans of the session ({semisolid}). The
+  excitation pulse saturates it with the rate π G(0) ω1². The true T1 is what an inversion recovery finds (`T1map`) and that of free
+  water follows from it and the pools (`desc-free_T1map`); the true M0 is that of free water. `desc-MT_fractionmap` and
+  `desc-MT_exchangemap` are the pool's fraction F and rate to water kr; from water it is kf = F kr.
 - Not simulated: approach to the steady state, line width within a point, flow, motion within a cycle, several receiver channels."""
 _CYCLES = """
 - Frequency of the whole head and gain differ between the cycles; the truth has them in `desc-cycles_timeseries.tsv`."""
@@ -66,8 +70,8 @@ _SATURATION = """
   `acq-APTw` and `acq-Zspec` Z-spectra, `acq-WASABI` measures B0 and B1. Images of spectra and WASABI start from full relaxation.
 - `anat/…_MTR`, `anat/…_MTS`: spoiled gradient echoes, TR 28 ms and 6°, without and with a Gaussian MT pulse (10 ms, 5 µT root mean
   square, 2 kHz), and TR 18 ms and 20°.
-- Signals follow the Bloch-McConnell equations with the T1, T2, off-resonance and B1 of every point (interpolated in tables, within
-  3e-4 of M0). Pools by tissue: a semisolid pool with a Lorentzian line (T2 40 µs, -2.5 ppm), amide (+3.5 ppm), amine (+2 ppm), NOE
+- Signals follow the Bloch-McConnell equations with the {times}, off-resonance and B1 of every point (interpolated in tables, within
+  3e-4 of M0). Pools by tissue: a semisolid pool {line}, amide (+3.5 ppm), amine (+2 ppm), NOE
   (-3.5 ppm); none in cerebrospinal fluid and fat. B1 scales saturation and readout. The crusher after the saturation takes no time.
 - The head drifts from volume to volume, and lies in each scan as it likes, within the range of the motion above.
 - Noise: the signal of grey matter in the M0 image, or in the echo without MT pulse, over the ratio above.
@@ -76,6 +80,8 @@ _SATURATION = """
   against that volume, `desc-session` for where the head was against the bSSFP reference cycle, `desc-MT` and `desc-amide`
   `fractionmap` (relative to water) and `exchangemap` [1/s, pool to water], `desc-noisefree` `MTRmap` and `MTsat` [percent].
 """
+
+_SEPARATE = {"times": "T1, T2", "line": "with a Lorentzian line (T2 40 µs, -2.5 ppm)"}
 
 _TEMPLATE = """- Brain: the ICBM 152 template (2009a, symmetric) that nilearn ships, scaled and deformed for every subject;
   around it skull, muscle, a rim of fat, and air in sinuses and ear canals. Every point is of one tissue. T1, T2 and M0 vary
@@ -150,7 +156,7 @@ def readme(
     planar
         Whether the scans are slices of their own.
     physics
-        Physics of the bSSFP signal.
+        Physics of the bSSFP signal, and the pools that all scans share.
     """
     scanned = Scanned() if scanned is None else scanned
     physics = PhysicsSettings() if physics is None else physics
@@ -171,7 +177,22 @@ def readme(
         counted="grey matter, white matter and cerebrospinal fluid" if head else "liquids",
         scalp=", the scalp included" if head else "",
         mask=mask,
-        physics=(_SIMPLE if physics.pulse is None else _FULL)
+        physics=(_SIMPLE if physics.pools is None else _FULL.format(semisolid=physics.pools.said))
         + (_CYCLES if physics.drift or physics.gain_scatter else ""),
     )
-    return text + (_SATURATION if with_saturation else "")
+    if not with_saturation:
+        return text
+    return text + _SATURATION.format(**(_SEPARATE if physics.pools is None else _shared(physics.pools)))
+
+
+def _shared(pools: Semisolid) -> dict[str, str]:
+    """Return what the text on scans with saturation says of pools that bSSFP met, too."""
+    how = (
+        "with x, y and z"
+        if pools.line is Lineshape.LORENTZIAN
+        else f"of z alone that is saturated with the rate π ω1² g of its {LINE_NAMES[pools.line]} line"
+    )
+    return {
+        "times": "T1 of free water, T2",
+        "line": f"at -2.5 ppm, {how}, and with R1, fraction and rate of the bSSFP scan",
+    }

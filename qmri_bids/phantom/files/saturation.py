@@ -106,7 +106,12 @@ def add_saturation_scans(
         Processor threads to use; the files do not depend on it.
     """
     scanner = Scanner(
-        head=head, grid=session.grid, placement=session.placement, receiver=session.receiver, threads=threads
+        head=head,
+        grid=session.grid,
+        placement=session.placement,
+        receiver=session.receiver,
+        threads=threads,
+        semisolid=session.physics.semisolid,
     )
     affine, said = session.grid.affine, scanner_of(session.grid)
     folder, truth_folder = raw_root / place, truth_root / place

@@ -105,9 +105,10 @@ def write_space(
         BIDS URIs of the raw images.
     """
     counted = _COUNTED[truth.mask_name]
+    rate = _MEAN_RATE.format(counted)
     maps: dict[str, tuple[NDArray, str, str]] = {
-        "anat/T1map": (truth.t1, "s", _MEAN_RATE.format(counted)),
-        "anat/T2map": (truth.t2, "s", _MEAN_RATE.format(counted)),
+        "anat/T1map": (truth.t1, "s", rate if truth.free_t1 is None else f"as an inversion recovery finds it; {rate}"),
+        "anat/T2map": (truth.t2, "s", rate),
         "anat/M0map": (truth.m0, "arbitrary", f"cerebrospinal fluid is about 1; {_MIXED.format(counted)}"),
         "fmap/fieldmap": (truth.off_resonance, "Hz", f"of water; {_ANYWHERE}"),
         "fmap/TB1map": (fraction_to_percent(1.0) * truth.b1, "percent", f"100 is nominal; {_ANYWHERE}"),
@@ -117,6 +118,12 @@ def write_space(
             f"mean magnitude of the {measured}; with noise, and blurred by motion",
         ),
     }
+    if truth.free_t1 is not None and truth.semisolid is not None:
+        maps["anat/desc-free_T1map"] = (
+            truth.free_t1,
+            "s",
+            f"of free water, which exchanges with a semisolid pool ({truth.semisolid.said}); {rate}",
+        )
     for place, (values, units, description) in maps.items():
         datatype, suffix = place.split("/")
         write_map(

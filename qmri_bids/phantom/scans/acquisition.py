@@ -206,7 +206,15 @@ def bssfp_signal(
         return signal
 
     if physics.pulse is not None:
-        found = full_signal(sample, m0, pulse=physics.pulse, protocol=protocol, cycles=cycles, drift=drift)
+        found = full_signal(
+            sample,
+            m0,
+            pulse=physics.pulse,
+            semisolid=physics.semisolid,
+            protocol=protocol,
+            cycles=cycles,
+            drift=drift,
+        )
     elif physics.drift is None:
         found = closed(cycles, 0.0)
     else:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.heads.geometry import Pose
-from qmri_bids.phantom.heads.pools import pool_model
 from qmri_bids.phantom.heads.tissues import TISSUES, Label, Tissue
+from qmri_bids.phantom.scans.semisolid import model_of
 from qmri_bids.phantom.scans.series import Contrast, Scanner, SignalsOfTissues, drift
 from qmri_bids.phantom.scans.truth import Truth, true_maps
 from qmri_bids.phantom.signals.saturation import TissueSignal, tissue_signal
@@ -178,7 +178,12 @@ def series_of(
         reference=reference,
         poses=tuple(pose.against(first) for pose in poses),
         reference_pose=first,
-        truth=true_maps(scanner.head, grid=scanner.grid, placement=first.matrix @ scanner.placement),
+        truth=true_maps(
+            scanner.head,
+            grid=scanner.grid,
+            placement=first.matrix @ scanner.placement,
+            semisolid=scanner.semisolid,
+        ),
     )
 
 
@@ -209,13 +214,18 @@ def scan_cest(
 
     def signal(label: int, tissue: Tissue) -> TissueSignal:
         return tissue_signal(
-            pool_model(label, every_pool=design.every_pool, tissue=tissue),
+            model_of(label, tissue, semisolid=scanner.semisolid, every_pool=design.every_pool),
             protocol,
             chemical_shift=chemical_shift(tissue, protocol.field_strength),
             threads=scanner.threads,
         )
 
     signals = SignalsOfTissues(scanner.head.tissues, signal)
-    contrast = Contrast(signals=signals, readout=design.readout_flip_angle, volumes=protocol.number_of_images)
+    contrast = Contrast(
+        signals=signals,
+        readout=design.readout_flip_angle,
+        volumes=protocol.number_of_images,
+        semisolid=scanner.semisolid,
+    )
     noise = TISSUES[Label.GM].m0 * math.sin(design.readout_flip_angle) / snr
     return series_of(scanner, contrast, reference=design.reference, motion=motion, noise=noise, rng=rng)

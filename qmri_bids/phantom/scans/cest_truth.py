@@ -26,6 +26,11 @@ _SEEN = {
     False: "The images hold three pools alone, water, amide and semisolid: these are the true values of a three-pool fit.",
 }
 
+SEEN_BY_BSSFP = "The images hold two pools, free water and semisolid."
+"""What cycles of full physics hold."""
+ONE_SUBJECT = "All scans of the session met the same semisolid pool:"
+"""What is said of the pool of full physics, before its numbers."""
+
 
 def pool_maps(truth: Truth, *, pool: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return fraction and exchange rate [1/s] of a pool, weighted by M0 over the brain points of every voxel.
@@ -53,6 +58,64 @@ def pool_maps(truth: Truth, *, pool: str) -> tuple[NDArray[np.float32], NDArray[
             pace += weight * found.rate
     with np.errstate(invalid="ignore"):
         return (amount / whole).astype(np.float32), (pace / held).astype(np.float32)
+
+
+def write_pools(
+    folder: Path,
+    stem: str,
+    *,
+    pools: Sequence[str],
+    truth: Truth,
+    affine: NDArray[np.float64],
+    sources: Sequence[str],
+    seen: str,
+) -> None:
+    """Write fraction and exchange rate of pools in the space of one scan.
+
+    Parameters
+    ----------
+    folder
+        The folder of the subject or session in the derivative.
+    stem
+        Start of every file name, such as `sub-01_acq-APTw`.
+    pools
+        `MT`, `amide`.
+    truth
+        True maps with the shares of the tissues.
+    affine
+        Matrix from voxel index to RAS [mm].
+    sources
+        BIDS URIs of the raw images.
+    seen
+        What the images hold of them, in sentences.
+    """
+    for pool in pools:
+        fraction, rate = pool_maps(truth, pool=pool)
+        said = seen
+        if pool == "MT" and truth.semisolid is not None:
+            said = f"{seen} {ONE_SUBJECT} {truth.semisolid.said}."
+        maps = {
+            "fractionmap": (
+                fraction,
+                "arbitrary",
+                f"equilibrium magnetisation of the pool over that of water; {_WEIGHTED}, 0 in tissue without it, NaN where "
+                f"there is no brain. {said}",
+            ),
+            "exchangemap": (
+                rate,
+                "1/s",
+                f"rate from the pool to water; {_WEIGHTED}, over tissue with the pool, NaN where there is none. {said}",
+            ),
+        }
+        for suffix, (values, units, description) in maps.items():
+            write_map(
+                folder / "anat" / f"{stem}_desc-{pool}_{suffix}",
+                values,
+                affine=affine,
+                units=units,
+                description=description,
+                sources=sources,
+            )
 
 
 def _write_common(
@@ -101,31 +164,15 @@ def write_cest_truth(
     """
     stem = f"{prefix}acq-{design.label}"
     _write_common(folder, stem, scan=scan, affine=affine, sources=sources)
-    seen = _SEEN[design.every_pool]
-    for pool in ("MT", "amide"):
-        fraction, rate = pool_maps(scan.truth, pool=pool)
-        maps = {
-            "fractionmap": (
-                fraction,
-                "arbitrary",
-                f"equilibrium magnetisation of the pool over that of water; {_WEIGHTED}, 0 in tissue without it, NaN where "
-                f"there is no brain. {seen}",
-            ),
-            "exchangemap": (
-                rate,
-                "1/s",
-                f"rate from the pool to water; {_WEIGHTED}, over tissue with the pool, NaN where there is none. {seen}",
-            ),
-        }
-        for suffix, (values, units, description) in maps.items():
-            write_map(
-                folder / "anat" / f"{stem}_desc-{pool}_{suffix}",
-                values,
-                affine=affine,
-                units=units,
-                description=description,
-                sources=sources,
-            )
+    write_pools(
+        folder,
+        stem,
+        pools=("MT", "amide"),
+        truth=scan.truth,
+        affine=affine,
+        sources=sources,
+        seen=_SEEN[design.every_pool],
+    )
 
 
 _MT_MAPS: Mapping[str, tuple[str, Callable[..., NDArray[np.float32]], str]] = {

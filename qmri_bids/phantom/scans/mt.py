@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.heads.pools import pool_model
 from qmri_bids.phantom.heads.tissues import TISSUES, Label, Tissue
 from qmri_bids.phantom.scans.cest import SaturationScan, chemical_shift, series_of
+from qmri_bids.phantom.scans.semisolid import model_of
 from qmri_bids.phantom.scans.series import Contrast, Scanner, SignalsOfTissues
 from qmri_bids.phantom.scans.truth import Truth
 from qmri_bids.phantom.signals.mt import MtPulse, SpoiledEcho, echo_signal, steady_state
@@ -91,15 +91,19 @@ def scan_mt(design: MtDesign, *, scanner: Scanner, motion: float, snr: float, rn
 
     def signal(label: int, tissue: Tissue) -> TissueSignal:
         return echo_signal(
-            pool_model(label, every_pool=False, tissue=tissue),
+            model_of(label, tissue, semisolid=scanner.semisolid, every_pool=False),
             echoes,
             chemical_shift=chemical_shift(tissue, FIELD_STRENGTH),
             field_strength=FIELD_STRENGTH,
         )
 
     signals = SignalsOfTissues(scanner.head.tissues, signal)
-    contrast = Contrast(signals=signals, readout=None, volumes=len(echoes))
-    grey, one = replace(pool_model(Label.GM, every_pool=False), cest=()), np.ones(1)
+    contrast = Contrast(signals=signals, readout=None, volumes=len(echoes), semisolid=scanner.semisolid)
+    grey = replace(
+        model_of(Label.GM, TISSUES[Label.GM], semisolid=scanner.semisolid, every_pool=False),
+        cest=(),
+    )
+    one = np.ones(1)
     (level,) = steady_state(
         grey,
         echoes[0],

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.heads.head import Sample
-from qmri_bids.phantom.heads.tissues import Label
-from qmri_bids.phantom.signals.bloch.sequence import PulseSequence, RfPulse, TwoPools
+from qmri_bids.phantom.scans.semisolid import Semisolid
+from qmri_bids.phantom.signals.bloch.sequence import PulseSequence, RfPulse
 from qmri_bids.phantom.signals.bloch.simulate import simulate_cycles
 from qmri_bids.physics.protocol import BssfpProtocol
 
@@ -24,13 +23,6 @@ DRIFT_SCATTER = 0.05
 _STREAM = 20_204
 """Sets the random numbers of drift and gain apart from all others: datasets without them keep every byte."""
 
-SEMISOLID: Mapping[int, TwoPools] = {
-    Label.WM: TwoPools(fraction=0.12, exchange_rate=3.5),
-    Label.GM: TwoPools(fraction=0.06, exchange_rate=3.5),
-}
-"""Semisolid pools that bSSFP meets, by tissue: round values after Gloor et al., MRM 60:691 (2008); R1 1/s, G(0) 14 µs;
-others have none."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Physics:
@@ -39,7 +31,9 @@ class Physics:
     Parameters
     ----------
     pulse
-        Excitation pulse of the Bloch equations with the pools of `SEMISOLID`; None for the closed form.
+        Excitation pulse of the Bloch equations; None for the closed form.
+    semisolid
+        Semisolid pools of the head, which all scans of the session meet; None for none in bSSFP.
     drift
         Off-resonance that every cycle adds [Hz], shape (N,), mean 0; None for none.
     gain
@@ -47,6 +41,7 @@ class Physics:
     """
 
     pulse: RfPulse | None = None
+    semisolid: Semisolid | None = None
     drift: tuple[float, ...] | None = None
     gain: tuple[float, ...] | None = None
 
@@ -61,6 +56,8 @@ class PhysicsSettings:
         One of `PHYSICS`.
     excitation_pulse
         `SHAPE:MILLISECONDS`; None for `DEFAULT_PULSE` in full physics.
+    semisolid
+        The semisolid pools of full physics; None there for `Semisolid()`.
     drift
         Growth of the frequency over all cycles [Hz].
     gain_scatter
@@ -74,6 +71,7 @@ class PhysicsSettings:
 
     physics: str = "simple"
     excitation_pulse: str | None = None
+    semisolid: Semisolid | None = None
     drift: float = 0.0
     gain_scatter: float = 0.0
 
@@ -82,6 +80,10 @@ class PhysicsSettings:
             raise ValueError(f"physics must be one of {', '.join(PHYSICS)}, found {self.physics!r}")
         if self.physics == "simple" and self.excitation_pulse is not None:
             raise ValueError("an excitation pulse belongs to full physics, and physics is simple; give --physics full")
+        if self.physics == "simple" and self.semisolid is not None:
+            raise ValueError(
+                "line, T2 and R1 of the semisolid pool belong to full physics, and physics is simple; give --physics full"
+            )
         if not math.isfinite(self.drift):
             raise ValueError(f"drift must be a number of Hz, found {self.drift}")
         if not 0.0 <= self.gain_scatter <= 50.0:
@@ -93,12 +95,18 @@ class PhysicsSettings:
         """The excitation pulse of full physics."""
         return None if self.physics == "simple" else RfPulse.named(self.excitation_pulse or DEFAULT_PULSE)
 
+    @property
+    def pools(self) -> Semisolid | None:
+        """The semisolid pools that all scans share in full physics; None in the simple one."""
+        return None if self.physics == "simple" else (self.semisolid or Semisolid())
+
     def of(self, entropy: tuple[int, ...], *, cycles: int) -> Physics:
         """Return the physics of one scan; drift and gain have a generator of their own, drawn from `entropy`."""
         scatter, level = np.random.default_rng([*entropy, _STREAM]).standard_normal((2, cycles))
         drift = self.drift * (np.linspace(-0.5, 0.5, cycles) + DRIFT_SCATTER * scatter)
         return Physics(
             pulse=self.pulse,
+            semisolid=self.pools,
             drift=tuple((drift - drift.mean()).tolist()) if self.drift else None,
             gain=tuple(np.exp(0.01 * self.gain_scatter * level).tolist()) if self.gain_scatter else None,
         )
@@ -113,6 +121,7 @@ class PhysicsSettings:
                 if self.pulse is None
                 else {"excitation pulse": f"{self.pulse.name}, {1e3 * self.pulse.duration:g} ms"}
             ),
+            **({} if self.pools is None else {"semisolid pool of all scans": self.pools.said}),
             **({"drift over the cycles": f"{self.drift:g} Hz"} if self.drift else {}),
             **({"scatter of the gain of the cycles": f"{self.gain_scatter:g} %"} if self.gain_scatter else {}),
         }
@@ -123,6 +132,7 @@ def full_signal(
     m0: NDArray[np.complexfloating],
     *,
     pulse: RfPulse,
+    semisolid: Semisolid | None,
     protocol: BssfpProtocol,
     cycles: tuple[int, ...],
     drift: NDArray[np.float64],
@@ -139,6 +149,8 @@ def full_signal(
         Its M0 with the phase of the receiver, shape (n,).
     pulse
         The excitation pulse.
+    semisolid
+        The semisolid pools; None for water alone.
     protocol
         The acquisition.
     cycles
@@ -156,7 +168,7 @@ def full_signal(
     out = np.empty((len(m0), len(cycles)), dtype=np.complex64)
     for label in np.unique(sample.label):
         here = sample.label == label
-        pools = SEMISOLID.get(int(label))
+        pools = None if semisolid is None else semisolid.two_pools(int(label))
         t1 = sample.t1[here].astype(np.float64)
         out[here] = simulate_cycles(
             t1 if pools is None else pools.free_t1(t1),

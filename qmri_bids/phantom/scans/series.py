@@ -16,7 +16,9 @@ from qmri_bids.phantom.heads.head import Head, Sample, posed
 from qmri_bids.phantom.heads.tissues import Tissue
 from qmri_bids.phantom.heads.volume import Points
 from qmri_bids.phantom.scans.acquisition import acquire, add_noise, oversamplings
+from qmri_bids.phantom.scans.semisolid import Semisolid
 from qmri_bids.phantom.signals.saturation import TissueSignal
+from qmri_bids.phantom.signals.spline_table import Values
 
 DRIFT_STEP = 0.25
 """Largest step of the head from volume to volume, against the range it stays in."""
@@ -63,11 +65,14 @@ class Contrast:
         Nominal flip angle of the excitation that reads Z [rad]: the signal is Z sin(B1 α). None: the signals hold it already.
     volumes
         Number of volumes.
+    semisolid
+        The semisolid pools, with which free water has another T1 than an inversion recovery finds; None where both are the same.
     """
 
     signals: Mapping[int, TissueSignal]
     readout: float | None
     volumes: int
+    semisolid: Semisolid | None = None
 
     def of(
         self, sample: Sample, points: Points, *, volumes: tuple[int, ...], receiver: NDArray[np.float64]
@@ -78,8 +83,10 @@ class Contrast:
         for label in np.unique(sample.label).tolist():
             signal = self.signals[label]
             here = np.flatnonzero(sample.label == label)
-            values = {"t1": sample.t1, "t2": sample.t2, "b1": sample.b1}
+            values: dict[str, Values] = {"t1": sample.t1, "t2": sample.t2, "b1": sample.b1}
             local = {name: each[here] for name, each in values.items()}
+            if self.semisolid is not None:
+                local["t1"] = self.semisolid.free_t1(label, local["t1"])
             for column, volume in enumerate(volumes):
                 out[here, column] = signal.z(volume, **local, off_resonance=off_resonance[here])
         phase = receiver_phase(points, coefficients=receiver).astype(np.float32)
@@ -106,6 +113,8 @@ class Scanner:
         Coefficients of the receiver phase.
     threads
         Slabs worked on at once; the images do not depend on it.
+    semisolid
+        Semisolid pools that the bSSFP scan met, too; None for those of `heads.pools`, of which bSSFP knows nothing.
     """
 
     head: Head
@@ -113,6 +122,7 @@ class Scanner:
     placement: NDArray[np.float64]
     receiver: NDArray[np.float64]
     threads: int
+    semisolid: Semisolid | None = None
 
     def images(self, contrast: Contrast, *, pose: Pose, volumes: tuple[int, ...]) -> NDArray[np.complex64]:
         """Return complex images without noise of a head at rest in a pose against the bSSFP scan, shape (x, y, z, volumes)."""

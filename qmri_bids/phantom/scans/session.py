@@ -178,7 +178,7 @@ def simulate_session(
         reference=reference,
         b1_scan=b1_scan,
         b1_pose=b1_pose,
-        truth=true_maps(head, grid=grid, placement=placement),
+        truth=true_maps(head, grid=grid, placement=placement, semisolid=None if physics is None else physics.semisolid),
         decision=decision,
         physics=Physics() if physics is None else physics,
     )

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.phantom.heads.geometry import Grid
-from qmri_bids.phantom.heads.head import Head, Region
+from qmri_bids.phantom.heads.head import Head, Region, Sample
 from qmri_bids.phantom.scans.acquisition import oversamplings
+from qmri_bids.phantom.scans.semisolid import Semisolid
 
 BRAIN_RIM = 2.0
 """Fluid around the brain that a brain mask holds [mm]."""
@@ -46,6 +47,10 @@ class Truth:
         Off-resonance of water [Hz].
     b1
         Actual over nominal flip angle.
+    free_t1
+        T1 of free water [s], as `t1`, where the scans met semisolid pools with which it differs; else None.
+    semisolid
+        Those pools.
     """
 
     regions: tuple[Region, ...]
@@ -59,9 +64,11 @@ class Truth:
     m0: NDArray[np.float32]
     off_resonance: NDArray[np.float32]
     b1: NDArray[np.float32]
+    free_t1: NDArray[np.float32] | None = None
+    semisolid: Semisolid | None = None
 
 
-def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Truth:
+def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64], semisolid: Semisolid | None = None) -> Truth:
     """Return the true maps of a head at rest.
 
     Parameters
@@ -72,12 +79,14 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
         Voxels of the acquisition.
     placement
         Matrix from coordinates of the head to the scanner's RAS [mm] in the reference cycle, shape (4, 4).
+    semisolid
+        Semisolid pools that all scans meet; None where T1 is that of water.
     """
     factors = oversamplings(grid)
     fine = grid.finer(factors)
     inverse = np.linalg.inv(placement)
     labels = [region.label for region in head.regions]
-    names = ("t1", "t2", "m0", "off_resonance", "b1")
+    names = ["t1", "t2", "m0", "off_resonance", "b1", *([] if semisolid is None else ["free_t1"])]
     means = {name: np.empty(grid.shape, dtype=np.float32) for name in names}
     fractions = {label: np.empty(grid.shape, dtype=np.float32) for label in labels}
 
@@ -100,9 +109,12 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
         for label in labels:
             fractions[label][plane] = plane_sum(sample.share, sample.label == label) / math.prod(factors)
         for name in names:
-            values = getattr(sample, name).astype(np.float64)
+            if semisolid is not None and name == "free_t1":
+                values = _free_t1(sample, semisolid)
+            else:
+                values = getattr(sample, name).astype(np.float64)
             counted = np.ones(len(where), dtype=bool) if name in ("off_resonance", "b1") else brain
-            if name in ("t1", "t2"):
+            if name in ("t1", "t2", "free_t1"):
                 # Σ m0 / Σ (m0/T): the time of the mean rate.
                 below, above = plane_sum(sample.m0 / values, counted), plane_sum(sample.m0, counted)
             else:
@@ -126,5 +138,15 @@ def true_maps(head: Head, *, grid: Grid, placement: NDArray[np.float64]) -> Trut
         segmentation=np.where(mask, winner, 0).astype(np.uint8),
         brain=mask,
         tissue=tissue,
+        semisolid=semisolid,
         **means,
     )
+
+
+def _free_t1(sample: Sample, semisolid: Semisolid) -> NDArray[np.float64]:
+    """Return T1 of the free water of every spin [s], shape (n,)."""
+    out = sample.t1.astype(np.float64)
+    for label in np.unique(sample.label).tolist():
+        here = sample.label == label
+        out[here] = semisolid.free_t1(label, out[here])
+    return out

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.physics.bloch_mcconnell.reference import precession
+from qmri_bids.physics.lineshapes import absorption
 from qmri_bids.physics.pools import PoolModel
 from qmri_bids.physics.saturation import Pulse
 from qmri_bids.units import GYROMAGNETIC_RATIO
@@ -32,7 +33,7 @@ def kernel_pools(
     Parameters
     ----------
     model
-        The pools; a semisolid one has x, y and z.
+        The pools.
     t1, t2
         Relaxation times of water [s], shape (V,).
     field_strength
@@ -47,3 +48,22 @@ def kernel_pools(
         np.array([1.0] + [pool.fraction for pool in pools]),
         np.array([0.0] + [pool.rate for pool in pools]),
     )
+
+
+def kernel_line(model: PoolModel, away: NDArray[np.float64], field_strength: float) -> NDArray[np.float64]:
+    """Return π g of a semisolid pool of z alone, any shape; 0 where the model has none.
+
+    Parameters
+    ----------
+    model
+        The pools.
+    away
+        Carrier less the frequency of water [rad/s].
+    field_strength
+        B0 [T].
+    """
+    pool = model.mt
+    if pool is None or pool.lineshape is None:
+        return np.zeros_like(away)
+    line, _ = absorption(pool.lineshape, away - precession(pool, field_strength), t2=pool.t2)
+    return math.pi * line

@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.signals.kernel_arguments import kernel_pools, kernel_segments
+from qmri_bids.phantom.signals.kernel_arguments import kernel_line, kernel_pools, kernel_segments
 from qmri_bids.phantom.signals.spline_table import (
     B1_RANGE,
     RELAXATION_NODES,
@@ -94,7 +94,7 @@ def _exchange(
     Parameters
     ----------
     r1
-        R1 [1/s], shape (P, V); the same in all pools.
+        R1 [1/s], shape (P, V).
     fractions, rates
         Fractions relative to water and exchange rates [1/s], shape (P,), water first.
     duration
@@ -108,8 +108,14 @@ def _exchange(
         matrix[0, 0] -= forth
         matrix[p, p] -= rates[p]
         matrix[0, p], matrix[p, 0] = rates[p], forth
-    # Recovery with one rate goes beside any exchange, which leaves the equilibrium as it is.
-    decay = np.exp(-r1[0] * duration)[:, None, None] * expm(matrix * duration)
+    if np.array_equal(r1, np.broadcast_to(r1[0], r1.shape)):
+        # Recovery with one rate goes beside any exchange, which leaves the equilibrium as it is.
+        decay = np.exp(-r1[0] * duration)[:, None, None] * expm(matrix * duration)
+    else:
+        # Nodes of a table differ by few rates: an exponential for each of them.
+        different, back = np.unique(r1, axis=1, return_inverse=True)
+        generators = matrix - np.eye(len(fractions)) * different.T[:, :, None]
+        decay = expm(generators * duration)[np.reshape(back, -1)]
     constant = fractions[:, None] - decay @ fractions[:, None]
     return np.concatenate([decay, constant], axis=2)
 
@@ -136,7 +142,7 @@ def steady_state(
     Parameters
     ----------
     model
-        Water, and a semisolid pool with x, y and z and the T1 of water.
+        Water and a semisolid pool.
     echo
         The sequence.
     t1, t2, b1, off_resonance
@@ -158,7 +164,9 @@ def steady_state(
         segments, pieces = kernel_segments(played.pulse)
         pulse = np.empty_like(free)
         carrier, w0 = 2.0 * math.pi * played.offset, 2.0 * math.pi * off_resonance
-        pulse_maps(segments, pieces, carrier, b1, w0, r1, r2, shifts, fractions, rates, pulse)
+        lines = kernel_line(model, carrier - w0, field_strength)
+        rotating = model.number_of_rotating_pools
+        pulse_maps(segments, pieces, carrier, b1, w0, r1, r2, shifts, fractions, rates, rotating, lines, pulse)
         turn = _after(pulse, turn)
     steady = np.linalg.solve(np.eye(len(fractions)) - turn[:, :, :-1], turn[:, :, -1:])
     signal: NDArray[np.float64] = steady[:, 0, 0] * np.sin(angle)

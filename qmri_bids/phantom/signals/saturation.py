@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.phantom.signals.kernel_arguments import kernel_pools, kernel_segments
+from qmri_bids.phantom.signals.kernel_arguments import kernel_line, kernel_pools, kernel_segments
 from qmri_bids.phantom.signals.spline_table import (
     B1_RANGE,
     RELAXATION_NODES,
@@ -168,7 +168,7 @@ def build_bands(
     Parameters
     ----------
     model
-        The pools; a semisolid pool has x, y and z.
+        The pools.
     protocol
         Images of one saturation from full relaxation.
     off_resonance
@@ -199,12 +199,14 @@ def _simulate(
     gaps = 2.0 * math.pi * (turns[None, :] + x[:, None] * saturation.pulse.duration)
     nodes = voxels_of_nodes(model, b1)
     r1, r2, shifts, fractions, rates = kernel_pools(model, nodes["t1"], nodes["t2"], protocol.field_strength)
+    absorbed = kernel_line(model, 2.0 * math.pi * x, protocol.field_strength)
     out = np.empty((len(x), band.turns, len(nodes["b1"])))
 
     def run(index: int) -> None:
         saturate(
             segments, pieces, saturation.number, saturation.gap, saturation.spoiler, 2.0 * math.pi * x[index],
-            gaps[index], nodes["b1"], r1, r2, shifts, fractions, rates, out[index],
+            gaps[index], nodes["b1"], r1, r2, shifts, fractions, rates, model.number_of_rotating_pools, absorbed[index],
+            out[index],
         )  # fmt: skip
 
     run_blocks(run, len(x), block=1, threads=threads)

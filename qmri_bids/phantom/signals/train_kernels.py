@@ -1,4 +1,4 @@
-"""Compiled pulses and trains for tables of signals; every pool has x, y and z.
+"""Compiled pulses and trains for tables of signals.
 
 A pulse is the work of a train: here it is computed once for many phases that water may gain in the gaps.
 """
@@ -33,6 +33,7 @@ def _pulse(
     segments: NDArray,
     pieces: NDArray,
     carrier: float,
+    rotating: int,
     line: NDArray,
     voxel: NDArray,
     r1: NDArray,
@@ -43,10 +44,10 @@ def _pulse(
 ) -> None:
     """Write the map of a pulse less one to `whole`; `kept` holds the maps of its different segments."""
     pools = len(shifts)
-    n = 3 * pools
+    n = pools + 2 * rotating
     for j in range(len(segments)):
         halved = generator(
-            work[0], pools, pools, segments[j, 2], segments[j, 0], segments[j, 1],
+            work[0], pools, rotating, segments[j, 2], segments[j, 0], segments[j, 1],
             carrier, line, voxel, r1, r2, shifts, fraction, rate,
         )  # fmt: skip
         kept[j] = work[exponential(work, n, 0, halved)]
@@ -71,6 +72,8 @@ def pulse_maps(
     shifts: NDArray,
     fractions: NDArray,
     rates: NDArray,
+    rotating: int,
+    lines: NDArray,
     out: NDArray,
 ) -> None:
     """Fill what a pulse does to longitudinal magnetisation: affine maps of z of all pools, water first.
@@ -83,11 +86,15 @@ def pulse_maps(
         Carrier of the pulse less the nominal frequency of water [rad/s].
     w0
         Off-resonance [rad/s], shape (V,).
+    rotating
+        Number of pools with x and y: all, or all but the last.
+    lines
+        π times the absorption line of a last pool of z alone [s], shape (V,).
     out
         Maps of z, to be filled, shape (V, P, P + 1), the constant last.
     """
     pools, voxels = len(shifts), len(b1)
-    n = 3 * pools
+    n = pools + 2 * rotating
     size, row = n * (n + 1) * LANES, (n + 1) * LANES
     work, kept = np.zeros((_SLOTS, size)), np.zeros((len(segments), size))
     whole, spare = np.zeros(size), np.zeros(size)
@@ -97,14 +104,16 @@ def pulse_maps(
     for group in range(0, voxels, LANES):
         for lane in range(LANES):
             v = min(group + lane, voxels - 1)
-            voxel[0, lane], voxel[1, lane] = b1[v], w0[v]
+            voxel[0, lane], voxel[1, lane], line[lane] = b1[v], w0[v], lines[v]
             r1[:, lane], r2[:, lane] = r1_pools[:, v], r2_pools[:, v]
             fraction[:, lane], rate[:, lane] = fractions, rates
-        _pulse(work, kept, whole, spare, segments, pieces, carrier, line, voxel, r1, r2, shifts, fraction, rate)
+        _pulse(
+            work, kept, whole, spare, segments, pieces, carrier, rotating, line, voxel, r1, r2, shifts, fraction, rate
+        )
         for lane in range(min(LANES, voxels - group)):
             for p in range(pools):
                 for q in range(pools + 1):
-                    place = (2 * pools + p) * row + (2 * pools + q) * LANES + lane
+                    place = (2 * rotating + p) * row + (2 * rotating + q) * LANES + lane
                     out[group + lane, p, q] = whole[place] + (1.0 if p == q else 0.0)
 
 
@@ -123,6 +132,8 @@ def saturate(
     shifts: NDArray,
     fractions: NDArray,
     rates: NDArray,
+    rotating: int,
+    absorbed: float,
     out: NDArray,
 ) -> None:
     """Fill the Z of water after a train from full relaxation.
@@ -145,12 +156,16 @@ def saturate(
         Relaxation rates of the pools [1/s], water first, shape (P, V).
     shifts, fractions, rates
         Offset from water [rad/s], fraction relative to water and exchange rate [1/s] of the pools, shape (P,).
+    rotating
+        Number of pools with x and y: all, or all but the last.
+    absorbed
+        π times the absorption line of a last pool of z alone [s].
     out
         Z of water, to be filled, shape (G, V).
     """
     pools, voxels = len(shifts), len(b1)
-    n = 3 * pools
-    water = 2 * pools
+    n = pools + 2 * rotating
+    water = 2 * rotating
     size, row = n * (n + 1) * LANES, (n + 1) * LANES
     work, gap_work, spoiler_work = np.zeros((_SLOTS, size)), np.zeros((_SLOTS, size)), np.zeros((_SLOTS, size))
     kept = np.zeros((len(segments), size))
@@ -159,6 +174,7 @@ def saturate(
     voxel, line = np.zeros((2, LANES)), np.zeros(LANES)
     r1, r2 = np.zeros((pools, LANES)), np.zeros((pools, LANES))
     fraction, rate = np.zeros((pools, LANES)), np.zeros((pools, LANES))
+    line[:] = absorbed
     for lane in range(LANES):
         fraction[:, lane] = fractions
         rate[:, lane] = rates
@@ -168,16 +184,18 @@ def saturate(
             voxel[0, lane] = b1[v]
             r1[:, lane] = r1_pools[:, v]
             r2[:, lane] = r2_pools[:, v]
-        _pulse(work, kept, whole, after, segments, pieces, carrier, line, voxel, r1, r2, shifts, fraction, rate)
+        _pulse(
+            work, kept, whole, after, segments, pieces, carrier, rotating, line, voxel, r1, r2, shifts, fraction, rate
+        )
         gap_slot, spoiler_slot = 0, 0
         if gap > 0.0:
             halved = generator(
-                gap_work[0], pools, pools, gap, 0.0, 0.0, 0.0, line, voxel, r1, r2, shifts, fraction, rate
+                gap_work[0], pools, rotating, gap, 0.0, 0.0, 0.0, line, voxel, r1, r2, shifts, fraction, rate
             )
             gap_slot = exponential(gap_work, n, water, halved)
         if spoiler > 0.0:
             halved = generator(
-                spoiler_work[0], pools, pools, spoiler, 0.0, 0.0, 0.0, line, voxel, r1, r2, shifts, fraction, rate
+                spoiler_work[0], pools, rotating, spoiler, 0.0, 0.0, 0.0, line, voxel, r1, r2, shifts, fraction, rate
             )
             spoiler_slot = exponential(spoiler_work, n, water, halved)
         for g in range(len(turns)):
@@ -194,7 +212,7 @@ def saturate(
                 if pulse < pulses - 1 and gap > 0.0:
                     apply(gap_work[gap_slot], state, other, n)
                     state, other = other, state
-                    turn(state, cosine, sine, pools)
+                    turn(state, cosine, sine, rotating)
             if spoiler > 0.0:
                 apply(spoiler_work[spoiler_slot], state, other, n)
                 state, other = other, state

@@ -176,7 +176,7 @@ def cycles_by_steps(
     increments, drift, gain
         Phase increment [rad], frequency added [Hz] and complex gain of every cycle, shape (N,).
     pools
-        kf, kr, R1m, F, G(0); kf, kr, F and G(0) are 0 where there is no semisolid pool.
+        kf, kr, R1m, F, G(0); kf, kr, F and G(0) are 0 where there is no semisolid pool. R1m is NaN for that of free water.
     approach
         Dummies (-1 for the steady state), repetitions of a cycle, and whether cycles continue each other.
     """
@@ -184,12 +184,16 @@ def cycles_by_steps(
     dummies, repetitions, continued = approach
     number = len(increments)
     water = 4 if pools[3] > 0.0 else 3
+    follows = math.isnan(pools[2])
+    pools = pools.copy()
     out = np.empty((len(t1), number), dtype=np.complex128)
     pulse, work, turn, power = np.empty((4, 5)), np.empty((4, 5)), np.empty((4, 5)), np.empty((4, 5))
     pause = np.empty(6)
     state, other = np.empty(4), np.empty(4)
     for n in range(len(t1)):
         r1, r2 = 1.0 / t1[n], 1.0 / t2[n]
+        if follows:
+            pools[2] = r1
         free = repetition_time - duration
         _recovery(free, r1, pools[0], pools[1], pools[2], pools[3], pause)
         decay = math.exp(-free * r2)

@@ -192,18 +192,19 @@ class TwoPools:
     exchange_rate
         kf, from free water to the semisolid pool [1/s]; back with kf/F.
     r1
-        Longitudinal relaxation rate of the semisolid pool [1/s].
+        Longitudinal relaxation rate of the semisolid pool [1/s]; None for that of free water.
     line
         G(0), its line at resonance [s] (a number: it is the same at all offsets of water).
     """
 
     fraction: float
     exchange_rate: float
-    r1: float = 1.0
+    r1: float | None = 1.0
     line: float = 14e-6
 
     def __post_init__(self) -> None:
-        if not (self.fraction > 0.0 and self.exchange_rate >= 0.0 and self.r1 > 0.0 and self.line >= 0.0):
+        relaxes = self.r1 is None or self.r1 > 0.0
+        if not (self.fraction > 0.0 and self.exchange_rate >= 0.0 and relaxes and self.line >= 0.0):
             raise ValueError(f"fraction and r1 must be above 0, exchange_rate and line 0 or more, found {self}")
 
     def free_t1(self, observed: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -211,6 +212,8 @@ class TwoPools:
 
         λ = 1/T1 solves (R1f + kf - λ)(R1m + kr - λ) = kf kr (Gloor et al., MRM 60:691, 2008, and others).
         """
+        if self.r1 is None:  # both pools recover alike, whatever they exchange
+            return np.array(observed, dtype=np.float64)
         slow = 1.0 / np.asarray(observed, dtype=np.float64)
         back = self.exchange_rate / self.fraction
         free: NDArray[np.float64] = slow - self.exchange_rate + self.exchange_rate * back / (self.r1 + back - slow)

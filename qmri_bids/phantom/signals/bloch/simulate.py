@@ -83,7 +83,8 @@ def simulate_cycles(
     exchange = np.array([0.0, 0.0, 1.0, 0.0, 0.0])
     if pools is not None:
         back = pools.exchange_rate / pools.fraction
-        exchange = np.array([pools.exchange_rate, back, pools.r1, pools.fraction, pools.line])
+        r1m = np.nan if pools.r1 is None else pools.r1
+        exchange = np.array([pools.exchange_rate, back, r1m, pools.fraction, pools.line])
     approach = sequence.approach
     steps = (-1, 0, False)
     if approach is not None:
