@@ -84,10 +84,8 @@ def test_a_dataset_says_what_physics_it_has(tmp_path):
     assert sidecar["RFPulseShape"] == "rect"
     told = (tmp_path / "full" / "README.md").read_text()
     assert "| excitation pulse | rect, 1 ms |" in told
-    assert (
-        "exchange with a semisolid pool, the same in all scans of the session (R1 1 1/s, Lorentzian line of T2 40 µs"
-        in told
-    )
+    assert "exchange with a semisolid pool, the same in all scans of the session" in told
+    assert "| semisolid pool of all scans | R1 1 1/s, Lorentzian line of T2 40 µs, on resonance G(0) 12.7 µs; " in told
     assert "GM 0.063 and 40 1/s, WM 0.112 and 29 1/s, MUSCLE 0.07 and 40 1/s" in told
     assert "desc-cycles_timeseries.tsv" in told
     (table,) = (tmp_path / "full" / "derivatives" / "truth").rglob("*desc-cycles_timeseries.tsv")

@@ -54,10 +54,10 @@ _SIMPLE = """- Signals are the closed form of the steady state (Freeman and Hill
   receiver channels."""
 _FULL = """- bSSFP signals are the exact steady state of the Bloch equations, by steps through the finite excitation pulse
   (`RFPulseDuration` [s] and `RFPulseShape` in the sidecar), off-resonance and chemical shift included. Grey and
-  white matter and muscle exchange with a semisolid pool, the same in all scans of the session ({semisolid}). The
-  excitation pulse saturates it with the rate π G(0) ω1². The true T1 is what an inversion recovery finds (`T1map`) and that of free
-  water follows from it and the pools (`desc-free_T1map`); the true M0 is that of free water. `desc-MT_fractionmap` and
-  `desc-MT_exchangemap` are the pool's fraction F and rate to water kr; from water it is kf = F kr.
+  white matter and muscle exchange with a semisolid pool, the same in all scans of the session: the settings above have its
+  numbers. The excitation pulse saturates it with the rate π G(0) ω1². The true T1 is what an inversion recovery finds (`T1map`) and
+  that of free water follows from it and the pools (`desc-free_T1map`); the true M0 is that of free water. `desc-MT_fractionmap`
+  and `desc-MT_exchangemap` are the pool's fraction F and rate to water kr; from water it is kf = F kr.
 - Not simulated: approach to the steady state, line width within a point, flow, motion within a cycle, several receiver channels."""
 _CYCLES = """
 - Frequency of the whole head and gain differ between the cycles; the truth has them in `desc-cycles_timeseries.tsv`."""
@@ -177,7 +177,7 @@ def readme(
         counted="grey matter, white matter and cerebrospinal fluid" if head else "liquids",
         scalp=", the scalp included" if head else "",
         mask=mask,
-        physics=(_SIMPLE if physics.pools is None else _FULL.format(semisolid=physics.pools.said))
+        physics=(_SIMPLE if physics.pools is None else _FULL)
         + (_CYCLES if physics.drift or physics.gain_scatter else ""),
     )
     if not with_saturation:

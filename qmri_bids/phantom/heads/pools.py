@@ -33,6 +33,7 @@ class Exchange:
     ----------
     mt
         The semisolid pool, with x, y and z and a Lorentzian line as in published fingerprinting (T2 40 µs, -2.5 ppm).
+        `scans.semisolid` gives it the R1, line and T2 that all scans of full physics share.
     amide
         The amide pool at +3.5 ppm.
     others
