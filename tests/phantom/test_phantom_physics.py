@@ -6,8 +6,10 @@ import math
 import numpy as np
 import pytest
 
+from qmri_bids.bids.metadata.sidecar import Sidecar
 from qmri_bids.cli.tools import main
 from qmri_bids.phantom.dataset import simulate_dataset
+from qmri_bids.phantom.files.raw import played_pulse
 from qmri_bids.phantom.heads.head import Sample
 from qmri_bids.phantom.heads.tissues import Label
 from qmri_bids.phantom.scans.acquisition import bssfp_signal
@@ -15,8 +17,11 @@ from qmri_bids.phantom.scans.physics import Physics, PhysicsSettings
 from qmri_bids.phantom.scans.semisolid import Semisolid
 from qmri_bids.phantom.scans.session import simulated_protocol
 from qmri_bids.phantom.signals.bloch.sequence import RfPulse
+from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.scans.bssfp.pulse import read_pulse
 
 NO_RECEIVER = np.zeros(7)
+TRAPEZE = RfPulse(duration=1e-3, shape=(0.5, 1.0, 1.0, 0.5))
 PROTOCOL = simulated_protocol(phase_cycles=4)
 SMALL = {"matrix": (24, 28, 24), "voxel_size": 8.0, "phase_cycles": 4, "b1": "none", "layout": "complex"}
 
@@ -94,6 +99,26 @@ def test_a_dataset_says_what_physics_it_has(tmp_path):
     values = np.array([row.split("\t") for row in rows], dtype=float)
     drawn = physics.of((0, 1, 1), cycles=4)
     np.testing.assert_allclose(values[:, 1:], np.stack([drawn.drift, drawn.gain], axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("pulse", [RfPulse.rect(0.5e-3), RfPulse.sinc(1e-3), RfPulse.gauss(1e-3), TRAPEZE])
+def test_the_pulse_that_was_played_is_read_back(pulse, tmp_path):
+    sidecar = played_pulse(pulse)
+    stated = Sidecar(file="a.nii.gz", expected_name="a.json", values=sidecar, origins=dict.fromkeys(sidecar, "a.json"))
+    protocol = BssfpProtocol.evenly_spaced(
+        number_of_cycles=4, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=0.26
+    )
+    found = read_pulse([stated], root=tmp_path, protocol=protocol)
+    assert found.warnings == ()
+    assert found.pulse.duration == pulse.duration
+    played = np.repeat(pulse.shape, 32 // len(pulse.shape))
+    np.testing.assert_allclose(
+        np.array(found.pulse.shape) / np.sum(found.pulse.shape), played / played.sum(), rtol=1e-9
+    )
+
+
+def test_the_closed_form_has_pulses_without_duration():
+    assert played_pulse(None) == {"RFPulseDuration": 0.0}
 
 
 def test_settings_without_meaning_are_refused(tmp_path, capsys):

@@ -110,7 +110,7 @@ def test_the_workflow_hands_the_pulse_on(tmp_path: Path) -> None:
     known = init_pcbssfp_wf(run=RUN, options=options, **places)
     inputs = known.get_node("estimate_relaxation").inputs
     assert inputs.pulse == PULSE
-    assert inputs.pulse_source == "a.json: RFPulseShape; a.json: RFPulseDuration"
+    assert inputs.pulse_source == "a.json: RFPulseShape, RFPulseDuration"
     assert "The duration of the excitation pulses was taken out of the cycles." in known.__desc__
     unknown = init_pcbssfp_wf(run=replace(RUN, pulse=None), options=options, **places)
     assert "duration" not in unknown.__desc__

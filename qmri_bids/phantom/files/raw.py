@@ -41,11 +41,11 @@ def _bssfp_sidecar(protocol: BssfpProtocol, increments: list[float], *, grid: Gr
         "RFPhaseIncrementReference": "absolute",
         "NumberOfDummyTRs": DUMMY_PULSES,
         "MTState": False,
-        **_played(physics.pulse),
+        **played_pulse(physics.pulse),
     }
 
 
-def _played(pulse: RfPulse | None) -> dict[str, Any]:
+def played_pulse(pulse: RfPulse | None) -> dict[str, Any]:
     """Return what the sidecar says of the excitation pulse; the closed form is that of pulses without duration."""
     if pulse is None or pulse.duration == 0.0:
         return {"RFPulseDuration": 0.0}

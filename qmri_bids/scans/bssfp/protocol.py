@@ -11,6 +11,7 @@ from qmri_bids.bids.metadata.values import SAME_ECHO, common_number, common_text
 from qmri_bids.bids.refusal import ValueSource, refuse
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.scans.bssfp.increments import Increments
+from qmri_bids.scans.bssfp.pulse import KEYS as PULSE_KEYS
 from qmri_bids.units import degrees_to_radians, milliseconds_to_seconds, seconds_to_milliseconds
 
 DECIDED = (
@@ -21,6 +22,7 @@ DECIDED = (
     "EchoTime",
     "MagneticFieldStrength",
     *INCREMENT_KEYS,
+    *PULSE_KEYS,
 )
 """Keys of which is said what was read from another, or stated in two places."""
 

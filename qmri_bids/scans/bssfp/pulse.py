@@ -102,6 +102,23 @@ def read_pulse(
     return _of_sidecar(sidecars, protocol=protocol, there=there)
 
 
+def where_stated(sources: Sequence[ValueSource]) -> str:
+    """Return where the pulse of a run is stated, each file once with its keys; empty where it is not.
+
+    Examples
+    --------
+    >>> def source(key: str) -> ValueSource:
+    ...     return ValueSource(key="excitation_pulse", value="sinc", unit="", source=f"a.json: {key}")
+    >>> where_stated([source("RFPulseShape"), source("RFPulseDuration")])
+    'a.json: RFPulseShape, RFPulseDuration'
+    """
+    keys: dict[str, list[str]] = {}
+    for source in dict.fromkeys(each.source for each in sources if each.key.startswith(SOURCE)):
+        file, _, key = source.rpartition(": ")
+        keys.setdefault(file, []).append(key)
+    return "; ".join(": ".join(filter(None, (file, ", ".join(names)))) for file, names in keys.items())
+
+
 def _overridden(winner: str, file: str, others: Sequence[str]) -> tuple[str, ...]:
     return (f"{file}: {winner} goes before {', '.join(others)}, which {_is(others)} not used.",) if others else ()
 

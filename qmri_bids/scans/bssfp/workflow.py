@@ -37,7 +37,7 @@ from qmri_bids.scans.b1.workflow import add_b1_wf, b1_fields
 from qmri_bids.scans.bssfp import outputs as run_report
 from qmri_bids.scans.bssfp.methods import relaxometry_sentences
 from qmri_bids.scans.bssfp.outputs import write_derivatives
-from qmri_bids.scans.bssfp.pulse import SOURCE
+from qmri_bids.scans.bssfp.pulse import where_stated
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 
 
@@ -269,8 +269,7 @@ def init_pcbssfp_wf(
         estimate.inputs.weights_state = weights_state(options.weights_folder)
     if run.pulse is not None:
         estimate.inputs.pulse = run.pulse
-        stated = [source.source for source in run.sources if source.key.startswith(SOURCE)]
-        estimate.inputs.pulse_source = "; ".join(dict.fromkeys(stated))
+        estimate.inputs.pulse_source = where_stated(run.sources)
     settings = {"estimator": options.estimator, "posterior": options.posterior}
     write = pe.Node(
         WriteDerivatives(kind=PCBSSFP, settings=settings, bids_dir=str(bids_dir), output_dir=str(output_dir)),
