@@ -67,15 +67,13 @@ def _transfer(run: PcBssfpRun) -> Sentence:
     if run.pulse is not None:
         bias = expected_bias(run.pulse, run.protocol)
         how = (
-            f"by about {-100.0 * bias['WM']:.0f} % in white and {-100.0 * bias['GM']:.0f} % in grey matter under its "
-            "pulse at pools of "
-            "the literature"
+            f"by about {-100.0 * bias['WM']:.0f} % in white and {-100.0 * bias['GM']:.0f} % in grey matter under its pulse, at "
+            "pools of the literature"
         )
     return Sentence(
         paragraph="estimation",
-        text=f"Tissue is described as a single pool: magnetization transfer lowers T1 of {run} against that of an "
-        "inversion recovery, "
-        "{how} [gloor2008], and M0 with it; T2 stays what it is.",
+        text="Tissue is described as a single pool: magnetization transfer lowers T1 of {run} against that of an inversion "
+        "recovery, {how} [gloor2008], and M0 with it; T2 stays what it is.",
         values={"run": run.label, "how": how},
     )
 

@@ -260,11 +260,10 @@ def transfer_light(run: PcBssfpRun) -> Check:
         name="Magnetization transfer",
         value=value,
         level=Level.INFO,
-        explanation="Against T1 of an inversion recovery, by pools of the literature (semisolid over free water 12 and "
-        "6 %). One scan "
-        "does not tell the pools, and T1map stays what one pool looks like; M0 is low by about half as much, T2 "
-        "is not. A fingerprint of "
-        "the session, or a map of the semisolid pool, frees T1 of it: a run of its own then, whose `acq` ends with MT.",
+        explanation="Against T1 of an inversion recovery, by pools of the literature (semisolid over free water 12 and 6 %). "
+        "One scan does not tell the pools, and T1map stays what one pool looks like; M0 is low by about half as much, T2 is "
+        "not. A fingerprint of the session, or a map of the semisolid pool, frees T1 of it: a run of its own then, whose `acq` "
+        "ends with MT.",
     )
 
 
