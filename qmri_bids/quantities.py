@@ -163,7 +163,7 @@ _TRANSFER = (
     _freed_t1(
         "mtcorrected_T1",
         "T1, MT-corrected",
-        "T1 (MT-corrected)",
+        "T1 corr.",
         "mtcorrected",
         "T1 as an inversion recovery sees it",
         "T1 as an inversion recovery sees it; T1 without this name is what one pool under these pulses looks like.",

@@ -62,6 +62,11 @@ MEASURES: Mapping[str, MeasureKind] = {
     "b1_coverage": MeasureKind(
         label="B1 coverage", description="Share of the brain mask in which B1 was measured", unit="%"
     ),
+    "tissue_freed": MeasureKind(
+        label="Tissue freed",
+        description="Share of tissue whose T1 was freed of magnetization transfer",
+        unit="%",
+    ),
     "told_apart": MeasureKind(
         label="Told apart",
         description="Share of the voxels in which fraction and exchange rate of a pool are told apart",

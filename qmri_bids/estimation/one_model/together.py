@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.one_model.transfer import ApparentMaps, SemisolidPool, TransferMaps, freed_of_transfer
 from qmri_bids.estimation.pools.estimate import ExchangeEstimate, ExchangeEstimator
 from qmri_bids.physics.excitation.transfer import line_on_resonance
-from qmri_bids.physics.fingerprint import ExchangeScan, KnownVoxels, free_water
+from qmri_bids.physics.fingerprint import KNOWN, QUANTITIES, ExchangeScan, KnownVoxels, free_water
 
 TURNS = 2
 """Estimates after the first of estimators that take T1 as given."""
@@ -78,6 +78,8 @@ def estimate_together(
             # Without a pool there is nothing to free T1 of: it stays what it was.
             freed = np.where(np.isfinite(water.t1), water.t1, known.t1)
             found = estimator.estimate(signal, scan=scan, known=replace(known, t1=freed, seen_by=None))
+        # By turns the pools know nothing of the apparent T1 in their errors.
+        found = replace(found, gain={})
     return TogetherEstimate(pools=found, water=_water(found, scan=scan, known=known))
 
 
@@ -105,10 +107,19 @@ def _water(found: ExchangeEstimate, *, scan: ExchangeScan, known: KnownVoxels) -
             correlation=found.correlation[name],
             line=line_on_resonance(pool),
             r1=None if pool.t1 is None else 1.0 / pool.t1,
+            by_t1=_gain(found, name, "t1"),
+            by_b1=_gain(found, name, "b1"),
         ),
         pulse=seen_by.pulse,
         protocol=seen_by.protocol,
     )
+
+
+def _gain(found: ExchangeEstimate, pool: str, known: str) -> NDArray[np.float64] | None:
+    """Return the change of the logarithms of fraction and rate with a known map, shape (2, V); None where that is not known."""
+    if f"{pool}.fraction" not in found.gain:
+        return None
+    return np.stack([found.gain[f"{pool}.{quantity}"][:, KNOWN.index(known)] for quantity in QUANTITIES])
 
 
 def before_and_after(

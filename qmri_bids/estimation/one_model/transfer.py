@@ -26,6 +26,9 @@ R1_STDEV = 0.2
 """Standard deviation of R1 of the semisolid pool [1/s], which no scan of this kind tells. T1 of an inversion recovery hardly
 depends on it, T1 of free water does."""
 
+SMALLEST = 1e-6
+"""Size of a fraction or rate below which it counts as this when relative errors are made absolute."""
+
 STEP = 0.02
 """Relative step of B1 in which the slope of the apparent maps is taken."""
 
@@ -48,6 +51,9 @@ class SemisolidPool:
         G(0), its absorption line on resonance [s], and the relative standard deviation of that.
     r1, r1_stdev
         Its longitudinal relaxation rate [1/s], None for that of free water, and its standard deviation.
+    by_t1, by_b1
+        Change of the logarithms of fraction and rate with the apparent T1 [1/s] and with B1, shape (2, V), where both entered the
+        estimate of the pool: an error of T1 moves the pool too, which makes up for a part of it. None where they did not.
     """
 
     fraction: Values
@@ -59,6 +65,8 @@ class SemisolidPool:
     line_stdev: float = LINE_STDEV
     r1: float | None = None
     r1_stdev: float = R1_STDEV
+    by_t1: Values | None = None
+    by_b1: Values | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,35 +180,54 @@ def freed_of_transfer(
         values = maps(rate, level)
         noise_t1, noise_m0 = np.square(seen.t1_stdev), np.square(seen.m0_stdev)
         variance = np.zeros_like(values)
+        relative = _relative_covariance(pool)
+        by_t1, by_b1 = (np.zeros((2, *rate.shape)) if each is None else each for each in (pool.by_t1, pool.by_b1))
 
         def spread(up: Values, down: Values) -> Values:
             return 0.5 * (up - down)
 
+        def moved(t1_error: Values, m0_error: Values, b1_error: Values, pool_error: Values) -> Values:
+            factor = np.exp(np.clip(pool_error, -1.0, 1.0))
+            return maps(
+                1.0 / (seen.t1 + t1_error),
+                level + m0_error,
+                fraction=pool.fraction * factor[0],
+                back=pool.rate * factor[1],
+                b1=strength + b1_error,
+            )
+
+        none = np.zeros_like(rate)
         if seen.b1_stdev is not None:
-            # B1 moves the apparent maps and the saturation together.
+            # B1 moves the apparent maps, the saturation and the pool together.
             t1_slope, m0_slope = _by_b1(seen, protocol)
             step = np.asarray(seen.b1_stdev, dtype=np.float64)
-            ends = [
-                maps(
-                    1.0 / (seen.t1 + sign * t1_slope * step), level + sign * m0_slope * step, b1=strength + sign * step
+            of_pool = by_b1 + by_t1 * t1_slope
+            variance += np.square(
+                spread(
+                    *(
+                        moved(*(sign * each * step for each in (t1_slope, m0_slope, none + 1.0, of_pool)))
+                        for sign in (1.0, -1.0)
+                    )
                 )
-                for sign in (1.0, -1.0)
-            ]
-            variance += np.square(spread(*ends))
+            )
             noise_t1 = np.maximum(noise_t1 - np.square(t1_slope * step), 0.0)
             noise_m0 = np.maximum(noise_m0 - np.square(m0_slope * step), 0.0)
-        error = np.sqrt(noise_t1) / np.square(seen.t1)  # of R1
-        variance += np.square(spread(maps(rate + error, level), maps(rate - error, level)))
+            relative = relative - of_pool[:, None] * of_pool * np.square(step)
+        error = np.sqrt(noise_t1)
+        variance += np.square(spread(*(moved(sign * error, none, none, sign * by_t1 * error) for sign in (1.0, -1.0))))
         variance[2] += np.square(values[2] / level) * noise_m0
-        by_fraction, by_rate = (
-            _slope(lambda moved: maps(rate, level, fraction=moved), pool.fraction) * pool.fraction_stdev,
-            _slope(lambda moved: maps(rate, level, back=moved), pool.rate) * pool.rate_stdev,
+        relative = _with_own_noise(relative - by_t1[:, None] * by_t1 * noise_t1)
+        slopes = np.stack(
+            [
+                _slope(lambda each: maps(rate, level, fraction=each), pool.fraction) * _size(pool.fraction),
+                _slope(lambda each: maps(rate, level, back=each), pool.rate) * _size(pool.rate),
+            ]
         )
-        variance += np.square(by_fraction) + np.square(by_rate) + 2.0 * pool.correlation * by_fraction * by_rate
-        for relative in (pool.line_stdev, pulse.duration_stdev / pulse.duration):
-            if relative:
+        variance += np.einsum("pmv,pqv,qmv->mv", slopes, relative, slopes)
+        for wrong in (pool.line_stdev, pulse.duration_stdev / pulse.duration):
+            if wrong:
                 variance += np.square(
-                    spread(maps(rate, level, power=1.0 + relative), maps(rate, level, power=1.0 - relative))
+                    spread(maps(rate, level, power=1.0 + wrong), maps(rate, level, power=1.0 - wrong))
                 )
         variance += np.square(spread(maps(rate, level, r1=pool.r1_stdev), maps(rate, level, r1=-pool.r1_stdev)))
         good = np.isfinite(values).all(axis=0) & (values[:2] > 0.0).all(axis=0) & np.isfinite(variance).all(axis=0)
@@ -213,6 +240,27 @@ def freed_of_transfer(
         free_m0=values[2],
         free_m0_stdev=deviation[2],
     )
+
+
+def _relative_covariance(pool: SemisolidPool) -> Values:
+    """Return the covariance of the logarithms of fraction and rate, shape (2, 2, V)."""
+    one, two = pool.fraction_stdev / _size(pool.fraction), pool.rate_stdev / _size(pool.rate)
+    both = pool.correlation * one * two
+    found: Values = np.array([[one**2, both], [both, two**2]])
+    return found
+
+
+def _with_own_noise(covariance: Values) -> Values:
+    """Return a covariance (2, 2, V) from which parts were taken, its variances 0 at least and its correlation within ±1."""
+    one, two = (np.maximum(covariance[place, place], 0.0) for place in (0, 1))
+    most = np.sqrt(one * two)
+    both = np.clip(covariance[0, 1], -most, most)
+    return np.array([[one, both], [both, two]])
+
+
+def _size(values: Values) -> Values:
+    """Return the size of a fraction or rate, where there is none one that is far below any."""
+    return np.maximum(np.abs(values), SMALLEST)
 
 
 def _slope(function: Callable[[Values], Values], at: Values) -> Values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -36,6 +36,8 @@ class ExchangeEstimate:
         Root mean square of signal minus model, relative to that of the signal, shape (V,).
     noise
         Standard deviation of the noise of one image relative to M0, shape (V,).
+    gain
+        Change of the logarithm of each parameter with the known maps, in the order of `physics.fingerprint.KNOWN`, shape (V, 4).
     """
 
     values: Mapping[str, NDArray[np.float64]]
@@ -46,6 +48,7 @@ class ExchangeEstimate:
     fitted: NDArray[np.float64]
     residual: NDArray[np.float64]
     noise: NDArray[np.float64]
+    gain: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 class ExchangeEstimator(Protocol):

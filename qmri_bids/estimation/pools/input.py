@@ -121,5 +121,6 @@ def _spread(estimate: ExchangeEstimate, usable: NDArray[np.bool_]) -> ExchangeEs
         stdev=each(estimate.stdev),
         correlation=each(estimate.correlation),
         status=each(estimate.status, Status.INVALID_INPUT),
+        gain=each(estimate.gain),
         **{name: whole(getattr(estimate, name), np.nan) for name in ("amplitude", "fitted", "residual", "noise")},
     )

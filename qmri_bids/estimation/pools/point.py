@@ -197,4 +197,5 @@ def assembled(
         fitted=found.signal * by_image(found.amplitude, scan),
         residual=np.sqrt(found.residual_sum / np.maximum(power, 1e-300)),
         noise=noise / np.maximum(np.abs(found.amplitude[:, 0]), 1e-300),
+        gain={name: found.known_gain[:, column] for column, name in enumerate(scan.parameters)},
     )

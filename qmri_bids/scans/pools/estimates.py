@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.estimation.base import Status
-from qmri_bids.physics.fingerprint import KnownVoxels
+from qmri_bids.physics.fingerprint import KNOWN, KnownVoxels
 from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.results.estimate_file import Maps, save_estimate
 from qmri_bids.pipeline.volumes import load_volume
@@ -125,6 +125,7 @@ class EstimateExchange(SimpleInterface):
             },
             posterior=posterior,
             correlation=found.correlation,
+            volumes=gain_volumes(found.gain, pool=scan.model.mt.name) if stored and scan.model.mt is not None else None,
             signal=signal.astype(np.float32),
             fitted=found.fitted.astype(np.float32),
             amplitude=found.amplitude.astype(np.float32),
@@ -135,6 +136,19 @@ class EstimateExchange(SimpleInterface):
         self._results["decisions"] = decisions + said
         self._results["warnings"] = [*estimator.remarks(scan), *warnings]
         return runtime
+
+
+GAINS: Mapping[str, tuple[str, str]] = {
+    f"MT_{quantity}_by_{known}": (quantity, known) for known in ("t1", "b1") for quantity in ("fraction", "rate")
+}
+"""Names of volumes that say how the logarithms of fraction and rate of the semisolid pool change with apparent T1 and B1."""
+
+
+def gain_volumes(gain: Mapping[str, NDArray[Any]], *, pool: str) -> dict[str, NDArray[Any]]:
+    """Return the volumes of `GAINS`; none where the estimator does not tell them."""
+    if f"{pool}.fraction" not in gain:
+        return {}
+    return {name: gain[f"{pool}.{own}"][:, KNOWN.index(known)] for name, (own, known) in GAINS.items()}
 
 
 def _stored(values: Mapping[str, NDArray[Any]], stdev: Mapping[str, NDArray[Any]]) -> Maps:

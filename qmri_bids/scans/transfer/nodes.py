@@ -15,10 +15,11 @@ from qmri_bids.pipeline.results.estimate_file import arrays_of, save_estimate
 from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.pipeline.voxels import Voxels
 from qmri_bids.quantity import STDEV
+from qmri_bids.scans.pools.estimates import GAINS
 from qmri_bids.scans.saturation.estimates import EstimateInput, EstimateOutput
 
-POOL_MAPS = ("MT_fraction", "MT_rate", "MT_correlation")
-"""What is taken of the pools, with the standard deviations of the first two."""
+POOL_MAPS = ("MT_fraction", "MT_rate", "MT_correlation", *GAINS)
+"""What is taken of the pools where it is there, with the standard deviations of the first two."""
 
 
 class _LoadApparentInput(BaseInterfaceInputSpec):
@@ -71,6 +72,10 @@ class FreeOfTransfer(SimpleInterface):
         def of(stored: dict[str, NDArray[Any]], name: str) -> NDArray[np.float64]:
             return stored[name][voxels.inside].astype(np.float64)
 
+        def gain(known: str) -> NDArray[np.float64] | None:
+            names = [name for name, (_, own) in GAINS.items() if own == known and name in pools]
+            return np.stack([np.nan_to_num(of(pools, name)) for name in names]) if names else None
+
         b1_stdev = of(seen, f"b1{STDEV}") if f"b1{STDEV}" in seen else None
         correlation = (
             of(pools, "MT_correlation") if "MT_correlation" in pools else np.zeros(np.count_nonzero(voxels.inside))
@@ -93,6 +98,8 @@ class FreeOfTransfer(SimpleInterface):
                 correlation=correlation,
                 line=run.line,
                 r1=run.r1,
+                by_t1=gain("t1"),
+                by_b1=gain("b1"),
             ),
             pulse=run.relaxometry.pulse,
             protocol=run.relaxometry.protocol,
@@ -117,6 +124,7 @@ class FreeOfTransfer(SimpleInterface):
             },
             known={
                 "T1": (of(seen, "T1").astype(np.float32), of(seen, f"T1{STDEV}").astype(np.float32)),
+                "T2": (of(seen, "T2").astype(np.float32), None),
                 "MT_fraction": (of(pools, "MT_fraction").astype(np.float32), None),
             },
             residual=np.full(len(status), np.nan, dtype=np.float32),

@@ -14,8 +14,8 @@ from qmri_bids.pipeline.results.run_writer import RunWriter
 from qmri_bids.quantity import STDEV
 from qmri_bids.reports.content import Check, Figure, Level
 from qmri_bids.reports.figure_table import histogram_figure, map_figure, mask_figure, quality_figure, tissue_figure
+from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.references import full_citation
-from qmri_bids.reports.tables import convergence_check, quality_rows
 from qmri_bids.scans.transfer.run import TransferRun
 
 
@@ -78,7 +78,7 @@ def write_transfer(
 
 def checks(results: RunResults, run: TransferRun, settings: Mapping[str, Any]) -> Iterator[Check]:
     """Return the traffic lights."""
-    yield convergence_check(quality_rows(results.estimate.status[""]))
+    yield _coverage(results)
     apparent, freed = results.estimate.arrays["T1"], results.estimate.values["mtcorrected_T1"]
     with np.errstate(all="ignore"):
         change = freed / apparent - 1.0
@@ -91,6 +91,30 @@ def checks(results: RunResults, run: TransferRun, settings: Mapping[str, Any]) -
         level=Level.BAD if not change.size else Level.INFO,
         explanation="How far T1 of pc-bSSFP lies below that of an inversion recovery under these pulses; the maps of this run are "
         "free of it.",
+    )
+
+
+FLUID_T2 = 0.2
+"""Apparent T2 [s] above which a voxel is fluid, which has no semisolid pool."""
+
+GOOD, POOR = 90.0, 70.0
+"""Share of tissue that was freed from which it is good, and below which it is bad [percent]."""
+
+
+def _coverage(results: RunResults) -> Check:
+    """Return the light of how much tissue was freed."""
+    arrays = results.estimate.arrays
+    tissue = np.isfinite(arrays["T1"]) & (arrays["T2"] < FLUID_T2)
+    number = int(np.count_nonzero(tissue))
+    share = 100.0 * float(np.mean(np.isfinite(results.estimate.values["mtcorrected_T1"][tissue]))) if number else 0.0
+    return Check(
+        name="Tissue with a value",
+        value=f"{share:.1f} % of {number:,}",
+        level=Level.GOOD if share >= GOOD else Level.CHECK if share >= POOR else Level.BAD,
+        explanation=f"Of voxels with an apparent T2 below {1e3 * FLUID_T2:g} ms. Fluid has no semisolid pool and no freed T1; "
+        "elsewhere a value is missing where fraction and rate of the pool could not be told apart. "
+        f"Good from {GOOD:g} %, bad below {POOR:g} %.",
+        measures=(Measure(key="tissue_freed", value=share),),
     )
 
 
