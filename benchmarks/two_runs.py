@@ -324,7 +324,7 @@ def reached() -> list[Row]:
                     Row(
                         figure=f"{name}: sd of F of T1, M0 and T2 of single voxels over the bound",
                         unit="",
-                        bar=Within(0.9, 1.15),
+                        bar=AtMost(1.2),
                         value=several / limits["T2 and M0 in common"],
                         baseline=f"{several:.1f} %, bound {limits['T2 and M0 in common']:.1f} %",
                     ),

@@ -8,7 +8,7 @@ A fit of one pool finds in every run the T2 and off-resonance of water, and with
 (`physics.excitation.transfer`). Two values of R1 give F for a kr of the literature; F kr (h₂ - h₁) nearly is F (W₂ - W₁), so that
 kr counts little. Their difference alone is known badly: 64 % of F in a voxel of white matter at SNR 25 with twelve cycles. But the
 errors of R1, M0 and T2 of a run go together, M0 R1 hardly knows the pulse and T2 does not know it, so that their differences
-between the runs tell most of the error of R1: 11 % are left. The receiver may differ between the runs by a factor that is smooth in
+between the runs tell most of the error of R1: 10 % are left. The receiver may differ between the runs by a factor that is smooth in
 space: it is measured by M0 R1 itself.
 
 The mean of both runs does not correlate with their difference. So it may choose the neighbours, and F is not biased by the choice.
