@@ -338,7 +338,7 @@ def _both_runs(runs: tuple[RunOfWater, RunOfWater], *, good: NDArray[np.bool_], 
     """Return the voxels of both runs.
 
     Covariances are those of the bound at the level of noise that the stated standard deviations show. Taken at the T1 of the run
-    itself they would be weights that go with its errors, and F of runs whose noise differs by much would be high by 5 to 18 %: so
+    itself they would be weights that go with its errors, and F of runs whose noise differs would be biased: so
     they are taken at the mean of both runs, in surroundings, with the difference of the runs in wide ones.
     """
     near, wide, equal = WIDTH / size / _FWHM, RECEIVER_WIDTH / size / _FWHM, np.ones(len(b1))
