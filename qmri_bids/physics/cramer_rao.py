@@ -77,6 +77,31 @@ def cramer_rao_bound(
     >>> float(bound["T1"][0]) / 0.939 < 0.1
     True
     """
+    covariance = relative_covariance(t1, t2, b1=b1, off_resonance=off_resonance, protocol=protocol)
+    xp = array_namespace(covariance)
+    level = noise_stdev / abs(m0) + xp.zeros_like(covariance[..., 0, 0])
+    relative = xp.sqrt(xp.linalg.diagonal(covariance)) * level[..., None]
+    return {
+        "T1": relative[..., 0] * t1,
+        "T2": relative[..., 1] * t2,
+        "M0": relative[..., 2] * abs(m0),
+        "off_resonance": relative[..., 3] / (2.0 * math.pi * protocol.repetition_time),
+    }
+
+
+def relative_covariance(t1: Array, t2: Array, *, b1: Array, off_resonance: Array, protocol: BssfpProtocol) -> Array:
+    """Return the covariance of ln T1, ln T2, ln |M0|, θ and the phase of M0 at the bound, for noise of the size of M0.
+
+    Parameters
+    ----------
+    t1, t2, b1, off_resonance, protocol
+        As of `cramer_rao_bound`.
+
+    Returns
+    -------
+    Array
+        Shape (..., 5, 5); times the square of noise over M0 it is that of a scan.
+    """
     xp = array_namespace(t1, t2, b1, off_resonance)
     tr = protocol.repetition_time
     zero = xp.zeros_like(t1 * b1 * off_resonance)
@@ -104,15 +129,8 @@ def cramer_rao_bound(
     )
     jacobian = xp.stack([xp.concat([xp.real(each), xp.imag(each)], axis=-1) for each in columns], axis=-1)
     information = xp.matrix_transpose(jacobian) @ jacobian
-    variance = xp.linalg.diagonal(xp.linalg.inv(information))
-    scale = xp.abs(amplitude(t1, t2, b1=b1, off_resonance=zero, m0=m0, protocol=protocol))
-    relative = xp.sqrt(variance) * (noise_stdev / scale)[..., None]
-    return {
-        "T1": relative[..., 0] * t1,
-        "T2": relative[..., 1] * t2,
-        "M0": relative[..., 2] * abs(m0),
-        "off_resonance": relative[..., 3] / (2.0 * math.pi * tr),
-    }
+    scale = xp.abs(amplitude(t1, t2, b1=b1, off_resonance=zero, m0=1.0, protocol=protocol))
+    return xp.linalg.inv(information) / (scale**2)[..., None, None]
 
 
 def _slopes_of_b(t1: Array, t2: Array, b1: Array, protocol: BssfpProtocol) -> tuple[Array, Array]:
