@@ -16,7 +16,7 @@ from qmri_bids.estimation.spectra import lorentzian_pools
 from qmri_bids.pipeline.earlier.plan import EarlierFits, EarlierMotion
 from qmri_bids.quantities import POOL_PRIORS
 
-IGNORABLE_STEPS = ("motion", "gibbs", "calibration", "anatomy")
+IGNORABLE_STEPS = ("motion", "gibbs", "calibration", "transfer", "anatomy")
 """Steps that `--ignore` leaves out."""
 
 GIBBS_CHOICES = ("subvoxel", "apodization")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -57,21 +56,8 @@ class ImageChecks:
                         refusals.setdefault(run.label, found)
                     else:
                         said[run.label] = (*said.get(run.label, ()), *found)
-            freed: dict[str, set[str]] = {}
-            for run in plan.runs:
-                # A map of a run that is refused will not be there.
-                lost = [take for take in run.takes if take.run in refusals]
-                if not lost or run.label in refusals:
-                    continue
-                if all(take.without is not None for take in lost):
-                    freed[run.label] = {take.key for take in lost}
-                else:
-                    needed = next(take for take in lost if take.without is None)
-                    refusals[run.label] = replace(
-                        refusals[str(needed.run)], file=f"{run.label}, which takes a map of it"
-                    )
             kept = plan.without(refusals) if refusals else plan
-            left.append((kept.freed(freed) if freed else kept).with_warnings(said))
+            left.append(kept.with_warnings(said))
         return tuple(left)
 
 

@@ -66,16 +66,28 @@ class SessionPlan:
         return (*own, *self.transfer, *self.field_b1, *self.field_b0)
 
     def without(self, refusals: Mapping[str, Refusal]) -> SessionPlan:
-        """Return the plan without runs that are refused.
+        """Return the plan without runs that are refused, and without those that cannot do without a map of one of them.
 
         Parameters
         ----------
         refusals
-            By the label of the run.
+            By the label of the run. A run that can do without what it took of a refused one is freed of it, and says so.
         """
-        said = dict.fromkeys([*self.refusals, *refusals.values()])
-        left = self._each(lambda run: None if run.label in refusals else run)
-        return replace(left, refusals=tuple(said))
+        gone = dict(refusals)
+        freed: dict[str, set[str]] = {}
+        for _ in self.runs:  # what takes a map of a run that takes one of a refused run goes, too
+            for run in self.runs:
+                lost = [take for take in run.takes if take.run in gone]
+                if not lost or run.label in gone:
+                    continue
+                needed = next((take for take in lost if take.without is None), None)
+                if needed is None:
+                    freed[run.label] = {take.key for take in lost}
+                else:
+                    gone[run.label] = replace(gone[str(needed.run)], file=f"{run.label}, which takes a map of it")
+        said = dict.fromkeys([*self.refusals, *gone.values()])
+        left = self._each(lambda run: None if run.label in gone else run)
+        return replace(left.freed(freed), refusals=tuple(said))
 
     def with_warnings(self, said: Mapping[str, tuple[str, ...]]) -> SessionPlan:
         """Return the plan with further warnings of its runs, by their labels."""

@@ -54,7 +54,7 @@ def plan_participant(
         [plan], estimator=options.estimator, options=EstimatorOptions(weights_folder=options.weights_folder)
     )
     plans = refuse_unsupported_exchange(
-        link_runs(plans, options=find_options),
+        link_runs(plans, options=find_options, ignore=options.ignore),
         estimator=options.exchange_estimator,
         options=ExchangeOptions(threads=options.processes, weights_folder=options.exchange_weights),
         posterior=options.exchange_posterior,

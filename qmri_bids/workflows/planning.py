@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.saturation.run import CestRun
 from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.scans.transfer.find import with_transfer
+from qmri_bids.scans.transfer.run import RELAXOMETRY
 
 logger = logging.getLogger("qmri_bids")
 
@@ -54,8 +55,10 @@ def refuse_unsupported(
     return tuple(checked)
 
 
-def link_runs(plans: Sequence[SessionPlan], *, options: FindOptions | None = None) -> tuple[SessionPlan, ...]:
-    """Give Z-spectra the T1 of the pc-bSSFP run of their session, fingerprints the maps that they need, and find fields left over.
+def link_runs(
+    plans: Sequence[SessionPlan], *, options: FindOptions | None = None, ignore: Collection[str] = ()
+) -> tuple[SessionPlan, ...]:
+    """Give fingerprints the maps that they need and Z-spectra T1, free pc-bSSFP of magnetisation transfer, find fields left over.
 
     Parameters
     ----------
@@ -63,10 +66,17 @@ def link_runs(plans: Sequence[SessionPlan], *, options: FindOptions | None = Non
         What was found, runs that the estimator does not cover left out.
     options
         What the user asked for.
+    ignore
+        Steps that are left out, of `IGNORABLE_STEPS`.
     """
     wanted = options or FindOptions()
-    linked = (with_transfer(with_exchange(_with_t1(plan), options=wanted)) for plan in plans)
-    return tuple(_with_fields(plan, options=wanted) for plan in linked)
+    linked = []
+    for plan in plans:
+        plan = with_exchange(plan, options=wanted)
+        if "transfer" not in ignore:
+            plan = with_transfer(plan, options=wanted)
+        linked.append(_with_fields(_with_t1(plan), options=wanted))
+    return tuple(linked)
 
 
 def _with_fields(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
@@ -83,15 +93,17 @@ def _with_fields(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
 
 
 def _with_t1(plan: SessionPlan) -> SessionPlan:
+    """Return a plan whose Z-spectra have T1 of the first pc-bSSFP run of their session, freed of transfer if it can be."""
+    freed = {take.run: run.label for run in plan.transfer for take in run.takes if take.key == RELAXOMETRY}
     linked: list[CestRun] = []
     for run in plan.cest:
         relaxation = [each for each in plan.pcbssfp if each.entities.get("ses") == run.entities.get("ses")]
         if "t1" in run.use.takes and relaxation:
-            run = replace(run, t1_run=relaxation[0].label)
+            first = relaxation[0].label
+            apparent = replace(run, t1_run=first)
+            run = replace(run, t1_run=freed[first], t1_map="mtcorrected_T1") if first in freed else apparent
             if len(relaxation) > 1:
-                sentence = (
-                    f"T1 for AREX is that of {relaxation[0].label}, the first of {len(relaxation)} pc-bSSFP runs."
-                )
+                sentence = f"T1 for AREX is that of {first}, the first of {len(relaxation)} pc-bSSFP runs."
                 run = replace(run, warnings=(*run.warnings, sentence))
         linked.append(run)
     return replace(plan, cest=tuple(linked))
@@ -120,13 +132,15 @@ def refuse_unsupported_exchange(
         made["--cest-posterior"] = EXCHANGE_ESTIMATORS[POSTERIOR_ESTIMATOR].create(options)
     checked = []
     for plan in plans:
-        kept, refused = [], []
+        refused: dict[str, Refusal] = {}
+        more: list[Refusal] = []
         for run in plan.exchange:
             found = [refusal for key, each in made.items() if (refusal := _refused_by(each, run, key)) is not None]
-            refused += found
-            if not found:
-                kept.append(run)
-        checked.append(replace(plan, exchange=tuple(kept), refusals=(*plan.refusals, *refused)))
+            if found:
+                refused[run.label] = found[0]
+                more += found[1:]
+        left = plan.without(refused) if refused else plan
+        checked.append(replace(left, refusals=(*left.refusals, *more)))
     return tuple(checked)
 
 

@@ -175,7 +175,7 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
         plans = list(images.refuse(plans))
     # Runs take maps of others: which of those are processed must be known first.
     served, corrected = refuse_corrected_masks(_served(options, plans), output_dir=options.output_dir)
-    found = _served_exchange(options, link_runs(served, options=find_options))
+    found = _served_exchange(options, link_runs(served, options=find_options, ignore=options.ignore))
     if find_options.metadata is not None:
         for sentence in find_options.metadata.doubts():
             logger.warning("%s", sentence)

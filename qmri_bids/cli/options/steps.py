@@ -194,7 +194,8 @@ STEPS = OptionGroup(
             choices=IGNORABLE_STEPS,
             default=(),
             metavar="STEP",
-            help="steps to leave out: motion, gibbs, calibration; anatomy keeps this program's own brain masks and tissues where "
+            help="steps to leave out: motion, gibbs, calibration; transfer leaves T1 and M0 of pc-bSSFP as they are, magnetization "
+            "transfer in them; anatomy keeps this program's own brain masks and tissues where "
             "--derivatives hold others",
             setting=Setting("processing", compared=True),
         ),

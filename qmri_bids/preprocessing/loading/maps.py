@@ -18,7 +18,7 @@ LARGEST_RATIO = 5.0
 """A B1 map with a median above this is in percent."""
 
 
-POSITIVE = ("T1", "T2", "b1")
+POSITIVE = ("T1", "T2", "b1", "MT_fraction", "MT_rate")
 """Maps in which values of 0 and less stand for no value."""
 
 
@@ -47,7 +47,7 @@ def load_maps(files: Mapping[str, Path], *, stdev_files: Mapping[str, Path] | No
     Parameters
     ----------
     files, stdev_files
-        Paths by name: `T1` and `T2` [s], `b1` [percent or ratio], `off_resonance` [Hz]; all on one grid.
+        Paths by name: `T1` and `T2` [s], `b1` [percent or ratio], `off_resonance` [Hz], others as stored; all on one grid.
 
     Raises
     ------

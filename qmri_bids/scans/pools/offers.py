@@ -8,48 +8,39 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from qmri_bids.bids.images import AFFINE_TOLERANCE, ImageInfo, check_image, check_same_grid, median_of_nonzero
-from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.images import ImageInfo, median_of_nonzero
 from qmri_bids.bids.metadata.sidecar import read_sidecar
-from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
+from qmri_bids.bids.refusal import RefusedError, refuse
 from qmri_bids.pipeline.sources import Offer, Take
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.scans.b1.find import read_b1
 from qmri_bids.scans.b1.session import SessionB1
-from qmri_bids.scans.fieldmap.find import MAGNITUDES as FIELDMAP_MAGNITUDES
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps, read_fieldmap
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.findings import Findings
 from qmri_bids.scans.nearest import nearest_run
+from qmri_bids.scans.pools.map_files import (
+    FREED,
+    choose,
+    description,
+    files_of,
+    first_on_grid,
+    grid_of,
+    images,
+    read_map_header,
+    stdevs,
+)
 from qmri_bids.scans.pools.stages import Fingerprint
 from qmri_bids.scans.saturation.run import of_kind
 from qmri_bids.scans.session_plan import SessionPlan
 
-EXTENSIONS = (".nii.gz", ".nii")
 SECONDS = ("s", "sec", "second", "seconds")
-
-STDEV = ("std", "Std")
-"""How the label of `desc` of a standard deviation ends."""
-
-POSTERIOR = "posterior"
-"""How the label of `desc` of a posterior map begins; its prior pulls values towards itself."""
-
-KNOWN = "known"
-"""Begin of `desc` of maps that another scan gave: what a run used, not what it measured."""
-
-UNWRAPPED = "unwrapped"
-"""`desc` of a field of pc-bSSFP that was made continuous."""
-
-PREPROC = "preproc"
-
-SEVERAL_OF_ONE_SCAN = ("part", "echo", "flip", "inv", "mt", "desc")
-"""Entities in which an image may differ from the map that was made of it."""
 
 
 def find_map(name: str, *, place: Path, subject: str, session: str | None, like: Sequence[Path] = ()) -> Offer | None:
     """Return the map of a subject and session in a folder as an offer that names its file, None if there is none.
 
-    Maps without `desc` come before others; of several the one that has the entities of a file of `like` is taken.
+    Of several `map_files.choose` takes one.
 
     Parameters
     ----------
@@ -68,24 +59,15 @@ def find_map(name: str, *, place: Path, subject: str, session: str | None, like:
         If several maps could be meant, or the one that is meant is unreadable or holds values of another kind.
     """
     own = KNOWN_QUANTITIES[name].written
-    folder = place / f"sub-{subject}" / (f"ses-{session}" if session else "") / own.folder
-    found = sorted(path for end in EXTENSIONS for path in folder.glob(f"*_{own.suffix}{end}"))
-    chosen = _choose(found, like=like, place=place)
+    found = files_of(place, subject=subject, session=session, folder=own.folder, suffix=own.suffix)
+    chosen = choose(found, like=like, place=place)
     if chosen is None:
         return None
-    info = check_image(chosen, root=place)
-    if info.shape[3:] not in ((), (1,)) or info.is_complex:
-        raise refuse(
-            file=info.name,
-            key="shape",
-            expected="a map of real numbers with three axes",
-            found="complex values" if info.is_complex else str(info.shape),
-            advice="Write the map again, or leave it out.",
-        )
+    info = read_map_header(chosen, place=place)
     warnings = CHECKS[name](info, place)
     info = replace(info, shape=info.shape[:3])
-    stdev, doubts = _first_on_grid(_stdevs(chosen), info, place)
-    image, more = _first_on_grid(_images(chosen), info, place)
+    stdev, doubts = first_on_grid(stdevs(chosen), info, place)
+    image, more = first_on_grid(images(chosen), info, place)
     source = Take(
         names=(name,),
         method="maps",
@@ -94,92 +76,7 @@ def find_map(name: str, *, place: Path, subject: str, session: str | None, like:
         image=image,
         sentence=chosen.name,
     )
-    return Offer(source=source, warnings=(*warnings, *doubts, *more), scan=("maps", image, *_grid(info)))
-
-
-def _choose(paths: Sequence[Path], *, like: Sequence[Path], place: Path) -> Path | None:
-    usable = [path for path in paths if not _is_left_out(path)]
-    plain = [path for path in usable if _description(path) in ("", UNWRAPPED)]
-    # A field that was made continuous stands in for the one of its scan that was not: across a wrap nothing can be interpolated.
-    whole = [path for path in plain if _description(path) == UNWRAPPED]
-    plain = [path for path in plain if path in whole or not any(_of_one_scan(path, other) for other in whole)]
-    for group in (plain, [path for path in usable if _description(path) not in ("", UNWRAPPED)]):
-        same = [[path for path in group if _of_one_scan(path, other)] for other in like]
-        meant = next((own for own in same if len(own) == 1), group)
-        if len(meant) > 1:
-            raise refuse(
-                file=relative_name(meant[0], place),
-                key="file",
-                expected="one map of this kind for the subject and session",
-                found=", ".join(path.name for path in meant),
-                advice="Keep one of them, name one after the series that takes it (acq-, run-), or name another folder with "
-                "--derivatives.",
-            )
-        if meant:
-            return meant[0]
-    return None
-
-
-def _description(path: Path) -> str:
-    return parse_name(path).entities.get("desc", "")
-
-
-def _is_left_out(path: Path) -> bool:
-    entities = parse_name(path).entities
-    description = entities.get("desc", "")
-    return "space" in entities or description.endswith(STDEV) or description.startswith((POSTERIOR, KNOWN))
-
-
-def _of_one_scan(path: Path, other: Path) -> bool:
-    """Whether two files are named after one scan."""
-    first, second = (
-        {key: label for key, label in parse_name(each).entities.items() if key not in SEVERAL_OF_ONE_SCAN}
-        for each in (path, other)
-    )
-    return first == second
-
-
-def _stdevs(path: Path) -> list[Path]:
-    """Return the files that may hold the standard deviation of a map."""
-    name = parse_name(path)
-    description = name.entities.get("desc", "")
-    stem = path.name.removesuffix(f"_{name.suffix}{name.extension}").removesuffix(f"_desc-{description}")
-    description = "" if description == UNWRAPPED else description
-    named = [f"{stem}_desc-{description}{stdev}_{name.suffix}{end}" for stdev in STDEV for end in EXTENSIONS]
-    return [candidate for each in named if (candidate := path.with_name(each)).is_file()]
-
-
-def _images(path: Path) -> list[Path]:
-    """Return the images of the scan that a map was made of, the best for registration first."""
-    session = path.parent.parent
-    candidates = [
-        candidate
-        for folder in ("fmap", "anat")
-        for end in EXTENSIONS
-        for candidate in sorted((session / folder).glob(f"*{end}"))
-        if _shows_anatomy(candidate) and _of_one_scan(candidate, path)
-    ]
-    return sorted(candidates, key=lambda candidate: parse_name(candidate).suffix not in FIELDMAP_MAGNITUDES)
-
-
-def _first_on_grid(candidates: Sequence[Path], info: ImageInfo, place: Path) -> tuple[Path | None, tuple[str, ...]]:
-    """Return the first image on the grid of a map; if none is, why."""
-    doubts = []
-    for candidate in candidates:
-        try:
-            own = check_image(candidate, root=place)
-            check_same_grid(info, replace(own, shape=own.shape[:3]))
-            return candidate, ()
-        except RefusedError as error:
-            doubts.append(f"{error} It is not used.")
-    return None, tuple(doubts)
-
-
-def _shows_anatomy(path: Path) -> bool:
-    name = parse_name(path)
-    if name.suffix in FIELDMAP_MAGNITUDES:
-        return True
-    return name.entities.get("desc") == PREPROC and name.entities.get("part", "mag") == "mag"
+    return Offer(source=source, warnings=(*warnings, *doubts, *more), scan=("maps", image, *grid_of(info)))
 
 
 def _seconds(name: str, plausible: tuple[float, float]) -> Callable[[ImageInfo, Path], tuple[str, ...]]:
@@ -215,6 +112,28 @@ def _seconds(name: str, plausible: tuple[float, float]) -> Callable[[ImageInfo, 
     return check
 
 
+T1_SECONDS = _seconds("T1", (0.2, 6.0))
+
+
+def _t1(info: ImageInfo, place: Path) -> tuple[str, ...]:
+    """Check a map of T1, and say of one of pc-bSSFP that nothing has freed it of magnetization transfer."""
+    said = T1_SECONDS(info, place)
+    if description(info.path) in FREED or not _is_of_bssfp(info, place):
+        return said
+    return (
+        *said,
+        f"T1 of {info.path.name} IS APPARENT, as pc-bSSFP sees it: magnetization transfer lowers it, and this call does not know "
+        "under which pulses. Fractions and rates come out 5 to 20 % too high, amide's too. Process that scan together with this "
+        "fingerprint, or give its desc-free_T1map.",
+    )
+
+
+def _is_of_bssfp(info: ImageInfo, place: Path) -> bool:
+    """Whether the sidecar of a map says that phase-cycled bSSFP of this program has given it."""
+    stated = read_sidecar(info.path, root=place).values
+    return "EstimationAlgorithm" in stated and stated.get("PulseSequenceType") == "bSSFP"
+
+
 def _relative(info: ImageInfo, place: Path) -> tuple[str, ...]:
     """Check that a map holds relative B1 or percent."""
     try:
@@ -239,7 +158,7 @@ def _hertz(info: ImageInfo, place: Path) -> tuple[str, ...]:
 
 
 CHECKS: Mapping[str, Callable[[ImageInfo, Path], tuple[str, ...]]] = {
-    "t1": _seconds("T1", (0.2, 6.0)),
+    "t1": _t1,
     "t2": _seconds("T2", (0.005, 3.0)),
     "b1": _relative,
     "off_resonance": _hertz,
@@ -405,12 +324,6 @@ def _from_folder(name: str, request: Request, places: Mapping[str, Path]) -> Off
             request.taken[name] = found.source.files[name]
             return replace(found, source=replace(found.source, sentence=f"{found.source.sentence} of {shown}"))
     return None
-
-
-def _grid(info: ImageInfo) -> tuple[object, ...]:
-    """Return what maps on one grid have in common."""
-    affine = (info.affine / AFFINE_TOLERANCE).round().astype(int)
-    return info.shape, tuple(affine.ravel().tolist())
 
 
 def from_number(name: str, request: Request) -> Offer:

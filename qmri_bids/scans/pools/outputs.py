@@ -82,7 +82,7 @@ def write_exchange(
     """
     entry = EXCHANGE_ESTIMATORS[settings["estimator"]]
     prior = settings["posterior"]
-    raw = _uris(run.paths, bids_dir=bids_dir, output_dir=output_dir)
+    raw = file_uris(run.paths, bids_dir=bids_dir, output_dir=output_dir)
     sources_of = {
         name: _sources(source, name, bids_dir=bids_dir, output_dir=output_dir)
         for source in run.known
@@ -120,7 +120,7 @@ def write_exchange(
             writer.add_map(known(quantity), results.estimate.arrays[quantity.name], **said)
     writer.add("known_magnitude", results.magnitude, sources=raw, extra={})
     for number, stage in enumerate(run.stages):
-        own = _uris(stage.paths, bids_dir=bids_dir, output_dir=output_dir)
+        own = file_uris(stage.paths, bids_dir=bids_dir, output_dir=output_dir)
         writer.add(
             "preproc_cest",
             results.series(number),
@@ -190,10 +190,10 @@ def _sources(source: Take, name: str, *, bids_dir: Path, output_dir: Path) -> li
         paths.append(source.fieldmap.second)
     if source.b1_run is not None:
         paths += source.b1_run.paths
-    return _uris(paths, bids_dir=bids_dir, output_dir=output_dir)
+    return file_uris(paths, bids_dir=bids_dir, output_dir=output_dir)
 
 
-def _uris(paths: Sequence[Path], *, bids_dir: Path, output_dir: Path) -> list[str]:
+def file_uris(paths: Sequence[Path], *, bids_dir: Path, output_dir: Path) -> list[str]:
     """Return the BIDS URIs of files of the raw dataset or the derivatives, and the paths of others as URIs."""
     roots = ((output_dir, ""), (bids_dir, RAW_NAME))
     found = []

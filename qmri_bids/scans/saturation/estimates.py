@@ -15,6 +15,7 @@ from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.results.estimate_file import save_estimate
 from qmri_bids.pipeline.volumes import load_volume
 from qmri_bids.pipeline.voxels import Voxels
+from qmri_bids.quantity import STDEV
 
 
 class EstimateInput(BaseInterfaceInputSpec):
@@ -87,8 +88,8 @@ class EstimateZSpectrum(SimpleInterface):
         roles = _roles_of(inputs, run.roles)
         if run.b0 is not None and run.b0.method == "spectrum":
             roles = tuple("left out" if role == "wassr" else role for role in roles)
-        t1 = voxels.values_of(inputs.t1, "T1")
-        t1_stdev = voxels.values_of(inputs.t1, "T1_stdev")
+        t1 = voxels.values_of(inputs.t1, run.t1_map)
+        t1_stdev = voxels.values_of(inputs.t1, f"{run.t1_map}{STDEV}")
         found = zspectrum_maps(
             signal,
             protocol=run.protocol,

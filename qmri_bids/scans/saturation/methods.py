@@ -11,7 +11,7 @@ from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.scans.methods import b1_map, given_motion
-from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.run import T1_MAPS, CestRun, MtrRun, MtsRun
 from qmri_bids.sentence import Sentence
 from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
 
@@ -189,8 +189,8 @@ def _pools(run: CestRun, pools: tuple[str, ...], *, reach: float) -> list[Senten
         lines,
         Sentence(
             paragraph="cest",
-            text="T1 came from {run}, rigidly registered to the CEST series.",
-            values={"run": run.t1_run},
+            text="T1 came from {run} ({kind}), rigidly registered to the CEST series.",
+            values={"run": run.t1_run, "kind": T1_MAPS[run.t1_map]},
         ),
         Sentence(
             paragraph="cest",

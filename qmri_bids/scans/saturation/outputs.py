@@ -42,7 +42,7 @@ from qmri_bids.reports.figures.wasabi import example_voxels
 from qmri_bids.reports.references import full_citation
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
 from qmri_bids.scans.b1.derivatives import add_b1, b1_sources
-from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.run import T1_MAPS, CestRun, MtrRun, MtsRun
 from qmri_bids.units import radians_to_degrees
 
 FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -157,6 +157,7 @@ def write_cest(
     acquisition = protocol_metadata(run.protocol)
     if run.t1_run is not None:
         acquisition["T1From"] = run.t1_run
+        acquisition["T1Kind"] = T1_MAPS[run.t1_map]
     if run.b0 is not None:
         acquisition["B0From"] = run.b0.run or run.b0.method
 
@@ -257,9 +258,12 @@ def _fieldmap_sources(run: CestRun, *, bids_dir: Path) -> list[str]:
 
 def _maps_of_other_runs(run: Run, *, output_dir: Path) -> list[str]:
     """Return the maps of other runs that were used, as files of the derivatives."""
+    other = {"t1": QUANTITIES[run.t1_map]} if isinstance(run, CestRun) else {}
     paths = [
         output_path(
-            output_dir, entities=parse_name(Path(take.giver)).entities, output=KNOWN_QUANTITIES[name].written.key
+            output_dir,
+            entities=parse_name(Path(take.giver)).entities,
+            output=other.get(name, KNOWN_QUANTITIES[name]).written.key,
         )
         for take in run.takes
         for name in take.names

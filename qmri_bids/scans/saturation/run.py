@@ -53,6 +53,15 @@ CEST_USES: Mapping[CestKind, CestUse] = {
 VolumeRole = Literal["m0", "cest", "wassr"]
 """What a volume is for: normalisation, the spectrum, or B0 alone."""
 
+T1Map = Literal["T1", "mtcorrected_T1"]
+"""What T1 a Z-spectrum takes, by its name in `quantities`."""
+
+T1_MAPS: Mapping[T1Map, str] = {
+    "T1": "apparent T1 of bSSFP, lowered by magnetization transfer",
+    "mtcorrected_T1": "T1 as an inversion recovery sees it, freed of magnetization transfer",
+}
+"""The same in words."""
+
 B0Method = Literal["wasabi", "wassr", "fieldmap", "spectrum"]
 """Where the shift of water comes from: another run, WASSR volumes of another run or this one, a map in Hz, or the dip itself."""
 
@@ -114,7 +123,9 @@ class CestRun(Run):
     b0
         Where the shift of water comes from; None for runs that measure it themselves and for fingerprints.
     t1_run
-        Label of the pc-bSSFP run whose T1 is used (`PcBssfpRun.label`); None without one.
+        Label of the run whose T1 is used, a pc-bSSFP run or one that is freed of magnetisation transfer; None without one.
+    t1_map
+        Name of that T1 in `quantities`: as an inversion recovery sees it (`mtcorrected_T1`), or the apparent one of bSSFP (`T1`).
     sources, warnings
         Where values came from; decisions and doubts as sentences for the log and the report.
     """
@@ -129,6 +140,7 @@ class CestRun(Run):
     kind: CestKind
     b0: Take | None = None
     t1_run: str | None = None
+    t1_map: T1Map = "T1"
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -176,8 +188,19 @@ class CestRun(Run):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """Where the shift of water comes from."""
-        return () if self.b0 is None else (self.b0.sentence,)
+        """Where the shift of water and T1 come from."""
+        return (*(() if self.b0 is None else (self.b0.sentence,)), *self._t1_choice)
+
+    @property
+    def _t1_choice(self) -> tuple[str, ...]:
+        if self.t1_run is None:
+            return ()
+        sentence = f"T1 for AREX is that of {self.t1_run}: {T1_MAPS[self.t1_map]}."
+        if self.t1_map == "T1":
+            sentence += (
+                " In white matter at 3 T it is 14 to 29 % short, and AREX, which goes with 1/T1, 16 to 40 % high."
+            )
+        return (sentence,)
 
     @property
     def takes(self) -> tuple[Take, ...]:
@@ -227,6 +250,7 @@ class CestRun(Run):
         return replace(
             self,
             t1_run=None if "t1" in keys else self.t1_run,
+            t1_map="T1" if "t1" in keys else self.t1_map,
             b0=shift_of_water(method="spectrum", sentence=said["b0"]) if "b0" in keys else self.b0,
             warnings=(*self.warnings, *said.values()),
         )

@@ -209,7 +209,7 @@ def init_cest_wf(
     run
         The `CestRun`; set from the argument.
     t1_maps, t1_magnitude
-        Maps of the run named by `run.t1_run` (npz with `T1` and `T1_stdev`) and the image by which they are registered.
+        Maps of the run named by `run.t1_run` (npz with `run.t1_map` and its standard deviation) and the image that registers them.
     b0_maps, b0_magnitude
         Maps of the run named by `run.b0.run` (npz with `off_resonance`) and the image by which they are registered.
     t1w_preproc, t1w_mask, …
@@ -261,7 +261,7 @@ def init_cest_wf(
             connect(load, "magnitude", node, "magnitude")
         parts.said.append((load, "decisions"))
     if run.t1_run:
-        node = parts.bring("bring_t1", ["T1"], to=estimate, field="t1")
+        node = parts.bring("bring_t1", [run.t1_map], to=estimate, field="t1")
         connect(parts.inputnode, "t1_maps", node, "maps")
         connect(parts.inputnode, "t1_magnitude", node, "magnitude")
         parts.sentences.append("T1 of the same subject was registered to the CEST scan.")

@@ -49,6 +49,56 @@ class LoadApparent(SimpleInterface):
         return runtime
 
 
+class _ReadPoolsInput(BaseInterfaceInputSpec):
+    maps = File(exists=True, mandatory=True, desc="maps of the semisolid pool as stored, by name (npz) with `affine`")
+    stored = traits.Any(mandatory=True, desc="what their values mean: `run.StoredPool`")
+
+
+class _ReadPoolsOutput(TraitedSpec):
+    maps = File(exists=True, desc="fraction F and rate [1/s] with standard deviations by name (npz) with `affine`")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+
+
+class ReadPools(SimpleInterface):
+    """Make fraction and rate of the semisolid pool of maps in files."""
+
+    input_spec = _ReadPoolsInput
+    output_spec = _ReadPoolsOutput
+    needs = NodeMemory(fixed=200e6, per_voxel=100)
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.one_model.given_pools import given_pools
+
+        meant = self.inputs.stored
+        with np.load(self.inputs.maps) as file:
+            maps = {name: file[name] for name in file.files}
+        spread = maps.get(f"MT_fraction{STDEV}")
+        found = given_pools(
+            meant.unit * maps["MT_fraction"],
+            measure=meant.measure,
+            stdev=None if spread is None else meant.stdev_unit * spread,
+            rate=maps.get("MT_rate"),
+            rate_stdev=maps.get(f"MT_rate{STDEV}"),
+        )
+        kept = {
+            "MT_fraction": found.fraction,
+            f"MT_fraction{STDEV}": found.fraction_stdev,
+            "MT_rate": found.rate,
+            f"MT_rate{STDEV}": found.rate_stdev,
+        }
+        if "MT_correlation" in maps:
+            kept["MT_correlation"] = maps["MT_correlation"]
+        path = Path(runtime.cwd) / "pools.npz"
+        np.savez(path, **dict[str, Any](kept), affine=maps["affine"])
+        self._results["maps"] = str(path)
+        self._results["decisions"] = (
+            [f"{found.impossible:,} voxels hold a fraction of the semisolid pool of one and more: they have no value."]
+            if found.impossible
+            else []
+        )
+        return runtime
+
+
 class _FreeOfTransferInput(EstimateInput):
     apparent = File(exists=True, mandatory=True, desc="estimate of the pc-bSSFP run (npz)")
     pools = File(exists=True, mandatory=True, desc="semisolid pool on the grid of that run (npz)")
@@ -106,7 +156,8 @@ class FreeOfTransfer(SimpleInterface):
         )
         apparent = of(seen, "status").astype(np.uint8)
         status = np.where(np.isfinite(found.recovery_t1), apparent, Status.NO_ROOT).astype(np.uint8)
-        told = np.isfinite(of(pools, "MT_fraction")) & np.isfinite(of(pools, f"MT_fraction{STDEV}"))
+        needed = ("MT_fraction", f"MT_fraction{STDEV}", "MT_rate", f"MT_rate{STDEV}")
+        told = np.all([np.isfinite(of(pools, name)) for name in needed], axis=0)
         status[~told] = Status.NOT_IDENTIFIABLE
         status[~has_value(apparent)] = Status.INVALID_INPUT
         good = has_value(status)

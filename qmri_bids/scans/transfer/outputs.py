@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from qmri_bids.bids.provenance import raw_uris
+from qmri_bids.estimation.one_model.given_pools import RATE, RATE_STDEV
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter
 from qmri_bids.quantity import STDEV
@@ -16,6 +17,7 @@ from qmri_bids.reports.content import Check, Figure, Level
 from qmri_bids.reports.figure_table import histogram_figure, map_figure, mask_figure, quality_figure, tissue_figure
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.references import full_citation
+from qmri_bids.scans.pools.outputs import file_uris
 from qmri_bids.scans.transfer.run import TransferRun
 
 
@@ -47,7 +49,7 @@ def write_transfer(
         The files written, sidecars left out.
     """
     pulse = run.relaxometry.pulse
-    said = {
+    said: dict[str, Any] = {
         "ApparentT1From": run.scan.giver,
         "PoolsFrom": run.pools.run or [path.name for path in run.pools.files.values()],
         "SemisolidLine": run.line_name,
@@ -55,11 +57,14 @@ def write_transfer(
         "SemisolidR1": "that of free water" if run.r1 is None else run.r1,
         "ExcitationPulse": {"Name": pulse.name, "Duration": pulse.duration},
     }
+    if run.stored is not None and not run.stored.has_rate:
+        said["ExchangeRate"] = {"Value": RATE, "StandardDeviation": RATE_STDEV, "From": "literature"}
+    files = [*run.pools.files.values(), *run.pools.stdev_files.values()]
     writer = RunWriter(
         results,
         run=run,
         output_dir=output_dir,
-        sources=raw_uris(run.paths, bids_dir=bids_dir),
+        sources=[*raw_uris(run.paths, bids_dir=bids_dir), *file_uris(files, bids_dir=bids_dir, output_dir=output_dir)],
         protocol=run.relaxometry.protocol,
     )
     writer.add_estimate(

@@ -7,15 +7,40 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.estimation.one_model.given_pools import Measure
 from qmri_bids.physics.excitation.transfer import Relaxometry
+from qmri_bids.physics.published_pools import MT
 from qmri_bids.pipeline.run import Run, size_of, wrapped
 from qmri_bids.pipeline.sources import B1Run, Take
 
 RELAXOMETRY, POOLS = "pcbssfp", "pools"
 """Keys of what such a run takes."""
 
-LABEL = "MT"
-"""What is added to `acq` of the scan."""
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPool:
+    """What the values of maps of the semisolid pool in files mean.
+
+    Parameters
+    ----------
+    measure, title
+        Whether the fraction is F or MPF, and the same in words.
+    unit, stdev_unit
+        Fraction, and standard deviation of it, for a stored value of one: 0.01 of a map in percent.
+    names
+        Maps that there are, by their names in `quantities`.
+    """
+
+    measure: Measure
+    title: str
+    unit: float
+    stdev_unit: float
+    names: tuple[str, ...]
+
+    @property
+    def has_rate(self) -> bool:
+        """Whether a map tells the exchange rate; otherwise it is that of the literature."""
+        return f"{MT}_rate" in self.names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +50,7 @@ class TransferRun(Run):
     Parameters
     ----------
     entities
-        Those of the pc-bSSFP run; `acq` ends with `LABEL`, so that no other run has the names of its files.
+        Those of the pc-bSSFP run; `acq` ends with `FREED_LABEL`, so that no other run has the names of its files.
     relaxometry
         Pulse and protocol of that run.
     scan, pools
@@ -34,6 +59,8 @@ class TransferRun(Run):
         G(0) of the semisolid pool [s], and its R1 [1/s]; None for that of free water.
     line_name
         The line in words.
+    stored
+        What the values of files of the semisolid pool mean; None where another run gives it.
     images
         The image files of the pc-bSSFP run.
     b1
@@ -52,6 +79,7 @@ class TransferRun(Run):
     images: tuple[Path, ...]
     b1: B1Run | None
     grid: tuple[int, int, int]
+    stored: StoredPool | None = None
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -6,14 +6,18 @@ from pathlib import Path
 
 from nipype.pipeline import engine as pe
 
+from qmri_bids.estimation.one_model.given_pools import RATE, RATE_STDEV
+from qmri_bids.pipeline.maps.nodes import LoadMaps
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.run_kind import RunKind
+from qmri_bids.pipeline.sources import Take
 from qmri_bids.scans.methods import run_by_run
+from qmri_bids.scans.pools.map_files import named_by
 from qmri_bids.scans.saturation.series import SeriesNodes
 from qmri_bids.scans.saturation.workflow import SeriesWorkflow
 from qmri_bids.scans.transfer import outputs
-from qmri_bids.scans.transfer.nodes import POOL_MAPS, FreeOfTransfer, LoadApparent
-from qmri_bids.scans.transfer.run import POOLS, RELAXOMETRY, TransferRun
+from qmri_bids.scans.transfer.nodes import POOL_MAPS, FreeOfTransfer, LoadApparent, ReadPools
+from qmri_bids.scans.transfer.run import POOLS, RELAXOMETRY, StoredPool, TransferRun
 from qmri_bids.sentence import Sentence
 
 
@@ -21,6 +25,20 @@ def _read(workflow: pe.Workflow) -> SeriesNodes:
     load = pe.Node(LoadApparent(), name="load_image")
     workflow.add_nodes([load])
     return SeriesNodes(load=load, motion=None)
+
+
+def _pools_of_files(source: Take, stored: StoredPool) -> tuple[pe.Node, pe.Node]:
+    """Return the nodes that read maps of the semisolid pool, and that make fraction and rate of them."""
+    load = pe.Node(
+        LoadMaps(
+            files={name: str(path) for name, path in source.files.items()},
+            stdev_files={name: str(path) for name, path in source.stdev_files.items()},
+        ),
+        name="load_pools",
+    )
+    if source.image is not None:
+        load.inputs.image = str(source.image)
+    return load, pe.Node(ReadPools(stored=stored), name="read_pools")
 
 
 def init_transfer_wf(
@@ -54,7 +72,7 @@ def init_transfer_wf(
     pcbssfp_maps, pcbssfp_magnitude
         Estimate of the pc-bSSFP run (npz), and its mean magnitude.
     pools_maps, pools_magnitude
-        Fraction and rate of the semisolid pool (npz), and the image by which they are registered.
+        Fraction and rate of the semisolid pool (npz), and the image by which they are registered; not where files hold them.
     t1w_preproc, t1w_mask, …
         Those of `bids.anatomy.given.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
 
@@ -77,19 +95,28 @@ def init_transfer_wf(
         output_dir=output_dir,
         report_file=report_file,
         name=name,
-        fields=tuple(f"{key}_{what}" for key in (RELAXOMETRY, POOLS) for what in ("maps", "magnitude")),
+        fields=tuple(f"{take.key}_{what}" for take in run.takes for what in ("maps", "magnitude")),
         read=_read,
     )
     parts.sentences = ["Apparent T1 and M0 of phase-cycled bSSFP were taken as they were estimated."]
     estimate = pe.Node(FreeOfTransfer(), name="free_of_transfer")
-    bring = parts.bring("bring_pools", list(POOL_MAPS), to=estimate, field=POOLS)
-    parts.workflow.connect(
+    connect = parts.workflow.connect
+    connect(
         [
             (parts.inputnode, parts.load, [(f"{RELAXOMETRY}_magnitude", "magnitude")]),
             (parts.inputnode, estimate, [(f"{RELAXOMETRY}_maps", "apparent")]),
-            (parts.inputnode, bring, [(f"{POOLS}_maps", "maps"), (f"{POOLS}_magnitude", "magnitude")]),
         ]
     )
+    bring = parts.bring("bring_pools", list(POOL_MAPS), to=estimate, field=POOLS)
+    if run.stored is None:
+        connect(parts.inputnode, f"{POOLS}_maps", bring, "maps")
+        connect(parts.inputnode, f"{POOLS}_magnitude", bring, "magnitude")
+    else:
+        load, read = _pools_of_files(run.pools, run.stored)
+        connect([(load, read, [("maps", "maps")]), (read, bring, [("maps", "maps")])])
+        if run.pools.image is not None:
+            connect(load, "magnitude", bring, "magnitude")
+        parts.said += [(load, "decisions"), (read, "decisions")]
     parts.sentences.append("T1 and M0 were freed of magnetization transfer by the semisolid pool of the subject.")
     parts.estimate(estimate)
     return parts.workflow
@@ -98,23 +125,47 @@ def init_transfer_wf(
 def _sentences(run: TransferRun, options: ProcessingOptions) -> list[Sentence]:
     held = "that of free water" if run.r1 is None else f"{run.r1:g} 1/s"
     return [
+        _pools(run),
         Sentence(
             paragraph="estimation",
-            text="T1 and M0 of {scan}, which magnetization transfer lowers, were freed of it by fraction and exchange rate of the "
-            "semisolid pool of {pools}, rigidly registered [avants2011]: by the two-pool steady state of balanced SSFP [gloor2008] "
-            "under its pulse ({pulse}), with a {line} line of G(0) = {g} µs and R1 of the semisolid pool {r1}. T1 is given as an "
-            "inversion recovery sees it, and of free water; standard deviations hold noise, B1, pools, line, R1 and duration of "
-            "the pulse.",
+            text="By it T1 and M0 of {scan}, which magnetization transfer lowers, were freed of that: by the two-pool steady state "
+            "of balanced SSFP [gloor2008] under its pulse ({pulse}), with a {line} line of G(0) = {g} µs and R1 of the semisolid "
+            "pool {r1}. T1 is given as an inversion recovery sees it, and of free water; standard deviations hold noise, B1, "
+            "pools, line, R1 and duration of the pulse.",
             values={
                 "scan": run.scan.giver,
-                "pools": run.pools.run or "maps of another program",
                 "pulse": run.relaxometry.pulse.name,
                 "line": run.line_name,
                 "g": f"{1e6 * run.line:.3g}",
                 "r1": held,
             },
-        )
+        ),
     ]
+
+
+def _pools(run: TransferRun) -> Sentence:
+    """Return where the semisolid pool comes from."""
+    if run.stored is None:
+        return Sentence(
+            paragraph="estimation",
+            text="Fraction and exchange rate of the semisolid pool of {pools} were rigidly registered to {scan} [avants2011].",
+            values={"pools": run.pools.giver, "scan": run.scan.giver},
+        )
+    files, scan = named_by(run.pools.files), run.scan.giver
+    rate = "of the same scan" if run.stored.has_rate else f"of {RATE:g} ± {RATE_STDEV:g} 1/s, taken from the literature"
+    if run.pools.image is None:
+        return Sentence(
+            paragraph="estimation",
+            text="The fraction of the semisolid pool came from {files} ({title}), with an exchange rate {rate}; it was brought to "
+            "{scan} by the coordinates of the scanner.",
+            values={"files": files, "title": run.stored.title, "rate": rate, "scan": scan},
+        )
+    return Sentence(
+        paragraph="estimation",
+        text="The fraction of the semisolid pool came from {files} ({title}), with an exchange rate {rate}; it was rigidly "
+        "registered to {scan} [avants2011].",
+        values={"files": files, "title": run.stored.title, "rate": rate, "scan": scan},
+    )
 
 
 TRANSFER = RunKind(
