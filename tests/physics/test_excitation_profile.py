@@ -53,7 +53,9 @@ def judged(shape: str, duration: float, *, off_resonance: NDArray[np.float64] = 
 def test_a_pulse_of_next_to_no_length_is_a_hard_pulse(shape: str) -> None:
     hard = hard_signal(T1, T2, b1=B1, off_resonance=FIELD, protocol=PROTOCOL)
     short = profile(ExcitationPulse.of(shape, 1e-7))
-    np.testing.assert_allclose(short.signal(PROTOCOL.rf_phase_increment), hard, rtol=0.0, atol=1e-5 * np.abs(hard).max())
+    np.testing.assert_allclose(
+        short.signal(PROTOCOL.rf_phase_increment), hard, rtol=0.0, atol=1e-5 * np.abs(hard).max()
+    )
     np.testing.assert_allclose(short.c, np.exp(-PROTOCOL.repetition_time / T2), rtol=1e-5)
 
 
@@ -110,7 +112,9 @@ def test_what_is_not_known_has_no_profile() -> None:
 
 def test_threads_and_parts_change_nothing() -> None:
     pulse = ExcitationPulse.of("sinc", 1e-3)
-    many = {name: np.tile(values, 100) for name, values in {"t1": T1, "t2": T2, "b1": B1, "off_resonance": FIELD}.items()}
+    many = {
+        name: np.tile(values, 100) for name, values in {"t1": T1, "t2": T2, "b1": B1, "off_resonance": FIELD}.items()
+    }
     one, two = profile(pulse, **many), profile(pulse, threads=2, **many)
     np.testing.assert_array_equal(one.amplitude, two.amplitude)
     part = slice(7, 19)
