@@ -66,15 +66,20 @@ class SessionPlan:
         return (*own, *self.transfer, *self.field_b1, *self.field_b0)
 
     def without(self, refusals: Mapping[str, Refusal]) -> SessionPlan:
-        """Return the plan without runs that are refused.
+        """Return the plan without runs that are refused, and those that cannot do without a map of one of them.
 
         Parameters
         ----------
         refusals
             By the label of the run.
         """
-        said = dict.fromkeys([*self.refusals, *refusals.values()])
-        left = self._each(lambda run: None if run.label in refusals else run)
+        refused = dict(refusals)
+        for run in self.runs:
+            lost = [take for take in run.takes if take.run in refused and take.without is None]
+            if lost and run.label not in refused:
+                refused[run.label] = replace(refused[str(lost[0].run)], file=f"{run.label}, which takes a map of it")
+        said = dict.fromkeys([*self.refusals, *refused.values()])
+        left = self._each(lambda run: None if run.label in refused else run)
         return replace(left, refusals=tuple(said))
 
     def with_warnings(self, said: Mapping[str, tuple[str, ...]]) -> SessionPlan:

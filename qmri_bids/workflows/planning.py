@@ -126,7 +126,8 @@ def refuse_unsupported_exchange(
             refused += found
             if not found:
                 kept.append(run)
-        checked.append(replace(plan, exchange=tuple(kept), refusals=(*plan.refusals, *refused)))
+        # Nothing is freed of magnetisation transfer by the pools of a run that is refused.
+        checked.append(with_transfer(replace(plan, exchange=tuple(kept), refusals=(*plan.refusals, *refused))))
     return tuple(checked)
 
 

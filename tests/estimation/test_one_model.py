@@ -92,9 +92,9 @@ def together(name: str, drawn: Drawn) -> TogetherEstimate:
 def test_pools_and_free_t1_come_back_from_an_apparent_t1(name: str, r1m: float | None) -> None:
     drawn = Drawn(r1m)
     found = together(name, drawn)
-    assert np.abs(drawn.errors(found)).max() < 0.015
-    np.testing.assert_allclose(found.water.free_t1, drawn.free, rtol=2e-3)
-    np.testing.assert_allclose(found.water.recovery_t1, drawn.recovery, rtol=2e-3)
+    assert np.abs(drawn.errors(found)).max() < 2e-3
+    np.testing.assert_allclose(found.water.free_t1, drawn.free, rtol=1e-4)
+    np.testing.assert_allclose(found.water.recovery_t1, drawn.recovery, rtol=1e-4)
     assert (found.water.free_t1_stdev > 0.03 * found.water.free_t1).all(), "it holds that of the apparent T1"
 
 
