@@ -49,9 +49,10 @@ class PulsedProfile:
         """Return the signal at N increments [rad], shape (V, N)."""
         psi = self.theta[:, None] - np.asarray(rf_phase_increment)
         turn = np.cos(psi) - 1j * np.sin(psi)
-        found: NDArray[np.complex128] = (
-            self.amplitude[:, None] * (1.0 - self.c[:, None] * turn) / (1.0 - self.b[:, None] * turn.real)
-        )
+        with np.errstate(invalid="ignore"):  # a voxel without a profile has no signal
+            found: NDArray[np.complex128] = (
+                self.amplitude[:, None] * (1.0 - self.c[:, None] * turn) / (1.0 - self.b[:, None] * turn.real)
+            )
         return found
 
 
