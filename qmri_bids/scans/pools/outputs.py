@@ -116,7 +116,10 @@ def write_exchange(
     for source in run.known:
         for name in source.names:
             quantity = KNOWN_QUANTITIES[name]
-            said = {"sources": sources_of[name], "extra": {"From": _origin(source, name)}, "skull_stripped": None}
+            extra: dict[str, Any] = {"From": _origin(source, name)}
+            if name == "t1" and run.relaxometry is not None:
+                extra["Apparent"] = True
+            said = {"sources": sources_of[name], "extra": extra, "skull_stripped": None}
             writer.add_map(known(quantity), results.estimate.arrays[quantity.name], **said)
     writer.add("known_magnitude", results.magnitude, sources=raw, extra={})
     for number, stage in enumerate(run.stages):
@@ -333,7 +336,12 @@ def figures(results: RunResults, run: ExchangeRun, settings: Mapping[str, Any]) 
             key=f"known-{name.replace('_', '-')}",
             title=f"Known map: {KNOWN_QUANTITIES[name].bare_phrase}",
             section=Section.REGISTRATION,
-            remark="Known from another scan; where an estimation was possible.",
+            remark="Known from another scan; where an estimation was possible."
+            + (
+                " Apparent: T1 of free water below goes with it."
+                if name == "t1" and run.relaxometry is not None
+                else ""
+            ),
         )
     for name, values in estimate.values.items():
         yield map_figure(values, affine=affine, mask=mask, name=name)
