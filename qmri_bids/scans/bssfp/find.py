@@ -556,6 +556,7 @@ def _check_run(family: Sequence[_Group], findings: Findings) -> PcBssfpRun:
         warnings=images.warnings + reading.warnings + pulse.warnings,
         in_slices=any(sidecar.values.get("MRAcquisitionType") == "2D" for sidecar in sidecars),
         pulse=pulse.pulse,
+        hard_pulses=pulse.takes_no_time,
     )
 
 

@@ -57,7 +57,7 @@ def relaxometry_sentences(runs: Sequence[PcBssfpRun], options: ProcessingOptions
             paragraph="outputs",
             text="The off-resonance was also made continuous in space [herraez2002], by multiples of 1/TR.",
         ),
-        *(_transfer(run) for run in runs),
+        *(_transfer(run) for run in runs if not run.hard_pulses),
     ]
 
 

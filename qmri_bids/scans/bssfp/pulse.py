@@ -52,11 +52,14 @@ class PulseReading:
         Where shape and duration came from.
     warnings
         Decisions and doubts, as sentences.
+    takes_no_time
+        Whether its duration is stated as 0.
     """
 
     pulse: ExcitationPulse | None
     sources: tuple[ValueSource, ...]
     warnings: tuple[str, ...]
+    takes_no_time: bool = False
 
 
 def read_pulse(
@@ -188,7 +191,12 @@ def _of_sidecar(sidecars: Sequence[Sidecar], *, protocol: BssfpProtocol, there: 
     if duration is not None and duration[0] == 0.0:
         no_time = ValueSource(key=f"{SOURCE}_duration", value="0", unit="ms", source=duration[1])
         others = [key for key in there if key != DURATION]
-        return PulseReading(pulse=None, sources=(no_time,), warnings=_overridden(f"a {DURATION} of 0", file, others))
+        return PulseReading(
+            pulse=None,
+            sources=(no_time,),
+            warnings=_overridden(f"a {DURATION} of 0", file, others),
+            takes_no_time=True,
+        )
     samples = _samples(sidecars)
     shape = _shape(sidecars)
     missing = [] if duration is not None else [DURATION]

@@ -75,6 +75,8 @@ class PcBssfpRun(Run):
         Whether slices along the third axis were excited one by one (MRAcquisitionType 2D).
     pulse
         The excitation pulse; None where it is not known, or takes no time.
+    hard_pulses
+        Whether pulses are stated to take no time, as simulations may have them.
     """
 
     entities: Mapping[str, str]
@@ -88,6 +90,8 @@ class PcBssfpRun(Run):
     warnings: tuple[str, ...]
     in_slices: bool = False
     pulse: ExcitationPulse | None = None
+
+    hard_pulses: bool = False
 
     kind = "pcbssfp"
     title = "pc-bSSFP relaxometry"

@@ -261,7 +261,7 @@ def _with_relaxometry(run: ExchangeRun, scans: Sequence[PcBssfpRun]) -> Exchange
     label = next((source.run for source in run.known if "t1" in source.names and source.method == "pcbssfp"), None)
     scan = next((each for each in scans if each.label == label), None)
     pool = run.scan.model.mt
-    if scan is None:
+    if scan is None or scan.hard_pulses:
         return run
     if scan.pulse is None or pool is None or pool.name not in run.scan.pools:
         why = "its excitation pulse is not known" if scan.pulse is None else "no semisolid pool is estimated here"

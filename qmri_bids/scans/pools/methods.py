@@ -59,8 +59,8 @@ def fingerprint_sentences(run: ExchangeRun, options: ProcessingOptions) -> list[
         sentences.append(
             Sentence(
                 paragraph="cest",
-                text="T1 of phase-cycled bSSFP is apparent, lowered by magnetization transfer under its pulse ({pulse}): T1 of free "
-                "water was part of the model, and followed from the apparent T1 and the semisolid pool by the two-pool steady "
+                text="T1 of phase-cycled bSSFP is apparent, lowered by magnetization transfer under its pulse ({pulse}): T1 of "
+                "free water was part of the model, and followed from the apparent T1 and the semisolid pool by the two-pool steady "
                 "state of balanced SSFP [gloor2008].",
                 values={"pulse": run.relaxometry.pulse.name},
             )
