@@ -75,7 +75,7 @@ def test_a_proton_fraction_in_the_dataset(raw: Any) -> None:
 
 
 def test_maps_of_an_earlier_call(raw: Any, tmp_path: Path) -> None:
-    """Fraction, rate, their standard deviations and correlation; the aligned series of the first stage registers them."""
+    """Fraction, rate, their standard deviations and correlation, and the image of the fingerprint that registers them."""
     for name, value in (("fraction", 0.12), ("exchange", 29.0)):
         write_map(
             raw, tmp_path, f"acq-MRF_desc-MT_{name}map", value, units="arbitrary" if name == "fraction" else "1/s"
@@ -84,10 +84,8 @@ def test_maps_of_an_earlier_call(raw: Any, tmp_path: Path) -> None:
         write_map(raw, tmp_path, f"acq-MRF_desc-MTposteriorUniform_{name}map", value)
         write_map(raw, tmp_path, f"acq-MRF_desc-amide_{name}map", value)
     write_map(raw, tmp_path, "acq-MRF_desc-MT_correlationmap", -0.8)
-    write_map(raw, tmp_path, "acq-MRFMT_desc-preproc_cest", 100.0, shape=(*raw.shape, 31))
-    anat = tmp_path / "sub-01" / "anat"
-    content = {"Units": "arbitrary", "Stages": [{"Name": "sub-01_acq-MRFMT_cest"}]}
-    raw.json(anat / "sub-01_acq-MRF_desc-MT_fractionmap.json", content)
+    image = tmp_path / "sub-01" / "fmap" / "sub-01_acq-MRF_desc-known_magnitude.nii.gz"
+    raw.image(image, 100.0, shape=raw.shape)
     run = freed(raw, derivatives={"earlier": tmp_path})
     assert {name: path.name for name, path in run.pools.files.items()} == {
         "MT_fraction": "sub-01_acq-MRF_desc-MT_fractionmap.nii.gz",
@@ -98,12 +96,12 @@ def test_maps_of_an_earlier_call(raw: Any, tmp_path: Path) -> None:
         "MT_fraction": "sub-01_acq-MRF_desc-MTstd_fractionmap.nii.gz",
         "MT_rate": "sub-01_acq-MRF_desc-MTstd_exchangemap.nii.gz",
     }
-    assert run.pools.image == anat / "sub-01_acq-MRFMT_desc-preproc_cest.nii.gz"
+    assert run.pools.image == image
     assert run.choices[0].endswith(
         "by the semisolid pool of sub-01_acq-MRF_desc-MT_fractionmap.nii.gz and sub-01_acq-MRF_desc-MT_exchangemap.nii.gz of the "
-        "derivatives earlier (F = M0m/M0f), registered by sub-01_acq-MRFMT_desc-preproc_cest.nii.gz."
+        "derivatives earlier (F = M0m/M0f), registered by sub-01_acq-MRF_desc-known_magnitude.nii.gz."
     )
-    (anat / "sub-01_acq-MRF_desc-MTstd_exchangemap.nii.gz").unlink()
+    (tmp_path / "sub-01" / "anat" / "sub-01_acq-MRF_desc-MTstd_exchangemap.nii.gz").unlink()
     sentence = freed(raw, derivatives={"earlier": tmp_path}).choices[0]
     assert "desc-MT_exchangemap.nii.gz has no standard deviation, for which 50 % are taken" in sentence
     write_map(raw, raw.root, "PSRmap", 0.13)
