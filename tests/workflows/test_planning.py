@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from qmri_bids.scans.saturation.outputs import _maps_of_other_runs
 from qmri_bids.scans.saturation.run import CestRun, shift_of_water
 from qmri_bids.scans.saturation.workflow import init_cest_wf
 from qmri_bids.scans.session_plan import SessionPlan
-from qmri_bids.workflows.base import without_failed
+from qmri_bids.workflows.base import missing_sources, without_failed
 from qmri_bids.workflows.methods import method_sentences
 from qmri_bids.workflows.planning import link_runs
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
@@ -85,6 +87,14 @@ def test_a_spectrum_is_freed_of_runs_that_failed_and_says_so() -> None:
     assert freed.b0.method == "spectrum"
     assert "since that run failed" in freed.warnings[-1]
     assert without_failed(wasabi, [wasabi]) is None
+
+
+def test_a_run_whose_pools_failed_names_the_run_that_gave_them() -> None:
+    """What is taken of it are no known maps of fingerprints, which have names of their own."""
+    giver = SimpleNamespace(label="sub-01_acq-MRF_exchange")
+    run: Any = SimpleNamespace(label="sub-01_acq-x_transfer", takes=(Take(names=(), key="pools", run=giver.label),))
+    (error,) = missing_sources(run, [giver])  # type: ignore[list-item]
+    assert error.message == "It takes maps from sub-01_acq-MRF_exchange, and that run has failed."
 
 
 def test_the_workflow_connects_maps_of_other_runs(tmp_path: Path) -> None:
