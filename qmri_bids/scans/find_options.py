@@ -37,7 +37,7 @@ class FindOptions:
     cest_t1, cest_t2, cest_off_resonance
         T1 [s], T2 [s] and off-resonance [Hz] of every voxel of fingerprints that have no map of it; None to have them refused.
     derivatives
-        Folders in which maps for fingerprints are looked for, by name.
+        Folders in which maps for fingerprints, and of the semisolid pool, are looked for, by name.
     metadata
         What the user states of the whole dataset where sidecars lack it.
     filters

@@ -467,6 +467,49 @@ def test_derivatives_of_this_package(empty: Any, tmp_path: Path) -> None:
     )
 
 
+def test_t1_of_free_water_goes_before_the_apparent_one_of_its_scan(empty: Any, tmp_path: Path) -> None:
+    both_stages(empty)
+    apparent = {"EstimationAlgorithm": "pinn", "PulseSequenceType": "bSSFP", "Units": "s"}
+    for name, value in (("T1map", 0.9), ("T2map", 0.07)):
+        write_map(empty, tmp_path, f"acq-pcbssfp_{name}", value)
+    empty.json(tmp_path / "sub-01" / "anat" / "sub-01_acq-pcbssfp_T1map.json", apparent)
+    write_map(empty, tmp_path, "acq-pcbssfp_flip-1_part-mag_desc-preproc_VFA", 50.0, shape=(*empty.shape, 4))
+    run = only_run(empty, derivatives={"qmri": tmp_path})
+    assert source_of(run, "t1").files["t1"].name == "sub-01_acq-pcbssfp_T1map.nii.gz"
+    assert any("T1 of sub-01_acq-pcbssfp_T1map.nii.gz IS APPARENT" in each for each in run.warnings)
+    # Those of the fingerprint itself, and of an inversion recovery, are other maps.
+    for name in (
+        "acq-pcbssfpMT_desc-mtcorrected",
+        "acq-pcbssfpMT_desc-free",
+        "acq-MRF_desc-free",
+        "acq-MRF_desc-known",
+    ):
+        write_map(empty, tmp_path, f"{name}_T1map", 1.1)
+        empty.json(tmp_path / "sub-01" / "anat" / f"sub-01_{name}_T1map.json", apparent)
+    write_map(empty, tmp_path, "acq-pcbssfpMT_desc-freestd_T1map", 0.04)
+    run = only_run(empty, derivatives={"qmri": tmp_path})
+    source = source_of(run, "t1")
+    assert source.files["t1"].name == "sub-01_acq-pcbssfpMT_desc-free_T1map.nii.gz"
+    assert source.stdev_files["t1"].name == "sub-01_acq-pcbssfpMT_desc-freestd_T1map.nii.gz"
+    assert source.names == ("t1", "t2"), "one scan, registered once"
+    assert source.image is not None
+    assert source.image.name == "sub-01_acq-pcbssfp_flip-1_part-mag_desc-preproc_VFA.nii.gz"
+    assert not any("IS APPARENT" in each for each in run.warnings)
+    assert run.relaxometry is None, "nothing is left to free"
+
+
+def test_t1_of_free_water_alone_serves_and_a_foreign_t1_is_not_called_apparent(empty: Any) -> None:
+    both_stages(empty)
+    write_map(empty, empty.root, "acq-pcbssfpMT_desc-mtcorrected_T1map", 1.0)
+    free = write_map(empty, empty.root, "acq-pcbssfpMT_desc-free_T1map", 1.1)
+    assert source_of(only_run(empty), "t1").files == {"t1": free}
+    plain = write_map(empty, empty.root, "acq-inversion_T1map", 1.1)
+    empty.json(empty.anat / "sub-01_acq-inversion_T1map.json", {"Units": "s", "PulseSequenceType": "MP2RAGE"})
+    run = only_run(empty)
+    assert source_of(run, "t1").files == {"t1": plain}, "T1 of another scan without desc comes first, as ever"
+    assert not any("IS APPARENT" in each for each in run.warnings)
+
+
 def test_a_map_with_a_description(empty: Any) -> None:
     both_stages(empty)
     write_map(empty, empty.root, "desc-std_T1map", 0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from qmri_bids.pipeline.earlier.files import remove_files
 from qmri_bids.pipeline.earlier.fits import find_earlier_fits
 from qmri_bids.pipeline.earlier.mask_record import file_of_person, mask_record
 from qmri_bids.pipeline.earlier.plan import EarlierFits
+from qmri_bids.workflows.planning import link_runs
 
 AFFINE = np.diag([1.3, 1.3, 1.3, 1.0])
 MOTIONS = np.tile(np.eye(4), (4, 1, 1))
@@ -170,6 +172,20 @@ def test_another_folder_serves_where_the_first_does_not_fit(raw: Any, tmp_path: 
     assert fits.mask == second["mask"]
     assert "first: " in fits.sentences[0]
     assert "was not taken" in fits.sentences[0]
+
+
+def test_runs_of_one_image_have_a_mask_and_no_motion(raw: Any, tmp_path: Path) -> None:
+    """A freed run and a field scan: nobody looks for transforms of their images."""
+    leave(tmp_path / "out", raw)
+    raw.image(raw.anat / "sub-01_MPFmap.nii.gz", 0.1, shape=raw.shape)
+    (freed,) = link_runs([raw.plan()])
+    (fields,) = link_runs([replace(raw.plan(), pcbssfp=())])
+    runs = (*freed.transfer, *fields.field_b1)
+    assert [run.kind for run in runs] == ["transfer", "b1"]
+    found = find_earlier_fits(runs, bids_dir=raw.root, derivatives={"earlier": tmp_path / "out"})
+    for run in runs:
+        assert found[run.label].motion is None
+        assert not any("motion" in sentence for sentence in found[run.label].sentences)
 
 
 def test_raw_file_that_has_changed_since_is_noticed(raw: Any, tmp_path: Path) -> None:

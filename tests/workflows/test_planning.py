@@ -1,17 +1,26 @@
 """Which runs feed which, and what happens when one of them fails."""
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+import pytest
 from protocol_presets import aptw_3t_000
 from written_sentences import said
 
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.sources import Take
+from qmri_bids.pipeline.volumes import save_volume
 from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
+from qmri_bids.scans.saturation.estimates import EstimateZSpectrum
+from qmri_bids.scans.saturation.outputs import _maps_of_other_runs
 from qmri_bids.scans.saturation.run import CestRun, shift_of_water
+from qmri_bids.scans.saturation.workflow import init_cest_wf
 from qmri_bids.scans.session_plan import SessionPlan
-from qmri_bids.workflows.base import without_failed
+from qmri_bids.workflows.base import missing_sources, without_failed
 from qmri_bids.workflows.methods import method_sentences
 from qmri_bids.workflows.planning import link_runs
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
@@ -80,6 +89,14 @@ def test_a_spectrum_is_freed_of_runs_that_failed_and_says_so() -> None:
     assert without_failed(wasabi, [wasabi]) is None
 
 
+def test_a_run_whose_pools_failed_names_the_run_that_gave_them() -> None:
+    """What is taken of it are no known maps of fingerprints, which have names of their own."""
+    giver = SimpleNamespace(label="sub-01_acq-MRF_exchange")
+    run: Any = SimpleNamespace(label="sub-01_acq-x_transfer", takes=(Take(names=(), key="pools", run=giver.label),))
+    (error,) = missing_sources(run, [giver])  # type: ignore[list-item]
+    assert error.message == "It takes maps from sub-01_acq-MRF_exchange, and that run has failed."
+
+
 def test_the_workflow_connects_maps_of_other_runs(tmp_path: Path) -> None:
     wasabi = series("WASABI", kind="wasabi")
     plan = SessionPlan(
@@ -99,6 +116,45 @@ def test_the_workflow_connects_maps_of_other_runs(tmp_path: Path) -> None:
     spectrum = workflow.get_node(run_name(linked.cest[1]))
     sources = {source.name for source, _ in workflow._graph.in_edges(spectrum)}
     assert sources == {run_name(wasabi), run_name(linked.pcbssfp[0])}
+
+
+def test_arex_reads_the_t1_of_its_run_under_its_name(tmp_path: Path) -> None:
+    """Of the freed run T1 as an inversion recovery sees it, with its own standard deviation; files say the same."""
+    places = {"bids_dir": tmp_path, "output_dir": tmp_path / "out", "report_file": tmp_path / "report"}
+    options = ProcessingOptions(estimator="ml")
+    run = replace(series("APTw"), t1_run="sub-01_acq-pcbssfpMT_transfer", t1_map="mtcorrected_T1")
+    assert init_cest_wf(run=run, options=options, **places).get_node("bring_t1").inputs.names == ["mtcorrected_T1"]
+    (uri,) = _maps_of_other_runs(run, output_dir=tmp_path)
+    assert uri == "bids::sub-01/anat/sub-01_acq-pcbssfpMT_desc-mtcorrected_T1map.nii.gz"
+    apparent = replace(run, t1_run="sub-01_acq-pcbssfp_flip-1", t1_map="T1")
+    assert init_cest_wf(run=apparent, options=options, **places).get_node("bring_t1").inputs.names == ["T1"]
+    (uri,) = _maps_of_other_runs(apparent, output_dir=tmp_path)
+    assert uri == "bids::sub-01/anat/sub-01_acq-pcbssfp_T1map.nii.gz"
+
+
+def test_the_node_of_z_spectra_takes_t1_under_its_name(tmp_path: Path) -> None:
+    """Of a file that holds both: which one AREX is divided by, and its standard deviation."""
+    shape, run = (6, 5, 4), series("spectrum")
+    rng = np.random.default_rng(0)
+    signal = 1.0 + 1e-3 * rng.standard_normal((*shape, run.number_of_volumes))
+    path = save_volume(tmp_path / "series.nii", signal.astype(np.float32), np.eye(4))
+    mask = save_volume(tmp_path / "mask.nii", np.ones(shape, dtype=bool), np.eye(4))
+    maps = {"T1": 1.0, "T1_stdev": 0.1, "mtcorrected_T1": 2.0, "mtcorrected_T1_stdev": 0.02}
+    zero = {"off_resonance": np.zeros(shape)}
+    np.savez(tmp_path / "maps.npz", **zero, **{name: np.full(shape, value) for name, value in maps.items()})
+    for name in ("T1", "mtcorrected_T1"):
+        node = EstimateZSpectrum(
+            run=replace(run, t1_run="x", t1_map=name, b0=wasabi_source("y")),
+            series=path,
+            mask=mask,
+            b0=str(tmp_path / "maps.npz"),
+            t1=str(tmp_path / "maps.npz"),
+            asymmetry=[3.5],
+            pools=[],
+        )
+        found = np.load(node.run(cwd=str(tmp_path)).outputs.estimate)
+        assert np.nanmedian(found["T1"]) == maps[name]
+        assert np.nanmedian(found["T1_stdev"]) == pytest.approx(maps[f"{name}_stdev"])
 
 
 def test_each_sentence_of_the_methods_stands_once() -> None:

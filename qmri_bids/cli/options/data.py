@@ -148,8 +148,9 @@ DATA = OptionGroup(
             default=[],
             metavar="[NAME=]PATH",
             help="folders of derivatives in which CEST fingerprints look for maps of T1, T2, B1 and off-resonance that the session "
-            "itself does not give; those of fMRIPrep and sMRIPrep give brain masks, tissues and transforms to all runs; those of "
-            "an earlier call of this program give the brain mask, corrected by hand or not, and the motion of the very runs, which "
+            "itself does not give, and pc-bSSFP for those of the semisolid pool; those of fMRIPrep and sMRIPrep give brain masks, "
+            "tissues and transforms to all runs; those of an earlier call of this program give the brain mask, corrected by hand "
+            "or not, and the motion of the very runs, which "
             "are applied instead of fitted again",
             reads_folder=True,
             written=_written_derivatives,

@@ -46,6 +46,11 @@ class FieldRun(Run):
         return "_".join([*(f"{key}-{value}" for key, value in self.entities.items()), self.suffix])
 
     @property
+    def series(self) -> tuple[Run, ...]:
+        """None: no motion is told of one image."""
+        return ()
+
+    @property
     def number_of_volumes(self) -> int:
         """One image shows where the scan lies, whatever the map is computed from."""
         return 1

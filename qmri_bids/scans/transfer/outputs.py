@@ -59,12 +59,13 @@ def write_transfer(
     }
     if run.stored is not None and not run.stored.has_rate:
         said["ExchangeRate"] = {"Value": RATE, "StandardDeviation": RATE_STDEV, "From": "literature"}
+    raw = raw_uris(run.paths, bids_dir=bids_dir)
     files = [*run.pools.files.values(), *run.pools.stdev_files.values()]
     writer = RunWriter(
         results,
         run=run,
         output_dir=output_dir,
-        sources=[*raw_uris(run.paths, bids_dir=bids_dir), *file_uris(files, bids_dir=bids_dir, output_dir=output_dir)],
+        sources=[*raw, *file_uris(files, bids_dir=bids_dir, output_dir=output_dir)],
         protocol=run.relaxometry.protocol,
     )
     writer.add_estimate(
@@ -75,7 +76,7 @@ def write_transfer(
         }
     )
     writer.add("quality_mask", results.estimate.status[""])
-    writer.add_mask()
+    writer.add_mask(sources=raw)
     if results.tissue is not None:
         writer.add("tissue", results.tissue)
     return writer.finish()

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from qmri_bids.bids.images import ImageInfo, check_same_grid, median_of_nonzero
 from qmri_bids.bids.metadata.sidecar import Sidecar, read_sidecar
@@ -15,7 +14,6 @@ from qmri_bids.estimation.one_model.given_pools import FRACTION_STDEV, RATE, RAT
 from qmri_bids.physics.published_pools import MT
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.scans.pools.map_files import (
-    PREPROC,
     choose,
     description,
     files_of,
@@ -167,7 +165,7 @@ def _read(path: Path, kind: FractionFile, *, place: Path, shown: str, subject: s
         correlation = _one_of_scan("correlationmap", path, info, place=place, subject=subject, session=session)
         if correlation is not None:
             files[CORRELATION] = correlation
-    image, doubts = first_on_grid([*images(path), *_images_of_stage(path, sidecar)], info, place)
+    image, doubts = first_on_grid(images(path), info, place)
     words = "".join(f"; {each}" for each in said)
     by = " and ".join(each.name for each in (path, *([] if rate is None else [rate])))
     percent = ", in percent" if unit != 1.0 else ""
@@ -295,16 +293,3 @@ def _check_rate(path: Path, place: Path) -> None:
             found=f"a median of {median:.4g}" if math.isfinite(median) else "no value above zero",
             advice="Write the map again, or leave it out: a value of the literature is taken then.",
         )
-
-
-def _images_of_stage(path: Path, sidecar: Sidecar) -> list[Path]:
-    """Return the aligned series on whose grid this program has written a map of pools, by its sidecar."""
-    stages: Any = sidecar.values.get("Stages")
-    first = stages[0] if isinstance(stages, list) and stages else None
-    name = first.get("Name") if isinstance(first, dict) else None
-    if not isinstance(name, str):
-        return []
-    stem, _, suffix = name.rpartition("_")
-    return [
-        each for each in path.parent.glob(f"*_desc-{PREPROC}_{suffix}.nii*") if each.name.startswith(f"{stem}_desc")
-    ]

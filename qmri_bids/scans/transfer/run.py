@@ -98,6 +98,11 @@ class TransferRun(Run):
         return self.images
 
     @property
+    def series(self) -> tuple[Run, ...]:
+        """None: the images, and their motion, are those of the pc-bSSFP run."""
+        return ()
+
+    @property
     def lines(self) -> list[str]:
         """What is freed, and by what."""
         return [f"T1 and M0 of {self.scan.giver}, {size_of(self.grid)}", *wrapped(self.pools.sentence)]
