@@ -129,7 +129,10 @@ _RELAXATION = (
 )
 
 _FREED = "bSSFP freed of magnetization transfer by the subject's own semisolid pool"
-_FREED_CAUSE = "from the noise of the scan, B1, fraction and rate of the semisolid pool, its line and R1, and the duration of the pulse"
+_FREED_CAUSE = (
+    "from the noise of the scan, B1, fraction and rate of the semisolid pool, its line and R1, "
+    "and the duration of the pulse"
+)
 _FREED_GAPS = "NaN where apparent T1 or the semisolid pool has no value, or the two contradict each other."
 
 

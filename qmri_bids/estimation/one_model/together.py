@@ -83,7 +83,9 @@ def estimate_together(
 
 def _water(found: ExchangeEstimate, *, scan: ExchangeScan, known: KnownVoxels) -> TransferMaps:
     pool, seen_by = scan.model.mt, known.seen_by
-    assert pool is not None and seen_by is not None  # of `estimate_together`, which has checked both
+    # Of `estimate_together`, which has checked both.
+    assert pool is not None
+    assert seen_by is not None
     name = pool.name
     none = np.zeros(len(known.t1))
     return freed_of_transfer(

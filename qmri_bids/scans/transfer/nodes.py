@@ -99,7 +99,9 @@ class FreeOfTransfer(SimpleInterface):
         )
         apparent = of(seen, "status").astype(np.uint8)
         status = np.where(np.isfinite(found.recovery_t1), apparent, Status.NO_ROOT).astype(np.uint8)
-        told = np.isfinite(of(pools, "MT_fraction")) & np.isfinite(of(pools, f"MT_fraction{STDEV}"))
+        told = np.ones(len(status), dtype=np.bool_)
+        for name in ("MT_fraction", "MT_rate"):
+            told &= np.isfinite(of(pools, name)) & np.isfinite(of(pools, f"{name}{STDEV}"))
         status[~told] = Status.NOT_IDENTIFIABLE
         status[~has_value(apparent)] = Status.INVALID_INPUT
         good = has_value(status)
