@@ -55,7 +55,7 @@ def missing_sources(run: Run, failed: Sequence[Run]) -> list[ErrorEntry]:
     taken: dict[str, list[str]] = {}
     for take in run.takes:
         if take.without is None:
-            taken.setdefault(take.giver, []).append(shown(take.names))
+            taken.setdefault(take.giver, []).append(shown(take.names) if take.names else "maps")
     return [
         ErrorEntry(
             title=f"{run.label} was not processed",
