@@ -233,8 +233,10 @@ def test_every_map_that_an_estimator_returns_has_a_row() -> None:
         check_file_and_display(get_quantity(name))
     pools = {f"{pool}_{what}" for pool in (AMIDE, MT) for what in (*exchange_scan.QUANTITIES, "correlation")}
     made_elsewhere = {"off_resonance_unwrapped", "residual", "residual_spectrum", "MTRasym", "noise", "misfit"}
+    freed = {"mtcorrected_T1", "free_T1", "free_M0"}  # of magnetisation transfer, from maps of two runs
+    assert all(get_quantity(name).spread is not None for name in freed)
     names = {"MTRasym" if name.startswith("MTRasym") else name for name in found}
-    assert names | pools | made_elsewhere == set(QUANTITIES)
+    assert names | pools | freed | made_elsewhere == set(QUANTITIES)
 
 
 def test_the_command_line_loads_no_numpy_with_the_table() -> None:
