@@ -13,6 +13,7 @@ from qmri_bids.physics.saturation_presets import mrf_mt
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.scans.bssfp.run import PcBssfpRun
+from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.scans.transfer.find import with_transfer
@@ -31,7 +32,8 @@ def session() -> tuple[PcBssfpRun, ExchangeRun, TransferRun]:
         fingerprint(from_run("t1", "t2", "off_resonance"), fixed(b1=1.0)),
         relaxometry=Relaxometry(pulse=ExcitationPulse.of("sinc", 1e-3), protocol=scan.protocol),
     )
-    (freed,) = with_transfer(SessionPlan(subject="01", session=None, pcbssfp=(scan,), exchange=(pools,))).transfer
+    plan = SessionPlan(subject="01", session=None, pcbssfp=(scan,), exchange=(pools,))
+    (freed,) = with_transfer(plan, options=FindOptions()).transfer
     assert isinstance(freed, TransferRun)
     return scan, pools, freed
 
@@ -67,17 +69,18 @@ def test_a_fingerprint_is_told_which_scan_has_seen_its_t1(tmp_path: Path) -> Non
 
 def test_what_the_methods_say() -> None:
     text, references = methods_text(method_sentences(session(), OPTIONS))
+    assert "Fraction and exchange rate of the semisolid pool of sub-01_acq-MRF_exchange were rigidly registered" in text
     assert (
-        "T1 and M0 of sub-01_acq-pcbssfp_flip-1, which magnetization transfer lowers, were freed of it by fraction and exchange "
-        "rate of the semisolid pool of sub-01_acq-MRF_exchange"
-    ) in text
+        "T1 and M0 of sub-01_acq-pcbssfp_flip-1, which magnetization transfer lowers, were freed of that: by the two-pool"
+        in text
+    )
     assert (
         "under its pulse (sinc of 1 ms), with a Lorentzian line of G(0) = 12.7 µs and R1 of the semisolid pool that of"
         in text
     )
     assert any("10.1002/mrm.21705" in str(each) for each in references)
     alone, _ = methods_text(method_sentences(session()[:2], OPTIONS))
-    assert "were freed of it" not in alone
+    assert "were freed of that" not in alone
 
 
 def test_a_run_whose_giver_has_failed_names_it() -> None:

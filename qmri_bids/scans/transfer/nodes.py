@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.estimation.base import Status, has_value
+from qmri_bids.physics.excitation.transfer import LONGEST_T1
 from qmri_bids.pipeline.results.estimate_file import arrays_of, save_estimate
 from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.pipeline.voxels import Voxels
@@ -158,6 +159,8 @@ class FreeOfTransfer(SimpleInterface):
         status = np.where(np.isfinite(found.recovery_t1), apparent, Status.NO_ROOT).astype(np.uint8)
         needed = ("MT_fraction", f"MT_fraction{STDEV}", "MT_rate", f"MT_rate{STDEV}")
         told = np.all([np.isfinite(of(pools, name)) for name in needed], axis=0)
+        # A pool that nearly contradicts the apparent T1 leaves next to no recovery of water itself.
+        status[found.free_t1 > LONGEST_T1] = Status.OUT_OF_RANGE
         status[~told] = Status.NOT_IDENTIFIABLE
         status[~has_value(apparent)] = Status.INVALID_INPUT
         good = has_value(status)
