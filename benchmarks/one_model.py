@@ -397,7 +397,8 @@ def _head(work: Path, name: str, *options: str) -> tuple[Path, Path]:
     raw, out = work / name, work / f"{name}-out"
     if not out.is_dir():
         full = ("--physics", "full", "--cest", "mrf", "--seed", str(SEED))
-        _tool("qmri-tools", "simulate", raw, *SIZE, *full, *options)
+        if not raw.is_dir():
+            _tool("qmri-tools", "simulate", raw, *SIZE, *full, *options)
         _tool(
             "qmri_bids", raw, out, "participant", "-w", work / f"{name}-work", "--skip-bids-validation", "--nprocs", "2"
         )

@@ -25,11 +25,11 @@ def shown(names: Iterable[str]) -> str:
 
 
 def shown_stored(names: Iterable[str]) -> str:
-    """Return maps by their names as a list in a sentence.
+    """Return maps by their names as a list in a sentence; what has no row of its own goes with one that has.
 
     Examples
     --------
     >>> shown_stored(["T1", "off_resonance"])
     'T1 and off-resonance'
     """
-    return listed(QUANTITIES[name].bare_phrase for name in names)
+    return listed(QUANTITIES[name].bare_phrase for name in names if name in QUANTITIES)
