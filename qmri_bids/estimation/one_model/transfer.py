@@ -194,22 +194,29 @@ def freed_of_transfer(
             for each in (pool.by_t1, pool.by_b1, pool.by_line, pool.by_r1)
         )
 
-        def grown(pool_error: Values) -> dict[str, Values]:
-            factor = np.exp(np.clip(pool_error, -1.0, 1.0))
-            return {"fraction": pool.fraction * factor[0], "back": pool.rate * factor[1]}
-
         def spread(up: Values, down: Values) -> Values:
             return 0.5 * (up - down)
 
         def moved(t1_error: Values, m0_error: Values, b1_error: Values, pool_error: Values) -> Values:
-            return maps(1.0 / (seen.t1 + t1_error), level + m0_error, b1=strength + b1_error, **grown(pool_error))
+            return grown(pool_error, 1.0 / (seen.t1 + t1_error), level + m0_error, b1=strength + b1_error)
+
+        def grown(
+            pool_error: Values,
+            own_rate: Values,
+            own_m0: Values,
+            *,
+            b1: Values = strength,
+            power: float = 1.0,
+            r1: float = 0.0,
+        ) -> Values:
+            factor = np.exp(np.clip(pool_error, -1.0, 1.0))
+            fraction, back = pool.fraction * factor[0], pool.rate * factor[1]
+            return maps(own_rate, own_m0, fraction=fraction, back=back, b1=b1, power=power, r1=r1)
 
         none = np.zeros_like(rate)
         if seen.b1_stdev is not None:
             # B1 moves the apparent maps, the saturation and the pool together.
-            t1_slope, m0_slope = apparent_by_b1(
-                seen.t1, seen.t2, m0=seen.m0, b1=strength, protocol=protocol
-            )
+            t1_slope, m0_slope = apparent_by_b1(seen.t1, seen.t2, m0=seen.m0, b1=strength, protocol=protocol)
             step = np.asarray(seen.b1_stdev, dtype=np.float64)
             of_pool = by_b1 + by_t1 * t1_slope
             variance += np.square(
@@ -238,11 +245,14 @@ def freed_of_transfer(
             ]
         )
         variance += np.einsum("pmv,pqv,qmv->mv", slopes, relative, slopes)
-        for gain, wrong in ((by_line, pool.line_stdev), (np.zeros_like(by_line), pulse.duration_stdev / pulse.duration)):
+        for gain, wrong in (
+            (by_line, pool.line_stdev),
+            (np.zeros_like(by_line), pulse.duration_stdev / pulse.duration),
+        ):
             if wrong:
-                sides = [maps(rate, level, power=1.0 + each, **grown(gain * each)) for each in (wrong, -wrong)]
+                sides = [grown(gain * each, rate, level, power=1.0 + each) for each in (wrong, -wrong)]
                 variance += np.square(spread(*sides))
-        sides = [maps(rate, level, r1=each, **grown(by_r1 * each)) for each in (pool.r1_stdev, -pool.r1_stdev)]
+        sides = [grown(by_r1 * each, rate, level, r1=each) for each in (pool.r1_stdev, -pool.r1_stdev)]
         variance += np.square(spread(*sides))
         good = np.isfinite(values).all(axis=0) & (values[:2] > 0.0).all(axis=0) & np.isfinite(variance).all(axis=0)
         values, deviation = (np.where(good, each, math.nan) for each in (values, np.sqrt(np.maximum(variance, 0.0))))
@@ -283,9 +293,7 @@ def _slope(function: Callable[[Values], Values], at: Values) -> Values:
     return (function(at + step) - function(at - step)) / (2.0 * step)
 
 
-def apparent_by_b1(
-    t1: Values, t2: Values, *, m0: Values, b1: Values, protocol: BssfpProtocol
-) -> tuple[Values, Values]:
+def apparent_by_b1(t1: Values, t2: Values, *, m0: Values, b1: Values, protocol: BssfpProtocol) -> tuple[Values, Values]:
     """Return the change of apparent T1 [s] and M0 with B1, the profile being what it is.
 
     Parameters

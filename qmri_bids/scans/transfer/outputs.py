@@ -10,6 +10,7 @@ import numpy as np
 
 from qmri_bids.bids.provenance import raw_uris
 from qmri_bids.estimation.one_model.given_pools import RATE, RATE_STDEV
+from qmri_bids.physics.published_pools import MT
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter
 from qmri_bids.quantity import STDEV
@@ -18,7 +19,21 @@ from qmri_bids.reports.figure_table import histogram_figure, map_figure, mask_fi
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.references import full_citation
 from qmri_bids.scans.pools.outputs import file_uris
+from qmri_bids.scans.transfer.pair_nodes import neighbourhood_width
 from qmri_bids.scans.transfer.run import TransferRun
+
+FRACTION = f"{MT}_fraction"
+
+OF_TWO_RUNS = (
+    "Differences of T1, M0 and T2 of two runs of bSSFP whose pulses saturate the semisolid pool differently, weighted by their "
+    "covariance, averaged over neighbours that are alike"
+)
+
+_FRACTION_TEXT = {
+    "Description": "Equilibrium magnetisation of the semisolid pool over that of water, of regions and not of single voxels: it is "
+    "averaged over neighbours that are alike, its exchange rate, R1 and line are those of the literature, and desc-MTstd holds "
+    "noise, receiver, B1 and what the literature leaves open. NaN where fewer than 13 voxels are alike."
+}
 
 
 def write_transfer(
@@ -59,6 +74,12 @@ def write_transfer(
     }
     if run.stored is not None and not run.stored.has_rate:
         said["ExchangeRate"] = {"Value": RATE, "StandardDeviation": RATE_STDEV, "From": "literature"}
+    if run.other is not None:
+        said |= {
+            "OtherExcitationPulse": {"Name": run.other.pulse.name, "Duration": run.other.pulse.duration},
+            "Neighbourhood": round(neighbourhood_width(results.affine), 6),
+            "ExchangeRate": {"Value": RATE, "StandardDeviation": RATE_STDEV, "From": "literature"},
+        }
     files = [*run.pools.files.values(), *run.pools.stdev_files.values()]
     writer = RunWriter(
         results,
@@ -69,9 +90,9 @@ def write_transfer(
     )
     writer.add_estimate(
         lambda quantity: {
-            "algorithm": quantity.algorithm,
-            "reference": full_citation(quantity.references),
-            "extra": said,
+            "algorithm": OF_TWO_RUNS if quantity.name == FRACTION else quantity.algorithm,
+            "reference": full_citation(("gloor2008",) if quantity.name == FRACTION else quantity.references),
+            "extra": said | (_FRACTION_TEXT if quantity.name == FRACTION else {}),
         }
     )
     writer.add("quality_mask", results.estimate.status[""])
