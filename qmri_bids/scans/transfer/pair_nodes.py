@@ -152,7 +152,7 @@ class PoolsOfTwoRuns(SimpleInterface):
             )
         if told.any():
             of_mean = ", ".join(
-                f"{shown} {100.0 * float(np.median(np.abs(part[told]))) / _typical(fraction[told]):.0f} %"
+                f"{shown} {float(np.median(part[told])):.4f}"
                 for shown, part in (
                     ("noise", found.noise_stdev),
                     *((SHOWN[name], part) for name, part in found.parts.items() if np.any(part[told])),
@@ -164,8 +164,8 @@ class PoolsOfTwoRuns(SimpleInterface):
                 f"{np.median(found.voxels[told]):.0f} voxels in the median; where they are worth fewer than {FEWEST_VOXELS} there "
                 "is none.",
                 f"Its exchange rate ({RATE:g} ± {RATE_STDEV:g} 1/s), R1 ({run.r1:g} ± {R1_STDEV:g} 1/s) and line (G(0) = "
-                f"{1e6 * run.line:.3g} µs ± {100.0 * LINE_STDEV:.0f} %) are those of the literature. Of the median of F in tissue "
-                f"({_typical(fraction[told]):.3f}) its standard deviation holds: {of_mean}.",
+                f"{1e6 * run.line:.3g} µs ± {100.0 * LINE_STDEV:.0f} %) are those of the literature. The standard deviation "
+                f"of the fraction holds, in medians: {of_mean}.",
                 f"The receiver of the other run was {_gain(found.receiver[told])} times that of this one (median), which was "
                 "measured by both and taken out. Off-resonance is that of this run alone; it only weighs the noise.",
                 "Noise of the other run and of neighbours enters freed T1 through F; that of the voxel itself counts in its "
@@ -208,11 +208,6 @@ def _edges(affine: NDArray[np.floating]) -> tuple[float, float, float]:
     """Return the edges of a voxel [m]."""
     x, y, z = (millimetres_to_metres(float(np.linalg.norm(affine[:3, axis]))) for axis in range(3))
     return x, y, z
-
-
-def _typical(fraction: Values) -> float:
-    """Return the median of a fraction where there is a pool: that of the upper half, since fluid has none."""
-    return float(np.median(fraction[fraction >= np.median(fraction)]))
 
 
 def _gain(receiver: Values) -> str:
