@@ -160,7 +160,7 @@ def test_what_is_assumed_right_comes_out_right(tmp_path: Path, pulses: tuple[Exc
     assert list(found["estimated"]) == ["mtcorrected_T1", "free_T1", "free_M0", "MT_fraction"]
     assert not any(name.startswith("MT_rate") for name in found)
     said = " ".join(told.decisions)
-    assert "is that of regions, not of single voxels: each value is a mean over neighbours within 5 mm" in said
+    assert "is that of regions, not of single voxels: each value is a mean over neighbours within 8 mm" in said
     assert (
         "exchange rate (30 ± 15 1/s), R1 (1 ± 0.2 1/s) and line (G(0) = 12.7 µs ± 20 %) are those of the literature"
         in said

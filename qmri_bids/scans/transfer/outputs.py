@@ -30,10 +30,11 @@ OF_TWO_RUNS = (
 )
 
 _FRACTION_TEXT = {
-    "Description": "Equilibrium magnetisation of the semisolid pool over that of water, of regions and not of single voxels: it is "
-    "averaged over neighbours that are alike, its exchange rate, R1 and line are those of the literature, and desc-MTstd holds "
-    "noise, receiver, B1 and what the literature leaves open. NaN where fewer than 13 voxels are alike."
+    "Regional": "A mean over neighbours that are alike, not a value of single voxels. NaN where fewer than 13 voxels are alike.",
+    "StandardDeviationHolds": "Noise of the mean, receiver and B1; exchange rate, R1 and line of the semisolid pool, which are those "
+    "of the literature.",
 }
+"""What the sidecars of fraction and standard deviation say beside what they say of a fingerprint's."""
 
 
 def write_transfer(

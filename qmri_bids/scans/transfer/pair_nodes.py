@@ -25,8 +25,8 @@ OTHER = "other_run"
 OTHER_MAPS = ("T1", "T2", "M0")
 """Maps of the other run that are brought here. Its off-resonance is known up to multiples of 1/TR and cannot be interpolated."""
 
-WIDTH_IN_VOXELS = 2.5
-"""Least width of a neighbourhood over the edge of a voxel: 5 mm of 4 mm voxels would hold five of them, too few for a mean."""
+WIDTH_IN_VOXELS = 4.0
+"""Least width of a neighbourhood over the edge of a voxel: with less, most voxels of a folded cortex have too few that are alike."""
 
 LEAST_NOISE = 0.01
 """Share of the variance of T1 that noise must have beside B1: below it the difference of both is no noise."""
@@ -197,7 +197,7 @@ def neighbourhood_width(affine: NDArray[np.floating]) -> float:
     Examples
     --------
     >>> neighbourhood_width(np.diag([2.0, 2.0, 2.0, 1.0])), neighbourhood_width(np.diag([4.0, 4.0, 4.0, 1.0]))
-    (0.005, 0.01)
+    (0.008, 0.016)
     """
     from qmri_bids.estimation.one_model.two_runs import WIDTH
 
