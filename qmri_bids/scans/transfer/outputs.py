@@ -31,8 +31,8 @@ OF_TWO_RUNS = (
 
 _FRACTION_TEXT = {
     "Regional": "A mean over neighbours that are alike, not a value of single voxels. NaN where fewer than 13 voxels are alike.",
-    "StandardDeviationHolds": "Noise of the mean, receiver and B1; exchange rate, R1 and line of the semisolid pool, which are those "
-    "of the literature.",
+    "StandardDeviationHolds": "Noise of the mean, receiver and B1; exchange rate, R1 and line of the semisolid pool, which are "
+    "those of the literature.",
 }
 """What the sidecars of fraction and standard deviation say beside what they say of a fingerprint's."""
 
@@ -105,7 +105,7 @@ def write_transfer(
 
 def checks(results: RunResults, run: TransferRun, settings: Mapping[str, Any]) -> Iterator[Check]:
     """Return the traffic lights."""
-    yield _coverage(results)
+    yield _coverage(results, run)
     apparent, freed = results.estimate.arrays["T1"], results.estimate.values["mtcorrected_T1"]
     with np.errstate(all="ignore"):
         change = freed / apparent - 1.0
@@ -128,8 +128,15 @@ GOOD, POOR = 90.0, 70.0
 """Share of tissue that was freed from which it is good, and below which it is bad [percent]."""
 
 
-def _coverage(results: RunResults) -> Check:
+def _coverage(results: RunResults, run: TransferRun) -> Check:
     """Return the light of how much tissue was freed."""
+    missing = (
+        "Fluid has no semisolid pool and no freed T1; elsewhere a value is missing where fraction and rate of the pool could not be "
+        "told apart."
+        if run.other is None
+        else "The pool of two runs is one of regions: a value is missing where too few neighbours are alike, at edges and in large "
+        "voxels above all."
+    )
     arrays = results.estimate.arrays
     tissue = np.isfinite(arrays["T1"]) & (arrays["T2"] < FLUID_T2)
     number = int(np.count_nonzero(tissue))
@@ -138,8 +145,7 @@ def _coverage(results: RunResults) -> Check:
         name="Tissue with a value",
         value=f"{share:.1f} % of {number:,}",
         level=Level.GOOD if share >= GOOD else Level.CHECK if share >= POOR else Level.BAD,
-        explanation=f"Of voxels with an apparent T2 below {1e3 * FLUID_T2:g} ms. Fluid has no semisolid pool and no freed T1; "
-        "elsewhere a value is missing where fraction and rate of the pool could not be told apart. "
+        explanation=f"Of voxels with an apparent T2 below {1e3 * FLUID_T2:g} ms. {missing} "
         f"Good from {GOOD:g} %, bad below {POOR:g} %.",
         measures=(Measure(key="tissue_freed", value=share),),
     )

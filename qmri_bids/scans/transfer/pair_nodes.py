@@ -26,7 +26,7 @@ OTHER_MAPS = ("T1", "T2", "M0")
 """Maps of the other run that are brought here. Its off-resonance is known up to multiples of 1/TR and cannot be interpolated."""
 
 WIDTH_IN_VOXELS = 4.0
-"""Least width of a neighbourhood over the edge of a voxel: with less, most voxels of a folded cortex have too few that are alike."""
+"""Least width of a neighbourhood over the edge of a voxel: with less, most of a folded cortex has too few that are alike."""
 
 LEAST_NOISE = 0.01
 """Share of the variance of T1 that noise must have beside B1: below it the difference of both is no noise."""
