@@ -131,8 +131,8 @@ GOOD, POOR = 90.0, 70.0
 def _coverage(results: RunResults, run: TransferRun) -> Check:
     """Return the light of how much tissue was freed."""
     missing = (
-        "Fluid has no semisolid pool and no freed T1; elsewhere a value is missing where fraction and rate of the pool could not be "
-        "told apart."
+        "Fluid has no semisolid pool and no freed T1; elsewhere a value is missing where fraction and rate of the pool could not "
+        "be told apart."
         if run.other is None
         else "The pool of two runs is one of regions: a value is missing where too few neighbours are alike, at edges and in large "
         "voxels above all."
