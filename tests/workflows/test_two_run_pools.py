@@ -29,7 +29,7 @@ from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.pipeline.volumes import save_volume
 from qmri_bids.scans.transfer.nodes import FreeOfTransfer
-from qmri_bids.scans.transfer.pair_nodes import PoolsOfTwoRuns, noise_of_t1
+from qmri_bids.scans.transfer.pair_nodes import PoolsOfTwoRuns, TakeLogs, noise_of_t1
 from qmri_bids.scans.transfer.run import POOLS, RELAXOMETRY, TransferRun
 
 PROTOCOL = BssfpProtocol.evenly_spaced(
@@ -125,9 +125,10 @@ def pass_through(
     np.savez(folder / "second.npz", **second)
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
     mask = save_volume(folder / "mask.nii", np.ones(SHAPE, dtype=np.uint8), affine)
-    pools = PoolsOfTwoRuns(
-        run=run, apparent=str(folder / "first.npz"), other_run=str(folder / "second.npz"), mask=mask
-    ).run(cwd=str(folder))
+    logs = TakeLogs(maps=str(folder / "second.npz")).run(cwd=str(folder))
+    pools = PoolsOfTwoRuns(run=run, apparent=str(folder / "first.npz"), other_run=logs.outputs.maps, mask=mask).run(
+        cwd=str(folder)
+    )
     series = save_volume(folder / "series.nii", np.ones((*SHAPE, 1), dtype=np.float32), affine)
     freed = FreeOfTransfer(
         run=run, apparent=str(folder / "first.npz"), pools=pools.outputs.maps, mask=mask, series=series

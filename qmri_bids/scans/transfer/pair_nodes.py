@@ -37,10 +37,42 @@ SHOWN = {"rate": "exchange rate", "line": "line", "r1m": "R1", "B1": "B1", "rece
 Values = NDArray[np.float64]
 
 
+class _TakeLogsInput(BaseInterfaceInputSpec):
+    maps = File(exists=True, mandatory=True, desc="estimate of the other run (npz)")
+
+
+class _TakeLogsOutput(TraitedSpec):
+    maps = File(
+        exists=True, desc="logarithms of `OTHER_MAPS` and of their standard deviations, by the names of the maps (npz)"
+    )
+
+
+class TakeLogs(SimpleInterface):
+    """Take the logarithms of the maps of the other run, so that interpolation means them as neighbourhoods do.
+
+    T1 of single voxels is skewed by noise and by tissues that meet: its mean lies above that of its logarithm, which only the run
+    that is interpolated would have, and F with it.
+    """
+
+    input_spec = _TakeLogsInput
+    output_spec = _TakeLogsOutput
+    needs = NodeMemory(fixed=200e6, per_voxel=100)
+
+    def _run_interface(self, runtime: Any) -> Any:
+        stored = arrays_of(Path(self.inputs.maps))
+        names = [f"{name}{end}" for name in OTHER_MAPS for end in ("", STDEV) if f"{name}{end}" in stored]
+        with np.errstate(all="ignore"):
+            logs = {name: np.where(stored[name] > 0.0, np.log(stored[name]), np.nan) for name in names}
+        path = Path(runtime.cwd) / "logs.npz"
+        np.savez(path, **dict[str, Any](logs))
+        self._results["maps"] = str(path)
+        return runtime
+
+
 class _PoolsOfTwoRunsInput(BaseInterfaceInputSpec):
     run = traits.Any(mandatory=True, desc="TransferRun with `other`")
     apparent = File(exists=True, mandatory=True, desc="estimate of the run that is freed (npz)")
-    other_run = File(exists=True, mandatory=True, desc="maps of the other run on the same grid (npz)")
+    other_run = File(exists=True, mandatory=True, desc="logarithms of maps of the other run on the same grid (npz)")
     mask = File(exists=True, mandatory=True, desc="where to estimate")
 
 
@@ -71,7 +103,8 @@ class PoolsOfTwoRuns(SimpleInterface):
         run = self.inputs.run
         mask, affine = load_volume(self.inputs.mask)
         inside = mask > 0
-        seen, other = arrays_of(Path(self.inputs.apparent)), arrays_of(Path(self.inputs.other_run))
+        seen = arrays_of(Path(self.inputs.apparent))
+        other = {name: np.exp(logs) for name, logs in arrays_of(Path(self.inputs.other_run)).items()}
         valued = has_value(seen["status"])
         b1 = seen["b1"].astype(np.float64)
         b1_stdev = seen[f"b1{STDEV}"].astype(np.float64) if f"b1{STDEV}" in seen else np.zeros_like(b1)

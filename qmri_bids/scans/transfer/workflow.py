@@ -19,7 +19,7 @@ from qmri_bids.scans.saturation.series import SeriesNodes
 from qmri_bids.scans.saturation.workflow import SeriesWorkflow
 from qmri_bids.scans.transfer import outputs
 from qmri_bids.scans.transfer.nodes import POOL_MAPS, FreeOfTransfer, LoadApparent, ReadPools
-from qmri_bids.scans.transfer.pair_nodes import OTHER, OTHER_MAPS, WIDTH_IN_VOXELS, PoolsOfTwoRuns
+from qmri_bids.scans.transfer.pair_nodes import OTHER, OTHER_MAPS, WIDTH_IN_VOXELS, PoolsOfTwoRuns, TakeLogs
 from qmri_bids.scans.transfer.run import POOLS, RELAXOMETRY, StoredPool, TransferRun
 from qmri_bids.sentence import Sentence
 from qmri_bids.units import metres_to_millimetres, radians_to_degrees
@@ -48,10 +48,13 @@ def _pools_of_files(source: Take, stored: StoredPool) -> tuple[pe.Node, pe.Node]
 def _tell_pools(parts: SeriesWorkflow, run: TransferRun, estimate: pe.Node) -> None:
     """Add the nodes that bring the maps of the other run here, and tell the semisolid pool by both."""
     tell = pe.Node(PoolsOfTwoRuns(run=run), name="pools_of_two_runs")
+    logs = pe.Node(TakeLogs(), name="take_logs")
     bring = parts.bring("bring_other_run", list(OTHER_MAPS), to=tell, field=OTHER)
     parts.workflow.connect(
         [
-            (parts.inputnode, bring, [(f"{POOLS}_maps", "maps"), (f"{POOLS}_magnitude", "magnitude")]),
+            (parts.inputnode, logs, [(f"{POOLS}_maps", "maps")]),
+            (logs, bring, [("maps", "maps")]),
+            (parts.inputnode, bring, [(f"{POOLS}_magnitude", "magnitude")]),
             (parts.inputnode, tell, [(f"{RELAXOMETRY}_maps", "apparent")]),
             (parts.mask, tell, [("mask", "mask")]),
             (tell, estimate, [("maps", "pools")]),
