@@ -26,11 +26,13 @@ from qmri_bids.physics.excitation.transfer import (
     share_of_m0,
 )
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.pipeline.volumes import save_volume
 from qmri_bids.scans.transfer.nodes import FreeOfTransfer
 from qmri_bids.scans.transfer.pair_nodes import PoolsOfTwoRuns, TakeLogs, noise_of_t1
 from qmri_bids.scans.transfer.run import POOLS, RELAXOMETRY, TransferRun
+from qmri_bids.scans.transfer.workflow import TRANSFER
 
 PROTOCOL = BssfpProtocol.evenly_spaced(
     number_of_cycles=12, repetition_time=4.8e-3, echo_time=2.4e-3, flip_angle=math.radians(15.0)
@@ -288,3 +290,27 @@ def test_signals_of_the_simulator_are_freed_and_their_noise_counts_once(tmp_path
     of_noise = np.nanmedian(noise) * after**2 / before**2
     assert 0.85 < spread / of_noise < 1.2
     assert 0.6 < spread / np.median(common) < 1.05
+
+
+def test_the_workflow_brings_the_other_run_and_reads_no_pools(tmp_path: Path) -> None:
+    options = ProcessingOptions(estimator="ml")
+    places = {"bids_dir": tmp_path, "output_dir": tmp_path / "out", "report_file": tmp_path / "report.pickle"}
+    names = set(TRANSFER.init(run=run_of(), options=options, **places).list_node_names())
+    assert {"take_logs", "bring_other_run", "pools_of_two_runs", "free_of_transfer"} <= names
+    assert "bring_pools" not in names
+    names = set(TRANSFER.init(run=run_of(other=None), options=options, **places).list_node_names())
+    assert "bring_pools" in names
+    assert "pools_of_two_runs" not in names
+
+
+def test_what_the_methods_text_says() -> None:
+    said = " ".join(
+        sentence.text.format(**sentence.values)
+        for sentence in TRANSFER.methods([run_of()], ProcessingOptions(estimator="ml"))
+    )
+    assert (
+        "estimated from sub-01_acq-pcbssfp and sub-01_acq-pcbssfpLong, whose pulses (rect of 0.2 ms, 15° and rect of 1 ms, 15°)"
+        in said
+    )
+    assert "within 5 mm, or 4 voxels where that is more, that are alike" in said
+    assert "taken to be 30 ± 15 1/s, from the literature" in said
