@@ -433,7 +433,8 @@ def _fraction(pool: str, title: str, limit: float, spread: float) -> Quantity:
             desc=pool,
             unit="arbitrary",
             in_bids=False,
-            description=f"Equilibrium magnetisation of the {title} over that of water. NaN where desc-{pool}quality_mask is not 1.",
+            description=f"Equilibrium magnetisation of the {title} over that of water. NaN where desc-{pool}quality_mask is not 1, "
+            "or desc-quality_mask where the scan has but one.",
         ),
         display=Display(
             unit="%",

@@ -16,6 +16,7 @@ from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, ExchangeEn
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
 from qmri_bids.physics.excitation.pulse import ExcitationPulse
 from qmri_bids.physics.excitation.transfer import Relaxometry
+from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.saturation_presets import mrf_amide, mrf_mt
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.bssfp.run import PcBssfpRun
@@ -192,3 +193,102 @@ def test_what_takes_maps_of_a_run_that_is_refused_is_refused_with_it(refused: st
     assert {run.label for run in left.runs} == (
         {wasabi().label} if "pcbssfp" in refused else {wasabi().label, "sub-01_acq-pcbssfp_flip-1"}
     )
+
+
+def second(name: str = "pcbssfpLong", *, milliseconds: float = 1.0, **changes: Any) -> PcBssfpRun:
+    """Return a run of another duration of the pulse."""
+    other = replace(scan(acq=name, flip="1"), pulse=ExcitationPulse.of("rect", 1e-3 * milliseconds))
+    return replace(other, **changes)
+
+
+def short(**changes: Any) -> PcBssfpRun:
+    return second("pcbssfp", milliseconds=0.2, **changes)
+
+
+def of_cycles(number: int) -> BssfpProtocol:
+    protocol = relaxation().protocol
+    return BssfpProtocol.evenly_spaced(
+        number_of_cycles=number,
+        repetition_time=protocol.repetition_time,
+        echo_time=protocol.echo_time,
+        flip_angle=protocol.flip_angle,
+    )
+
+
+TWELVE = {"protocol": of_cycles(12)}
+
+
+def test_two_runs_whose_pulses_saturate_differently_free_each_other() -> None:
+    one, other = short(**TWELVE), second(**TWELVE)
+    linked = plan(one, other, stages=())
+    assert [run.label for run in linked.transfer] == [TRANSFER, "sub-01_acq-pcbssfpLongMT_transfer"]
+    first, last = linked.transfer
+    assert isinstance(first, TransferRun)
+    assert isinstance(last, TransferRun)
+    assert [(take.key, take.method, take.run) for take in first.takes] == [
+        ("pcbssfp", "pcbssfp", one.label),
+        ("pools", "pcbssfp", other.label),
+    ]
+    assert other.pulse is not None
+    assert first.other == last.relaxometry == Relaxometry(pulse=other.pulse, protocol=other.protocol)
+    assert last.pools.run == one.label
+    # Two runs do not tell R1 of the pool, and fingerprints take that of water.
+    assert (first.r1, first.line) == (1.0, pytest.approx(40e-6 / math.pi))
+    assert first.pools.sentence == (
+        "T1 and M0 of sub-01_acq-pcbssfp_flip-1 are freed of magnetization transfer by the semisolid pool that "
+        "sub-01_acq-pcbssfp_flip-1 (rect of 0.2 ms, 17.2°, W = 3.6 1/s) and sub-01_acq-pcbssfpLong_flip-1 (rect of 1 ms, 17.2°, "
+        "W = 0.72 1/s) tell together, whose pulses saturate it differently: its fraction is that of regions, its exchange rate, "
+        "R1 and line are those of the literature."
+    )
+    assert linked.notes == ()
+    assert pickle.loads(pickle.dumps(first)) == first
+
+
+def test_a_fingerprint_goes_before_another_run() -> None:
+    linked = plan(short(**TWELVE), second(**TWELVE))
+    (fingerprint,) = linked.exchange
+    assert {run.pools.run for run in linked.transfer if isinstance(run, TransferRun)} == {fingerprint.label}
+    assert [run.other for run in linked.transfer if isinstance(run, TransferRun)] == [None, None]
+
+
+def test_the_run_that_saturates_most_differently_is_taken_then_the_one_named_most_alike() -> None:
+    middle, far = second("middle", milliseconds=0.5, **TWELVE), second("other", **TWELVE)
+    near = replace(far, entities={**far.entities, "acq": "pcbssfp", "run": "2"})
+    found = plan(short(**TWELVE), middle, far, stages=()).transfer[0]
+    assert isinstance(found, TransferRun)
+    assert found.pools.run == far.label
+    far = replace(far, entities={**far.entities, "run": "2"})
+    found = plan(short(**TWELVE), middle, far, near, stages=()).transfer[0]
+    assert isinstance(found, TransferRun)
+    assert found.pools.run == near.label
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"milliseconds": 0.25, **TWELVE}, "their pulses saturate it alike, by 3.6 and 2.9 1/s at nominal B1"),
+        ({"protocol": of_cycles(5)}, "at least 6 cycles of both are needed, 5 were found"),
+        ({"b1": B1Run(entities={"sub": "01"}, method="TB1map", anatomical=None, map=wasabi().image), **TWELVE}, "B1"),
+    ],
+)
+def test_runs_that_do_not_tell_the_pool_free_nothing_and_say_why(changes: dict[str, Any], words: str) -> None:
+    linked = plan(short(**TWELVE), second(**changes), stages=())
+    assert linked.transfer == ()
+    assert len(linked.notes) == 2
+    assert all("do not tell the semisolid pool: " in note and words.split(", by")[0] in note for note in linked.notes)
+    assert any(words in note for note in linked.notes)
+    assert all(note.endswith("T1 and M0 are not freed of magnetization transfer by them.") for note in linked.notes)
+
+
+def test_a_run_of_another_session_or_of_an_unknown_pulse_does_not_count() -> None:
+    other = second(**TWELVE)
+    moved = replace(other, entities={"sub": "01", "ses": "2", "acq": "pcbssfp"})
+    for each in (moved, replace(other, pulse=None)):
+        linked = plan(short(**TWELVE), each, stages=())
+        assert (linked.transfer, linked.notes) == ((), ())
+
+
+def test_without_the_other_run_nothing_is_freed() -> None:
+    refusal = Refusal(file="x", key="mask", expected="this grid", found="another", advice="Mend it.")
+    linked = plan(short(**TWELVE), second(**TWELVE), stages=())
+    assert linked.without({"sub-01_acq-pcbssfpLong_flip-1": refusal}).transfer == ()

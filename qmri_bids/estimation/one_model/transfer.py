@@ -58,6 +58,9 @@ class SemisolidPool:
     by_t1, by_b1
         Change of the logarithms of fraction and rate with the apparent T1 [1/s] and with B1, shape (2, V), where both entered the
         estimate of the pool: an error of T1 moves the pool too, which makes up for a part of it. None where they did not.
+    by_line, by_r1
+        The same for a relative error of the line and for R1 of the pool [s], where a pool was estimated by both as assumed: a line
+        that is too high makes the pool too small, and both nearly cancel in T1. None where neither entered.
     """
 
     fraction: Values
@@ -71,6 +74,8 @@ class SemisolidPool:
     r1_stdev: float = R1_STDEV
     by_t1: Values | None = None
     by_b1: Values | None = None
+    by_line: Values | None = None
+    by_r1: Values | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,25 +189,34 @@ def freed_of_transfer(
         noise_t1, noise_m0 = np.square(seen.t1_stdev), np.square(seen.m0_stdev)
         variance = np.zeros_like(values)
         relative = _relative_covariance(pool)
-        by_t1, by_b1 = (np.zeros((2, *rate.shape)) if each is None else each for each in (pool.by_t1, pool.by_b1))
+        by_t1, by_b1, by_line, by_r1 = (
+            np.zeros((2, *rate.shape)) if each is None else each
+            for each in (pool.by_t1, pool.by_b1, pool.by_line, pool.by_r1)
+        )
 
         def spread(up: Values, down: Values) -> Values:
             return 0.5 * (up - down)
 
         def moved(t1_error: Values, m0_error: Values, b1_error: Values, pool_error: Values) -> Values:
+            return grown(pool_error, 1.0 / (seen.t1 + t1_error), level + m0_error, b1=strength + b1_error)
+
+        def grown(
+            pool_error: Values,
+            own_rate: Values,
+            own_m0: Values,
+            *,
+            b1: Values = strength,
+            power: float = 1.0,
+            r1: float = 0.0,
+        ) -> Values:
             factor = np.exp(np.clip(pool_error, -1.0, 1.0))
-            return maps(
-                1.0 / (seen.t1 + t1_error),
-                level + m0_error,
-                fraction=pool.fraction * factor[0],
-                back=pool.rate * factor[1],
-                b1=strength + b1_error,
-            )
+            fraction, back = pool.fraction * factor[0], pool.rate * factor[1]
+            return maps(own_rate, own_m0, fraction=fraction, back=back, b1=b1, power=power, r1=r1)
 
         none = np.zeros_like(rate)
         if seen.b1_stdev is not None:
             # B1 moves the apparent maps, the saturation and the pool together.
-            t1_slope, m0_slope = _by_b1(seen, protocol)
+            t1_slope, m0_slope = apparent_by_b1(seen.t1, seen.t2, m0=seen.m0, b1=strength, protocol=protocol)
             step = np.asarray(seen.b1_stdev, dtype=np.float64)
             of_pool = by_b1 + by_t1 * t1_slope
             variance += np.square(
@@ -221,7 +235,9 @@ def freed_of_transfer(
         of_m0 = values[2] / level * np.sqrt(noise_m0)
         variance += np.square(of_noise)
         variance[2] += np.square(of_m0) + 2.0 * NOISE_CORRELATION * of_noise[2] * of_m0
-        relative = _with_own_noise(relative - by_t1[:, None] * by_t1 * noise_t1)
+        for gain, wrong in ((by_t1, error), (by_line, pool.line_stdev), (by_r1, pool.r1_stdev)):
+            relative = relative - gain[:, None] * gain * np.square(wrong)
+        relative = _with_own_noise(relative)
         slopes = np.stack(
             [
                 _slope(lambda each: maps(rate, level, fraction=each), pool.fraction) * _size(pool.fraction),
@@ -229,12 +245,15 @@ def freed_of_transfer(
             ]
         )
         variance += np.einsum("pmv,pqv,qmv->mv", slopes, relative, slopes)
-        for wrong in (pool.line_stdev, pulse.duration_stdev / pulse.duration):
+        for gain, wrong in (
+            (by_line, pool.line_stdev),
+            (np.zeros_like(by_line), pulse.duration_stdev / pulse.duration),
+        ):
             if wrong:
-                variance += np.square(
-                    spread(maps(rate, level, power=1.0 + wrong), maps(rate, level, power=1.0 - wrong))
-                )
-        variance += np.square(spread(maps(rate, level, r1=pool.r1_stdev), maps(rate, level, r1=-pool.r1_stdev)))
+                sides = [grown(gain * each, rate, level, power=1.0 + each) for each in (wrong, -wrong)]
+                variance += np.square(spread(*sides))
+        sides = [grown(by_r1 * each, rate, level, r1=each) for each in (pool.r1_stdev, -pool.r1_stdev)]
+        variance += np.square(spread(*sides))
         good = np.isfinite(values).all(axis=0) & (values[:2] > 0.0).all(axis=0) & np.isfinite(variance).all(axis=0)
         values, deviation = (np.where(good, each, math.nan) for each in (values, np.sqrt(np.maximum(variance, 0.0))))
     return TransferMaps(
@@ -274,9 +293,18 @@ def _slope(function: Callable[[Values], Values], at: Values) -> Values:
     return (function(at + step) - function(at - step)) / (2.0 * step)
 
 
-def _by_b1(seen: ApparentMaps, protocol: BssfpProtocol) -> tuple[Values, Values]:
-    """Return the change of apparent T1 [s] and M0 with B1, the profile being what it is."""
-    e2, b = natural_coordinates(seen.t1, seen.t2, b1=seen.b1, protocol=protocol)
-    ends = [relaxation_times(e2, b, b1=seen.b1 * (1.0 + sign * STEP), protocol=protocol)[0] for sign in (1.0, -1.0)]
-    angle = seen.b1 * protocol.flip_angle
-    return (ends[0] - ends[1]) / (2.0 * STEP * seen.b1), -seen.m0 * protocol.flip_angle / np.sin(angle)
+def apparent_by_b1(t1: Values, t2: Values, *, m0: Values, b1: Values, protocol: BssfpProtocol) -> tuple[Values, Values]:
+    """Return the change of apparent T1 [s] and M0 with B1, the profile being what it is.
+
+    Parameters
+    ----------
+    t1, t2, m0
+        Apparent maps, T1 and T2 in s, of one shape.
+    b1
+        Actual over nominal flip angle, same shape.
+    protocol
+        The acquisition.
+    """
+    e2, b = natural_coordinates(t1, t2, b1=b1, protocol=protocol)
+    ends = [relaxation_times(e2, b, b1=b1 * (1.0 + sign * STEP), protocol=protocol)[0] for sign in (1.0, -1.0)]
+    return (ends[0] - ends[1]) / (2.0 * STEP * b1), -m0 * protocol.flip_angle / np.sin(b1 * protocol.flip_angle)

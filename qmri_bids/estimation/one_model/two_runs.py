@@ -141,6 +141,9 @@ class TwoRunPools:
     parts
         Shares that neighbourhoods have in common, by name: `rate`, `line`, `r1m`, `B1`, `duration`, `receiver`. Each is the
         change of F [as F] with one standard deviation, the larger one of both signs.
+    slopes
+        How F changes with one standard deviation more of `rate`, `line`, `r1m` and `B1`, with its sign, as far as they have one:
+        who frees T1 by F and the same rate, line and B1 must know which way.
     voxels
         Voxels that the mean is worth, (Σw)²/Σw².
     free_rate
@@ -153,6 +156,7 @@ class TwoRunPools:
     stdev: Values
     noise_stdev: Values
     parts: Mapping[str, Values] = field(repr=False)
+    slopes: Mapping[str, Values] = field(repr=False)
     voxels: Values
     free_rate: Values
     receiver: Values
@@ -249,11 +253,14 @@ def two_run_pools(
     pools, gain = model.estimate(means, receiver)
 
     parts = {"receiver": np.abs(pools.by_gain) * receiver.stdev}
+    slopes = {}
     for name, off in model.each_off(spread).items():
         changes = [np.zeros_like(gain)]
         for pair in off:
             sides = [other.estimate(means, receiver)[0].fraction - pools.fraction for other in pair]
             changes.append(np.maximum(*np.abs(sides)))
+            if name != "duration":  # of which each pulse has one of its own
+                slopes[name] = 0.5 * (sides[0] - sides[1])
         parts[name] = np.sqrt(np.sum(np.square(changes), axis=0))
     total = np.sqrt(np.square(pools.noise_stdev) + sum(np.square(part) for part in parts.values()))
     valued = (voxels >= FEWEST_VOXELS) & np.isfinite(total)
@@ -268,6 +275,7 @@ def two_run_pools(
         stdev=placed(total),
         noise_stdev=placed(pools.noise_stdev),
         parts={name: placed(part) for name, part in parts.items()},
+        slopes={name: placed(slope) for name, slope in slopes.items()},
         voxels=placed(voxels),
         free_rate=placed(pools.free_rate),
         receiver=placed(np.exp(gain)),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qmri_bids.bids.names import derivative_entities
 from qmri_bids.bids.refusal import Refusal, refusal_of
+from qmri_bids.estimation.one_model.bias import R1
 from qmri_bids.physics.excitation.pulse import ExcitationPulse
 from qmri_bids.physics.excitation.transfer import Relaxometry, line_on_resonance
 from qmri_bids.physics.pools import MtPool
@@ -18,6 +19,7 @@ from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.pools.map_files import FREED_LABEL
 from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.session_plan import SessionPlan
+from qmri_bids.scans.transfer.pairs import in_words, other_run
 from qmri_bids.scans.transfer.pool_files import find_pool_files, fraction_file
 from qmri_bids.scans.transfer.run import POOLS, RELAXOMETRY, TransferRun
 
@@ -25,7 +27,8 @@ from qmri_bids.scans.transfer.run import POOLS, RELAXOMETRY, TransferRun
 def with_transfer(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
     """Return a plan in which T1 and M0 of pc-bSSFP runs are freed of magnetisation transfer where something tells the pools.
 
-    A fingerprint of the session goes before maps in files of the dataset, and these before those of derivatives.
+    A fingerprint of the session goes before maps in files of the dataset, these before those of derivatives, and all of them before
+    another pc-bSSFP run of the session whose pulses saturate the pool differently.
 
     Parameters
     ----------
@@ -44,6 +47,9 @@ def with_transfer(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
                 found = _by_fingerprint(run, giver)
             elif run.pulse is not None:
                 found = _by_files(run, plan, options=options)
+                if found is None:
+                    found, reasons = _by_other_run(run, plan.pcbssfp)
+                    notes += reasons
             else:
                 found = None
                 notes += _without_pulse(run, plan, options=options)
@@ -80,6 +86,25 @@ def _by_files(run: PcBssfpRun, plan: SessionPlan, *, options: FindOptions) -> Tr
     )
     made = _freed(run, pulse=run.pulse, pools=replace(found.take, sentence=sentence), pool=pool)
     return replace(made, stored=found.stored, warnings=(*made.warnings, *found.warnings))
+
+
+def _by_other_run(run: PcBssfpRun, runs: Sequence[PcBssfpRun]) -> tuple[TransferRun | None, list[str]]:
+    """Return a run that is freed by itself and another one; where none serves, why not."""
+    pool = PUBLISHED_POOLS.mt
+    if run.pulse is None or pool is None:
+        return None, []
+    pair, reasons = other_run(run, runs, line=line_on_resonance(pool))
+    if pair is None:
+        return None, reasons
+    first, second = in_words(run, pair.rates[0]), in_words(pair.run, pair.rates[1])
+    sentence = (
+        f"T1 and M0 of {run.label} are freed of magnetization transfer by the semisolid pool that {first} and {second} tell "
+        "together, whose pulses saturate it differently: its fraction is that of regions, its exchange rate, R1 and line are "
+        "those of the literature."
+    )
+    pools = Take(names=("t1", "t2"), key=POOLS, method="pcbssfp", run=pair.run.label, sentence=sentence)
+    made = _freed(run, pulse=run.pulse, pools=pools, pool=pool)
+    return replace(made, other=pair.relaxometry, r1=R1), []
 
 
 def _without_pulse(run: PcBssfpRun, plan: SessionPlan, *, options: FindOptions) -> list[str]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.estimation.base import Status, has_value
 from qmri_bids.physics.excitation.transfer import LONGEST_T1
+from qmri_bids.physics.published_pools import MT
 from qmri_bids.pipeline.results.estimate_file import arrays_of, save_estimate
 from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.pipeline.voxels import Voxels
@@ -21,6 +22,11 @@ from qmri_bids.scans.saturation.estimates import EstimateInput, EstimateOutput
 
 POOL_MAPS = ("MT_fraction", "MT_rate", "MT_correlation", *GAINS)
 """What is taken of the pools where it is there, with the standard deviations of the first two."""
+
+
+def gain_names(known: str) -> tuple[str, str]:
+    """Return the names of maps that say how the logarithms of fraction and rate of the pool change with something known."""
+    return f"{MT}_fraction_by_{known}", f"{MT}_rate_by_{known}"
 
 
 class _LoadApparentInput(BaseInterfaceInputSpec):
@@ -124,7 +130,7 @@ class FreeOfTransfer(SimpleInterface):
             return stored[name][voxels.inside].astype(np.float64)
 
         def gain(known: str) -> NDArray[np.float64] | None:
-            names = [name for name, (_, own) in GAINS.items() if own == known and name in pools]
+            names = [name for name in gain_names(known) if name in pools]
             return np.stack([np.nan_to_num(of(pools, name)) for name in names]) if names else None
 
         b1_stdev = of(seen, f"b1{STDEV}") if f"b1{STDEV}" in seen else None
@@ -151,6 +157,8 @@ class FreeOfTransfer(SimpleInterface):
                 r1=run.r1,
                 by_t1=gain("t1"),
                 by_b1=gain("b1"),
+                by_line=gain("line"),
+                by_r1=gain("r1"),
             ),
             pulse=run.relaxometry.pulse,
             protocol=run.relaxometry.protocol,
@@ -168,6 +176,8 @@ class FreeOfTransfer(SimpleInterface):
         def kept(values: NDArray[np.float64]) -> NDArray[np.float32]:
             return np.where(good, values, np.nan).astype(np.float32)
 
+        # Two runs of relaxation have told it here; a map of another run or of a file is that one's.
+        own_fraction = (kept(of(pools, "MT_fraction")), kept(of(pools, f"MT_fraction{STDEV}")))
         self._results["estimate"] = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
             voxels,
@@ -175,12 +185,13 @@ class FreeOfTransfer(SimpleInterface):
                 "mtcorrected_T1": (kept(found.recovery_t1), kept(found.recovery_t1_stdev)),
                 "free_T1": (kept(found.free_t1), kept(found.free_t1_stdev)),
                 "free_M0": (kept(found.free_m0), kept(found.free_m0_stdev)),
-            },
+            }
+            | ({"MT_fraction": own_fraction} if run.other is not None else {}),
             known={
                 "T1": (of(seen, "T1").astype(np.float32), of(seen, f"T1{STDEV}").astype(np.float32)),
                 "T2": (of(seen, "T2").astype(np.float32), None),
-                "MT_fraction": (of(pools, "MT_fraction").astype(np.float32), None),
-            },
+            }
+            | ({"MT_fraction": (of(pools, "MT_fraction").astype(np.float32), None)} if run.other is None else {}),
             residual=np.full(len(status), np.nan, dtype=np.float32),
             status={"": status},
         )
@@ -188,9 +199,14 @@ class FreeOfTransfer(SimpleInterface):
         said = list(voxels.decisions)
         if without:
             share = 100.0 * without / len(status)
+            why = (
+                "fluid, or its fraction and rate cannot be told apart"
+                if run.other is None
+                else "too few neighbours are alike, or the other run has no value"
+            )
             said.append(
-                f"{without:,} voxels ({share:.1f} %) have an apparent T1, but no value of the semisolid pool there (fluid, or its "
-                "fraction and rate cannot be told apart): they have no freed T1."
+                f"{without:,} voxels ({share:.1f} %) have an apparent T1, but no value of the semisolid pool there ({why}): they "
+                "have no freed T1."
             )
         change = _changes(
             of(seen, "T1"), np.where(good, found.recovery_t1, np.nan), np.where(good, found.free_t1, np.nan)

@@ -12,6 +12,7 @@ from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import bids_uri, raw_uris
 from qmri_bids.estimation.one_model.given_pools import RATE, RATE_STDEV
+from qmri_bids.physics.published_pools import MT
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter
 from qmri_bids.quantities import get_quantity
@@ -21,7 +22,26 @@ from qmri_bids.reports.figure_table import histogram_figure, map_figure, mask_fi
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.references import full_citation
 from qmri_bids.scans.pools.outputs import file_uris
+from qmri_bids.scans.transfer.pair_nodes import neighbourhood_width
 from qmri_bids.scans.transfer.run import TransferRun
+
+FRACTION = f"{MT}_fraction"
+
+OF_TWO_RUNS = (
+    "Differences of T1, M0 and T2 of two runs of bSSFP whose pulses saturate the semisolid pool differently, weighted by their "
+    "covariance, averaged over neighbours that are alike"
+)
+
+_FRACTION_TEXT = {
+    "Regional": "A mean over neighbours that are alike, not a value of single voxels. NaN where fewer than 13 voxels are alike.",
+    "StandardDeviationHolds": "Noise of the mean, receiver and B1; exchange rate, R1 and line of the semisolid pool, which are "
+    "those of the literature.",
+}
+"""What the sidecars of fraction and standard deviation say beside what they say of a fingerprint's."""
+
+
+POOL_SOURCES, PAIR_SOURCES = ("MT_fraction", "MT_rate"), ("T1", "T2", "M0")
+"""Maps of another run that enter: its pools, or those of a second pc-bSSFP run."""
 
 
 def write_transfer(
@@ -63,6 +83,12 @@ def write_transfer(
     if run.stored is not None and not run.stored.has_rate:
         said["ExchangeRate"] = {"Value": RATE, "StandardDeviation": RATE_STDEV, "From": "literature"}
     raw = raw_uris(run.paths, bids_dir=bids_dir)
+    if run.other is not None:
+        said |= {
+            "OtherExcitationPulse": {"Name": run.other.pulse.name, "Duration": run.other.pulse.duration},
+            "Neighbourhood": round(neighbourhood_width(results.affine), 6),
+            "ExchangeRate": {"Value": RATE, "StandardDeviation": RATE_STDEV, "From": "literature"},
+        }
     files = [*run.pools.files.values(), *run.pools.stdev_files.values()]
     writer = RunWriter(
         results,
@@ -71,16 +97,16 @@ def write_transfer(
         sources=[
             *raw,
             *_maps_of(run.scan.run, ("T1", "M0"), output_dir=output_dir),
-            *_maps_of(run.pools.run, ("MT_fraction", "MT_rate"), output_dir=output_dir),
+            *_maps_of(run.pools.run, POOL_SOURCES if run.other is None else PAIR_SOURCES, output_dir=output_dir),
             *file_uris(files, bids_dir=bids_dir, output_dir=output_dir),
         ],
         protocol=run.relaxometry.protocol,
     )
     writer.add_estimate(
         lambda quantity: {
-            "algorithm": quantity.algorithm,
-            "reference": full_citation(quantity.references),
-            "extra": said,
+            "algorithm": OF_TWO_RUNS if quantity.name == FRACTION else quantity.algorithm,
+            "reference": full_citation(("gloor2008",) if quantity.name == FRACTION else quantity.references),
+            "extra": said | (_FRACTION_TEXT if quantity.name == FRACTION else {}),
         }
     )
     writer.add("quality_mask", results.estimate.status[""])
@@ -101,7 +127,7 @@ def _maps_of(run: str | None, names: Sequence[str], *, output_dir: Path) -> list
 
 def checks(results: RunResults, run: TransferRun, settings: Mapping[str, Any]) -> Iterator[Check]:
     """Return the traffic lights."""
-    yield _coverage(results)
+    yield _coverage(results, run)
     apparent, freed = results.estimate.arrays["T1"], results.estimate.values["mtcorrected_T1"]
     with np.errstate(all="ignore"):
         change = freed / apparent - 1.0
@@ -124,8 +150,15 @@ GOOD, POOR = 90.0, 70.0
 """Share of tissue that was freed from which it is good, and below which it is bad [percent]."""
 
 
-def _coverage(results: RunResults) -> Check:
+def _coverage(results: RunResults, run: TransferRun) -> Check:
     """Return the light of how much tissue was freed."""
+    missing = (
+        "Fluid has no semisolid pool and no freed T1; elsewhere a value is missing where fraction and rate of the pool could not "
+        "be told apart."
+        if run.other is None
+        else "The pool of two runs is one of regions: a value is missing where too few neighbours are alike, at edges and in large "
+        "voxels above all."
+    )
     arrays = results.estimate.arrays
     tissue = np.isfinite(arrays["T1"]) & (arrays["T2"] < FLUID_T2)
     number = int(np.count_nonzero(tissue))
@@ -134,8 +167,7 @@ def _coverage(results: RunResults) -> Check:
         name="Tissue with a value",
         value=f"{share:.1f} % of {number:,}",
         level=Level.GOOD if share >= GOOD else Level.CHECK if share >= POOR else Level.BAD,
-        explanation=f"Of voxels with an apparent T2 below {1e3 * FLUID_T2:g} ms. Fluid has no semisolid pool and no freed T1; "
-        "elsewhere a value is missing where fraction and rate of the pool could not be told apart. "
+        explanation=f"Of voxels with an apparent T2 below {1e3 * FLUID_T2:g} ms. {missing} "
         f"Good from {GOOD:g} %, bad below {POOR:g} %.",
         measures=(Measure(key="tissue_freed", value=share),),
     )

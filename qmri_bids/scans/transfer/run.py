@@ -61,6 +61,9 @@ class TransferRun(Run):
         The line in words.
     stored
         What the values of files of the semisolid pool mean; None where another run gives it.
+    other
+        Pulse and protocol of the other pc-bSSFP run that tells the semisolid pool together with this one: `pools` takes its maps
+        of relaxation. None where the pool comes from elsewhere.
     images
         The image files of the pc-bSSFP run.
     b1
@@ -80,6 +83,7 @@ class TransferRun(Run):
     b1: B1Run | None
     grid: tuple[int, int, int]
     stored: StoredPool | None = None
+    other: Relaxometry | None = None
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -124,8 +128,7 @@ class TransferRun(Run):
         return (
             self.pools.sentence,
             f"The semisolid pool has a {self.line_name} line with G(0) = {1e6 * self.line:.3g} µs, and {held}; the "
-            "excitation pulse is a "
-            f"{self.relaxometry.pulse.name}.",
+            f"excitation pulse is a {self.relaxometry.pulse.name}.",
         )
 
     @property

@@ -7,6 +7,8 @@ from pathlib import Path
 from nipype.pipeline import engine as pe
 
 from qmri_bids.estimation.one_model.given_pools import RATE, RATE_STDEV
+from qmri_bids.estimation.one_model.two_runs import WIDTH
+from qmri_bids.physics.excitation.transfer import Relaxometry
 from qmri_bids.pipeline.maps.nodes import LoadMaps
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.run_kind import RunKind
@@ -17,8 +19,10 @@ from qmri_bids.scans.saturation.series import SeriesNodes
 from qmri_bids.scans.saturation.workflow import SeriesWorkflow
 from qmri_bids.scans.transfer import outputs
 from qmri_bids.scans.transfer.nodes import POOL_MAPS, FreeOfTransfer, LoadApparent, ReadPools
+from qmri_bids.scans.transfer.pair_nodes import OTHER, OTHER_MAPS, WIDTH_IN_VOXELS, PoolsOfTwoRuns, TakeLogs
 from qmri_bids.scans.transfer.run import POOLS, RELAXOMETRY, StoredPool, TransferRun
 from qmri_bids.sentence import Sentence
+from qmri_bids.units import metres_to_millimetres, radians_to_degrees
 
 
 def _read(workflow: pe.Workflow) -> SeriesNodes:
@@ -39,6 +43,26 @@ def _pools_of_files(source: Take, stored: StoredPool) -> tuple[pe.Node, pe.Node]
     if source.image is not None:
         load.inputs.image = str(source.image)
     return load, pe.Node(ReadPools(stored=stored), name="read_pools")
+
+
+def _tell_pools(parts: SeriesWorkflow, run: TransferRun, estimate: pe.Node) -> None:
+    """Add the nodes that bring the maps of the other run here, and tell the semisolid pool by both."""
+    tell = pe.Node(PoolsOfTwoRuns(run=run), name="pools_of_two_runs")
+    logs = pe.Node(TakeLogs(), name="take_logs")
+    bring = parts.bring("bring_other_run", list(OTHER_MAPS), to=tell, field=OTHER)
+    parts.workflow.connect(
+        [
+            (parts.inputnode, logs, [(f"{POOLS}_maps", "maps")]),
+            (logs, bring, [("maps", "maps")]),
+            (parts.inputnode, bring, [(f"{POOLS}_magnitude", "magnitude")]),
+            (parts.inputnode, tell, [(f"{RELAXOMETRY}_maps", "apparent")]),
+            (parts.mask, tell, [("mask", "mask")]),
+            (tell, estimate, [("maps", "pools")]),
+        ]
+    )
+    parts.said.append((tell, "decisions"))
+    parts.warned.append((tell, "warnings"))
+    parts.sentences.append("The semisolid pool was told by two runs whose pulses saturate it differently.")
 
 
 def init_transfer_wf(
@@ -72,7 +96,8 @@ def init_transfer_wf(
     pcbssfp_maps, pcbssfp_magnitude
         Estimate of the pc-bSSFP run (npz), and its mean magnitude.
     pools_maps, pools_magnitude
-        Fraction and rate of the semisolid pool (npz), and the image by which they are registered; not where files hold them.
+        Fraction and rate of the semisolid pool (npz), or the estimate of the other pc-bSSFP run that tells the pool together with
+        this one, and the image by which they are registered; not where files hold them.
     t1w_preproc, t1w_mask, …
         Those of `bids.anatomy.given.GIVEN_FIELDS` that `options.spaces.given` names: the anatomy of another workflow.
 
@@ -107,16 +132,19 @@ def init_transfer_wf(
             (parts.inputnode, estimate, [(f"{RELAXOMETRY}_maps", "apparent")]),
         ]
     )
-    bring = parts.bring("bring_pools", list(POOL_MAPS), to=estimate, field=POOLS)
-    if run.stored is None:
-        connect(parts.inputnode, f"{POOLS}_maps", bring, "maps")
-        connect(parts.inputnode, f"{POOLS}_magnitude", bring, "magnitude")
+    if run.other is not None:
+        _tell_pools(parts, run, estimate)
     else:
-        load, read = _pools_of_files(run.pools, run.stored)
-        connect([(load, read, [("maps", "maps")]), (read, bring, [("maps", "maps")])])
-        if run.pools.image is not None:
-            connect(load, "magnitude", bring, "magnitude")
-        parts.said += [(load, "decisions"), (read, "decisions")]
+        bring = parts.bring("bring_pools", list(POOL_MAPS), to=estimate, field=POOLS)
+        if run.stored is None:
+            connect(parts.inputnode, f"{POOLS}_maps", bring, "maps")
+            connect(parts.inputnode, f"{POOLS}_magnitude", bring, "magnitude")
+        else:
+            load, read = _pools_of_files(run.pools, run.stored)
+            connect([(load, read, [("maps", "maps")]), (read, bring, [("maps", "maps")])])
+            if run.pools.image is not None:
+                connect(load, "magnitude", bring, "magnitude")
+            parts.said += [(load, "decisions"), (read, "decisions")]
     parts.sentences.append("T1 and M0 were freed of magnetization transfer by the semisolid pool of the subject.")
     parts.estimate(estimate)
     return parts.workflow
@@ -145,6 +173,23 @@ def _sentences(run: TransferRun, options: ProcessingOptions) -> list[Sentence]:
 
 def _pools(run: TransferRun) -> Sentence:
     """Return where the semisolid pool comes from."""
+    if run.other is not None:
+        return Sentence(
+            paragraph="estimation",
+            text="The fraction of the semisolid pool was estimated from {scan} and {other}, whose pulses ({pulse} and {second}) "
+            "saturate it differently [gloor2008]: maps of the latter were rigidly registered to the former [avants2011], and the "
+            "differences of T1, M0 and T2, weighted by their covariance, were averaged over neighbours within {width} mm, or "
+            "{voxels} voxels where that is more, that are alike. Its exchange rate was taken to be {rate}, from the literature.",
+            values={
+                "scan": run.scan.giver,
+                "other": run.pools.giver,
+                "pulse": _played(run.relaxometry),
+                "second": _played(run.other),
+                "width": f"{metres_to_millimetres(WIDTH):g}",
+                "voxels": f"{WIDTH_IN_VOXELS:g}",
+                "rate": f"{RATE:g} ± {RATE_STDEV:g} 1/s",
+            },
+        )
     if run.stored is None:
         return Sentence(
             paragraph="estimation",
@@ -166,6 +211,10 @@ def _pools(run: TransferRun) -> Sentence:
         "registered to {scan} [avants2011].",
         values={"files": files, "title": run.stored.title, "rate": rate, "scan": scan},
     )
+
+
+def _played(scan: Relaxometry) -> str:
+    return f"{scan.pulse.name}, {radians_to_degrees(scan.protocol.flip_angle):.3g}°"
 
 
 TRANSFER = RunKind(
