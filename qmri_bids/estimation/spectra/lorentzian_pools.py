@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from qmri_bids.physics.pools import Lineshape
+
 PARAMETERS = ("amplitude", "width", "position")
 """Parameters of a pool, in their order in a fit."""
 
@@ -46,18 +48,23 @@ class LorentzianPool:
         Full width at half maximum [ppm].
     position
         Centre [ppm].
+    line
+        Lorentzian, or the super-Lorentzian of a semisolid pool.
 
     Raises
     ------
     ValueError
-        If a width of zero or less is within the bounds.
+        If a width of zero or less is within the bounds, or the line is another.
     """
 
     amplitude: Bounded
     width: Bounded
     position: Bounded
+    line: Lineshape = Lineshape.LORENTZIAN
 
     def __post_init__(self) -> None:
+        if self.line not in (Lineshape.LORENTZIAN, Lineshape.SUPER_LORENTZIAN):
+            raise ValueError(f"a pool of the fit has a Lorentzian or super-Lorentzian line, found {self.line!r}")
         if not self.width.lower > 0.0:
             raise ValueError(f"the lower bound of a width must be positive, found {self.width.lower} ppm")
 

@@ -1,0 +1,103 @@
+"""Spectra of the kind that people give, by the Bloch-McConnell equations of seven pools: the judge of `real_spectra.py`.
+
+Water, a semisolid pool with a super-Lorentzian line (z alone), amide, amine and guanidine protons, and the relayed NOE at -3.5 and
+-1.6 ppm. Fractions, rates, T1 and T2, the true B1 and the shift of water are drawn voxel by voxel over what is published of grey and
+white matter; no line of them is a Lorentzian, and the fit has fewer pools than they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
+from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
+from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
+from qmri_bids.physics.saturation import Pulse, SaturatedImage, Saturation, SaturationProtocol
+from qmri_bids.units import ppm_to_hertz
+
+FAR = (100.0, 50.0, 30.0, 20.0, 15.0, 12.0)
+
+
+def _both(side: tuple[float, ...]) -> np.ndarray:
+    return np.array([*(-each for each in side), 0.0, *reversed(side)])
+
+
+OFFSETS: Mapping[int, np.ndarray] = {
+    41: _both((50.0, 20.0, 10.0, 8.0, 6.0, 5.0, 4.5, 4.0, 3.75, 3.5, 3.25, 3.0, 2.5, 2.2, 2.0, 1.75, 1.5, 1.0, 0.6, 0.3)),
+    55: _both((*FAR[:4], *np.arange(10.0, 4.9, -1.0), *np.arange(4.5, 0.9, -0.25), 0.5, 0.25)),
+    95: _both((*FAR, *np.arange(10.0, 5.9, -0.5), *np.arange(5.75, 0.1, -0.175))),
+}
+"""Offsets by their number [ppm]: few, those of most protocols, and many."""
+
+RANGES: Mapping[float, Mapping[str, tuple[float, float]]] = {
+    3.0: {"t1": (0.8, 1.5), "t2": (0.05, 0.09)},
+    7.0: {"t1": (1.1, 2.0), "t2": (0.03, 0.055)},
+}
+"""T1 and T2 of water [s] by field [T]."""
+
+POOLS = {
+    "amide": ((6e-4, 2e-3), (30.0, 150.0), 3.5, 0.03),
+    "amine": ((1e-4, 4e-4), (2000.0, 6000.0), 3.0, 0.01),
+    "guanidine": ((2e-4, 5e-4), (300.0, 1100.0), 2.0, 0.02),
+    "NOE": ((3e-3, 9e-3), (10.0, 25.0), -3.5, 1e-3),
+    "NOE2": ((5e-4, 2e-3), (8.0, 20.0), -1.6, 3e-3),
+}
+"""Range of the fraction, range of the rate [1/s], shift [ppm] and T2 [s] of the solutes at 3 T; T2 is shorter at 7 T."""
+
+JUDGED = {"amide": 3.5, "NOE": -3.5}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Spectra of V voxels: offsets [ppm], Z without noise (V, N), shift of water [ppm] (V,), true amplitudes by pool (V,)."""
+
+    offsets: np.ndarray
+    z: np.ndarray
+    shift: np.ndarray
+    amplitude: Mapping[str, np.ndarray]
+
+
+def protocol(offsets: np.ndarray, field: float) -> SaturationProtocol:
+    """Return a block of low power, 0.6 µT over 2.5 s, before every image."""
+    train = Saturation(pulse=Pulse.block(amplitude=0.6e-6, duration=2.5))
+    images = tuple(SaturatedImage(saturation=train, offset=float(each), recovery=5.0) for each in offsets)
+    return SaturationProtocol(field_strength=field, images=images)
+
+
+def draw(number: int, *, field: float, offsets: np.ndarray, seed: int) -> Scene:
+    """Return spectra of voxels drawn over grey and white matter."""
+    rng = np.random.default_rng(seed)
+    shorter = 3.0 / field
+    solutes = tuple(
+        CestPool(name=name, fraction=fraction[0], rate=rate[0], shift=shift, t2=max(t2 * shorter, 4e-4))
+        for name, (fraction, rate, shift, t2) in POOLS.items()
+    )
+    model = PoolModel(
+        water=Water(t1=1.2, t2=0.06),
+        cest=solutes,
+        mt=MtPool(
+            name="MT", fraction=0.08, rate=30.0, shift=-2.5, t2=1e-5, t1=1.0,
+            form=MtForm.Z_ONLY, lineshape=Lineshape.SUPER_LORENTZIAN,
+        ),
+    )  # fmt: skip
+    shift = rng.uniform(-0.15, 0.15, number)
+    voxels = {name: rng.uniform(*row, number) for name, row in RANGES[field].items()}
+    voxels["b1"] = rng.uniform(0.85, 1.15, number)
+    fractions = {name: rng.uniform(*row[0], number) for name, row in POOLS.items()}
+    fractions["MT"] = rng.uniform(0.04, 0.13, number)
+    rates = {name: rng.uniform(*row[1], number) for name, row in POOLS.items()}
+    rates["MT"] = rng.uniform(20.0, 40.0, number)
+
+    def z_of(where: np.ndarray, off: np.ndarray, **changed: np.ndarray) -> np.ndarray:
+        known = VoxelParameters(**voxels, off_resonance=off, fractions=fractions | changed, rates=rates)
+        return signal_and_jacobian(model, protocol(where, field), known).signal
+
+    z = z_of(offsets, ppm_to_hertz(1.0, field_strength=field) * shift)
+    true = {}
+    for name, at in JUDGED.items():
+        place, none = np.array([at]), np.zeros(number)
+        true[name] = (z_of(place, none, **{name: none}) - z_of(place, none))[:, 0]
+    return Scene(offsets=offsets, z=z, shift=shift, amplitude=true)
