@@ -1,13 +1,13 @@
 """Spectra of the kind that people give, by the Bloch-McConnell equations of seven pools: the judge of `real_spectra.py`.
 
-Water, a semisolid pool with a super-Lorentzian line (z alone), amide, amine and guanidine protons, and the relayed NOE at -3.5 and
--1.6 ppm. Fractions, rates, T1 and T2, the true B1 and the shift of water are drawn voxel by voxel over what is published of grey and
-white matter; no line of them is a Lorentzian, and the fit has fewer pools than they have.
+Water, a semisolid pool with a super-Lorentzian line (z alone), amide, amine and guanidine protons, and the relayed NOE at -3.5
+and -1.6 ppm. Fractions, rates, T1 and T2, T2 of the semisolid pool, the true B1 and the shift of water are drawn voxel by voxel
+over what is published of grey and white matter; no line of them is a Lorentzian, and the fit has fewer pools than they have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,9 @@ def _both(side: tuple[float, ...]) -> np.ndarray:
 
 
 OFFSETS: Mapping[int, np.ndarray] = {
-    41: _both((50.0, 20.0, 10.0, 8.0, 6.0, 5.0, 4.5, 4.0, 3.75, 3.5, 3.25, 3.0, 2.5, 2.2, 2.0, 1.75, 1.5, 1.0, 0.6, 0.3)),
+    41: _both(
+        (50.0, 20.0, 10.0, 8.0, 6.0, 5.0, 4.5, 4.0, 3.75, 3.5, 3.25, 3.0, 2.5, 2.2, 2.0, 1.75, 1.5, 1.0, 0.6, 0.3)
+    ),
     55: _both((*FAR[:4], *np.arange(10.0, 4.9, -1.0), *np.arange(4.5, 0.9, -0.25), 0.5, 0.25)),
     95: _both((*FAR, *np.arange(10.0, 5.9, -0.5), *np.arange(5.75, 0.1, -0.175))),
 }
@@ -67,7 +69,24 @@ def protocol(offsets: np.ndarray, field: float) -> SaturationProtocol:
     return SaturationProtocol(field_strength=field, images=images)
 
 
-def draw(number: int, *, field: float, offsets: np.ndarray, seed: int) -> Scene:
+TISSUE = tuple((Lineshape.SUPER_LORENTZIAN, 1e-6 * t2) for t2 in (8.5, 9.5, 10.5, 12.0))
+"""Lines of the semisolid pool and T2 [s], in turns over the voxels."""
+
+MIXED = ((Lineshape.LORENTZIAN, 1.6e-5), (Lineshape.SUPER_LORENTZIAN, 1e-5))
+"""Voxels whose line is super-Lorentzian beside as many with a Lorentzian one: no line of a fit serves all."""
+
+MT_SHIFT = -2.5
+"""Centre of the semisolid pool [ppm]."""
+
+
+def draw(
+    number: int,
+    *,
+    field: float,
+    offsets: np.ndarray,
+    seed: int,
+    semisolid: Sequence[tuple[Lineshape, float]] = TISSUE,
+) -> Scene:
     """Return spectra of voxels drawn over grey and white matter."""
     rng = np.random.default_rng(seed)
     shorter = 3.0 / field
@@ -75,14 +94,18 @@ def draw(number: int, *, field: float, offsets: np.ndarray, seed: int) -> Scene:
         CestPool(name=name, fraction=fraction[0], rate=rate[0], shift=shift, t2=max(t2 * shorter, 4e-4))
         for name, (fraction, rate, shift, t2) in POOLS.items()
     )
-    model = PoolModel(
-        water=Water(t1=1.2, t2=0.06),
-        cest=solutes,
-        mt=MtPool(
-            name="MT", fraction=0.08, rate=30.0, shift=-2.5, t2=1e-5, t1=1.0,
-            form=MtForm.Z_ONLY, lineshape=Lineshape.SUPER_LORENTZIAN,
-        ),
-    )  # fmt: skip
+    models = [
+        PoolModel(
+            water=Water(t1=1.2, t2=0.06),
+            cest=solutes,
+            mt=MtPool(
+                name="MT", fraction=0.08, rate=30.0, shift=MT_SHIFT, t2=t2, t1=1.0,
+                form=MtForm.Z_ONLY, lineshape=line,
+            ),
+        )
+        for line, t2 in semisolid
+    ]  # fmt: skip
+    turn = np.arange(number) % len(models)
     shift = rng.uniform(-0.15, 0.15, number)
     voxels = {name: rng.uniform(*row, number) for name, row in RANGES[field].items()}
     voxels["b1"] = rng.uniform(0.85, 1.15, number)
@@ -92,8 +115,17 @@ def draw(number: int, *, field: float, offsets: np.ndarray, seed: int) -> Scene:
     rates["MT"] = rng.uniform(20.0, 40.0, number)
 
     def z_of(where: np.ndarray, off: np.ndarray, **changed: np.ndarray) -> np.ndarray:
-        known = VoxelParameters(**voxels, off_resonance=off, fractions=fractions | changed, rates=rates)
-        return signal_and_jacobian(model, protocol(where, field), known).signal
+        z = np.empty((number, len(where)))
+        for k, model in enumerate(models):
+            mine = turn == k
+            known = VoxelParameters(
+                **{name: each[mine] for name, each in voxels.items()},
+                off_resonance=off[mine],
+                fractions={name: each[mine] for name, each in (fractions | changed).items()},
+                rates={name: each[mine] for name, each in rates.items()},
+            )
+            z[mine] = signal_and_jacobian(model, protocol(where, field), known).signal
+        return z
 
     z = z_of(offsets, ppm_to_hertz(1.0, field_strength=field) * shift)
     true = {}

@@ -1,14 +1,14 @@
-"""Bounds of the pools by field strength, as tables; fields in between are interpolated, others take the nearest. Imports nothing heavy.
+"""Bounds of the pools by field strength, as tables; fields in between are interpolated, others take the nearest.
 
-Widths are those of full lines at half maximum at the low powers (0.5 to 1 µT) of multi-pool protocols. What a line of a solute is wide
-[Hz] (exchange, T2, power) hardly depends on the field, so that it is narrower in ppm the higher the field; the relayed NOE at
--3.5 ppm is a band of many lines and stays as wide in ppm.
+Imports nothing heavy. Widths are those of full lines at half maximum at the low powers (0.5 to 1 µT) of multi-pool protocols.
+The width of the line of a solute in hertz (exchange, T2, power) hardly depends on the field, so that it is narrower in ppm the
+higher the field; the relayed NOE at -3.5 ppm is a band of many lines and stays as wide in ppm.
 
-Sources: five pools at free positions within bounds are those of Windschuh et al., NMR Biomed 28:529 (2015), and Zaiss et al., NeuroImage
-112:180 (2015), at 7 T, and of Deshmane et al., Magn Reson Med 81:2412 (2019), at 3 T; the public BrukerCEST pipeline lets amide be 0.2 to
-5 ppm wide, amine 0.2 to 3.5 and NOE 1 to 4.5. The tables are no copy of any of these: lower ends are what the Bloch-McConnell equations
-give for published rates and T2 of solutes at each field, upper ends keep a solute from taking the place of its neighbours; those of
-9.4 T are those of 7 T, the widths of solutes and water over the ratio of the fields.
+Sources: five pools at free positions within bounds are those of Windschuh et al., NMR Biomed 28:529 (2015), and Zaiss et al.,
+NeuroImage 112:180 (2015), at 7 T, and of Deshmane et al., Magn Reson Med 81:2412 (2019), at 3 T; the public BrukerCEST pipeline
+lets amide be 0.2 to 5 ppm wide, amine 0.2 to 3.5 and NOE 1 to 4.5. The tables are no copy of any of these: lower ends are what
+the Bloch-McConnell equations give for published rates and T2 of solutes at each field, upper ends keep a solute from taking the
+place of its neighbours; those of 9.4 T are those of 7 T, the widths of solutes and water over the ratio of the fields.
 """
 
 from __future__ import annotations
@@ -110,6 +110,7 @@ def field_sentence(field_strength: float) -> str:
         if math.isclose(field_strength, field, rel_tol=0.05):
             return f"Bounds of widths are those of the table for {field:g} T."
     if FIELDS[0] < field_strength < FIELDS[-1]:
-        return f"Bounds of widths at {field_strength:g} T were interpolated between the tables for {', '.join(f'{f:g}' for f in FIELDS)} T."
+        tables = ", ".join(f"{field:g}" for field in FIELDS)
+        return f"Bounds of widths at {field_strength:g} T were interpolated between the tables for {tables} T."
     nearest = FIELDS[0] if field_strength < FIELDS[0] else FIELDS[-1]
     return f"There is no table of widths for {field_strength:g} T: the bounds are those for {nearest:g} T."

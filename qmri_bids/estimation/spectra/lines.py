@@ -17,8 +17,9 @@ NODES = 1024
 """Nodes of the table; a cubic between them is within 1e-6 of the line."""
 
 REFERENCE_T2 = 1e-5
-"""T2 at which the line is continued through its divergence from 1 kHz inwards [s]; at others from 1 kHz · 10 µs/T2, so that all have
-one shape."""
+"""T2 at which the line is continued through its divergence from 1 kHz inwards [s].
+
+At others it is continued from 1 kHz · 10 µs/T2, so that all have one shape."""
 
 
 @lru_cache(maxsize=1)
@@ -74,7 +75,10 @@ def _table_lines(table: NDArray, x: NDArray, line: NDArray, slope: NDArray) -> N
 
 
 def lines(
-    offsets: NDArray[np.floating], width: NDArray[np.floating], position: NDArray[np.floating], broad: Sequence[bool]
+    offsets: NDArray[np.floating],
+    width: NDArray[np.floating],
+    position: NDArray[np.floating],
+    broad: Sequence[bool] | NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the lines of P pools, 1 at their centres, and their derivatives by the logarithm of the width and by the position.
 

@@ -76,6 +76,8 @@ class LorentzianFit:
         Whether equal bounds fix the parameter, shape (1 + 3P,).
     freedom
         Offsets less free parameters.
+    broad
+        Whether the line of a pool is super-Lorentzian, shape (P,).
     """
 
     pools: tuple[str, ...]
@@ -87,6 +89,7 @@ class LorentzianFit:
     converged: NDArray[np.bool_]
     fixed: NDArray[np.bool_]
     freedom: int
+    broad: NDArray[np.bool_]
 
     def columns(self, pool: str) -> slice:
         """Return the columns of amplitude, width and position of a pool.
@@ -175,11 +178,12 @@ def fit_lorentzian(
         converged=np.empty(voxels, dtype=np.bool_),
         fixed=~(upper > lower),
         freedom=freedom,
+        broad=broad_lines(pools),
     )
 
     second_start = start.copy()
     second_start[2::3] = np.sqrt(start[2::3] * upper[2::3])
-    table, broad = super_lorentzian_table(), broad_lines(pools)
+    table, broad = super_lorentzian_table(), fit.broad
     unknown = np.zeros((BLOCK, size))
 
     def fit_block(begin: int) -> None:

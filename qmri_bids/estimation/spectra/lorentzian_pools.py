@@ -70,12 +70,8 @@ class LorentzianPool:
 
 
 def _pool(amplitude: Sequence[float], width: Sequence[float], position: Sequence[float]) -> LorentzianPool:
-    return LorentzianPool(
-        **{
-            name: Bounded(start=row[0], lower=row[1], upper=row[2])
-            for name, row in zip(PARAMETERS, (amplitude, width, position), strict=True)
-        }
-    )
+    rows = (Bounded(start=row[0], lower=row[1], upper=row[2]) for row in (amplitude, width, position))
+    return LorentzianPool(**dict(zip(PARAMETERS, rows, strict=True)))  # type: ignore[arg-type]
 
 
 POOLS: Mapping[str, LorentzianPool] = {

@@ -1,10 +1,10 @@
 """The fit of pools from several starts: the best optimum, which others fit as well, and what that means for the standard deviation.
 
-Widths and positions lie within bounds. Within them they are not equally likely: the square of the distance from a centre, in standard
-deviations of a uniform density over the bounds, adds to the sum of squares, so that a spectrum that does not tell a width keeps that of
-the image instead of running to a bound on noise, and the standard deviation of a height holds what is not known of its width. The
-centre is the optimum of the mean spectrum of the image (as in the fits from the whole image down to voxels of Zhou et al., IEEE Trans
-Med Imaging 36:1113, 2017, IDEAL), or the middle of the bounds where no image is given.
+Widths and positions lie within bounds. Within them they are not equally likely: the square of the distance from a centre,
+`REACH` standard deviations being half the bounds, adds to the sum of squares, so that a spectrum that does not tell a width
+keeps that of the image instead of running to a bound on noise, and the standard deviation of a height holds what is not known
+of its width. The centre is the optimum of the mean spectrum of the image (from the whole image down to voxels as in IDEAL: Zhou
+et al., Sci Rep 7:84, 2017), or the middle of the bounds where no image is given.
 """
 
 from __future__ import annotations
@@ -35,8 +35,11 @@ AS_GOOD = 4.0
 REACH = 2.5
 """Standard deviations from the middle of the bounds to either: what one expects lies within them 99 times of 100."""
 
+SAME_OPTIMUM = 1e-3
+"""Points whose sums of squares, over the variance, differ by no more than this are one optimum."""
+
 LARGER_NOISE = 3.0
-"""The residual counts as noise where it is above that by so many of its standard deviations: what the model lacks is no less unknown."""
+"""The residual counts as noise where it is above that by so many of its standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +173,7 @@ def fit_optima(
         converged=np.empty(voxels, dtype=np.bool_),
         fixed=~moving,
         freedom=freedom,
+        broad=broad_lines(search.pools),
     )
     unique = np.ones((voxels, len(search.pools)), dtype=np.bool_)
     used_noise = np.empty(voxels)
@@ -190,13 +194,15 @@ def fit_optima(
             found.append(outputs)
         points, covariances, sums, held, converged = (np.stack(each) for each in zip(*found, strict=True))
         costs = sums + _distance(points, centre, precision)
+        # Of points that are one optimum the converged one counts.
+        costs += np.where(converged, 0.0, SAME_OPTIMUM * variance)
         costs[~np.isfinite(costs)] = math.inf
         best, rows = costs.argmin(axis=0), np.arange(number)
         for name, each in zip(FILLED, (points, covariances, sums, held, converged), strict=True):
             getattr(fit, name)[part] = each[best, rows]
         with np.errstate(all="ignore"):
             level = _level(fit.residual_sum[part], variance, freedom)
-            weight = np.exp(-0.5 * (costs - costs[best, rows]) / level)
+            weight = np.nan_to_num(np.exp(-0.5 * (costs - costs[best, rows]) / level))
         weight[(weight < math.exp(-0.5 * AS_GOOD)) | ~converged] = 0.0
         away = points - points[best, rows]
         heights = slice(1, None, 3)
