@@ -14,6 +14,7 @@ import numpy as np
 
 from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
 from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters
+from qmri_bids.physics.lineshapes import absorption
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.saturation import Pulse, SaturatedImage, Saturation, SaturationProtocol
 from qmri_bids.units import ppm_to_hertz
@@ -132,4 +133,47 @@ def draw(
     for name, at in JUDGED.items():
         place, none = np.array([at]), np.zeros(number)
         true[name] = (z_of(place, none, **{name: none}) - z_of(place, none))[:, 0]
+    return Scene(offsets=offsets, z=z, shift=shift, amplitude=true)
+
+
+def measured_like(number: int, *, field: float, offsets: np.ndarray, seed: int) -> Scene:
+    """Return spectra that are sums of lines of the shapes that are measured, with a drift of the baseline.
+
+    A semisolid line between super-Lorentzian and Lorentzian, amide and NOE as bands of several lines, and small pools at 1, 2, 2.7
+    and -1.6 ppm; the baseline drifts by some tenths of a percent over the series.
+    """
+    rng = np.random.default_rng(seed)
+    narrow = 3.0 / field
+    shift = rng.uniform(-0.15, 0.15, number)
+    away = offsets - shift[:, None]
+
+    def uniform(low: float, high: float) -> np.ndarray:
+        return rng.uniform(low, high, (number, 1))
+
+    def line(where: np.ndarray, at: float, width: np.ndarray) -> np.ndarray:
+        return 1.0 / (1.0 + 4.0 * ((where - at) / width) ** 2)
+
+    def band(where: np.ndarray, centres: tuple[float, ...], width: np.ndarray) -> np.ndarray:
+        return np.mean([line(where, at, width) for at in centres], axis=0)
+
+    t2, part = uniform(8e-6, 1.2e-5), uniform(0.0, 0.3)
+    hertz = ppm_to_hertz(1.0, field_strength=field)
+    centre = np.empty_like(away)
+    for k in range(number):
+        radians = 2.0 * np.pi * hertz * np.append(away[k] - MT_SHIFT, 0.0)
+        shape = absorption(Lineshape.SUPER_LORENTZIAN, radians, t2=float(t2[k, 0]))[0]
+        centre[k] = shape[:-1] / shape[-1]
+    semisolid = (1.0 - part) * centre + part * line(away, MT_SHIFT, uniform(30.0, 60.0) * narrow)
+    amide, noe = (3.35, 3.5, 3.65), (-2.9, -3.2, -3.5, -3.8, -4.1)
+    amide_width, noe_width = uniform(0.7, 1.2) * narrow**0.6, uniform(1.4, 2.2)
+    amide_height, noe_height = uniform(0.02, 0.06), uniform(0.03, 0.09)
+    lost = uniform(0.8, 0.88) * line(away, 0.0, uniform(1.2, 1.8) * narrow**0.5) + uniform(0.06, 0.14) * semisolid
+    lost += amide_height * band(away, amide, amide_width) + noe_height * band(away, noe, noe_width)
+    for at, height, width in ((1.0, 0.01, 0.8), (2.0, 0.03, 1.0), (2.7, 0.015, 3.0), (-1.6, 0.015, 1.2)):
+        lost += uniform(0.3 * height, height) * line(away, at, width * narrow**0.6 * np.ones((number, 1)))
+    z = 1.0 - lost + uniform(-0.002, 0.002) * np.linspace(-0.5, 0.5, len(offsets))
+    true = {
+        "amide": (amide_height * band(np.full((1, 1), 3.5), amide, amide_width))[:, 0],
+        "NOE": (noe_height * band(np.full((1, 1), -3.5), noe, noe_width))[:, 0],
+    }
     return Scene(offsets=offsets, z=z, shift=shift, amplitude=true)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.spectra.correction import correct_shift
 from qmri_bids.estimation.spectra.field_bounds import field_pools, field_sentence
+from qmri_bids.estimation.spectra.lines import lines
 from qmri_bids.estimation.spectra.lorentzian_pools import LorentzianPool
 from qmri_bids.estimation.spectra.optima import Search, bounds_of, fit_optima, search_of
 from qmri_bids.estimation.spectra.series import Spectra
@@ -24,6 +25,19 @@ FEWEST_VOXELS = 5
 
 LARGEST_HEIGHT = 0.2
 """Heights of solutes are drawn up to this."""
+
+TISSUE = Lineshape.SUPER_LORENTZIAN
+"""Line of the semisolid pool of tissue (Morrison et al., J Magn Reson B 108:103, 1995)."""
+
+FAR = 5.0
+"""From here outwards [ppm] a spectrum tells the line of MT."""
+
+FEWEST_FAR = 4
+"""Offsets needed there."""
+
+CLEARLY = 2.0
+"""A Lorentzian line must leave so many times less: of simulated tissue it leaves 0.7 to 4 times as much, of a pool that is
+Lorentzian indeed 3 to 9 times less."""
 
 LINES: dict[Lineshape, str] = {
     Lineshape.SUPER_LORENTZIAN: "super-Lorentzian",
@@ -42,8 +56,8 @@ def image_search(
 ) -> tuple[Search, tuple[str, ...]]:
     """Return where the fit of every voxel begins, and what was decided.
 
-    The line of MT is the one that leaves less of the mean spectrum: a Lorentzian one lacks the peak of tissue near water, which
-    NOE then takes for its own.
+    The line of MT is super-Lorentzian unless a Lorentzian one clearly leaves less of the mean spectrum far from water. Near water
+    either fits, since NOE takes what is missing: with a Lorentzian line the peak of MT of tissue.
 
     Parameters
     ----------
@@ -68,35 +82,40 @@ def image_search(
     given = {line: {name: each[name] for name in pools} for line, each in given.items()}
     mean = _mean(spectra, offsets, water_shift, usable)
     if mean is None:
-        return search_of(given[Lineshape.SUPER_LORENTZIAN]), (
+        return search_of(given[TISSUE]), (
             *bounds,
             "Too few voxels have a spectrum for a mean one: the fit of every voxel begins in the middle of its bounds.",
         )
-    found = {line: _fit_mean(mean, offsets, each) for line, each in given.items()} if "MT" in pools else {}
-    if not found:
-        only = Lineshape.LORENTZIAN
-        found = {only: _fit_mean(mean, offsets, given[only])}
-    best = min(found, key=lambda line: found[line].cost)
-    sentences = [
+    found = {line: _fit_mean(mean, offsets, each) for line, each in given.items() if "MT" in pools or line is TISSUE}
+    best, said = _line_of_mt({line: each.left_far for line, each in found.items()}) if "MT" in pools else (TISSUE, ())
+    return search_of(given[best], centre=found[best].point), (
         *bounds,
         "Where a spectrum does not tell a width or a position, it is that of the mean spectrum of the image.",
-    ]
-    if "MT" in pools:
-        other = next(line for line in LINES if line is not best)
-        sentences.append(
-            f"The line of MT is {LINES[best]}: of the mean spectrum such a fit leaves {100.0 * found[best].left:.2g} % of full "
-            f"signal, one with a {LINES[other]} line {100.0 * found[other].left:.2g} %."
+        *said,
+    )
+
+
+def _line_of_mt(left: Mapping[Lineshape, float]) -> tuple[Lineshape, tuple[str, ...]]:
+    """Return the line of MT by what fits of the mean spectrum leave far from water."""
+    tissue, other = left[TISSUE], left[Lineshape.LORENTZIAN]
+    if not np.isfinite(tissue + other):
+        return TISSUE, (
+            f"No {FEWEST_FAR} offsets lie {FAR:g} ppm or more from water, which would tell the line of MT: it is the "
+            "super-Lorentzian one of tissue.",
         )
-    return search_of(given[best], centre=found[best].point), tuple(sentences)
+    best = Lineshape.LORENTZIAN if tissue > CLEARLY * other else TISSUE
+    return best, (
+        f"The line of MT is {LINES[best]}: {FAR:g} ppm and more from water a super-Lorentzian one leaves {100.0 * tissue:.2g} % of "
+        f"full signal of the mean spectrum, a Lorentzian one {100.0 * other:.2g} % (it is taken where it leaves {CLEARLY:g} times less).",
+    )
 
 
 @dataclass(frozen=True)
 class _Mean:
-    """Optimum of a mean spectrum: parameters, sum of squares, and root mean square of what it leaves."""
+    """Optimum of a mean spectrum: its parameters, and root mean square of what it leaves far from water, NaN if not told."""
 
     point: NDArray[np.float64]
-    cost: float
-    left: float
+    left_far: float
 
 
 @dataclass(frozen=True)
@@ -124,8 +143,21 @@ def _mean(
 
 def _fit_mean(mean: _Spectrum, offsets: NDArray[np.floating], pools: Mapping[str, LorentzianPool]) -> _Mean:
     search = search_of(pools)
-    middle, lower, upper = bounds_of(pools)
-    share = np.random.default_rng(0).uniform(size=(STARTS, len(middle)))
+    whole = replace(search, starts=np.concatenate([search.starts, drawn_starts(pools, STARTS, seed=0)]))
+    fit = fit_optima(mean.values[None], offsets=offsets, search=whole, noise=mean.stdev).fit
+    if not np.isfinite(fit.residual_sum[0]):
+        return _Mean(search.centre, np.nan)
+    point = fit.parameters
+    shapes, _, _ = lines(offsets, point[:, 2::3], point[:, 3::3], fit.broad)
+    left = mean.values - (point[0, 0] - shapes[0] @ point[0, 1::3])
+    far = left[(np.abs(offsets) >= FAR) & np.isfinite(left)]
+    return _Mean(point[0], float(np.sqrt(np.mean(np.square(far)))) if len(far) >= FEWEST_FAR else np.nan)
+
+
+def drawn_starts(pools: Mapping[str, LorentzianPool], number: int, *, seed: int) -> NDArray[np.float64]:
+    """Return starts drawn within the bounds, shape (number, 1 + 3P): widths evenly in their logarithm, water high."""
+    _, lower, upper = bounds_of(pools)
+    share = np.random.default_rng(seed).uniform(size=(number, len(lower)))
     drawn = lower + share * (upper - lower)
     heights, widths = slice(1, None, 3), slice(2, None, 3)
     drawn[:, widths] = lower[widths] * (upper[widths] / lower[widths]) ** share[:, widths]
@@ -133,9 +165,4 @@ def _fit_mean(mean: _Spectrum, offsets: NDArray[np.floating], pools: Mapping[str
     if "water" in pools:
         column = 1 + 3 * list(pools).index("water")
         drawn[:, column] = 0.5 + 0.5 * share[:, column]
-    whole = replace(search, starts=np.concatenate([search.starts, drawn]))
-    fit = fit_optima(mean.values[None], offsets=offsets, search=whole, noise=mean.stdev).fit
-    cost = float(fit.residual_sum[0])
-    if not np.isfinite(cost):
-        return _Mean(middle, np.inf, np.nan)
-    return _Mean(fit.parameters[0], cost, float(np.sqrt(cost / np.isfinite(mean.values).sum())))
+    return drawn

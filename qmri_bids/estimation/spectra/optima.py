@@ -215,6 +215,24 @@ def fit_optima(
     return Optima(fit=fit, noise=used_noise, unique=unique)
 
 
+def search_cost(fit: LorentzianFit, search: Search, *, noise: NDArray[np.floating] | float) -> NDArray[np.float64]:
+    """Return what the fit makes least, shape (V,): the sum of squares of the spectrum and that of the distance from the centre.
+
+    Parameters
+    ----------
+    fit
+        Fit of V voxels by this search.
+    search
+        Pools and centre.
+    noise
+        Standard deviation of Z, shape (V,) or one for all.
+    """
+    _, lower, upper = bounds_of(search.pools)
+    scale, centre = _known(search, lower, upper)
+    sigma = np.broadcast_to(np.asarray(noise, dtype=np.float64), (len(fit.residual_sum),))
+    return fit.residual_sum + _distance(fit.parameters[None], centre, np.square(sigma)[:, None] * scale)[0]
+
+
 def _known(
     search: Search, lower: NDArray[np.float64], upper: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
