@@ -26,7 +26,7 @@ from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
 from qmri_bids.estimation.spectra.optima import Optima, Search, fit_optima, search_cost
 from qmri_bids.estimation.spectra.series import Spectra
 
-SEED = 1
+SEED = 2
 VOXELS = 1500
 SIGNAL_TO_NOISE = (50, 100, 200)
 MANY = 24

@@ -32,8 +32,8 @@ from qmri_bids.system.blocks import run_blocks
 AS_GOOD = 4.0
 """Optima whose sums of squares, over the variance, differ by no more than this compete: e² = 7 times less likely at the most."""
 
-REACH = 2.5
-"""Standard deviations from the middle of the bounds to either: what one expects lies within them 99 times of 100."""
+REACH = 3.0
+"""Standard deviations from the middle of the bounds to either: what one expects lies within them 997 times of 1000."""
 
 SAME_OPTIMUM = 1e-3
 """Points whose sums of squares, over the variance, differ by no more than this are one optimum."""
