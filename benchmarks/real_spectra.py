@@ -69,7 +69,6 @@ def _case(scene: Scene, *, field: float, ratio: float, label: str) -> Case:
         spectra,
         offsets=scene.offsets,
         water_shift=scene.shift,
-        usable=np.ones(len(z), dtype=np.bool_),
         pools=tuple(POOLS),
         field_strength=field,
     )

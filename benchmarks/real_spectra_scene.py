@@ -139,8 +139,9 @@ def draw(
 def measured_like(number: int, *, field: float, offsets: np.ndarray, seed: int) -> Scene:
     """Return spectra that are sums of lines of the shapes that are measured, with a drift of the baseline.
 
-    A semisolid line between super-Lorentzian and Lorentzian, amide and NOE as bands of several lines, and small pools at 1, 2, 2.7
-    and -1.6 ppm, that of fast amine protons (2.7 ppm) low as at such power; the baseline drifts by some tenths of a percent over the series.
+    A semisolid line between super-Lorentzian and Lorentzian, amide and NOE as bands of several lines, and small pools at 1, 2,
+    2.7 and -1.6 ppm, that of fast amine protons (2.7 ppm) low as at such power; the baseline drifts by some tenths of a percent
+    over the series.
     """
     rng = np.random.default_rng(seed)
     narrow = 3.0 / field

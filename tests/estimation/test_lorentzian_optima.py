@@ -54,13 +54,12 @@ def known(z, noise=NOISE):
     return Spectra(values=z, stdev=np.full(number, noise), scale_stdev=np.zeros(number), status=status)
 
 
-def search_for(z, *, noise=NOISE, field=3.0, offsets=OFFSETS, usable=None, pools=NAMES):
+def search_for(z, *, noise=NOISE, field=3.0, offsets=OFFSETS, shift=None, pools=NAMES):
     number = len(z)
     return image_search(
         known(z, noise),
         offsets=offsets,
-        water_shift=np.zeros(number),
-        usable=np.ones(number, dtype=bool) if usable is None else usable,
+        water_shift=np.zeros(number) if shift is None else shift,
         pools=pools,
         field_strength=field,
     )
@@ -219,7 +218,7 @@ def test_threads_and_missing_values_do_not_matter():
 
 def test_an_image_without_enough_to_say_says_so():
     *_, z = draw(6, mt_line=OTHER)
-    few, said = search_for(z, usable=np.array([True] + [False] * 5))
+    few, said = search_for(z, shift=np.array([0.0, *[math.nan] * 5]))
     assert any("Too few voxels have a spectrum for a mean one" in each for each in said)
     assert few.pools["MT"].line is TISSUE
     near = np.abs(OFFSETS) < 5.0

@@ -50,7 +50,6 @@ def image_search(
     *,
     offsets: NDArray[np.floating],
     water_shift: NDArray[np.floating],
-    usable: NDArray[np.bool_],
     pools: Sequence[str],
     field_strength: float,
 ) -> tuple[Search, tuple[str, ...]]:
@@ -66,9 +65,7 @@ def image_search(
     offsets
         Their offsets [ppm], shape (N,).
     water_shift
-        Shift of water [ppm], shape (V,).
-    usable
-        Where that is known, shape (V,).
+        Shift of water [ppm], shape (V,); NaN where it is not known.
     pools
         Names of the pools.
     field_strength
@@ -80,7 +77,7 @@ def image_search(
         for line in LINES
     }
     given = {line: {name: each[name] for name in pools} for line, each in given.items()}
-    mean = _mean(spectra, offsets, water_shift, usable)
+    mean = _mean(spectra, offsets, water_shift)
     if mean is None:
         return search_of(given[TISSUE]), (
             *bounds,
@@ -106,7 +103,7 @@ def _line_of_mt(left: Mapping[Lineshape, float]) -> tuple[Lineshape, tuple[str, 
     best = Lineshape.LORENTZIAN if tissue > CLEARLY * other else TISSUE
     return best, (
         f"The line of MT is {LINES[best]}: {FAR:g} ppm and more from water a super-Lorentzian one leaves {100.0 * tissue:.2g} % of "
-        f"full signal of the mean spectrum, a Lorentzian one {100.0 * other:.2g} % (it is taken where it leaves {CLEARLY:g} times less).",
+        f"full signal of the mean spectrum, a Lorentzian one {100.0 * other:.2g} % (taken where that is {CLEARLY:g} times less).",
     )
 
 
@@ -126,10 +123,8 @@ class _Spectrum:
     stdev: float
 
 
-def _mean(
-    spectra: Spectra, offsets: NDArray[np.floating], water_shift: NDArray[np.floating], usable: NDArray[np.bool_]
-) -> _Spectrum | None:
-    good = usable & (spectra.status == Status.CONVERGED)
+def _mean(spectra: Spectra, offsets: NDArray[np.floating], water_shift: NDArray[np.floating]) -> _Spectrum | None:
+    good = np.isfinite(water_shift) & (spectra.status == Status.CONVERGED)
     if np.count_nonzero(good) < FEWEST_VOXELS:
         return None
     noise = spectra.stdev[good]

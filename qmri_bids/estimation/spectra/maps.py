@@ -19,7 +19,6 @@ from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
 from qmri_bids.estimation.spectra.optima import Search, fit_optima
 from qmri_bids.estimation.spectra.plan import SpectrumPlan, plan_spectrum
 from qmri_bids.estimation.spectra.series import (
-    SMOOTHING_VOXELS,
     Spectra,
     series_layout,
     series_noise,
@@ -480,12 +479,10 @@ def zspectrum_maps(
     search: Search | None = None
     sentences: tuple[str, ...] = ()
     if plan.pools:
-        usable = shift.usable[:: max(voxels // SMOOTHING_VOXELS, 1)]
         search, sentences = image_search(
             spectra(some_voxels(signal), layout=layout, noise=sigma),
             offsets=layout.offsets,
-            water_shift=shift.ppm[:: max(voxels // SMOOTHING_VOXELS, 1)],
-            usable=usable,
+            water_shift=some_voxels(shift.ppm),
             pools=plan.pools,
             field_strength=protocol.field_strength,
         )
