@@ -8,10 +8,16 @@ import pytest
 
 from qmri_bids.estimation.base import Status, has_value
 from qmri_bids.estimation.spectra import maps
-from qmri_bids.estimation.spectra.field_bounds import FIELDS, field_pools, field_sentence
 from qmri_bids.estimation.spectra.image_fit import image_search
 from qmri_bids.estimation.spectra.lines import half_width, lines
-from qmri_bids.estimation.spectra.lorentzian_pools import POOLS, Bounded, LorentzianPool
+from qmri_bids.estimation.spectra.lorentzian_pools import (
+    FIELDS,
+    POOLS,
+    Bounded,
+    LorentzianPool,
+    field_pools,
+    field_sentence,
+)
 from qmri_bids.estimation.spectra.optima import fit_optima, search_cost, search_of
 from qmri_bids.estimation.spectra.series import Spectra
 from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
