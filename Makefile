@@ -71,6 +71,7 @@ benchmark: $(STAMP)
 	$(BIN)/python benchmarks/relaxometry.py
 	$(BIN)/python benchmarks/cest_physics.py
 	$(BIN)/python benchmarks/cest_quantification.py
+	$(BIN)/python benchmarks/real_spectra.py
 	$(BIN)/python benchmarks/preprocessing.py
 	$(BIN)/python benchmarks/anatomy.py
 	$(BIN)/python benchmarks/engine.py

@@ -78,6 +78,7 @@ def field_maps() -> None:
 def spectra() -> None:
     import numpy as np
 
+    from qmri_bids.estimation.spectra.lines import lines
     from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
     from qmri_bids.estimation.spectra.water_shift import water_minimum
 
@@ -85,7 +86,8 @@ def spectra() -> None:
     shift = np.linspace(-0.3, 0.3, FEW)
     z = 0.9 - 0.8 / (1.0 + (2.0 * (offsets - shift[:, None]) / 1.6) ** 2)
     fit_lorentzian(z, offsets=offsets, water_shift=shift)
-    fit_lorentzian(z, offsets=offsets)
+    fit = fit_lorentzian(z, offsets=offsets)
+    lines(offsets, fit.parameters[:, 2::3], fit.parameters[:, 3::3], [False, True, False, False, False])
     water_minimum(z, offsets=offsets, noise=0.01)
 
 

@@ -40,9 +40,12 @@ class Status(IntEnum):
     """Tissue and fluid that could not be told apart: estimated, with a standard deviation that holds the fluid."""
     MISFIT = 10
     """The model leaves more of the signal than noise does: estimated, but by a model that does not hold."""
+    NOT_UNIQUE = 11
+    """Several optima describe the signal as well as noise can tell and differ by more than the standard deviation: estimated, with
+    one that holds their spread."""
 
 
-WITH_VALUE = (Status.CONVERGED, Status.MIXED, Status.MISFIT)
+WITH_VALUE = (Status.CONVERGED, Status.MIXED, Status.MISFIT, Status.NOT_UNIQUE)
 """Codes with a value in the maps; statistics of tissue count the first alone."""
 
 

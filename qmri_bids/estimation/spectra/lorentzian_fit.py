@@ -19,7 +19,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.bounded_step import factorise, find_free, solve_factored, write_covariance
+from qmri_bids.estimation.spectra.lines import from_table, super_lorentzian_table
 from qmri_bids.estimation.spectra.lorentzian_pools import PARAMETERS, POOLS, Bounded, LorentzianPool
+from qmri_bids.physics.pools import Lineshape
 from qmri_bids.system.blocks import run_blocks
 
 ITERATIONS = 200
@@ -74,6 +76,8 @@ class LorentzianFit:
         Whether equal bounds fix the parameter, shape (1 + 3P,).
     freedom
         Offsets less free parameters.
+    broad
+        Whether the line of a pool is super-Lorentzian, shape (P,).
     """
 
     pools: tuple[str, ...]
@@ -85,6 +89,7 @@ class LorentzianFit:
     converged: NDArray[np.bool_]
     fixed: NDArray[np.bool_]
     freedom: int
+    broad: NDArray[np.bool_]
 
     def columns(self, pool: str) -> slice:
         """Return the columns of amplitude, width and position of a pool.
@@ -173,20 +178,24 @@ def fit_lorentzian(
         converged=np.empty(voxels, dtype=np.bool_),
         fixed=~(upper > lower),
         freedom=freedom,
+        broad=broad_lines(pools),
     )
 
     second_start = start.copy()
     second_start[2::3] = np.sqrt(start[2::3] * upper[2::3])
+    table, broad = super_lorentzian_table(), fit.broad
+    unknown = np.zeros((BLOCK, size))
 
     def fit_block(begin: int) -> None:
         part = slice(begin, begin + BLOCK)
         data = np.ascontiguousarray(z[part], dtype=np.float64)
         outputs = [getattr(fit, name)[part] for name in FILLED]
-        fit_voxels(data, offsets, shift[part], start, lower, upper, iterations, *outputs)
+        model = (lower, upper, broad, table, np.zeros(size), unknown, iterations)
+        fit_voxels(data, offsets, shift[part], repeated(start, len(data)), *model, *outputs)
         # A pool at a bound may be a local optimum: of lines that began too narrow. Wider ones decide.
         held = np.flatnonzero(fit.at_bound[part].any(axis=1))
         second = [np.empty_like(each[held]) for each in outputs]
-        fit_voxels(data[held], offsets, shift[part][held], second_start, lower, upper, iterations, *second)
+        fit_voxels(data[held], offsets, shift[part][held], repeated(second_start, len(held)), *model, *second)
         better = (
             second[FILLED.index("residual_sum")]
             < fit.residual_sum[part][held] - RELATIVE_GAIN * fit.signal_sum[part][held]
@@ -198,9 +207,26 @@ def fit_lorentzian(
     return fit
 
 
+def repeated(start: NDArray[np.float64], voxels: int) -> NDArray[np.float64]:
+    """Return a start as that of every voxel, shape (V, n)."""
+    return np.repeat(start[None], voxels, axis=0)
+
+
+def broad_lines(pools: Mapping[str, LorentzianPool]) -> NDArray[np.bool_]:
+    """Return whether the line of each pool is super-Lorentzian, shape (P,)."""
+    return np.array([pool.line is Lineshape.SUPER_LORENTZIAN for pool in pools.values()], dtype=np.bool_)
+
+
 @njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
 def evaluate(
-    offsets: NDArray, z: NDArray, weight: NDArray, parameters: NDArray, jacobian: NDArray, residual: NDArray
+    offsets: NDArray,
+    z: NDArray,
+    weight: NDArray,
+    parameters: NDArray,
+    broad: NDArray,
+    table: NDArray,
+    jacobian: NDArray,
+    residual: NDArray,
 ) -> float:
     """Write Jacobian and residual of the model, return the sum of squares of the residual.
 
@@ -212,6 +238,10 @@ def evaluate(
         One where the offset counts, zero where not, shape (N,).
     parameters
         Baseline, then amplitude, width [ppm] and position [ppm] of each pool, shape (1 + 3P,).
+    broad
+        Whether the line of a pool is super-Lorentzian, shape (P,).
+    table
+        That line (`lines.super_lorentzian_table`), shape (T, 2).
     jacobian
         Derivatives of the model, to be filled, with respect to the logarithm of the widths, shape (1 + 3P, N).
     residual
@@ -223,6 +253,15 @@ def evaluate(
         residual[j] = z[j] - parameters[0]
     for k in range(1, parameters.size, 3):
         amplitude, width, position = parameters[k], parameters[k + 1], parameters[k + 2]
+        if broad[k // 3]:
+            for j in range(number):
+                signed = (offsets[j] - position) / width
+                line, slope = from_table(table, abs(signed))
+                residual[j] += amplitude * line
+                jacobian[k, j] = -weight[j] * line
+                jacobian[k + 1, j] = weight[j] * amplitude * abs(signed) * slope
+                jacobian[k + 2, j] = weight[j] * amplitude * slope * math.copysign(1.0, signed) / width
+            continue
         square = 0.25 * width * width
         by_position = 2.0 * amplitude / square
         for j in range(number):
@@ -256,6 +295,22 @@ def normal_equations(jacobian: NDArray, residual: NDArray, information: NDArray,
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def add_known(
+    point: NDArray, centre: NDArray, precision: NDArray, information: NDArray, descent: NDArray, write: bool
+) -> float:
+    """Return the weighted square of the distance from what is known; add it to information and descent if asked for."""
+    total = 0.0
+    for k in range(point.size):
+        if precision[k] > 0.0:
+            away = (math.log(point[k]) if k % 3 == 2 else point[k]) - centre[k]
+            total += precision[k] * away * away
+            if write:
+                information[k, k] += precision[k]
+                descent[k] -= precision[k] * away
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def fit_voxels(
     z: NDArray,
     offsets: NDArray,
@@ -263,6 +318,10 @@ def fit_voxels(
     start: NDArray,
     lower: NDArray,
     upper: NDArray,
+    broad: NDArray,
+    table: NDArray,
+    centre: NDArray,
+    precision: NDArray,
     iterations: int,
     parameters: NDArray,
     covariance: NDArray,
@@ -281,14 +340,20 @@ def fit_voxels(
     shift
         Shift of water, taken off the offsets [ppm], shape (V,).
     start, lower, upper
-        Start and box, shape (n,), n = 1 + 3P.
+        Start of every voxel, shape (V, n), and box, shape (n,), n = 1 + 3P.
+    broad, table
+        Which pools have the super-Lorentzian line, shape (P,), and that line, shape (T, 2).
+    centre, precision
+        What is known beforehand of logarithms of widths and of positions: where they lie, shape (n,), and the inverse variance for
+        unit noise, shape (V, n). It adds to the sum of squares that is made least, and to the information; one with such knowledge
+        that a bound holds counts as unknown in the covariance, without it as known. Zero: nothing is known.
     iterations
         Most evaluations after the first.
     parameters, covariance, residual_sum, active, converged
         Fields of `LorentzianFit`, to be filled: shapes (V, n), (V, n, n), (V,), (V, n), (V,). NaN and not converged where no more
         offsets are finite than parameters free.
     """
-    number, size = offsets.size, start.size
+    number, size = offsets.size, lower.size
     x, y, weight = np.empty(number), np.empty(number), np.empty(number)
     old_j, old_r = np.empty((size, number)), np.empty(number)
     new_j, new_r = np.empty((size, number)), np.empty(number)
@@ -315,9 +380,10 @@ def fit_voxels(
             active[voxel] = False
             converged[voxel] = False
             continue
-        point[:] = start
-        cost = evaluate(x, y, weight, point, old_j, old_r)
+        point[:] = start[voxel]
+        cost = evaluate(x, y, weight, point, broad, table, old_j, old_r)
         normal_equations(old_j, old_r, information, descent)
+        cost += add_known(point, centre, precision[voxel], information, descent, True)
         damping, growth = 1e-2, 2.0
         settled = False
         for _ in range(iterations):
@@ -350,12 +416,14 @@ def fit_voxels(
                 for a in range(count):
                     undamped_gain += step[a] * descent[free[a]]
                 small = undamped_gain < limit
-            new_cost = evaluate(x, y, weight, new_point, new_j, new_r)
+            new_cost = evaluate(x, y, weight, new_point, broad, table, new_j, new_r)
+            new_cost += add_known(new_point, centre, precision[voxel], information, descent, False)
             if small:
                 if new_cost <= cost:
                     point[:] = new_point
                     cost = new_cost
                     normal_equations(new_j, new_r, information, descent)
+                    add_known(point, centre, precision[voxel], information, descent, True)
                 settled = True
                 break
             if new_cost <= cost:
@@ -365,6 +433,7 @@ def fit_voxels(
                 old_j, new_j = new_j, old_j
                 old_r, new_r = new_r, old_r
                 normal_equations(old_j, old_r, information, descent)
+                add_known(point, centre, precision[voxel], information, descent, True)
                 # Nielsen's rule (IMM-REP-1999-05): damping follows how well the quadratic model predicted.
                 damping *= max(0.1, 1.0 - (2.0 * ratio - 1.0) ** 3)
                 growth = 2.0
@@ -375,11 +444,16 @@ def fit_voxels(
                 break
         count = find_free(point, lower, upper, information, descent, free, held)
         active[voxel] = held
+        count = 0
+        for k in range(size):
+            if upper[k] > lower[k] and (not held[k] or precision[voxel, k] > 0.0):
+                free[count] = k
+                count += 1
         regular = write_covariance(information, free, count, factor, scale, step, covariance[voxel])
         for k in range(2, size, 3):
             for a in range(size):
                 covariance[voxel, k, a] *= point[k]
                 covariance[voxel, a, k] *= point[k]
         parameters[voxel] = point
-        residual_sum[voxel] = cost
+        residual_sum[voxel] = cost - add_known(point, centre, precision[voxel], information, descent, False)
         converged[voxel] = settled and regular

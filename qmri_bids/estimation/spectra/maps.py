@@ -9,12 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import Estimate, Status
+from qmri_bids.estimation.base import Estimate, Status, has_value
 from qmri_bids.estimation.spectra.correction import correct_shift, mtr_asymmetry
-from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, fit_lorentzian
+from qmri_bids.estimation.spectra.image_fit import image_search
+from qmri_bids.estimation.spectra.lines import lines
+from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, broad_lines
 from qmri_bids.estimation.spectra.lorentzian_maps import fit_status, masked, pool_estimates, spectrum_noise
 from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
-from qmri_bids.estimation.spectra.plan import FITTED_POOLS, SpectrumPlan, plan_spectrum
+from qmri_bids.estimation.spectra.optima import Search, fit_optima
+from qmri_bids.estimation.spectra.plan import SpectrumPlan, plan_spectrum
 from qmri_bids.estimation.spectra.series import (
     Spectra,
     series_layout,
@@ -26,7 +29,7 @@ from qmri_bids.estimation.spectra.series import (
 from qmri_bids.estimation.spectra.spline import spline_operator
 from qmri_bids.estimation.spectra.water_shift import WaterShift, find_water_shift
 from qmri_bids.physics.saturation import SaturationProtocol
-from qmri_bids.physics.zspectrum import apparent_exchange_relaxation, lorentzian_spectrum
+from qmri_bids.physics.zspectrum import apparent_exchange_relaxation
 from qmri_bids.system.blocks import run_blocks
 
 SMALLEST_SIGNAL = 3.0
@@ -111,18 +114,11 @@ def arex(
 
 def _label_at_centre(fit: LorentzianFit, first: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the fitted Z at the centre of the pool whose columns begin at `first`, and its gradient in all parameters."""
-    amplitude, width, position = (fit.parameters[:, row::3] for row in (1, 2, 3))
-    distance = fit.parameters[:, first + 2, None] - position
-    square = 0.25 * width**2
-    line = square / (square + distance**2)
-    gradient = np.empty_like(fit.parameters)
-    gradient[:, 0] = 1.0
-    gradient[:, 1::3] = -line
-    gradient[:, 2::3] = -2.0 * amplitude * line * (1.0 - line) / width
-    gradient[:, 3::3] = -2.0 * amplitude * line**2 * distance / square
+    z, at_centre, _ = _spectrum(fit.parameters, fit.parameters[:, first + 2, None], broad=fit.broad)
+    gradient = at_centre[:, 0]
     # With the centre all other lines are met elsewhere; the slope of the own line is zero there.
     gradient[:, first + 2] = -gradient[:, 3::3].sum(axis=1)
-    return fit.parameters[:, 0] - (amplitude * line).sum(axis=1), gradient
+    return z[:, 0], gradient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +157,9 @@ class BlockMaps:
     status: NDArray[np.uint8]
 
 
-def block_maps(block: Block, *, plan: SpectrumPlan, smoothing: float, curve_smoothing: float) -> BlockMaps:
+def block_maps(
+    block: Block, *, plan: SpectrumPlan, search: Search | None, smoothing: float, curve_smoothing: float
+) -> BlockMaps:
     """Return all maps of a block.
 
     Parameters
@@ -170,6 +168,8 @@ def block_maps(block: Block, *, plan: SpectrumPlan, smoothing: float, curve_smoo
         Spectra and what else is known.
     plan
         What is made of them.
+    search
+        Where the fit of pools begins; None without a fit.
     smoothing
         Smoothing of the spline that interpolates the spectra; 0 interpolates exactly.
     curve_smoothing
@@ -191,14 +191,16 @@ def block_maps(block: Block, *, plan: SpectrumPlan, smoothing: float, curve_smoo
         found = mtr_asymmetry(z.values, at=at, **known)  # type: ignore[arg-type]
         maps[f"MTRasym_{at:g}"] = masked(found.values["MTRasym"], good), masked(found.stdev["MTRasym"], good)
     fitted = parameters = None
-    if plan.pools:
-        fit = _fit(block, plan=plan, good=good)
-        maps |= _amplitudes(fit, noise=z.stdev, good=good)
+    if search is not None:
+        fit, noise, unique = _fit(block, plan=plan, search=search, good=good)
+        maps |= _amplitudes(fit, noise=noise, good=good)
+        duty_cycle = plan.layout.saturation.duty_cycle
         for pool in plan.arex:
-            maps[f"arex_{pool}"] = _arex(fit, pool=pool, block=block, duty_cycle=plan.layout.saturation.duty_cycle)
+            maps[f"arex_{pool}"] = _arex(fit, pool=pool, block=block, noise=noise, duty_cycle=duty_cycle)
         usable = good & fit.converged
         parameters = masked(fit.parameters, usable[:, None])
-        fitted = masked(_spectrum(fit.parameters, offsets), usable[:, None])
+        fitted = masked(_spectrum(fit.parameters, offsets, broad=fit.broad)[0], usable[:, None])
+        status[usable & ~unique] = Status.NOT_UNIQUE
         with np.errstate(all="ignore"):
             residual = np.sqrt(fit.residual_sum / fit.signal_sum)
     else:
@@ -217,56 +219,58 @@ def block_maps(block: Block, *, plan: SpectrumPlan, smoothing: float, curve_smoo
     )
 
 
-def _fit(block: Block, *, plan: SpectrumPlan, good: NDArray[np.bool_]) -> LorentzianFit:
+def _fit(
+    block: Block, *, plan: SpectrumPlan, search: Search, good: NDArray[np.bool_]
+) -> tuple[LorentzianFit, NDArray[np.float64], NDArray[np.bool_]]:
     """Return the fit, whose covariance also holds the noise of the unsaturated volumes and of the shift of water.
+
+    With it the standard deviation of Z that counts, shape (V,), and whether the optimum is unique, shape (V,).
 
     Both are shared by all values of a voxel: along Z and along its slope. They add rank one each to the covariance for unit noise.
     """
     z, offsets = block.spectra, plan.layout.offsets
     shift = np.where(good, block.water_shift, 0.0)
-    fit = fit_lorentzian(
+    found = fit_optima(
         np.where(good[:, None], z.values, math.nan),
         offsets=offsets,
-        pools={name: FITTED_POOLS[name] for name in plan.pools},
+        search=search,
+        noise=z.stdev,
         water_shift=shift,
     )
+    fit, noise = found.fit, found.noise
     with np.errstate(all="ignore"):
         away = offsets - shift[:, None]
-        gradient, slope = _gradient(fit.parameters, away)
-        model = _spectrum(fit.parameters, away)
+        model, gradient, slope = _spectrum(fit.parameters, away, broad=fit.broad)
         covariance = fit.covariance.astype(np.float64)
-        directions = [model * (z.scale_stdev / z.stdev)[:, None]]
+        directions = [model * (z.scale_stdev / noise)[:, None]]
         if block.water_shift_stdev is not None:
-            directions.append(slope * (block.water_shift_stdev / z.stdev)[:, None])
+            directions.append(slope * (block.water_shift_stdev / noise)[:, None])
         for direction in directions:
             moved = np.einsum("vij,vj->vi", covariance, np.einsum("vnp,vn->vp", gradient, direction))
             covariance = covariance + moved[:, :, None] * moved[:, None, :]
         whole = np.where(np.isfinite(covariance), covariance, fit.covariance).astype(np.float32)
     # The bounds of widths are part of the model; an amplitude that ends at its own bound is no estimate.
     amplitudes = np.arange(fit.at_bound.shape[1]) % 3 == 1
-    return replace(fit, covariance=whole, at_bound=fit.at_bound & amplitudes)
+    fit = replace(fit, covariance=whole, at_bound=fit.at_bound & amplitudes)
+    return fit, noise, np.asarray(found.unique.all(axis=1))
 
 
-def _gradient(
-    parameters: NDArray[np.float64], offsets: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the derivatives of fitted spectra in all parameters, shape (V, N, 1 + 3P), and in the offset, shape (V, N)."""
-    amplitude, width, position = (parameters[:, None, first::3] for first in (1, 2, 3))
-    distance = offsets[:, :, None] - position
-    square = 0.25 * width**2
-    line = square / (square + distance**2)
-    gradient = np.empty((*offsets.shape, parameters.shape[1]))
+def _spectrum(
+    parameters: NDArray[np.float64], offsets: NDArray[np.float64], *, broad: Sequence[bool] | NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return fitted spectra at offsets (N,) or (V, N) from water, and their derivatives.
+
+    Shape (V, N); in all parameters (V, N, 1 + 3P) and in the offset (V, N).
+    """
+    amplitude, width, position = (parameters[:, first::3] for first in (1, 2, 3))
+    line, by_width, by_position = lines(offsets, width, position, broad)
+    height = amplitude[:, None, :]
+    gradient = np.empty((*line.shape[:2], parameters.shape[1]))
     gradient[:, :, 0] = 1.0
     gradient[:, :, 1::3] = -line
-    gradient[:, :, 2::3] = -2.0 * amplitude * line * (1.0 - line) / width
-    gradient[:, :, 3::3] = -2.0 * amplitude * line**2 * distance / square
-    return gradient, -gradient[:, :, 3::3].sum(axis=2)
-
-
-def _spectrum(parameters: NDArray[np.floating], offsets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return fitted spectra at offsets (N,) or (V, N) from water, shape (V, N)."""
-    rows = {"amplitude": parameters[:, 1::3], "width": parameters[:, 2::3], "position": parameters[:, 3::3]}
-    return np.asarray(lorentzian_spectrum(offsets, baseline=parameters[:, 0], **rows), dtype=np.float64)
+    gradient[:, :, 2::3] = -height * by_width / width[:, None, :]
+    gradient[:, :, 3::3] = -height * by_position
+    return parameters[:, :1] - (height * line).sum(axis=2), gradient, -gradient[:, :, 3::3].sum(axis=2)
 
 
 def _amplitudes(
@@ -283,13 +287,11 @@ def _amplitudes(
 
 
 def _arex(
-    fit: LorentzianFit, *, pool: str, block: Block, duty_cycle: float
+    fit: LorentzianFit, *, pool: str, block: Block, noise: NDArray[np.float64], duty_cycle: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return AREX of a pool: 0 without a standard deviation where none of it was found."""
     assert block.t1 is not None
-    estimate = arex(
-        fit, pool=pool, t1=block.t1, t1_stdev=block.t1_stdev, duty_cycle=duty_cycle, noise=block.spectra.stdev
-    )
+    estimate = arex(fit, pool=pool, t1=block.t1, t1_stdev=block.t1_stdev, duty_cycle=duty_cycle, noise=noise)
     absent = (fit.parameters[:, fit.columns(pool).start] == 0.0) & fit.converged & np.isfinite(block.t1)
     values = np.where(absent, np.float32(0.0), estimate.values["R_ex"])
     return values, np.where(absent, np.float32(math.nan), estimate.stdev["R_ex"])
@@ -363,6 +365,8 @@ class ZSpectrumMaps:
     parameters
         Parameters of the fit: baseline, then amplitude, width [ppm] and position [ppm] of each pool, NaN where it failed, shape
         (V, 1 + 3P); None without a fit.
+    broad
+        Whether the line of a pool is super-Lorentzian, in the order of `pools`.
     water_shift, water_shift_stdev
         Shift of water that was used [Hz], shape (V,), and its standard deviation, None where it was given without.
     maps
@@ -381,6 +385,7 @@ class ZSpectrumMaps:
     fitted: NDArray[np.float32] | None
     pools: tuple[str, ...]
     parameters: NDArray[np.float32] | None
+    broad: tuple[bool, ...]
     water_shift: NDArray[np.float32]
     water_shift_stdev: NDArray[np.float32] | None
     maps: Mapping[str, Map]
@@ -471,6 +476,16 @@ def zspectrum_maps(
         given_stdev=water_shift_stdev,
         threads=threads,
     )
+    search: Search | None = None
+    sentences: tuple[str, ...] = ()
+    if plan.pools:
+        search, sentences = image_search(
+            spectra(some_voxels(signal), layout=layout, noise=sigma),
+            offsets=layout.offsets,
+            water_shift=some_voxels(shift.ppm),
+            pools=plan.pools,
+            field_strength=protocol.field_strength,
+        )
     found: list[BlockMaps | None] = [None] * -(-voxels // BLOCK)
 
     def work(begin: int) -> None:
@@ -485,18 +500,30 @@ def zspectrum_maps(
                 t1_stdev=None if t1_stdev is None else np.asarray(t1_stdev[part], dtype=np.float64),
             ),
             plan=plan,
+            search=search,
             smoothing=chosen.smoothing or 0.0,
             curve_smoothing=curve,
         )
 
     run_blocks(work, voxels, block=BLOCK, threads=threads)
     return _joined(
-        [each for each in found if each is not None], plan=plan, shift=shift, sentence=sentence, voxels=voxels
+        [each for each in found if each is not None],
+        plan=plan,
+        search=search,
+        shift=shift,
+        sentences=(*sentences, sentence),
+        voxels=voxels,
     )
 
 
 def _joined(
-    blocks: Sequence[BlockMaps], *, plan: SpectrumPlan, shift: WaterShift, sentence: str, voxels: int
+    blocks: Sequence[BlockMaps],
+    *,
+    plan: SpectrumPlan,
+    search: Search | None,
+    shift: WaterShift,
+    sentences: Sequence[str],
+    voxels: int,
 ) -> ZSpectrumMaps:
     """Return the maps of all blocks, and what was decided."""
 
@@ -512,11 +539,17 @@ def _joined(
         for name in (blocks[0].maps if blocks else ())
     }
     status = whole("status").astype(np.uint8)
-    good = status == Status.CONVERGED
-    decisions = [*plan.decisions, *shift.decisions, sentence]
+    good = has_value(status)
+    decisions = [*plan.decisions, *shift.decisions, *sentences]
     if voxels:
         decisions.append(f"{100.0 * float(np.mean(~good)):.1f} % of the voxels have no corrected spectrum.")
         decisions += _missing(maps, good=good, plan=plan)
+        several = 100.0 * float(np.mean(status == Status.NOT_UNIQUE))
+        if several >= 0.05:
+            decisions.append(
+                f"In {several:.1f} % of the voxels other optima of the Lorentzian fit are as good as noise can tell and differ by "
+                "more than the standard deviation in the height of a pool (code 11): standard deviations hold their spread."
+            )
     number = len(plan.layout.offsets)
     return ZSpectrumMaps(
         offsets=plan.layout.offsets,
@@ -524,6 +557,7 @@ def _joined(
         fitted=whole("fitted", number) if plan.pools else None,
         pools=plan.pools,
         parameters=whole("parameters", 1 + 3 * len(plan.pools)) if plan.pools else None,
+        broad=() if search is None else tuple(bool(each) for each in broad_lines(search.pools)),
         water_shift=np.where(shift.usable, shift.hertz, math.nan).astype(np.float32),
         water_shift_stdev=None if shift.hertz_stdev is None else shift.hertz_stdev.astype(np.float32),
         maps=maps,

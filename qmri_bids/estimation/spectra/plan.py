@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
-
-from qmri_bids.estimation.spectra.lorentzian_pools import PARAMETERS, POOLS, Bounded, LorentzianPool
+from qmri_bids.estimation.spectra.lorentzian_pools import PARAMETERS, POOLS
 from qmri_bids.estimation.spectra.series import SeriesLayout
 
 FAR_OFFSET = 10.0
@@ -15,13 +13,6 @@ FAR_OFFSET = 10.0
 
 FEWEST_OFFSETS = 4
 """A spline needs as many."""
-
-FITTED_POOLS: Mapping[str, LorentzianPool] = {
-    **POOLS,
-    "water": replace(POOLS["water"], amplitude=Bounded(start=0.9, lower=0.02, upper=1.5)),
-}
-"""Pools of the fit. With MT on top, the flat bottom of a saturated dip is best described by a line of water a little higher than 1:
-bounded there, two of three voxels at 0.6 µT would end at the bound and have no amplitude of water."""
 
 AREX_POOLS = ("amide", "NOE", "MT", "amine")
 """Pools whose apparent exchange-dependent relaxation is mapped."""
@@ -157,5 +148,4 @@ def automatic_pools(offsets: Sequence[float]) -> tuple[str, ...]:
 
 def free_parameters(pools: tuple[str, ...]) -> int:
     """Return the number of free parameters of a fit of these pools."""
-    rows = [getattr(FITTED_POOLS[pool], name) for pool in pools for name in PARAMETERS]
-    return int(np.count_nonzero([row.upper > row.lower for row in rows]))
+    return len(PARAMETERS) * len(pools)

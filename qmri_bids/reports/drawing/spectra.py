@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.physics.zspectrum import lorentzian, lorentzian_spectrum
+from qmri_bids.estimation.spectra.lines import lines
 
 Values = NDArray[np.floating]
 
@@ -45,7 +45,13 @@ def mean_spectrum(spectra: Values) -> Band:
     return mean, lower, upper
 
 
-def mean_curves(parameters: Values, *, pools: Sequence[str], offsets: Values) -> Curves | None:
+def mean_curves(
+    parameters: Values,
+    *,
+    pools: Sequence[str],
+    offsets: Values,
+    broad: Sequence[bool] | NDArray[np.bool_] | None = None,
+) -> Curves | None:
     """Return the mean of the fitted curves of a region, and of the line of each pool.
 
     Parameters
@@ -56,6 +62,8 @@ def mean_curves(parameters: Values, *, pools: Sequence[str], offsets: Values) ->
         Names of the P pools.
     offsets
         Measured offsets [ppm], shape (K,); the curves reach as far.
+    broad
+        Whether the line of a pool is super-Lorentzian; by default none is.
 
     Returns
     -------
@@ -76,13 +84,10 @@ def mean_curves(parameters: Values, *, pools: Sequence[str], offsets: Values) ->
         return None
     chosen = parameters[usable[:: max(1, -(-usable.size // MOST_VOXELS))]].astype(np.float64)
     dense = _dense(np.asarray(offsets, dtype=np.float64))
-    rows = {"amplitude": chosen[:, 1::3], "width": chosen[:, 2::3], "position": chosen[:, 3::3]}
-    total = lorentzian_spectrum(dense, baseline=chosen[:, 0], **rows).mean(axis=0)
-    lines = {}
-    for number, pool in enumerate(pools):
-        line = lorentzian(dense, **{name: values[:, number, None] for name, values in rows.items()})
-        lines[pool] = line.mean(axis=0)
-    return dense, total, lines
+    shapes, _, _ = lines(dense, chosen[:, 2::3], chosen[:, 3::3], [False] * len(pools) if broad is None else broad)
+    mean = (chosen[:, None, 1::3] * shapes).mean(axis=0)
+    total = chosen[:, 0].mean() - mean.sum(axis=1)
+    return dense, total, {pool: mean[:, number] for number, pool in enumerate(pools)}
 
 
 def asymmetry_of(offsets: Values, spectrum: Values) -> tuple[Values, Values]:

@@ -54,5 +54,10 @@ STATUS_STYLES: dict[Status, StatusStyle] = {
         meaning="The model leaves more of the signal than noise does: the maps have a value",
         color="#a3342b",
     ),
+    Status.NOT_UNIQUE: StatusStyle(
+        name="not unique",
+        meaning="Several optima fit as well and differ by more than the standard deviation, which holds their spread",
+        color="#b8860b",
+    ),
 }
 """Name, meaning and colour (Okabe and Ito) of every code of the quality mask."""

@@ -113,6 +113,7 @@ class EstimateZSpectrum(SimpleInterface):
         residual = found.residual if found.fitted is not None else np.full_like(found.residual, np.nan)
         if found.fitted is not None and found.parameters is not None:
             extra |= {"fitted": found.fitted, "parameters": found.parameters, "pools": np.array(found.pools)}
+            extra["broad"] = np.array(found.broad)
         self._results["estimate"] = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
             voxels,

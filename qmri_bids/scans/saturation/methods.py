@@ -177,10 +177,12 @@ def _pools(run: CestRun, pools: tuple[str, ...], *, reach: float) -> list[Senten
         ]
     lines = Sentence(
         paragraph="cest",
-        text="Z-spectra were described by a sum of Lorentzian lines [zaiss2011] of {pools}, with positions and bounds after "
-        "[huang2022], fitted in every voxel by bounded least squares [marquardt1963]; a known shift of water moved the "
-        "offsets, so that nothing was interpolated for the fit. Standard deviations follow from the curvature and the noise "
-        "of the spectra.",
+        text="Z-spectra were described by a sum of Lorentzian lines [zaiss2011] of {pools} (these pools after "
+        "[huang2022]), with the super-Lorentzian one of tissue for MT unless the mean spectrum spoke against it, fitted in every "
+        "voxel from several starts by least squares [marquardt1963] within bounds by field strength; a known shift of water "
+        "moved the offsets, so that nothing was interpolated for the fit. Widths and positions that a spectrum does not tell "
+        "are those of the mean spectrum. Standard deviations follow from the curvature, the noise of the spectra, the bounds "
+        "and the spread of optima that fit as well.",
         values={"pools": listed(pools)},
     )
     if run.t1_run is None:

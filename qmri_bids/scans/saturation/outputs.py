@@ -396,7 +396,9 @@ def _spectra(results: RunResults, asymmetry: Sequence[float]) -> Iterator[Figure
     if "parameters" in arrays:
         pools = [str(name) for name in arrays["pools"]]
         for name, chosen in regions.items():
-            curves = mean_curves(arrays["parameters"][chosen], pools=pools, offsets=arrays["offsets"])
+            curves = mean_curves(
+                arrays["parameters"][chosen], pools=pools, offsets=arrays["offsets"], broad=arrays["broad"]
+            )
             if curves is not None:
                 fitted[name] = curves
     yield spectrum_figure(arrays["offsets"], spectra, fitted=fitted or None, asymmetry=asymmetry)
