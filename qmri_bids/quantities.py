@@ -73,7 +73,11 @@ _RELAXATION = (
         label="T1",
         symbol="T1",
         file=MapFile(
-            key="T1map", suffix="T1map", unit="s", description=f"Longitudinal relaxation time T1. {_BSSFP_GAPS}"
+            key="T1map",
+            suffix="T1map",
+            unit="s",
+            description="Longitudinal relaxation time T1 of a single pool: of pc-bSSFP it is apparent, lowered by magnetization "
+            f"transfer in tissue (desc-mtcorrected_T1map is not). {_BSSFP_GAPS}",
         ),
         display=Display(
             unit="ms",

@@ -46,7 +46,11 @@ class Status(IntEnum):
 
 
 WITH_VALUE = (Status.CONVERGED, Status.MIXED, Status.MISFIT, Status.NOT_UNIQUE)
-"""Codes with a value in the maps; statistics of tissue count the first alone."""
+"""Codes with a value in the maps."""
+
+IN_STATISTICS = (Status.CONVERGED, Status.MIXED)
+"""Codes that statistics of tissue count. Few cycles call half of the voxels mixed, by their noise: those that are left would be
+biased by the choice (T1 of grey matter by 9 % at 6 cycles and 4 mm), all together are not."""
 
 
 def has_value(status: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -71,7 +71,8 @@ def test_a_known_pulse_and_a_fingerprint_free_t1() -> None:
 
 def test_what_is_said_of_a_run() -> None:
     (run,) = plan(scan(flip="1")).transfer
-    freed, assumed = run.choices
+    freed, same, assumed = run.choices
+    assert "are one" in same
     assert freed == (
         "T1 and M0 of sub-01_acq-pcbssfp_flip-1 are freed of magnetization transfer by the semisolid pool of "
         "sub-01_acq-MRF_exchange."
@@ -292,3 +293,16 @@ def test_without_the_other_run_nothing_is_freed() -> None:
     refusal = Refusal(file="x", key="mask", expected="this grid", found="another", advice="Mend it.")
     linked = plan(short(**TWELVE), second(**TWELVE), stages=())
     assert linked.without({"sub-01_acq-pcbssfpLong_flip-1": refusal}).transfer == ()
+
+
+def test_a_scan_that_is_called_like_what_is_freed_keeps_its_name() -> None:
+    """Two runs of one name would write each other's files away."""
+    linked = plan(scan(flip="1"))
+    (fingerprint,) = linked.exchange
+    other = replace(scan(), entities={"sub": "01", "acq": "pcbssfpMT", "flip": "1"})
+    runs = with_transfer(
+        replace(linked, pcbssfp=(scan(flip="1"), other), exchange=(fingerprint,), transfer=()), options=FindOptions()
+    ).transfer
+    names = [run.entities["acq"] for run in runs]
+    assert len(set(names)) == 2
+    assert "pcbssfpMT" not in names

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import Status
+from qmri_bids.estimation.base import IN_STATISTICS, Status
 from qmri_bids.pipeline.voxels import Voxels
 from qmri_bids.quantity import POSTERIOR, STDEV
 from qmri_bids.system.file_errors import naming
@@ -117,12 +117,13 @@ class StoredEstimate:
 
     @cached_property
     def told(self) -> Mapping[str, NDArray[np.float32]]:
-        """Maps for statistics: NaN where the code is not CONVERGED, be there a value or not, where all share one status."""
+        """Maps for statistics: NaN where the code is none of `IN_STATISTICS`, be there a value or not, where all share one."""
         status = self.status.get("")
         if status is None:
             return self.values
         return {
-            name: np.where(status == Status.CONVERGED, each, np.float32(np.nan)) for name, each in self.values.items()
+            name: np.where(np.isin(status, IN_STATISTICS), each, np.float32(np.nan))
+            for name, each in self.values.items()
         }
 
     @cached_property

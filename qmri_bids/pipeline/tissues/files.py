@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.write import write_table, write_text
-from qmri_bids.estimation.base import Status
+from qmri_bids.estimation.base import IN_STATISTICS
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.volumes import load_volume
 from qmri_bids.preprocessing.tissues.statistics import COLUMNS, MapOfRegions, as_columns, tissue_statistics
@@ -82,7 +82,7 @@ def write_tissue_statistics(
 def maps_of(files: Sequence[Path], *, shape: tuple[int, ...]) -> dict[str, MapOfRegions]:
     """Return the maps among the files of a run by the end of their name, with the standard deviation that goes with each.
 
-    Where the run has a quality mask, only voxels of status 1 count, also of maps that hold a value elsewhere.
+    Where the run has a quality mask, only voxels of the codes `IN_STATISTICS` count, also of maps that hold a value elsewhere.
     """
     found: dict[str, tuple[Path, NDArray[Any]]] = {}
     quality = next((load_volume(path)[0] for path in files if path.name.endswith("_desc-quality_mask.nii.gz")), None)
@@ -92,7 +92,7 @@ def maps_of(files: Sequence[Path], *, shape: tuple[int, ...]) -> dict[str, MapOf
             continue
         values, _ = load_volume(path)
         if values.shape == tuple(shape):
-            values = values if quality is None else np.where(quality == Status.CONVERGED, values, np.nan)
+            values = values if quality is None else np.where(np.isin(quality, IN_STATISTICS), values, np.nan)
             desc = parsed.entities.get("desc", "")
             found[f"desc-{desc}_{parsed.suffix}" if desc else parsed.suffix] = (path, values)
     spread = {name: next((each for each in _partners(name) if each in found), None) for name in found}

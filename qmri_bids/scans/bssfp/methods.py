@@ -63,7 +63,7 @@ def relaxometry_sentences(runs: Sequence[PcBssfpRun], options: ProcessingOptions
 
 def _transfer(run: PcBssfpRun) -> Sentence:
     """Return what the single pool makes of T1; T2 is not touched by magnetization transfer."""
-    how = "by 7 to 29 % as the pulse is short or long"
+    how = "by 7 to 35 %, more for short pulses"
     if run.pulse is not None:
         bias = expected_bias(run.pulse, run.protocol)
         how = (

@@ -250,7 +250,7 @@ def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) ->
 
 def transfer_light(run: PcBssfpRun) -> Check:
     """Return what magnetization transfer makes of T1 under the pulse of a run, by pools of the literature: a fact, no judgement."""
-    value = "T1 is apparent: 7 to 29 % low in tissue, by the pulse, which is not known"
+    value = "T1 is apparent: 7 to 35 % low in tissue, by the pulse, which is not known"
     if run.pulse is not None:
         bias = expected_bias(run.pulse, run.protocol)
         value = (
@@ -263,8 +263,8 @@ def transfer_light(run: PcBssfpRun) -> Check:
         level=Level.INFO,
         explanation="Against T1 of an inversion recovery, by pools of the literature (semisolid over free water 12 and 6 %). "
         "One scan does not tell the pools, and T1map stays what one pool looks like; M0 is low by about half as much, T2 is "
-        "not. A fingerprint of the session, or a map of the semisolid pool, frees T1 of it: a run of its own then, whose `acq` "
-        "ends with MT.",
+        "not. A fingerprint of the session, a map of the semisolid pool, or a second run of another pulse frees T1 of it: where "
+        "there is one, see the run of this report whose name ends with MT.",
     )
 
 

@@ -12,7 +12,13 @@ from qmri_bids.bids.metadata.numbers import is_number
 from qmri_bids.bids.metadata.sidecar import Sidecar
 from qmri_bids.bids.metadata.values import common_number, common_text, wrong_value
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse
-from qmri_bids.physics.excitation.pulse import DEFAULT_TIME_BANDWIDTH, SHAPES, ExcitationPulse
+from qmri_bids.physics.excitation.pulse import (
+    DEFAULT_TIME_BANDWIDTH,
+    LARGEST_PRODUCT,
+    SHAPES,
+    SHORTEST,
+    ExcitationPulse,
+)
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.pulseq.named import FILE_KEY, named_file
 from qmri_bids.units import milliseconds_to_seconds, radians_to_degrees, seconds_to_milliseconds
@@ -249,12 +255,12 @@ def _duration(sidecars: Sequence[Sidecar], protocol: BssfpProtocol) -> tuple[flo
     if stated is None:
         return None
     value, origin = stated
-    if 0.0 <= value <= longest:
+    if value == 0.0 or SHORTEST <= value <= longest:
         return stated
     found, seconds = f"{value:g}", value
     for unit in ("milliseconds", "microseconds"):
         seconds = milliseconds_to_seconds(seconds)
-        if 0.0 < seconds <= longest:
+        if SHORTEST <= seconds <= longest:
             found = f"{value:g}, which looks like {unit}"
             advice = f"BIDS states times in seconds: write {seconds:g}."
             break
@@ -273,10 +279,10 @@ def _stdev(sidecars: Sequence[Sidecar], duration: float) -> tuple[float, str] | 
 
 
 def _product(sidecars: Sequence[Sidecar]) -> tuple[float, str] | None:
-    expected = "the time-bandwidth product of a sinc, above 0 and up to 50"
+    expected = f"the time-bandwidth product of a sinc, above 0 and up to {LARGEST_PRODUCT:g}"
     advice = f"Correct or remove {PRODUCT}."
     stated = common_number(sidecars, PRODUCT, expected=expected, advice=advice)
-    if stated is not None and not 0.0 < stated[0] <= 50.0:
+    if stated is not None and not 0.0 < stated[0] <= LARGEST_PRODUCT:
         raise refuse(file=_file(stated[1]), key=PRODUCT, expected=expected, found=f"{stated[0]:g}", advice=advice)
     return stated
 

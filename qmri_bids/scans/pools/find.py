@@ -267,8 +267,7 @@ def _with_relaxometry(run: ExchangeRun, scans: Sequence[PcBssfpRun]) -> Exchange
         why = "its excitation pulse is not known" if scan.pulse is None else "no semisolid pool is estimated here"
         sentence = (
             f"T1 of {scan.label} IS APPARENT, lowered by magnetization transfer, and cannot be freed of it: {why}. "
-            "Fractions and rates "
-            "come out 5 to 20 % too high, amide's too."
+            "Fractions and rates come out 5 to 40 % too high, amide's too."
         )
         return replace(run, warnings=(*run.warnings, sentence))
     sentence = (

@@ -29,7 +29,7 @@ from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.quantities import KNOWN_QUANTITIES, QUANTITIES
-from qmri_bids.quantity import POSTERIOR, STDEV, known
+from qmri_bids.quantity import POSTERIOR, STDEV, Quantity, known
 from qmri_bids.reports.content import Check, Figure, Level, QualityRow, Section
 from qmri_bids.reports.figure_table import (
     histogram_figure,
@@ -104,7 +104,15 @@ def write_exchange(
         "model": model or None,
     }
     writer = RunWriter(results, run=run, output_dir=output_dir, sources=everything, extra=acquisition)
-    writer.add_estimate(lambda quantity: estimated)
+
+    def of(quantity: Quantity) -> dict[str, Any]:
+        """Return what the sidecar of a map says: T1 that was freed was made another way than fractions and rates."""
+        if quantity.algorithm is None:
+            return estimated
+        reference = full_citation((*entry.references, *quantity.references))
+        return estimated | {"algorithm": f"{quantity.algorithm}; {estimated['algorithm']}", "reference": reference}
+
+    writer.add_estimate(of)
     for pool, codes in results.estimate.status.items():
         writer.add(f"quality_{pool}", codes, **estimated)
     if prior is not None:

@@ -13,6 +13,7 @@ from qmri_bids.physics.excitation.pulse import ExcitationPulse
 from qmri_bids.physics.excitation.transfer import Relaxometry, line_on_resonance
 from qmri_bids.physics.pools import MtPool
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
+from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.scans.bssfp.run import PcBssfpRun
 from qmri_bids.scans.find_options import FindOptions
@@ -53,7 +54,8 @@ def with_transfer(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
             else:
                 found = None
                 notes += _without_pulse(run, plan, options=options)
-            runs += [] if found is None else [found]
+            taken = [each for each in (*plan.runs, *runs) if each not in plan.transfer]
+            runs += [] if found is None else [_with_own_name(found, taken)]
         except Exception as error:
             refusal = refusal_of(error, file=f"{run.label}, to be freed of magnetization transfer")
             advice = f"{refusal.advice} T1 of {run.label} is left apparent until then."
@@ -146,6 +148,17 @@ def _freed(run: PcBssfpRun, *, pulse: ExcitationPulse, pools: Take, pool: MtPool
         sources=run.sources,
         warnings=warnings,
     )
+
+
+def _with_own_name(run: TransferRun, others: Sequence[Run]) -> TransferRun:
+    """Return a run whose files have names that no other run has, whatever scans are called."""
+    taken = [derivative_entities(each.entities) for each in others]
+    before = run.entities["acq"]
+    for more in ("", "freed", *(f"freed{number}" for number in range(2, len(taken) + 3))):
+        entities = {**run.entities, "acq": f"{before}{more}"}
+        if derivative_entities(entities) not in taken:
+            return replace(run, entities=entities)
+    raise ValueError(f"{run.label}: no name is left for what is freed")  # there are more of them than runs
 
 
 def _giver(run: PcBssfpRun, fingerprints: Sequence[ExchangeRun]) -> ExchangeRun | None:

@@ -21,6 +21,7 @@ from qmri_bids.reports.content import Check, Figure, Level
 from qmri_bids.reports.figure_table import histogram_figure, map_figure, mask_figure, quality_figure, tissue_figure
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.references import full_citation
+from qmri_bids.scans.bssfp.outputs import pulse_metadata
 from qmri_bids.scans.pools.outputs import file_uris
 from qmri_bids.scans.transfer.pair_nodes import neighbourhood_width
 from qmri_bids.scans.transfer.run import TransferRun
@@ -71,21 +72,20 @@ def write_transfer(
     tuple of Path
         The files written, sidecars left out.
     """
-    pulse = run.relaxometry.pulse
     said: dict[str, Any] = {
         "ApparentT1From": run.scan.giver,
         "PoolsFrom": run.pools.run or [path.name for path in run.pools.files.values()],
         "SemisolidLine": run.line_name,
         "SemisolidLineOnResonance": round(run.line, 9),
         "SemisolidR1": "that of free water" if run.r1 is None else run.r1,
-        "ExcitationPulse": {"Name": pulse.name, "Duration": pulse.duration},
+        "ExcitationPulse": pulse_metadata(run.relaxometry.pulse),
     }
     if run.stored is not None and not run.stored.has_rate:
         said["ExchangeRate"] = {"Value": RATE, "StandardDeviation": RATE_STDEV, "From": "literature"}
     raw = raw_uris(run.paths, bids_dir=bids_dir)
     if run.other is not None:
         said |= {
-            "OtherExcitationPulse": {"Name": run.other.pulse.name, "Duration": run.other.pulse.duration},
+            "OtherExcitationPulse": pulse_metadata(run.other.pulse),
             "Neighbourhood": round(neighbourhood_width(results.affine), 6),
             "ExchangeRate": {"Value": RATE, "StandardDeviation": RATE_STDEV, "From": "literature"},
         }

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qmri_bids.bids.images import ImageInfo, check_same_grid, median_of_nonzero
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.metadata.sidecar import Sidecar, read_sidecar
-from qmri_bids.bids.refusal import RefusedError, refuse
+from qmri_bids.bids.refusal import RefusedError, refuse, relative_name
 from qmri_bids.estimation.one_model.given_pools import FRACTION_STDEV, RATE, RATE_STDEV, Measure
 from qmri_bids.physics.published_pools import MT
 from qmri_bids.pipeline.sources import Take
@@ -28,6 +29,9 @@ from qmri_bids.scans.transfer.run import POOLS, StoredPool
 from qmri_bids.units import percent_to_fraction
 
 FRACTION, RATE_MAP, CORRELATION = f"{MT}_fraction", f"{MT}_rate", f"{MT}_correlation"
+
+OF_PAIR = "Neighbourhood"
+"""Key of the sidecar of a fraction that two pc-bSSFP runs gave."""
 
 LEAST, MOST = 0.01, 0.4
 """Limits of the median of a fraction in a head. In percent it lies between 1 and 40: the two cannot be mistaken for each other."""
@@ -101,10 +105,22 @@ def fraction_file(
     """
     for kind in FRACTION_FILES:
         found = files_of(place, subject=subject, session=session, folder="anat", suffix=kind.suffix)
-        chosen = choose([path for path in found if kind.desc in (None, description(path))], like=like, place=place)
+        own = [path for path in found if _is_of(path, subject=subject, session=session) and not _of_pair(path, place)]
+        chosen = choose([path for path in own if kind.desc in (None, description(path))], like=like, place=place)
         if chosen is not None:
             return chosen, kind
     return None
+
+
+def _is_of(path: Path, *, subject: str, session: str | None) -> bool:
+    """Whether a file is named after the subject and session in whose folder it lies."""
+    entities = parse_name(path).entities
+    return entities.get("sub") == subject and entities.get("ses") == session
+
+
+def _of_pair(path: Path, place: Path) -> bool:
+    """Whether two pc-bSSFP runs gave a map of this program: they are there to free each other again, with what they share."""
+    return OF_PAIR in read_sidecar(path, root=place).values
 
 
 def find_pool_files(
@@ -146,6 +162,7 @@ def _read(path: Path, kind: FractionFile, *, place: Path, shown: str, subject: s
         said.append(f"no map tells its standard deviation, for which {100.0 * FRACTION_STDEV:.0f} % of it are taken")
     else:
         spreads[FRACTION] = stdev
+        _check_stdev(stdev, place)
         stated = read_sidecar(stdev, root=place)
         stdev_unit = unit if _stated(stated) is None else _stated_unit(stated)
     rate = _one_of_scan("exchangemap", path, info, place=place, subject=subject, session=session)
@@ -190,6 +207,19 @@ def _stdev(path: Path, info: ImageInfo, place: Path) -> Path | None:
     if found is not None:
         _check_grid(info, found, place)
     return found
+
+
+def _check_stdev(path: Path, place: Path) -> None:
+    """Refuse a standard deviation that is none: without one voxel above zero nothing could be freed."""
+    median = median_of_nonzero(read_map_header(path, place=place), volume=None)
+    if not (math.isfinite(median) and median > 0.0):
+        raise refuse(
+            file=relative_name(path, place),
+            key="values",
+            expected="the standard deviation of the fraction, above zero",
+            found=f"a median of {median:.4g}" if math.isfinite(median) else "no value above zero",
+            advice="Write the map again, or leave it out: 20 % of the fraction are taken then.",
+        )
 
 
 def _check_grid(info: ImageInfo, path: Path, place: Path) -> None:

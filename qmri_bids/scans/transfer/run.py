@@ -125,8 +125,16 @@ class TransferRun(Run):
     def choices(self) -> tuple[str, ...]:
         """What frees T1, and what is assumed of the semisolid pool."""
         held = "R1 of free water" if self.r1 is None else f"R1 of {self.r1:g} 1/s"
+        same = (
+            (
+                "With R1 of the semisolid pool that of free water, T1 of an inversion recovery and T1 of free water are one.",
+            )
+            if self.r1 is None
+            else ()
+        )
         return (
             self.pools.sentence,
+            *same,
             f"The semisolid pool has a {self.line_name} line with G(0) = {1e6 * self.line:.3g} µs, and {held}; the "
             f"excitation pulse is a {self.relaxometry.pulse.name}.",
         )
