@@ -135,7 +135,7 @@ class ExcitationPulse:
         given = np.asarray(samples, dtype=np.float64)
         if given.ndim != 1 or not given.size:
             raise ValueError(f"the samples of a pulse must be a list of numbers, found shape {given.shape}")
-        steps = STEPS
+        steps, whole = STEPS, given.size * math.ceil(STEPS / given.size)
         while True:
             # The area below the samples up to the edge of every step; its differences keep the flip angle to the last digit.
             area = np.concatenate([[0.0], np.cumsum(given)])
@@ -144,7 +144,8 @@ class ExcitationPulse:
             kept = np.mean(np.square(shape)) * (steps / given.size) ** 2
             if kept >= (1.0 - SAME_POWER) * np.mean(np.square(given)) or steps >= MOST_STEPS:
                 break
-            steps *= 2
+            # A multiple of the samples keeps all; of very many of them a power of two keeps what it can.
+            steps = whole if steps < whole <= MOST_STEPS else 2 * steps
         return cls(duration=duration, shape=tuple(shape.tolist()), name=name, duration_stdev=duration_stdev)
 
     def amplitudes(self, flip_angle: float) -> NDArray[np.float64]:
