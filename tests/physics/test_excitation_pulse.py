@@ -23,9 +23,7 @@ def turned(pulse: ExcitationPulse) -> float:
 def test_every_shape_turns_by_the_flip_angle(shape: str) -> None:
     pulse = ExcitationPulse.of(shape, 1e-3)
     assert turned(pulse) == pytest.approx(ANGLE, rel=1e-12)
-    assert STEPS <= len(pulse.shape) <= 2 * STEPS
-    power = (ANGLE / 1e-3) ** 2 * np.mean(samples**2) / np.mean(samples) ** 2
-    assert pulse.mean_square(ANGLE) == pytest.approx(power, rel=0.01)
+    assert len(pulse.shape) == STEPS
     np.testing.assert_allclose(pulse.shape, pulse.shape[::-1], rtol=1e-9)
     assert pulse.name == f"{shape} of 1 ms"
     assert pulse.form == shape
@@ -52,7 +50,9 @@ def test_samples_keep_the_flip_angle_whatever_their_number(number: int) -> None:
     time = (np.arange(number) + 0.5) / number - 0.5
     samples = 123.0 * np.exp(-0.5 * np.square(6.0 * (time - 0.1)))
     pulse = ExcitationPulse.from_samples(samples, 1e-3, name="given of 1 ms", duration_stdev=1e-5)
-    assert len(pulse.shape) == STEPS
+    assert STEPS <= len(pulse.shape) <= 2 * STEPS
+    power = (ANGLE / 1e-3) ** 2 * np.mean(samples**2) / np.mean(samples) ** 2
+    assert pulse.mean_square(ANGLE) == pytest.approx(power, rel=0.01)
     assert sum(pulse.shape) == pytest.approx(samples.sum(), rel=1e-12)
     assert turned(pulse) == pytest.approx(ANGLE, rel=1e-12)
     assert pulse.duration_stdev == 1e-5
