@@ -296,7 +296,7 @@ def misfit_light(arrays: Mapping[str, NDArray[Any]], *, increments: Sequence[flo
     status = arrays["status"]
     beyond = 100.0 * float(np.mean(status[status != Status.OUTSIDE] == Status.MISFIT)) if status.any() else 0.0
     odd = [f"{radians_to_degrees(increments[index]):.4g}°" for index in np.flatnonzero(by_cycle > ODD_CYCLE)]
-    level = Level.GOOD
+    level = Level.INFO if math.isnan(shared) else Level.GOOD  # what is not known is not good
     if shared >= SHARED_DOUBT or beyond >= MISFIT_DOUBT or odd:
         level = Level.CHECK
     if shared >= SHARED_BAD:
