@@ -101,12 +101,10 @@ def as_by_hard_pulses(
     changed = np.asarray(cycles, dtype=np.complex64)
     known = np.isfinite(off_resonance) & np.isfinite(b1) & (b1 > 0.0)
     known &= np.isfinite(cycles).all(axis=1)
-    first = None
     good = np.zeros(len(known), dtype=np.bool_)
-    t1 = np.full(len(known), np.nan)
+    first, t2, theta_offset = fit(changed)
+    t1 = first
     for _ in range(ROUNDS):
-        t1, t2, theta_offset = fit(changed)
-        first = t1 if first is None else first
         offset = theta_offset + period * np.round((off_resonance - theta_offset) / period)
         good = (
             known
@@ -127,14 +125,14 @@ def as_by_hard_pulses(
         good[good] = held
         changed = np.array(cycles, dtype=np.complex64)
         changed[good] *= factor[held]
-    t1, _, _ = fit(changed)
+        t1, t2, theta_offset = fit(changed)
     far = known & ~(np.abs(off_resonance) * pulse.duration <= FARTHEST)
-    some = good & np.isfinite(t1) & (first is not None)
+    some = good & np.isfinite(t1)
     return HardCycles(
         cycles=changed,
         changed=good,
         outside=far,
-        t1_before=float(np.median(first[some])) if first is not None and some.any() else np.nan,
+        t1_before=float(np.median(first[some])) if some.any() else np.nan,
         t1_after=float(np.median(t1[some])) if some.any() else np.nan,
     )
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path, sidecar_path
-from qmri_bids.bids.provenance import map_metadata
+from qmri_bids.bids.provenance import bids_uri, map_metadata
 from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.pipeline.earlier.files import remove_others
 from qmri_bids.pipeline.mask.files import write_mask
@@ -20,6 +21,23 @@ from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.tissues.files import write_tissue_statistics
 from qmri_bids.quantities import get_quantity
 from qmri_bids.quantity import POSTERIOR, Quantity, stdev
+
+
+def maps_of_run(label: str, quantities: Iterable[Quantity], *, output_dir: Path) -> list[str]:
+    """Return the BIDS URIs of maps that a run of the call writes.
+
+    Parameters
+    ----------
+    label
+        Label of the run.
+    quantities
+        The maps.
+    output_dir
+        Root of the derivatives.
+    """
+    entities = parse_name(Path(label)).entities
+    paths = [output_path(output_dir, entities=entities, output=quantity.written.key) for quantity in quantities]
+    return [bids_uri(path, root=output_dir) for path in paths]
 
 
 class RunWriter:

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.bids.metadata.file_name import parse_name
-from qmri_bids.bids.names import output_path
-from qmri_bids.bids.provenance import bids_uri, raw_uris
+from qmri_bids.bids.provenance import raw_uris
+from qmri_bids.pipeline.results.run_writer import maps_of_run
 from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.quantity import stdev
@@ -30,9 +29,7 @@ def b1_sources(run: B1Run | None, *, bids_dir: Path, output_dir: Path) -> list[s
     if run is None:
         return []
     if run.run is not None:
-        output = QUANTITIES["b1"].written.key
-        path = output_path(output_dir, entities=parse_name(Path(run.run)).entities, output=output)
-        return [bids_uri(path, root=output_dir)]
+        return maps_of_run(run.run, [QUANTITIES["b1"]], output_dir=output_dir)
     return raw_uris(run.paths, bids_dir=bids_dir)
 
 

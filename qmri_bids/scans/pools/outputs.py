@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.bids.metadata.file_name import parse_name
-from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, protocol_metadata
 from qmri_bids.bids.refusal import relative_name
 from qmri_bids.estimation.base import Status
@@ -26,7 +24,7 @@ from qmri_bids.pipeline.results.report_parts import (
     registration_figures,
 )
 from qmri_bids.pipeline.results.run_results import RunResults
-from qmri_bids.pipeline.results.run_writer import RunWriter
+from qmri_bids.pipeline.results.run_writer import RunWriter, maps_of_run
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.quantities import KNOWN_QUANTITIES, QUANTITIES
 from qmri_bids.quantity import POSTERIOR, STDEV, Quantity, known
@@ -191,9 +189,7 @@ def _origin(source: Take, name: str) -> str:
 def _sources(source: Take, name: str, *, bids_dir: Path, output_dir: Path) -> list[str]:
     """Return the map of another run, or the files, that a known map was made of."""
     if source.run is not None:
-        entities = parse_name(Path(source.run)).entities
-        path = output_path(output_dir, entities=entities, output=KNOWN_QUANTITIES[name].written.key)
-        return [bids_uri(path, root=output_dir)]
+        return maps_of_run(source.run, [KNOWN_QUANTITIES[name]], output_dir=output_dir)
     paths = [files[name] for files in (source.files, source.stdev_files) if name in files]
     if source.image is not None:
         paths.append(source.image)

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.bids.metadata.file_name import parse_name
-from qmri_bids.bids.names import output_path
-from qmri_bids.bids.provenance import bids_uri, protocol_metadata, raw_uris
+from qmri_bids.bids.provenance import protocol_metadata, raw_uris
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
@@ -19,7 +17,7 @@ from qmri_bids.pipeline.results.report_parts import (
     registration_figures,
 )
 from qmri_bids.pipeline.results.run_results import RunResults
-from qmri_bids.pipeline.results.run_writer import RunWriter
+from qmri_bids.pipeline.results.run_writer import RunWriter, maps_of_run
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.tissues.b1_dependence import b1_dependence_check
 from qmri_bids.pipeline.tissues.plausible import spoiled_t1_check
@@ -256,19 +254,14 @@ def _fieldmap_sources(run: CestRun, *, bids_dir: Path) -> list[str]:
     return raw_uris(run.b0.fieldmap.paths, bids_dir=bids_dir)
 
 
-def _maps_of_other_runs(run: Run, *, output_dir: Path) -> list[str]:
+def _maps_of_other_runs(run: CestRun, *, output_dir: Path) -> list[str]:
     """Return the maps of other runs that were used, as files of the derivatives."""
-    other = {"t1": QUANTITIES[run.t1_map]} if isinstance(run, CestRun) else {}
-    paths = [
-        output_path(
-            output_dir,
-            entities=parse_name(Path(take.giver)).entities,
-            output=other.get(name, KNOWN_QUANTITIES[name]).written.key,
-        )
+    quantities = {**KNOWN_QUANTITIES, "t1": QUANTITIES[run.t1_map]}
+    return [
+        uri
         for take in run.takes
-        for name in take.names
+        for uri in maps_of_run(take.giver, [quantities[name] for name in take.names], output_dir=output_dir)
     ]
-    return [bids_uri(path, root=output_dir) for path in paths]
 
 
 REGISTERED: Mapping[str, str] = {

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from qmri_bids.bids.metadata.file_name import parse_name
-from qmri_bids.bids.names import output_path
-from qmri_bids.bids.provenance import bids_uri, raw_uris
+from qmri_bids.bids.provenance import raw_uris
 from qmri_bids.estimation.one_model.given_pools import RATE, RATE_STDEV
 from qmri_bids.physics.published_pools import MT
 from qmri_bids.pipeline.results.run_results import RunResults
-from qmri_bids.pipeline.results.run_writer import RunWriter
+from qmri_bids.pipeline.results.run_writer import RunWriter, maps_of_run
 from qmri_bids.quantities import get_quantity
 from qmri_bids.quantity import STDEV
 from qmri_bids.reports.content import Check, Figure, Level
@@ -90,14 +88,18 @@ def write_transfer(
             "ExchangeRate": {"Value": RATE, "StandardDeviation": RATE_STDEV, "From": "literature"},
         }
     files = [*run.pools.files.values(), *run.pools.stdev_files.values()]
+    of_pools = []
+    if run.pools.run is not None:
+        names = POOL_SOURCES if run.other is None else PAIR_SOURCES
+        of_pools = maps_of_run(run.pools.run, map(get_quantity, names), output_dir=output_dir)
     writer = RunWriter(
         results,
         run=run,
         output_dir=output_dir,
         sources=[
             *raw,
-            *_maps_of(run.scan.run, ("T1", "M0"), output_dir=output_dir),
-            *_maps_of(run.pools.run, POOL_SOURCES if run.other is None else PAIR_SOURCES, output_dir=output_dir),
+            *maps_of_run(run.scan.giver, map(get_quantity, ("T1", "M0")), output_dir=output_dir),
+            *of_pools,
             *file_uris(files, bids_dir=bids_dir, output_dir=output_dir),
         ],
         protocol=run.relaxometry.protocol,
@@ -114,15 +116,6 @@ def write_transfer(
     if results.tissue is not None:
         writer.add("tissue", results.tissue)
     return writer.finish()
-
-
-def _maps_of(run: str | None, names: Sequence[str], *, output_dir: Path) -> list[str]:
-    """Return the BIDS URIs of maps that another run of the call has written; none where it is no run that gives them."""
-    if run is None:
-        return []
-    entities, files = parse_name(Path(run)).entities, [get_quantity(name).written for name in names]
-    paths = [output_path(output_dir, entities=entities, output=file.key, desc=file.desc) for file in files]
-    return [bids_uri(path, root=output_dir) for path in paths]
 
 
 def checks(results: RunResults, run: TransferRun, settings: Mapping[str, Any]) -> Iterator[Check]:
