@@ -437,8 +437,8 @@ def _fraction(pool: str, title: str, limit: float, spread: float) -> Quantity:
             desc=pool,
             unit="arbitrary",
             in_bids=False,
-            description=f"Equilibrium magnetisation of the {title} over that of water. NaN where desc-{pool}quality_mask is not 1, "
-            "or desc-quality_mask where the scan has but one.",
+            description=f"Equilibrium magnetisation of the {title} over that of water. NaN where desc-{pool}quality_mask "
+            "(desc-quality_mask where the scan has but one) is neither 1 nor 10.",
         ),
         display=Display(
             unit="%",
@@ -466,7 +466,7 @@ def _rate(pool: str, title: str, limit: float, spread: float) -> Quantity:
             desc=pool,
             unit="1/s",
             in_bids=False,
-            description=f"Exchange rate from the {title} to water. NaN where desc-{pool}quality_mask is not 1.",
+            description=f"Exchange rate from the {title} to water. NaN where desc-{pool}quality_mask is neither 1 nor 10.",
         ),
         display=Display(unit="1/s", window=(0, limit), colormap="magma", note=f"From the {title} to water."),
         spread=Spread(limit=spread, cause=_POOL_CAUSE, note=""),

@@ -107,7 +107,16 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
     shape = {"amplitude": np.array([[0.8, 0.1]]), "width": np.array([[1.5, 2.0]]), "position": np.array([[0.0, 3.5]])}
     spectra = {"white matter": mean_spectrum(lorentzian_spectrum(offsets, **shape))}
     course = np.linspace(1.0, 0.4, mrf_mt().number_of_images)
-    trajectory = Trajectory(median=course, lower=course - 0.02, upper=course + 0.02, fitted=course)
+    none = np.zeros_like(course)
+    trajectory = Trajectory(
+        median=course,
+        lower=course - 0.02,
+        upper=course + 0.02,
+        fitted=course,
+        left=none,
+        left_lower=none - 0.02,
+        left_upper=none + 0.02,
+    )
     profile = figures.profile_figure(head.cycles, estimate=head.estimate, b1=head.b1, protocol=head.protocol)
     assert profile is not None
     return (

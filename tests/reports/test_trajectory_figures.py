@@ -69,9 +69,8 @@ def test_a_long_series_is_drawn_without_labels_of_offsets() -> None:
     protocol = multipool_3t_001()
     number = protocol.number_of_images
     line = np.linspace(1.0, 0.5, number)
-    figure = trajectory_figure(
-        {"long": protocol}, {"brain": [Trajectory(median=line, lower=line, upper=line, fitted=line)]}
-    )
+    bands = {"lower": line, "upper": line, "left": 0.0 * line, "left_lower": 0.0 * line, "left_upper": 0.0 * line}
+    figure = trajectory_figure({"long": protocol}, {"brain": [Trajectory(median=line, fitted=line, **bands)]})
     assert "offset of each image" not in figure.caption
 
 

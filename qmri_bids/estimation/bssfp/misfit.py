@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from qmri_bids.estimation.base import Estimate
+from qmri_bids.estimation.shared_residual import shared_over_noise
 from qmri_bids.physics.bssfp import natural_coordinates, profile
 from qmri_bids.physics.protocol import BssfpProtocol
-
-APART = 2
-"""Voxels between two residuals that are compared: k-space that was tapered, and motion that was corrected, make next neighbours
-alike."""
 
 LARGEST_T2 = 0.15
 """T2 [s] above which a voxel does not count: it holds fluid, which is another misfit."""
@@ -130,7 +127,7 @@ def model_misfit(
     scale = power.sum() / expected.sum()
     return ModelMisfit(
         by_cycle=np.sqrt(power / (scale * expected)),
-        shared=_shared(residual, counted=counted, inside=inside),
+        shared=shared_over_noise(residual, counted=counted, inside=inside),
         carpet=_carpet(np.abs(residual) / np.sqrt(scale * expected / math.log(2.0))),
     )
 
@@ -156,27 +153,6 @@ def _leverage(
     of_rows = tangent.square().sum(dim=2).mean(dim=0).reshape(-1, 2)  # real and imaginary parts in turn
     found: NDArray[np.float64] = of_rows.mean(dim=1).numpy()
     return found
-
-
-def _shared(residual: NDArray[np.complexfloating], *, counted: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
-    """Return the residual that voxels a little apart have in common over what they have not."""
-    image = np.full(inside.shape, -1, dtype=np.int64)
-    places = np.full(len(counted), -1, dtype=np.int64)
-    places[counted] = np.arange(len(residual))
-    image[inside] = places
-    common, pairs = 0.0, 0
-    for axis in range(3):
-        moved = np.moveaxis(image, axis, 0)
-        first, second = moved[:-APART].ravel(), moved[APART:].ravel()
-        both = (first >= 0) & (second >= 0)
-        product = np.sum(residual[first[both]] * residual[second[both]].conj(), axis=1).real
-        common += float(product.sum(dtype=np.float64))
-        pairs += int(np.count_nonzero(both))
-    if pairs < CARPET:
-        return math.nan
-    shared = max(common / pairs, 0.0)
-    total = float(np.sum(np.abs(residual) ** 2, dtype=np.float64)) / len(residual)
-    return math.sqrt(shared / max(total - shared, 1e-12 * total))
 
 
 def _carpet(relative: NDArray[np.floating]) -> NDArray[np.float32]:

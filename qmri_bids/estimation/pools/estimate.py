@@ -21,7 +21,7 @@ class ExchangeEstimate:
     ----------
     values
         Fractions relative to water and rates from the pool to water [1/s] by the names of `ExchangeScan.parameters`, shape (V,).
-        NaN where the status of the pool is not CONVERGED.
+        NaN where the status of the pool is neither CONVERGED nor MISFIT.
     stdev
         Standard deviations, same names and units: noise of the images and of the known maps.
     correlation

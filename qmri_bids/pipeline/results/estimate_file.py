@@ -117,14 +117,13 @@ class StoredEstimate:
 
     @cached_property
     def told(self) -> Mapping[str, NDArray[np.float32]]:
-        """Maps for statistics: NaN where the code is none of `IN_STATISTICS`, be there a value or not, where all share one."""
-        status = self.status.get("")
-        if status is None:
-            return self.values
-        return {
-            name: np.where(np.isin(status, IN_STATISTICS), each, np.float32(np.nan))
-            for name, each in self.values.items()
-        }
+        """Maps for statistics: NaN where the code of their group is none of `IN_STATISTICS`, be there a value or not."""
+        return {name: self._in_statistics(name, values) for name, values in self.values.items()}
+
+    def _in_statistics(self, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        own = next((codes for group, codes in self.status.items() if group and name.startswith(f"{group}_")), None)
+        codes = self.status.get("") if own is None else own
+        return values if codes is None else np.where(np.isin(codes, IN_STATISTICS), values, np.float32(np.nan))
 
     @cached_property
     def stdev(self) -> Mapping[str, NDArray[np.float32]]:

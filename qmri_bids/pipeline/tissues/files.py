@@ -82,18 +82,25 @@ def write_tissue_statistics(
 def maps_of(files: Sequence[Path], *, shape: tuple[int, ...]) -> dict[str, MapOfRegions]:
     """Return the maps among the files of a run by the end of their name, with the standard deviation that goes with each.
 
-    Where the run has a quality mask, only voxels of the codes `IN_STATISTICS` count, also of maps that hold a value elsewhere.
+    Where the run or the pool has a quality mask, only voxels of the codes `IN_STATISTICS` count, also of maps that hold a value
+    elsewhere.
     """
     found: dict[str, tuple[Path, NDArray[Any]]] = {}
-    quality = next((load_volume(path)[0] for path in files if path.name.endswith("_desc-quality_mask.nii.gz")), None)
+    masks = {
+        parse_name(path).entities["desc"].removesuffix("quality"): load_volume(path)[0]
+        for path in files
+        if path.name.endswith("quality_mask.nii.gz")
+    }
     for path in files:
         parsed = parse_name(path)
         if not path.name.endswith(".nii.gz") or parsed.suffix in _NO_MAPS:
             continue
         values, _ = load_volume(path)
         if values.shape == tuple(shape):
-            values = values if quality is None else np.where(np.isin(quality, IN_STATISTICS), values, np.nan)
             desc = parsed.entities.get("desc", "")
+            # A pool has a mask of its own, whose label begins as those of its maps do.
+            quality = next((codes for group, codes in masks.items() if group and desc.startswith(group)), masks.get(""))
+            values = values if quality is None else np.where(np.isin(quality, IN_STATISTICS), values, np.nan)
             found[f"desc-{desc}_{parsed.suffix}" if desc else parsed.suffix] = (path, values)
     spread = {name: next((each for each in _partners(name) if each in found), None) for name in found}
     maps = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,7 @@ MOST_LABELS = 40
 """Images of a series of which more are not labelled with their offset."""
 
 _LEFT, _RIGHT = 0.62, 0.12
-_TOP, _PANEL, _STRIP, _BETWEEN, _BOTTOM = 0.42, 1.95, 0.42, 0.62, 0.50
+_TOP, _PANEL, _LEFT_OVER, _STRIP, _BETWEEN, _BOTTOM = 0.42, 1.95, 0.75, 0.42, 0.62, 0.50
 """Margins and heights [inch]."""
 
 _BARS = "#b9c2c9"
@@ -41,12 +41,17 @@ class Trajectory:
         Measured: median and quartiles over the voxels.
     fitted
         Median of the model.
+    left, left_lower, left_upper
+        Measured minus model: median and quartiles over the voxels.
     """
 
     median: NDArray[np.floating]
     lower: NDArray[np.floating]
     upper: NDArray[np.floating]
     fitted: NDArray[np.floating]
+    left: NDArray[np.floating]
+    left_lower: NDArray[np.floating]
+    left_upper: NDArray[np.floating]
 
 
 def trajectories(
@@ -73,12 +78,23 @@ def trajectories(
         usable = np.isfinite(scale) & (scale > 0.0) & np.isfinite(fitted[:, part]).all(axis=1)
         if not usable.any():
             empty = np.full(part.stop - part.start, np.nan)
-            found.append(Trajectory(median=empty, lower=empty, upper=empty, fitted=empty))
+            found.append(Trajectory(**{field.name: empty for field in fields(Trajectory)}))
             continue
         relative = signal[usable, part] / scale[usable, None]
+        model = fitted[usable, part] / scale[usable, None]
         lower, median, upper = np.percentile(relative, [25, 50, 75], axis=0)
-        model = np.median(fitted[usable, part] / scale[usable, None], axis=0)
-        found.append(Trajectory(median=median, lower=lower, upper=upper, fitted=model))
+        left_lower, left, left_upper = np.percentile(relative - model, [25, 50, 75], axis=0)
+        found.append(
+            Trajectory(
+                median=median,
+                lower=lower,
+                upper=upper,
+                fitted=np.median(model, axis=0),
+                left=left,
+                left_lower=left_lower,
+                left_upper=left_upper,
+            )
+        )
     return tuple(found)
 
 
@@ -114,7 +130,7 @@ def trajectory_figure(
         lengths = [len(trajectory.median) for trajectory in each]
         if lengths != [protocol.number_of_images for protocol in protocols.values()]:
             raise ValueError(f"{region}: trajectories must have the images of the protocols, found {lengths}")
-    panel = _PANEL + _STRIP + _BETWEEN
+    panel = _PANEL + _LEFT_OVER + _STRIP + _BETWEEN
     height = _TOP + len(protocols) * panel - _BETWEEN + _BOTTOM
     canvas = new_canvas(height=height)
     width = WIDTH - _LEFT - _RIGHT
@@ -122,16 +138,19 @@ def trajectory_figure(
     for place, (name, protocol) in enumerate(protocols.items()):
         bottom = height - _TOP - place * panel - _PANEL
         upper = canvas.add_axes((_LEFT / WIDTH, bottom / height, width / WIDTH, _PANEL / height))
-        strip = canvas.add_axes(
-            (_LEFT / WIDTH, (bottom - _STRIP) / height, width / WIDTH, _STRIP / height), sharex=upper
-        )
+        below, lowest = bottom - _LEFT_OVER, bottom - _LEFT_OVER - _STRIP
+        left_over = canvas.add_axes((_LEFT / WIDTH, below / height, width / WIDTH, _LEFT_OVER / height), sharex=upper)
+        strip = canvas.add_axes((_LEFT / WIDTH, lowest / height, width / WIDTH, _STRIP / height), sharex=upper)
         for (region, each), color in zip(regions.items(), _colors(len(regions)), strict=True):
             _draw(upper, each[place], color=color, label=region)
+            _draw_left(left_over, each[place], color=color)
         upper.set_title(name, fontsize=9, loc="left", pad=4)
         upper.set_ylabel("signal / M0", fontsize=9)
         upper.tick_params(labelbottom=False, bottom=False)
+        left_over.set_ylabel("left\n[% of M0]", fontsize=8)
+        left_over.tick_params(labelbottom=False, bottom=False)
         _saturation(strip, protocol, last=place == len(protocols) - 1)
-        canvas.align_ylabels([upper, strip])
+        canvas.align_ylabels([upper, left_over, strip])
     assert upper is not None
     handles, names = upper.get_legend_handles_labels()
     canvas.legend(
@@ -147,9 +166,10 @@ def trajectory_figure(
     said = [
         "Dots: median of the images over the voxels of a tissue, relative to the M0 of the fit, with the quartiles (band); line: "
         "median of the fitted model.",
+        "Below: what the model leaves, in the same way; noise alone would lie around 0 in every image.",
         "Grey bars: B1 of the saturation (root mean square)"
         + (", with the offset of each image below." if _labelled(protocols) else "."),
-        "A line that leaves the band tells of something that the model lacks, or of a wrong known map.",
+        "A line that leaves the band, or a trend in what is left, tells of something that the model lacks or of a wrong known map.",
         *([remark] if remark else []),
     ]
     return Figure(
@@ -172,6 +192,17 @@ def _draw(axes: Axes, trajectory: Trajectory, *, color: str, label: str) -> None
     axes.fill_between(numbers, trajectory.lower, trajectory.upper, color=color, alpha=0.20, linewidth=0)
     axes.plot(numbers, trajectory.fitted, color=color, linewidth=1.3)
     axes.plot(numbers, trajectory.median, "o", color=color, markersize=3.6, label=label)
+    plain(axes)
+
+
+def _draw_left(axes: Axes, trajectory: Trajectory, *, color: str) -> None:
+    """Draw what the model leaves of one region of one series."""
+    numbers = np.arange(1, len(trajectory.left) + 1)
+    axes.axhline(0.0, color="#7a7a7a", linewidth=0.8)
+    axes.fill_between(
+        numbers, 100.0 * trajectory.left_lower, 100.0 * trajectory.left_upper, color=color, alpha=0.2, linewidth=0
+    )
+    axes.plot(numbers, 100.0 * trajectory.left, "o-", color=color, markersize=2.6, linewidth=0.8)
     plain(axes)
 
 

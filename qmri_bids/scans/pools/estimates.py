@@ -65,6 +65,7 @@ class EstimateExchange(SimpleInterface):
 
         from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
         from qmri_bids.estimation.pools.estimate import ExchangeOptions
+        from qmri_bids.estimation.pools.misfit import pool_misfit
 
         inputs, scan = self.inputs, self.inputs.scan
         torch.set_num_threads(1)  # several would add in another order; compiled kernels take theirs voxel by voxel
@@ -104,6 +105,8 @@ class EstimateExchange(SimpleInterface):
             decisions = [*decisions, *before_and_after(estimator, signal, together, scan=scan, known=known)]
         else:
             found = estimator.estimate(signal, scan=scan, known=known)
+        misfit = pool_misfit(signal, found, scan=scan, t1=known.t1, inside=voxels.inside)
+        found = misfit.estimate
         decisions = [*decisions, *network_sentences(estimator, folder)]
         posterior = None
         if isdefined(inputs.posterior):
@@ -130,6 +133,8 @@ class EstimateExchange(SimpleInterface):
             fitted=found.fitted.astype(np.float32),
             amplitude=found.amplitude.astype(np.float32),
             noise=found.noise.astype(np.float32),
+            misfit_shared=np.array(misfit.shared),
+            width=np.array([misfit.width[name] for name in scan.parameters]),
         )
         said, warnings = told(found.status)
         self._results["model"] = dict(estimator.model)

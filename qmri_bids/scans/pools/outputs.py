@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from qmri_bids.bids.provenance import RAW_NAME, bids_uri, protocol_metadata
 from qmri_bids.bids.refusal import relative_name
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
+from qmri_bids.estimation.pools.misfit import FLUID_T1
 from qmri_bids.estimation.pools.posterior import EXCHANGE_PRIORS
 from qmri_bids.physics.pools import CestPool, MtPool
 from qmri_bids.pipeline.maps.known import shown
@@ -213,11 +215,15 @@ def file_uris(paths: Sequence[Path], *, bids_dir: Path, output_dir: Path) -> lis
 RESIDUAL_WINDOW = (0.0, 0.05)
 """Of the map of the residual: 0.01 is noise of a hundredth of the signal."""
 
-FLUID_T1 = 2.2
-"""T1 above which a voxel holds too much fluid for its pools to be told [s]."""
-
 GOOD_TELLING, USABLE_TELLING = 0.9, 0.5
 """Share of the tissue in which fraction and rate are told apart from which a pool is good, and below which it is bad."""
+
+GOOD_WIDTH, USABLE_WIDTH = 0.25, 0.5
+"""Median standard deviation over value up to which a pool is good, and above which it is bad."""
+
+SHARED_DOUBT, SHARED_BAD = 0.15, 0.5
+"""Residual over noise that neighbouring voxels share above which the model is in doubt, and above which it does not hold. Where
+the semisolid pool had a super-Lorentzian line and the fit a Lorentzian one, its rate was 4 to 7 standard deviations off a unit."""
 
 
 def quality(results: RunResults) -> tuple[QualityRow, ...]:
@@ -245,6 +251,10 @@ def checks(results: RunResults, run: ExchangeRun, settings: Mapping[str, Any]) -
             explanation=light.explanation.replace("the brain mask", where),
         )
         yield _told_apart(pool, float(np.mean(codes[matter] != Status.NOT_IDENTIFIABLE)), where=where)
+        named = zip(run.scan.parameters, results.estimate.arrays["width"], strict=True)
+        own = {name.rpartition(".")[2]: float(value) for name, value in named if name.rpartition(".")[0] == pool}
+        yield width_light(pool, own)
+    yield model_light(float(results.estimate.arrays["misfit_shared"]))
     for number, stage in enumerate(run.stages):
         motion = results.motions.get(number)
         light = motion_light(
@@ -301,6 +311,41 @@ def _told_apart(pool: str, share: float, *, where: str) -> Check:
         explanation=f"Good from {100 * GOOD_TELLING:.0f} %, bad below {100 * USABLE_TELLING:.0f} % of {where}.",
         measures=(Measure(key="told_apart", value=100.0 * share, of=pool),),
     )
+
+
+def model_light(shared: float) -> Check:
+    """Return whether the pool model holds: `shared` is the residual over noise that neighbouring voxels have in common."""
+    return Check(
+        name="Signal model",
+        value="unknown: too few voxels"
+        if math.isnan(shared)
+        else f"{shared:.2f} of the noise is an error that neighbouring voxels share",
+        level=_level(shared, good=SHARED_DOUBT, usable=SHARED_BAD),
+        explanation="What the model lacks (another line of the semisolid pool, a pool, a wrong known map) is alike in neighbouring "
+        "voxels, noise is not; looked at where T1 is even. The residual shows the smaller part of such an error, most of it goes "
+        "into the values: with another line, rates were 4 to 7 standard deviations off for each 1.00 of it. Good up to "
+        f"{SHARED_DOUBT:g}, bad above {SHARED_BAD:g}.",
+        measures=(Measure(key="model_misfit", value=shared),),
+    )
+
+
+def width_light(pool: str, width: Mapping[str, float]) -> Check:
+    """Return whether single voxels tell a pool: `width` holds median standard deviations relative to the value, by quantity."""
+    words = [f"{quantity} {100.0 * value:.2g} %" for quantity, value in width.items() if not math.isnan(value)]
+    return Check(
+        name=f"{pool}: standard deviation",
+        value=" and ".join(words) or "unknown: no voxel has a value",
+        level=_level(max(width.values()), good=GOOD_WIDTH, usable=USABLE_WIDTH),
+        explanation="Median over the voxels that have a value, of the value itself. Good up to "
+        f"{100 * GOOD_WIDTH:.0f} %, bad above {100 * USABLE_WIDTH:.0f} %: single voxels tell little then, regions more.",
+    )
+
+
+def _level(value: float, *, good: float, usable: float) -> Level:
+    """Return the light of a number that had better be small; what is not known is not good."""
+    if math.isnan(value):
+        return Level.CHECK
+    return Level.GOOD if value <= good else Level.CHECK if value <= usable else Level.BAD
 
 
 def _name(stage: CestRun) -> str:
