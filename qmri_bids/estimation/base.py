@@ -43,6 +43,8 @@ class Status(IntEnum):
     NOT_UNIQUE = 11
     """Several optima describe the signal as well as noise can tell and differ by more than the standard deviation: estimated, with
     one that holds their spread."""
+    WRONG_UNITS = 12
+    """Data of the opposite sense of precession that were to count as given (interface for arrays): not estimated."""
 
 
 WITH_VALUE = (Status.CONVERGED, Status.MIXED, Status.MISFIT, Status.NOT_UNIQUE)

@@ -59,5 +59,10 @@ STATUS_STYLES: dict[Status, StatusStyle] = {
         meaning="Several optima fit as well and differ by more than the standard deviation, which holds their spread",
         color="#b8860b",
     ),
+    Status.WRONG_UNITS: StatusStyle(
+        name="wrong units",
+        meaning="Data of the opposite sense of precession that were to count as given",
+        color="#5c4033",
+    ),
 }
 """Name, meaning and colour (Okabe and Ito) of every code of the quality mask."""

@@ -1,0 +1,346 @@
+"""Phase-cycled bSSFP from arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qmri_bids.api.arrays import (
+    Given,
+    Selection,
+    flip_angle_in_radians,
+    given,
+    increments_in_radians,
+    ratio_of_b1,
+    seconds,
+    series,
+    spread_over,
+)
+from qmri_bids.api.result import Result
+from qmri_bids.estimation.base import Estimate, EstimatorOptions, KnownMaps, Status, has_value
+from qmri_bids.estimation.bssfp.convention import precession_sense
+from qmri_bids.estimation.estimators import ESTIMATORS
+from qmri_bids.physics import bssfp
+from qmri_bids.physics.protocol import BssfpProtocol
+
+LONGEST_TR = 0.1
+"""Repetition time of bSSFP [s]; milliseconds are larger numbers."""
+
+SAMPLE, TRIED = 20_000, 400
+"""Voxels in which the sense of precession is looked at, and in which it is tried where the increments do not tell it."""
+
+CLEARLY = 1.5
+"""Voxels with a value in one sense over those in the other from which the sense is told."""
+
+UNITS = {"T1": "s", "T2": "s", "M0": "arbitrary", "off_resonance": "Hz", "fluid_fraction": ""}
+
+Senses = Literal["found", "as given", "opposite"]
+
+
+def fit_bssfp(
+    cycles: Any,
+    *,
+    tr: float,
+    te: float,
+    flip_angle: float,
+    rf_phase_increment: ArrayLike,
+    b1: Any = 1.0,
+    b1_stdev: Any = None,
+    estimator: str = "pinn",
+    mask: Any = None,
+    sense: Senses = "found",
+    threads: int = 1,
+    device: str = "cpu",
+) -> Result:
+    """Estimate T1, T2, M0 and off-resonance of phase-cycled bSSFP.
+
+    Parameters
+    ----------
+    cycles
+        Complex signal, shape (..., N), one phase cycle after the other along the last axis: NumPy, torch or NIfTI.
+    tr, te
+        Repetition and echo time [s].
+    flip_angle
+        Nominal flip angle [degrees].
+    rf_phase_increment
+        RF phase increment of every cycle [degrees], in the order of the cycles.
+    b1
+        Actual over nominal flip angle: one number or a map (...).
+    b1_stdev
+        Its standard deviation; without it B1 counts as exact.
+    estimator
+        Row of the table of estimators (`pinn`, `ml`, `linear`, `planet`, `miracle` …).
+    mask
+        Where to estimate, shape (...); everywhere without.
+    sense
+        Sense of precession of the data: `found` from the data (they are conjugated where it is opposite to e^{+iθ}), `as given`, or
+        `opposite`, which conjugates. Where data that count as given turn out to be of the opposite sense, every voxel has the
+        code 12 (WRONG_UNITS).
+    threads
+        Threads of compiled kernels; the result does not depend on it.
+    device
+        Device of networks.
+
+    Returns
+    -------
+    Result
+        `T1` and `T2` [s], `M0`, `off_resonance` [Hz] and, near fluid, `fluid_fraction`.
+
+    Raises
+    ------
+    ValueError
+        If arrays do not belong together, a number has another unit, the cycles are not complex, or there is no such estimator.
+
+    Examples
+    --------
+    >>> import numpy as np, qmri_bids as q
+    >>> scan = dict(tr=4.8e-3, te=2.4e-3, flip_angle=15, rf_phase_increment=np.arange(12) * 30.0)
+    >>> cycles = q.simulate_bssfp(t1=[0.94, 1.4], t2=[0.062, 0.085], **scan, noise=1e-4, seed=0)
+    >>> found = q.fit_bssfp(cycles, **scan)
+    >>> found.maps["T1"].round(1), found.stdev["T1"] < 0.02
+    (array([0.9, 1.4], dtype=float32), array([ True,  True]))
+    """
+    if estimator not in ESTIMATORS:
+        raise ValueError(f"estimator: expected one of {', '.join(ESTIMATORS)}, found {estimator!r}")
+    protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
+    found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
+    if not np.iscomplexobj(found.values):
+        raise ValueError(
+            "cycles: expected complex numbers, found real ones: the magnitude alone does not tell T1 and T2; give "
+            "magnitude * np.exp(1j * phase), phase in radians"
+        )
+    shape = found.values.shape[:-1]
+    chosen = Selection.of(mask, shape=shape)
+    known = KnownMaps(
+        b1=chosen.rows(ratio_of_b1(b1, shape=shape)),
+        b1_stdev=None if b1_stdev is None else chosen.rows(spread_over(b1_stdev, shape=shape, name="b1_stdev")),
+        inside=chosen.image,
+    )
+    created = ESTIMATORS[estimator].create(EstimatorOptions(threads=threads, device=device))
+    created.check(protocol)
+    signal = chosen.rows(found.values)
+    sign, said = _sense(signal, protocol=protocol, b1=known.b1, estimator=created)
+    if sense == "as given" and sign < 0:
+        codes = np.full(len(signal), Status.WRONG_UNITS, dtype=np.uint8)
+        nothing = np.full(len(signal), math.nan, dtype=np.float32)
+        names = ("T1", "T2", "M0", "off_resonance")
+        estimate = Estimate(
+            values=dict.fromkeys(names, nothing), stdev=dict.fromkeys(names, nothing), residual=nothing, status=codes
+        )
+        said = "The cycles have the opposite sense of precession, as a conjugated image: give sense='found', or np.conj(cycles)."
+    else:
+        turned = sense == "opposite" or (sense == "found" and sign < 0)
+        if sense != "found":
+            said = "Sense of precession as stated."
+        estimate = created.estimate(signal.conj() if turned else signal, protocol=protocol, known=known)
+    return _result(
+        estimate, chosen=chosen, like=found, decisions=(said, *estimate.decisions, *created.remarks(protocol))
+    )
+
+
+def protocol_of(*, tr: float, te: float, flip_angle: float, rf_phase_increment: ArrayLike) -> BssfpProtocol:
+    """Return a protocol from times in seconds and angles in degrees.
+
+    Raises
+    ------
+    ValueError
+        If a number has no physical meaning, or one in its unit.
+    """
+    return BssfpProtocol(
+        repetition_time=seconds(tr, name="tr", longest=LONGEST_TR),
+        echo_time=0.0 if te == 0.0 else seconds(te, name="te", longest=LONGEST_TR),
+        flip_angle=flip_angle_in_radians(flip_angle),
+        rf_phase_increment=increments_in_radians(rf_phase_increment),
+    )
+
+
+def _sense(
+    signal: NDArray[np.complexfloating], *, protocol: BssfpProtocol, b1: NDArray[np.floating], estimator: Any
+) -> tuple[int, str]:
+    """Return +1, or -1 where the data are of the opposite sense, and a sentence."""
+    step = max(1, len(signal) // SAMPLE)
+    told = precession_sense(signal[::step], protocol=protocol)
+    if told.sign:
+        return told.sign, told.sentence
+    power = np.where(np.isfinite(signal).all(axis=1), np.abs(signal).sum(axis=1), 0.0)
+    brightest = np.argsort(power)[::-1][:TRIED]
+    tried = KnownMaps(b1=np.asarray(b1[brightest], dtype=np.float64))
+    counts = [
+        int(np.count_nonzero(has_value(estimator.estimate(each, protocol=protocol, known=tried).status)))
+        for each in (signal[brightest], signal[brightest].conj())
+    ]
+    if counts[1] > CLEARLY * counts[0]:
+        return -1, (
+            f"Sense of precession opposite to the model: of {len(brightest)} voxels {counts[1]} have a value when conjugated, "
+            f"{counts[0]} as given; the data were conjugated."
+        )
+    how = "as in the model" if counts[0] > CLEARLY * counts[1] else "undecided, taken as in the model"
+    return (
+        1,
+        f"Sense of precession {how}: of {len(brightest)} voxels {counts[0]} have a value as given, {counts[1]} conjugated.",
+    )
+
+
+def _result(estimate: Estimate, *, chosen: Selection, like: Given, decisions: Sequence[str]) -> Result:
+    """Return an estimate of rows as maps in the kind that was given."""
+    maps = {name: like.as_given(chosen.whole(np.asarray(values))) for name, values in estimate.values.items()}
+    stdev = {name: like.as_given(chosen.whole(np.asarray(values))) for name, values in estimate.stdev.items()}
+    return Result(
+        maps=maps,
+        stdev=stdev,
+        status=like.as_given(chosen.whole(estimate.status, fill=Status.OUTSIDE)),
+        units={name: UNITS.get(name, "") for name in maps},
+        decisions=tuple(decisions),
+        like=like,
+    )
+
+
+def simulate_bssfp(
+    *,
+    t1: Any,
+    t2: Any,
+    tr: float,
+    te: float,
+    flip_angle: float,
+    rf_phase_increment: ArrayLike,
+    m0: Any = 1.0,
+    off_resonance: Any = 0.0,
+    b1: Any = 1.0,
+    noise: float = 0.0,
+    seed: int | None = None,
+) -> Any:
+    """Return the complex steady-state signal of phase-cycled bSSFP.
+
+    Parameters
+    ----------
+    t1, t2
+        Relaxation times [s], numbers or maps of one shape.
+    tr, te, flip_angle, rf_phase_increment
+        As in `fit_bssfp` [s, degrees].
+    m0, off_resonance, b1
+        Equilibrium signal (complex with the phase of the receiver), ΔB0 [Hz] and actual over nominal flip angle.
+    noise
+        Standard deviation of Gaussian noise in real and imaginary part.
+    seed
+        Of the noise.
+
+    Returns
+    -------
+    array
+        Shape (..., N).
+    """
+    protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
+    first = given(t1)
+    arrays = np.broadcast_arrays(*(given(each).values for each in (t1, t2, m0, off_resonance, b1)))
+    times = [arrays[place].astype(np.float64) for place in (0, 1)]
+    for name, values in zip(("t1", "t2"), times, strict=True):
+        if values.size and float(np.nanmedian(values)) > 20.0:
+            raise ValueError(
+                f"{name}: expected seconds, found a median of {np.nanmedian(values):g}: is it in milliseconds?"
+            )
+    clean = bssfp.signal(
+        *times,
+        b1=arrays[4].astype(np.float64),
+        off_resonance=arrays[3].astype(np.float64),
+        protocol=protocol,
+        m0=arrays[2],
+    )
+    drawn = np.random.default_rng(seed).standard_normal((2, *clean.shape)) if noise else np.zeros((2, 1))
+    return first.as_given(clean + noise * (drawn[0] + 1j * drawn[1]))
+
+
+def banding_free(
+    cycles: Any,
+    *,
+    tr: float,
+    te: float,
+    flip_angle: float,
+    rf_phase_increment: ArrayLike,
+    b1: Any = 1.0,
+    method: Literal["model", "geometric", "rss"] = "model",
+    mask: Any = None,
+    threads: int = 1,
+) -> Any:
+    """Return the image of bSSFP without bands.
+
+    Parameters
+    ----------
+    cycles, tr, te, flip_angle, rf_phase_increment, b1, mask, threads
+        As in `fit_bssfp`.
+    method
+        `model`: the amplitude of the fitted profile, the point on which all spokes of the ellipse meet, from all cycles.
+        `geometric`: the same point of four cycles (two pairs half a turn apart; Xiang and Hoff, MRM 71:927, 2014), averaged over
+        all such sets. `rss`: root of the mean square.
+
+    Returns
+    -------
+    array
+        Shape (...), real; NaN where there is none.
+
+    Raises
+    ------
+    ValueError
+        As `fit_bssfp`, or if the increments have no two pairs half a turn apart for `geometric`.
+    """
+    protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
+    found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
+    if method == "rss":
+        return found.as_given(np.sqrt(np.mean(np.abs(found.values) ** 2, axis=-1)))
+    if method == "geometric":
+        return found.as_given(geometric_solution(found.values, protocol=protocol))
+    if method != "model":
+        raise ValueError(f"method: expected model, geometric or rss, found {method!r}")
+    fit = fit_bssfp(
+        found.values,
+        tr=tr,
+        te=te,
+        flip_angle=flip_angle,
+        rf_phase_increment=rf_phase_increment,
+        b1=b1,
+        mask=mask,
+        threads=threads,
+    )
+    values = {name: np.asarray(fit.maps[name], dtype=np.float64) for name in ("T1", "T2", "M0")}
+    amplitude = bssfp.amplitude(
+        values["T1"],
+        values["T2"],
+        b1=ratio_of_b1(b1, shape=found.values.shape[:-1]),
+        off_resonance=np.zeros_like(values["T1"]),
+        m0=values["M0"],
+        protocol=protocol,
+    )
+    return found.as_given(np.abs(amplitude))
+
+
+def geometric_solution(cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol) -> NDArray[np.float64]:
+    """Return the magnitude of the point on which lines through opposite cycles meet, mean over all sets of four, shape (...).
+
+    Raises
+    ------
+    ValueError
+        If there are no two pairs of cycles half a turn apart.
+    """
+    phases = np.asarray(protocol.rf_phase_increment)
+    pairs = [
+        (first, second)
+        for first in range(len(phases))
+        for second in range(first + 1, len(phases))
+        if abs(abs(math.remainder(phases[first] - phases[second], 2.0 * math.pi)) - math.pi) < 1e-3
+    ]
+    if len(pairs) < 2:
+        raise ValueError(
+            "rf_phase_increment: expected two pairs of cycles half a turn apart for method 'geometric', found none"
+        )
+    points = []
+    for place, (one, two) in enumerate(pairs):
+        for three, four in pairs[place + 1 :]:
+            a, b, c, d = (cycles[..., index] for index in (one, two, three, four))
+            # The lines a + s (b - a) and c + t (d - c) meet where their cross products with each direction agree.
+            across = np.imag(np.conj(b - a) * (d - c))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                points.append(a + (b - a) * np.imag(np.conj(c - a) * (d - c)) / across)
+    return np.abs(np.nanmean(points, axis=0))

@@ -1,0 +1,115 @@
+"""What a pc-bSSFP protocol can tell of a tissue: the Cramér-Rao bound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from qmri_bids.api.bssfp import protocol_of
+from qmri_bids.physics import bssfp
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TISSUES: Mapping[str, tuple[float, float]] = {"white matter": (0.94, 0.062), "grey matter": (1.4, 0.085)}
+"""T1 and T2 at 3 T [s] (Stanisz et al., MRM 54:507, 2005, and pc-bSSFP)."""
+
+TURN = 24
+"""Off-resonances over a turn of which the mean information is taken."""
+
+
+def design(
+    *,
+    tr: float,
+    te: float,
+    flip_angle: ArrayLike,
+    rf_phase_increment: ArrayLike,
+    noise: float = 0.003,
+    tissues: Mapping[str, tuple[float, float]] = TISSUES,
+    b1: float = 1.0,
+) -> pd.DataFrame:
+    """Return the smallest standard deviation of T1 and T2 that any unbiased estimator can have.
+
+    Parameters
+    ----------
+    tr, te
+        Repetition and echo time [s].
+    flip_angle
+        Nominal flip angle, or several to compare [degrees].
+    rf_phase_increment
+        RF phase increment of every cycle [degrees].
+    noise
+        Standard deviation of the noise in real and imaginary part of a cycle, relative to M0.
+    tissues
+        T1 and T2 [s] by name.
+    b1
+        Actual over nominal flip angle, known.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each tissue and flip angle: `T1_stdev` and `T2_stdev` [s], root mean squares over the off-resonance, `worst_T1`
+        and `worst_T2` at the worst one, `T1_percent` and `T2_percent` relative to the value.
+
+    Examples
+    --------
+    >>> import numpy as np, qmri_bids as q
+    >>> table = q.design(tr=4.8e-3, te=2.4e-3, flip_angle=[10, 15, 30], rf_phase_increment=np.arange(12) * 30.0)
+    >>> len(table), bool((table.T1_stdev > 0).all())
+    (6, True)
+    """
+    import pandas as pd
+
+    rows = []
+    for angle in np.atleast_1d(np.asarray(flip_angle, dtype=float)):
+        protocol = protocol_of(tr=tr, te=te, flip_angle=float(angle), rf_phase_increment=rf_phase_increment)
+        fields = np.arange(TURN) / (TURN * protocol.repetition_time)
+        for tissue, (t1, t2) in tissues.items():
+            bound = _bound(t1, t2, b1=b1, fields=fields, protocol=protocol) * noise
+            mean, worst = np.sqrt(np.mean(bound**2, axis=0)), bound.max(axis=0)
+            rows.append(
+                {
+                    "tissue": tissue,
+                    "flip_angle": float(angle),
+                    "T1_stdev": mean[0],
+                    "T2_stdev": mean[1],
+                    "worst_T1": worst[0],
+                    "worst_T2": worst[1],
+                    "T1_percent": 100.0 * mean[0] / t1,
+                    "T2_percent": 100.0 * mean[1] / t2,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _bound(t1: float, t2: float, *, b1: float, fields: np.ndarray, protocol: bssfp.BssfpProtocol) -> np.ndarray:
+    """Return the bound of T1 and T2 for noise of unit standard deviation at every off-resonance, shape (F, 2)."""
+    point = np.array([t1, t2, 0.0, 1.0, 0.0])
+    steps = np.array([1e-5 * t1, 1e-5 * t2, 1e-4 / protocol.repetition_time, 1e-5, 1e-5])
+
+    def signal(values: np.ndarray) -> np.ndarray:
+        ones = np.ones(len(fields))
+        found = bssfp.signal(
+            values[0] * ones,
+            values[1] * ones,
+            b1=b1 * ones,
+            off_resonance=fields + values[2],
+            protocol=protocol,
+            m0=values[3] + 1j * values[4],
+        )
+        return np.concatenate([found.real, found.imag], axis=-1)
+
+    columns = []
+    for place, step in enumerate(steps):
+        move = step * np.eye(len(point))[place]
+        columns.append((signal(point + move) - signal(point - move)) / (2.0 * step))
+    jacobian = np.stack(columns, axis=-1)
+    scale = np.sqrt(np.sum(jacobian**2, axis=1, keepdims=True))
+    information = np.swapaxes(jacobian / scale, 1, 2) @ (jacobian / scale)
+    covariance = np.linalg.inv(information) / (np.swapaxes(scale, 1, 2) * scale)
+    variance: np.ndarray = np.einsum("fpp->fp", covariance)[:, :2]
+    return np.sqrt(variance) if np.isfinite(variance).all() else np.full_like(variance, math.inf)

@@ -1,0 +1,178 @@
+"""What every function that estimates returns: maps, their standard deviations and why voxels have none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.api.arrays import Given, given
+from qmri_bids.estimation.base import Status
+from qmri_bids.quantity import STDEV
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """Maps with their uncertainty, in the kind of the arrays that were given (NumPy, torch or NIfTI).
+
+    Parameters
+    ----------
+    maps
+        Values by name, shape (...); NaN where there is none.
+    stdev
+        Standard deviations of the maps that have one.
+    status
+        Codes of `qmri_bids.estimation.base.Status` (1: a value, 0: outside of the mask), shape (...); of pools by pool.
+    units
+        Unit of each map, empty for a ratio.
+    decisions
+        What was decided on the way, as sentences.
+    like
+        The array that was given, for the way back.
+    """
+
+    maps: Mapping[str, Any]
+    stdev: Mapping[str, Any]
+    status: Any
+    units: Mapping[str, str]
+    decisions: tuple[str, ...] = ()
+    like: Given | None = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        """Say in a few lines what is there."""
+        lines = [f"Result of {int(np.count_nonzero(self._inside()))} voxels"]
+        for name in self.maps:
+            values = self._array(name)
+            finite = values[np.isfinite(values)]
+            unit = f" {self.units[name]}" if self.units[name] else ""
+            median = f"median {np.median(finite):.4g}{unit}" if finite.size else "no value"
+            if name in self.stdev and finite.size:
+                median += f", standard deviation {np.nanmedian(self._array(name, of=self.stdev)):.2g}{unit}"
+            lines.append(f"  {name}: {median} ({finite.size} voxels)")
+        return "\n".join(lines)
+
+    def _array(self, name: str, *, of: Mapping[str, Any] | None = None) -> NDArray[Any]:
+        return given((self.maps if of is None else of)[name]).values
+
+    def _codes(self) -> dict[str, NDArray[np.uint8]]:
+        """Return the status by name of its column."""
+        if isinstance(self.status, Mapping):
+            return {f"status_{pool}": given(codes).values for pool, codes in self.status.items()}
+        return {"status": given(self.status).values}
+
+    def _inside(self) -> NDArray[np.bool_]:
+        return np.any([codes != Status.OUTSIDE for codes in self._codes().values()], axis=0)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return one row for each voxel of the mask: its indices (`x`, `y`, `z`), maps, standard deviations and status.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns as `T1` and `T1_stdev`; `status` holds the codes, `meaning` their names.
+        """
+        import pandas as pd
+
+        inside = self._inside()
+        places = dict(zip("xyzuvw", np.nonzero(inside), strict=False)) if inside.ndim else {}
+        columns: dict[str, Any] = dict(places)
+        for name in self.maps:
+            columns[name] = self._array(name)[inside]
+            if name in self.stdev:
+                columns[f"{name}{STDEV}"] = self._array(name, of=self.stdev)[inside]
+        for name, codes in self._codes().items():
+            columns[name] = codes[inside]
+            columns[name.replace("status", "meaning")] = [Status(code).name for code in codes[inside].tolist()]
+        return pd.DataFrame(columns)
+
+    def to_nifti(self, affine: NDArray[np.floating] | None = None) -> dict[str, Any]:
+        """Return every map, standard deviation and the status as NIfTI image.
+
+        Parameters
+        ----------
+        affine
+            Voxel to scanner coordinates [mm]; that of the images that were given, if they were NIfTI.
+
+        Raises
+        ------
+        ValueError
+            If there is no affine, or the maps are no image of up to three axes.
+        """
+        import nibabel as nib
+
+        own = None if self.like is None else self.like.affine
+        used = own if affine is None else np.asarray(affine, dtype=float)
+        if used is None:
+            raise ValueError(
+                "affine: expected the voxel to scanner coordinates [mm] of arrays without a header, found none"
+            )
+        found: dict[str, Any] = {}
+        for name in self.maps:
+            found[name] = self._array(name).astype(np.float32)
+            if name in self.stdev:
+                found[f"{name}{STDEV}"] = self._array(name, of=self.stdev).astype(np.float32)
+        found |= self._codes()
+        axes = next(iter(found.values())).ndim
+        if not 1 <= axes <= 3:
+            raise ValueError(f"expected maps of one to three axes for NIfTI, found {axes}")
+        return {
+            name: nib.Nifti1Image(values.reshape((*values.shape, 1, 1)[: max(3, values.ndim)]), used)
+            for name, values in found.items()
+        }
+
+    def plot(self, *, slice_index: int | None = None) -> Figure:
+        """Return a picture of one slice: a row for each map, with its standard deviation.
+
+        Parameters
+        ----------
+        slice_index
+            Slice along the third axis; the middle one by default.
+
+        Raises
+        ------
+        ValueError
+            If the maps are no image of two or three axes.
+        """
+        from matplotlib.figure import Figure as Canvas
+
+        from qmri_bids.quantities import QUANTITIES
+
+        shape = self._inside().shape
+        if len(shape) not in (2, 3):
+            raise ValueError(
+                f"a picture needs an image of two or three axes, found maps of shape {shape}; see to_dataframe()"
+            )
+        middle = shape[2] // 2 if len(shape) == 3 and slice_index is None else slice_index
+        canvas = Canvas(figsize=(7.2, 3.0 * len(self.maps)), layout="constrained")
+        panels = canvas.subplots(len(self.maps), 2, squeeze=False)
+        for row, name in zip(panels, self.maps, strict=True):
+            display = QUANTITIES[name].display if name in QUANTITIES else None
+            for axes, values, title in (
+                (row[0], self._array(name), name),
+                (
+                    row[1],
+                    self._array(name, of=self.stdev) if name in self.stdev else None,
+                    f"standard deviation of {name}",
+                ),
+            ):
+                axes.set_axis_off()
+                if values is None:
+                    continue
+                plane = values if len(shape) == 2 else values[:, :, middle]
+                limits: tuple[Any, Any] = (None, None)
+                finite = plane[np.isfinite(plane)]
+                if finite.size:
+                    limits = tuple(np.percentile(finite, (2, 98)).tolist())
+                colours = "plasma" if title != name else display.colormap if display is not None else "viridis"
+                shown = axes.imshow(plane.T, origin="lower", cmap=colours, vmin=limits[0], vmax=limits[1])
+                bar = canvas.colorbar(shown, ax=axes, shrink=0.85)
+                bar.set_label(self.units[name])
+                axes.set_title(title, fontsize=10)
+        return canvas
