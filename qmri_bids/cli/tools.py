@@ -1,9 +1,10 @@
-"""`qmri-tools`: simulate a dataset, import one, train networks, list them, compare estimators, describe the command line."""
+"""`qmri-tools`: simulate a dataset, import one, train networks, list them, compare estimators, check the installation."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from qmri_bids import __version__
 from qmri_bids.cli.caches import keep_caches_of_one_call
 from qmri_bids.cli.commands.benchmark import add_benchmark
+from qmri_bids.cli.commands.doctor import add_doctor
 from qmri_bids.cli.commands.import_ import add_import
 from qmri_bids.cli.commands.pools import add_train_exchange
 from qmri_bids.cli.commands.profile import add_train_natural
@@ -38,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     described.set_defaults(run=_boutiques)
     models = commands.add_parser("models", help="list the networks that ship with the package")
     models.set_defaults(run=_models)
+    add_doctor(commands)
     return parser
 
 
@@ -290,7 +293,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(given)
     keep_caches_of_one_call()
     options.command_line = shlex.join(["qmri-tools", *given])
-    return int(options.run(options))
+    try:
+        code = int(options.run(options))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; what Python still wants to write at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
 
 
 if __name__ == "__main__":
