@@ -17,11 +17,18 @@ _FUNCTIONS = {
     "b1_from_angle": "b1",
     "b1_from_dam": "b1",
     "banding_free": "bssfp",
+    "cest_protocol": "cest",
     "design": "design",
     "fit_bssfp": "bssfp",
     "fit_mtr": "mt",
     "fit_mtsat": "mt",
+    "fit_pools": "pools",
+    "fit_wasabi": "cest",
+    "fit_wassr": "cest",
+    "pool_model": "pools",
+    "read_pools": "pools",
     "simulate_bssfp": "bssfp",
+    "simulate_cest": "pools",
     "synthesize": "contrast",
 }
 """The functions for arrays and the modules of `qmri_bids.api` that hold them, imported when they are asked for."""
