@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.choices import SPECTRUM_MEASURES
 from qmri_bids.estimation.base import Estimate, Status, has_value
 from qmri_bids.estimation.spectra.correction import correct_shift, mtr_asymmetry
 from qmri_bids.estimation.spectra.image_fit import image_search
 from qmri_bids.estimation.spectra.lines import lines
 from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, broad_lines
 from qmri_bids.estimation.spectra.lorentzian_maps import fit_status, masked, pool_estimates, spectrum_noise
-from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
+from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, LineModel
+from qmri_bids.estimation.spectra.measures.chosen import MeasurePlan, background_search, measure_maps, plan_measures
 from qmri_bids.estimation.spectra.optima import Search, fit_optima
-from qmri_bids.estimation.spectra.plan import SpectrumPlan, plan_spectrum
+from qmri_bids.estimation.spectra.plan import SpectrumPlan, exchanging, plan_spectrum
 from qmri_bids.estimation.spectra.series import (
     Spectra,
     series_layout,
@@ -158,7 +160,14 @@ class BlockMaps:
 
 
 def block_maps(
-    block: Block, *, plan: SpectrumPlan, search: Search | None, smoothing: float, curve_smoothing: float
+    block: Block,
+    *,
+    plan: SpectrumPlan,
+    search: Search | None,
+    smoothing: float,
+    curve_smoothing: float,
+    measures: MeasurePlan | None = None,
+    background: Search | None = None,
 ) -> BlockMaps:
     """Return all maps of a block.
 
@@ -174,6 +183,10 @@ def block_maps(
         Smoothing of the spline that interpolates the spectra; 0 interpolates exactly.
     curve_smoothing
         Smoothing of the curve whose residual stands in for that of a fit where there is none.
+    measures
+        Measures beside asymmetry and fit; None for none.
+    background
+        Where the fit of their background begins; None where none is needed.
     """
     z, offsets = block.spectra, plan.layout.offsets
     status = np.where(z.status == Status.CONVERGED, block.shift_status, z.status).astype(np.uint8)
@@ -190,6 +203,17 @@ def block_maps(
     for at in plan.asymmetry:
         found = mtr_asymmetry(z.values, at=at, **known)  # type: ignore[arg-type]
         maps[f"MTRasym_{at:g}"] = masked(found.values["MTRasym"], good), masked(found.stdev["MTRasym"], good)
+    measures = measures or MeasurePlan()
+    maps |= measure_maps(
+        z,
+        layout=plan.layout,
+        shift=block.water_shift,
+        shift_stdev=block.water_shift_stdev,
+        operator=spline_operator(offsets, smoothing=smoothing),
+        plan=measures,
+        search=background,
+        good=good,
+    )
     fitted = parameters = None
     if search is not None:
         fit, noise, unique = _fit(block, plan=plan, search=search, good=good)
@@ -197,6 +221,9 @@ def block_maps(
         duty_cycle = plan.layout.saturation.duty_cycle
         for pool in plan.arex:
             maps[f"arex_{pool}"] = _arex(fit, pool=pool, block=block, noise=noise, duty_cycle=duty_cycle)
+        for pool in exchanging(plan.pools) if measures.of_fit else ():
+            values, stdev = _inverse_difference(fit, pool=pool, noise=noise)
+            maps[f"rex_{pool}"] = masked(values, good), masked(stdev, good)
         usable = good & fit.converged
         parameters = masked(fit.parameters, usable[:, None])
         fitted = masked(_spectrum(fit.parameters, offsets, broad=fit.broad)[0], usable[:, None])
@@ -297,6 +324,16 @@ def _arex(
     return values, np.where(absent, np.float32(math.nan), estimate.stdev["R_ex"])
 
 
+def _inverse_difference(
+    fit: LorentzianFit, *, pool: str, noise: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return MTR_Rex of a pool, which needs no T1: 0 without a standard deviation where none of it was found."""
+    estimate = arex(fit, pool=pool, t1=np.ones(len(fit.residual_sum)), noise=noise)
+    absent = (fit.parameters[:, fit.columns(pool).start] == 0.0) & fit.converged
+    values = np.where(absent, np.float32(0.0), estimate.values["MTR_Rex"])
+    return values, np.where(absent, np.float32(math.nan), estimate.stdev["MTR_Rex"])
+
+
 BLOCK = 4096
 """Voxels at a time: a fit of five pools holds 1 KiB of covariance a voxel and as much of spectra and gradients."""
 
@@ -304,6 +341,10 @@ REASONS: Mapping[str, str] = {
     "MTRasym_": "the shift of water takes an offset beyond those measured",
     "amplitude_": "the amplitude is held by its upper bound, or the fit has not converged",
     "arex_": "the same, or Z at the pool is no more than noise, or T1 is not known",
+    "rex_": "the amplitude is held by its upper bound, the fit has not converged, or Z at the pool is no more than noise",
+    "threeoffset_": "the shift of water takes an offset beyond those measured",
+    "lda_": "the fit of the background has not converged",
+    "ldarex_": "the same, or Z at the solute is no more than noise",
 }
 """Why maps of a kind have no value where there is a spectrum."""
 
@@ -319,9 +360,15 @@ class ZSpectrumOptions:
     ----------
     asymmetry
         Offsets of MTR asymmetry [ppm].
+    ranges
+        Ranges of offsets over which a mean MTR asymmetry is mapped [ppm].
+    measures
+        Other measures, of `choices.SPECTRUM_MEASURES`.
     pools
-        Pools of the Lorentzian fit, names of `lorentzian_pools.POOLS` with water among them; empty for no fit; None to fit all five
-        where the offsets reach far enough, and none elsewhere.
+        Pools of the Lorentzian fit, names of `lines` with water among them; empty for no fit; None to fit all of them where the
+        offsets reach far enough, and none elsewhere.
+    lines
+        The set of lines that holds the pools.
     smoothing
         Smoothing of the spline that interpolates spectra. None interpolates exactly: cross-validation over whole spectra would
         round the dip.
@@ -333,17 +380,26 @@ class ZSpectrumOptions:
     """
 
     asymmetry: tuple[float, ...] = (3.5,)
+    ranges: tuple[tuple[float, float], ...] = ()
+    measures: tuple[str, ...] = ()
     pools: tuple[str, ...] | None = None
+    lines: LineModel = SHIPPED_LINES
     smoothing: float | None = None
 
     def __post_init__(self) -> None:
         wrong = [each for each in self.asymmetry if not (math.isfinite(each) and each > 0.0)]
         if wrong:
             raise ValueError(f"asymmetry needs positive offsets [ppm], found {wrong}")
+        for low, high in self.ranges:
+            if not (0.0 < low < high and math.isfinite(high)):
+                raise ValueError(f"a range of asymmetry needs two positive offsets, the smaller first, found {low:g} to {high:g}")
+        strange = sorted(set(self.measures) - set(SPECTRUM_MEASURES))
+        if strange:
+            raise ValueError(f"measures must be among {', '.join(SPECTRUM_MEASURES)}, found {', '.join(strange)}")
         if self.pools:
-            unknown = sorted(set(self.pools) - set(POOLS))
+            unknown = sorted(set(self.pools) - set(self.lines.names))
             if unknown:
-                raise ValueError(f"pools must be among {', '.join(POOLS)}, found {', '.join(unknown)}")
+                raise ValueError(f"pools must be among {', '.join(self.lines.names)}, found {', '.join(unknown)}")
             if "water" not in self.pools or len(set(self.pools)) < len(self.pools):
                 raise ValueError(f"pools must hold water, each once, found {', '.join(self.pools)}")
 
@@ -370,8 +426,9 @@ class ZSpectrumMaps:
     water_shift, water_shift_stdev
         Shift of water that was used [Hz], shape (V,), and its standard deviation, None where it was given without.
     maps
-        Maps by name with their standard deviations, as fractions and in SI units: `MTRasym_<offset>`, `amplitude_<pool>`,
-        `arex_<pool>` [1/s].
+        Maps by name with their standard deviations, as fractions and in SI units: `MTRasym_<offset>`,
+        `MTRasym_<low>to<high>`, `amplitude_<pool>`, `arex_<pool>` [1/s], `rex_<pool>`; `threeoffset_`, `lda_` and `ldarex_` of APT
+        and NOE.
     residual
         Root mean square of Z minus the fit (without a fit: minus a smooth curve) over that of Z, shape (V,).
     status
@@ -458,7 +515,9 @@ def zspectrum_maps(
         pools=chosen.pools,
         with_t1=t1 is not None,
         option_of_pools="--lorentzian-pools",
+        model=chosen.lines,
     )
+    measures = plan_measures(layout.offsets, wanted=chosen.measures, ranges=chosen.ranges, pools=plan.pools)
     if noise is None:
         sigma, sentence = series_noise(signal, layout=layout)
     else:
@@ -485,7 +544,18 @@ def zspectrum_maps(
             water_shift=some_voxels(shift.ppm),
             pools=plan.pools,
             field_strength=protocol.field_strength,
+            model=chosen.lines,
         )
+    background: Search | None = None
+    if measures.needs_background:
+        background, said = background_search(
+            spectra(some_voxels(signal), layout=layout, noise=sigma),
+            offsets=layout.offsets,
+            water_shift=some_voxels(shift.ppm),
+            field_strength=protocol.field_strength,
+        )
+        sentences = (*sentences, said)
+    sentences = (*sentences, *measures.sentences)
     found: list[BlockMaps | None] = [None] * -(-voxels // BLOCK)
 
     def work(begin: int) -> None:
@@ -503,6 +573,8 @@ def zspectrum_maps(
             search=search,
             smoothing=chosen.smoothing or 0.0,
             curve_smoothing=curve,
+            measures=measures,
+            background=background,
         )
 
     run_blocks(work, voxels, block=BLOCK, threads=threads)

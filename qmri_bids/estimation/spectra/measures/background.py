@@ -1,0 +1,191 @@
+"""The background of a Z-spectrum without solutes: lines of water and MT, fitted to offsets that solutes leave alone.
+
+Lorentzian difference analysis (Jones et al., NeuroImage 77:114, 2013) takes the distance of Z from it at a solute. Their background is one
+line of water; here MT has a line too, which reaches below all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.estimation.spectra.lines import lines
+from qmri_bids.estimation.spectra.lorentzian_fit import broad_lines
+from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, WATER
+from qmri_bids.estimation.spectra.measures.linearised import Linearised, Measured, combined, sampled
+from qmri_bids.estimation.spectra.optima import LARGER_NOISE, Search, fit_optima
+from qmri_bids.estimation.spectra.spline import SplineOperator
+
+NEAR = 1.0
+"""Up to here [ppm] from water its line counts; …"""
+
+BEYOND = 6.5
+"""… and from here outwards that of MT. In between lie amide (3.5), amine and guanidine (2 to 3) and NOE (-1.6 to -5)."""
+
+FEWEST_NEAR = 3
+"""Offsets needed near water."""
+
+FEWEST_BEYOND = 2
+"""Offsets needed beyond, on either side."""
+
+SMALLEST_SIGNAL = 3.0
+"""Z must exceed its noise so many times for its inverse to be taken."""
+
+REACH = 10.0
+"""The outermost offsets must lie so far from water [ppm] on either side for the broad line of MT to be told."""
+
+BACKGROUND_POOLS = (WATER, *SHIPPED_LINES.semisolid)
+
+SOLUTES: Mapping[str, float] = {"APT": 3.5, "NOE": -3.5}
+"""Where the difference is taken [ppm]."""
+
+
+def of_background(offsets: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which offsets from true water [ppm] tell the background."""
+    return (np.abs(offsets) <= NEAR) | (np.abs(offsets) >= BEYOND)
+
+
+def why_no_background(offsets: Sequence[float]) -> str:
+    """Return what offsets [ppm] lack for a background, as the end of a sentence; empty where they tell one.
+
+    Examples
+    --------
+    >>> why_no_background([-4.0, -3.5, -1.0, 0.0, 1.0, 3.5, 4.0])
+    'it needs offsets out to ±10 ppm'
+    """
+    places = np.asarray(offsets, dtype=np.float64)
+    if places.min() > -REACH or places.max() < REACH:
+        return f"it needs offsets out to ±{REACH:g} ppm"
+    near = int(np.count_nonzero(np.abs(places) <= NEAR))
+    if near < FEWEST_NEAR:
+        return f"it needs {FEWEST_NEAR} offsets within {NEAR:g} ppm of water, found {near}"
+    beyond = min(int(np.count_nonzero(sign * places >= BEYOND)) for sign in (-1.0, 1.0))
+    if beyond < FEWEST_BEYOND:
+        return f"it needs {FEWEST_BEYOND} offsets beyond {BEYOND:g} ppm on either side, found {beyond} on one"
+    number, free = int(np.count_nonzero(of_background(places))), SHIPPED_LINES.free_parameters(BACKGROUND_POOLS)
+    return f"{number} offsets away from solutes do not tell its {free} parameters" if number <= free else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Background:
+    """Fitted background of V voxels.
+
+    Parameters
+    ----------
+    parameters
+        Baseline, then height, width [ppm] and position [ppm] of water and MT, shape (V, 7).
+    gain
+        Derivatives of the parameters by the values of Z, shape (V, 7, K): 0 at offsets that do not count.
+    covariance
+        Covariance of the parameters for unit noise, that of what is known beforehand included, shape (V, 7, 7).
+    by_shift
+        Derivatives of the parameters by the shift of water, shape (V, 7).
+    excess
+        Variance of what the background leaves over that of noise, 1 where it is no more, shape (V,).
+    good
+        Whether the fit converged, shape (V,).
+    broad
+        Whether the lines are super-Lorentzian, shape (2,).
+    """
+
+    parameters: NDArray[np.float64]
+    gain: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    by_shift: NDArray[np.float64]
+    excess: NDArray[np.float64]
+    good: NDArray[np.bool_]
+    broad: NDArray[np.bool_]
+
+    def at(self, offset: float) -> Linearised:
+        """Return the background at an offset from true water [ppm]."""
+        values, gradient, _ = _model(self.parameters, np.array([offset]), self.broad)
+        slope = gradient[:, 0]
+        weights = np.einsum("vp,vpk->vk", slope, self.gain)
+        whole = np.einsum("vp,vpq,vq->v", slope, self.covariance, slope)
+        # What the bounds are taken to know, beyond what the noise of the spectrum says, and what the lines do not describe.
+        apart = np.maximum(self.excess * whole - np.square(weights).sum(axis=1), 0.0)
+        return Linearised(
+            values=np.where(self.good, values[:, 0], np.nan),
+            weights=weights,
+            by_shift=np.einsum("vp,vp->v", slope, self.by_shift),
+            apart=apart,
+        )
+
+
+def fit_background(measured: Measured, search: Search) -> Background:
+    """Fit the lines of water and MT to the offsets that solutes leave alone.
+
+    Parameters
+    ----------
+    measured
+        The spectra.
+    search
+        The lines and where their fit begins (`image_fit.image_search` of `BACKGROUND_POOLS`, counting `of_background`).
+    """
+    shift = np.where(np.isfinite(measured.shift), measured.shift, 0.0)
+    away = measured.offsets - shift[:, None]
+    counted = of_background(away) & np.isfinite(measured.z)
+    found = fit_optima(
+        np.where(counted, measured.z, np.nan),
+        offsets=measured.offsets,
+        search=search,
+        noise=measured.stdev,
+        water_shift=shift,
+    )
+    fit, broad = found.fit, broad_lines(search.pools)
+    with np.errstate(all="ignore"):
+        _, gradient, slope = _model(fit.parameters, away, broad)
+        covariance = fit.covariance.astype(np.float64)
+        gain = np.einsum("vpq,vkq,vk->vpk", covariance, gradient, counted.astype(np.float64))
+        freedom = np.maximum(counted.sum(axis=1) - np.count_nonzero(~fit.fixed), 1)
+        excess = fit.residual_sum / freedom / np.square(measured.stdev)
+        clearly = excess > 1.0 + LARGER_NOISE * np.sqrt(2.0 / freedom)
+    return Background(
+        parameters=fit.parameters,
+        gain=gain,
+        covariance=covariance,
+        by_shift=np.einsum("vpk,vk->vp", gain, slope),
+        excess=np.where(clearly, excess, 1.0),
+        good=fit.converged & np.isfinite(fit.residual_sum),
+        broad=broad,
+    )
+
+
+def _model(
+    parameters: NDArray[np.float64], offsets: NDArray[np.float64], broad: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the background at offsets (K,) or (V, K), its derivatives in the parameters (V, K, 7) and in the offset (V, K)."""
+    height, width, position = (parameters[:, first::3] for first in (1, 2, 3))
+    line, by_width, by_position = lines(offsets, width, position, broad)
+    gradient = np.ones((*line.shape[:2], parameters.shape[1]))
+    gradient[:, :, 1::3] = -line
+    gradient[:, :, 2::3] = -height[:, None, :] * by_width / width[:, None, :]
+    gradient[:, :, 3::3] = -height[:, None, :] * by_position
+    values = parameters[:, :1] - (height[:, None, :] * line).sum(axis=2)
+    return values, gradient, -gradient[:, :, 3::3].sum(axis=2)
+
+
+def lorentzian_difference(
+    measured: Measured, operator: SplineOperator, background: Background, solute: str
+) -> Linearised:
+    """Return the background minus Z at a solute of `SOLUTES`, as a fraction, shape (V,)."""
+    reference, label = background.at(SOLUTES[solute]), sampled(measured, operator, SOLUTES[solute])
+    return combined([reference, label], [1.0, -1.0], reference.values - label.values)
+
+
+def inverse_difference(
+    measured: Measured, operator: SplineOperator, background: Background, solute: str
+) -> Linearised:
+    """Return MTR_Rex = 1/Z - 1/Z_ref at a solute of `SOLUTES`, shape (V,), with the background as Z_ref.
+
+    Zaiss et al., NMR Biomed 27:240 (2014), of the steady state. NaN where Z does not stand out of its noise: an inverse of less is noise.
+    """
+    reference, label = background.at(SOLUTES[solute]), sampled(measured, operator, SOLUTES[solute])
+    with np.errstate(all="ignore"):
+        slopes = [1.0 / reference.values**2, -1.0 / label.values**2]
+        inverse = 1.0 / label.values - 1.0 / reference.values
+        told = label.values > SMALLEST_SIGNAL * label.stdev(measured)
+        return combined([reference, label], slopes, np.where(told & (reference.values > 0.0), inverse, np.nan))
