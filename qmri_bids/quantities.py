@@ -395,8 +395,10 @@ def _of_any_pool(quantity: Quantity) -> Quantity:
     own = quantity.written
     return replace(
         quantity,
-        name=f"{kind}_*",
-        file=replace(own, key=f"{kind}_*", desc=PLACEHOLDER, description=f"{own.description} Its name is the label of desc."),
+        name=f"{kind}_",
+        file=replace(
+            own, key=f"{kind}_", desc=PLACEHOLDER, description=f"{own.description} Its name is the label of desc."
+        ),
     )
 
 
@@ -495,7 +497,7 @@ _SPECTRA = (
     _of_any_pool(_amplitude(ANY_POOL, 8, 2)),
     _of_any_pool(_arex(ANY_POOL, 0.2, 0.08)),
     _inverse_difference(
-        "rex_*",
+        "rex_",
         ANY_POOL,
         desc=f"rex{PLACEHOLDER}",
         how=f"{_FIT}; inverse of the fit with the pool minus that without it, at its centre",
@@ -767,7 +769,7 @@ def _of_a_family(name: str) -> Quantity | None:
         asymmetry = QUANTITIES["MTRasym"]
         return at_offset(asymmetry, start) if end is None else over_range(asymmetry, start, float(end))
     if found := _OF_A_POOL.fullmatch(name):
-        return of_pool(QUANTITIES[f"{found['kind']}_*"], found["pool"])
+        return of_pool(QUANTITIES[f"{found['kind']}_"], found["pool"])
     return None
 
 

@@ -425,7 +425,7 @@ def of_pool(quantity: Quantity, pool: str) -> Quantity:
     Examples
     --------
     >>> from qmri_bids.quantities import QUANTITIES
-    >>> found = of_pool(QUANTITIES["amplitude_*"], "guanidine")
+    >>> found = of_pool(QUANTITIES["amplitude_"], "guanidine")
     >>> found.name, found.label, found.written.desc
     ('amplitude_guanidine', 'Lorentzian amplitude of guanidine', 'guanidine')
     """
@@ -437,7 +437,7 @@ def of_pool(quantity: Quantity, pool: str) -> Quantity:
 
     return replace(
         quantity,
-        name=f"{quantity.name.removesuffix('*')}{pool}",
+        name=f"{quantity.name}{pool}",
         label=named(quantity.label),
         symbol=named(quantity.symbol),
         full_name=named(quantity.full_name),

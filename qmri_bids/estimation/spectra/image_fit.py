@@ -93,7 +93,9 @@ def image_search(
     at_field = {line: field_pools(field_strength, mt_line=line, model=model) for line in LINES}
     given = {line: {name: each[name] for name in pools} for line, each in at_field.items()}
     # Of a pool with one line both are the same.
-    either = next((name for name in pools if given[TISSUE][name].line is not given[Lineshape.LORENTZIAN][name].line), None)
+    either = next(
+        (name for name in pools if given[TISSUE][name].line is not given[Lineshape.LORENTZIAN][name].line), None
+    )
     mean = _mean(spectra, offsets, water_shift, counted)
     if mean is None:
         return search_of(given[TISSUE]), (
@@ -101,7 +103,9 @@ def image_search(
             "Too few voxels have a spectrum for a mean one: the fit of every voxel begins in the middle of its bounds.",
         )
     found = {line: _fit_mean(mean, offsets, each) for line, each in given.items() if either or line is TISSUE}
-    best, said = _line_of_mt({line: each.left_far for line, each in found.items()}, name=either) if either else (TISSUE, ())
+    best, said = (
+        _line_of_mt({line: each.left_far for line, each in found.items()}, name=either) if either else (TISSUE, ())
+    )
     return search_of(given[best], centre=found[best].point), (
         *bounds,
         "Where a spectrum does not tell a width or a position, it is that of the mean spectrum of the image.",
@@ -132,8 +136,8 @@ def _what_solutes_explain(
     sentence += ": so much lower is its BIC with the pool than without." if told else "."
     for name in (name for name in gains if name not in told):
         sentence += (
-            f" {name} {'improves' if gains[name] > 0.0 else 'changes'} it by {gains[name]:.1f}, less than the {DECISIVE:g} that the "
-            "criterion asks for: its height may be that of what other lines leave. It was fitted all the same."
+            f" {name} {'improves' if gains[name] > 0.0 else 'changes'} it by {gains[name]:.1f}, less than the {DECISIVE:g} that "
+            "the criterion asks for: its height may be that of what other lines leave. It was fitted all the same."
         )
     return (sentence,)
 
@@ -148,8 +152,9 @@ def _line_of_mt(left: Mapping[Lineshape, float], *, name: str) -> tuple[Lineshap
         )
     best = Lineshape.LORENTZIAN if tissue > CLEARLY * other else TISSUE
     return best, (
-        f"The line of {name} is {LINES[best]}: {FAR:g} ppm and more from water a super-Lorentzian one leaves {100.0 * tissue:.2g} % of "
-        f"full signal of the mean spectrum, a Lorentzian one {100.0 * other:.2g} % (taken where that is {CLEARLY:g} times less).",
+        f"The line of {name} is {LINES[best]}: {FAR:g} ppm and more from water a super-Lorentzian one leaves "
+        f"{100.0 * tissue:.2g} % of full signal of the mean spectrum, a Lorentzian one {100.0 * other:.2g} % (taken where that is "
+        f"{CLEARLY:g} times less).",
     )
 
 

@@ -202,9 +202,7 @@ class PoolRow:
         return LorentzianPool(
             amplitude=Bounded(start=self.start, lower=self.heights[0], upper=self.heights[1]),
             width=Bounded(start=min(max(math.sqrt(low * high), low), high), lower=low, upper=high),
-            position=Bounded(
-                start=self.position, lower=self.position - self.within, upper=self.position + self.within
-            ),
+            position=Bounded(start=self.position, lower=self.position - self.within, upper=self.position + self.within),
             line=Lineshape.SUPER_LORENTZIAN if broad else Lineshape.LORENTZIAN,
             semisolid=self.semisolid,
         )

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from qmri_bids.choices import SPECTRUM_MEASURES
 from qmri_bids.estimation.base import Estimate, Status, has_value
-from qmri_bids.estimation.spectra.correction import correct_shift, mtr_asymmetry
+from qmri_bids.estimation.spectra.correction import correct_shift
 from qmri_bids.estimation.spectra.image_fit import image_search
 from qmri_bids.estimation.spectra.lines import lines
 from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, broad_lines
 from qmri_bids.estimation.spectra.lorentzian_maps import fit_status, masked, pool_estimates, spectrum_noise
 from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, LineModel
-from qmri_bids.estimation.spectra.measures.chosen import MeasurePlan, background_search, measure_maps, plan_measures
+from qmri_bids.estimation.spectra.measures.chosen import background_search, measure_maps
+from qmri_bids.estimation.spectra.measures.plan import MeasurePlan, plan_measures
 from qmri_bids.estimation.spectra.optima import Search, fit_optima
 from qmri_bids.estimation.spectra.plan import SpectrumPlan, exchanging, plan_spectrum
 from qmri_bids.estimation.spectra.series import (
@@ -184,7 +185,7 @@ def block_maps(
     curve_smoothing
         Smoothing of the curve whose residual stands in for that of a fit where there is none.
     measures
-        Measures beside asymmetry and fit; None for none.
+        Measures beside the fit; None for the MTR asymmetry of the plan alone.
     background
         Where the fit of their background begins; None where none is needed.
     """
@@ -200,17 +201,13 @@ def block_maps(
     }
     corrected = correct_shift(z.values, **known)  # type: ignore[arg-type]
     maps: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
-    for at in plan.asymmetry:
-        found = mtr_asymmetry(z.values, at=at, **known)  # type: ignore[arg-type]
-        maps[f"MTRasym_{at:g}"] = masked(found.values["MTRasym"], good), masked(found.stdev["MTRasym"], good)
-    measures = measures or MeasurePlan()
     maps |= measure_maps(
         z,
         layout=plan.layout,
         shift=block.water_shift,
         shift_stdev=block.water_shift_stdev,
         operator=spline_operator(offsets, smoothing=smoothing),
-        plan=measures,
+        plan=measures or MeasurePlan(asymmetry=plan.asymmetry),
         search=background,
         good=good,
     )
@@ -221,7 +218,7 @@ def block_maps(
         duty_cycle = plan.layout.saturation.duty_cycle
         for pool in plan.arex:
             maps[f"arex_{pool}"] = _arex(fit, pool=pool, block=block, noise=noise, duty_cycle=duty_cycle)
-        for pool in exchanging(plan.pools) if measures.of_fit else ():
+        for pool in exchanging(plan.pools) if measures is not None and measures.of_fit else ():
             values, stdev = _inverse_difference(fit, pool=pool, noise=noise)
             maps[f"rex_{pool}"] = masked(values, good), masked(stdev, good)
         usable = good & fit.converged
@@ -392,7 +389,9 @@ class ZSpectrumOptions:
             raise ValueError(f"asymmetry needs positive offsets [ppm], found {wrong}")
         for low, high in self.ranges:
             if not (0.0 < low < high and math.isfinite(high)):
-                raise ValueError(f"a range of asymmetry needs two positive offsets, the smaller first, found {low:g} to {high:g}")
+                raise ValueError(
+                    f"a range of asymmetry needs two positive offsets, the smaller first, found {low:g} to {high:g}"
+                )
         strange = sorted(set(self.measures) - set(SPECTRUM_MEASURES))
         if strange:
             raise ValueError(f"measures must be among {', '.join(SPECTRUM_MEASURES)}, found {', '.join(strange)}")
@@ -517,7 +516,9 @@ def zspectrum_maps(
         option_of_pools="--lorentzian-pools",
         model=chosen.lines,
     )
-    measures = plan_measures(layout.offsets, wanted=chosen.measures, ranges=chosen.ranges, pools=plan.pools)
+    measures = plan_measures(
+        layout.offsets, wanted=chosen.measures, asymmetry=plan.asymmetry, ranges=chosen.ranges, pools=plan.pools
+    )
     if noise is None:
         sigma, sentence = series_noise(signal, layout=layout)
     else:

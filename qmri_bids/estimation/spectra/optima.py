@@ -118,7 +118,7 @@ def _is_solute(name: str, pool: LorentzianPool) -> bool:
 
 
 def _turns(pools: Mapping[str, LorentzianPool]) -> tuple[frozenset[str], ...]:
-    """Return which solutes begin wide, the others narrow, in two turns: neighbours, which may take each other's place, in different ones.
+    """Return which solutes begin wide, the others narrow, in two turns: neighbours may take each other's place, and differ.
 
     Counted from the outermost on either side of water: amide in the first, amine and NOE in the second.
     """

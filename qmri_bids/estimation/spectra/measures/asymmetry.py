@@ -1,4 +1,4 @@
-"""MTR asymmetry at an offset, or its mean over a range of offsets."""
+"""MTR asymmetry Z(-Δ) - Z(Δ) at an offset (Zhou et al., Nat Med 9:1085, 2003), or its mean over a range of offsets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ STEP = 0.05
 
 
 def mean_asymmetry(measured: Measured, operator: SplineOperator, *, low: float, high: float) -> Linearised:
-    """Return the mean of Z(-Δ) - Z(Δ) over Δ from `low` to `high` [ppm], as a fraction, shape (V,).
+    """Return the mean of Z(-Δ) - Z(Δ) over Δ from `low` to `high` [ppm], which may be the same, as a fraction, shape (V,).
 
-    The mean is that of the integral of the spline (trapezoids of `STEP` or less), so that it does not depend on how densely the range
-    was sampled. NaN where either end of either side was not measured.
+    The mean is that of the integral of the spline (trapezoids of `STEP` or less), so that it does not depend on how densely the
+    range was sampled. NaN where either end of either side was not measured.
     """
     number = max(int(np.ceil((high - low) / STEP)), 1) + 1
     shares = np.full(number, 1.0 / (number - 1))

@@ -1,12 +1,11 @@
 """The background of a Z-spectrum without solutes: lines of water and MT, fitted to offsets that solutes leave alone.
 
-Lorentzian difference analysis (Jones et al., NeuroImage 77:114, 2013) takes the distance of Z from it at a solute. Their background is one
-line of water; here MT has a line too, which reaches below all others.
+Lorentzian difference analysis (Jones et al., NeuroImage 77:114, 2013) takes the distance of Z from it at a solute. Their background
+is one line of water; here MT has a line too, which reaches below all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,59 +13,13 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.spectra.lines import lines
 from qmri_bids.estimation.spectra.lorentzian_fit import broad_lines
-from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, WATER
 from qmri_bids.estimation.spectra.measures.linearised import Linearised, Measured, combined, sampled
+from qmri_bids.estimation.spectra.measures.plan import DIFFERENCE_AT, of_background
 from qmri_bids.estimation.spectra.optima import LARGER_NOISE, Search, fit_optima
 from qmri_bids.estimation.spectra.spline import SplineOperator
 
-NEAR = 1.0
-"""Up to here [ppm] from water its line counts; …"""
-
-BEYOND = 6.5
-"""… and from here outwards that of MT. In between lie amide (3.5), amine and guanidine (2 to 3) and NOE (-1.6 to -5)."""
-
-FEWEST_NEAR = 3
-"""Offsets needed near water."""
-
-FEWEST_BEYOND = 2
-"""Offsets needed beyond, on either side."""
-
 SMALLEST_SIGNAL = 3.0
 """Z must exceed its noise so many times for its inverse to be taken."""
-
-REACH = 10.0
-"""The outermost offsets must lie so far from water [ppm] on either side for the broad line of MT to be told."""
-
-BACKGROUND_POOLS = (WATER, *SHIPPED_LINES.semisolid)
-
-SOLUTES: Mapping[str, float] = {"APT": 3.5, "NOE": -3.5}
-"""Where the difference is taken [ppm]."""
-
-
-def of_background(offsets: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return which offsets from true water [ppm] tell the background."""
-    return (np.abs(offsets) <= NEAR) | (np.abs(offsets) >= BEYOND)
-
-
-def why_no_background(offsets: Sequence[float]) -> str:
-    """Return what offsets [ppm] lack for a background, as the end of a sentence; empty where they tell one.
-
-    Examples
-    --------
-    >>> why_no_background([-4.0, -3.5, -1.0, 0.0, 1.0, 3.5, 4.0])
-    'it needs offsets out to ±10 ppm'
-    """
-    places = np.asarray(offsets, dtype=np.float64)
-    if places.min() > -REACH or places.max() < REACH:
-        return f"it needs offsets out to ±{REACH:g} ppm"
-    near = int(np.count_nonzero(np.abs(places) <= NEAR))
-    if near < FEWEST_NEAR:
-        return f"it needs {FEWEST_NEAR} offsets within {NEAR:g} ppm of water, found {near}"
-    beyond = min(int(np.count_nonzero(sign * places >= BEYOND)) for sign in (-1.0, 1.0))
-    if beyond < FEWEST_BEYOND:
-        return f"it needs {FEWEST_BEYOND} offsets beyond {BEYOND:g} ppm on either side, found {beyond} on one"
-    number, free = int(np.count_nonzero(of_background(places))), SHIPPED_LINES.free_parameters(BACKGROUND_POOLS)
-    return f"{number} offsets away from solutes do not tell its {free} parameters" if number <= free else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,19 +124,17 @@ def _model(
 def lorentzian_difference(
     measured: Measured, operator: SplineOperator, background: Background, solute: str
 ) -> Linearised:
-    """Return the background minus Z at a solute of `SOLUTES`, as a fraction, shape (V,)."""
-    reference, label = background.at(SOLUTES[solute]), sampled(measured, operator, SOLUTES[solute])
+    """Return the background minus Z at a solute of `DIFFERENCE_AT`, as a fraction, shape (V,)."""
+    reference, label = background.at(DIFFERENCE_AT[solute]), sampled(measured, operator, DIFFERENCE_AT[solute])
     return combined([reference, label], [1.0, -1.0], reference.values - label.values)
 
 
-def inverse_difference(
-    measured: Measured, operator: SplineOperator, background: Background, solute: str
-) -> Linearised:
-    """Return MTR_Rex = 1/Z - 1/Z_ref at a solute of `SOLUTES`, shape (V,), with the background as Z_ref.
+def inverse_difference(measured: Measured, operator: SplineOperator, background: Background, solute: str) -> Linearised:
+    """Return MTR_Rex = 1/Z - 1/Z_ref at a solute of `DIFFERENCE_AT`, shape (V,), with the background as Z_ref.
 
-    Zaiss et al., NMR Biomed 27:240 (2014), of the steady state. NaN where Z does not stand out of its noise: an inverse of less is noise.
+    Zaiss et al., NMR Biomed 27:240 (2014), of the steady state. NaN where Z does not stand out of its noise.
     """
-    reference, label = background.at(SOLUTES[solute]), sampled(measured, operator, SOLUTES[solute])
+    reference, label = background.at(DIFFERENCE_AT[solute]), sampled(measured, operator, DIFFERENCE_AT[solute])
     with np.errstate(all="ignore"):
         slopes = [1.0 / reference.values**2, -1.0 / label.values**2]
         inverse = 1.0 / label.values - 1.0 / reference.values

@@ -1,10 +1,8 @@
-"""Which measures a spectrum allows, and their maps."""
+"""The maps of all measures that were chosen."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,107 +12,17 @@ from qmri_bids.estimation.spectra.lorentzian_maps import masked
 from qmri_bids.estimation.spectra.measures import background, three_offset
 from qmri_bids.estimation.spectra.measures.asymmetry import mean_asymmetry
 from qmri_bids.estimation.spectra.measures.linearised import Linearised, Measured, shared_weights
+from qmri_bids.estimation.spectra.measures.plan import (
+    BACKGROUND_POOLS,
+    BEYOND,
+    DIFFERENCE_AT,
+    NEAR,
+    MeasurePlan,
+    of_background,
+)
 from qmri_bids.estimation.spectra.optima import Search
 from qmri_bids.estimation.spectra.series import SeriesLayout, Spectra
 from qmri_bids.estimation.spectra.spline import SplineOperator
-
-THREE_OFFSET, DIFFERENCE, INVERSE = "three-offset", "lda", "rex"
-"""Measures beside MTR asymmetry: those of `choices.SPECTRUM_MEASURES`."""
-
-NEAREST = 0.3
-"""An offset that a measure takes needs one that was measured so close to it [ppm]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeasurePlan:
-    """What is measured beside the fit of pools.
-
-    Parameters
-    ----------
-    three_offset
-        Solutes of the three-offset measure.
-    difference, inverse
-        Whether the Lorentzian difference, and the inverse difference to its background, are mapped.
-    of_fit
-        Whether the inverse difference to the fit without a pool is mapped.
-    ranges
-        Ranges of the mean MTR asymmetry [ppm].
-    sentences
-        What was decided.
-    """
-
-    three_offset: tuple[str, ...] = ()
-    difference: bool = False
-    inverse: bool = False
-    of_fit: bool = False
-    ranges: tuple[tuple[float, float], ...] = ()
-    sentences: tuple[str, ...] = ()
-
-    @property
-    def needs_background(self) -> bool:
-        """Whether lines of water and MT are fitted to the offsets away from solutes."""
-        return self.difference or self.inverse
-
-
-def plan_measures(
-    offsets: NDArray[np.floating],
-    *,
-    wanted: Sequence[str],
-    ranges: Sequence[tuple[float, float]],
-    pools: Sequence[str],
-) -> MeasurePlan:
-    """Return what can be measured of spectra at these offsets [ppm].
-
-    Parameters
-    ----------
-    offsets
-        Offsets of the spectra, increasing, shape (K,).
-    wanted
-        Measures that were asked for.
-    ranges
-        Ranges of the mean MTR asymmetry that were asked for [ppm].
-    pools
-        Pools of the fit; empty without one.
-    """
-    low, high = float(offsets[0]), float(offsets[-1])
-    said, within, solutes = [], [], []
-    for start, end in ranges:
-        if low <= -end and high >= end:
-            within.append((start, end))
-        else:
-            said.append(
-                f"There is no MTR asymmetry from {start:g} to {end:g} ppm: the spectrum was measured from {low:g} to {high:g} ppm."
-            )
-    for solute, places in three_offset.SOLUTES.items() if THREE_OFFSET in wanted else ():
-        lacking = [each for each in sorted(places) if np.abs(offsets - each).min() > NEAREST or not low <= each <= high]
-        if lacking:
-            shown = ", ".join(f"{each:g}" for each in lacking)
-            said.append(f"There is no three-offset measure of {solute}: it needs an offset at {shown} ppm.")
-        else:
-            solutes.append(solute)
-            at, *beside = places
-            said.append(
-                f"The three-offset measure of {solute} is the line through Z at {beside[0]:g} and {beside[1]:g} ppm minus Z at {at:g} ppm."
-            )
-    why = background.why_no_background(offsets.tolist())
-    of_fit = INVERSE in wanted and bool(pools)
-    difference, inverse = DIFFERENCE in wanted, INVERSE in wanted and not of_fit
-    if of_fit:
-        said.append("The inverse difference (MTR_Rex) of a pool is that of the fit with and without it.")
-    if why and difference:
-        said.append(f"There is no Lorentzian difference: {why}.")
-    if why and inverse:
-        said.append(f"There is no inverse difference (MTR_Rex): there is no fit of pools, and of a background {why}.")
-    elif inverse:
-        said.append("The inverse difference (MTR_Rex) is that to the background of the Lorentzian difference: no pools were fitted.")
-    return MeasurePlan(
-        three_offset=tuple(solutes),
-        difference=difference and not why,
-        inverse=inverse and not why,
-        of_fit=of_fit,
-        ranges=tuple(within),
-        sentences=tuple(said),
-    )
 
 
 def background_search(
@@ -133,19 +41,19 @@ def background_search(
     field_strength
         B0 [T].
     """
-    counted = background.of_background(offsets)
+    counted = of_background(offsets)
     search, _ = image_search(
         some,
         offsets=offsets,
         water_shift=water_shift,
-        pools=background.BACKGROUND_POOLS,
+        pools=BACKGROUND_POOLS,
         field_strength=field_strength,
         counted=counted,
     )
-    line = LINES[search.pools[background.BACKGROUND_POOLS[1]].line]
+    line = LINES[search.pools[BACKGROUND_POOLS[1]].line]
     return search, (
-        f"The background of the Lorentzian difference is a line of water and a {line} one of MT, fitted to {np.count_nonzero(counted)} "
-        f"offsets within {background.NEAR:g} ppm of water and from {background.BEYOND:g} ppm outwards."
+        f"The background of the Lorentzian difference is a line of water and a {line} one of MT, fitted to "
+        f"{np.count_nonzero(counted)} offsets within {NEAR:g} ppm of water and from {BEYOND:g} ppm outwards."
     )
 
 
@@ -188,13 +96,15 @@ def measure_maps(
         repeated=math.sqrt(layout.repetitions),
     )
     found: dict[str, Linearised] = {
-        f"MTRasym_{low:g}to{high:g}": mean_asymmetry(measured, operator, low=low, high=high) for low, high in plan.ranges
+        f"MTRasym_{at:g}": mean_asymmetry(measured, operator, low=at, high=at) for at in plan.asymmetry
     }
+    for low, high in plan.ranges:
+        found[f"MTRasym_{low:g}to{high:g}"] = mean_asymmetry(measured, operator, low=low, high=high)
     for solute in plan.three_offset:
         found[f"threeoffset_{solute}"] = three_offset.three_offset(measured, operator, solute)
     if search is not None:
         fitted = background.fit_background(measured, search)
-        for solute in background.SOLUTES:
+        for solute in DIFFERENCE_AT:
             if plan.difference:
                 found[f"lda_{solute}"] = background.lorentzian_difference(measured, operator, fitted, solute)
             if plan.inverse:

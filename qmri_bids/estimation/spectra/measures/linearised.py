@@ -1,8 +1,8 @@
 """Functions of a Z-spectrum near what was measured, and their standard deviations.
 
-To first order a function of a spectrum changes with the values of Z by weights, and with the shift of water by a slope. The values of
-a voxel have noise of their own, and share that of the unsaturated volumes between which they were measured: Z_k = S_k/Σ w_kr M_r, so
-that dZ_k/dM_r = -Z_k w_kr/M. A difference of two functions has the difference of their weights, by which what both share cancels.
+To first order a function of a spectrum changes with the values of Z by weights, and with the shift of water by a slope. The values
+of a voxel have noise of their own, and share that of the unsaturated volumes between which they were measured: Z_k = S_k/Σ w_kr
+M_r, so that dZ_k/dM_r = -Z_k w_kr/M. A difference of two functions has the difference of their weights: what both share cancels.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ class Measured:
 def shared_weights(layout: SeriesLayout) -> NDArray[np.float64]:
     """Return the weight of each of R unsaturated volumes in the reference of each of K offsets, shape (K, R)."""
     reference = np.array(sorted(layout.unsaturated), dtype=np.float64)
-    rows = [
-        REFERENCES["linear"](reference, np.array(group, dtype=np.float64)).mean(axis=0) for group in layout.members
-    ]
+    rows = [REFERENCES["linear"](reference, np.array(group, dtype=np.float64)).mean(axis=0) for group in layout.members]
     return np.stack(rows)
 
 
