@@ -178,12 +178,17 @@ def test_what_is_no_measure_is_refused():
 
 
 def test_the_report_says_which_solutes_the_mean_spectrum_tells(clean):
-    told = next(each for each in maps_of(300, options=ZSpectrumOptions()).decisions if "The mean spectrum tells" in each)
-    assert "amide (" in told and "NOE (" in told
+    told = next(
+        each for each in maps_of(300, options=ZSpectrumOptions()).decisions if "The mean spectrum tells" in each
+    )
+    assert "amide (" in told
+    assert "NOE (" in told
 
     def without_solutes(voxels=300):
         protocol, roles, columns = series()
-        z = np.concatenate([np.tile(z_at(OFFSETS, **BACKGROUND), (voxels, 1)), np.ones((voxels, 1))], axis=1)[:, columns]
+        z = np.concatenate([np.tile(z_at(OFFSETS, **BACKGROUND), (voxels, 1)), np.ones((voxels, 1))], axis=1)[
+            :, columns
+        ]
         signal = 1000.0 * z + NOISE * np.random.default_rng(3).normal(size=z.shape)
         return zspectrum_maps(signal, protocol=protocol, roles=roles, water_shift=np.zeros(voxels), noise=NOISE)
 
