@@ -402,8 +402,8 @@ def _of_any_pool(quantity: Quantity) -> Quantity:
     )
 
 
-def _difference(name: str, label: str, *, desc: str, what: str, references: tuple[str, ...]) -> Quantity:
-    """Return the row of a difference of Z to a background, which `what` says as the end of a sentence."""
+def _difference(name: str, label: str, *, desc: str, what: str, limit: float, references: tuple[str, ...]) -> Quantity:
+    """Return the row of a difference of Z to a background, which `what` says as the end of a sentence; upper limit [%]."""
     return Quantity(
         name=name,
         label=label,
@@ -419,7 +419,7 @@ def _difference(name: str, label: str, *, desc: str, what: str, references: tupl
         ),
         display=Display(
             unit="%",
-            window=(-2, 8),
+            window=(-2, limit),
             colormap="viridis",
             convert=fraction_to_percent,
             note=f"{what[0].upper()}{what[1:]}. {_PERCENT}",
@@ -447,7 +447,7 @@ def _inverse_difference(name: str, of: str, *, desc: str, how: str, gaps: str) -
         ),
         display=Display(
             unit="%",
-            window=(-2, 12),
+            window=(-2, 20),
             colormap="magma",
             convert=fraction_to_percent,
             note=f"1/Z − 1/Z_ref: {how}. {_PERCENT}",
@@ -512,6 +512,7 @@ _SPECTRA = (
                 f"three-offset {solute}",
                 desc=f"threeoffset{solute}",
                 what=f"the straight line through Z at {beside} ppm, minus Z at {at:g} ppm",
+                limit=8,
                 references=("jin2013",),
             ),
             _difference(
@@ -519,6 +520,7 @@ _SPECTRA = (
                 f"Lorentzian difference of {solute}",
                 desc=f"lda{solute}",
                 what=f"the background of water and MT, fitted to offsets away from solutes, minus Z, at {at:g} ppm",
+                limit=12,
                 references=("jones2013",),
             ),
             _inverse_difference(

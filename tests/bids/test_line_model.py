@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -133,3 +134,16 @@ def test_what_is_no_set_of_lines_is_refused(written, tmp_path: Path) -> None:
             read_line_model(written(content))
     with pytest.raises(RefusedError, match="a YAML file"):
         read_line_model(tmp_path / "none.yaml")
+
+
+def test_z_spectra_take_the_set_and_are_refused_where_it_cannot_be_read(empty: Any, written) -> None:
+    empty.cest()
+    path = written({"pools": {"water": WATER, "guanidine": SOLUTE}})
+    (run,) = empty.plan(lorentzian_model=path).cest
+    assert run.line_model is not None
+    assert run.line_model.names == ("water", "guanidine")
+    plan = empty.plan(lorentzian_model=written({"pools": {"water": WATER, "guanidine": SOLUTE | {"width": 0}}}))
+    assert plan.cest == ()
+    (refusal,) = plan.refusals
+    assert (refusal.file, refusal.key) == (str(path), "pools: guanidine: width")
+    assert empty.plan().cest[0].line_model is None

@@ -135,9 +135,10 @@ def _what_solutes_explain(
     sentence = f"The mean spectrum tells {', '.join(shown) if told else 'none of the solutes'}"
     sentence += ": so much lower is its BIC with the pool than without." if told else "."
     for name in (name for name in gains if name not in told):
+        gain = gains[name]
+        how = f"lower by {gain:.1f}, less than the {DECISIVE:g} asked for" if gain > 0.0 else f"higher by {-gain:.1f}"
         sentence += (
-            f" {name} {'improves' if gains[name] > 0.0 else 'changes'} it by {gains[name]:.1f}, less than the {DECISIVE:g} that "
-            "the criterion asks for: its height may be that of what other lines leave. It was fitted all the same."
+            f" With {name} it is {how}: its height may be that of what other lines leave; it was fitted all the same."
         )
     return (sentence,)
 

@@ -13,7 +13,7 @@ from qmri_bids.choices import SPECTRUM_MEASURES
 from qmri_bids.estimation.base import Estimate, Status, has_value
 from qmri_bids.estimation.spectra.correction import correct_shift
 from qmri_bids.estimation.spectra.image_fit import image_search
-from qmri_bids.estimation.spectra.lines import lines
+from qmri_bids.estimation.spectra.lines import spectrum
 from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, broad_lines
 from qmri_bids.estimation.spectra.lorentzian_maps import fit_status, masked, pool_estimates, spectrum_noise
 from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, LineModel
@@ -117,7 +117,7 @@ def arex(
 
 def _label_at_centre(fit: LorentzianFit, first: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the fitted Z at the centre of the pool whose columns begin at `first`, and its gradient in all parameters."""
-    z, at_centre, _ = _spectrum(fit.parameters, fit.parameters[:, first + 2, None], broad=fit.broad)
+    z, at_centre, _ = spectrum(fit.parameters, fit.parameters[:, first + 2, None], broad=fit.broad)
     gradient = at_centre[:, 0]
     # With the centre all other lines are met elsewhere; the slope of the own line is zero there.
     gradient[:, first + 2] = -gradient[:, 3::3].sum(axis=1)
@@ -223,7 +223,7 @@ def block_maps(
             maps[f"rex_{pool}"] = masked(values, good), masked(stdev, good)
         usable = good & fit.converged
         parameters = masked(fit.parameters, usable[:, None])
-        fitted = masked(_spectrum(fit.parameters, offsets, broad=fit.broad)[0], usable[:, None])
+        fitted = masked(spectrum(fit.parameters, offsets, broad=fit.broad)[0], usable[:, None])
         status[usable & ~unique] = Status.NOT_UNIQUE
         with np.errstate(all="ignore"):
             residual = np.sqrt(fit.residual_sum / fit.signal_sum)
@@ -264,7 +264,7 @@ def _fit(
     fit, noise = found.fit, found.noise
     with np.errstate(all="ignore"):
         away = offsets - shift[:, None]
-        model, gradient, slope = _spectrum(fit.parameters, away, broad=fit.broad)
+        model, gradient, slope = spectrum(fit.parameters, away, broad=fit.broad)
         covariance = fit.covariance.astype(np.float64)
         directions = [model * (z.scale_stdev / noise)[:, None]]
         if block.water_shift_stdev is not None:
@@ -277,24 +277,6 @@ def _fit(
     amplitudes = np.arange(fit.at_bound.shape[1]) % 3 == 1
     fit = replace(fit, covariance=whole, at_bound=fit.at_bound & amplitudes)
     return fit, noise, np.asarray(found.unique.all(axis=1))
-
-
-def _spectrum(
-    parameters: NDArray[np.float64], offsets: NDArray[np.float64], *, broad: Sequence[bool] | NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return fitted spectra at offsets (N,) or (V, N) from water, and their derivatives.
-
-    Shape (V, N); in all parameters (V, N, 1 + 3P) and in the offset (V, N).
-    """
-    amplitude, width, position = (parameters[:, first::3] for first in (1, 2, 3))
-    line, by_width, by_position = lines(offsets, width, position, broad)
-    height = amplitude[:, None, :]
-    gradient = np.empty((*line.shape[:2], parameters.shape[1]))
-    gradient[:, :, 0] = 1.0
-    gradient[:, :, 1::3] = -line
-    gradient[:, :, 2::3] = -height * by_width / width[:, None, :]
-    gradient[:, :, 3::3] = -height * by_position
-    return parameters[:, :1] - (height * line).sum(axis=2), gradient, -gradient[:, :, 3::3].sum(axis=2)
 
 
 def _amplitudes(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.spectra.lines import lines
+from qmri_bids.estimation.spectra.lines import spectrum
 from qmri_bids.estimation.spectra.lorentzian_fit import broad_lines
 from qmri_bids.estimation.spectra.measures.linearised import Linearised, Measured, combined, sampled
 from qmri_bids.estimation.spectra.measures.plan import DIFFERENCE_AT, of_background
@@ -54,7 +54,7 @@ class Background:
 
     def at(self, offset: float) -> Linearised:
         """Return the background at an offset from true water [ppm]."""
-        values, gradient, _ = _model(self.parameters, np.array([offset]), self.broad)
+        values, gradient, _ = spectrum(self.parameters, np.array([offset]), broad=self.broad)
         slope = gradient[:, 0]
         weights = np.einsum("vp,vpk->vk", slope, self.gain)
         whole = np.einsum("vp,vpq,vq->v", slope, self.covariance, slope)
@@ -90,7 +90,7 @@ def fit_background(measured: Measured, search: Search) -> Background:
     )
     fit, broad = found.fit, broad_lines(search.pools)
     with np.errstate(all="ignore"):
-        _, gradient, slope = _model(fit.parameters, away, broad)
+        _, gradient, slope = spectrum(fit.parameters, away, broad=broad)
         covariance = fit.covariance.astype(np.float64)
         gain = np.einsum("vpq,vkq,vk->vpk", covariance, gradient, counted.astype(np.float64))
         freedom = np.maximum(counted.sum(axis=1) - np.count_nonzero(~fit.fixed), 1)
@@ -105,20 +105,6 @@ def fit_background(measured: Measured, search: Search) -> Background:
         good=fit.converged & np.isfinite(fit.residual_sum),
         broad=broad,
     )
-
-
-def _model(
-    parameters: NDArray[np.float64], offsets: NDArray[np.float64], broad: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the background at offsets (K,) or (V, K), its derivatives in the parameters (V, K, 7) and in the offset (V, K)."""
-    height, width, position = (parameters[:, first::3] for first in (1, 2, 3))
-    line, by_width, by_position = lines(offsets, width, position, broad)
-    gradient = np.ones((*line.shape[:2], parameters.shape[1]))
-    gradient[:, :, 1::3] = -line
-    gradient[:, :, 2::3] = -height[:, None, :] * by_width / width[:, None, :]
-    gradient[:, :, 3::3] = -height[:, None, :] * by_position
-    values = parameters[:, :1] - (height[:, None, :] * line).sum(axis=2)
-    return values, gradient, -gradient[:, :, 3::3].sum(axis=2)
 
 
 def lorentzian_difference(
