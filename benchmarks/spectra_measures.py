@@ -26,7 +26,7 @@ from qmri_bids.units import ppm_to_hertz
 
 SEED = 2
 VOXELS = 1500
-FEW = 60
+FEW = 400
 """Voxels whose background is fitted anew."""
 SIGNAL_TO_NOISE = (50, 100, 200)
 B0_STDEV = 0.02
@@ -53,7 +53,8 @@ class Case:
 
 def cases() -> Iterator[Case]:
     for field in RANGES:
-        for number, offsets in OFFSETS.items():
+        for offsets in OFFSETS.values():
+            number = len(offsets)
             noisy = draw(VOXELS, field=field, offsets=offsets, seed=SEED)
             # The same voxels: what is drawn does not depend on the offsets.
             true = draw(VOXELS, field=field, offsets=np.concatenate([offsets, PLACES]), seed=SEED, shifted=False)
@@ -110,31 +111,44 @@ def _truth(case: Case, name: str) -> np.ndarray:
         return 0.5 * (z(-2.0) + z(-5.0)) - z(-3.5)
     at = 3.5 if name.endswith("APT") else -3.5
     reference = np.full(VOXELS, np.nan)
-    reference[:FEW] = [_background(case, voxel, at) for voxel in range(FEW)]
+    reference[:FEW] = [_background(case, values, at) for values in _backgrounds(case)]
     return reference - z(at) if name.startswith("lda_") else 1.0 / z(at) - 1.0 / reference
 
 
-def _background(case: Case, voxel: int, at: float) -> float:
+FITTED: dict[tuple[float, int, bool], list[np.ndarray]] = {}
+"""Backgrounds by field, number of offsets and line of MT: noise does not change them."""
+
+
+def _backgrounds(case: Case) -> list[np.ndarray]:
+    key = case.field, len(case.offsets), case.broad
+    if key not in FITTED:
+        FITTED[key] = [_fit_background(case, voxel) for voxel in range(FEW)]
+    return FITTED[key]
+
+
+def _fit_background(case: Case, voxel: int) -> np.ndarray:
     counted = (np.abs(case.offsets) <= 1.0) | (np.abs(case.offsets) >= 6.5)
-    radians = 2.0 * np.pi * ppm_to_hertz(1.0, field_strength=case.field)
-
-    def model(values: np.ndarray, where: np.ndarray) -> np.ndarray:
-        water, width, place, semisolid, broadness, centre = values
-        line = 1.0 / (1.0 + 4.0 * ((where - centre) / (40.0 * broadness)) ** 2)
-        if case.broad:
-            shape = absorption(
-                Lineshape.SUPER_LORENTZIAN, radians * np.append(where - centre, 0.0), t2=1e-5 * broadness
-            )[0]
-            line = shape[:-1] / shape[-1]
-        return np.asarray(1.0 - water / (1.0 + 4.0 * ((where - place) / width) ** 2) - semisolid * line)
-
     fit = least_squares(
-        lambda values: model(values, case.offsets[counted]) - case.z[voxel, counted],
+        lambda values: _model(case, values, case.offsets[counted]) - case.z[voxel, counted],
         [0.85, 1.0, 0.0, 0.1, 1.0, -2.4],
         bounds=([0.02, 0.1, -0.3, 0.0, 0.2, -3.4], [1.5, 6.0, 0.3, 1.0, 5.0, -1.4]),
         x_scale=[0.1, 0.5, 0.1, 0.1, 0.5, 1.0],
     )
-    return float(model(fit.x, np.array([at]))[0])
+    return np.asarray(fit.x)
+
+
+def _background(case: Case, values: np.ndarray, at: float) -> float:
+    return float(_model(case, values, np.array([at]))[0])
+
+
+def _model(case: Case, values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    water, width, place, semisolid, broadness, centre = values
+    line = 1.0 / (1.0 + 4.0 * ((where - centre) / (40.0 * broadness)) ** 2)
+    if case.broad:
+        radians = 2.0 * np.pi * ppm_to_hertz(1.0, field_strength=case.field)
+        shape = absorption(Lineshape.SUPER_LORENTZIAN, radians * np.append(where - centre, 0.0), t2=1e-5 * broadness)[0]
+        line = shape[:-1] / shape[-1]
+    return np.asarray(1.0 - water / (1.0 + 4.0 * ((where - place) / width) ** 2) - semisolid * line)
 
 
 def _rows(names: tuple[str, ...]) -> list[Row]:
