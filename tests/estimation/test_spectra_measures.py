@@ -8,7 +8,10 @@ from scipy.optimize import least_squares
 
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.spectra.maps import ZSpectrumOptions, zspectrum_maps
+from qmri_bids.estimation.spectra.measures.asymmetry import mean_asymmetry
+from qmri_bids.estimation.spectra.measures.linearised import Measured
 from qmri_bids.estimation.spectra.measures.plan import plan_measures
+from qmri_bids.estimation.spectra.spline import spline_operator
 from qmri_bids.physics.saturation import Pulse, SaturatedImage, Saturation, SaturationProtocol
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
 from qmri_bids.units import ppm_to_hertz
@@ -123,6 +126,31 @@ def test_its_standard_deviation_holds_its_error(clean, noisy, name):
     score = np.abs(values - np.median(clean.maps[name][0])) / stdev
     assert 0.62 < np.mean(score < 1.0) < 0.76
     assert 0.92 < np.mean(score < 1.96) < 0.98
+
+
+def test_asymmetry_changes_sign_with_the_spectrum_and_is_not_extrapolated():
+    shift = np.array([0.0, 0.3, -0.3, 1.6, -1.6])
+    offsets = OFFSETS[np.abs(OFFSETS) <= 5.0]
+    z = z_at(offsets - shift[:, None])
+
+    def asymmetry(z, shift):
+        measured = Measured(
+            z=z,
+            stdev=np.full(len(z), 0.01),
+            offsets=offsets,
+            shift=shift,
+            shift_stdev=np.full(len(z), 0.02),
+            shared=np.ones((len(offsets), 1)),
+            repeated=1.0,
+        )
+        found = mean_asymmetry(measured, spline_operator(offsets), low=3.5, high=3.5)
+        return found.values, found.stdev(measured)
+
+    (values, stdev), (mirrored, mirrored_stdev) = asymmetry(z, shift), asymmetry(z[:, ::-1], -shift)
+    np.testing.assert_allclose(values[:3], np.subtract(*z_at([-3.5, 3.5])), atol=1e-3)
+    assert np.isnan(values[3:]).all()
+    np.testing.assert_allclose(mirrored, -values, atol=1e-9)
+    np.testing.assert_allclose(mirrored_stdev, stdev, rtol=1e-9)
 
 
 def test_the_inverse_difference_is_that_of_the_fit_where_there_is_one():
