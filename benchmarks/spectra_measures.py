@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from real_spectra_scene import OFFSETS, RANGES, draw
@@ -63,6 +64,12 @@ def cases() -> Iterator[Case]:
                 broad = any("super-Lorentzian one of MT" in each for each in found.decisions)
                 z, at_places = true.z[:, :number], true.z[:, number:]
                 yield Case(found, offsets, field, z, at_places, broad, f"{field:g} T, {number} offsets, {ratio}")
+
+
+@lru_cache(maxsize=1)
+def all_cases() -> tuple[Case, ...]:
+    """Return all scans: both parts have the same."""
+    return tuple(cases())
 
 
 def _maps(z: np.ndarray, shift: np.ndarray, *, offsets: np.ndarray, field: float, ratio: float) -> ZSpectrumMaps:
@@ -153,7 +160,7 @@ def _model(case: Case, values: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 def _rows(names: tuple[str, ...]) -> list[Row]:
     rows = []
-    found = list(cases())
+    found = all_cases()
     for name in names:
         bias, pulls = [], []
         for case in found:
