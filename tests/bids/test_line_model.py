@@ -14,9 +14,11 @@ from qmri_bids.estimation.spectra.image_fit import LINES
 from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, field_pools, field_sentence
 from qmri_bids.estimation.spectra.plan import automatic_pools, exchanging
 from qmri_bids.physics.pools import Lineshape
+from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.quantities import find_quantity
 from qmri_bids.quantity import stdev
 from qmri_bids.scans.saturation.line_model import read_line_model
+from qmri_bids.scans.saturation.methods import cest_sentences
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "cest_mt.md"
 WATER = {"position": 0.0, "within": 0.3, "amplitude": [0.02, 1.5], "width": [0.3, 6.0]}
@@ -147,3 +149,19 @@ def test_z_spectra_take_the_set_and_are_refused_where_it_cannot_be_read(empty: A
     (refusal,) = plan.refusals
     assert (refusal.file, refusal.key) == (str(path), "pools: guanidine: width")
     assert empty.plan().cest[0].line_model is None
+
+
+def test_the_methods_say_which_lines_and_measures_there_are(empty: Any, written) -> None:
+    empty.cest()
+    (run,) = empty.plan(lorentzian_model=written({"pools": {"water": WATER, "guanidine": SOLUTE}})).cest
+    options = ProcessingOptions(estimator="ml", measures=("three-offset", "lda", "rex"), asymmetry_ranges=((1.0, 2.0),))
+    said = [sentence.text.format(**sentence.values) for sentence in cest_sentences(run, options)]
+    for words in (
+        "of water and guanidine, pools and bounds as stated in lines.yaml",
+        "mean MTR asymmetry was taken over offsets of 1 to 2 ppm",
+        "MTR_Rex of a pool is the inverse of the fit with it",
+    ):
+        assert any(words in text for text in said), said
+    # The offsets of the series reach 4 ppm.
+    assert any("three-offset measure of APT is" in text for text in said)
+    assert not any("Lorentzian difference" in text for text in said)
