@@ -27,7 +27,7 @@ from qmri_bids.quantity import (
     Spread,
     at_offset,
     known,
-    of_pool,
+    of_line,
     over_range,
     posterior,
     posterior_stdev,
@@ -390,7 +390,7 @@ def _arex(pool: str, limit: float, spread: float) -> Quantity:
 
 
 def _of_any_pool(quantity: Quantity) -> Quantity:
-    """Return the row of a map for pools of one's own, which `of_pool` gives their names."""
+    """Return the row of a map for pools of one's own, which `of_line` gives their names."""
     kind = quantity.name.partition("_")[0]
     own = quantity.written
     return replace(
@@ -771,7 +771,7 @@ def _of_a_family(name: str) -> Quantity | None:
         asymmetry = QUANTITIES["MTRasym"]
         return at_offset(asymmetry, start) if end is None else over_range(asymmetry, start, float(end))
     if found := _OF_A_POOL.fullmatch(name):
-        return of_pool(QUANTITIES[f"{found['kind']}_"], found["pool"])
+        return of_line(QUANTITIES[f"{found['kind']}_"], found["pool"])
     return None
 
 

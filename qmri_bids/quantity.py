@@ -412,7 +412,7 @@ def _label_of(offset: float) -> str:
     return f"{offset:.4g}".replace(".", "p") + ("p0" if offset == int(offset) else "")
 
 
-def of_pool(quantity: Quantity, pool: str) -> Quantity:
+def of_line(quantity: Quantity, pool: str) -> Quantity:
     """Return the map of a pool of one's own, whose name the label of the file is.
 
     Parameters
@@ -425,7 +425,7 @@ def of_pool(quantity: Quantity, pool: str) -> Quantity:
     Examples
     --------
     >>> from qmri_bids.quantities import QUANTITIES
-    >>> found = of_pool(QUANTITIES["amplitude_"], "guanidine")
+    >>> found = of_line(QUANTITIES["amplitude_"], "guanidine")
     >>> found.name, found.label, found.written.desc
     ('amplitude_guanidine', 'Lorentzian amplitude of guanidine', 'guanidine')
     """
