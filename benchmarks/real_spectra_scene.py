@@ -87,8 +87,9 @@ def draw(
     offsets: np.ndarray,
     seed: int,
     semisolid: Sequence[tuple[Lineshape, float]] = TISSUE,
+    shifted: bool = True,
 ) -> Scene:
-    """Return spectra of voxels drawn over grey and white matter."""
+    """Return spectra of voxels drawn over grey and white matter; `shifted` by the shift of water or not."""
     rng = np.random.default_rng(seed)
     shorter = 3.0 / field
     solutes = tuple(
@@ -107,7 +108,7 @@ def draw(
         for line, t2 in semisolid
     ]  # fmt: skip
     turn = np.arange(number) % len(models)
-    shift = rng.uniform(-0.15, 0.15, number)
+    shift = rng.uniform(-0.15, 0.15, number) * shifted
     voxels = {name: rng.uniform(*row, number) for name, row in RANGES[field].items()}
     voxels["b1"] = rng.uniform(0.85, 1.15, number)
     fractions = {name: rng.uniform(*row[0], number) for name, row in POOLS.items()}

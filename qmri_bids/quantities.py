@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from qmri_bids.choices import PAPER_PRIORS
 from qmri_bids.quantity import (
+    ANY_POOL,
+    PLACEHOLDER,
     POSTERIOR,
     STDEV,
     Display,
@@ -24,6 +27,8 @@ from qmri_bids.quantity import (
     Spread,
     at_offset,
     known,
+    of_line,
+    over_range,
     posterior,
     posterior_stdev,
     stdev,
@@ -384,6 +389,75 @@ def _arex(pool: str, limit: float, spread: float) -> Quantity:
     )
 
 
+def _of_any_pool(quantity: Quantity) -> Quantity:
+    """Return the row of a map for pools of one's own, which `of_line` gives their names."""
+    kind = quantity.name.partition("_")[0]
+    own = quantity.written
+    return replace(
+        quantity,
+        name=f"{kind}_",
+        file=replace(
+            own, key=f"{kind}_", desc=PLACEHOLDER, description=f"{own.description} Its name is the label of desc."
+        ),
+    )
+
+
+def _difference(name: str, label: str, *, desc: str, what: str, limit: float, references: tuple[str, ...]) -> Quantity:
+    """Return the row of a difference of Z to a background, which `what` says as the end of a sentence; upper limit [%]."""
+    return Quantity(
+        name=name,
+        label=label,
+        symbol=label,
+        file=MapFile(
+            key=name,
+            suffix="MTRmap",
+            desc=desc,
+            unit="percent",
+            convert=fraction_to_percent,
+            description=f"Magnetization transfer ratio as {what}, after correction for B0. NaN where the quality mask is not 1, "
+            "the correction led beyond the measured offsets, or the background has no value.",
+        ),
+        display=Display(
+            unit="%",
+            window=(-2, limit),
+            colormap="viridis",
+            convert=fraction_to_percent,
+            note=f"{what[0].upper()}{what[1:]}. {_PERCENT}",
+        ),
+        algorithm=f"Z-spectrum normalised, shifted by B0 along a cubic spline; {what}",
+        references=references,
+        spread=Spread(limit=2),
+    )
+
+
+def _inverse_difference(name: str, of: str, *, desc: str, how: str, gaps: str) -> Quantity:
+    """Return the row of MTR_Rex of a pool; `how` it was made and where it has no value as parts of sentences."""
+    return Quantity(
+        name=name,
+        label=f"inverse difference (MTR_Rex) of {of}",
+        symbol=f"MTR_Rex {of}",
+        full_name=f"MTR_Rex of {of}",
+        file=MapFile(
+            key=name,
+            suffix="MTRmap",
+            desc=desc,
+            unit="percent",
+            convert=fraction_to_percent,
+            description=f"Inverse difference MTR_Rex = 1/Z - 1/Z_ref: {how}. NaN where the quality mask is not 1, {gaps}.",
+        ),
+        display=Display(
+            unit="%",
+            window=(-2, 20),
+            colormap="magma",
+            convert=fraction_to_percent,
+            note=f"1/Z − 1/Z_ref: {how}. {_PERCENT}",
+        ),
+        algorithm=how,
+        references=("zaiss2014",),
+        spread=Spread(limit=4),
+    )
+
+
 _SPECTRA = (
     Quantity(
         name="MTRasym",
@@ -420,6 +494,44 @@ _SPECTRA = (
     _arex("amide", 0.15, 0.08),
     _arex("NOE", 0.2, 0.08),
     _arex("amine", 0.1, 0.08),
+    _of_any_pool(_amplitude(ANY_POOL, 8, 2)),
+    _of_any_pool(_arex(ANY_POOL, 0.2, 0.08)),
+    _inverse_difference(
+        "rex_",
+        ANY_POOL,
+        desc=f"rex{PLACEHOLDER}",
+        how=f"{_FIT}; inverse of the fit with the pool minus that without it, at its centre",
+        gaps="its fit has none, or Z does not stand out of the noise",
+    ),
+    *(
+        row
+        for solute, at, beside in (("APT", 3.5, "3 and 4"), ("NOE", -3.5, "-2 and -5"))
+        for row in (
+            _difference(
+                f"threeoffset_{solute}",
+                f"three-offset {solute}",
+                desc=f"threeoffset{solute}",
+                what=f"the straight line through Z at {beside} ppm, minus Z at {at:g} ppm",
+                limit=8,
+                references=("jin2013",),
+            ),
+            _difference(
+                f"lda_{solute}",
+                f"Lorentzian difference of {solute}",
+                desc=f"lda{solute}",
+                what=f"the background of water and MT, fitted to offsets away from solutes, minus Z, at {at:g} ppm",
+                limit=12,
+                references=("jones2013",),
+            ),
+            _inverse_difference(
+                f"ldarex_{solute}",
+                solute,
+                desc=f"ldarex{solute}",
+                how=f"1/Z minus the inverse of the background of water and MT, fitted to offsets away from solutes, at {at:g} ppm",
+                gaps="the fit of the background has none, or Z does not stand out of the noise",
+            ),
+        )
+    ),
 )
 
 
@@ -620,7 +732,9 @@ KNOWN_QUANTITIES: Mapping[str, Quantity] = {
 }
 """Maps that the estimation of another run takes, by their names as arguments: those of `physics.fingerprint.KNOWN`."""
 
-_MTR_ASYMMETRY = re.compile(r"MTRasym_(?P<offset>\d+(?:\.\d+)?)")
+_MTR_ASYMMETRY = re.compile(r"MTRasym_(?P<offset>\d+(?:\.\d+)?)(?:to(?P<end>\d+(?:\.\d+)?))?")
+
+_OF_A_POOL = re.compile(r"(?P<kind>amplitude|arex|rex)_(?P<pool>[0-9a-zA-Z]+)")
 
 
 def find_quantity(name: str, *, prior: str | None = None) -> Quantity | None:
@@ -629,7 +743,8 @@ def find_quantity(name: str, *, prior: str | None = None) -> Quantity | None:
     Parameters
     ----------
     name
-        A name in `QUANTITIES`, or `MTRasym_<offset in ppm>`; with `_stdev` after it for the standard deviation, with
+        A name in `QUANTITIES`, or `MTRasym_<offset in ppm>`, `MTRasym_<offset>to<offset>`, `amplitude_<pool>`, `arex_<pool>` and
+        `rex_<pool>` of any pool; with `_stdev` after it for the standard deviation, with
         `posterior_` before it for the posterior.
     prior
         That of a posterior map; without one it is only shown.
@@ -640,14 +755,24 @@ def find_quantity(name: str, *, prior: str | None = None) -> Quantity | None:
     'posteriorUniformStd'
     """
     base = name.removeprefix(POSTERIOR).removesuffix(STDEV)
-    offset = _MTR_ASYMMETRY.fullmatch(base)
-    quantity = QUANTITIES.get(base) if offset is None else at_offset(QUANTITIES["MTRasym"], float(offset["offset"]))
+    quantity = QUANTITIES.get(base) or _of_a_family(base)
     of_posterior, of_stdev = name.startswith(POSTERIOR), name.endswith(STDEV)
     if quantity is None or (of_posterior and not quantity.posterior) or (of_stdev and not quantity.spread):
         return None
     if of_posterior:
         return (posterior_stdev if of_stdev else posterior)(quantity, prior=prior)
     return stdev(quantity) if of_stdev else quantity
+
+
+def _of_a_family(name: str) -> Quantity | None:
+    """Return a map whose name holds an offset or a pool of one's own."""
+    if offset := _MTR_ASYMMETRY.fullmatch(name):
+        start, end = float(offset["offset"]), offset["end"]
+        asymmetry = QUANTITIES["MTRasym"]
+        return at_offset(asymmetry, start) if end is None else over_range(asymmetry, start, float(end))
+    if found := _OF_A_POOL.fullmatch(name):
+        return of_line(QUANTITIES[f"{found['kind']}_"], found["pool"])
+    return None
 
 
 def get_quantity(name: str, *, prior: str | None = None) -> Quantity:

@@ -370,15 +370,86 @@ def at_offset(quantity: Quantity, offset: float) -> Quantity:
     >>> found.name, found.label, found.written.desc
     ('MTRasym_2', 'MTR asymmetry at 2 ppm', 'asym2p0')
     """
-    number = f"{offset:.4g}".replace(".", "p") + ("p0" if offset == int(offset) else "")
     return replace(
         quantity,
         name=f"{quantity.name}_{offset:g}",
         label=f"{quantity.label} at {offset:g} ppm",
         symbol=f"asym {offset:g} ppm",
-        file=replace(quantity.written, desc="asymAPT" if offset == 3.5 else f"asym{number}"),
+        file=replace(quantity.written, desc="asymAPT" if offset == 3.5 else f"asym{_label_of(offset)}"),
         full_name=quantity.in_sidecar,
     )
+
+
+def over_range(quantity: Quantity, low: float, high: float) -> Quantity:
+    """Return the map of the mean MTR asymmetry over a range of offsets [ppm].
+
+    Parameters
+    ----------
+    quantity
+        MTR asymmetry.
+    low, high
+        Ends of the range.
+
+    Examples
+    --------
+    >>> from qmri_bids.quantities import QUANTITIES
+    >>> found = over_range(QUANTITIES["MTRasym"], 3.0, 4.0)
+    >>> found.name, found.label, found.written.desc
+    ('MTRasym_3to4', 'mean MTR asymmetry from 3 to 4 ppm', 'asym3p0to4p0')
+    """
+    return replace(
+        quantity,
+        name=f"{quantity.name}_{low:g}to{high:g}",
+        label=f"mean {quantity.label} from {low:g} to {high:g} ppm",
+        symbol=f"asym {low:g} to {high:g} ppm",
+        file=replace(quantity.written, desc=f"asym{_label_of(low)}to{_label_of(high)}"),
+        full_name=quantity.in_sidecar,
+    )
+
+
+def _label_of(offset: float) -> str:
+    """Return an offset as part of a label."""
+    return f"{offset:.4g}".replace(".", "p") + ("p0" if offset == int(offset) else "")
+
+
+def of_line(quantity: Quantity, pool: str) -> Quantity:
+    """Return the map of a pool of one's own, whose name the label of the file is.
+
+    Parameters
+    ----------
+    quantity
+        Row of the map for such pools: its name ends in the placeholder that stands for the pool.
+    pool
+        Name of the pool.
+
+    Examples
+    --------
+    >>> from qmri_bids.quantities import QUANTITIES
+    >>> found = of_line(QUANTITIES["amplitude_"], "guanidine")
+    >>> found.name, found.label, found.written.desc
+    ('amplitude_guanidine', 'Lorentzian amplitude of guanidine', 'guanidine')
+    """
+    own = quantity.written
+    desc = f"{(own.desc or '').removesuffix(PLACEHOLDER)}{pool}"
+
+    def named(text: str) -> str:
+        return text.replace(ANY_POOL, pool)
+
+    return replace(
+        quantity,
+        name=f"{quantity.name}{pool}",
+        label=named(quantity.label),
+        symbol=named(quantity.symbol),
+        full_name=named(quantity.full_name),
+        file=replace(own, desc=desc, description=named(own.description)),
+    )
+
+
+ANY_POOL = "a pool of one's own"
+"""What rows of maps for pools of one's own call them."""
+
+PLACEHOLDER = "pool"
+"""What stands for their name in the label of the file."""
 
 
 def bare(name: str, unit: str = "arbitrary") -> Quantity:

@@ -219,7 +219,16 @@ def returned_maps() -> dict[str, bool]:
             roles=roles[spectrum],
             t1=one,
             noise=1.0,
-            options=ZSpectrumOptions(asymmetry=(3.5, 2.0), pools=tuple(POOLS)),
+            options=ZSpectrumOptions(
+                asymmetry=(3.5, 2.0), ranges=((3.0, 4.0),), pools=tuple(POOLS), measures=("three-offset", "lda", "rex")
+            ),
+        ).maps,
+        zspectrum_maps(
+            series,
+            protocol=spectrum,
+            roles=roles[spectrum],
+            noise=1.0,
+            options=ZSpectrumOptions(pools=(), measures=("rex",)),
         ).maps,
     ):
         found |= {name: spread is not None for name, (_, spread) in maps.items()}
@@ -235,8 +244,9 @@ def test_every_map_that_an_estimator_returns_has_a_row() -> None:
     made_elsewhere = {"off_resonance_unwrapped", "residual", "residual_spectrum", "MTRasym", "noise", "misfit"}
     freed = {"mtcorrected_T1", "free_T1", "free_M0"}  # of magnetisation transfer, from maps of two runs
     assert all(get_quantity(name).spread is not None for name in freed)
-    names = {"MTRasym" if name.startswith("MTRasym") else name for name in found}
-    assert names | pools | freed | made_elsewhere == set(QUANTITIES)
+    names = {"MTRasym" if name.startswith("MTRasym") else "rex_" if name.startswith("rex_") else name for name in found}
+    of_any_pool = {"amplitude_", "arex_"}
+    assert names | pools | of_any_pool | freed | made_elsewhere == set(QUANTITIES)
 
 
 def test_the_command_line_loads_no_numpy_with_the_table() -> None:

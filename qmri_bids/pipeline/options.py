@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from qmri_bids.bids.anatomy.spaces import SpaceOptions
-from qmri_bids.choices import MASK_METHODS, PAPER_PRIORS, B0Choice
+from qmri_bids.choices import MASK_METHODS, PAPER_PRIORS, SPECTRUM_MEASURES, B0Choice
 from qmri_bids.estimation.mt import corrections as mtsat_corrections
 from qmri_bids.estimation.mt.corrections import DEFAULT_MTSAT_CORRECTION
 from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR
@@ -39,6 +39,9 @@ B0_CHOICES: tuple[B0Choice, ...] = get_args(B0Choice)
 
 DEFAULT_ASYMMETRY = (3.5,)
 """Offsets of MTR asymmetry [ppm]: amide protons."""
+
+MEASURES_OF_SPECTRA = SPECTRUM_MEASURES
+"""Measures of a Z-spectrum beside MTR asymmetry and the fit of pools."""
 
 POOLS = tuple(lorentzian_pools.POOLS)
 """Pools of the Lorentzian fit."""
@@ -72,6 +75,10 @@ class ProcessingOptions:
         Framewise displacement [m] beyond which a volume is left out of the estimation; None for none.
     asymmetry
         Offsets at which MTR asymmetry is mapped [ppm].
+    asymmetry_ranges
+        Ranges of offsets over which a mean MTR asymmetry is mapped [ppm].
+    measures
+        Other measures of a Z-spectrum, of `MEASURES_OF_SPECTRA`.
     pools
         Pools of the Lorentzian fit, of `POOLS`; None for what the offsets can tell.
     mtsat_correction
@@ -104,6 +111,8 @@ class ProcessingOptions:
     ignore: tuple[str, ...] = ()
     fd_threshold: float | None = None
     asymmetry: tuple[float, ...] = DEFAULT_ASYMMETRY
+    asymmetry_ranges: tuple[tuple[float, float], ...] = ()
+    measures: tuple[str, ...] = ()
     pools: tuple[str, ...] | None = None
     mtsat_correction: str = DEFAULT_MTSAT_CORRECTION
     exchange_estimator: str = DEFAULT_EXCHANGE_ESTIMATOR

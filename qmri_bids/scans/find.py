@@ -26,6 +26,7 @@ from qmri_bids.scans.find_options import FindOptions, SessionFiles
 from qmri_bids.scans.findings import Findings, Series, check_unique, collect_series, run_is_wanted
 from qmri_bids.scans.mt.find import SUFFIXES as MT_SUFFIXES
 from qmri_bids.scans.mt.find import find_mtr, find_mts
+from qmri_bids.scans.saturation.line_model import with_line_model
 from qmri_bids.scans.saturation.run import CestRun, MtsRun
 from qmri_bids.scans.session_plan import SessionPlan
 
@@ -140,7 +141,7 @@ def find_runs(
     pcbssfp = find_pcbssfp(wanted("pcbssfp", SUFFIXES, datatype="anat"), findings=findings, b1=b1)
     cest = _unique(cest, pcbssfp, findings)
     pcbssfp = _with_known_b1(pcbssfp, cest, findings)
-    cest = with_b0(cest, findings=findings, fieldmaps=fieldmaps)
+    cest = with_line_model(with_b0(cest, findings=findings, fieldmaps=fieldmaps), findings=findings)
     mtr = _unique(find_mtr(pairs, findings=findings), (*pcbssfp, *cest), findings)
     mts = _unique(find_mts(pairs, findings=findings, b1=b1), (*pcbssfp, *cest, *mtr), findings)
     mts = _with_known_b1(mts, cest, findings)

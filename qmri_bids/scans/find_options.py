@@ -32,6 +32,8 @@ class FindOptions:
         Shape, of `PULSE_SHAPES`, and duration [s] of the excitation pulse of all pc-bSSFP runs, instead of what files state.
     cest_b0
         Where the shift of water of Z-spectra and fingerprints comes from; `auto` for the best that there is.
+    lorentzian_model
+        Set of lines of the Lorentzian fit, YAML; None for those of the package.
     cest_pools
         Pool model of fingerprints, YAML of pulseq-CEST; None for the published one.
     cest_t1, cest_t2, cest_off_resonance
@@ -50,6 +52,7 @@ class FindOptions:
     b1_afi_repetition_times: tuple[float, float] | None = None
     excitation_pulse: tuple[str, float] | None = None
     cest_b0: B0Choice = "auto"
+    lorentzian_model: Path | None = None
     cest_pools: Path | None = None
     cest_t1: float | None = None
     cest_t2: float | None = None

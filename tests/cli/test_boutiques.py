@@ -34,8 +34,8 @@ ACTIONS = dict(input_actions(build_parser()))
 POSITIONAL = ("bids_dir", "output_dir", "analysis_level")
 FOLDERS = {"bids_dir": "my bids", "output_dir": "out", "analysis_level": "participant"}
 
-LEFT_OUT = (*EXCLUDED["dry_run"], *EXCLUDED["no_b1"])
-"""What a call that has --dry-run and --no-b1 cannot be given."""
+LEFT_OUT = (*EXCLUDED["dry_run"], *EXCLUDED["no_b1"], *EXCLUDED["lorentzian_pools"])
+"""What a call that has --dry-run, --no-b1 and --lorentzian-pools cannot be given."""
 
 FORMS = {
     "mem": ["8G", "512"],
@@ -43,6 +43,7 @@ FORMS = {
     "output_spaces": [["T1w"], ["native", "MNI152NLin2009aSym"]],
     "derivatives": [["my derivatives"]],
     "lorentzian_pools": [["water"], ["water", "MT", "NOE"]],
+    "mtrasym_ranges": [["3.0:4.0"], ["1:2", "3:4"]],
     "ignore": [["gibbs"], ["calibration", "anatomy"]],
     "mask_method": ["auto", "object"],
     "excitation_pulse": ["sinc:1", "rect:0.5"],

@@ -72,7 +72,8 @@ def head(run_app: RunApp, tmp_path_factory: pytest.TempPathFactory) -> Head:
             wasabi=True,
         )
     out, work = folder / "out", folder / "work"
-    done = run_app(folder / "bids", out, "participant", "--work-dir", work, "--nprocs", 2, "--mtrasym-offsets", 3.5, 2)
+    spectra = ("--mtrasym-offsets", 3.5, 2, "--mtrasym-ranges", "3:4", "--cest-measures", "three-offset", "lda", "rex")
+    done = run_app(folder / "bids", out, "participant", "--work-dir", work, "--nprocs", 2, *spectra)
     assert done.returncode == 0, done.stderr + done.stdout
     return Head(folder / "bids", out, work, done)
 
@@ -170,6 +171,8 @@ def test_the_report_shows_spectra_protocol_and_maps(head: Head, probe_page: Call
         "MT saturation",
         "Mean Z-spectra",
         "Saturation protocol",
+        "The mean spectrum tells",
+        "The three-offset measure of APT is the line through Z at 3 and 4 ppm",
     ):
         assert words in text, words
 

@@ -1,4 +1,4 @@
-"""Normalisation, B0 correction and MTR asymmetry: exactness, drift, noise, and no extrapolation."""
+"""Normalisation and B0 correction: exactness, drift, noise, and no extrapolation."""
 
 import math
 
@@ -7,7 +7,7 @@ import pytest
 from scipy.interpolate import CubicSpline, make_smoothing_spline
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.spectra.correction import correct_shift, mtr_asymmetry, normalise
+from qmri_bids.estimation.spectra.correction import correct_shift, normalise
 from qmri_bids.estimation.spectra.spline import cross_validated_smoothing, spline_operator, take
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
 
@@ -110,8 +110,6 @@ def test_nothing_is_extrapolated():
     np.testing.assert_array_equal(np.isnan(found.values), outside)
     with pytest.raises(ValueError, match=r"is not extrapolated to \[5.5\]"):
         correct_shift(shifted(shift), offsets=OFFSETS, water_shift=shift, noise=0.01, targets=np.array([3.5, 5.5]))
-    far = mtr_asymmetry(shifted(shift), offsets=OFFSETS, water_shift=np.array([0.0, 1.6, -1.4]), noise=0.01)
-    assert list(far.status) == [Status.CONVERGED, Status.OUT_OF_RANGE, Status.CONVERGED]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 1e-3])
@@ -129,29 +127,15 @@ def test_standard_deviations_cover_noise_and_shift(smoothing, shift_stdev):
     found = correct_shift(z, water_shift=measured, targets=targets, water_shift_stdev=spread, **settings)
     score = (found.values - exact.values) / found.stdev
     np.testing.assert_allclose(np.std(score, axis=0), 1.0, atol=0.07)
-    exact_asymmetry = mtr_asymmetry(clean[:1], water_shift=true[:1], **settings).values["MTRasym"]
-    asymmetry = mtr_asymmetry(z, water_shift=measured, water_shift_stdev=spread, **settings)
-    score = (asymmetry.values["MTRasym"] - exact_asymmetry) / asymmetry.stdev["MTRasym"]
-    assert np.std(score) == pytest.approx(1.0, abs=0.07)
-
-
-def test_asymmetry_is_that_of_the_pools_and_changes_sign_with_the_spectrum():
-    shift = np.linspace(-0.4, 0.4, 20)
-    found = mtr_asymmetry(shifted(shift), offsets=OFFSETS, water_shift=shift, noise=0.01)
-    below, above = lorentzian_spectrum(np.array([-3.5, 3.5]), **POOLS)
-    np.testing.assert_allclose(found.values["MTRasym"], below - above, atol=1e-3)
-    mirrored = mtr_asymmetry(shifted(shift), offsets=-OFFSETS, water_shift=-shift, noise=0.01)
-    np.testing.assert_allclose(mirrored.values["MTRasym"], -found.values["MTRasym"], atol=1e-6)
-    np.testing.assert_allclose(mirrored.stdev["MTRasym"], found.stdev["MTRasym"], rtol=1e-5)
 
 
 def test_broken_voxels_are_invalid():
     z = shifted(np.zeros(3))
     z[0, 4] = math.nan
     shift = np.array([0.0, math.nan, 0.0])
-    found = mtr_asymmetry(z, offsets=OFFSETS, water_shift=shift, noise=0.01)
-    assert list(found.status) == [Status.INVALID_INPUT, Status.INVALID_INPUT, Status.CONVERGED]
-    assert np.isnan(found.values["MTRasym"][:2]).all()
+    found = correct_shift(z, offsets=OFFSETS, water_shift=shift, noise=0.01, targets=np.array([3.5]))
+    assert list(found.status[:, 0]) == [Status.INVALID_INPUT, Status.INVALID_INPUT, Status.CONVERGED]
+    assert np.isnan(found.values[:2]).all()
 
 
 def test_what_does_not_belong_together_is_refused():
@@ -166,8 +150,6 @@ def test_what_does_not_belong_together_is_refused():
         correct_shift(z, offsets=OFFSETS, water_shift=np.zeros(3), noise=0.01)
     with pytest.raises(ValueError, match="water_shift_stdev must be one number"):
         correct_shift(z, offsets=OFFSETS, water_shift=none, noise=0.01, water_shift_stdev=np.zeros(3))
-    with pytest.raises(ValueError, match="needs a positive offset"):
-        mtr_asymmetry(z, offsets=OFFSETS, water_shift=none, noise=0.01, at=-3.5)
     with pytest.raises(ValueError, match="average repetitions"):
         spline_operator(np.array([0.0, 1.0, 1.0, 2.0, 3.0]))
     with pytest.raises(ValueError, match="smoothing must not be negative"):

@@ -18,7 +18,8 @@ from qmri_bids.reports.tables import statistics_rows
 
 MAPS = (
     *("MTR", "MTsat", "R1", "A", "MTRasym", "MTRasym_3.5", "MTRasym_2", "b1", "off_resonance"),
-    *(f"amplitude_{pool}" for pool in POOLS),
+    *("MTRasym_3to4", "threeoffset_APT", "threeoffset_NOE", "lda_APT", "lda_NOE", "ldarex_APT", "rex_amide", "rex_own"),
+    *(f"amplitude_{pool}" for pool in (*POOLS, "own")),
     *(f"arex_{pool}" for pool in POOLS if pool != "water"),
     *(
         f"{prefix}{pool}_{quantity}"
@@ -71,6 +72,10 @@ def test_the_asymmetry_is_drawn_and_counted_in_percent() -> None:
     [
         ("from the B0 map of a WASABI scan", {"schuenke2017"}),
         ("B0 and B1 were mapped from the WASABI series", {"schuenke2017"}),
+        ("The three-offset measure of", {"jin2013"}),
+        ("The Lorentzian difference is this background", {"jones2013"}),
+        ("MTR_Rex of a pool is", {"zaiss2014"}),
+        ("a sum of lines", {"zaiss2011", "marquardt1963"}),
         ("The shift of water was mapped by WASSR", {"kim2009"}),
         ("B0 was mapped from the series", {"kim2009"}),
         ("The MTR asymmetry is", {"zhou2003"}),

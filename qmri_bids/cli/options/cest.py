@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Setting
+from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Relation, Setting
 from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
 from qmri_bids.pipeline.options import (
     B0_CHOICES,
     DEFAULT_ASYMMETRY,
     EXCHANGE_POSTERIOR_PRIORS,
+    MEASURES_OF_SPECTRA,
     MTSAT_CORRECTIONS,
     POOLS,
 )
@@ -21,6 +22,28 @@ def _no_set_of_lines(pools: Sequence[str]) -> str:
     if len(set(pools)) < len(pools):
         return f"must name each pool once, {shown}"
     return "" if "water" in pools else f"must hold water, whose line all others stand on, {shown}"
+
+
+def _range_of(text: str) -> tuple[float, float] | None:
+    """Return both ends of a range such as 3.0:4.0, None where it is none."""
+    try:
+        low, high = (float(part) for part in text.split(":"))
+    except ValueError:
+        return None
+    return (low, high) if 0.0 < low < high < 1000.0 else None
+
+
+def _no_ranges(ranges: Sequence[str]) -> str:
+    wrong = [text for text in ranges if _range_of(text) is None]
+    return (
+        f"must hold ranges LOW:HIGH of positive offsets in ppm, such as 3.0:4.0, found {' '.join(wrong)}"
+        if wrong
+        else ""
+    )
+
+
+def _in_ppm(ranges: Sequence[str]) -> list[tuple[float, float]]:
+    return [found for found in map(_range_of, ranges) if found is not None]
 
 
 SPECTRA = OptionGroup(
@@ -50,6 +73,38 @@ SPECTRA = OptionGroup(
                 refusal="must be positive, in ppm (both sides are meant), found {:g}",
             ),
             setting=Setting("processing", field="asymmetry", unit="ppm", compared=True),
+        ),
+        Option(
+            name="--mtrasym-ranges",
+            nargs="+",
+            default=(),
+            metavar="LOW:HIGH",
+            help="ranges of offsets in ppm over which the mean MTR asymmetry is mapped, such as 3.0:4.0",
+            complaint=_no_ranges,
+            setting=Setting("processing", field="asymmetry_ranges", convert=_in_ppm, unit="ppm", compared=True),
+        ),
+        Option(
+            name="--cest-measures",
+            nargs="+",
+            choices=MEASURES_OF_SPECTRA,
+            default=(),
+            metavar="NAME",
+            help="other measures of Z-spectra: three-offset (APT and NOE), lda (Lorentzian difference to a background of water and "
+            "MT), rex (inverse difference MTR_Rex); by default none",
+            setting=Setting("processing", field="measures", compared=True),
+        ),
+        Option(
+            name="--lorentzian-model",
+            type=Path,
+            metavar="FILE",
+            help="set of lines for the Lorentzian fit (YAML, see docs/cest_mt.md) in place of that of the package; all are fitted",
+            must_be_file=True,
+            excluded_by=(
+                Relation(
+                    ("lorentzian_pools",), "{option} says which pools are fitted, and {others} too: give one of the two"
+                ),
+            ),
+            setting=Setting("finding"),
         ),
         Option(
             name="--lorentzian-pools",

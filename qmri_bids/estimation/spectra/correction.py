@@ -1,4 +1,4 @@
-"""From signals to Z-spectra: normalisation by unsaturated volumes, correction of the water shift, and MTR asymmetry."""
+"""From signals to Z-spectra: normalisation by unsaturated volumes, and correction of the water shift."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import Estimate, Status
+from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.mt.maps import MINIMUM_SIGNAL_TO_NOISE
-from qmri_bids.estimation.spectra.lorentzian_maps import masked
 from qmri_bids.estimation.spectra.spline import SplineOperator, SplineRows, spline_operator, take
 from qmri_bids.estimation.variance import moderated_variance
 
@@ -184,64 +183,6 @@ def correct_shift(
         status[part][~(valid & np.isfinite(sigma[part]) & np.isfinite(shift_stdev[part]))] = Status.INVALID_INPUT
     good = status == Status.CONVERGED
     return ZSpectrum(values=np.where(good, values, math.nan), stdev=np.where(good, stdev, math.nan), status=status)
-
-
-def mtr_asymmetry(
-    z: NDArray[np.floating],
-    *,
-    offsets: NDArray[np.floating],
-    water_shift: NDArray[np.floating],
-    noise: NDArray[np.floating] | float,
-    at: float = 3.5,
-    water_shift_stdev: NDArray[np.floating] | None = None,
-    smoothing: float = 0.0,
-) -> Estimate:
-    """Return MTR asymmetry Z(-Δ) - Z(+Δ), of amide protons by default (Zhou et al., Nat Med 9:1085, 2003).
-
-    Parameters
-    ----------
-    z, offsets, water_shift, noise, water_shift_stdev, smoothing
-        Z-spectra with their offsets, shift of water, noise and smoothing: those of `correct_shift`.
-    at
-        The offset Δ [ppm].
-
-    Returns
-    -------
-    Estimate
-        `MTRasym` as a fraction, shape (V,); OUT_OF_RANGE where either side would be extrapolated. The standard deviation holds the
-        noise that both sides share through the spline, and the shift; that of the reference adds next to none. The residual is
-        NaN: the spline is no model of the signal.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not belong together, Δ is not positive, or ±Δ lies outside the offsets even without a shift.
-    """
-    if not at > 0.0:
-        raise ValueError(f"the asymmetry needs a positive offset, found {at} ppm")
-    wanted = np.array([-at, at])
-    operator = _operator(z, offsets=offsets, water_shift=water_shift, wanted=wanted, smoothing=smoothing)
-    sigma, shift_stdev = _spreads(len(z), noise, water_shift_stdev)
-    values, stdev = np.empty(len(z)), np.empty(len(z))
-    status = np.empty(len(z), dtype=np.uint8)
-    sign = np.array([1.0, -1.0])
-    for begin in range(0, len(z), BLOCK):
-        part = slice(begin, begin + BLOCK)
-        nodes, rows, valid = _interpolation(operator, z[part], water_shift[part], wanted)
-        slope = take(nodes, rows.rows, rows.slopes) @ sign
-        values[part] = take(nodes, rows.rows, rows.weights) @ sign
-        both = (rows.weights * sign[:, None]).reshape(len(nodes), -1)
-        variance = operator.squared_norm(rows.rows.reshape(both.shape), both) * np.square(sigma[part])
-        stdev[part] = np.sqrt(variance + np.square(slope * shift_stdev[part]))
-        status[part] = np.where(rows.inside.all(axis=1), Status.CONVERGED, Status.OUT_OF_RANGE)
-        status[part][~(valid & np.isfinite(sigma[part]) & np.isfinite(shift_stdev[part]))] = Status.INVALID_INPUT
-    good = status == Status.CONVERGED
-    return Estimate(
-        values={"MTRasym": masked(values, good)},
-        stdev={"MTRasym": masked(stdev, good)},
-        residual=np.full(len(z), math.nan, dtype=np.float32),
-        status=status,
-    )
 
 
 def _operator(

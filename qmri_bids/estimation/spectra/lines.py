@@ -105,3 +105,33 @@ def lines(
         _table_lines(super_lorentzian_table(), x.ravel(), value.ravel(), derivative.ravel())
         line[..., pool], slope[..., pool] = value, derivative * np.sign(scaled[..., pool])
     return line, -slope * scaled, -slope / width[:, None, :]
+
+
+def spectrum(
+    parameters: NDArray[np.float64], offsets: NDArray[np.float64], *, broad: Sequence[bool] | NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return spectra that are sums of lines at offsets (N,) or (V, N) from water, and their derivatives.
+
+    Parameters
+    ----------
+    parameters
+        Baseline, then height, width [ppm] and position [ppm] of each pool, shape (V, 1 + 3P).
+    offsets
+        Offsets [ppm].
+    broad
+        Whether the line of a pool is super-Lorentzian, shape (P,).
+
+    Returns
+    -------
+    values, by_parameters, by_offset
+        Shape (V, N), (V, N, 1 + 3P) and (V, N).
+    """
+    amplitude, width, position = (parameters[:, first::3] for first in (1, 2, 3))
+    line, by_width, by_position = lines(offsets, width, position, broad)
+    height = amplitude[:, None, :]
+    gradient = np.empty((*line.shape[:2], parameters.shape[1]))
+    gradient[:, :, 0] = 1.0
+    gradient[:, :, 1::3] = -line
+    gradient[:, :, 2::3] = -height * by_width / width[:, None, :]
+    gradient[:, :, 3::3] = -height * by_position
+    return parameters[:, :1] - (height * line).sum(axis=2), gradient, -gradient[:, :, 3::3].sum(axis=2)

@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.choices import SPECTRUM_MEASURES
 from qmri_bids.estimation.base import Estimate, Status, has_value
-from qmri_bids.estimation.spectra.correction import correct_shift, mtr_asymmetry
+from qmri_bids.estimation.spectra.correction import correct_shift
 from qmri_bids.estimation.spectra.image_fit import image_search
-from qmri_bids.estimation.spectra.lines import lines
+from qmri_bids.estimation.spectra.lines import spectrum
 from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, broad_lines
 from qmri_bids.estimation.spectra.lorentzian_maps import fit_status, masked, pool_estimates, spectrum_noise
-from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
+from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, LineModel
+from qmri_bids.estimation.spectra.measures.chosen import background_search, measure_maps
+from qmri_bids.estimation.spectra.measures.plan import MeasurePlan, plan_measures
 from qmri_bids.estimation.spectra.optima import Search, fit_optima
-from qmri_bids.estimation.spectra.plan import SpectrumPlan, plan_spectrum
+from qmri_bids.estimation.spectra.plan import SpectrumPlan, exchanging, plan_spectrum
 from qmri_bids.estimation.spectra.series import (
     Spectra,
     series_layout,
@@ -114,7 +117,7 @@ def arex(
 
 def _label_at_centre(fit: LorentzianFit, first: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the fitted Z at the centre of the pool whose columns begin at `first`, and its gradient in all parameters."""
-    z, at_centre, _ = _spectrum(fit.parameters, fit.parameters[:, first + 2, None], broad=fit.broad)
+    z, at_centre, _ = spectrum(fit.parameters, fit.parameters[:, first + 2, None], broad=fit.broad)
     gradient = at_centre[:, 0]
     # With the centre all other lines are met elsewhere; the slope of the own line is zero there.
     gradient[:, first + 2] = -gradient[:, 3::3].sum(axis=1)
@@ -158,7 +161,14 @@ class BlockMaps:
 
 
 def block_maps(
-    block: Block, *, plan: SpectrumPlan, search: Search | None, smoothing: float, curve_smoothing: float
+    block: Block,
+    *,
+    plan: SpectrumPlan,
+    search: Search | None,
+    smoothing: float,
+    curve_smoothing: float,
+    measures: MeasurePlan | None = None,
+    background: Search | None = None,
 ) -> BlockMaps:
     """Return all maps of a block.
 
@@ -174,6 +184,10 @@ def block_maps(
         Smoothing of the spline that interpolates the spectra; 0 interpolates exactly.
     curve_smoothing
         Smoothing of the curve whose residual stands in for that of a fit where there is none.
+    measures
+        Measures beside the fit; None for the MTR asymmetry of the plan alone.
+    background
+        Where the fit of their background begins; None where none is needed.
     """
     z, offsets = block.spectra, plan.layout.offsets
     status = np.where(z.status == Status.CONVERGED, block.shift_status, z.status).astype(np.uint8)
@@ -187,9 +201,16 @@ def block_maps(
     }
     corrected = correct_shift(z.values, **known)  # type: ignore[arg-type]
     maps: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
-    for at in plan.asymmetry:
-        found = mtr_asymmetry(z.values, at=at, **known)  # type: ignore[arg-type]
-        maps[f"MTRasym_{at:g}"] = masked(found.values["MTRasym"], good), masked(found.stdev["MTRasym"], good)
+    maps |= measure_maps(
+        z,
+        layout=plan.layout,
+        shift=block.water_shift,
+        shift_stdev=block.water_shift_stdev,
+        operator=spline_operator(offsets, smoothing=smoothing),
+        plan=measures or MeasurePlan(asymmetry=plan.asymmetry),
+        search=background,
+        good=good,
+    )
     fitted = parameters = None
     if search is not None:
         fit, noise, unique = _fit(block, plan=plan, search=search, good=good)
@@ -197,9 +218,12 @@ def block_maps(
         duty_cycle = plan.layout.saturation.duty_cycle
         for pool in plan.arex:
             maps[f"arex_{pool}"] = _arex(fit, pool=pool, block=block, noise=noise, duty_cycle=duty_cycle)
+        for pool in exchanging(plan.pools) if measures is not None and measures.of_fit else ():
+            values, stdev = _inverse_difference(fit, pool=pool, noise=noise)
+            maps[f"rex_{pool}"] = masked(values, good), masked(stdev, good)
         usable = good & fit.converged
         parameters = masked(fit.parameters, usable[:, None])
-        fitted = masked(_spectrum(fit.parameters, offsets, broad=fit.broad)[0], usable[:, None])
+        fitted = masked(spectrum(fit.parameters, offsets, broad=fit.broad)[0], usable[:, None])
         status[usable & ~unique] = Status.NOT_UNIQUE
         with np.errstate(all="ignore"):
             residual = np.sqrt(fit.residual_sum / fit.signal_sum)
@@ -240,7 +264,7 @@ def _fit(
     fit, noise = found.fit, found.noise
     with np.errstate(all="ignore"):
         away = offsets - shift[:, None]
-        model, gradient, slope = _spectrum(fit.parameters, away, broad=fit.broad)
+        model, gradient, slope = spectrum(fit.parameters, away, broad=fit.broad)
         covariance = fit.covariance.astype(np.float64)
         directions = [model * (z.scale_stdev / noise)[:, None]]
         if block.water_shift_stdev is not None:
@@ -253,24 +277,6 @@ def _fit(
     amplitudes = np.arange(fit.at_bound.shape[1]) % 3 == 1
     fit = replace(fit, covariance=whole, at_bound=fit.at_bound & amplitudes)
     return fit, noise, np.asarray(found.unique.all(axis=1))
-
-
-def _spectrum(
-    parameters: NDArray[np.float64], offsets: NDArray[np.float64], *, broad: Sequence[bool] | NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return fitted spectra at offsets (N,) or (V, N) from water, and their derivatives.
-
-    Shape (V, N); in all parameters (V, N, 1 + 3P) and in the offset (V, N).
-    """
-    amplitude, width, position = (parameters[:, first::3] for first in (1, 2, 3))
-    line, by_width, by_position = lines(offsets, width, position, broad)
-    height = amplitude[:, None, :]
-    gradient = np.empty((*line.shape[:2], parameters.shape[1]))
-    gradient[:, :, 0] = 1.0
-    gradient[:, :, 1::3] = -line
-    gradient[:, :, 2::3] = -height * by_width / width[:, None, :]
-    gradient[:, :, 3::3] = -height * by_position
-    return parameters[:, :1] - (height * line).sum(axis=2), gradient, -gradient[:, :, 3::3].sum(axis=2)
 
 
 def _amplitudes(
@@ -297,6 +303,16 @@ def _arex(
     return values, np.where(absent, np.float32(math.nan), estimate.stdev["R_ex"])
 
 
+def _inverse_difference(
+    fit: LorentzianFit, *, pool: str, noise: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return MTR_Rex of a pool, which needs no T1: 0 without a standard deviation where none of it was found."""
+    estimate = arex(fit, pool=pool, t1=np.ones(len(fit.residual_sum)), noise=noise)
+    absent = (fit.parameters[:, fit.columns(pool).start] == 0.0) & fit.converged
+    values = np.where(absent, np.float32(0.0), estimate.values["MTR_Rex"])
+    return values, np.where(absent, np.float32(math.nan), estimate.stdev["MTR_Rex"])
+
+
 BLOCK = 4096
 """Voxels at a time: a fit of five pools holds 1 KiB of covariance a voxel and as much of spectra and gradients."""
 
@@ -304,6 +320,10 @@ REASONS: Mapping[str, str] = {
     "MTRasym_": "the shift of water takes an offset beyond those measured",
     "amplitude_": "the amplitude is held by its upper bound, or the fit has not converged",
     "arex_": "the same, or Z at the pool is no more than noise, or T1 is not known",
+    "rex_": "the amplitude is held by its upper bound, the fit has not converged, or Z at the pool is no more than noise",
+    "threeoffset_": "the shift of water takes an offset beyond those measured",
+    "lda_": "the fit of the background has not converged",
+    "ldarex_": "the same, or Z at the solute is no more than noise",
 }
 """Why maps of a kind have no value where there is a spectrum."""
 
@@ -319,9 +339,15 @@ class ZSpectrumOptions:
     ----------
     asymmetry
         Offsets of MTR asymmetry [ppm].
+    ranges
+        Ranges of offsets over which a mean MTR asymmetry is mapped [ppm].
+    measures
+        Other measures, of `choices.SPECTRUM_MEASURES`.
     pools
-        Pools of the Lorentzian fit, names of `lorentzian_pools.POOLS` with water among them; empty for no fit; None to fit all five
-        where the offsets reach far enough, and none elsewhere.
+        Pools of the Lorentzian fit, names of `lines` with water among them; empty for no fit; None to fit all of them where the
+        offsets reach far enough, and none elsewhere.
+    lines
+        The set of lines that holds the pools.
     smoothing
         Smoothing of the spline that interpolates spectra. None interpolates exactly: cross-validation over whole spectra would
         round the dip.
@@ -333,17 +359,28 @@ class ZSpectrumOptions:
     """
 
     asymmetry: tuple[float, ...] = (3.5,)
+    ranges: tuple[tuple[float, float], ...] = ()
+    measures: tuple[str, ...] = ()
     pools: tuple[str, ...] | None = None
+    lines: LineModel = SHIPPED_LINES
     smoothing: float | None = None
 
     def __post_init__(self) -> None:
         wrong = [each for each in self.asymmetry if not (math.isfinite(each) and each > 0.0)]
         if wrong:
             raise ValueError(f"asymmetry needs positive offsets [ppm], found {wrong}")
+        for low, high in self.ranges:
+            if not (0.0 < low < high and math.isfinite(high)):
+                raise ValueError(
+                    f"a range of asymmetry needs two positive offsets, the smaller first, found {low:g} to {high:g}"
+                )
+        strange = sorted(set(self.measures) - set(SPECTRUM_MEASURES))
+        if strange:
+            raise ValueError(f"measures must be among {', '.join(SPECTRUM_MEASURES)}, found {', '.join(strange)}")
         if self.pools:
-            unknown = sorted(set(self.pools) - set(POOLS))
+            unknown = sorted(set(self.pools) - set(self.lines.names))
             if unknown:
-                raise ValueError(f"pools must be among {', '.join(POOLS)}, found {', '.join(unknown)}")
+                raise ValueError(f"pools must be among {', '.join(self.lines.names)}, found {', '.join(unknown)}")
             if "water" not in self.pools or len(set(self.pools)) < len(self.pools):
                 raise ValueError(f"pools must hold water, each once, found {', '.join(self.pools)}")
 
@@ -370,8 +407,9 @@ class ZSpectrumMaps:
     water_shift, water_shift_stdev
         Shift of water that was used [Hz], shape (V,), and its standard deviation, None where it was given without.
     maps
-        Maps by name with their standard deviations, as fractions and in SI units: `MTRasym_<offset>`, `amplitude_<pool>`,
-        `arex_<pool>` [1/s].
+        Maps by name with their standard deviations, as fractions and in SI units: `MTRasym_<offset>`,
+        `MTRasym_<low>to<high>`, `amplitude_<pool>`, `arex_<pool>` [1/s], `rex_<pool>`; `threeoffset_`, `lda_` and `ldarex_` of APT
+        and NOE.
     residual
         Root mean square of Z minus the fit (without a fit: minus a smooth curve) over that of Z, shape (V,).
     status
@@ -458,6 +496,10 @@ def zspectrum_maps(
         pools=chosen.pools,
         with_t1=t1 is not None,
         option_of_pools="--lorentzian-pools",
+        model=chosen.lines,
+    )
+    measures = plan_measures(
+        layout.offsets, wanted=chosen.measures, asymmetry=plan.asymmetry, ranges=chosen.ranges, pools=plan.pools
     )
     if noise is None:
         sigma, sentence = series_noise(signal, layout=layout)
@@ -485,7 +527,18 @@ def zspectrum_maps(
             water_shift=some_voxels(shift.ppm),
             pools=plan.pools,
             field_strength=protocol.field_strength,
+            model=chosen.lines,
         )
+    background: Search | None = None
+    if measures.needs_background:
+        background, said = background_search(
+            spectra(some_voxels(signal), layout=layout, noise=sigma),
+            offsets=layout.offsets,
+            water_shift=some_voxels(shift.ppm),
+            field_strength=protocol.field_strength,
+        )
+        sentences = (*sentences, said)
+    sentences = (*sentences, *measures.sentences)
     found: list[BlockMaps | None] = [None] * -(-voxels // BLOCK)
 
     def work(begin: int) -> None:
@@ -503,6 +556,8 @@ def zspectrum_maps(
             search=search,
             smoothing=chosen.smoothing or 0.0,
             curve_smoothing=curve,
+            measures=measures,
+            background=background,
         )
 
     run_blocks(work, voxels, block=BLOCK, threads=threads)

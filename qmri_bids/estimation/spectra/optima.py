@@ -26,7 +26,7 @@ from qmri_bids.estimation.spectra.lorentzian_fit import (
     fit_voxels,
     repeated,
 )
-from qmri_bids.estimation.spectra.lorentzian_pools import PARAMETERS, Bounded, LorentzianPool
+from qmri_bids.estimation.spectra.lorentzian_pools import PARAMETERS, WATER, Bounded, LorentzianPool
 from qmri_bids.system.blocks import run_blocks
 
 AS_GOOD = 4.0
@@ -102,10 +102,10 @@ def search_of(pools: Mapping[str, LorentzianPool], *, centre: NDArray[np.float64
     chosen = middle if centre is None else np.clip(centre, lower, upper)
     starts = [chosen] if centre is None else [chosen, middle]
     names = list(pools)
-    for wide in TURNS:
+    for wide in _turns(pools):
         start = chosen.copy()
         for k, name in enumerate(names):
-            if name in SOLUTES:
+            if _is_solute(name, pools[name]):
                 column = 2 + 3 * k
                 start[column] = (upper if name in wide else lower)[column] ** 0.8 * middle[column] ** 0.2
                 start[column - 1] = middle[column - 1]
@@ -113,11 +113,25 @@ def search_of(pools: Mapping[str, LorentzianPool], *, centre: NDArray[np.float64
     return Search(pools=pools, starts=np.array(starts), centre=chosen)
 
 
-SOLUTES = ("amide", "NOE", "amine")
-"""Pools whose lines may take each other's place."""
+def _is_solute(name: str, pool: LorentzianPool) -> bool:
+    return name != WATER and not pool.semisolid
 
-TURNS: tuple[frozenset[str], ...] = (frozenset({"amide"}), frozenset({"amine", "NOE"}))
-"""Which solutes begin wide; the others begin narrow."""
+
+def _turns(pools: Mapping[str, LorentzianPool]) -> tuple[frozenset[str], ...]:
+    """Return which solutes begin wide, the others narrow, in two turns: neighbours may take each other's place, and differ.
+
+    Counted from the outermost on either side of water: amide in the first, amine and NOE in the second.
+    """
+    turns: tuple[set[str], ...] = (set(), set())
+    solutes = sorted(
+        (name for name, pool in pools.items() if _is_solute(name, pool)),
+        key=lambda name: -abs(pools[name].position.start),
+    )
+    for first, sign in ((0, 1.0), (1, -1.0)):
+        side = [name for name in solutes if sign * pools[name].position.start > 0.0]
+        for place, name in enumerate(side):
+            turns[(first + place) % 2].add(name)
+    return tuple(frozenset(each) for each in turns)
 
 
 def fit_optima(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qmri_bids.estimation.spectra.lorentzian_pools import PARAMETERS, POOLS
+from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, WATER, LineModel
 from qmri_bids.estimation.spectra.series import SeriesLayout
 
 FAR_OFFSET = 10.0
@@ -15,7 +15,7 @@ FEWEST_OFFSETS = 4
 """A spline needs as many."""
 
 AREX_POOLS = ("amide", "NOE", "MT", "amine")
-"""Pools whose apparent exchange-dependent relaxation is mapped."""
+"""The order of pools whose apparent exchange-dependent relaxation is mapped; all others but water follow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,7 @@ def plan_spectrum(
     pools: tuple[str, ...] | None,
     with_t1: bool,
     option_of_pools: str,
+    model: LineModel = SHIPPED_LINES,
 ) -> SpectrumPlan:
     """Return what can be made of a spectrum.
 
@@ -66,6 +67,8 @@ def plan_spectrum(
         Whether a T1 map is there.
     option_of_pools
         What the option for pools is called in sentences.
+    model
+        The set of lines that holds the pools.
 
     Raises
     ------
@@ -90,28 +93,32 @@ def plan_spectrum(
         warnings.append(
             f"There is no MTR asymmetry at {each:g} ppm: the spectrum was measured from {low:g} to {high:g} ppm."
         )
-    parameters = free_parameters(tuple(POOLS) if pools is None else pools)
+    parameters = model.free_parameters(model.names if pools is None else pools)
     if pools is None:
-        reaches = low <= -FAR_OFFSET and high >= FAR_OFFSET
-        chosen = automatic_pools(offsets.tolist())
+        reaches = _reaches(low, high, model)
+        chosen = automatic_pools(offsets.tolist(), model=model)
+        stated = f", the lines of {model.origin}" if model.origin else ""
         if chosen:
-            decisions.append(f"Lorentzian lines were fitted to {', '.join(chosen)}.")
+            decisions.append(f"Lorentzian lines were fitted to {', '.join(chosen)}{stated}.")
         else:
             reason = (
-                f"{number} offsets do not tell its {parameters} parameters"
+                f"{number} offsets do not tell {parameters} parameters"
                 if reaches
                 else f"offsets from {low:g} to {high:g} ppm do not tell the broad line of MT (±{FAR_OFFSET:g} ppm or more needed)"
             )
-            decisions.append(
-                f"Lorentzian lines were not fitted: {reason}. Name the pools to fit them (option {option_of_pools})."
+            advice = (
+                f"State a set without it in {model.origin}"
+                if model.origin
+                else f"Name the pools to fit them (option {option_of_pools})"
             )
+            decisions.append(f"Lorentzian lines were not fitted: {reason}. {advice}.")
     else:
         chosen = pools
         if chosen and number <= parameters:
             raise ValueError(
                 f"{number} offsets cannot tell the {parameters} parameters of the pools {', '.join(chosen)}; name fewer pools"
             )
-        if "MT" in chosen and not (low <= -FAR_OFFSET and high >= FAR_OFFSET):
+        if set(chosen) & set(model.semisolid) and not _reaches(low, high, model):
             warnings.append(
                 f"THE LORENTZIAN LINES CANNOT BE TOLD APART: offsets from {low:g} to {high:g} ppm do not tell the broad line of "
                 "MT; the amplitudes are a matter of the bounds. The fit was made because it was asked for."
@@ -121,7 +128,7 @@ def plan_spectrum(
             if chosen
             else "No Lorentzian lines were fitted, as asked for."
         )
-    arex = tuple(pool for pool in AREX_POOLS if pool in chosen) if with_t1 else ()
+    arex = exchanging(chosen) if with_t1 else ()
     if arex:
         decisions.append(
             f"AREX was computed for {', '.join(arex)} with the T1 map and a duty cycle of "
@@ -134,18 +141,31 @@ def plan_spectrum(
     )
 
 
-def automatic_pools(offsets: Sequence[float]) -> tuple[str, ...]:
+def exchanging(pools: Sequence[str]) -> tuple[str, ...]:
+    """Return all pools but water, those of the package in their order first.
+
+    Examples
+    --------
+    >>> exchanging(("water", "guanidine", "MT", "amide"))
+    ('amide', 'MT', 'guanidine')
+    """
+    known = [pool for pool in AREX_POOLS if pool in pools]
+    return (*known, *(pool for pool in pools if pool not in known and pool != WATER))
+
+
+def automatic_pools(offsets: Sequence[float], *, model: LineModel = SHIPPED_LINES) -> tuple[str, ...]:
     """Return the pools that offsets [ppm] can tell: all where they reach far on both sides and outnumber the parameters, else none.
+
+    A set without a semisolid pool needs no far offsets.
 
     Examples
     --------
     >>> automatic_pools([-4.0, -3.5, 3.5, 4.0])
     ()
     """
-    reaches = min(offsets) <= -FAR_OFFSET and max(offsets) >= FAR_OFFSET
-    return tuple(POOLS) if reaches and len(set(offsets)) > free_parameters(tuple(POOLS)) else ()
+    tells = _reaches(min(offsets), max(offsets), model) and len(set(offsets)) > model.free_parameters(model.names)
+    return model.names if tells else ()
 
 
-def free_parameters(pools: tuple[str, ...]) -> int:
-    """Return the number of free parameters of a fit of these pools."""
-    return len(PARAMETERS) * len(pools)
+def _reaches(low: float, high: float, model: LineModel) -> bool:
+    return not model.semisolid or (low <= -FAR_OFFSET and high >= FAR_OFFSET)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from qmri_bids.bids.files.plain import KeyTwiceError, UnreadableError, parse_yaml, read_text
+from qmri_bids.bids.files.keyed import KeyedFile
 from qmri_bids.bids.metadata.values import describe
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse, relative_name
 from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
@@ -44,9 +42,6 @@ _SETTINGS: dict[str, tuple[Any, str]] = {
     "max_samples": (None, ""),
 }
 _POOLS = ("water_pool", "cest_pool", "mt_pool")
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_FACTORS = re.compile(rf"\s*{_NUMBER}(?:\s*[*/]\s*{_NUMBER})*\s*")
-_ADVICE = "Correct the file; its form is that of the sim-library of pulseq-CEST."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,24 +85,8 @@ def read_pool_file(path: Path, *, root: Path | None = None) -> PoolReading:
     return PoolReading(model=reader.model(content), warnings=reader.passed_over(content))
 
 
-class _Reader:
-    def __init__(self, shown: str) -> None:
-        self.shown = shown
-
-    def bad(self, key: str, expected: str, found: str) -> RefusedError:
-        return refuse(file=self.shown, key=key, expected=expected, found=found, advice=_ADVICE)
-
-    def load(self, path: Path) -> Mapping[str, Any]:
-        try:
-            # YAML keeps the last of two equal keys: a pool would vanish.
-            content = parse_yaml(read_text(path), keys_once=True)
-        except KeyTwiceError as error:
-            raise self.bad(error.key, "each key once", f"{error.number} of them") from error
-        except UnreadableError as error:
-            raise self.bad("file", "a YAML file", str(error)) from error
-        if not isinstance(content, dict):
-            raise self.bad("file", "a YAML file of keys and values", describe(content))
-        return content
+class _Reader(KeyedFile):
+    advice = "Correct the file; its form is that of the sim-library of pulseq-CEST."
 
     def model(self, content: Mapping[str, Any]) -> PoolModel:
         water = self._mapping(content, "water_pool", ("f", "t1", "t2"))
@@ -183,16 +162,7 @@ class _Reader:
         return 1.0 / value
 
     def _number(self, pool: Mapping[str, Any], shown: str, key: str) -> float:
-        value = pool.get(key)
-        number = math.nan
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            with contextlib.suppress(OverflowError):
-                number = float(value)
-        elif isinstance(value, str) and _FACTORS.fullmatch(value):
-            number = _product(value)
-        if not math.isfinite(number):
-            raise self.bad(f"{shown}: {key}", "a number", "nothing" if value is None else describe(value))
-        return number
+        return self.number(pool.get(key), f"{shown}: {key}")
 
     def passed_over(self, content: Mapping[str, Any]) -> tuple[str, ...]:
         """Return a sentence for every setting that would change a simulation."""
@@ -209,27 +179,6 @@ class _Reader:
                     f"{self.shown}: {key} {content[key]} means {effect}: it is no part of the pools and is not used."
                 )
         return tuple(found)
-
-
-def _product(text: str) -> float:
-    """Return numbers joined by * and /, from left to right; NaN for a quotient by zero.
-
-    Examples
-    --------
-    >>> _product("3 * 1.0/4.0")
-    0.75
-    """
-    number, divided = 1.0, False
-    for word in re.findall(rf"{_NUMBER}|[*/]", text):
-        if word in "*/":
-            divided = word == "/"
-        elif not divided:
-            number *= float(word)
-        elif float(word) == 0.0:
-            return math.nan
-        else:
-            number /= float(word)
-    return number
 
 
 PUBLISHED = "Finkelstein et al. 2025"

@@ -69,6 +69,8 @@ class _EstimateZSpectrumInput(EstimateInput):
     b0 = File(exists=True, desc="off-resonance on this grid (npz); from the spectrum itself without")
     t1 = File(exists=True, desc="T1 on this grid (npz)")
     asymmetry = traits.List(traits.Float, mandatory=True, desc="offsets of MTR asymmetry [ppm]")
+    ranges = traits.List(traits.Any, desc="ranges of the mean MTR asymmetry [ppm]")
+    measures = traits.List(traits.Str, desc="other measures")
     pools = traits.List(traits.Str, desc="pools of the Lorentzian fit; chosen by the offsets by default")
 
 
@@ -80,6 +82,7 @@ class EstimateZSpectrum(SimpleInterface):
     needs = NodeMemory(fixed=400e6, per_voxel=300, per_value=60, parallel=True)
 
     def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES
         from qmri_bids.estimation.spectra.maps import ZSpectrumOptions, zspectrum_maps
 
         inputs, run = self.inputs, self.inputs.run
@@ -100,7 +103,11 @@ class EstimateZSpectrum(SimpleInterface):
             t1_stdev=t1_stdev,
             noise=noise,
             options=ZSpectrumOptions(
-                asymmetry=tuple(inputs.asymmetry), pools=tuple(inputs.pools) if isdefined(inputs.pools) else None
+                asymmetry=tuple(inputs.asymmetry),
+                ranges=tuple(inputs.ranges) if isdefined(inputs.ranges) else (),
+                measures=tuple(inputs.measures) if isdefined(inputs.measures) else (),
+                pools=tuple(inputs.pools) if isdefined(inputs.pools) else None,
+                lines=run.line_model or SHIPPED_LINES,
             ),
             threads=inputs.processes,
         )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from qmri_bids.estimation.mt.corrections import CORRECTION_SENTENCES
+from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, LineModel
+from qmri_bids.estimation.spectra.measures.plan import plan_measures
 from qmri_bids.estimation.spectra.plan import automatic_pools
 from qmri_bids.physics.saturation import Saturation
 from qmri_bids.pipeline.maps.known import listed
@@ -133,7 +137,64 @@ def _spectrum(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
                 values={"offsets": listed(asymmetry)},
             )
         )
-    return [*sentences, *_pools(run, options.pools or automatic_pools(offsets), reach=max(offsets))]
+    for low, high in options.asymmetry_ranges:
+        if min(offsets) <= -high and high <= max(offsets):
+            sentences.append(
+                Sentence(
+                    paragraph="cest",
+                    text="The mean MTR asymmetry was taken over offsets of {low} to {high} ppm [zhou2003].",
+                    values={"low": f"{low:g}", "high": f"{high:g}"},
+                )
+            )
+    pools = (
+        options.pools if options.pools is not None else automatic_pools(offsets, model=run.line_model or SHIPPED_LINES)
+    )
+    return [*sentences, *_pools(run, pools, reach=max(offsets)), *_measures(offsets, options, pools)]
+
+
+def _measures(offsets: Sequence[float], options: ProcessingOptions, pools: Sequence[str]) -> list[Sentence]:
+    """Return the sentences on measures beside the fit of pools, those that the offsets [ppm] allow."""
+    plan = plan_measures(np.array(sorted(set(offsets))), wanted=options.measures, asymmetry=(), ranges=(), pools=pools)
+    found = []
+    if plan.three_offset:
+        found.append(
+            Sentence(
+                paragraph="cest",
+                text="The three-offset measure of {solutes} is the straight line through Z beside a solute (3 and 4 ppm, -2 and "
+                "-5 ppm) minus Z at it (3.5 ppm, -3.5 ppm) [jin2013].",
+                values={"solutes": listed(plan.three_offset)},
+            )
+        )
+    if plan.needs_background:
+        found.append(
+            Sentence(
+                paragraph="cest",
+                text="A background of water and MT was fitted to the offsets within 1 ppm of water and from 6.5 ppm outwards.",
+            )
+        )
+    if plan.difference:
+        found.append(
+            Sentence(
+                paragraph="cest",
+                text="The Lorentzian difference is this background minus Z, at 3.5 and -3.5 ppm [jones2013].",
+            )
+        )
+    if plan.inverse:
+        found.append(
+            Sentence(
+                paragraph="cest",
+                text="MTR_Rex is the inverse of Z minus that of this background, at 3.5 and -3.5 ppm [zaiss2014].",
+            )
+        )
+    if plan.of_fit:
+        found.append(
+            Sentence(
+                paragraph="cest",
+                text="MTR_Rex of a pool is the inverse of the fit with it minus that of the fit without it, at its centre "
+                "[zaiss2014].",
+            )
+        )
+    return found
 
 
 _SHIFTS_OF_WATER: Mapping[str, Sentence] = {
@@ -175,20 +236,11 @@ def _pools(run: CestRun, pools: tuple[str, ...], *, reach: float) -> list[Senten
                 values={"reach": f"{reach:g}"},
             )
         ]
-    lines = Sentence(
-        paragraph="cest",
-        text="Z-spectra were described by a sum of Lorentzian lines [zaiss2011] of {pools} (these pools after "
-        "[huang2022]), with the super-Lorentzian one of tissue for MT unless the mean spectrum spoke against it, fitted in every "
-        "voxel from several starts by least squares [marquardt1963] within bounds by field strength; a known shift of water "
-        "moved the offsets, so that nothing was interpolated for the fit. Widths and positions that a spectrum does not tell "
-        "are those of the mean spectrum. Standard deviations follow from the curvature, the noise of the spectra, the bounds "
-        "and the spread of optima that fit as well.",
-        values={"pools": listed(pools)},
-    )
+    lines = _shipped_lines(pools) if run.line_model is None else _stated_lines(run.line_model, pools)
     if run.t1_run is None:
-        return [lines]
+        return lines
     return [
-        lines,
+        *lines,
         Sentence(
             paragraph="cest",
             text="T1 came from {run} ({kind}), rigidly registered to the CEST series.",
@@ -202,6 +254,58 @@ def _pools(run: CestRun, pools: tuple[str, ...], *, reach: float) -> list[Senten
             values={"pools": listed([pool for pool in pools if pool != "water"])},
         ),
     ]
+
+
+def _shipped_lines(pools: Sequence[str]) -> list[Sentence]:
+    """Return the sentence on the fit of the lines of the package."""
+    return [
+        Sentence(
+            paragraph="cest",
+            text="Z-spectra were described by a sum of Lorentzian lines [zaiss2011] of {pools} (these pools after "
+            "[huang2022]), with the super-Lorentzian one of tissue for MT unless the mean spectrum spoke against it, fitted in "
+            "every voxel from several starts by least squares [marquardt1963] within bounds by field strength; a known shift of "
+            "water moved the offsets, so that nothing was interpolated for the fit. Widths and positions that a spectrum does not "
+            "tell are those of the mean spectrum. Standard deviations follow from the curvature, the noise of the spectra, the "
+            "bounds and the spread of optima that fit as well.",
+            values={"pools": listed(pools)},
+        )
+    ]
+
+
+def _stated_lines(model: LineModel, pools: Sequence[str]) -> list[Sentence]:
+    """Return the sentences on the fit of a set of lines that the user states."""
+    found = [
+        Sentence(
+            paragraph="cest",
+            text="Z-spectra were described by a sum of lines [zaiss2011] of {pools}, pools and bounds as stated in {file}, fitted "
+            "in every voxel from several starts by least squares [marquardt1963]; a known shift of water moved the offsets, so "
+            "that nothing was interpolated for the fit. Widths and positions that a spectrum does not tell are those of the mean "
+            "spectrum. Standard deviations follow from the curvature, the noise of the spectra, the bounds and the spread of "
+            "optima that fit as well.",
+            values={"pools": listed(pools), "file": model.origin},
+        )
+    ]
+    for name in model.semisolid:
+        row = model.rows[name]
+        if row.t2 is None:
+            continue
+        if row.widths is None:
+            found.append(
+                Sentence(
+                    paragraph="cest",
+                    text="The line of {pool} is the super-Lorentzian one of tissue.",
+                    values={"pool": name},
+                )
+            )
+        else:
+            found.append(
+                Sentence(
+                    paragraph="cest",
+                    text="The line of {pool} is the super-Lorentzian one of tissue unless the mean spectrum spoke against it.",
+                    values={"pool": name},
+                )
+            )
+    return found
 
 
 def mtr_sentences(run: MtrRun, options: ProcessingOptions) -> list[Sentence]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from qmri_bids.bids.images import volumes_in
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.estimation.mt.maps import SpoiledProtocol
+from qmri_bids.estimation.spectra.lorentzian_pools import LineModel
 from qmri_bids.physics.saturation import SaturationProtocol
 from qmri_bids.pipeline.run import Run, size_of, wrapped
 from qmri_bids.pipeline.sources import B1Run, Fieldmap, Take, b1_line
@@ -126,6 +127,8 @@ class CestRun(Run):
         Label of the run whose T1 is used, a pc-bSSFP run or one that is freed of magnetisation transfer; None without one.
     t1_map
         Name of that T1 in `quantities`: as an inversion recovery sees it (`mtcorrected_T1`), or the apparent one of bSSFP (`T1`).
+    line_model
+        The set of lines of the Lorentzian fit that the user states; None for that of the package.
     sources, warnings
         Where values came from; decisions and doubts as sentences for the log and the report.
     """
@@ -141,6 +144,7 @@ class CestRun(Run):
     b0: Take | None = None
     t1_run: str | None = None
     t1_map: T1Map = "T1"
+    line_model: LineModel | None = None
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
 

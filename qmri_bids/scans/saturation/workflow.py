@@ -246,6 +246,10 @@ def init_cest_wf(
     estimate = pe.Node(
         EstimateZSpectrum(asymmetry=list(options.asymmetry), processes=options.processes), name="estimate_zspectrum"
     )
+    if options.asymmetry_ranges:
+        estimate.inputs.ranges = list(options.asymmetry_ranges)
+    if options.measures:
+        estimate.inputs.measures = list(options.measures)
     if options.pools is not None:
         estimate.inputs.pools = list(options.pools)
     connect = parts.workflow.connect

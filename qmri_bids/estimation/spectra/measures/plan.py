@@ -1,0 +1,168 @@
+"""Which measures a spectrum allows by its offsets, said in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, WATER
+
+THREE_OFFSET, DIFFERENCE, INVERSE = "three-offset", "lda", "rex"
+"""Measures beside MTR asymmetry: those of `choices.SPECTRUM_MEASURES`."""
+
+NEAREST = 0.3
+"""An offset that a measure takes needs one that was measured so close to it [ppm]."""
+
+THREE_OFFSETS: Mapping[str, tuple[float, float, float]] = {"APT": (3.5, 3.0, 4.0), "NOE": (-3.5, -2.0, -5.0)}
+"""Offset of a solute and the two beside it [ppm]."""
+
+NEAR = 1.0
+"""Up to here [ppm] from water its line counts; …"""
+
+BEYOND = 6.5
+"""… and from here outwards that of MT. In between lie amide (3.5), amine and guanidine (2 to 3) and NOE (-1.6 to -5)."""
+
+FEWEST_NEAR = 3
+"""Offsets needed near water."""
+
+FEWEST_BEYOND = 2
+"""Offsets needed beyond, on either side."""
+
+REACH = 10.0
+"""The outermost offsets must lie so far from water [ppm] on either side for the broad line of MT to be told."""
+
+BACKGROUND_POOLS = (WATER, *SHIPPED_LINES.semisolid)
+
+DIFFERENCE_AT: Mapping[str, float] = {"APT": 3.5, "NOE": -3.5}
+"""Where the differences to the background are taken [ppm]."""
+
+
+def of_background(offsets: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Return which offsets from true water [ppm] tell the background."""
+    return (np.abs(offsets) <= NEAR) | (np.abs(offsets) >= BEYOND)
+
+
+def why_no_background(offsets: Sequence[float]) -> str:
+    """Return what offsets [ppm] lack for a background, as the end of a sentence; empty where they tell one.
+
+    Examples
+    --------
+    >>> why_no_background([-4.0, -3.5, -1.0, 0.0, 1.0, 3.5, 4.0])
+    'it needs offsets out to ±10 ppm'
+    """
+    places = np.asarray(offsets, dtype=np.float64)
+    if places.min() > -REACH or places.max() < REACH:
+        return f"it needs offsets out to ±{REACH:g} ppm"
+    near = int(np.count_nonzero(np.abs(places) <= NEAR))
+    if near < FEWEST_NEAR:
+        return f"it needs {FEWEST_NEAR} offsets within {NEAR:g} ppm of water, found {near}"
+    beyond = min(int(np.count_nonzero(sign * places >= BEYOND)) for sign in (-1.0, 1.0))
+    if beyond < FEWEST_BEYOND:
+        return f"it needs {FEWEST_BEYOND} offsets beyond {BEYOND:g} ppm on either side, found {beyond} on one"
+    number, free = int(np.count_nonzero(of_background(places))), SHIPPED_LINES.free_parameters(BACKGROUND_POOLS)
+    return f"{number} offsets away from solutes do not tell its {free} parameters" if number <= free else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasurePlan:
+    """What is measured beside the fit of pools.
+
+    Parameters
+    ----------
+    asymmetry
+        Offsets of MTR asymmetry that were measured on both sides [ppm].
+    three_offset
+        Solutes of the three-offset measure.
+    difference, inverse
+        Whether the Lorentzian difference, and the inverse difference to its background, are mapped.
+    of_fit
+        Whether the inverse difference to the fit without a pool is mapped.
+    ranges
+        Ranges of the mean MTR asymmetry [ppm].
+    sentences
+        What was decided.
+    """
+
+    asymmetry: tuple[float, ...] = ()
+    three_offset: tuple[str, ...] = ()
+    difference: bool = False
+    inverse: bool = False
+    of_fit: bool = False
+    ranges: tuple[tuple[float, float], ...] = ()
+    sentences: tuple[str, ...] = ()
+
+    @property
+    def needs_background(self) -> bool:
+        """Whether lines of water and MT are fitted to the offsets away from solutes."""
+        return self.difference or self.inverse
+
+
+def plan_measures(
+    offsets: NDArray[np.floating],
+    *,
+    wanted: Sequence[str],
+    asymmetry: tuple[float, ...],
+    ranges: Sequence[tuple[float, float]],
+    pools: Sequence[str],
+) -> MeasurePlan:
+    """Return what can be measured of spectra at these offsets [ppm].
+
+    Parameters
+    ----------
+    offsets
+        Offsets of the spectra, increasing, shape (K,).
+    wanted
+        Measures that were asked for.
+    asymmetry
+        Offsets of MTR asymmetry within those measured [ppm].
+    ranges
+        Ranges of the mean MTR asymmetry that were asked for [ppm].
+    pools
+        Pools of the fit; empty without one.
+    """
+    low, high = float(offsets[0]), float(offsets[-1])
+    said, within, solutes = [], [], []
+    for start, end in ranges:
+        if low <= -end and high >= end:
+            within.append((start, end))
+        else:
+            said.append(
+                f"There is no MTR asymmetry from {start:g} to {end:g} ppm: the spectrum was measured from {low:g} to {high:g} ppm."
+            )
+    for solute, places in THREE_OFFSETS.items() if THREE_OFFSET in wanted else ():
+        lacking = [each for each in sorted(places) if np.abs(offsets - each).min() > NEAREST or not low <= each <= high]
+        if lacking:
+            shown = ", ".join(f"{each:g}" for each in lacking)
+            said.append(f"There is no three-offset measure of {solute}: it needs an offset at {shown} ppm.")
+        else:
+            solutes.append(solute)
+            at, *beside = places
+            said.append(
+                f"The three-offset measure of {solute} is the line through Z at {beside[0]:g} and {beside[1]:g} ppm minus Z at "
+                f"{at:g} ppm."
+            )
+    why = why_no_background(offsets.tolist())
+    of_fit = INVERSE in wanted and bool(pools)
+    difference, inverse = DIFFERENCE in wanted, INVERSE in wanted and not of_fit
+    if of_fit:
+        said.append("The inverse difference (MTR_Rex) of a pool is that of the fit with and without it.")
+    if why and difference:
+        said.append(f"There is no Lorentzian difference: {why}.")
+    if why and inverse:
+        said.append(f"There is no inverse difference (MTR_Rex): there is no fit of pools, and of a background {why}.")
+    elif inverse:
+        said.append(
+            "The inverse difference (MTR_Rex) is that to the background of the Lorentzian difference: no pools were fitted."
+        )
+    return MeasurePlan(
+        asymmetry=asymmetry,
+        three_offset=tuple(solutes),
+        difference=difference and not why,
+        inverse=inverse and not why,
+        of_fit=of_fit,
+        ranges=tuple(within),
+        sentences=tuple(said),
+    )
