@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Estimate, Status, has_value
 from qmri_bids.estimation.spectra.correction import correct_shift, mtr_asymmetry
+from qmri_bids.estimation.spectra.drift import Drift, find_drift
 from qmri_bids.estimation.spectra.image_fit import image_search
 from qmri_bids.estimation.spectra.lines import lines
 from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, broad_lines
@@ -27,7 +28,7 @@ from qmri_bids.estimation.spectra.series import (
     spectrum_smoothing,
 )
 from qmri_bids.estimation.spectra.spline import spline_operator
-from qmri_bids.estimation.spectra.water_shift import WaterShift, find_water_shift
+from qmri_bids.estimation.spectra.water_shift import WaterShift, drifted, find_water_shift
 from qmri_bids.physics.saturation import SaturationProtocol
 from qmri_bids.physics.zspectrum import apparent_exchange_relaxation
 from qmri_bids.system.blocks import run_blocks
@@ -376,6 +377,8 @@ class ZSpectrumMaps:
         Root mean square of Z minus the fit (without a fit: minus a smooth curve) over that of Z, shape (V,).
     status
         The worst of normalisation and B0, `Status` codes, shape (V,); a single map can be NaN where this is CONVERGED.
+    drift
+        Drift of the field over the series and its standard deviation [Hz]; NaN where it cannot be told.
     decisions, warnings
         What was decided and what a reader must know, as sentences.
     """
@@ -391,6 +394,7 @@ class ZSpectrumMaps:
     maps: Mapping[str, Map]
     residual: NDArray[np.float32]
     status: NDArray[np.uint8]
+    drift: tuple[float, float]
     decisions: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -463,6 +467,10 @@ def zspectrum_maps(
         sigma, sentence = series_noise(signal, layout=layout)
     else:
         sigma, sentence = float(noise), f"Standard deviations follow from a noise of {noise:.4g} in one volume."
+    drift = find_drift(signal, protocol=protocol, layout=layout, noise=sigma)
+    if drift.operator is not None:
+        layout = replace(layout, undrift=drift.operator)
+        plan = replace(plan, layout=layout)
     some = spectra(some_voxels(signal), layout=layout, noise=sigma).values
     curve = spectrum_smoothing(some, offsets=layout.offsets)
     shift = find_water_shift(
@@ -476,6 +484,7 @@ def zspectrum_maps(
         given_stdev=water_shift_stdev,
         threads=threads,
     )
+    shift = drifted(shift, drift=drift, roles=roles, given=water_shift is not None)
     search: Search | None = None
     sentences: tuple[str, ...] = ()
     if plan.pools:
@@ -511,7 +520,8 @@ def zspectrum_maps(
         plan=plan,
         search=search,
         shift=shift,
-        sentences=(*sentences, sentence),
+        sentences=(*drift.decisions, *sentences, sentence),
+        drift=drift,
         voxels=voxels,
     )
 
@@ -523,6 +533,7 @@ def _joined(
     search: Search | None,
     shift: WaterShift,
     sentences: Sequence[str],
+    drift: Drift,
     voxels: int,
 ) -> ZSpectrumMaps:
     """Return the maps of all blocks, and what was decided."""
@@ -563,6 +574,7 @@ def _joined(
         maps=maps,
         residual=whole("residual"),
         status=status,
+        drift=(drift.hertz, drift.stdev),
         decisions=tuple(decisions),
         warnings=(*plan.warnings, *shift.warnings),
     )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.b0_maps import wassr_maps
 from qmri_bids.estimation.base import Estimate, Status
+from qmri_bids.estimation.spectra.drift import Drift
 from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
 from qmri_bids.estimation.spectra.lorentzian_maps import masked
 from qmri_bids.estimation.spectra.lorentzian_pools import Bounded, LorentzianPool
@@ -299,3 +300,37 @@ def find_water_shift(
         if strong
         else (),
     )
+
+
+def drifted(shift: WaterShift, *, drift: Drift, roles: Sequence[str], given: bool) -> WaterShift:
+    """Return the shift of water in the middle of the spectrum, with the uncertainty of a drift that was corrected.
+
+    Parameters
+    ----------
+    shift
+        As it was found: from WASSR volumes it is that of their own time.
+    drift
+        Of the field.
+    roles
+        Of all images.
+    given
+        Whether the shift is a map of another scan.
+    """
+    if drift.operator is None:
+        return shift
+    hertz, warnings = shift.hertz, shift.warnings
+    water = [index for index, role in enumerate(roles) if role == "wassr"]
+    if given:
+        warnings = (
+            *warnings,
+            f"The field drifted by {drift.hertz:+.0f} Hz during the series, and the B0 map is that of another time: by about as much "
+            "it may be off.",
+        )
+    elif water:
+        hertz = hertz - drift.hertz * drift.times[water].mean()
+    stdev = shift.hertz_stdev
+    if stdev is not None:
+        # Offsets are displaced by the error of the drift times their time, this much in the mean square.
+        spectrum = [index for index, role in enumerate(roles) if role == "cest"]
+        stdev = np.hypot(stdev, drift.stdev * float(np.sqrt(np.mean(np.square(drift.times[spectrum])))))
+    return replace(shift, hertz=hertz, hertz_stdev=stdev, warnings=warnings)
