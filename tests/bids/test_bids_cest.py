@@ -20,7 +20,7 @@ from qmri_bids.physics.saturation import Readout, SaturationProtocol, SpinLock, 
 from qmri_bids.preprocessing.content.images import ContentError
 from qmri_bids.scans.image_checks import ImageChecks
 from qmri_bids.scans.listing import plan_table
-from qmri_bids.scans.saturation.run import CestRun
+from qmri_bids.scans.saturation.run import NOT_CORRECTED, CestRun
 from qmri_bids.units import ppm_to_hertz, tesla_to_microtesla
 
 TRAIN = ("MTNumberOfPulses", "MTPulseDuration", "SaturationInterpulseDelay", "SaturationDuration", "MTPulseShape")
@@ -501,6 +501,45 @@ def test_a_source_of_b0_that_is_asked_for(empty: Any, method: str) -> None:
     assert run.b0 is not None
     assert run.b0.method == method
     assert "(--cest-b0)" in run.b0.sentence
+
+
+def far_from_water(dataset: Any, nearest: float) -> None:
+    """Write a spectrum without offsets near water."""
+    offsets = [-300.0, *(sign * (nearest + 0.5 * step) for sign in (-1, 1) for step in range(6))]
+    dataset.cest(change={"SaturationOffset": offsets}, shape=(*dataset.shape, len(offsets)))
+
+
+def test_a_spectrum_without_b0_where_none_is_asked_for(empty: Any) -> None:
+    far_from_water(empty, 1.5)
+    run = spectrum(empty, cest_b0="none")
+    assert run.b0 is not None
+    assert (run.b0.method, run.takes) == ("none", ())
+    assert run.b0.sentence.startswith(
+        "B0 IS NOT CORRECTED: every voxel is taken to have water at its nominal frequency (--cest-b0)"
+    )
+    assert run.warnings[-1] == NOT_CORRECTED
+
+
+def test_a_spectrum_far_from_water_needs_no_b0(empty: Any) -> None:
+    far_from_water(empty, 8.0)
+    empty.wasabi()
+    run = spectrum(empty)
+    assert run.b0 is not None
+    assert (run.b0.method, run.warnings) == ("none", ())
+    assert run.b0.sentence.startswith("B0 is not corrected: no offset is nearer to water than 8 ppm")
+    asked = spectrum(empty, cest_b0="wasabi").b0
+    assert asked is not None
+    assert asked.method == "wasabi"
+
+
+@pytest.mark.parametrize(("nearest", "stands_in"), [(0.5, True), (1.5, False)])
+def test_a_dip_that_was_not_sampled_does_not_stand_in_for_a_failed_run(
+    empty: Any, nearest: float, stands_in: bool
+) -> None:
+    far_from_water(empty, nearest)
+    empty.wasabi()
+    (take,) = spectrum(empty).takes
+    assert (take.without is not None) == stands_in
 
 
 def test_the_nearest_of_several_runs(empty: Any) -> None:

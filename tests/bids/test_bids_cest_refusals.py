@@ -357,4 +357,5 @@ def test_a_spectrum_that_does_not_show_where_water_is(empty: Any) -> None:
         refusal(empty),
         "--cest-b0: expected a WASABI run of the session; a WASSR run",
         "the spectrum does not show the dip of water: no offset lies between -1.5 and 1.5 ppm, where its dip is",
+        "Add one, or leave spectra as they are with --cest-b0 none.",
     )

@@ -1,9 +1,9 @@
-"""The drift of the field during a Z-spectrum, linear in time and one for the whole brain, told by offsets that were measured out of order.
+"""Drift of the field during a Z-spectrum, linear in time, one for the whole brain, told by offsets measured out of order.
 
-A spectrum is smooth in its true offsets ω - d·t, whatever it looks like: it is a draw of a Gaussian process (Rasmussen and Williams,
-Gaussian Processes for Machine Learning, MIT Press 2006, equation 5.8) of unknown amplitude, length and noise, and the drift d
-is the most likely one. Where the order of the offsets is smooth in time (from - to +, or in from both ends), a drift is a smooth
-warp of the axis, which an unknown spectrum can take for its own: then nothing can be told, and that is said.
+A spectrum is smooth in its true offsets ω - d·t, whatever it looks like: it is a draw of a Gaussian process (Rasmussen and
+Williams, Gaussian Processes for Machine Learning, MIT Press 2006, equation 5.8) of unknown amplitude, length and noise, and the
+drift d is the most likely one. Where the order of the offsets is smooth in time (from - to +, or in from both ends), a drift is a
+smooth warp of the axis, which an unknown spectrum can take for its own: then nothing can be told, and that is said.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Drift:
 
 
 def volume_times(protocol: SaturationProtocol) -> NDArray[np.float64]:
-    """Return the time of every image, as a share of the series, shape (N,): by recovery and saturation, evenly where neither is stated.
+    """Return the time of every image, as a share of the series, shape (N,): by recovery and saturation, even where none is stated.
 
     Readouts and images that were left out do not count.
     """
@@ -133,16 +133,16 @@ def find_drift(
     if abs(found.drift) < SIGNIFICANT * found.stdev or found.stdev > LARGEST_STDEV:
         bound = abs(hertz) + SIGNIFICANT * stdev
         said = (
-            f"No drift of the field was found: {hertz:+.1f} ± {stdev:.1f} Hz over the series; one of more than {bound:.0f} Hz would "
-            "have been seen."
+            f"No drift of the field was found: {hertz:+.1f} ± {stdev:.1f} Hz over the series; one of more than {bound:.0f} Hz "
+            "would have been seen."
         )
         return replace(nothing, hertz=hertz, stdev=stdev, decisions=(said,))
     operator = np.eye(len(offsets))
     inside = np.flatnonzero(near)
     operator[np.ix_(inside, inside)] += _undone(offsets[near], mine[near], found)
     said = (
-        f"The field drifted by {hertz:+.1f} ± {stdev:.1f} Hz over the series (linear in time, one value for the whole brain, told by "
-        f"{int(near.sum())} volumes near water that were not measured in the order of their offsets): spectra were brought to "
+        f"The field drifted by {hertz:+.1f} ± {stdev:.1f} Hz over the series (linear in time, one value for the whole brain, told "
+        f"by {int(near.sum())} volumes near water that were not measured in the order of their offsets): spectra were brought to "
         "the field of its middle."
     )
     return Drift(hertz=hertz, stdev=stdev, times=times, operator=operator, decisions=(said,))
@@ -150,8 +150,8 @@ def find_drift(
 
 def _untold(scale: float) -> str:
     return (
-        "A drift of the field during the series cannot be told: the offsets near water are too few or follow each other in time, so "
-        f"that a drift looks like a broader, narrower or lopsided spectrum. {_effect(scale)}"
+        "A drift of the field during the series cannot be told: the offsets near water are too few or follow each other in time, "
+        f"so that a drift looks like a broader, narrower or lopsided spectrum. {_effect(scale)}"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from qmri_bids.estimation.spectra.series import (
     spectrum_smoothing,
 )
 from qmri_bids.estimation.spectra.spline import spline_operator
-from qmri_bids.estimation.spectra.water_shift import WaterShift, drifted, find_water_shift
+from qmri_bids.estimation.spectra.water_shift import WaterShift, drifted, find_water_shift, no_water_shift
 from qmri_bids.physics.saturation import SaturationProtocol
 from qmri_bids.physics.zspectrum import apparent_exchange_relaxation
 from qmri_bids.system.blocks import run_blocks
@@ -326,6 +327,8 @@ class ZSpectrumOptions:
     smoothing
         Smoothing of the spline that interpolates spectra. None interpolates exactly: cross-validation over whole spectra would
         round the dip.
+    shift_of_water
+        `ignored` takes water to lie at its nominal frequency in all voxels.
 
     Raises
     ------
@@ -336,6 +339,7 @@ class ZSpectrumOptions:
     asymmetry: tuple[float, ...] = (3.5,)
     pools: tuple[str, ...] | None = None
     smoothing: float | None = None
+    shift_of_water: Literal["found", "ignored"] = "found"
 
     def __post_init__(self) -> None:
         wrong = [each for each in self.asymmetry if not (math.isfinite(each) and each > 0.0)]
@@ -473,16 +477,20 @@ def zspectrum_maps(
         plan = replace(plan, layout=layout)
     some = spectra(some_voxels(signal), layout=layout, noise=sigma).values
     curve = spectrum_smoothing(some, offsets=layout.offsets)
-    shift = find_water_shift(
-        signal,
-        protocol=protocol,
-        roles=roles,
-        layout=layout,
-        noise=sigma,
-        smoothing=curve,
-        given=water_shift,
-        given_stdev=water_shift_stdev,
-        threads=threads,
+    shift = (
+        no_water_shift(voxels, protocol)
+        if chosen.shift_of_water == "ignored"
+        else find_water_shift(
+            signal,
+            protocol=protocol,
+            roles=roles,
+            layout=layout,
+            noise=sigma,
+            smoothing=curve,
+            given=water_shift,
+            given_stdev=water_shift_stdev,
+            threads=threads,
+        )
     )
     shift = drifted(shift, drift=drift, roles=roles, given=water_shift is not None)
     search: Search | None = None

@@ -302,6 +302,18 @@ def find_water_shift(
     )
 
 
+def no_water_shift(voxels: int, protocol: SaturationProtocol) -> WaterShift:
+    """Return a shift of zero for every voxel, which is not measured and has no standard deviation."""
+    return WaterShift(
+        hertz=np.zeros(voxels),
+        hertz_stdev=None,
+        hertz_per_ppm=ppm_to_hertz(1.0, field_strength=protocol.field_strength),
+        status=np.full(voxels, Status.CONVERGED, dtype=np.uint8),
+        decisions=("B0 was not corrected: standard deviations hold no shift of water.",),
+        warnings=(),
+    )
+
+
 def drifted(shift: WaterShift, *, drift: Drift, roles: Sequence[str], given: bool) -> WaterShift:
     """Return the shift of water in the middle of the spectrum, with the uncertainty of a drift that was corrected.
 
@@ -323,8 +335,8 @@ def drifted(shift: WaterShift, *, drift: Drift, roles: Sequence[str], given: boo
     if given:
         warnings = (
             *warnings,
-            f"The field drifted by {drift.hertz:+.0f} Hz during the series, and the B0 map is that of another time: by about as much "
-            "it may be off.",
+            f"The field drifted by {drift.hertz:+.0f} Hz during the series, and the B0 map is that of another time: it may be "
+            "off by about as much.",
         )
     elif water:
         hertz = hertz - drift.hertz * drift.times[water].mean()

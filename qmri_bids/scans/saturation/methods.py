@@ -151,6 +151,7 @@ _SHIFTS_OF_WATER: Mapping[str, Sentence] = {
         text="No B0 map was available: the shift of water was taken from the dip of the Z-spectrum itself, which exchange "
         "and magnetization transfer can displace.",
     ),
+    "none": Sentence(paragraph="cest", text="Z-spectra were not corrected for the shift of water."),
 }
 """By the method; the sentence on a field map names its file."""
 
