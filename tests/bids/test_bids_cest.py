@@ -237,6 +237,33 @@ def test_dummies_invalid_volumes_and_m0_without_saturation(empty: Any) -> None:
     assert "marks the volumes [2, 11] (from 0) as not valid" in run.warnings[1]
 
 
+def test_volumes_of_no_power_are_unsaturated(empty: Any) -> None:
+    """In a spectrum they normalise the others; in a fingerprint they keep their place and their own recovery."""
+    rows = table_of(empty.cest_offsets, "volume_type offset_ppm b1_rms", "2").splitlines()
+    empty.cest(table="\n".join([*rows[:-1], "cest 4 0"]))
+    run = only_run(empty)
+    assert run.roles == ("m0", *("cest",) * 16, "m0")
+    assert (run.protocol.images[17].saturation, run.protocol.images[17].offset) == (None, None)
+    assert run.protocol.reference_offsets(run.roles) == (-300.0,)
+    assert source_of(run, "unsaturated")[::2] == (
+        "volume 17 (from 0)",
+        "sub-01/anat/sub-01_acq-APTw_cestcontext.tsv: b1_rms is 0: without saturation, used like M0 whatever their type and offset",
+    )
+    powers = [2.0, *(0.4 * (index % 6) for index in range(17))]
+    columns = "volume_type offset_ppm b1_rms recovery_time"
+    offsets = [-300.0, *(3.5 if index % 2 else 4.0 for index in range(17))]
+    rows = [columns] + [
+        f"{'cest' if index else 'm0scan'} {offset} {power} {3 if index else 10}"
+        for index, (offset, power) in enumerate(zip(offsets, powers, strict=True))
+    ]
+    empty.cest(table="\n".join(rows), without=("RecoveryTimeM0",))
+    run = only_run(empty)
+    assert run.kind == "fingerprint"
+    assert [index for index, role in enumerate(run.roles) if role == "m0"] == [0, 1, 7, 13]
+    assert [run.protocol.images[index].recovery for index in (0, 1, 7)] == [10.0, 3.0, 3.0]
+    assert run.protocol.start == Start.PREVIOUS
+
+
 def test_table_and_sidecar_are_inherited(empty: Any) -> None:
     content = empty.cest()
     empty.json(empty.anat / "sub-01_acq-APTw_cest.json", {})

@@ -471,6 +471,9 @@ def zspectrum_maps(
         sigma, sentence = series_noise(signal, layout=layout)
     else:
         sigma, sentence = float(noise), f"Standard deviations follow from a noise of {noise:.4g} in one volume."
+    if far := protocol.reference_offsets(roles):
+        shown = ", ".join(f"{offset:g}" for offset in far)
+        sentence = f"M0 was saturated too, at {shown} ppm: Z is relative to it, without what MT took there. {sentence}"
     drift = find_drift(signal, protocol=protocol, layout=layout, noise=sigma)
     if drift.operator is not None:
         layout = replace(layout, undrift=drift.operator)

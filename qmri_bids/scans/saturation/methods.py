@@ -102,11 +102,15 @@ def _field(run: CestRun) -> Sentence:
 
 def _spectrum(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
     number = run.roles.count("m0")
+    far = run.protocol.reference_offsets(run.roles)
     sentences = [
         Sentence(
             paragraph="cest",
             text="Z-spectra are the signal divided by {m0}.",
-            values={"m0": "the M0 image" if number == 1 else f"a line through the {number} M0 images"},
+            values={
+                "m0": ("the M0 image" if number == 1 else f"a line through the {number} M0 images")
+                + (f", saturated at {listed([f'{offset:g}' for offset in far])} ppm" if far else "")
+            },
         )
     ]
     if run.b0 is not None:
