@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Estimate, Status, has_value
 from qmri_bids.estimation.spectra.correction import correct_shift, mtr_asymmetry
-from qmri_bids.estimation.spectra.drift import Drift, find_drift
+from qmri_bids.estimation.spectra.disturbances.drift import Drift, find_drift
+from qmri_bids.estimation.spectra.disturbances.fat import (
+    SPOILED_BY_FAT,
+    FatLevels,
+    fat_levels,
+    fat_sentences,
+    fat_width,
+    holds_fat,
+    share_of_fat,
+)
 from qmri_bids.estimation.spectra.image_fit import image_search
 from qmri_bids.estimation.spectra.lines import lines
 from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, broad_lines
@@ -160,7 +169,13 @@ class BlockMaps:
 
 
 def block_maps(
-    block: Block, *, plan: SpectrumPlan, search: Search | None, smoothing: float, curve_smoothing: float
+    block: Block,
+    *,
+    plan: SpectrumPlan,
+    search: Search | None,
+    fat: FatLevels | None,
+    smoothing: float,
+    curve_smoothing: float,
 ) -> BlockMaps:
     """Return all maps of a block.
 
@@ -172,6 +187,8 @@ def block_maps(
         What is made of them.
     search
         Where the fit of pools begins; None without a fit.
+    fat
+        By what voxels of fat are told; None where they cannot be.
     smoothing
         Smoothing of the spline that interpolates the spectra; 0 interpolates exactly.
     curve_smoothing
@@ -211,6 +228,10 @@ def block_maps(
         usable = good & (operator.effective_freedom > 0.5)
         with np.errstate(all="ignore"):
             residual = np.sqrt(np.square(left).sum(axis=1) / np.square(z.values).sum(axis=1))
+    holds = holds_fat(z, offsets=offsets, water_shift=block.water_shift, levels=fat) & good
+    status[holds] = Status.MISFIT
+    for name in (name for name in maps if name.startswith(SPOILED_BY_FAT)):
+        maps[name] = masked(maps[name][0], ~holds), masked(maps[name][1], ~holds)
     return BlockMaps(
         corrected=masked(corrected.values, good[:, None]),
         fitted=fitted,
@@ -506,6 +527,13 @@ def zspectrum_maps(
             pools=plan.pools,
             field_strength=protocol.field_strength,
         )
+    fat = fat_levels(
+        spectra(some_voxels(signal), layout=layout, noise=sigma),
+        offsets=layout.offsets,
+        water_shift=some_voxels(shift.ppm),
+        width=fat_width(layout.saturation, field_strength=protocol.field_strength),
+        trusted=chosen.shift_of_water == "found",
+    )
     found: list[BlockMaps | None] = [None] * -(-voxels // BLOCK)
 
     def work(begin: int) -> None:
@@ -521,6 +549,7 @@ def zspectrum_maps(
             ),
             plan=plan,
             search=search,
+            fat=fat,
             smoothing=chosen.smoothing or 0.0,
             curve_smoothing=curve,
         )
@@ -531,7 +560,7 @@ def zspectrum_maps(
         plan=plan,
         search=search,
         shift=shift,
-        sentences=(*drift.decisions, *sentences, sentence),
+        sentences=(*drift.decisions, *sentences, *fat_sentences(fat), sentence),
         drift=drift,
         voxels=voxels,
     )
@@ -566,6 +595,7 @@ def _joined(
     if voxels:
         decisions.append(f"{100.0 * float(np.mean(~good)):.1f} % of the voxels have no corrected spectrum.")
         decisions += _missing(maps, good=good, plan=plan)
+        decisions += share_of_fat(status)
         several = 100.0 * float(np.mean(status == Status.NOT_UNIQUE))
         if several >= 0.05:
             decisions.append(

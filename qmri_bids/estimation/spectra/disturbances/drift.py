@@ -261,4 +261,4 @@ def _undone(offsets: NDArray[np.float64], times: NDArray[np.float64], found: _Fo
     true = offsets - found.drift * times
     inner = _kernel(true, true, found.length)
     moved = _kernel(offsets, true, found.length) - inner
-    return np.linalg.solve(inner + found.ratio * np.eye(len(true)), moved.T).T
+    return np.asarray(np.linalg.solve(inner + found.ratio * np.eye(len(true)), moved.T).T, dtype=np.float64)
