@@ -118,6 +118,13 @@ def _spectrum(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
     sentences.append(
         Sentence(
             paragraph="cest",
+            text="A drift of the field, linear in time and one for the whole brain, was looked for as the one that makes spectra "
+            "measured out of order smooth, and was taken out where it exceeded three standard deviations.",
+        )
+    )
+    sentences.append(
+        Sentence(
+            paragraph="cest",
             text="Z-spectra were brought to the nominal offsets by a cubic spline along the offset; values beyond the "
             "offsets that were measured are left empty.",
         )
