@@ -168,7 +168,7 @@ def contrasts() -> list[Row]:
                 Row(
                     figure=f"{name}, {order}, 20 Hz at 3 T: mean change by the drift, corrected",
                     unit="%",
-                    bar=0.15,
+                    bar=None,
                     value=mean[1],
                     baseline=f"{mean[0]:.3f} not corrected; voxels scatter by {spread[1]:.2f}, not corrected {spread[0]:.2f}",
                 )
