@@ -18,8 +18,10 @@ from protocol_presets import PROTOCOL_PRESETS
 from qmri_bids.bids.names import output_path
 from qmri_bids.physics.saturation import Readout, SaturationProtocol, SpinLock, Start
 from qmri_bids.preprocessing.content.images import ContentError
+from qmri_bids.reports.content import Level
 from qmri_bids.scans.image_checks import ImageChecks
 from qmri_bids.scans.listing import plan_table
+from qmri_bids.scans.saturation.outputs import checks
 from qmri_bids.scans.saturation.run import NOT_CORRECTED, CestRun
 from qmri_bids.units import ppm_to_hertz, tesla_to_microtesla
 
@@ -545,6 +547,10 @@ def test_a_spectrum_without_b0_where_none_is_asked_for(empty: Any) -> None:
         "B0 IS NOT CORRECTED: every voxel is taken to have water at its nominal frequency (--cest-b0)"
     )
     assert run.warnings[-1] == NOT_CORRECTED
+    estimate = SimpleNamespace(status={"": np.ones(empty.shape, dtype=np.uint8)}, values={})
+    results: Any = SimpleNamespace(estimate=estimate, motion=None, affine=np.eye(4), registrations={}, b1=None)
+    (light,) = [check for check in checks(results, run, {}) if check.name == "B0"]
+    assert (light.value, light.level) == ("not corrected", Level.CHECK)
 
 
 def test_a_spectrum_far_from_water_needs_no_b0(empty: Any) -> None:
