@@ -10,8 +10,8 @@ from typing import Literal
 MASK_METHODS = ("auto", "library", "template", "object", "none")
 """Ways to find the brain, or what else is estimated, the default first."""
 
-B0Choice = Literal["auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum"]
-"""Where the shift of water of CEST runs may come from: pc-bSSFP serves fingerprints alone, the spectrum Z-spectra alone."""
+B0Choice = Literal["auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum", "none"]
+"""Where the shift of water of CEST runs may come from: pc-bSSFP serves fingerprints alone, the last two Z-spectra alone."""
 
 PAPER_PRIORS = ("uniform", "uniform-extended", "in-vivo")
 """The three training distributions of Birk et al. 2025, Fig. 1a, also the priors of posterior maps."""

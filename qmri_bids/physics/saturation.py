@@ -6,6 +6,7 @@ SI units, save that offsets are in ppm of the field, as pools state their shifts
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -348,3 +349,15 @@ class SaturationProtocol:
     def m0_images(self) -> tuple[int, ...]:
         """Indices of the images that normalise the others."""
         return tuple(index for index, image in enumerate(self.images) if image.is_m0)
+
+    def reference_offsets(self, roles: Sequence[str]) -> tuple[float, ...]:
+        """Return the offsets [ppm], increasing, at which images of role `m0` are saturated nevertheless; none where RF is off."""
+        return tuple(
+            sorted(
+                {
+                    image.offset
+                    for image, role in zip(self.images, roles, strict=True)
+                    if role == "m0" and image.saturation is not None and image.offset is not None
+                }
+            )
+        )

@@ -18,9 +18,11 @@ from protocol_presets import PROTOCOL_PRESETS
 from qmri_bids.bids.names import output_path
 from qmri_bids.physics.saturation import Readout, SaturationProtocol, SpinLock, Start
 from qmri_bids.preprocessing.content.images import ContentError
+from qmri_bids.reports.content import Level
 from qmri_bids.scans.image_checks import ImageChecks
 from qmri_bids.scans.listing import plan_table
-from qmri_bids.scans.saturation.run import CestRun
+from qmri_bids.scans.saturation.outputs import checks
+from qmri_bids.scans.saturation.run import NOT_CORRECTED, CestRun
 from qmri_bids.units import ppm_to_hertz, tesla_to_microtesla
 
 TRAIN = ("MTNumberOfPulses", "MTPulseDuration", "SaturationInterpulseDelay", "SaturationDuration", "MTPulseShape")
@@ -235,6 +237,33 @@ def test_dummies_invalid_volumes_and_m0_without_saturation(empty: Any) -> None:
     assert run.protocol.offsets[1:] == pytest.approx([each for each in empty.cest_offsets[1:] if each])
     assert "the volumes [0] (from 0) are dummies" in run.warnings[0]
     assert "marks the volumes [2, 11] (from 0) as not valid" in run.warnings[1]
+
+
+def test_volumes_of_no_power_are_unsaturated(empty: Any) -> None:
+    """In a spectrum they normalise the others; in a fingerprint they keep their place and their own recovery."""
+    rows = table_of(empty.cest_offsets, "volume_type offset_ppm b1_rms", "2").splitlines()
+    empty.cest(table="\n".join([*rows[:-1], "cest 4 0"]))
+    run = only_run(empty)
+    assert run.roles == ("m0", *("cest",) * 16, "m0")
+    assert (run.protocol.images[17].saturation, run.protocol.images[17].offset) == (None, None)
+    assert run.protocol.reference_offsets(run.roles) == (-300.0,)
+    assert source_of(run, "unsaturated")[::2] == (
+        "volume 17 (from 0)",
+        "sub-01/anat/sub-01_acq-APTw_cestcontext.tsv: b1_rms is 0: without saturation, used like M0 whatever their type and offset",
+    )
+    powers = [2.0, *(0.4 * (index % 6) for index in range(17))]
+    columns = "volume_type offset_ppm b1_rms recovery_time"
+    offsets = [-300.0, *(3.5 if index % 2 else 4.0 for index in range(17))]
+    rows = [columns] + [
+        f"{'cest' if index else 'm0scan'} {offset} {power} {3 if index else 10}"
+        for index, (offset, power) in enumerate(zip(offsets, powers, strict=True))
+    ]
+    empty.cest(table="\n".join(rows), without=("RecoveryTimeM0",))
+    run = only_run(empty)
+    assert run.kind == "fingerprint"
+    assert [index for index, role in enumerate(run.roles) if role == "m0"] == [0, 1, 7, 13]
+    assert [run.protocol.images[index].recovery for index in (0, 1, 7)] == [10.0, 3.0, 3.0]
+    assert run.protocol.start == Start.PREVIOUS
 
 
 def test_table_and_sidecar_are_inherited(empty: Any) -> None:
@@ -501,6 +530,49 @@ def test_a_source_of_b0_that_is_asked_for(empty: Any, method: str) -> None:
     assert run.b0 is not None
     assert run.b0.method == method
     assert "(--cest-b0)" in run.b0.sentence
+
+
+def far_from_water(dataset: Any, nearest: float) -> None:
+    """Write a spectrum without offsets near water."""
+    offsets = [-300.0, *(sign * (nearest + 0.5 * step) for sign in (-1, 1) for step in range(6))]
+    dataset.cest(change={"SaturationOffset": offsets}, shape=(*dataset.shape, len(offsets)))
+
+
+def test_a_spectrum_without_b0_where_none_is_asked_for(empty: Any) -> None:
+    far_from_water(empty, 1.5)
+    run = spectrum(empty, cest_b0="none")
+    assert run.b0 is not None
+    assert (run.b0.method, run.takes) == ("none", ())
+    assert run.b0.sentence.startswith(
+        "B0 IS NOT CORRECTED: every voxel is taken to have water at its nominal frequency (--cest-b0)"
+    )
+    assert run.warnings[-1] == NOT_CORRECTED
+    estimate = SimpleNamespace(status={"": np.ones(empty.shape, dtype=np.uint8)}, values={})
+    results: Any = SimpleNamespace(estimate=estimate, motion=None, affine=np.eye(4), registrations={}, b1=None)
+    (light,) = [check for check in checks(results, run, {}) if check.name == "B0"]
+    assert (light.value, light.level) == ("not corrected", Level.CHECK)
+
+
+def test_a_spectrum_far_from_water_needs_no_b0(empty: Any) -> None:
+    far_from_water(empty, 8.0)
+    empty.wasabi()
+    run = spectrum(empty)
+    assert run.b0 is not None
+    assert (run.b0.method, run.warnings) == ("none", ())
+    assert run.b0.sentence.startswith("B0 is not corrected: no offset is nearer to water than 8 ppm")
+    asked = spectrum(empty, cest_b0="wasabi").b0
+    assert asked is not None
+    assert asked.method == "wasabi"
+
+
+@pytest.mark.parametrize(("nearest", "stands_in"), [(0.5, True), (1.5, False)])
+def test_a_dip_that_was_not_sampled_does_not_stand_in_for_a_failed_run(
+    empty: Any, nearest: float, stands_in: bool
+) -> None:
+    far_from_water(empty, nearest)
+    empty.wasabi()
+    (take,) = spectrum(empty).takes
+    assert (take.without is not None) == stands_in
 
 
 def test_the_nearest_of_several_runs(empty: Any) -> None:

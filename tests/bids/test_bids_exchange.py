@@ -696,8 +696,8 @@ def test_a_spectrum_cannot_take_b0_of_pc_bssfp(raw: Any) -> None:
     assert [run.label for run in plan.exchange] == ["sub-01_acq-MRF_exchange"]
     (refusal,) = plan.refusals
     assert str(refusal) == (
-        "sub-01_acq-APTw_cest: --cest-b0: expected wasabi, wassr, fieldmap, spectrum or auto for this Z-spectrum, found pcbssfp, "
-        "which serves fingerprints alone. Run with --cest-b0 auto."
+        "sub-01_acq-APTw_cest: --cest-b0: expected wasabi, wassr, fieldmap, spectrum, none or auto for this Z-spectrum, found "
+        "pcbssfp, which serves fingerprints alone. Run with --cest-b0 auto."
     )
 
 

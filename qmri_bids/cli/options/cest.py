@@ -54,8 +54,8 @@ SPECTRA = OptionGroup(
             choices=B0_CHOICES,
             default=B0_CHOICES[0],
             help="where the shift of water of CEST runs comes from: a WASABI or WASSR run, pc-bSSFP (fingerprints alone), a field "
-            "map, or the dip of the spectrum itself (Z-spectra alone); auto takes the first of these that the session has; "
-            "default: %(default)s",
+            "map, or the dip of the spectrum itself (Z-spectra alone); auto takes the first of these that the session has; none "
+            "leaves Z-spectra as they are; default: %(default)s",
             setting=Setting("finding"),
         ),
         Option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,16 @@ from numpy.typing import NDArray
 from qmri_bids.choices import SPECTRUM_MEASURES
 from qmri_bids.estimation.base import Estimate, Status, has_value
 from qmri_bids.estimation.spectra.correction import correct_shift
+from qmri_bids.estimation.spectra.disturbances.drift import Drift, find_drift
+from qmri_bids.estimation.spectra.disturbances.fat import (
+    SPOILED_BY_FAT,
+    FatLevels,
+    fat_levels,
+    fat_sentences,
+    fat_width,
+    holds_fat,
+    share_of_fat,
+)
 from qmri_bids.estimation.spectra.image_fit import image_search
 from qmri_bids.estimation.spectra.lines import spectrum
 from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, broad_lines
@@ -30,7 +41,7 @@ from qmri_bids.estimation.spectra.series import (
     spectrum_smoothing,
 )
 from qmri_bids.estimation.spectra.spline import spline_operator
-from qmri_bids.estimation.spectra.water_shift import WaterShift, find_water_shift
+from qmri_bids.estimation.spectra.water_shift import WaterShift, drifted, find_water_shift, no_water_shift
 from qmri_bids.physics.saturation import SaturationProtocol
 from qmri_bids.physics.zspectrum import apparent_exchange_relaxation
 from qmri_bids.system.blocks import run_blocks
@@ -165,6 +176,7 @@ def block_maps(
     *,
     plan: SpectrumPlan,
     search: Search | None,
+    fat: FatLevels | None,
     smoothing: float,
     curve_smoothing: float,
     measures: MeasurePlan | None = None,
@@ -180,6 +192,8 @@ def block_maps(
         What is made of them.
     search
         Where the fit of pools begins; None without a fit.
+    fat
+        By what voxels of fat are told; None where they cannot be.
     smoothing
         Smoothing of the spline that interpolates the spectra; 0 interpolates exactly.
     curve_smoothing
@@ -233,6 +247,10 @@ def block_maps(
         usable = good & (operator.effective_freedom > 0.5)
         with np.errstate(all="ignore"):
             residual = np.sqrt(np.square(left).sum(axis=1) / np.square(z.values).sum(axis=1))
+    holds = holds_fat(z, offsets=offsets, water_shift=block.water_shift, levels=fat) & good
+    status[holds] = Status.MISFIT
+    for name in (name for name in maps if name.startswith(SPOILED_BY_FAT)):
+        maps[name] = masked(maps[name][0], ~holds), masked(maps[name][1], ~holds)
     return BlockMaps(
         corrected=masked(corrected.values, good[:, None]),
         fitted=fitted,
@@ -351,6 +369,8 @@ class ZSpectrumOptions:
     smoothing
         Smoothing of the spline that interpolates spectra. None interpolates exactly: cross-validation over whole spectra would
         round the dip.
+    shift_of_water
+        `ignored` takes water to lie at its nominal frequency in all voxels.
 
     Raises
     ------
@@ -364,6 +384,7 @@ class ZSpectrumOptions:
     pools: tuple[str, ...] | None = None
     lines: LineModel = SHIPPED_LINES
     smoothing: float | None = None
+    shift_of_water: Literal["found", "ignored"] = "found"
 
     def __post_init__(self) -> None:
         wrong = [each for each in self.asymmetry if not (math.isfinite(each) and each > 0.0)]
@@ -414,6 +435,8 @@ class ZSpectrumMaps:
         Root mean square of Z minus the fit (without a fit: minus a smooth curve) over that of Z, shape (V,).
     status
         The worst of normalisation and B0, `Status` codes, shape (V,); a single map can be NaN where this is CONVERGED.
+    drift
+        Drift of the field over the series and its standard deviation [Hz]; NaN where it cannot be told.
     decisions, warnings
         What was decided and what a reader must know, as sentences.
     """
@@ -429,6 +452,7 @@ class ZSpectrumMaps:
     maps: Mapping[str, Map]
     residual: NDArray[np.float32]
     status: NDArray[np.uint8]
+    drift: tuple[float, float]
     decisions: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -505,19 +529,31 @@ def zspectrum_maps(
         sigma, sentence = series_noise(signal, layout=layout)
     else:
         sigma, sentence = float(noise), f"Standard deviations follow from a noise of {noise:.4g} in one volume."
+    if far := protocol.reference_offsets(roles):
+        shown = ", ".join(f"{offset:g}" for offset in far)
+        sentence = f"M0 was saturated too, at {shown} ppm: Z is relative to it, without what MT took there. {sentence}"
+    drift = find_drift(signal, protocol=protocol, layout=layout, noise=sigma)
+    if drift.operator is not None:
+        layout = replace(layout, undrift=drift.operator)
+        plan = replace(plan, layout=layout)
     some = spectra(some_voxels(signal), layout=layout, noise=sigma).values
     curve = spectrum_smoothing(some, offsets=layout.offsets)
-    shift = find_water_shift(
-        signal,
-        protocol=protocol,
-        roles=roles,
-        layout=layout,
-        noise=sigma,
-        smoothing=curve,
-        given=water_shift,
-        given_stdev=water_shift_stdev,
-        threads=threads,
+    shift = (
+        no_water_shift(voxels, protocol)
+        if chosen.shift_of_water == "ignored"
+        else find_water_shift(
+            signal,
+            protocol=protocol,
+            roles=roles,
+            layout=layout,
+            noise=sigma,
+            smoothing=curve,
+            given=water_shift,
+            given_stdev=water_shift_stdev,
+            threads=threads,
+        )
     )
+    shift = drifted(shift, drift=drift, roles=roles, given=water_shift is not None)
     search: Search | None = None
     sentences: tuple[str, ...] = ()
     if plan.pools:
@@ -539,6 +575,13 @@ def zspectrum_maps(
         )
         sentences = (*sentences, said)
     sentences = (*sentences, *measures.sentences)
+    fat = fat_levels(
+        spectra(some_voxels(signal), layout=layout, noise=sigma),
+        offsets=layout.offsets,
+        water_shift=some_voxels(shift.ppm),
+        width=fat_width(layout.saturation, field_strength=protocol.field_strength),
+        trusted=chosen.shift_of_water == "found",
+    )
     found: list[BlockMaps | None] = [None] * -(-voxels // BLOCK)
 
     def work(begin: int) -> None:
@@ -554,6 +597,7 @@ def zspectrum_maps(
             ),
             plan=plan,
             search=search,
+            fat=fat,
             smoothing=chosen.smoothing or 0.0,
             curve_smoothing=curve,
             measures=measures,
@@ -566,7 +610,8 @@ def zspectrum_maps(
         plan=plan,
         search=search,
         shift=shift,
-        sentences=(*sentences, sentence),
+        sentences=(*drift.decisions, *sentences, *fat_sentences(fat), sentence),
+        drift=drift,
         voxels=voxels,
     )
 
@@ -578,6 +623,7 @@ def _joined(
     search: Search | None,
     shift: WaterShift,
     sentences: Sequence[str],
+    drift: Drift,
     voxels: int,
 ) -> ZSpectrumMaps:
     """Return the maps of all blocks, and what was decided."""
@@ -599,6 +645,7 @@ def _joined(
     if voxels:
         decisions.append(f"{100.0 * float(np.mean(~good)):.1f} % of the voxels have no corrected spectrum.")
         decisions += _missing(maps, good=good, plan=plan)
+        decisions += share_of_fat(status)
         several = 100.0 * float(np.mean(status == Status.NOT_UNIQUE))
         if several >= 0.05:
             decisions.append(
@@ -618,6 +665,7 @@ def _joined(
         maps=maps,
         residual=whole("residual"),
         status=status,
+        drift=(drift.hertz, drift.stdev),
         decisions=tuple(decisions),
         warnings=(*plan.warnings, *shift.warnings),
     )

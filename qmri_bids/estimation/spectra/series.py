@@ -51,12 +51,21 @@ class SeriesLayout:
         Offsets of the spectrum, increasing, all different [ppm], shape (K,).
     saturation
         What is played before every volume of the spectrum.
+    undrift
+        Matrix that takes a drift of the field out of 1 - Z of the volumes of the spectrum in the order of acquisition
+        (`drift.find_drift`); None where nothing is to be taken out.
     """
 
     unsaturated: tuple[int, ...]
     members: tuple[tuple[int, ...], ...]
     offsets: NDArray[np.float64]
     saturation: Saturation
+    undrift: NDArray[np.float64] | None = None
+
+    @property
+    def ordered(self) -> tuple[int, ...]:
+        """Indices of the volumes of the spectrum in the order of acquisition."""
+        return tuple(sorted(index for group in self.members for index in group))
 
     @property
     def repetitions(self) -> int:
@@ -156,7 +165,12 @@ def spectra(signal: NDArray[np.floating], *, layout: SeriesLayout, noise: float)
     for code in (Status.LOW_SIGNAL, Status.INVALID_INPUT):
         status[(used == code).any(axis=1)] = code
     good = status == Status.CONVERGED
-    values = np.stack([z.values[:, group].mean(axis=1) for group in columns], axis=1)
+    volumes = z.values
+    if layout.undrift is not None:
+        order = np.searchsorted(places, layout.ordered)
+        volumes = volumes.copy()
+        volumes[:, order] = 1.0 - (1.0 - volumes[:, order]) @ layout.undrift.T
+    values = np.stack([volumes[:, group].mean(axis=1) for group in columns], axis=1)
     values[~good] = math.nan
     with np.errstate(all="ignore"):
         base = np.asarray(signal, dtype=np.float64)[:, layout.unsaturated].mean(axis=1)
@@ -169,6 +183,19 @@ def spectra(signal: NDArray[np.floating], *, layout: SeriesLayout, noise: float)
         scale_stdev=stdev * math.sqrt(share),
         status=status,
     )
+
+
+def normalised_volumes(signal: NDArray[np.floating], *, layout: SeriesLayout, noise: float) -> NDArray[np.float64]:
+    """Return Z of the volumes of the spectrum in the order of acquisition, shape (V, n); NaN where there is none.
+
+    Parameters
+    ----------
+    signal, layout, noise
+        As in `spectra`.
+    """
+    z = normalise(signal, unsaturated=layout.unsaturated, reference="linear", noise=noise)
+    places = np.setdiff1d(np.arange(signal.shape[1]), layout.unsaturated)
+    return z.values[:, np.searchsorted(places, layout.ordered)]
 
 
 def spectrum_smoothing(z: NDArray[np.floating], *, offsets: NDArray[np.floating]) -> float:

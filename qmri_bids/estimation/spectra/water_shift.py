@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.b0_maps import wassr_maps
 from qmri_bids.estimation.base import Estimate, Status
+from qmri_bids.estimation.spectra.disturbances.drift import Drift
 from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
 from qmri_bids.estimation.spectra.lorentzian_maps import masked
 from qmri_bids.estimation.spectra.lorentzian_pools import Bounded, LorentzianPool
@@ -299,3 +300,49 @@ def find_water_shift(
         if strong
         else (),
     )
+
+
+def no_water_shift(voxels: int, protocol: SaturationProtocol) -> WaterShift:
+    """Return a shift of zero for every voxel, which is not measured and has no standard deviation."""
+    return WaterShift(
+        hertz=np.zeros(voxels),
+        hertz_stdev=None,
+        hertz_per_ppm=ppm_to_hertz(1.0, field_strength=protocol.field_strength),
+        status=np.full(voxels, Status.CONVERGED, dtype=np.uint8),
+        decisions=("B0 was not corrected: standard deviations hold no shift of water.",),
+        warnings=(),
+    )
+
+
+def drifted(shift: WaterShift, *, drift: Drift, roles: Sequence[str], given: bool) -> WaterShift:
+    """Return the shift of water in the middle of the spectrum, with the uncertainty of a drift that was corrected.
+
+    Parameters
+    ----------
+    shift
+        As it was found: from WASSR volumes it is that of their own time.
+    drift
+        Of the field.
+    roles
+        Of all images.
+    given
+        Whether the shift is a map of another scan.
+    """
+    if drift.operator is None:
+        return shift
+    hertz, warnings = shift.hertz, shift.warnings
+    water = [index for index, role in enumerate(roles) if role == "wassr"]
+    if given:
+        warnings = (
+            *warnings,
+            f"The field drifted by {drift.hertz:+.0f} Hz during the series, and the B0 map is that of another time: it may be "
+            "off by about as much.",
+        )
+    elif water:
+        hertz = hertz - drift.hertz * drift.times[water].mean()
+    stdev = shift.hertz_stdev
+    if stdev is not None:
+        # Offsets are displaced by the error of the drift times their time, this much in the mean square.
+        spectrum = [index for index, role in enumerate(roles) if role == "cest"]
+        stdev = np.hypot(stdev, drift.stdev * float(np.sqrt(np.mean(np.square(drift.times[spectrum])))))
+    return replace(shift, hertz=hertz, hertz_stdev=stdev, warnings=warnings)

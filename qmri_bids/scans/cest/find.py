@@ -175,6 +175,19 @@ def read_roles(book: Book, *, offsets: Stated, b1: Stated) -> tuple[RowRole, ...
     return tuple(found)
 
 
+def unsaturated_as_m0(book: Book, roles: Sequence[RowRole], *, b1: Stated) -> tuple[RowRole, ...]:
+    """Return the roles, a saturated volume whose B1 is stated as 0 being one without saturation; dummies stay what they are.
+
+    In a Z-spectrum it normalises the others; in a fingerprint it is modelled without RF, in its place and with its recovery.
+    """
+    silent = [index for index, role in enumerate(roles) if role in ("cest", "wassr") and b1.values[index] == 0.0]
+    if silent:
+        shown = ", ".join(map(str, silent[:6])) + (", …" if len(silent) > 6 else "")
+        source = f"{b1.origin} is 0: without saturation, used like M0 whatever their type and offset"
+        book.sources.append(ValueSource(key="unsaturated", value=f"volume {shown} (from 0)", unit="", source=source))
+    return tuple("m0" if index in silent else role for index, role in enumerate(roles))
+
+
 def _listed(roles: Sequence[str], role: str) -> str:
     """Return the indices of the volumes of a role, as text."""
     found = [str(index) for index, each in enumerate(roles) if each == role]
@@ -288,7 +301,8 @@ def read_cest_protocol(sidecar: Sidecar, *, path: Path, root: Path, number_of_vo
     book.sources.append(field_strength[1])
     offsets = _offsets(book, field_strength[0])
     b1 = _b1(book)
-    roles = read_roles(book, offsets=offsets, b1=b1)
+    stated_roles = read_roles(book, offsets=offsets, b1=b1)
+    roles = unsaturated_as_m0(book, stated_roles, b1=b1)
     used = tuple(index for index, role in enumerate(roles) if role != "dummy" and (table is None or table.valid[index]))
     say_left_out(book, roles, used)
     if not used:
@@ -302,7 +316,7 @@ def read_cest_protocol(sidecar: Sidecar, *, path: Path, root: Path, number_of_vo
     kept: tuple[VolumeRole, ...] = tuple(role for role in (roles[index] for index in used) if role != "dummy")
     check_offsets(offsets, roles, used)
     trains = read_trains(book, used=used, roles=roles, offsets=offsets, b1=b1)
-    recoveries = _recoveries(book, roles)
+    recoveries = _recoveries(book, stated_roles)
     images = tuple(
         SaturatedImage(
             saturation=trains[index],

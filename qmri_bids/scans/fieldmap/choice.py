@@ -1,4 +1,4 @@
-"""Where the shift of water of each Z-spectrum comes from: another run, WASSR volumes, a field map, or the spectrum itself."""
+"""Where the shift of water of each Z-spectrum comes from: another run, WASSR volumes, a field map, the spectrum, or nowhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from qmri_bids.pipeline.sources import Offer
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
 from qmri_bids.scans.findings import Findings
 from qmri_bids.scans.nearest import nearest_run
-from qmri_bids.scans.saturation.run import B0Method, CestRun, of_kind, shift_of_water
+from qmri_bids.scans.saturation.run import NOT_CORRECTED, B0Method, CestRun, of_kind, shift_of_water
+
+FAR_FROM_WATER = 7.5
+"""A spectrum all of whose offsets are as far [ppm] changes by less than 0.01 with a shift of water of 0.2 ppm, even at 2 µT."""
 
 FEWEST_WASSR = 5
 """WASSR volumes within a run from which on they can tell the shift."""
@@ -53,7 +56,12 @@ def with_b0(runs: Sequence[CestRun], *, findings: Findings, fieldmaps: SessionFi
 
 def _choose(run: CestRun, session: _Session) -> CestRun:
     asked = session.findings.options.cest_b0
-    ways = tuple(way for way in _WAYS if asked in ("auto", way))
+    if asked == "auto" and (distance := min(map(abs, _sampled(run)), default=0.0)) >= FAR_FROM_WATER:
+        sentence = (
+            f"B0 is not corrected: no offset is nearer to water than {distance:g} ppm, where a shift matters little."
+        )
+        return replace(run, b0=shift_of_water(method="none", sentence=sentence))
+    ways = tuple(way for way in _WAYS if asked == way or (asked == "auto" and way != "none"))
     if not ways:
         raise refuse(
             file=run.label,
@@ -82,7 +90,9 @@ def _choose(run: CestRun, session: _Session) -> CestRun:
         key="--cest-b0",
         expected=f"{'; '.join(_EXPECTED[way] for way in ways)} for this Z-spectrum",
         found=f"none: {'; '.join(closed)}",
-        advice="Add one." if asked == "auto" else "Add one, or run with --cest-b0 auto.",
+        advice="Add one, or leave spectra as they are with --cest-b0 none."
+        if asked == "auto"
+        else "Add one, or run with --cest-b0 auto.",
     )
 
 
@@ -92,7 +102,8 @@ def _from_run(run: CestRun, session: _Session, kind: Literal["wasabi", "wassr"])
     if best is None:
         return Offer(reason=f"the session has no {name} run")
     sentence = f"The shift of water comes from the {name} run {phrase}"
-    return Offer(source=shift_of_water(method=kind, run=best.label, sentence=sentence))
+    shows_dip = not _hidden_dip(run)
+    return Offer(source=shift_of_water(method=kind, run=best.label, sentence=sentence, shows_dip=shows_dip))
 
 
 def _wasabi(run: CestRun, session: _Session) -> Offer:
@@ -132,19 +143,33 @@ def _fieldmap(run: CestRun, session: _Session) -> Offer:
 
 
 def _spectrum(run: CestRun, session: _Session) -> Offer:
-    # The module of the fit is heavy, and most sessions bring another source.
-    from qmri_bids.estimation.spectra.water_shift import unsampled_dip
-
-    sampled = [
-        image.offset
-        for image, role in zip(run.protocol.images, run.roles, strict=True)
-        if role == "cest" and image.offset is not None
-    ]
-    reason = unsampled_dip(sampled)
+    reason = _hidden_dip(run)
     if reason:
         return Offer(reason=f"the spectrum does not show the dip of water: {reason}")
     sentence = "The shift of water is read from the dip of the spectrum itself"
     return Offer(source=shift_of_water(method="spectrum", sentence=sentence))
+
+
+def _none(run: CestRun, session: _Session) -> Offer:
+    sentence = "B0 IS NOT CORRECTED: every voxel is taken to have water at its nominal frequency"
+    return Offer(source=shift_of_water(method="none", sentence=sentence), warnings=(NOT_CORRECTED,))
+
+
+def _sampled(run: CestRun) -> list[float]:
+    """Return the offsets of the spectrum [ppm]."""
+    return [
+        image.offset
+        for image, role in zip(run.protocol.images, run.roles, strict=True)
+        if role == "cest" and image.offset is not None
+    ]
+
+
+def _hidden_dip(run: CestRun) -> str:
+    """Return why the spectrum does not show the dip of water, empty where it does."""
+    # The module of the fit is heavy.
+    from qmri_bids.estimation.spectra.water_shift import unsampled_dip
+
+    return unsampled_dip(_sampled(run))
 
 
 _WAYS: Mapping[B0Method, Callable[[CestRun, _Session], Offer]] = {
@@ -152,12 +177,14 @@ _WAYS: Mapping[B0Method, Callable[[CestRun, _Session], Offer]] = {
     "wassr": _wassr,
     "fieldmap": _fieldmap,
     "spectrum": _spectrum,
+    "none": _none,
 }
-"""Ways to B0, the best first."""
+"""Ways to B0, the best first; none is taken only where it is asked for."""
 
 _EXPECTED: Mapping[B0Method, str] = {
     "wasabi": "a WASABI run of the session",
     "wassr": "a WASSR run of the session or wassr volumes in the run",
     "fieldmap": "a field map of the session (fmap/*_fieldmap in Hz or rad/s, *_phasediff, or *_phase1 and *_phase2)",
     "spectrum": "the spectrum itself",
+    "none": "no correction",
 }

@@ -91,6 +91,7 @@ class EstimateZSpectrum(SimpleInterface):
         roles = _roles_of(inputs, run.roles)
         if run.b0 is not None and run.b0.method == "spectrum":
             roles = tuple("left out" if role == "wassr" else role for role in roles)
+        uncorrected = run.b0 is not None and run.b0.method == "none"
         t1 = voxels.values_of(inputs.t1, run.t1_map)
         t1_stdev = voxels.values_of(inputs.t1, f"{run.t1_map}{STDEV}")
         found = zspectrum_maps(
@@ -108,14 +109,14 @@ class EstimateZSpectrum(SimpleInterface):
                 measures=tuple(inputs.measures) if isdefined(inputs.measures) else (),
                 pools=tuple(inputs.pools) if isdefined(inputs.pools) else None,
                 lines=run.line_model or SHIPPED_LINES,
+                shift_of_water="ignored" if uncorrected else "found",
             ),
             threads=inputs.processes,
         )
-        maps: dict[str, tuple[NDArray[Any], NDArray[Any] | None]] = {
-            "off_resonance": (found.water_shift, found.water_shift_stdev),
-            **found.maps,
-        }
-        extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.corrected}
+        maps: dict[str, tuple[NDArray[Any], NDArray[Any] | None]] = {**found.maps}
+        if not uncorrected:
+            maps = {"off_resonance": (found.water_shift, found.water_shift_stdev), **maps}
+        extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.corrected, "drift": np.array(found.drift)}
         # Without a fit there is no model that could leave a residual.
         residual = found.residual if found.fitted is not None else np.full_like(found.residual, np.nan)
         if found.fitted is not None and found.parameters is not None:

@@ -106,15 +106,26 @@ def _field(run: CestRun) -> Sentence:
 
 def _spectrum(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
     number = run.roles.count("m0")
+    far = run.protocol.reference_offsets(run.roles)
     sentences = [
         Sentence(
             paragraph="cest",
             text="Z-spectra are the signal divided by {m0}.",
-            values={"m0": "the M0 image" if number == 1 else f"a line through the {number} M0 images"},
+            values={
+                "m0": ("the M0 image" if number == 1 else f"a line through the {number} M0 images")
+                + (f", saturated at {listed([f'{offset:g}' for offset in far])} ppm" if far else "")
+            },
         )
     ]
     if run.b0 is not None:
         sentences.append(_shift_of_water(run.b0))
+    sentences.append(
+        Sentence(
+            paragraph="cest",
+            text="A drift of the field, linear in time and one for the whole brain, was looked for as the one that makes spectra "
+            "measured out of order smooth, and was taken out where it exceeded three standard deviations.",
+        )
+    )
     sentences.append(
         Sentence(
             paragraph="cest",
@@ -212,6 +223,7 @@ _SHIFTS_OF_WATER: Mapping[str, Sentence] = {
         text="No B0 map was available: the shift of water was taken from the dip of the Z-spectrum itself, which exchange "
         "and magnetization transfer can displace.",
     ),
+    "none": Sentence(paragraph="cest", text="Z-spectra were not corrected for the shift of water."),
 }
 """By the method; the sentence on a field map names its file."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ from qmri_bids.reports.figures.wasabi import example_voxels
 from qmri_bids.reports.references import full_citation
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
 from qmri_bids.scans.b1.derivatives import add_b1, b1_sources
-from qmri_bids.scans.saturation.run import T1_MAPS, CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.run import NOT_CORRECTED, T1_MAPS, CestRun, MtrRun, MtsRun
 from qmri_bids.units import radians_to_degrees
 
 FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -48,6 +49,7 @@ FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wassr": ("Centre of symmetry of the spectrum around water", ("kim2009",)),
     "fieldmap": ("A field map, brought to this scan", ()),
     "spectrum": ("The dip of the Z-spectrum itself", ()),
+    "none": ("Not corrected", ()),
 }
 """How off-resonance and B1 were mapped, by the method."""
 
@@ -158,6 +160,10 @@ def write_cest(
         acquisition["T1Kind"] = T1_MAPS[run.t1_map]
     if run.b0 is not None:
         acquisition["B0From"] = run.b0.run or run.b0.method
+    drift, drift_stdev = results.estimate.arrays.get("drift", (math.nan, math.nan))
+    if math.isfinite(drift):
+        # Hertz over the whole series.
+        acquisition["FieldDrift"], acquisition["FieldDriftStdev"] = round(float(drift), 3), round(float(drift_stdev), 3)
 
     def how(quantity: Quantity) -> tuple[str | None, tuple[str, ...]]:
         is_field = quantity.name in ("off_resonance", "b1")
@@ -286,6 +292,13 @@ def checks(results: RunResults, run: Run, settings: Mapping[str, Any]) -> Iterat
                 level=Level.BAD,
                 explanation="An MT pulse takes signal away: are the images with and without it exchanged?",
             )
+    if isinstance(run, CestRun) and NOT_CORRECTED in run.warnings:
+        yield Check(
+            name="B0",
+            value="not corrected",
+            level=Level.CHECK,
+            explanation="Water was taken to lie at its nominal frequency everywhere (--cest-b0 none).",
+        )
     yield from registration_checks(results.registrations, names=REGISTERED)
     b1 = estimate.values.get("b1", results.b1)
     if b1 is not None and np.isfinite(b1[results.mask]).any():

@@ -63,8 +63,14 @@ T1_MAPS: Mapping[T1Map, str] = {
 }
 """The same in words."""
 
-B0Method = Literal["wasabi", "wassr", "fieldmap", "spectrum"]
-"""Where the shift of water comes from: another run, WASSR volumes of another run or this one, a map in Hz, or the dip itself."""
+B0Method = Literal["wasabi", "wassr", "fieldmap", "spectrum", "none"]
+"""Where the shift of water comes from: another run, WASSR volumes of another or this one, a map in Hz, the dip itself, nowhere."""
+
+NOT_CORRECTED = (
+    "B0 IS NOT CORRECTED (--cest-b0 none): a shift of water of 0.1 ppm changes MTR asymmetry by about as much as amide protons do, "
+    "and no standard deviation holds it. Measure WASABI or WASSR, or a field map."
+)
+"""Warning of a Z-spectrum that is left alone though offsets lie near water."""
 
 
 def _label(entities: Mapping[str, str], suffix: str) -> str:
@@ -72,7 +78,12 @@ def _label(entities: Mapping[str, str], suffix: str) -> str:
 
 
 def shift_of_water(
-    *, method: B0Method, sentence: str, run: str | None = None, fieldmap: Fieldmap | None = None
+    *,
+    method: B0Method,
+    sentence: str,
+    run: str | None = None,
+    fieldmap: Fieldmap | None = None,
+    shows_dip: bool = True,
 ) -> Take:
     """Return where the shift of water of a Z-spectrum comes from.
 
@@ -86,6 +97,8 @@ def shift_of_water(
         Label of the WASABI or WASSR run (`CestRun.label`); None for volumes of the run itself, a field map or the spectrum.
     fieldmap
         The field map, None where it comes from elsewhere.
+    shows_dip
+        Whether the spectrum could stand in for a run that fails.
     """
     without = f"B0 of {run} is missing, since that run failed: it is taken from the Z-spectrum itself."
     return Take(
@@ -95,7 +108,7 @@ def shift_of_water(
         run=run,
         fieldmap=fieldmap,
         sentence=sentence,
-        without=None if run is None else without,
+        without=without if run is not None and shows_dip else None,
     )
 
 

@@ -1,0 +1,1 @@
+"""What disturbs a Z-spectrum: a field that drifts, and fat."""
