@@ -1,6 +1,15 @@
-"""The noise of a long series from its weakest components."""
+"""The noise of a long series from its components: of one as scanned, and of one from which components were removed.
+
+The weakest principal components of a series as scanned hold noise alone. After denoising by principal components (of all voxels, or
+of a patch around every voxel) they hold next to nothing, while the strong ones keep all their noise: what they scatter from one voxel
+to the next, where there is no anatomy, tells of both. Noise of a scan is the same in all components, and as large as the weakest.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +23,55 @@ VOXELS_A_VOLUME = 50
 SHARE = 0.1
 """Share of the components, the weakest, that is taken for noise."""
 
+FEWEST_CUBES = 100
+"""Cubes of 2 × 2 × 2 voxels (squares of one slice) that tell the noise of a component."""
+
+NORMAL_QUARTILE = 0.6745
+"""Median of the modulus of a standard normal variable."""
+
+DENOISED = 2.5
+"""How much more strong components scatter than weak ones from which on a series counts as denoised: 1.0 to 1.7 on simulated heads as
+scanned, at rest or moving, 2.8 and more after denoising of heads that move, 7 and more of those at rest."""
+
+LEADING = slice(1, 5)
+"""Components whose scatter is compared with that of the weakest quarter."""
+
+TELLING = slice(2, 6)
+"""Components of which the one that scatters most has kept its noise, and holds next to no anatomy."""
+
+FLATTEST = (0.1, 0.2, 0.35)
+"""Shares of the cubes, where the strongest component is flattest, that must agree for it to tell the noise: else they hold anatomy."""
+
+AGREEING = 1.25
+"""Largest over smallest of what they tell."""
+
+REMOVED_SIGNAL = 2.5
+"""What denoising takes of the signal, in components of as much power as the noise of one: components are removed as far as they do
+not rise above noise. Chosen, with all above, on simulated series of one subject, and judged on another (`benchmarks/cest_noise.py`)."""
+
+CLIFF = 1e3
+"""Factor between two eigenvalues that follow each other which no scan has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisedNoise:
+    """The noise of a series from which components were removed.
+
+    Parameters
+    ----------
+    left
+        Standard deviation of one volume around the signal, in units of the images: noise that is left, and signal that was lost.
+    before
+        Standard deviation of the noise of one volume before. Components that were kept have all of it, and a fit to all volumes
+        meets it undiminished: the parameters of a model live in them.
+    contrast
+        How much more strong components scatter than weak ones.
+    """
+
+    left: float
+    before: float
+    contrast: float
+
 
 def component_noise(signal: NDArray[np.floating]) -> float | None:
     """Return the standard deviation of one volume as the level of the weakest principal components of the series.
@@ -21,6 +79,7 @@ def component_noise(signal: NDArray[np.floating]) -> float | None:
     Spectra of a head are smooth mixtures of a few shapes, varied by B0, B1 and tissue: they need far fewer components than there
     are volumes, and the weakest hold noise alone (the idea of Veraart et al., NeuroImage 142:394, 2016). What motion left between
     volumes adds to them: the level is that of the noise or above. On the simulated head at 4 mm it is 1.3 to 1.8 times the noise.
+    A series that was denoised has none in them: see `denoised_noise`.
 
     Parameters
     ----------
@@ -38,3 +97,128 @@ def component_noise(signal: NDArray[np.floating]) -> float | None:
         return None
     values = np.linalg.eigvalsh(usable.T @ usable / voxels)
     return float(np.sqrt(max(values[: max(2, round(SHARE * number))].mean(), 0.0)))
+
+
+def denoised_noise(
+    series: NDArray[np.floating], *, inside: NDArray[np.bool_], before: float | None = None
+) -> DenoisedNoise | None:
+    """Return the noise of a series that was denoised by principal components, None of one that was not, or is too short to tell.
+
+    The variance of one volume around the signal is the mean over the components of what each scatters, and what was lost. The
+    strongest, which hold anatomy, are taken to have all of the noise; the others tell theirs.
+
+    Parameters
+    ----------
+    series
+        Magnitudes, not interpolated since they were denoised, shape (X, Y, Z, N).
+    inside
+        Where there is tissue, no rim of scalp, shape (X, Y, Z).
+    before
+        Noise of one volume before denoising where it is known, as it is of a series that is denoised here: then it was.
+    """
+    number = series.shape[3]
+    voxels = series[inside].astype(np.float64)
+    voxels = voxels[np.isfinite(voxels).all(axis=1)]
+    if number < FEWEST_VOLUMES or len(voxels) < number:
+        return None
+    values, vectors = np.linalg.eigh(voxels.T @ voxels / len(voxels))
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    scores = np.nan_to_num(series).astype(np.float64) @ vectors
+    detail = finest_detail(scores, inside=inside)
+    if len(detail) < FEWEST_CUBES:
+        return _beyond_cliff(values) if before is None else None
+    scatter = np.median(np.abs(detail), axis=0) / NORMAL_QUARTILE
+    weak = float(np.median(scatter[-(number // 4) :]))
+    contrast = float(np.median(scatter[LEADING])) / weak if weak > 0.0 else math.inf
+    if before is None:
+        if contrast < DENOISED:
+            return None
+        before = _of_strongest(detail[:, 0], steepness=_steepness(scores[..., 0], inside=inside), others=scatter)
+    kept = np.minimum(scatter, before)
+    kept[0] = before
+    return DenoisedNoise(
+        left=math.sqrt((float(np.square(kept).sum()) + REMOVED_SIGNAL * before**2) / number),
+        before=before,
+        contrast=contrast,
+    )
+
+
+def finest_detail(images: NDArray[np.floating], *, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the finest diagonal detail of images (X, Y, Z, …) in the cubes that lie inside, shape (C, …); see `noise_of_volume`."""
+    corners, signs = _corners(images)
+    usable = np.all(_corners(inside)[0], axis=0)
+    detail = sum(sign * corner[usable] for sign, corner in zip(signs, corners, strict=True))
+    return np.asarray(detail / math.sqrt(len(signs)))
+
+
+def value_step(series: NDArray[np.floating]) -> float:
+    """Return the distance of the values that a series was stored with, 0 where they are not those of integers.
+
+    Rounding to it is noise of this distance over √12.
+
+    Parameters
+    ----------
+    series
+        Of any shape, as read.
+    """
+    some = np.unique(np.ravel(series)[:: max(1, series.size // 200_000)].astype(np.float64))
+    if len(some) < 2:
+        return 0.0
+    step = float(np.diff(some).min())
+    whole = (some - some[0]) / step
+    # Single precision leaves this much of multiples that are exact.
+    exact = np.abs(whole - np.round(whole)) * step <= 4.0 * np.finfo(np.float32).eps * np.abs(some).max()
+    return step if exact.all() and np.abs(some).max() < 1e5 * step else 0.0
+
+
+def rounding_noise(series: NDArray[np.floating]) -> float:
+    """Return the standard deviation that rounding of the values gives: what noise cannot be less than."""
+    largest = float(np.abs(series).max(initial=0.0))
+    return max(value_step(series), float(np.spacing(np.float32(largest)))) / math.sqrt(12.0)
+
+
+def _corners(images: NDArray) -> tuple[list[NDArray], list[float]]:
+    """Return the voxels of cubes of 2 × 2 × 2 (squares of one slice) corner by corner, and the sign of each."""
+    edges = [min(2, size) for size in images.shape[:3]]
+    even = images[tuple(slice(0, edge * (size // edge)) for edge, size in zip(edges, images.shape[:3], strict=True))]
+    places: Sequence[tuple[int, ...]] = list(np.ndindex(*edges))
+    corners = [even[i :: edges[0], j :: edges[1], k :: edges[2]] for i, j, k in places]
+    return corners, [(-1.0) ** sum(place) for place in places]
+
+
+def _steepness(image: NDArray[np.float64], *, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the largest gradient in each cube that lies inside, shape (C,)."""
+    from scipy.ndimage import gaussian_filter
+
+    long = [size > 1 for size in image.shape]
+    width = [1.5 if axis else 0.0 for axis in long]
+    slopes = [
+        gaussian_filter(image, width, order=[int(axis == other) for other in range(3)]) for axis in range(3) if long[axis]
+    ]
+    gradient = np.sqrt(sum(np.square(slope) for slope in slopes))
+    return np.asarray(np.max(_corners(gradient)[0], axis=0)[np.all(_corners(inside)[0], axis=0)])
+
+
+def _of_strongest(
+    detail: NDArray[np.float64], *, steepness: NDArray[np.float64], others: NDArray[np.float64]
+) -> float:
+    """Return the noise before denoising: what the strongest component tells where it is flat, if it is, else what others do."""
+    least = float(others[TELLING].max())
+    told = [
+        float(np.median(np.abs(detail[steepness <= np.quantile(steepness, share)]))) / NORMAL_QUARTILE
+        for share in FLATTEST
+    ]
+    return max(least, told[1]) if max(told) < AGREEING * min(told) else least
+
+
+def _beyond_cliff(values: NDArray[np.float64]) -> DenoisedNoise | None:
+    """Return the noise of a series of so few voxels that only a cliff of its eigenvalues, in descending order, can be seen."""
+    floor = values[0] * np.finfo(np.float32).eps ** 2
+    ratio = values[1:-1] / np.maximum(values[2:], floor)
+    rank = int(np.argmax(ratio)) + 2
+    if not ratio.max(initial=0.0) > CLIFF:
+        return None
+    # What the weakest component that was kept holds is noise, or more.
+    before = math.sqrt(values[rank - 1])
+    left = before * math.sqrt((rank + REMOVED_SIGNAL) / len(values))
+    return DenoisedNoise(left=left, before=before, contrast=math.inf)
