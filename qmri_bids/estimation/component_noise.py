@@ -1,8 +1,8 @@
 """The noise of a long series from its components: of one as scanned, and of one from which components were removed.
 
-The weakest principal components of a series as scanned hold noise alone. After denoising by principal components (of all voxels, or
-of a patch around every voxel) they hold next to nothing, while the strong ones keep all their noise: what they scatter from one voxel
-to the next, where there is no anatomy, tells of both. Noise of a scan is the same in all components, and as large as the weakest.
+The weakest principal components of a series as scanned hold noise alone, and as much of it as all others. After denoising by
+principal components (of all voxels, or of a patch around every voxel) they hold next to nothing, while the strong ones keep
+their noise: what they scatter from one voxel to the next tells of both.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ NORMAL_QUARTILE = 0.6745
 """Median of the modulus of a standard normal variable."""
 
 DENOISED = 2.5
-"""How much more strong components scatter than weak ones from which on a series counts as denoised: 1.0 to 1.7 on simulated heads as
-scanned, at rest or moving, 2.8 and more after denoising of heads that move, 7 and more of those at rest."""
+"""How much more strong components scatter than weak ones from which on a series counts as denoised: on simulated heads 1.0 to 1.7
+as scanned, at rest or moving, and after denoising 7 and more of those at rest, 2.8 and more of those that move."""
 
 LEADING = slice(1, 5)
 """Components whose scatter is compared with that of the weakest quarter."""
@@ -40,14 +40,14 @@ TELLING = slice(2, 6)
 """Components of which the one that scatters most has kept its noise, and holds next to no anatomy."""
 
 FLATTEST = (0.1, 0.2, 0.35)
-"""Shares of the cubes, where the strongest component is flattest, that must agree for it to tell the noise: else they hold anatomy."""
+"""Shares of the cubes, where the strongest component is flattest, that must agree for it to tell the noise, without anatomy."""
 
 AGREEING = 1.25
 """Largest over smallest of what they tell."""
 
 REMOVED_SIGNAL = 2.5
-"""What denoising takes of the signal, in components of as much power as the noise of one: components are removed as far as they do
-not rise above noise. Chosen, with all above, on simulated series of one subject, and judged on another (`benchmarks/cest_noise.py`)."""
+"""What denoising takes of the signal, in components of as much power as the noise of one: those are removed that do not rise above
+noise. Chosen, with all above, on simulated series of one subject, and judged on another (`benchmarks/cest_noise.py`)."""
 
 CLIFF = 1e3
 """Factor between two eigenvalues that follow each other which no scan has."""
@@ -144,7 +144,10 @@ def denoised_noise(
 
 
 def finest_detail(images: NDArray[np.floating], *, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the finest diagonal detail of images (X, Y, Z, …) in the cubes that lie inside, shape (C, …); see `noise_of_volume`."""
+    """Return the finest diagonal detail of images (X, Y, Z, …) in the cubes that lie inside, shape (C, …).
+
+    See `estimation.mt.maps.noise_of_volume`.
+    """
     corners, signs = _corners(images)
     usable = np.all(_corners(inside)[0], axis=0)
     detail = sum(sign * corner[usable] for sign, corner in zip(signs, corners, strict=True))
@@ -193,15 +196,15 @@ def _steepness(image: NDArray[np.float64], *, inside: NDArray[np.bool_]) -> NDAr
     long = [size > 1 for size in image.shape]
     width = [1.5 if axis else 0.0 for axis in long]
     slopes = [
-        gaussian_filter(image, width, order=[int(axis == other) for other in range(3)]) for axis in range(3) if long[axis]
+        gaussian_filter(image, width, order=[int(axis == other) for other in range(3)])
+        for axis in range(3)
+        if long[axis]
     ]
     gradient = np.sqrt(sum(np.square(slope) for slope in slopes))
     return np.asarray(np.max(_corners(gradient)[0], axis=0)[np.all(_corners(inside)[0], axis=0)])
 
 
-def _of_strongest(
-    detail: NDArray[np.float64], *, steepness: NDArray[np.float64], others: NDArray[np.float64]
-) -> float:
+def _of_strongest(detail: NDArray[np.float64], *, steepness: NDArray[np.float64], others: NDArray[np.float64]) -> float:
     """Return the noise before denoising: what the strongest component tells where it is flat, if it is, else what others do."""
     least = float(others[TELLING].max())
     told = [
