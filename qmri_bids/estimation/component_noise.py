@@ -45,9 +45,15 @@ FLATTEST = (0.1, 0.2, 0.35)
 AGREEING = 1.25
 """Largest over smallest of what they tell."""
 
-REMOVED_SIGNAL = 2.5
+PLATEAU = 0.8
+"""The second of the telling components over the first from which on both have kept all of their noise."""
+
+FARTHEST = 3.0
+"""How much more than they the strongest component may tell: more is anatomy."""
+
+REMOVED_SIGNAL = 1.5
 """What denoising takes of the signal, in components of as much power as the noise of one: those are removed that do not rise above
-noise. Chosen, with all above, on simulated series of one subject, and judged on another (`benchmarks/cest_noise.py`)."""
+noise. Chosen, with all above, on simulated series of three subjects, and judged on a fourth (`benchmarks/cest_noise.py`)."""
 
 CLIFF = 1e3
 """Factor between two eigenvalues that follow each other which no scan has."""
@@ -66,11 +72,14 @@ class DenoisedNoise:
         meets it undiminished: the parameters of a model live in them.
     contrast
         How much more strong components scatter than weak ones.
+    sure
+        Whether components agree on it; else it may be wrong by a factor of two.
     """
 
     left: float
     before: float
     contrast: float
+    sure: bool
 
 
 def component_noise(signal: NDArray[np.floating]) -> float | None:
@@ -130,16 +139,19 @@ def denoised_noise(
     scatter = np.median(np.abs(detail), axis=0) / NORMAL_QUARTILE
     weak = float(np.median(scatter[-(number // 4) :]))
     contrast = float(np.median(scatter[LEADING])) / weak if weak > 0.0 else math.inf
+    sure = True
     if before is None:
         if contrast < DENOISED:
             return None
-        before = _of_strongest(detail[:, 0], steepness=_steepness(scores[..., 0], inside=inside), others=scatter)
+        steepness = _steepness(scores[..., 0], inside=inside)
+        before, sure = _noise_before(detail[:, 0], steepness=steepness, scatter=scatter)
     kept = np.minimum(scatter, before)
     kept[0] = before
     return DenoisedNoise(
         left=math.sqrt((float(np.square(kept).sum()) + REMOVED_SIGNAL * before**2) / number),
         before=before,
         contrast=contrast,
+        sure=sure,
     )
 
 
@@ -167,7 +179,9 @@ def value_step(series: NDArray[np.floating]) -> float:
     some = np.unique(np.ravel(series)[:: max(1, series.size // 200_000)].astype(np.float64))
     if len(some) < 2:
         return 0.0
-    step = float(np.diff(some).min())
+    apart, extent = np.diff(some), float(some[-1] - some[0])
+    # Many steps of single precision tell the step better than one.
+    step = extent / max(round(extent / float(apart[apart < 1.5 * apart.min()].mean())), 1)
     whole = (some - some[0]) / step
     # Single precision leaves this much of multiples that are exact.
     exact = np.abs(whole - np.round(whole)) * step <= 4.0 * np.finfo(np.float32).eps * np.abs(some).max()
@@ -204,14 +218,23 @@ def _steepness(image: NDArray[np.float64], *, inside: NDArray[np.bool_]) -> NDAr
     return np.asarray(np.max(_corners(gradient)[0], axis=0)[np.all(_corners(inside)[0], axis=0)])
 
 
-def _of_strongest(detail: NDArray[np.float64], *, steepness: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-    """Return the noise before denoising: what the strongest component tells where it is flat, if it is, else what others do."""
-    least = float(others[TELLING].max())
+def _noise_before(
+    detail: NDArray[np.float64], *, steepness: NDArray[np.float64], scatter: NDArray[np.float64]
+) -> tuple[float, bool]:
+    """Return the noise before denoising, and whether it is sure.
+
+    It is where two components agree on it, or the strongest tells it where it is flat.
+    """
+    second, least = np.sort(scatter[TELLING])[-2:]
+    if second >= PLATEAU * least:
+        return float(least), True
     told = [
         float(np.median(np.abs(detail[steepness <= np.quantile(steepness, share)]))) / NORMAL_QUARTILE
         for share in FLATTEST
     ]
-    return max(least, told[1]) if max(told) < AGREEING * min(told) else least
+    if max(told) < AGREEING * min(told) and told[1] < FARTHEST * least:
+        return max(float(least), told[1]), True
+    return float(least), False
 
 
 def _beyond_cliff(values: NDArray[np.float64]) -> DenoisedNoise | None:
@@ -224,4 +247,4 @@ def _beyond_cliff(values: NDArray[np.float64]) -> DenoisedNoise | None:
     # What the weakest component that was kept holds is noise, or more.
     before = math.sqrt(values[rank - 1])
     left = before * math.sqrt((rank + REMOVED_SIGNAL) / len(values))
-    return DenoisedNoise(left=left, before=before, contrast=math.inf)
+    return DenoisedNoise(left=left, before=before, contrast=math.inf, sure=False)

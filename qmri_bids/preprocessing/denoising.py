@@ -97,7 +97,7 @@ def denoise_series(
         why = f"it has {number} volumes, at least {FEWEST_VOLUMES} are needed"
     elif radius is None or np.count_nonzero(mask) < SAMPLES_A_VOLUME * number:
         why = "it has too few voxels"
-    if why:
+    if why or radius is None:
         warning = f"The series was not denoised, although --cest-denoise asks for it: {why}."
         return Denoised(series=volumes, left=noise, before=noise_before, warnings=(warning,))
     with np.errstate(divide="ignore", invalid="ignore"):  # voxels in no patch

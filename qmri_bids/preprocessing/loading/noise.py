@@ -18,6 +18,8 @@ RIM = 12.0
 INNER = 0.3
 """Share of the head that must lie deeper for the rim to be left out: an object or an animal has none."""
 
+UNSURE = " Components do not agree on it: it may be wrong by a factor of two."
+
 ADVICE = "State the noise of one volume with --noise-sd."
 
 
@@ -85,8 +87,9 @@ def noise_as_read(
     warning = (
         "THE SERIES WAS DENOISED before it came here: its weak components hold next to no noise beside the strong ones. Standard "
         f"deviation of one volume, from what the strong ones scatter where there is little anatomy: {level:.4g}; before "
-        f"denoising, as fits to all volumes meet it: {before:.4g}. Signal that denoising has taken away is not in the images. If "
-        "the noise of the scan is known, state it with --noise-sd."
+        f"denoising, as fits to all volumes meet it: {before:.4g}."
+        f"{'' if found.sure else UNSURE} Signal that denoising has taken away is not in the images. If the noise of the scan is "
+        "known, state it with --noise-sd."
     )
     return ReadNoise(level=level, before=before, warnings=(warning,))
 

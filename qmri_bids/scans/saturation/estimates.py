@@ -85,11 +85,11 @@ def _noise_of(inputs: Any, signal: NDArray[np.floating]) -> _Noise:
             "standard deviations are too small. State the noise of one volume with --noise-sd."
         )
         return _Noise(level=floor, of_fit=None, decisions=[], warnings=[warning])
-    said = (
+    told = (
         f"Standard deviation of one volume in the brain, from the weakest components of the series: {noise:.4g}, "
         f"{100.0 * noise / float(np.median(signal.max(axis=1))):.2g} % of full signal (what motion has left adds to it)."
     )
-    return _Noise(level=noise, of_fit=None, decisions=[said, *_near_floor(signal, noise)], warnings=[])
+    return _Noise(level=noise, of_fit=None, decisions=[told, *_near_floor(signal, noise)], warnings=[])
 
 
 LOW = 3.0
