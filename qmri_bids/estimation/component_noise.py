@@ -68,8 +68,8 @@ class DenoisedNoise:
     left
         Standard deviation of one volume around the signal, in units of the images: noise that is left, and signal that was lost.
     before
-        Standard deviation of the noise of one volume before. Components that were kept have all of it, and a fit to all volumes
-        meets it undiminished: the parameters of a model live in them.
+        Standard deviation of the noise of one volume before. Components that were kept have all of it: a fit whose parameters live
+        in the strongest of them meets it undiminished.
     contrast
         How much more strong components scatter than weak ones.
     sure

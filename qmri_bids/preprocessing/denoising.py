@@ -121,7 +121,6 @@ def denoise_series(
         return Denoised(series=result, left=before, before=before, decisions=(said,), warnings=(warning,))
     level_said = (
         f"Standard deviation of one volume: {before:.4g} before denoising, {told.left:.4g} after it (noise of the components "
-        "that remain, and signal that went with the others). Fits to all volumes meet the noise of before: their standard "
-        "deviations are not made smaller."
+        "that remain, and signal that went with the others)."
     )
     return Denoised(series=result, left=told.left, before=before, decisions=(said, level_said))

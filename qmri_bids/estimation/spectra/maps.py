@@ -135,8 +135,6 @@ class Block:
         `Status` of the shift, shape (V,).
     t1, t1_stdev
         T1 of water and its standard deviation [s], shape (V,), or None.
-    fit_noise
-        Noise of a fit to all values over that of one value: above 1 where the series was denoised.
     """
 
     spectra: Spectra
@@ -145,7 +143,6 @@ class Block:
     shift_status: NDArray[np.uint8]
     t1: NDArray[np.float64] | None
     t1_stdev: NDArray[np.float64] | None
-    fit_noise: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,7 +234,7 @@ def _fit(
         np.where(good[:, None], z.values, math.nan),
         offsets=offsets,
         search=search,
-        noise=z.stdev * block.fit_noise,
+        noise=z.stdev,
         water_shift=shift,
     )
     fit, noise = found.fit, found.noise
@@ -408,7 +405,6 @@ def zspectrum_maps(
     t1: NDArray[np.floating] | None = None,
     t1_stdev: NDArray[np.floating] | None = None,
     noise: float | None = None,
-    noise_of_fit: float | None = None,
     options: ZSpectrumOptions | None = None,
     threads: int = 1,
 ) -> ZSpectrumMaps:
@@ -429,9 +425,6 @@ def zspectrum_maps(
         T1 of water [s], shape (V,), for AREX.
     noise
         Standard deviation of one volume, the same in all voxels; from the series by default.
-    noise_of_fit
-        That which a fit to all volumes meets, by default the same. Of a series denoised by principal components it is the noise
-        before: what the parameters of a model change lies within the components that were kept, and these kept their noise.
     options
         `ZSpectrumOptions()` by default.
     threads
@@ -505,7 +498,6 @@ def zspectrum_maps(
                 shift_status=shift.status[part],
                 t1=None if t1 is None else np.asarray(t1[part], dtype=np.float64),
                 t1_stdev=None if t1_stdev is None else np.asarray(t1_stdev[part], dtype=np.float64),
-                fit_noise=1.0 if noise_of_fit is None or sigma == 0.0 else noise_of_fit / sigma,
             ),
             plan=plan,
             search=search,

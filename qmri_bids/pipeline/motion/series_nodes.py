@@ -37,7 +37,7 @@ class _LoadSeriesOutput(TraitedSpec):
     noise = traits.Either(
         traits.Float, None, desc="standard deviation of one volume; None where the aligned series tells it"
     )
-    noise_before = traits.Either(traits.Float, None, desc="that of a fit to all volumes: noise before denoising")
+    noise_before = traits.Either(traits.Float, None, desc="what it was before the series was denoised, if it was")
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
     warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
 

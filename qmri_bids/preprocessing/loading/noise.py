@@ -32,7 +32,7 @@ class ReadNoise:
     level
         Standard deviation of one volume, in units of the images; None where the aligned series has to tell it.
     before
-        That of a fit to all volumes, which is larger where the series was denoised; None as `level`.
+        What it was before the series was denoised, if it was; None as `level`.
     decisions, warnings
         Sentences.
     """
@@ -87,7 +87,7 @@ def noise_as_read(
     warning = (
         "THE SERIES WAS DENOISED before it came here: its weak components hold next to no noise beside the strong ones. Standard "
         f"deviation of one volume, from what the strong ones scatter where there is little anatomy: {level:.4g}; before "
-        f"denoising, as fits to all volumes meet it: {before:.4g}."
+        f"denoising: {before:.4g}."
         f"{'' if found.sure else UNSURE} Signal that denoising has taken away is not in the images. If the noise of the scan is "
         "known, state it with --noise-sd."
     )

@@ -36,7 +36,9 @@ class _EstimateExchangeInput(BaseInterfaceInputSpec):
     b1_stdev = File(exists=True, desc="its standard deviation, where it is known")
     fixed = traits.Dict(desc="numbers for every voxel, by the names of KNOWN")
     relaxometry = traits.Any(desc="Relaxometry that has seen T1, which is apparent then")
-    noise = traits.List(desc="standard deviation of a fit to one volume of every stage, None where it is not known")
+    noise = traits.List(
+        desc="standard deviation of one volume of every stage before denoising, None where it is not known"
+    )
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
     weights_folder = traits.Str(desc="folder searched for weights before those of the package")
     weights_state = traits.Dict(desc="what tells one state of that folder from another")

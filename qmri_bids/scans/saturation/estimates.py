@@ -29,7 +29,6 @@ class EstimateInput(BaseInterfaceInputSpec):
     noise = traits.Either(
         traits.Float, None, desc="standard deviation of one volume; None where the aligned series tells it"
     )
-    noise_before = traits.Either(traits.Float, None, desc="that of a fit to all volumes, where the series was denoised")
     processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
 
 
@@ -58,10 +57,9 @@ def _roles_of(inputs: Any, roles: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Noise:
-    """Standard deviation of one volume and that of a fit to all, None where the series is too short to tell, and what to say."""
+    """Standard deviation of one volume, None where the series is too short to tell, and what to say."""
 
     level: float | None
-    of_fit: float | None
     decisions: list[str]
     warnings: list[str]
 
@@ -72,24 +70,22 @@ def _noise_of(inputs: Any, signal: NDArray[np.floating]) -> _Noise:
 
     known = inputs.noise if isdefined(inputs.noise) else None
     if known is not None:
-        before = inputs.noise_before if isdefined(inputs.noise_before) else None
-        said = _near_floor(signal, known if before is None else before)
-        return _Noise(level=known, of_fit=before, decisions=said, warnings=[])
+        return _Noise(level=known, decisions=_near_floor(signal, known), warnings=[])
     noise = component_noise(signal)
     if noise is None:
-        return _Noise(level=None, of_fit=None, decisions=[], warnings=[])
+        return _Noise(level=None, decisions=[], warnings=[])
     floor = rounding_noise(signal)
     if not noise > floor:
         warning = (
             f"THE NOISE OF THE SERIES CANNOT BE TOLD: its weakest components hold no more than rounding ({floor:.2g}), and "
             "standard deviations are too small. State the noise of one volume with --noise-sd."
         )
-        return _Noise(level=floor, of_fit=None, decisions=[], warnings=[warning])
+        return _Noise(level=floor, decisions=[], warnings=[warning])
     told = (
         f"Standard deviation of one volume in the brain, from the weakest components of the series: {noise:.4g}, "
         f"{100.0 * noise / float(np.median(signal.max(axis=1))):.2g} % of full signal (what motion has left adds to it)."
     )
-    return _Noise(level=noise, of_fit=None, decisions=[told, *_near_floor(signal, noise)], warnings=[])
+    return _Noise(level=noise, decisions=[told, *_near_floor(signal, noise)], warnings=[])
 
 
 LOW = 3.0
@@ -145,7 +141,6 @@ class EstimateZSpectrum(SimpleInterface):
             t1=t1,
             t1_stdev=t1_stdev,
             noise=noise.level,
-            noise_of_fit=noise.of_fit,
             options=ZSpectrumOptions(
                 asymmetry=tuple(inputs.asymmetry), pools=tuple(inputs.pools) if isdefined(inputs.pools) else None
             ),

@@ -92,8 +92,7 @@ def cest_noise(options: ProcessingOptions) -> list[Sentence]:
                 paragraph="cest",
                 text="The aligned series was denoised by principal components of patches around every voxel, of which those were "
                 "kept that random matrix theory tells from noise (MP-PCA) [veraart2016], as implemented in DIPY "
-                "[garyfallidis2014]. Standard deviations follow from the noise that the remaining components have kept; "
-                "those of fits to all images from the noise before denoising.",
+                "[garyfallidis2014]. Standard deviations follow from the noise that the remaining components have kept.",
             )
         )
     if options.noise_sd is not None:

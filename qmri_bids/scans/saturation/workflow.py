@@ -102,9 +102,9 @@ class SeriesWorkflow:
                 self.workflow.connect(self.motion, "motion", node, "motions")
         self.workflow.connect(self.series, "series", self.mask, "cycles")
         self.said.append((self.mask, "decisions"))
-        self.told, self.cest = self.load, cest is not None  # what knows the noise
+        self.told = self.load  # what knows the noise
         denoise = None
-        if self.cest:
+        if cest is not None:
             denoise = add_denoising(self.workflow, options=options, series=self.series, load=self.load, mask=self.mask)
         if denoise is not None:
             self.said.append((denoise, "decisions"))
@@ -123,8 +123,6 @@ class SeriesWorkflow:
                 (self.mask, node, [("mask", "mask")]),
             ]
         )
-        if self.cest:
-            connect(self.told, "noise_before", node, "noise_before")
         if self.motion is not None:
             connect(self.motion, "motion", node, "motion")
         self.said.append((node, "decisions"))
