@@ -39,6 +39,9 @@ class ExchangeScan:
         The pools: shifts, T2, T1 and form are those of the model; fraction and rate of pools that are not estimated too.
     pools
         Names of the pools whose fraction and rate are estimated, in the order of the maps.
+    least_noise
+        Standard deviation of one image over the level of its series (`estimation.pools.input.series_scales`), where it is known:
+        what a model leaves may be less, after denoising for instance, but counts as no less.
 
     Raises
     ------
@@ -49,6 +52,7 @@ class ExchangeScan:
     protocols: tuple[SaturationProtocol, ...]
     model: PoolModel
     pools: tuple[str, ...]
+    least_noise: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.protocols:

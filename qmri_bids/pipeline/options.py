@@ -37,6 +37,9 @@ EXCHANGE_POSTERIOR_PRIORS = POOL_PRIORS
 
 B0_CHOICES: tuple[B0Choice, ...] = get_args(B0Choice)
 
+DENOISING = ("none", "mppca")
+"""Ways to denoise an aligned series of saturated images, the default first."""
+
 DEFAULT_ASYMMETRY = (3.5,)
 """Offsets of MTR asymmetry [ppm]: amide protons."""
 
@@ -81,6 +84,10 @@ class ProcessingOptions:
         Other measures of a Z-spectrum, of `MEASURES_OF_SPECTRA`.
     pools
         Pools of the Lorentzian fit, of `POOLS`; None for what the offsets can tell.
+    noise_sd
+        Standard deviation of the noise of one volume of CEST and MT runs, in units of the images; None where the images tell it.
+    denoise
+        One of `DENOISING`: how aligned series of saturated images are denoised.
     mtsat_correction
         How MT saturation is taken to nominal B1, of `MTSAT_CORRECTIONS`.
     exchange_estimator
@@ -114,6 +121,8 @@ class ProcessingOptions:
     asymmetry_ranges: tuple[tuple[float, float], ...] = ()
     measures: tuple[str, ...] = ()
     pools: tuple[str, ...] | None = None
+    noise_sd: float | None = None
+    denoise: str = DENOISING[0]
     mtsat_correction: str = DEFAULT_MTSAT_CORRECTION
     exchange_estimator: str = DEFAULT_EXCHANGE_ESTIMATOR
     exchange_weights: Path | None = None

@@ -10,6 +10,7 @@ from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR, EXC
 from qmri_bids.pipeline.options import (
     B0_CHOICES,
     DEFAULT_ASYMMETRY,
+    DENOISING,
     EXCHANGE_POSTERIOR_PRIORS,
     MEASURES_OF_SPECTRA,
     MTSAT_CORRECTIONS,
@@ -114,6 +115,27 @@ SPECTRA = OptionGroup(
             help=f"pools of the Lorentzian fit ({', '.join(POOLS)}); by default all where offsets reach beyond ±10 ppm, else none",
             complaint=_no_set_of_lines,
             setting=Setting("processing", field="pools", compared=True),
+        ),
+        Option(
+            name="--noise-sd",
+            type=float,
+            metavar="VALUE",
+            help="standard deviation of the noise of one volume of the CEST and MT runs, in units of their images, for images "
+            "that were averaged, smoothed or denoised before; by default the images tell it",
+            limits=Limits(
+                low=0,
+                high=1e12,
+                open_low=True,
+                refusal="must be above 0 and finite, in units of the images, found {:g}",
+            ),
+            setting=Setting("processing", field="noise_sd", compared=True),
+        ),
+        Option(
+            name="--cest-denoise",
+            choices=DENOISING,
+            default=DENOISING[0],
+            help="denoise aligned CEST series by principal components of patches (mppca); default: %(default)s",
+            setting=Setting("processing", field="denoise", compared=True),
         ),
         Option(
             name="--mtsat-correction",

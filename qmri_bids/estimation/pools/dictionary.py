@@ -308,7 +308,7 @@ def _estimate(
     residual_sum = np.sum((data - fitted) ** 2, axis=1)
     freedom = scan.number_of_images - len(scan.parameters) - len(scan.protocols)
     m0 = np.maximum(np.abs(amplitude[:, 0]), 1e-300)
-    noise = np.sqrt(moderated_variance(residual_sum / m0**2, freedom).variance)
+    noise = np.maximum(np.sqrt(moderated_variance(residual_sum / m0**2, freedom).variance), scan.least_noise / m0)
     values, count, covariances = entries.values[match], len(scan.parameters), []
     for begin in range(0, max(1, len(data)), CHUNK):
         part = slice(begin, begin + CHUNK)

@@ -121,11 +121,15 @@ def inverse_information(full: Values) -> Values:
 
 
 def noise_level(found: ExchangePoint, *, scan: ExchangeScan) -> Values:
-    """Return the standard deviation of the noise of one image, in units of the signal, from what the model leaves, shape (V,)."""
+    """Return the standard deviation of the noise of one image, in units of the signal, shape (V,).
+
+    It is what the model leaves, and no less than what is known of the noise (`ExchangeScan.least_noise`).
+    """
     freedom = scan.number_of_images - len(scan.parameters) - len(scan.protocols)
     # Relative to M0, so that receive sensitivity does not make the noise look as if it varied.
     m0 = np.maximum(np.abs(found.amplitude[:, 0]), 1e-300)
-    return np.sqrt(moderated_variance(found.residual_sum / m0**2, freedom).variance) * m0
+    left = np.sqrt(moderated_variance(found.residual_sum / m0**2, freedom).variance) * m0
+    return np.maximum(left, scan.least_noise)
 
 
 def known_covariance(found: ExchangePoint, known: KnownVoxels) -> Values:

@@ -28,18 +28,22 @@ class _LoadSeriesInput(ReadsFiles):
     offsets = traits.List(desc="offset of each [ppm], None without one; of series that are normalised by their m0")
     smooth = traits.Bool(False, usedefault=True, desc="whether the saturated volumes make up a spectrum")
     taper = traits.Bool(False, usedefault=True, desc="whether Gibbs ringing is removed by tapering k-space")
+    noise_sd = traits.Float(desc="standard deviation of the noise of one volume, where it is stated")
 
 
 class _LoadSeriesOutput(TraitedSpec):
     series = File(exists=True, desc="magnitudes as scanned, 4D")
     reference_volumes = traits.List(traits.Int, desc="volumes of full signal: the contrast in which the head is found")
-    noise = traits.Either(traits.Float, None, desc="standard deviation of the noise of one volume")
+    noise = traits.Either(
+        traits.Float, None, desc="standard deviation of one volume; None where the aligned series tells it"
+    )
+    noise_before = traits.Either(traits.Float, None, desc="what it was before the series was denoised, if it was")
     decisions = traits.List(traits.Str, desc="what was decided, as sentences")
     warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
 
 
 class LoadSeries(SimpleInterface):
-    """Read the images of a run as one series; of a few images tell the noise."""
+    """Read the images of a run as one series; tell the noise of a few images, and of a series that was denoised before."""
 
     input_spec = _LoadSeriesInput
     output_spec = _LoadSeriesOutput
@@ -47,7 +51,8 @@ class LoadSeries(SimpleInterface):
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.preprocessing.content.spectra import check_spectrum
-        from qmri_bids.preprocessing.loading.series import noise_of_series, read_series
+        from qmri_bids.preprocessing.loading.noise import noise_as_read
+        from qmri_bids.preprocessing.loading.series import read_series
 
         read = read_series(
             [Path(each) for each in self.inputs.paths],
@@ -59,7 +64,12 @@ class LoadSeries(SimpleInterface):
             doubts = check_spectrum(
                 read.volumes, offsets=self.inputs.offsets, roles=self.inputs.roles, smooth=self.inputs.smooth
             )
-        noise: float | None = None
+        noise = noise_as_read(
+            read.volumes,
+            affine=read.affine,
+            stated=self.inputs.noise_sd if isdefined(self.inputs.noise_sd) else None,
+            saturated=isdefined(self.inputs.roles),
+        )
         series, affine, decisions = read.volumes, read.affine, list(read.decisions)
         if self.inputs.taper:
             from qmri_bids.preprocessing.gibbs.apodization import apodize_magnitudes
@@ -75,18 +85,12 @@ class LoadSeries(SimpleInterface):
                 )
         else:
             full = [0]
-            noise = noise_of_series(series)
-            decisions.append(
-                "The head covers too few voxels to tell the noise from its finest detail."
-                if noise is None
-                else f"Standard deviation of the noise of one image, from the finest detail where the head is flattest: "
-                f"{noise:.4g} (edges make it too large rather than too small)."
-            )
         self._results["series"] = save_volume(Path(runtime.cwd) / "series.nii", series, affine)
         self._results["reference_volumes"] = full
-        self._results["noise"] = noise
-        self._results["decisions"] = decisions
-        self._results["warnings"] = [*read.warnings, *doubts]
+        self._results["noise"] = noise.level
+        self._results["noise_before"] = noise.before
+        self._results["decisions"] = [*decisions, *noise.decisions]
+        self._results["warnings"] = [*read.warnings, *doubts, *noise.warnings]
         return runtime
 
 
@@ -173,6 +177,48 @@ class AlignSeries(SimpleInterface):
             brain=load_mask(self.inputs.brain, shape=series.shape[:3]),
             processes=self.inputs.processes,
         )
+
+
+class _DenoiseSeriesInput(BaseInterfaceInputSpec):
+    series = File(exists=True, mandatory=True, desc="aligned magnitudes, 4D")
+    mask = File(exists=True, mandatory=True, desc="where to denoise")
+    noise = traits.Either(traits.Float, None, desc="standard deviation of one volume, where it is known")
+    noise_before = traits.Either(
+        traits.Float, None, desc="that of the noise before, of a series that was denoised already"
+    )
+
+
+class _DenoiseSeriesOutput(TraitedSpec):
+    series = File(exists=True, desc="denoised magnitudes, 4D")
+    noise = traits.Either(
+        traits.Float, None, desc="standard deviation of one volume after it; None where nothing was done"
+    )
+    noise_before = traits.Either(traits.Float, None, desc="standard deviation of the noise of one volume before")
+    decisions = traits.List(traits.Str, desc="what was decided, as sentences")
+    warnings = traits.List(traits.Str, desc="what a reader must know, as sentences")
+
+
+class DenoiseSeries(SimpleInterface):
+    """Denoise an aligned series by principal components of patches."""
+
+    input_spec = _DenoiseSeriesInput
+    output_spec = _DenoiseSeriesOutput
+    needs = NodeMemory(fixed=420e6, per_value=40)
+
+    def _run_interface(self, runtime: Any) -> Any:
+        from qmri_bids.preprocessing.denoising import denoise_series
+
+        series, affine = load_volume(self.inputs.series)
+        found = denoise_series(
+            series,
+            mask=load_volume(self.inputs.mask)[0] > 0,
+            noise=self.inputs.noise if isdefined(self.inputs.noise) else None,
+            noise_before=self.inputs.noise_before if isdefined(self.inputs.noise_before) else None,
+        )
+        self._results["series"] = save_volume(Path(runtime.cwd) / "series.nii", found.series, affine)
+        self._results["noise"], self._results["noise_before"] = found.left, found.before
+        self._results["decisions"], self._results["warnings"] = list(found.decisions), list(found.warnings)
+        return runtime
 
 
 class _BringSeriesInput(BaseInterfaceInputSpec):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.estimation.base import Status
-from qmri_bids.physics.fingerprint import KNOWN, KnownVoxels
+from qmri_bids.estimation.pools.input import by_image, series_scales
+from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan, KnownVoxels
 from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.results.estimate_file import Maps, save_estimate
 from qmri_bids.pipeline.volumes import load_volume
@@ -35,6 +36,9 @@ class _EstimateExchangeInput(BaseInterfaceInputSpec):
     b1_stdev = File(exists=True, desc="its standard deviation, where it is known")
     fixed = traits.Dict(desc="numbers for every voxel, by the names of KNOWN")
     relaxometry = traits.Any(desc="Relaxometry that has seen T1, which is apparent then")
+    noise = traits.List(
+        desc="standard deviation of one volume of every stage before denoising, None where it is not known"
+    )
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
     weights_folder = traits.Str(desc="folder searched for weights before those of the package")
     weights_state = traits.Dict(desc="what tells one state of that folder from another")
@@ -87,12 +91,13 @@ class EstimateExchange(SimpleInterface):
             )
         known = KnownVoxels.of({name: values[voxels.inside] for name, values in maps.items()})
         signal = np.concatenate([voxels.signal(path) for path in inputs.series], axis=1)
+        scan, said_of_noise = _with_noise(scan, signal, inputs.noise if isdefined(inputs.noise) else ())
         folder = Path(inputs.weights_folder) if isdefined(inputs.weights_folder) else None
         estimator = EXCHANGE_ESTIMATORS[inputs.estimator].create(
             ExchangeOptions(threads=inputs.processes, weights_folder=folder, device=inputs.device, seed=inputs.seed)
         )
         stored: Maps = {}
-        decisions = voxels.decisions
+        decisions = [*voxels.decisions, *said_of_noise]
         if isdefined(inputs.relaxometry):
             from qmri_bids.estimation.one_model.together import before_and_after, estimate_together
 
@@ -141,6 +146,24 @@ class EstimateExchange(SimpleInterface):
         self._results["decisions"] = decisions + said
         self._results["warnings"] = [*estimator.remarks(scan), *warnings]
         return runtime
+
+
+def _with_noise(
+    scan: ExchangeScan, signal: NDArray[np.floating], noise: Sequence[float | None]
+) -> tuple[ExchangeScan, list[str]]:
+    """Return the scan with what is known of the noise of its stages (root mean square over the images), and what to say."""
+    usable = signal[np.isfinite(signal).all(axis=1) & (signal > 0.0).any(axis=1)]
+    if not noise or any(each is None for each in noise) or not len(usable):
+        return scan, []
+    relative = by_image(
+        np.array([float(each) for each in noise if each is not None]) / series_scales(usable, scan), scan
+    )
+    level = float(np.sqrt(np.mean(np.square(relative))))
+    said = (
+        f"Noise of one image counts as {100.0 * level:.2g} % of full signal or more, as is known of the series; what the model "
+        "leaves counts where it is more."
+    )
+    return replace(scan, least_noise=level), [said]
 
 
 GAINS: Mapping[str, tuple[str, str]] = {

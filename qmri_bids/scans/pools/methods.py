@@ -12,7 +12,7 @@ from qmri_bids.pipeline.sources import Take
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.scans.methods import b1_map
 from qmri_bids.scans.pools.run import ExchangeRun
-from qmri_bids.scans.saturation.methods import cest_acquisition, cest_motion
+from qmri_bids.scans.saturation.methods import cest_acquisition, cest_motion, cest_noise
 from qmri_bids.sentence import Sentence
 from qmri_bids.units import seconds_to_milliseconds
 
@@ -65,6 +65,7 @@ def fingerprint_sentences(run: ExchangeRun, options: ProcessingOptions) -> list[
                 values={"pulse": run.relaxometry.pulse.name},
             )
         )
+    sentences += cest_noise(options)
     sentences += EXCHANGE_ESTIMATORS[options.exchange_estimator].methods
     sentences.append(
         Sentence(

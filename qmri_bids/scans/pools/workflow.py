@@ -29,7 +29,7 @@ from qmri_bids.scans.pools.estimates import EstimateExchange
 from qmri_bids.scans.pools.methods import fingerprint_sentences
 from qmri_bids.scans.pools.outputs import write_exchange
 from qmri_bids.scans.pools.run import ExchangeRun
-from qmri_bids.scans.saturation.series import Said, gather, series_nodes
+from qmri_bids.scans.saturation.series import Said, add_denoising, gather, series_nodes
 
 
 class _Parts:
@@ -86,6 +86,7 @@ class _Parts:
         self.motions: Said = []
         self.known: Said = []
         self.registrations: Said = []
+        self.noise: Said = []
         self.moved: list[int] = []
         self.registered: list[str] = []
 
@@ -140,7 +141,22 @@ class _Parts:
             self.registrations.append((bring, "registration"))
             self.registered.append(run.label)
             series = motion = bring
+        told = nodes.load  # what knows the noise
+        denoise = add_denoising(
+            self.workflow,
+            options=self.options,
+            series=series,
+            load=nodes.load,
+            mask=self.mask,
+            suffix="" if number == 0 else f"_{number + 1}",
+        )
+        if denoise is not None:
+            self.said.append((denoise, "decisions"))
+            self.warned.append((denoise, "warnings"))
+            self.sentences.append("The aligned series was denoised by principal components.")
+            series = told = denoise
         self.series.append((series, "series"))
+        self.noise.append((told, "noise_before"))
         if motion is not None:
             self.motions.append((motion, "motion"))
             self.moved.append(number)
@@ -165,6 +181,7 @@ class _Parts:
             "series": (self.series, (self.estimate, *self.last)),
             "motions": (self.motions, (self.estimate, *self.last)),
             "known": (self.known, (self.estimate,)),
+            "noise": (self.noise, (self.estimate,)),
             "registrations": (self.registrations, self.last),
         }
         for field, (sources, nodes) in lists.items():

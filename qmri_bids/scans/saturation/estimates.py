@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ class EstimateInput(BaseInterfaceInputSpec):
     series = File(exists=True, mandatory=True, desc="aligned magnitudes, 4D")
     mask = File(exists=True, mandatory=True, desc="where to estimate")
     motion = File(exists=True, desc="result of the motion correction: where every volume has data")
-    noise = traits.Either(traits.Float, None, desc="standard deviation of the noise of one volume")
+    noise = traits.Either(
+        traits.Float, None, desc="standard deviation of one volume; None where the aligned series tells it"
+    )
     processes = traits.Int(1, usedefault=True, nohash=True, desc="threads")
 
 
@@ -52,16 +55,55 @@ def _roles_of(inputs: Any, roles: Sequence[str]) -> tuple[str, ...]:
     return tuple("left out" if out else role for role, out in zip(roles, censored, strict=True))
 
 
-def _noise_of(signal: NDArray[np.floating]) -> tuple[float | None, list[str]]:
-    """Return the noise of one volume of a series in the brain, None where the series is too short to tell, and what to say."""
-    from qmri_bids.estimation.component_noise import component_noise
+@dataclass(frozen=True, kw_only=True)
+class _Noise:
+    """Standard deviation of one volume, None where the series is too short to tell, and what to say."""
 
+    level: float | None
+    decisions: list[str]
+    warnings: list[str]
+
+
+def _noise_of(inputs: Any, signal: NDArray[np.floating]) -> _Noise:
+    """Return the noise that is known of a series, or what its voxels in the brain tell."""
+    from qmri_bids.estimation.component_noise import component_noise, rounding_noise
+
+    known = inputs.noise if isdefined(inputs.noise) else None
+    if known is not None:
+        return _Noise(level=known, decisions=_near_floor(signal, known), warnings=[])
     noise = component_noise(signal)
     if noise is None:
-        return None, []
-    return noise, [
+        return _Noise(level=None, decisions=[], warnings=[])
+    floor = rounding_noise(signal)
+    if not noise > floor:
+        warning = (
+            f"THE NOISE OF THE SERIES CANNOT BE TOLD: its weakest components hold no more than rounding ({floor:.2g}), and "
+            "standard deviations are too small. State the noise of one volume with --noise-sd."
+        )
+        return _Noise(level=floor, decisions=[], warnings=[warning])
+    told = (
         f"Standard deviation of one volume in the brain, from the weakest components of the series: {noise:.4g}, "
         f"{100.0 * noise / float(np.median(signal.max(axis=1))):.2g} % of full signal (what motion has left adds to it)."
+    )
+    return _Noise(level=noise, decisions=[told, *_near_floor(signal, noise)], warnings=[])
+
+
+LOW = 3.0
+"""Magnitudes below so many times the noise are raised by it: by 6 % of themselves at 3, by 25 % of the noise at 2."""
+
+
+def _near_floor(signal: NDArray[np.floating], noise: float) -> list[str]:
+    """Say where magnitudes are so small that their noise raises them (Gudbjartsson & Patz, Magn Reson Med 34:910, 1995)."""
+    usable = signal[np.isfinite(signal).all(axis=1)]
+    low = np.mean(usable < LOW * noise, axis=0) if len(usable) else np.zeros(0)
+    images = int(np.count_nonzero(low > 0.5))
+    if not images:
+        return []
+    share = 100.0 * noise / float(np.median(usable.max(axis=1)))
+    return [
+        f"In {images} images the median magnitude lies below {LOW:g} times the noise, which raises magnitudes there: by up to "
+        f"{1.25 * share:.2g} % of full signal where there is none. They were not corrected; the bottom of the dip of water is too "
+        "high by as much, its place is not moved."
     ]
 
 
@@ -87,7 +129,7 @@ class EstimateZSpectrum(SimpleInterface):
 
         inputs, run = self.inputs, self.inputs.run
         voxels, signal = _voxels_of(inputs)
-        noise, said = _noise_of(signal)
+        noise = _noise_of(inputs, signal)
         roles = _roles_of(inputs, run.roles)
         if run.b0 is not None and run.b0.method == "spectrum":
             roles = tuple("left out" if role == "wassr" else role for role in roles)
@@ -102,7 +144,7 @@ class EstimateZSpectrum(SimpleInterface):
             water_shift_stdev=voxels.values_of(inputs.b0, "off_resonance_stdev"),
             t1=t1,
             t1_stdev=t1_stdev,
-            noise=noise,
+            noise=noise.level,
             options=ZSpectrumOptions(
                 asymmetry=tuple(inputs.asymmetry),
                 ranges=tuple(inputs.ranges) if isdefined(inputs.ranges) else (),
@@ -131,9 +173,9 @@ class EstimateZSpectrum(SimpleInterface):
             known=None if t1 is None else {"T1": (t1, t1_stdev)},
             **extra,
         )
-        voxels.decisions += said
+        voxels.decisions += noise.decisions
         self._results["decisions"] = [*voxels.decisions, *found.decisions]
-        self._results["warnings"] = list(found.warnings)
+        self._results["warnings"] = [*noise.warnings, *found.warnings]
         return runtime
 
 
@@ -149,9 +191,13 @@ class EstimateB0(SimpleInterface):
 
         inputs, run = self.inputs, self.inputs.run
         voxels, signal = _voxels_of(inputs)
-        noise, said = _noise_of(signal)
+        noise = _noise_of(inputs, signal)
         found = {"wasabi": wasabi_maps, "wassr": wassr_maps}[run.kind](
-            signal, protocol=run.protocol, roles=_roles_of(inputs, run.roles), noise=noise, threads=inputs.processes
+            signal,
+            protocol=run.protocol,
+            roles=_roles_of(inputs, run.roles),
+            noise=noise.level,
+            threads=inputs.processes,
         )
         extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.spectra}
         if found.fitted is not None:
@@ -164,9 +210,9 @@ class EstimateB0(SimpleInterface):
             status={"": found.status},
             **extra,
         )
-        voxels.decisions += said
+        voxels.decisions += noise.decisions
         self._results["decisions"] = [*voxels.decisions, *found.decisions]
-        self._results["warnings"] = list(found.warnings)
+        self._results["warnings"] = [*noise.warnings, *found.warnings]
         return runtime
 
 
@@ -222,7 +268,9 @@ class EstimateMtsat(SimpleInterface):
         if isdefined(inputs.b1_stdev):
             b1_stdev = load_volume(inputs.b1_stdev)[0][voxels.inside].astype(np.float64)
         if not isdefined(inputs.noise) or inputs.noise is None:
-            raise ValueError("the noise of the scans cannot be told: the head covers too few voxels")
+            raise ValueError(
+                "the noise of the scans cannot be told: the head covers too few voxels; state it with --noise-sd"
+            )
         found = mtsat(
             signal[:, 0],
             signal[:, 1],

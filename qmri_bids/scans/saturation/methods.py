@@ -23,7 +23,7 @@ from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
 def cest_sentences(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
     """Return the sentences on a series: how it was acquired, its motion, and what was mapped."""
     mapped = [_field(run)] if run.use.gives else _spectrum(run, options)
-    return [cest_acquisition(run), *cest_motion(run, options), *mapped]
+    return [cest_acquisition(run), *cest_motion(run, options), *cest_noise(options), *mapped]
 
 
 def cest_acquisition(run: CestRun) -> Sentence:
@@ -85,6 +85,29 @@ def cest_motion(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
             "the head, by the head with its scalp. Motion is summarised as framewise displacement [power2012].",
         )
     ]
+
+
+def cest_noise(options: ProcessingOptions) -> list[Sentence]:
+    """Return the sentences on a denoised series and on noise that was stated; none where the images were left and tell it."""
+    sentences = []
+    if options.denoise == "mppca":
+        sentences.append(
+            Sentence(
+                paragraph="cest",
+                text="The aligned series was denoised by principal components of patches around every voxel, of which those were "
+                "kept that random matrix theory tells from noise (MP-PCA) [veraart2016], as implemented in DIPY "
+                "[garyfallidis2014]. Standard deviations follow from the noise that the remaining components have kept.",
+            )
+        )
+    if options.noise_sd is not None:
+        sentences.append(
+            Sentence(
+                paragraph="cest",
+                text="The standard deviation of the noise of one image was stated as {noise} in units of the images.",
+                values={"noise": f"{options.noise_sd:.4g}"},
+            )
+        )
+    return sentences
 
 
 def _field(run: CestRun) -> Sentence:
@@ -356,6 +379,23 @@ def mtsat_sentences(run: MtsRun, options: ProcessingOptions) -> list[Sentence]:
 
 
 def _mt_motion(run: MtrRun | MtsRun, reference: str, options: ProcessingOptions) -> list[Sentence]:
+    """Return the sentences on motion between the images, and on their noise where it was stated."""
+    return [*_mt_aligned(run, reference, options), *_mt_noise(options)]
+
+
+def _mt_noise(options: ProcessingOptions) -> list[Sentence]:
+    if options.noise_sd is None:
+        return []
+    return [
+        Sentence(
+            paragraph="mt",
+            text="The standard deviation of the noise of one image was stated as {noise} in units of the images.",
+            values={"noise": f"{options.noise_sd:.4g}"},
+        )
+    ]
+
+
+def _mt_aligned(run: MtrRun | MtsRun, reference: str, options: ProcessingOptions) -> list[Sentence]:
     if "motion" in options.ignore:
         return [
             Sentence(

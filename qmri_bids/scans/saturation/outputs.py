@@ -142,7 +142,7 @@ def write_cest(
     run
         The raw run.
     settings
-        Not used.
+        `denoise`: how the series was denoised, "none" where it was not.
     model
         What identifies the model behind the estimator; empty where there is none.
     bids_dir, output_dir
@@ -173,7 +173,8 @@ def write_cest(
         results, run=run, others=others, acquisition=acquisition, bids_dir=bids_dir, output_dir=output_dir
     )
     outputs.maps(how=how)
-    outputs.writer.add("preproc_cest", results.series())
+    denoised = None if settings.get("denoise", "none") == "none" else settings["denoise"]
+    outputs.writer.add("preproc_cest", results.series(), extra=outputs.with_acquisition(Denoising=denoised))
     outputs.writer.add(
         "corrected_cest",
         results.series_of_voxels("corrected"),

@@ -10,8 +10,8 @@ from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine as pe
 
 from qmri_bids.pipeline.earlier.applied import ApplySeriesMotion, series_motion_reader
-from qmri_bids.pipeline.motion.series_nodes import AlignSeries, LoadSeries
-from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.motion.series_nodes import AlignSeries, DenoiseSeries, LoadSeries
+from qmri_bids.pipeline.options import DENOISING, ProcessingOptions
 from qmri_bids.scans.saturation.run import CestRun
 
 Said = list[tuple[pe.Node | pe.Workflow, str]]
@@ -86,6 +86,8 @@ def series_nodes(
     """
     # Nodes know of the run no more than they need: what does not concern them must not make them run again.
     load = pe.Node(LoadSeries(paths=[str(path) for path in paths], taper=taper), name=f"load_series{suffix}")
+    if options.noise_sd is not None:
+        load.inputs.noise_sd = options.noise_sd
     motion = None
     if "motion" not in options.ignore:
         known = options.earlier_motion(label)
@@ -109,6 +111,41 @@ def series_nodes(
             motion.inputs.roles = list(cest.roles)
             motion.inputs.kind = cest.kind
     return SeriesNodes(load=load, motion=motion)
+
+
+def add_denoising(
+    workflow: pe.Workflow,
+    *,
+    options: ProcessingOptions,
+    series: pe.Node,
+    load: pe.Node,
+    mask: pe.Node,
+    suffix: str = "",
+) -> pe.Node | None:
+    """Add the node that denoises an aligned series; None where nothing is denoised.
+
+    Parameters
+    ----------
+    workflow
+        Takes it.
+    options
+        Whether to denoise.
+    series, load, mask
+        Nodes that give the aligned series, what is known of its noise, and where to denoise.
+    suffix
+        End of its name.
+    """
+    if options.denoise == DENOISING[0]:
+        return None
+    node = pe.Node(DenoiseSeries(), name=f"denoise_series{suffix}")
+    workflow.connect(
+        [
+            (series, node, [("series", "series")]),
+            (load, node, [("noise", "noise"), ("noise_before", "noise_before")]),
+            (mask, node, [("mask", "mask")]),
+        ]
+    )
+    return node
 
 
 def gather(workflow: pe.Workflow, sources: Said, *, to: Sequence[tuple[pe.Node, str]], name: str) -> None:

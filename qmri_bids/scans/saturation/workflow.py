@@ -24,7 +24,7 @@ from qmri_bids.scans.saturation.estimates import EstimateB0, EstimateMtr, Estima
 from qmri_bids.scans.saturation.methods import cest_sentences, mtr_sentences, mtsat_sentences
 from qmri_bids.scans.saturation.outputs import write_cest, write_mtr, write_mtsat
 from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun
-from qmri_bids.scans.saturation.series import Said, SeriesNodes, gather, series_nodes
+from qmri_bids.scans.saturation.series import Said, SeriesNodes, add_denoising, gather, series_nodes
 
 
 class SeriesWorkflow:
@@ -102,6 +102,15 @@ class SeriesWorkflow:
                 self.workflow.connect(self.motion, "motion", node, "motions")
         self.workflow.connect(self.series, "series", self.mask, "cycles")
         self.said.append((self.mask, "decisions"))
+        self.told = self.load  # what knows the noise
+        denoise = None
+        if cest is not None:
+            denoise = add_denoising(self.workflow, options=options, series=self.series, load=self.load, mask=self.mask)
+        if denoise is not None:
+            self.said.append((denoise, "decisions"))
+            self.warned.append((denoise, "warnings"))
+            self.sentences = [*self.sentences, "The aligned series was denoised by principal components."]
+            self.series = self.told = denoise
 
     def estimate(self, node: pe.Node) -> None:
         """Connect the node that estimates, and all that follows it."""
@@ -110,7 +119,7 @@ class SeriesWorkflow:
             [
                 (self.inputnode, node, [("run", "run")]),
                 (self.series, node, [("series", "series")]),
-                (self.load, node, [("noise", "noise")]),
+                (self.told, node, [("noise", "noise")]),
                 (self.mask, node, [("mask", "mask")]),
             ]
         )
@@ -236,7 +245,7 @@ def init_cest_wf(
         name=name,
         fields=fields,
         kind=CEST,
-        settings={"asymmetry": list(options.asymmetry)},
+        settings={"asymmetry": list(options.asymmetry), "denoise": options.denoise},
         cest=run,
     )
     if run.use.gives:
