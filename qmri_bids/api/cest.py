@@ -168,6 +168,8 @@ def _b0_result(
     threads: int,
 ) -> Result:
     found, chosen, signal = saturated_images(images, protocol, mask=mask)
+    if np.nanmin(signal, initial=0.0) < 0.0:
+        raise ValueError("images: expected magnitudes, found negative values: give np.abs(images)")
     maps = estimate(signal, protocol=protocol, roles=roles_of(protocol), noise=noise, threads=threads)
     return Result(
         maps={name: found.as_given(chosen.whole(values)) for name, (values, _) in maps.maps.items()},

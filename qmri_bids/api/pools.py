@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
-from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan, KnownVoxels, exchange_signal
-from qmri_bids.physics.pools import PoolModel
+from qmri_bids.physics.fingerprint import KNOWN, QUANTITIES, ExchangeScan, KnownVoxels, exchange_signal
+from qmri_bids.physics.pools import CestPool, PoolModel, Water
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 from qmri_bids.physics.saturation import SaturationProtocol
+
+EMPTY = CestPool(name="none", fraction=0.0, rate=0.0, shift=0.0, t2=0.1)
 
 Protocols = SaturationProtocol | Sequence[SaturationProtocol]
 
@@ -177,8 +180,6 @@ def pool_model(
     solutes
         `fraction` (relative to water), `rate` [1/s], `shift` [ppm], `t2` [s] and, where it is not that of water, `t1` [s] of each.
     """
-    from qmri_bids.physics.pools import CestPool, Water
-
     cest = tuple(CestPool(name=name, **values) for name, values in solutes.items())
     return PoolModel(water=Water(t1=water_t1, t2=water_t2), cest=cest, mt=mt)
 
@@ -197,6 +198,8 @@ def simulate_cest(
     threads: int = 1,
 ) -> Any:
     """Return the signal of saturated images relative to M0, by the Bloch-McConnell equations.
+
+    It has a sign: a short pulse may turn magnetisation over, of which an image of magnitudes shows the modulus.
 
     Parameters
     ----------
@@ -218,29 +221,25 @@ def simulate_cest(
     array
         Shape (..., N).
     """
-    own = {
-        name.replace("_fraction", ".fraction").replace("_rate", ".rate"): value
-        for name, value in (values or {}).items()
-    }
-    # Fractions and rates are estimated by name; to simulate, any pool lends its own.
-    scan = ExchangeScan(protocols=(protocol,), model=pools, pools=pools.names)
-    unknown = sorted(set(own) - set(scan.parameters))
+    own = dict(values or {})
+    names = [f"{pool}_{quantity}" for pool in pools.names for quantity in QUANTITIES]
+    unknown = sorted(set(own) - set(names))
     if unknown:
-        raise ValueError(
-            f"values: expected some of {[name.replace('.', '_') for name in scan.parameters]}, found {unknown[0]!r}"
-        )
+        raise ValueError(f"values: expected some of {names}, found {unknown[0]!r}")
+    # Fractions and rates enter by pool; water alone is water with a pool that is empty.
+    model = pools if pools.names else replace(pools, cest=(EMPTY,))
+    scan = ExchangeScan(protocols=(protocol,), model=model, pools=model.names)
     first = given(t1)
     known_maps = {"t1": t1, "t2": t2, "b1": b1, "off_resonance": off_resonance}
     arrays = [given(value).values for value in (*known_maps.values(), *own.values())]
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
     chosen = Selection(inside=np.ones(shape, dtype=bool))
     known = known_voxels(chosen, **{name: np.broadcast_to(given(known_maps[name]).values, shape) for name in KNOWN})
-    model = {
-        name: value
-        for pool in pools.exchanging
-        for name, value in ((f"{pool.name}.fraction", pool.fraction), (f"{pool.name}.rate", pool.rate))
-    }
-    columns = [np.broadcast_to(given(own.get(name, model[name])).values, shape).ravel() for name in scan.parameters]
+    columns = [
+        np.broadcast_to(given(own.get(f"{pool.name}_{quantity}", getattr(pool, quantity))).values, shape).ravel()
+        for pool in model.exchanging
+        for quantity in QUANTITIES
+    ]
     clean = exchange_signal(scan, np.stack(columns, axis=1), known, threads=threads).reshape(
         (*shape, protocol.number_of_images)
     )

@@ -18,7 +18,7 @@ def test_wasabi_finds_field_and_b1_of_water():
     protocol = q.cest_protocol(OFFSETS, **WASABI)
     shape = (6, 5)
     field, b1 = np.linspace(-60.0, 60.0, 30).reshape(shape), np.linspace(0.8, 1.2, 30).reshape(shape)
-    images = 500.0 * q.simulate_cest(
+    signal = q.simulate_cest(
         protocol,
         t1=np.full(shape, 2.0),
         t2=np.full(shape, 0.5),
@@ -28,7 +28,9 @@ def test_wasabi_finds_field_and_b1_of_water():
         noise=0.002,
         seed=1,
     )
-    found = q.fit_wasabi(images, protocol, noise=1.0)
+    found = q.fit_wasabi(500.0 * np.abs(signal), protocol, noise=1.0)
+    with pytest.raises(ValueError, match=r"found negative values: give np.abs\(images\)"):
+        q.fit_wasabi(signal, protocol)
     np.testing.assert_allclose(found.maps["off_resonance"], field, atol=2.0)
     # Relaxation during the pulse is not in the equation of WASABI.
     np.testing.assert_allclose(found.maps["b1"], b1, rtol=0.02)
@@ -85,14 +87,14 @@ def test_other_units_of_a_protocol_get_the_right_word(changed, word):
 
 
 def test_other_units_of_maps_and_hertz_get_the_right_word():
-    with pytest.raises(ValueError, match="offsets: expected ppm.*Hz"):
+    with pytest.raises(ValueError, match=r"offsets: expected ppm.*Hz"):
         q.cest_protocol([-38000.0, 450.0], **WASABI)
     images = q.simulate_cest(POWERS, pools=AMIDE, t1=2.5, t2=0.5)
-    with pytest.raises(ValueError, match="t1: expected seconds.*milliseconds"):
+    with pytest.raises(ValueError, match=r"t1: expected seconds.*milliseconds"):
         q.fit_pools(images, POWERS, pools=AMIDE, t1=2500.0, t2=0.5)
-    with pytest.raises(ValueError, match="b1: expected actual over nominal.*percent"):
+    with pytest.raises(ValueError, match=r"b1: expected actual over nominal.*percent"):
         q.fit_pools(images, POWERS, pools=AMIDE, t1=2.5, t2=0.5, b1=100.0)
     with pytest.raises(ValueError, match=r"found them along axis 0 .*np.moveaxis\(images, 0, -1\)"):
         q.fit_pools(np.stack([images] * 2, axis=-1), POWERS, pools=AMIDE, t1=2.5, t2=0.5)
-    with pytest.raises(ValueError, match="values: expected some of.*amid_rate"):
+    with pytest.raises(ValueError, match=r"values: expected some of.*amid_rate"):
         q.simulate_cest(POWERS, pools=AMIDE, t1=2.5, t2=0.5, values={"amid_rate": 3.0})
