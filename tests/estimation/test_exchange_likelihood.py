@@ -146,3 +146,13 @@ def test_no_voxels_are_no_error():
     _, known = tissue(0)
     found = ML.estimate(np.empty((0, 16)), scan=MT_ALONE, known=known)
     assert found.values["MT.fraction"].shape == (0,)
+
+
+def test_noise_that_is_known_is_the_least_that_counts():
+    values, known = tissue(40, WHITE_MATTER)
+    data = seen(values, known, noise=0.001)
+    own = ML.estimate(data, scan=SHORT, known=known).stdev["MT.fraction"]
+    more = ML.estimate(data, scan=replace(SHORT, least_noise=0.004), known=known).stdev["MT.fraction"]
+    same = ML.estimate(data, scan=replace(SHORT, least_noise=1e-5), known=known).stdev["MT.fraction"]
+    np.testing.assert_array_equal(same, own)
+    assert 3.0 < np.nanmedian(more / own) < 5.0

@@ -78,6 +78,23 @@ def test_known_maps_come_by_the_way_of_their_source(
         assert each in text
 
 
+def test_stages_are_denoised_where_asked_for_and_their_noise_reaches_the_fit(tmp_path: Path) -> None:
+    run = fingerprint(*known_sources(Path()))
+    options = ProcessingOptions(estimator="ml", exchange_estimator="ml", denoise="mppca", noise_sd=3.0)
+    workflow = run_kinds.RUN_KINDS["exchange"].init(
+        run=run, options=options, bids_dir=tmp_path, output_dir=tmp_path, report_file=tmp_path / "report"
+    )
+    for load, denoise in (("load_series", "denoise_series"), ("load_series_2", "denoise_series_2")):
+        assert workflow.get_node(load).inputs.noise_sd == 3.0
+        pairs = workflow._graph.get_edge_data(workflow.get_node(load), workflow.get_node(denoise))["connect"]
+        assert sorted(pairs) == [("noise", "noise"), ("noise_before", "noise_before")]
+        gathered = workflow._graph.get_edge_data(workflow.get_node(denoise), workflow.get_node("collect_noise"))
+        assert [source for source, _ in gathered["connect"]] == ["noise_before"]
+    text, _ = methods_text(method_sentences([run], options))
+    assert "MP-PCA" in text
+    assert "was stated as 3 in units of the images" in text
+
+
 def test_a_run_that_needs_two_others_is_connected_to_both(tmp_path: Path) -> None:
     wasabi = replace(stage("WASABI", short(mrf_mt())), kind="wasabi")
     run = fingerprint(
