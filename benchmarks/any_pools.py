@@ -1,8 +1,8 @@
 """Any pool by command line: phantoms of tubes and tissue, from raw files to maps of concentration and exchange rate.
 
 Every scene is written as a raw dataset (`any_pools_scene.py`, plain matrix exponentials), processed by `qmri_bids` as a user would
-and its maps are held against the truth, tube by tube. Tubes count where the Cramér-Rao bound allows what is asked: where that of the
-median is below a third of the bar.
+and its maps are held against the truth, tube by tube. Tubes count where the Cramér-Rao bound allows what is asked: where that of
+the median is below a third of the bar.
 
     python benchmarks/any_pools.py                 # all scenes, results/any_pools.json
     python benchmarks/any_pools.py --only larginine

@@ -238,7 +238,7 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
     plan = replace(plan, cest=tuple(run for run in plan.cest if run not in series))
     try:
         pools = choose_pools(options.cest_pools)
-        protons = check_protons(pools, options.cest_protons)
+        protons = check_protons(pools, options.cest_protons or {})
     except Exception as error:
         return replace(plan, refusals=(*plan.refusals, refusal_of(error, file=str(options.cest_pools))))
     groups, others = group_stages(series, choice=pools)
@@ -338,6 +338,7 @@ def _named(
         warnings=(
             *(sentence for stage in group.stages for sentence in stage.warnings),
             *group.warnings,
+            *(_without_m0(stage) for stage in group.stages if "m0" not in stage.roles),
             *distance_sentences(group.stages, [pool for pool in pools.model.cest if pool.name in group.pools]),
             *pools.warnings,
         ),
@@ -369,6 +370,13 @@ def _left_alone(run: CestRun, pools: PoolChoice) -> str:
         f"{run.label}: several saturation powers at few offsets, a fingerprint, but no pool that it can tell: that takes "
         f"{FEWEST_IMAGES} images of two powers at {MT_NEAREST:g} ppm from water or further (semisolid pool), or {near}. Other "
         f"pools are estimated by {OPTION} FILE, which names their shifts. Left alone."
+    )
+
+
+def _without_m0(stage: CestRun) -> str:
+    return (
+        f"{stage.label} has no M0: its scale is one of the unknowns of the fit, and what it is mistaken for goes into fractions and "
+        "rates, as their standard deviations say."
     )
 
 
