@@ -375,8 +375,8 @@ def _left_alone(run: CestRun, pools: PoolChoice) -> str:
 
 def _without_m0(stage: CestRun) -> str:
     return (
-        f"{stage.label} has no M0: its scale is one of the unknowns of the fit, and what it is mistaken for goes into fractions and "
-        "rates, as their standard deviations say."
+        f"{stage.label} has no M0: its scale is one of the unknowns of the fit, and its error goes into fractions and rates, as "
+        "their standard deviations say."
     )
 
 
