@@ -27,7 +27,7 @@ TUBES = ((20.0, 600.0), (40.0, 1500.0), (80.0, 600.0), (80.0, 3000.0))
 POWERS = (3.0, 0.8, 6.0, 1.5, 8.0, 2.2, 5.0, 1.1, 7.0, 4.0, 0.5, 3.5)
 """Root mean square of the blocks [µT]."""
 
-RECOVERY, BLOCK, NOISE = 4.0, 2.5, 0.002
+RECOVERY, READOUT, BLOCK, NOISE = 4.0, 0.01, 2.5, 0.002
 OPTIONS = (
     "--no-b1", "--cest-off-resonance", "0", "--cest-t1", T1, "--cest-t2", T2, "--mask-method", "object", "--ignore", "gibbs",
     "motion", "--nprocs", 1,
@@ -68,7 +68,7 @@ def signals(concentration: float, rate: float, *, m0: bool) -> list[float]:
     for place, power in enumerate(POWERS):
         if place or m0:
             emptied = np.array([0.0] * 6 + [1.0])
-            state = longitudinal @ (expm(matrix(0.0) * RECOVERY) @ emptied)
+            state = longitudinal @ (expm(matrix(0.0) * (RECOVERY + READOUT)) @ emptied)
         state = longitudinal @ (expm(matrix(power) * BLOCK) @ state)
         found.append(float(state[2]))
     return found
@@ -99,7 +99,7 @@ def write_phantom(root: Path, *, m0: bool = True) -> np.ndarray:
         "RecoveryTimeM0": 20.0,
         "FlipAngle": 90,
         "NumberOfReadoutPulses": 1,
-        "RepetitionTimeExcitation": 1e-6,
+        "RepetitionTimeExcitation": READOUT,
     }
     (anat / "sub-01_acq-tubes_cest.json").write_text(json.dumps(sidecar))
     rows = ["volume_type\toffset_ppm\tb1_rms", *(["m0scan\tn/a\tn/a"] if m0 else [])]
