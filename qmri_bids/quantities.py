@@ -28,6 +28,7 @@ from qmri_bids.quantity import (
     at_offset,
     known,
     of_line,
+    of_pool,
     over_range,
     posterior,
     posterior_stdev,
@@ -37,6 +38,9 @@ from qmri_bids.units import fraction_to_percent, seconds_to_milliseconds
 
 POOL_PRIORS = ("uniform",)
 """Priors under which posterior maps of pools can be asked for."""
+
+SOLUTE = "solute"
+"""Stands for the name of any pool in the rows of pools that are neither semisolid nor amide."""
 
 _GAPS = "NaN where the quality mask is not 1."
 _BSSFP_GAPS = "NaN where the quality mask is none of 1, 9 and 10; of other scans than pc-bSSFP, where it is not 1."
@@ -58,7 +62,7 @@ _M0_FILE = MapFile(
     description=f"Signal at equilibrium times receive sensitivity. {_BSSFP_GAPS}",
 )
 
-_SEMISOLID, _AMIDE = "semisolid (MT) pool", "amide pool"
+_SEMISOLID, _AMIDE, _SOLUTE = "semisolid (MT) pool", "amide pool", "solute pool"
 _POOL_CAUSE = "from the noise of the scan and the standard deviations of the known maps"
 _POOL_POSTERIOR = Posterior(priors=POOL_PRIORS, symbol="post.")
 
@@ -535,8 +539,8 @@ _SPECTRA = (
 )
 
 
-def _fraction(pool: str, title: str, limit: float, spread: float) -> Quantity:
-    """Return the row of the fraction of a pool; upper limits of it and of its standard deviation [%]."""
+def _fraction(pool: str, title: str, limit: float | None, spread: float | None) -> Quantity:
+    """Return the row of the fraction of a pool; upper limits of it and of its standard deviation [%], None where any will do."""
     return Quantity(
         name=f"{pool}_fraction",
         label=f"{pool} fraction",
@@ -554,18 +558,18 @@ def _fraction(pool: str, title: str, limit: float, spread: float) -> Quantity:
         ),
         display=Display(
             unit="%",
-            window=(0, limit),
+            window=None if limit is None else (0, limit),
             colormap="viridis",
             convert=fraction_to_percent,
             note=f"Equilibrium magnetisation of the {title} over that of water. {_FRACTION}",
         ),
         spread=Spread(limit=spread, cause=_POOL_CAUSE, note=""),
-        posterior=_POOL_POSTERIOR,
+        posterior=None if pool == SOLUTE else _POOL_POSTERIOR,
     )
 
 
-def _rate(pool: str, title: str, limit: float, spread: float) -> Quantity:
-    """Return the row of the exchange rate of a pool; upper limits of it and of its standard deviation [1/s]."""
+def _rate(pool: str, title: str, limit: float | None, spread: float | None) -> Quantity:
+    """Return the row of the exchange rate of a pool; upper limits of both [1/s], None where any will do."""
     return Quantity(
         name=f"{pool}_rate",
         label=f"{pool} exchange rate",
@@ -580,9 +584,14 @@ def _rate(pool: str, title: str, limit: float, spread: float) -> Quantity:
             in_bids=False,
             description=f"Exchange rate from the {title} to water. NaN where desc-{pool}quality_mask is neither 1 nor 10.",
         ),
-        display=Display(unit="1/s", window=(0, limit), colormap="magma", note=f"From the {title} to water."),
+        display=Display(
+            unit="1/s",
+            window=None if limit is None else (0, limit),
+            colormap="magma",
+            note=f"From the {title} to water.",
+        ),
         spread=Spread(limit=spread, cause=_POOL_CAUSE, note=""),
-        posterior=_POOL_POSTERIOR,
+        posterior=None if pool == SOLUTE else _POOL_POSTERIOR,
     )
 
 
@@ -612,6 +621,34 @@ def _correlation(pool: str, title: str) -> Quantity:
     )
 
 
+def _concentration(pool: str, title: str) -> Quantity:
+    """Return the row of the concentration of a pool."""
+    return Quantity(
+        name=f"{pool}_concentration",
+        label=f"{pool} concentration",
+        symbol=f"c {pool}",
+        phrase=f"the {pool} concentration",
+        full_name=f"the concentration of the {title}",
+        file=MapFile(
+            key=f"concentration_{pool}",
+            suffix="concentrationmap",
+            desc=pool,
+            unit="mmol/L",
+            in_bids=False,
+            description=f"Concentration of the {title} in its water: its fraction times 111 mol/L of protons of water over the "
+            "protons of one molecule. It is not corrected for how much of a voxel is water. NaN where the quality mask of the pool "
+            "is not 1.",
+        ),
+        display=Display(
+            unit="mmol/L",
+            window=None,
+            colormap="viridis",
+            note="Fraction times 111 mol/L of protons of water over the protons of one molecule; in its water, not in tissue.",
+        ),
+        spread=Spread(limit=None, cause=_POOL_CAUSE, note=""),
+    )
+
+
 _POOLS = (
     _fraction("MT", _SEMISOLID, 25, 5),
     _rate("MT", _SEMISOLID, 80, 20),
@@ -620,6 +657,14 @@ _POOLS = (
     _rate("amide", _AMIDE, 500, 200),
     _correlation("amide", _AMIDE),
 )
+
+_SOLUTES = (
+    _fraction(SOLUTE, _SOLUTE, None, None),
+    _rate(SOLUTE, _SOLUTE, None, None),
+    _correlation(SOLUTE, _SOLUTE),
+    _concentration(SOLUTE, _SOLUTE),
+)
+"""Of any other pool that a file names: `of_pool` puts its name in the place of `SOLUTE`."""
 
 _FIELDS = (
     Quantity(
@@ -721,7 +766,17 @@ _RESIDUALS = (
     ),
 )
 
-ROWS = (*_RELAXATION, *_TRANSFER, *_BSSFP, *_MAGNETIZATION_TRANSFER, *_SPECTRA, *_POOLS, *_FIELDS, *_RESIDUALS)
+ROWS = (
+    *_RELAXATION,
+    *_TRANSFER,
+    *_BSSFP,
+    *_MAGNETIZATION_TRANSFER,
+    *_SPECTRA,
+    *_POOLS,
+    *_SOLUTES,
+    *_FIELDS,
+    *_RESIDUALS,
+)
 """All rows, in the order in which their files are listed."""
 
 QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in ROWS}
@@ -735,6 +790,7 @@ KNOWN_QUANTITIES: Mapping[str, Quantity] = {
 _MTR_ASYMMETRY = re.compile(r"MTRasym_(?P<offset>\d+(?:\.\d+)?)(?:to(?P<end>\d+(?:\.\d+)?))?")
 
 _OF_A_POOL = re.compile(r"(?P<kind>amplitude|arex|rex)_(?P<pool>[0-9a-zA-Z]+)")
+_OF_POOL = re.compile(r"(?P<pool>[0-9A-Za-z]+)_(?P<what>fraction|rate|correlation|concentration)")
 
 
 def find_quantity(name: str, *, prior: str | None = None) -> Quantity | None:
@@ -743,9 +799,9 @@ def find_quantity(name: str, *, prior: str | None = None) -> Quantity | None:
     Parameters
     ----------
     name
-        A name in `QUANTITIES`, or `MTRasym_<offset in ppm>`, `MTRasym_<offset>to<offset>`, `amplitude_<pool>`, `arex_<pool>` and
-        `rex_<pool>` of any pool; with `_stdev` after it for the standard deviation, with
-        `posterior_` before it for the posterior.
+        A name in `QUANTITIES`, or `MTRasym_<offset in ppm>`, `MTRasym_<offset>to<offset>`, `amplitude_<pool>`, `arex_<pool>`,
+        `rex_<pool>` and `<pool>_fraction` (rate, correlation, concentration) of any pool; with `_stdev` after it for the
+        standard deviation, with `posterior_` before it for the posterior.
     prior
         That of a posterior map; without one it is only shown.
 
@@ -753,6 +809,8 @@ def find_quantity(name: str, *, prior: str | None = None) -> Quantity | None:
     --------
     >>> find_quantity("posterior_T1_stdev", prior="uniform").written.desc
     'posteriorUniformStd'
+    >>> find_quantity("iohexol_rate_stdev").written.desc
+    'iohexolstd'
     """
     base = name.removeprefix(POSTERIOR).removesuffix(STDEV)
     quantity = QUANTITIES.get(base) or _of_a_family(base)
@@ -772,6 +830,8 @@ def _of_a_family(name: str) -> Quantity | None:
         return at_offset(asymmetry, start) if end is None else over_range(asymmetry, start, float(end))
     if found := _OF_A_POOL.fullmatch(name):
         return of_line(QUANTITIES[f"{found['kind']}_"], found["pool"])
+    if found := _OF_POOL.fullmatch(name):
+        return of_pool(QUANTITIES[f"{SOLUTE}_{found['what']}"], found["pool"])
     return None
 
 

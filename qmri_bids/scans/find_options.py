@@ -36,6 +36,8 @@ class FindOptions:
         Set of lines of the Lorentzian fit, YAML; None for those of the package.
     cest_pools
         Pool model of fingerprints, YAML of pulseq-CEST; None for the published one.
+    cest_protons
+        Exchanging protons in one molecule by the name of the pool; None where no concentration is wanted.
     cest_t1, cest_t2, cest_off_resonance
         T1 [s], T2 [s] and off-resonance [Hz] of every voxel of fingerprints that have no map of it; None to have them refused.
     derivatives
@@ -54,6 +56,7 @@ class FindOptions:
     cest_b0: B0Choice = "auto"
     lorentzian_model: Path | None = None
     cest_pools: Path | None = None
+    cest_protons: Mapping[str, float] | None = None
     cest_t1: float | None = None
     cest_t2: float | None = None
     cest_off_resonance: float | None = None

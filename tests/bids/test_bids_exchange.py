@@ -176,7 +176,8 @@ def test_a_series_that_tells_no_pool_is_left_alone(empty: Any, offsets: list[flo
     (note,) = plan.notes
     assert "no pool that it can tell" in note
     assert "4 images of two powers at 5 ppm from water or further" in note
-    assert "within 1 ppm of +3.5 ppm" in note
+    assert "within 0.2 ppm of +3.5 ppm (amide)" in note
+    assert "--cest-pools FILE" in note
 
 
 def test_stages_of_one_run_index_belong_together(empty: Any) -> None:
@@ -324,6 +325,138 @@ def test_a_file_without_amide_serves_the_semisolid_stage(empty: Any, tmp_path: P
     path = tmp_path / "pools.yaml"
     write_pool_model(pools(cest=()), path)
     assert only_run(empty, cest_pools=path).scan.model.names == ("MT",)
+
+
+# --- any pool ---------------------------------------------------------------------------------------------------------
+
+IOHEXOL = CestPool(name="iohexol", fraction=1e-3, rate=500.0, shift=4.3, t2=0.1, t1=2.0)
+ARGININE = CestPool(name="L-arginine", fraction=1e-3, rate=300.0, shift=3.0, t2=0.1, t1=2.0)
+NOE = CestPool(name="rNOE", fraction=0.03, rate=20.0, shift=-3.5, t2=5e-3, t1=1.0)
+
+
+def phantom(*solutes: CestPool, mt: MtPool | None = None) -> PoolModel:
+    """Return solutes in water of T1 = 2 s."""
+    return PoolModel(water=Water(t1=2.0, t2=1.0), cest=solutes, mt=mt)
+
+
+def pool_file(tmp_path: Path, model: PoolModel) -> Path:
+    path = tmp_path / "pools.yaml"
+    write_pool_model(model, path)
+    return path
+
+
+@pytest.mark.parametrize("offset", [2.8, 3.0, 3.25, 3.75, 4.3])
+def test_a_series_beside_amide_is_not_called_amide(empty: Any, offset: float) -> None:
+    fingerprint(empty, "MRF", [offset] * 30)
+    text = refused(empty, **NUMBERS)
+    assert "expected offsets within 0.2 ppm of +3.5 ppm, where amide resonates" in text
+    assert f"found {offset:g} ppm, where other pools do" in text
+    assert "--cest-pools FILE" in text
+
+
+@pytest.mark.parametrize("offset", [3.35, 3.5, 3.65])
+def test_a_series_at_amide_is(empty: Any, offset: float) -> None:
+    fingerprint(empty, "MRF", [offset] * 30)
+    assert only_run(empty).scan.pools == ("MT", "amide")
+
+
+def test_a_series_beside_amide_does_not_vanish_from_that_of_the_semisolid_pool(empty: Any) -> None:
+    fingerprint(empty, "MRFMT")
+    fingerprint(empty, "MRFother", [3.0] * 30)
+    plan = planned(empty, **NUMBERS)
+    (run,), (refusal,) = plan.exchange, plan.refusals
+    assert run.scan.pools == ("MT",)
+    assert any("THIS STAGE IS ESTIMATED ALONE" in each and "MRFother" in each for each in run.warnings)
+    assert "--cest-pools" in refusal.advice
+
+
+def test_the_solute_of_a_phantom(empty: Any, tmp_path: Path) -> None:
+    fingerprint(empty, "tubes", [4.3] * 30)
+    run = only_run(empty, cest_pools=pool_file(tmp_path, phantom(IOHEXOL)), cest_protons={"Iohexol": 2.0})
+    assert (run.scan.pools, run.scan.model.mt, run.protons) == (("iohexol",), None, {"iohexol": 2.0})
+    assert run.scan.model.cest[0].t1 is None
+    said = " ".join(run.decisions)
+    for words in (
+        "that offsets see: iohexol (+4.3 ppm)",
+        "T1 of iohexol is that of water in the file (2 s) and follows it",
+        "fractions times 111000 mmol/L of protons of water over the protons of one molecule (iohexol 2)",
+        "not corrected for how much of a voxel is water",
+    ):
+        assert words in said
+    assert not any("SEMISOLID" in each for each in run.warnings)
+
+
+def test_only_pools_that_offsets_see_are_estimated(empty: Any, tmp_path: Path) -> None:
+    fingerprint(empty, "tubes", [3.1] * 30)
+    path = pool_file(tmp_path, phantom(ARGININE, IOHEXOL))
+    run = only_run(empty, cest_pools=path, cest_protons={"L-arginine": 3.0, "iohexol": 2.0})
+    assert run.scan.pools == ("Larginine",)
+    assert run.protons == {"Larginine": 3.0}
+    assert any(f"keep fraction and rate of {path}: iohexol (0.001, 500 1/s)" in each for each in run.decisions)
+    assert any("iohexol is not estimated here, so that it has no concentration" in each for each in run.decisions)
+    assert any("letters and digits alone: L-arginine is Larginine." in each for each in run.warnings)
+    fingerprint(empty, "tubes", [3.0, 4.3] * 15)
+    assert only_run(empty, cest_pools=path).scan.pools == ("Larginine", "iohexol")
+
+
+def test_offsets_that_miss_the_shift_are_said(empty: Any, tmp_path: Path) -> None:
+    path = pool_file(tmp_path, phantom(IOHEXOL))
+    fingerprint(empty, "tubes", [3.5] * 30)
+    (sentence,) = [each for each in only_run(empty, cest_pools=path).warnings if "NO OFFSET" in each]
+    assert "THE SHIFT OF iohexol (+4.3 ppm): the nearest is +3.5 ppm" in sentence
+
+
+def test_images_far_from_a_phantom_are_its_water(empty: Any, tmp_path: Path) -> None:
+    fingerprint(empty, "tubes", [4.3, 12.0] * 15)
+    assert only_run(empty, cest_pools=pool_file(tmp_path, phantom(IOHEXOL))).scan.pools == ("iohexol",)
+
+
+def test_an_offset_at_a_solute_does_not_tell_the_semisolid_pool(empty: Any, tmp_path: Path) -> None:
+    far = CestPool(name="imino", fraction=1e-3, rate=500.0, shift=10.0, t2=0.1)
+    fingerprint(empty, "MRF", [10.0] * 30)
+    run = only_run(empty, cest_pools=pool_file(tmp_path, phantom(far, mt=pools().mt)))
+    assert run.scan.pools == ("MT", "imino")
+    assert any("NO STAGE FOR THE SEMISOLID POOL" in each and "shift of imino" in each for each in run.warnings)
+
+
+def test_stages_of_several_solutes_share_that_of_the_semisolid_pool(empty: Any, tmp_path: Path) -> None:
+    both_stages(empty)
+    fingerprint(empty, "MRFNOE", [-3.5] * 30)
+    amide = CestPool(name="Amide", fraction=1e-3, rate=100.0, shift=3.5, t2=0.05)
+    run = only_run(empty, cest_pools=pool_file(tmp_path, phantom(amide, NOE, mt=pools().mt)))
+    assert [stage.entities["acq"] for stage in run.stages] == ["MRFMT", "MRFNOE", "MRFamide"]
+    assert run.entities["acq"] == "MRF"
+    assert set(run.scan.pools) == {"MT", "amide", "rNOE"}
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("λ",), "found 'λ', which has neither"),
+        (("mt",), "'mt' means something else"),
+        (("amine", "aminestd"), "would be taken for a standard deviation"),
+        (("L-arginine", "Larginine"), "found 'L-arginine' and 'Larginine'"),
+        ((), "a pool beside water"),
+    ],
+)
+def test_names_that_are_no_labels(empty: Any, tmp_path: Path, names: tuple[str, ...], words: str) -> None:
+    fingerprint(empty, "tubes", [3.0] * 30)
+    model = phantom(*(replace(ARGININE, name=name) for name in names))
+    assert words in refused(empty, **NUMBERS, cest_pools=pool_file(tmp_path, model))
+
+
+def test_protons_of_a_pool_that_is_not_there(empty: Any, tmp_path: Path) -> None:
+    fingerprint(empty, "tubes", [4.3] * 30)
+    path = pool_file(tmp_path, phantom(IOHEXOL))
+    text = refused(empty, **NUMBERS, cest_pools=path, cest_protons={"glucose": 5.0})
+    assert "--cest-protons: expected a solute of the model (iohexol), found glucose" in text
+
+
+def test_a_phantom_needs_t1_and_t2(empty: Any, tmp_path: Path) -> None:
+    fingerprint(empty, "tubes", [4.3] * 30)
+    text = refused(empty, no_b1=True, cest_off_resonance=0.0, cest_pools=pool_file(tmp_path, phantom(IOHEXOL)))
+    assert "T1 and T2 maps" in text
+    assert "--cest-t1 and --cest-t2" in text
 
 
 # --- known maps -------------------------------------------------------------------------------------------------------

@@ -100,6 +100,12 @@ def test_derivatives(bids: Path, capsys: pytest.CaptureFixture[str], tmp_path: P
         (("--cest-t1", "nan"), "--cest-t1 must lie within"),
         (("--cest-off-resonance", "1e6"), "--cest-off-resonance must lie within -20000 to 20000, in Hz, found 1e+06"),
         (("--cest-pools", "nowhere.yaml"), "nowhere.yaml is not a file"),
+        (
+            ("--cest-protons", "iohexol"),
+            "--cest-protons takes a pool and the exchanging protons of one of its molecules",
+        ),
+        (("--cest-protons", "iohexol=0"), "such as iohexol=2, found 'iohexol=0'"),
+        (("--cest-protons", "iohexol=2", "Iohexol=3"), "--cest-protons must name each pool once"),
         (("--cest-estimator", "magic"), "invalid choice: 'magic'"),
         (("--cest-posterior", "in-vivo"), "invalid choice: 'in-vivo'"),
     ],
