@@ -37,6 +37,7 @@ class Section(StrEnum):
     B1 = "b1"
     SPECTRA = "spectra"
     TRAJECTORIES = "trajectories"
+    REGIONS = "regions"
     MAPS = "maps"
     UNCERTAINTY = "uncertainty"
     POSTERIOR = "posterior"
