@@ -24,6 +24,7 @@ from qmri_bids.quantity import (
     Spread,
     at_offset,
     known,
+    of_pool,
     posterior,
     posterior_stdev,
     stdev,
@@ -32,6 +33,9 @@ from qmri_bids.units import fraction_to_percent, seconds_to_milliseconds
 
 POOL_PRIORS = ("uniform",)
 """Priors under which posterior maps of pools can be asked for."""
+
+SOLUTE = "solute"
+"""Stands for the name of any pool in the rows of pools that are neither semisolid nor amide."""
 
 _GAPS = "NaN where the quality mask is not 1."
 _BSSFP_GAPS = "NaN where the quality mask is none of 1, 9 and 10; of other scans than pc-bSSFP, where it is not 1."
@@ -53,7 +57,7 @@ _M0_FILE = MapFile(
     description=f"Signal at equilibrium times receive sensitivity. {_BSSFP_GAPS}",
 )
 
-_SEMISOLID, _AMIDE = "semisolid (MT) pool", "amide pool"
+_SEMISOLID, _AMIDE, _SOLUTE = "semisolid (MT) pool", "amide pool", "solute pool"
 _POOL_CAUSE = "from the noise of the scan and the standard deviations of the known maps"
 _POOL_POSTERIOR = Posterior(priors=POOL_PRIORS, symbol="post.")
 
@@ -423,8 +427,8 @@ _SPECTRA = (
 )
 
 
-def _fraction(pool: str, title: str, limit: float, spread: float) -> Quantity:
-    """Return the row of the fraction of a pool; upper limits of it and of its standard deviation [%]."""
+def _fraction(pool: str, title: str, limit: float | None, spread: float | None) -> Quantity:
+    """Return the row of the fraction of a pool; upper limits of it and of its standard deviation [%], None where any will do."""
     return Quantity(
         name=f"{pool}_fraction",
         label=f"{pool} fraction",
@@ -442,18 +446,18 @@ def _fraction(pool: str, title: str, limit: float, spread: float) -> Quantity:
         ),
         display=Display(
             unit="%",
-            window=(0, limit),
+            window=None if limit is None else (0, limit),
             colormap="viridis",
             convert=fraction_to_percent,
             note=f"Equilibrium magnetisation of the {title} over that of water. {_FRACTION}",
         ),
         spread=Spread(limit=spread, cause=_POOL_CAUSE, note=""),
-        posterior=_POOL_POSTERIOR,
+        posterior=None if pool == SOLUTE else _POOL_POSTERIOR,
     )
 
 
-def _rate(pool: str, title: str, limit: float, spread: float) -> Quantity:
-    """Return the row of the exchange rate of a pool; upper limits of it and of its standard deviation [1/s]."""
+def _rate(pool: str, title: str, limit: float | None, spread: float | None) -> Quantity:
+    """Return the row of the exchange rate of a pool; upper limits of both [1/s], None where any will do."""
     return Quantity(
         name=f"{pool}_rate",
         label=f"{pool} exchange rate",
@@ -468,9 +472,14 @@ def _rate(pool: str, title: str, limit: float, spread: float) -> Quantity:
             in_bids=False,
             description=f"Exchange rate from the {title} to water. NaN where desc-{pool}quality_mask is not 1.",
         ),
-        display=Display(unit="1/s", window=(0, limit), colormap="magma", note=f"From the {title} to water."),
+        display=Display(
+            unit="1/s",
+            window=None if limit is None else (0, limit),
+            colormap="magma",
+            note=f"From the {title} to water.",
+        ),
         spread=Spread(limit=spread, cause=_POOL_CAUSE, note=""),
-        posterior=_POOL_POSTERIOR,
+        posterior=None if pool == SOLUTE else _POOL_POSTERIOR,
     )
 
 
@@ -500,6 +509,34 @@ def _correlation(pool: str, title: str) -> Quantity:
     )
 
 
+def _concentration(pool: str, title: str) -> Quantity:
+    """Return the row of the concentration of a pool."""
+    return Quantity(
+        name=f"{pool}_concentration",
+        label=f"{pool} concentration",
+        symbol=f"c {pool}",
+        phrase=f"the {pool} concentration",
+        full_name=f"the concentration of the {title}",
+        file=MapFile(
+            key=f"concentration_{pool}",
+            suffix="concentrationmap",
+            desc=pool,
+            unit="mmol/L",
+            in_bids=False,
+            description=f"Concentration of the {title} in its water: its fraction times 111 mol/L of protons of water over the "
+            "protons of one molecule. It is not corrected for how much of a voxel is water. NaN where the quality mask of the pool "
+            "is not 1.",
+        ),
+        display=Display(
+            unit="mmol/L",
+            window=None,
+            colormap="viridis",
+            note="Fraction times 111 mol/L of protons of water over the protons of one molecule; in its water, not in tissue.",
+        ),
+        spread=Spread(limit=None, cause=_POOL_CAUSE, note=""),
+    )
+
+
 _POOLS = (
     _fraction("MT", _SEMISOLID, 25, 5),
     _rate("MT", _SEMISOLID, 80, 20),
@@ -508,6 +545,14 @@ _POOLS = (
     _rate("amide", _AMIDE, 500, 200),
     _correlation("amide", _AMIDE),
 )
+
+_SOLUTES = (
+    _fraction(SOLUTE, _SOLUTE, None, None),
+    _rate(SOLUTE, _SOLUTE, None, None),
+    _correlation(SOLUTE, _SOLUTE),
+    _concentration(SOLUTE, _SOLUTE),
+)
+"""Of any other pool that a file names: `of_pool` puts its name in the place of `SOLUTE`."""
 
 _FIELDS = (
     Quantity(
@@ -609,7 +654,17 @@ _RESIDUALS = (
     ),
 )
 
-ROWS = (*_RELAXATION, *_TRANSFER, *_BSSFP, *_MAGNETIZATION_TRANSFER, *_SPECTRA, *_POOLS, *_FIELDS, *_RESIDUALS)
+ROWS = (
+    *_RELAXATION,
+    *_TRANSFER,
+    *_BSSFP,
+    *_MAGNETIZATION_TRANSFER,
+    *_SPECTRA,
+    *_POOLS,
+    *_SOLUTES,
+    *_FIELDS,
+    *_RESIDUALS,
+)
 """All rows, in the order in which their files are listed."""
 
 QUANTITIES: Mapping[str, Quantity] = {quantity.name: quantity for quantity in ROWS}
@@ -620,6 +675,7 @@ KNOWN_QUANTITIES: Mapping[str, Quantity] = {
 }
 """Maps that the estimation of another run takes, by their names as arguments: those of `physics.fingerprint.KNOWN`."""
 
+_OF_POOL = re.compile(r"(?P<pool>[0-9A-Za-z]+)_(?P<what>fraction|rate|correlation|concentration)")
 _MTR_ASYMMETRY = re.compile(r"MTRasym_(?P<offset>\d+(?:\.\d+)?)")
 
 
@@ -629,8 +685,8 @@ def find_quantity(name: str, *, prior: str | None = None) -> Quantity | None:
     Parameters
     ----------
     name
-        A name in `QUANTITIES`, or `MTRasym_<offset in ppm>`; with `_stdev` after it for the standard deviation, with
-        `posterior_` before it for the posterior.
+        A name in `QUANTITIES`, `MTRasym_<offset in ppm>`, or `<pool>_fraction` (rate, correlation, concentration); with `_stdev`
+        after it for the standard deviation, with `posterior_` before it for the posterior.
     prior
         That of a posterior map; without one it is only shown.
 
@@ -638,10 +694,19 @@ def find_quantity(name: str, *, prior: str | None = None) -> Quantity | None:
     --------
     >>> find_quantity("posterior_T1_stdev", prior="uniform").written.desc
     'posteriorUniformStd'
+    >>> find_quantity("iohexol_rate_stdev").written.desc
+    'iohexolstd'
     """
     base = name.removeprefix(POSTERIOR).removesuffix(STDEV)
     offset = _MTR_ASYMMETRY.fullmatch(base)
-    quantity = QUANTITIES.get(base) if offset is None else at_offset(QUANTITIES["MTRasym"], float(offset["offset"]))
+    pool = None if base in QUANTITIES else _OF_POOL.fullmatch(base)
+    quantity: Quantity | None
+    if offset is not None:
+        quantity = at_offset(QUANTITIES["MTRasym"], float(offset["offset"]))
+    elif pool is not None:
+        quantity = of_pool(QUANTITIES[f"{SOLUTE}_{pool['what']}"], pool["pool"])
+    else:
+        quantity = QUANTITIES.get(base)
     of_posterior, of_stdev = name.startswith(POSTERIOR), name.endswith(STDEV)
     if quantity is None or (of_posterior and not quantity.posterior) or (of_stdev and not quantity.spread):
         return None

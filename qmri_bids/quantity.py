@@ -381,6 +381,40 @@ def at_offset(quantity: Quantity, offset: float) -> Quantity:
     )
 
 
+def of_pool(quantity: Quantity, pool: str) -> Quantity:
+    """Return the map of a pool.
+
+    Parameters
+    ----------
+    quantity
+        The same map of the pool that stands for any, its name the label of the file.
+    pool
+        Name of the pool: letters and digits.
+
+    Examples
+    --------
+    >>> from qmri_bids.quantities import QUANTITIES
+    >>> found = of_pool(QUANTITIES["solute_fraction"], "creatine")
+    >>> found.name, found.label, found.written.desc
+    ('creatine_fraction', 'creatine fraction', 'creatine')
+    """
+    any_pool = quantity.written.desc or ""
+
+    def named(text: str) -> str:
+        return text.replace(f"the {any_pool} pool", f"the pool {pool}").replace(any_pool, pool)
+
+    return replace(
+        quantity,
+        name=named(quantity.name),
+        label=named(quantity.label),
+        symbol=named(quantity.symbol),
+        phrase=named(quantity.phrase),
+        full_name=named(quantity.full_name),
+        display=replace(quantity.display, note=named(quantity.display.note)),
+        file=replace(quantity.written, desc=pool, description=named(quantity.written.description)),
+    )
+
+
 def bare(name: str, unit: str = "arbitrary") -> Quantity:
     """Return what is shown of values that have no row: they themselves, under the name and in the unit that they come with."""
     return Quantity(name=name, label=name, symbol=name, display=Display(unit=unit, window=None, colormap="viridis"))

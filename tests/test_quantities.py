@@ -94,7 +94,7 @@ def test_suffixes_and_units_are_those_of_bids() -> None:
         if stated is not None:
             # Where BIDS leaves the unit open, a ratio is written in percent.
             assert file.unit == stated or (stated, file.unit) == ("arbitrary", "percent"), file.key
-        assert file.unit in {"s", "1/s", "Hz", "percent", "1", "arbitrary"}, file.key
+        assert file.unit in {"s", "1/s", "Hz", "percent", "1", "arbitrary", "mmol/L"}, file.key
 
 
 @every
@@ -232,11 +232,12 @@ def test_every_map_that_an_estimator_returns_has_a_row() -> None:
         assert not has_stdev or get_quantity(name).spread is not None, name
         check_file_and_display(get_quantity(name))
     pools = {f"{pool}_{what}" for pool in (AMIDE, MT) for what in (*exchange_scan.QUANTITIES, "correlation")}
+    solutes = {f"solute_{what}" for what in (*exchange_scan.QUANTITIES, "correlation", "concentration")}
     made_elsewhere = {"off_resonance_unwrapped", "residual", "residual_spectrum", "MTRasym", "noise", "misfit"}
     freed = {"mtcorrected_T1", "free_T1", "free_M0"}  # of magnetisation transfer, from maps of two runs
     assert all(get_quantity(name).spread is not None for name in freed)
     names = {"MTRasym" if name.startswith("MTRasym") else name for name in found}
-    assert names | pools | freed | made_elsewhere == set(QUANTITIES)
+    assert names | pools | solutes | freed | made_elsewhere == set(QUANTITIES)
 
 
 def test_the_command_line_loads_no_numpy_with_the_table() -> None:

@@ -106,6 +106,7 @@ def map_metadata(
     model: Mapping[str, Any] | None = None,
     skull_stripped: bool | None = None,
     spatial_reference: str | None = None,
+    description: str | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the sidecar of an output.
@@ -126,11 +127,13 @@ def map_metadata(
         Other than the usual value of the output, e.g. False without a brain mask.
     spatial_reference
         SpatialReference, for outputs with a `space` that is no standard template.
+    description
+        Other than the usual one of the output, e.g. of a map that belongs to one of many pools.
     extra
         Further keys.
     """
     row = outputs()[output]
-    content: dict[str, Any] = {"Description": row.description}
+    content: dict[str, Any] = {"Description": row.description if description is None else description}
     if row.kind == "mask":
         content["Type"] = "Brain" if output == "brain_mask" else "ROI"
     if row.levels is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from qmri_bids.physics.published_pools import AMIDE, MT
 from qmri_bids.sentence import Sentence
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class ExchangeEntry:
         Loss by which a network for a protocol that no weights cover is trained in silico; None where none can be.
     learns
         Whether a network is trained on the subject itself and kept in the folder of weights.
+    instead
+        Key of the estimator that takes its place for pools other than those of published fingerprinting; None where none does.
     """
 
     summary: str
@@ -44,6 +47,7 @@ class ExchangeEntry:
     bare: str | None = None
     loss: Loss | None = None
     learns: bool = False
+    instead: str | None = None
 
     @property
     def trainable(self) -> bool:
@@ -116,6 +120,7 @@ EXCHANGE_ESTIMATORS: dict[str, ExchangeEntry] = {
         create=_pinn,
         bare="pinn-bare",
         loss="physics",
+        instead="ml",
     ),
     "pinn-bare": ExchangeEntry(
         summary="the same network without refinement",
@@ -192,6 +197,35 @@ EXCHANGE_ESTIMATORS: dict[str, ExchangeEntry] = {
     ),
 }
 """Estimators by the name that `--cest-estimator` takes; one is added by a file and a row."""
+
+NETWORK_POOLS = frozenset({AMIDE, MT})
+"""Pools for which networks are made."""
+
+
+def estimator_for(name: str, *, pools: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """Return the estimator that serves pools where one was asked for, and what is said of it.
+
+    Parameters
+    ----------
+    name
+        Key of `EXCHANGE_ESTIMATORS`.
+    pools
+        Names of the pools that are estimated.
+
+    Examples
+    --------
+    >>> estimator_for("pinn", pools=["MT", "iohexol"])[0], estimator_for("pinn", pools=["MT", "amide"])[0]
+    ('ml', 'pinn')
+    """
+    other = [pool for pool in pools if pool not in NETWORK_POOLS]
+    instead = EXCHANGE_ESTIMATORS[name].instead
+    if not other or instead is None:
+        return name, ()
+    return instead, (
+        f"Networks are made for MT and amide alone: with {', '.join(other)} the estimator is {instead} "
+        f"({EXCHANGE_ESTIMATORS[instead].summary}) in place of {name}.",
+    )
+
 
 POSTERIOR_ESTIMATOR = "supervised"
 """Key of the network that gives posterior means."""

@@ -7,6 +7,10 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
+PROTONS_OF_WATER = 111e3
+"""Concentration of protons in water [mmol/L]: two in each of 55.5 mol of molecules (1 kg over 18.015 g/mol). Of a litre at 20 °C
+it is 110.8e3, at 37 °C 110.3e3."""
+
 
 class MtForm(StrEnum):
     """How the semisolid pool is described; the two differ by up to 30 % in fraction and 50 % in rate, and are never exchanged."""

@@ -34,6 +34,8 @@ class FindOptions:
         Where the shift of water of Z-spectra and fingerprints comes from; `auto` for the best that there is.
     cest_pools
         Pool model of fingerprints, YAML of pulseq-CEST; None for the published one.
+    cest_protons
+        Exchanging protons in one molecule by the name of the pool.
     cest_t1, cest_t2, cest_off_resonance
         T1 [s], T2 [s] and off-resonance [Hz] of every voxel of fingerprints that have no map of it; None to have them refused.
     derivatives
@@ -51,6 +53,7 @@ class FindOptions:
     excitation_pulse: tuple[str, float] | None = None
     cest_b0: B0Choice = "auto"
     cest_pools: Path | None = None
+    cest_protons: Mapping[str, float] = field(default_factory=dict)
     cest_t1: float | None = None
     cest_t2: float | None = None
     cest_off_resonance: float | None = None

@@ -10,7 +10,13 @@ from pathlib import Path
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.estimation.base import EstimatorOptions, ProtocolNotSupported
 from qmri_bids.estimation.estimators import ESTIMATORS
-from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, POSTERIOR_ESTIMATOR, Loss
+from qmri_bids.estimation.pool_estimators import (
+    EXCHANGE_ESTIMATORS,
+    NETWORK_POOLS,
+    POSTERIOR_ESTIMATOR,
+    Loss,
+    estimator_for,
+)
 from qmri_bids.estimation.pools.estimate import ExchangeEstimator, ExchangeOptions
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.scans.fields.find import find_fields
@@ -127,15 +133,21 @@ def refuse_unsupported_exchange(
     """
     if not any(plan.exchange for plan in plans):
         return tuple(plans)
-    made = {"--cest-estimator": EXCHANGE_ESTIMATORS[estimator].create(options)}
-    if posterior is not None:
-        made["--cest-posterior"] = EXCHANGE_ESTIMATORS[POSTERIOR_ESTIMATOR].create(options)
+    made: dict[str, ExchangeEstimator] = {}
     checked = []
     for plan in plans:
         refused: dict[str, Refusal] = {}
         more: list[Refusal] = []
         for run in plan.exchange:
-            found = [refusal for key, each in made.items() if (refusal := _refused_by(each, run, key)) is not None]
+            asked = {"--cest-estimator": estimator_for(estimator, pools=run.scan.pools)[0]}
+            if posterior is not None:
+                asked["--cest-posterior"] = POSTERIOR_ESTIMATOR
+            for each in asked.values():
+                if each not in made:
+                    made[each] = EXCHANGE_ESTIMATORS[each].create(options)
+            found = [
+                refusal for key, each in asked.items() if (refusal := _refused_by(made[each], run, key)) is not None
+            ]
             if found:
                 refused[run.label] = found[0]
                 more += found[1:]
@@ -163,7 +175,7 @@ MissingExchange = tuple[ExchangeRun, Loss]
 def missing_exchange_trainings(
     plans: Sequence[SessionPlan], *, losses: Sequence[Loss], options: ExchangeOptions
 ) -> tuple[MissingExchange, ...]:
-    """Return the fingerprints for which networks would have to be trained, of equal ones the first.
+    """Return the fingerprints of MT and amide for which networks would have to be trained, of equal ones the first.
 
     Parameters
     ----------
@@ -174,7 +186,7 @@ def missing_exchange_trainings(
     options
         Where weights are looked for.
     """
-    runs = [run for plan in plans for run in plan.exchange]
+    runs = [run for plan in plans for run in plan.exchange if NETWORK_POOLS.issuperset(run.scan.pools)]
     if not runs:
         return ()
     from qmri_bids.estimation.pools.network import find_exchange_weights

@@ -176,7 +176,8 @@ def test_a_series_that_tells_no_pool_is_left_alone(empty: Any, offsets: list[flo
     (note,) = plan.notes
     assert "no pool that it can tell" in note
     assert "4 images of two powers at 5 ppm from water or further" in note
-    assert "within 1 ppm of +3.5 ppm" in note
+    assert "within 0.2 ppm of +3.5 ppm (amide)" in note
+    assert "--cest-pools FILE" in note
 
 
 def test_stages_of_one_run_index_belong_together(empty: Any) -> None:

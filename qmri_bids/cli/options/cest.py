@@ -23,6 +23,35 @@ def _no_set_of_lines(pools: Sequence[str]) -> str:
     return "" if "water" in pools else f"must hold water, whose line all others stand on, {shown}"
 
 
+MOST_PROTONS = 1e6
+"""Of one molecule: of polymers such as glycogen there are many."""
+
+
+def protons_of(given: Sequence[str]) -> dict[str, float]:
+    """Return the protons of one molecule by the name of the pool.
+
+    Examples
+    --------
+    >>> protons_of(["iohexol=2", "L-arginine=3"])
+    {'iohexol': 2.0, 'L-arginine': 3.0}
+    """
+    parts = [text.rpartition("=") for text in given]
+    return {name: float(number) for name, _, number in parts}
+
+
+def _no_protons(given: Sequence[str]) -> str:
+    for text in given:
+        name, _, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            value = 0.0
+        if not name or not 0.0 < value <= MOST_PROTONS:
+            return f"takes a pool and the exchanging protons of one of its molecules, such as iohexol=2, found {text!r}"
+    names = [text.rpartition("=")[0].lower() for text in given]
+    return "must name each pool once" if len(set(names)) < len(names) else ""
+
+
 SPECTRA = OptionGroup(
     title="CEST and MT",
     rows=(
@@ -116,10 +145,19 @@ POOL_FRACTIONS = OptionGroup(
             name="--cest-pools",
             type=Path,
             metavar="FILE",
-            help="pools in the YAML of pulseq-CEST, with an mt_pool and, to estimate amide, a pool of that name; by default those "
-            "of Finkelstein et al. 2025",
+            help="pools in the YAML of pulseq-CEST: any solutes by name, shift and T2, with or without an mt_pool; those that the "
+            "offsets of a series see are estimated; by default MT and amide of Finkelstein et al. 2025",
             must_be_file=True,
             setting=Setting("finding"),
+        ),
+        Option(
+            name="--cest-protons",
+            nargs="+",
+            metavar="NAME=N",
+            help="exchanging protons in one molecule of pools, such as iohexol=2: their concentration is mapped too, in mmol/L of "
+            "their water",
+            complaint=_no_protons,
+            setting=Setting("finding", convert=protons_of),
         ),
         _stand_in("--cest-t1", "T1", unit="SECONDS", low=0.05, high=10.0, unit_in_words="seconds"),
         _stand_in("--cest-t2", "T2", unit="SECONDS", low=0.001, high=5.0, unit_in_words="seconds"),

@@ -12,12 +12,15 @@ Sources: Marquardt, SIAM J Appl Math 11:431 (1963); Golub and Pereyra, SIAM J Nu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan, KnownVoxels, exchange_jacobian, scaled_model
+from qmri_bids.physics.published_pools import MT
 
 ITERATIONS = 25
 """Most evaluations of a voxel."""
@@ -31,11 +34,16 @@ EXACT = 1e-20
 LARGEST_STEP = 1.0
 """Longest step of a logarithm: a factor of e."""
 
-BOUNDS = {"MT.fraction": (1e-3, 0.6), "MT.rate": (1.0, 500.0)}
-"""Lowest and highest fraction and exchange rate [1/s] of the semisolid pool."""
+BOUNDS = {
+    "MT.fraction": (1e-3, 0.6),
+    "MT.rate": (1.0, 500.0),
+    "amide.fraction": (1e-5, 0.05),
+    "amide.rate": (1.0, 5000.0),
+}
+"""Lowest and highest fraction and exchange rate [1/s] of the semisolid pool and of amide."""
 
-SOLUTE_BOUNDS = {"fraction": (1e-5, 0.05), "rate": (1.0, 5000.0)}
-"""Lowest and highest fraction and exchange rate [1/s] of any other pool."""
+SOLUTE_BOUNDS = {"fraction": (1e-6, 0.2), "rate": (0.5, 1e5)}
+"""The same of any other pool: 0.1 mmol/L of one proton to an aliphatic band of tissue, and the fastest hydroxyl protons."""
 
 RIDGE = 1e-10
 """Share of the diagonal added before the promise of an undamped step is computed."""
@@ -49,7 +57,8 @@ def bounds_of(scan: ExchangeScan) -> tuple[Values, Values]:
     rows = []
     for parameter in scan.parameters:
         pool, _, quantity = parameter.rpartition(".")
-        rows.append(BOUNDS[f"MT.{quantity}"] if pool == semisolid else SOLUTE_BOUNDS[quantity])
+        own = f"{MT if pool == semisolid else pool}.{quantity}"
+        rows.append(BOUNDS.get(own, SOLUTE_BOUNDS[quantity]))
     low, high = np.array(rows).T
     return low, high
 
@@ -166,6 +175,19 @@ def fit_exchange(
         at_bound=at_bound,
         settled=settled,
     )
+
+
+def best_of(fits: Sequence[ExchangeFit]) -> ExchangeFit:
+    """Return of several fits of the same voxels that with the least misfit, voxel by voxel; the first where they are alike."""
+    if len(fits) == 1:
+        return fits[0]
+    sums = np.stack([fit.residual_sum for fit in fits])
+    chosen = np.argmin(np.where(np.isfinite(sums), sums, np.inf), axis=0)
+
+    def of(name: str) -> NDArray[Any]:
+        return np.stack([getattr(fit, name) for fit in fits])[chosen, np.arange(len(chosen))]
+
+    return ExchangeFit(**{each.name: of(each.name) for each in fields(ExchangeFit)})
 
 
 def fit_at(

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.pools.estimate import ExchangeEstimate
-from qmri_bids.estimation.pools.fit import fit_exchange
+from qmri_bids.estimation.pools.fit import best_of, fit_exchange
 from qmri_bids.estimation.pools.input import ExchangeInput
 from qmri_bids.estimation.pools.point import (
     BLOCK,
@@ -31,7 +31,7 @@ from qmri_bids.estimation.pools.point import (
     linearised,
     noise_level,
 )
-from qmri_bids.estimation.pools.start import RegressionStart
+from qmri_bids.estimation.pools.start import RegressionStart, has_regression, matched_starts
 from qmri_bids.physics.fingerprint import ExchangeScan, KnownVoxels, exchange_signal
 
 LONGEST_DIFFERENCE = 0.5
@@ -74,14 +74,23 @@ class ExchangeLikelihood:
         """Return where the fit begins, shape (V, P)."""
         return RegressionStart.of(scan, threads=self.threads).predict(signal, known)
 
+    def starts(self, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> tuple[Values, ...]:
+        """Return all places where the fit begins, shape (V, P) each: the best of them counts."""
+        if has_regression(scan):
+            return (self.start(signal, scan=scan, known=known),)
+        return matched_starts(signal, scan=scan, known=known, threads=self.threads)
+
     def fit(self, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> ExchangePoint:
         """Return the least-squares point of every voxel; NaN where something is not finite."""
-        start = self.start(signal, scan=scan, known=known)
+        starts = self.starts(signal, scan=scan, known=known)
         parts = []
         for begin in range(0, max(1, len(signal)), BLOCK):
             part = slice(begin, begin + BLOCK)
-            fit = fit_exchange(signal[part], scan=scan, known=known[part], start=start[part], threads=self.threads)
-            parts.append(linearised(fit, scan=scan))
+            fits = [
+                fit_exchange(signal[part], scan=scan, known=known[part], start=start[part], threads=self.threads)
+                for start in starts
+            ]
+            parts.append(linearised(best_of(fits), scan=scan))
         return joined(parts)
 
     def point(self, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> Values:

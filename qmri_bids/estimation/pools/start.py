@@ -1,4 +1,9 @@
-"""A start of the fit for any scan without a network: quadratic regression on simulated signals, made in a second."""
+"""Starts of the fit for any scan without a network.
+
+MT and amide in tissue: quadratic regression on simulated signals, made in a second. Any other pools: the simulated signals that are
+nearest, drawn over fractions and rates of all solutes and the known maps of the voxels themselves. There the regression fails: from
+slow amides to fast hydroxyl protons the signal bends too much for it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,77 @@ COMPONENTS = 8
 NOISE = 0.005
 """Standard deviation of the noise of the samples in units of M0: keeps the regression from leaning on details."""
 
+DRAWS = {"fraction": (1e-5, 0.05), "rate": (3.0, 3e4)}
+"""Lowest and highest fraction and rate [1/s] of solutes in simulated signals that a voxel is matched with: within the bounds of the
+fit, which goes on from there."""
+
+MATCHES = 2
+"""Starts of a voxel."""
+
+APART = 0.7
+"""Least distance between them, in logarithms of some parameter: a factor of two."""
+
+CANDIDATES = 200
+"""Nearest simulated signals among which the second start is looked for."""
+
+MATCH_BLOCK = 2000
+"""Voxels matched at a time."""
+
 Values = NDArray[np.float64]
+
+
+def has_regression(scan: ExchangeScan) -> bool:
+    """Return whether a regression serves a scan: MT and amide in tissue."""
+    return scan.model.mt is not None and all(name in EXCHANGE_PRIOR.ranges for name in scan.parameters)
+
+
+def matched_starts(
+    signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels, threads: int = 1
+) -> tuple[Values, ...]:
+    """Return starts of voxels from the nearest of `SAMPLES` simulated signals and the nearest that is `APART` from it.
+
+    Parameters
+    ----------
+    signal
+        Images of the voxels, shape (V, N), finite.
+    scan
+        Series and pools.
+    known
+        Maps of the voxels.
+    threads
+        Threads of the simulation; the result does not depend on it.
+
+    Returns
+    -------
+    tuple of array
+        `MATCHES` arrays of shape (V, P).
+    """
+    voxels = len(signal)
+    if not voxels:
+        return (np.empty((0, len(scan.parameters))),)
+    rng = np.random.default_rng(0)
+    low, high = (np.log(each) for each in bounds_of(scan))
+    for place, name in enumerate(scan.parameters):
+        one, two = EXCHANGE_PRIOR.ranges.get(name, DRAWS[name.rpartition(".")[2]])
+        low[place], high[place] = max(low[place], np.log(one)), min(high[place], np.log(two))
+    logs = rng.uniform(low, high, (SAMPLES, len(low)))
+    drawn = known[rng.integers(voxels, size=SAMPLES)]
+    entries = normalised(exchange_signal(scan, np.exp(logs), drawn, threads=threads), scan)
+    data = normalised(signal, scan)
+    first, second = np.empty((voxels, len(low))), np.empty((voxels, len(low)))
+    # Series count alike here; what each tells, the fit finds out.
+    length = np.einsum("en,en->e", entries, entries)
+    for begin in range(0, voxels, MATCH_BLOCK):
+        part = slice(begin, begin + MATCH_BLOCK)
+        away = length - 2.0 * data[part] @ entries.T
+        near = np.argpartition(away, CANDIDATES, axis=1)[:, :CANDIDATES]
+        order = np.argsort(np.take_along_axis(away, near, axis=1), axis=1)
+        found = logs[np.take_along_axis(near, order, axis=1)]
+        apart = np.abs(found - found[:, :1]).max(axis=2) > APART
+        # Where all are alike, the last of them: the two starts may then be one.
+        other = np.where(apart.any(axis=1), apart.argmax(axis=1), CANDIDATES - 1)
+        first[part], second[part] = found[:, 0], found[np.arange(len(found)), other]
+    return np.exp(first), np.exp(second)
 
 
 def normalised(signal: NDArray[np.floating], scan: ExchangeScan) -> Values:

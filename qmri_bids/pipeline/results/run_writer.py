@@ -81,7 +81,7 @@ class RunWriter:
     def add_map(self, quantity: Quantity, values: NDArray[Any], **metadata: Any) -> None:
         """Write a map in the unit of its file."""
         file = quantity.written
-        self.add(file.key, file.convert(values), desc=file.desc, **metadata)
+        self.add(file.key, file.convert(values), desc=file.desc, description=file.description, **metadata)
 
     def add_estimate(self, metadata_of: Callable[[Quantity], Mapping[str, Any]]) -> None:
         """Write all maps of the estimate, each with its standard deviation, then correlations; sidecars by the map."""

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.estimation.base import Status
+from qmri_bids.estimation.pools.estimate import ExchangeEstimate
 from qmri_bids.physics.fingerprint import KNOWN, KnownVoxels
+from qmri_bids.physics.pools import PROTONS_OF_WATER
 from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.results.estimate_file import Maps, save_estimate
 from qmri_bids.pipeline.volumes import load_volume
@@ -34,8 +36,10 @@ class _EstimateExchangeInput(BaseInterfaceInputSpec):
     b1 = File(exists=True, desc="actual over nominal B1 on this grid, where a B1 scan gives it")
     b1_stdev = File(exists=True, desc="its standard deviation, where it is known")
     fixed = traits.Dict(desc="numbers for every voxel, by the names of KNOWN")
+    protons = traits.Dict(desc="exchanging protons in one molecule of pools whose concentration is wanted")
     relaxometry = traits.Any(desc="Relaxometry that has seen T1, which is apparent then")
     estimator = traits.Str(mandatory=True, desc="key of the table of estimators")
+    chosen = traits.List(traits.Str, desc="why it is not the one that was asked for, as sentences")
     weights_folder = traits.Str(desc="folder searched for weights before those of the package")
     weights_state = traits.Dict(desc="what tells one state of that folder from another")
     posterior = traits.Str(desc="prior under which posterior maps are computed too")
@@ -91,7 +95,7 @@ class EstimateExchange(SimpleInterface):
             ExchangeOptions(threads=inputs.processes, weights_folder=folder, device=inputs.device, seed=inputs.seed)
         )
         stored: Maps = {}
-        decisions = voxels.decisions
+        decisions = [*(inputs.chosen if isdefined(inputs.chosen) else ()), *voxels.decisions]
         if isdefined(inputs.relaxometry):
             from qmri_bids.estimation.one_model.together import before_and_after, estimate_together
 
@@ -117,7 +121,11 @@ class EstimateExchange(SimpleInterface):
         self._results["estimate"] = save_estimate(
             Path(runtime.cwd) / "estimate.npz",
             voxels,
-            maps={**_stored(found.values, found.stdev), **stored},
+            maps={
+                **_stored(found.values, found.stdev),
+                **concentrations(found, inputs.protons if isdefined(inputs.protons) else {}),
+                **stored,
+            },
             residual=found.residual,
             status=found.status,
             known={
@@ -149,6 +157,25 @@ def gain_volumes(gain: Mapping[str, NDArray[Any]], *, pool: str) -> dict[str, ND
     if f"{pool}.fraction" not in gain:
         return {}
     return {name: gain[f"{pool}.{own}"][:, KNOWN.index(known)] for name, (own, known) in GAINS.items()}
+
+
+def concentrations(found: ExchangeEstimate, protons: Mapping[str, float]) -> Maps:
+    """Return the concentration of pools [mmol/L] with its standard deviation, from their fractions.
+
+    Parameters
+    ----------
+    found
+        The estimate.
+    protons
+        Exchanging protons in one molecule by the name of the pool.
+    """
+    return {
+        f"{pool}_concentration": (
+            found.values[f"{pool}.fraction"] * PROTONS_OF_WATER / number,
+            found.stdev[f"{pool}.fraction"] * PROTONS_OF_WATER / number,
+        )
+        for pool, number in protons.items()
+    }
 
 
 def _stored(values: Mapping[str, NDArray[Any]], stdev: Mapping[str, NDArray[Any]]) -> Maps:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qmri_bids.bids.names import derivative_entities
-from qmri_bids.bids.refusal import RefusedError, refusal_of, refuse
+from qmri_bids.bids.refusal import Refusal, RefusedError, refusal_of, refuse
 from qmri_bids.physics.excitation.transfer import Relaxometry, line_on_resonance
 from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan
 from qmri_bids.pipeline.run import Run
@@ -31,13 +31,25 @@ from qmri_bids.scans.pools.offers import (
     from_wasabi,
     from_wassr,
 )
-from qmri_bids.scans.pools.pools import PoolChoice, check_pools, choose_pools, pool_sentences
+from qmri_bids.scans.pools.pools import (
+    OPTION,
+    PUBLISHED_AMIDE,
+    PoolChoice,
+    check_pools,
+    check_protons,
+    choose_pools,
+    concentration_sentences,
+    pool_sentences,
+)
 from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.pools.stages import (
     AMIDE_WITHIN,
     FEWEST_IMAGES,
     MT_NEAREST,
+    SOLUTE_WITHIN,
     Fingerprint,
+    beside_amide,
+    distance_sentences,
     exchange_names,
     group_stages,
 )
@@ -226,22 +238,25 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
     plan = replace(plan, cest=tuple(run for run in plan.cest if run not in series))
     try:
         pools = choose_pools(options.cest_pools)
+        protons = check_protons(pools, options.cest_protons)
     except Exception as error:
         return replace(plan, refusals=(*plan.refusals, refusal_of(error, file=str(options.cest_pools))))
-    groups, others = group_stages(series, amide_shift=pools.amide_shift)
-    findings.notes += [_left_alone(run, pools) for run in others]
+    groups, others = group_stages(series, choice=pools)
+    unasked = [] if pools.from_file else [run for run in others if beside_amide(run)]
+    findings.refusals += [_not_amide(run).refusal for run in unasked]
+    findings.notes += [_left_alone(run, pools) for run in others if run not in unasked]
     b1 = SessionB1(plan.files.b1, findings=findings, cest=plan.cest)
     fieldmaps = SessionFieldmaps(plan.files.fieldmaps, findings=findings)
     runs: list[ExchangeRun] = []
     alone = [group.stages[0] for group in groups if len(group.stages) == 1]
     for group in groups:
         try:
-            run = _named(group, pools, taken=[*plan.runs, *alone], others=[*plan.runs, *runs])
+            run = _named(group, pools, protons, taken=[*plan.runs, *alone], others=[*plan.runs, *runs])
             request = Request(
                 label=run.label, fingerprint=group, plan=plan, findings=findings, b1=b1, fieldmaps=fieldmaps
             )
             known = choose_known(request)
-            refused = _refused_stages(plan) if len(group.stages) == 1 else ()
+            refused = _refused_stages([*plan.refusals, *findings.refusals]) if len(group.stages) == 1 else ()
             run = replace(run, known=known.sources, warnings=(*run.warnings, *refused, *known.warnings))
             runs.append(_with_relaxometry(run, plan.pcbssfp))
         except Exception as error:
@@ -283,13 +298,20 @@ def _with_relaxometry(run: ExchangeRun, scans: Sequence[PcBssfpRun]) -> Exchange
     )
 
 
-def _named(group: Fingerprint, pools: PoolChoice, *, taken: Sequence[Run], others: Sequence[Run]) -> ExchangeRun:
+def _named(
+    group: Fingerprint,
+    pools: PoolChoice,
+    protons: Mapping[str, float],
+    *,
+    taken: Sequence[Run],
+    others: Sequence[Run],
+) -> ExchangeRun:
     """Return the run of a fingerprint, its known maps not yet chosen.
 
     Parameters
     ----------
-    group, pools
-        The fingerprint and its model.
+    group, pools, protons
+        The fingerprint, its model, and the protons of molecules by the name of the pool.
     taken
         Runs whose `acq` a pair of stages does not take.
     others
@@ -316,17 +338,19 @@ def _named(group: Fingerprint, pools: PoolChoice, *, taken: Sequence[Run], other
         warnings=(
             *(sentence for stage in group.stages for sentence in stage.warnings),
             *group.warnings,
+            *distance_sentences(group.stages, [pool for pool in pools.model.cest if pool.name in group.pools]),
             *pools.warnings,
         ),
-        decisions=pool_sentences(pools, group.pools),
+        decisions=(*pool_sentences(pools, group.pools), *concentration_sentences(protons, pools=group.pools)),
+        protons={name: number for name, number in protons.items() if name in group.pools},
     )
     check_unique(run, others)
     return run
 
 
-def _refused_stages(plan: SessionPlan) -> tuple[str, ...]:
+def _refused_stages(refusals: Sequence[Refusal]) -> tuple[str, ...]:
     """Say of a stage that is alone which series of the session were refused: one of them may be its other half."""
-    files = sorted({refusal.file for refusal in plan.refusals if "_cest" in refusal.file})
+    files = sorted({refusal.file for refusal in refusals if "_cest" in refusal.file})
     if not files:
         return ()
     return (
@@ -336,8 +360,25 @@ def _refused_stages(plan: SessionPlan) -> tuple[str, ...]:
 
 
 def _left_alone(run: CestRun, pools: PoolChoice) -> str:
+    near = (
+        f"within {SOLUTE_WITHIN:g} ppm of the shift of a pool of {pools.origin}"
+        if pools.from_file
+        else f"within {AMIDE_WITHIN:g} ppm of {PUBLISHED_AMIDE.shift:+g} ppm (amide)"
+    )
     return (
         f"{run.label}: several saturation powers at few offsets, a fingerprint, but no pool that it can tell: that takes "
-        f"{FEWEST_IMAGES} images of two powers at {MT_NEAREST:g} ppm from water or further (semisolid pool), or within "
-        f"{AMIDE_WITHIN:g} ppm of {pools.amide_shift:+g} ppm (amide). Left alone."
+        f"{FEWEST_IMAGES} images of two powers at {MT_NEAREST:g} ppm from water or further (semisolid pool), or {near}. Other "
+        f"pools are estimated by {OPTION} FILE, which names their shifts. Left alone."
+    )
+
+
+def _not_amide(run: CestRun) -> RefusedError:
+    """Return why a series near amide is not taken for one of amide."""
+    offsets = beside_amide(run)
+    return refuse(
+        file=run.label,
+        key="offsets",
+        expected=f"offsets within {AMIDE_WITHIN:g} ppm of {PUBLISHED_AMIDE.shift:+g} ppm, where amide resonates",
+        found=", ".join(f"{offset:g}" for offset in offsets) + " ppm, where other pools do",
+        advice=f"Name the pool with its shift in a file of pulseq-CEST ({OPTION} FILE); amide too, if it is meant.",
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
-from qmri_bids.physics.pools import CestPool, MtPool
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, estimator_for
+from qmri_bids.physics.pools import PROTONS_OF_WATER, CestPool, MtPool
 from qmri_bids.pipeline.maps.known import listed, shown
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.sources import Take
@@ -55,6 +55,18 @@ def fingerprint_sentences(run: ExchangeRun, options: ProcessingOptions) -> list[
             values={"pools": listed(pools), "fixed": listed([_fixed(pool) for pool in run.scan.model.exchanging])},
         )
     )
+    if run.protons:
+        sentences.append(
+            Sentence(
+                paragraph="cest",
+                text="Concentrations follow from fractions by {water} mmol/L of protons of water and the exchanging protons of one "
+                "molecule ({protons}), and hold in water, not in tissue.",
+                values={
+                    "water": f"{PROTONS_OF_WATER:,.0f}",
+                    "protons": listed([f"{pool}: {number:g}" for pool, number in run.protons.items()]),
+                },
+            )
+        )
     if run.relaxometry is not None:
         sentences.append(
             Sentence(
@@ -65,7 +77,8 @@ def fingerprint_sentences(run: ExchangeRun, options: ProcessingOptions) -> list[
                 values={"pulse": run.relaxometry.pulse.name},
             )
         )
-    sentences += EXCHANGE_ESTIMATORS[options.exchange_estimator].methods
+    estimator, _ = estimator_for(options.exchange_estimator, pools=run.scan.pools)
+    sentences += EXCHANGE_ESTIMATORS[estimator].methods
     sentences.append(
         Sentence(
             paragraph="cest",

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.bids.names import outputs
 from qmri_bids.bids.provenance import RAW_NAME, bids_uri, protocol_metadata
 from qmri_bids.bids.refusal import relative_name
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.posterior import EXCHANGE_PRIORS
-from qmri_bids.physics.pools import CestPool, MtPool
+from qmri_bids.physics.pools import PROTONS_OF_WATER, CestPool, MtPool
 from qmri_bids.pipeline.maps.known import shown
 from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
@@ -26,7 +27,7 @@ from qmri_bids.pipeline.results.report_parts import (
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter, maps_of_run
 from qmri_bids.pipeline.sources import Take
-from qmri_bids.quantities import KNOWN_QUANTITIES, QUANTITIES
+from qmri_bids.quantities import KNOWN_QUANTITIES, QUANTITIES, SOLUTE
 from qmri_bids.quantity import POSTERIOR, STDEV, Quantity, known
 from qmri_bids.reports.content import Check, Figure, Level, QualityRow, Section
 from qmri_bids.reports.figure_table import (
@@ -92,6 +93,7 @@ def write_exchange(
         "PulseSequenceType": "CEST",
         "Stages": [{"Name": stage.label, **protocol_metadata(stage.protocol)} for stage in run.stages],
         "Pools": _pools(run),
+        **({"ProtonsPerMolecule": dict(run.protons), "ProtonsOfWater": PROTONS_OF_WATER} if run.protons else {}),
         "KnownMaps": {
             KNOWN_QUANTITIES[name].bare_phrase: _origin(source, name) for source in run.known for name in source.names
         },
@@ -112,7 +114,11 @@ def write_exchange(
 
     writer.add_estimate(of)
     for pool, codes in results.estimate.status.items():
-        writer.add(f"quality_{pool}", codes, **estimated)
+        row = f"quality_{pool}"
+        if row in outputs():
+            writer.add(row, codes, **estimated)
+        else:
+            writer.add(f"quality_{SOLUTE}", codes, desc=f"{pool}quality", **estimated)
     if prior is not None:
         writer.add_posterior(prior, algorithm=POSTERIOR_ALGORITHM, extra=acquisition | {"Prior": _prior(prior)})
     writer.add_map(QUANTITIES["residual"], results.estimate.residual, **estimated)

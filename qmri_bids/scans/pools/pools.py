@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from qmri_bids.bids.files.plain import KeyTwiceError, UnreadableError, parse_yaml, read_text
 from qmri_bids.bids.metadata.values import describe
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse, relative_name
-from qmri_bids.physics.pools import CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
+from qmri_bids.physics.pools import PROTONS_OF_WATER, CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
 from qmri_bids.physics.published_pools import AMIDE, MT, PUBLISHED_POOLS
 from qmri_bids.units import seconds_to_milliseconds
 
@@ -233,6 +234,7 @@ def _product(text: str) -> float:
 
 
 PUBLISHED = "Finkelstein et al. 2025"
+PUBLISHED_AMIDE = PUBLISHED_POOLS.cest[0]
 OPTION = "--cest-pools"
 
 
@@ -248,17 +250,14 @@ class PoolChoice:
         The paper, or the file.
     warnings
         What of the file was passed over.
+    from_file
+        Whether the user chose the pools: any of them is estimated then where a series sees it.
     """
 
     model: PoolModel
     origin: str
     warnings: tuple[str, ...] = ()
-
-    @property
-    def amide_shift(self) -> float:
-        """Shift of amide [ppm], the published one where the model has no such pool."""
-        pools = (*self.model.cest, *PUBLISHED_POOLS.cest)
-        return next(pool.shift for pool in pools if pool.name == AMIDE)
+    from_file: bool = False
 
     @property
     def sources(self) -> tuple[ValueSource, ...]:
@@ -294,6 +293,14 @@ def choose_pools(path: Path | None) -> PoolChoice:
     model = reading.model
     for pool in model.exchanging:
         _check_units(pool, path)
+    if not model.exchanging:
+        raise refuse(
+            file=str(path),
+            key="cest_pool",
+            expected="a pool beside water: a cest_pool, an mt_pool or both",
+            found="water alone",
+            advice=_ADVICE,
+        )
     amide = [pool.name for pool in model.cest if pool.name.lower() == AMIDE.lower()]
     if len(amide) > 1:
         raise refuse(
@@ -303,9 +310,86 @@ def choose_pools(path: Path | None) -> PoolChoice:
             found=", ".join(amide),
             advice="Rename the others.",
         )
-    cest = tuple(replace(pool, name=AMIDE) if pool.name in amide else pool for pool in model.cest)
+    labels = {pool.name: AMIDE if pool.name in amide else pool_label(pool.name, path=path) for pool in model.cest}
+    _check_labels(labels, path)
+    cest = tuple(replace(pool, name=labels[pool.name]) for pool in model.cest)
     mt = None if model.mt is None else replace(model.mt, name=MT)
-    return PoolChoice(model=replace(model, cest=cest, mt=mt), origin=str(path), warnings=reading.warnings)
+    renamed = [f"{name} is {label}" for name, label in labels.items() if name.lower() != label.lower()]
+    said = (
+        (f"Names of pools become labels of files, which hold letters and digits alone: {', '.join(renamed)}.",)
+        if renamed
+        else ()
+    )
+    return PoolChoice(
+        model=replace(model, cest=cest, mt=mt),
+        origin=str(path),
+        warnings=(*reading.warnings, *said),
+        from_file=True,
+    )
+
+
+TAKEN = ("water", MT, "fluid", "solute")
+"""Labels that other maps have, or that say nothing."""
+
+
+def pool_label(name: str, *, path: Path) -> str:
+    """Return the label of files that the name of a pool becomes: its letters and digits, accents left out.
+
+    Parameters
+    ----------
+    name
+        As in the file.
+    path
+        The file, for messages.
+
+    Raises
+    ------
+    RefusedError
+        If nothing is left, or other maps have that label.
+
+    Examples
+    --------
+    >>> pool_label("L-arginine (pH 5)", path=Path("pools.yaml"))
+    'LargininepH5'
+    """
+    label = _label_of(name)
+    wrong = ""
+    if not label:
+        wrong = "which has neither"
+    elif label.lower() in (each.lower() for each in TAKEN):
+        wrong = f"and '{label}' means something else"
+    elif label.lower().endswith("std") or "posterior" in label.lower():
+        wrong = f"and '{label}' would be taken for a standard deviation or a posterior"
+    if wrong:
+        raise refuse(
+            file=str(path),
+            key="cest_pool",
+            expected="a name of letters and digits, which becomes the label of maps",
+            found=f"{name!r}, {wrong}",
+            advice="Rename the pool in the file.",
+        )
+    return label
+
+
+def _check_labels(labels: Mapping[str, str], path: Path) -> None:
+    """Refuse two pools whose maps would have one name, small and capital letters being the same to some file systems.
+
+    Raises
+    ------
+    RefusedError
+        If there are such.
+    """
+    first: dict[str, str] = {}
+    for name, label in labels.items():
+        other = first.setdefault(label.lower(), name)
+        if other != name:
+            raise refuse(
+                file=str(path),
+                key="cest_pool",
+                expected="names that differ in letters and digits, since they become labels of maps",
+                found=f"{other!r} and {name!r}",
+                advice="Rename one of them.",
+            )
 
 
 LARGEST_SHIFT = 20.0
@@ -355,10 +439,73 @@ def check_pools(choice: PoolChoice, pools: Sequence[str], *, label: str) -> None
             raise _missing(choice, pool, label)
 
 
+PROTONS_OPTION = "--cest-protons"
+
+
+def check_protons(choice: PoolChoice, protons: Mapping[str, float]) -> dict[str, float]:
+    """Return the protons of one molecule by the name that the pool has in maps.
+
+    Parameters
+    ----------
+    choice
+        The pool model.
+    protons
+        By the name that the user gave: that of the file, or its letters and digits, small or capital.
+
+    Raises
+    ------
+    RefusedError
+        If the model has no such solute.
+    """
+    solutes = {pool.name.lower(): pool.name for pool in choice.model.cest}
+    found = {}
+    for name, number in protons.items():
+        label = _label_of(name)
+        if label.lower() not in solutes:
+            raise refuse(
+                file=choice.origin,
+                key=PROTONS_OPTION,
+                expected=f"a solute of the model ({', '.join(solutes.values()) or 'it has none'})",
+                found=name,
+                advice=f"Name it as the file does, or add it to the file of {OPTION}.",
+            )
+        found[solutes[label.lower()]] = number
+    return found
+
+
+def concentration_sentences(protons: Mapping[str, float], *, pools: Sequence[str]) -> tuple[str, ...]:
+    """Say how concentrations follow from fractions, and of which pools there are none.
+
+    Parameters
+    ----------
+    protons
+        From `check_protons`.
+    pools
+        Names of the pools that are estimated.
+    """
+    mapped = [f"{name} {number:g}" for name, number in protons.items() if name in pools]
+    unseen = [name for name in protons if name not in pools]
+    said = []
+    if mapped:
+        said.append(
+            f"Concentrations are fractions times {PROTONS_OF_WATER:g} mmol/L of protons of water over the protons of one molecule "
+            f"({', '.join(mapped)}): in the water of the pool, not corrected for how much of a voxel is water."
+        )
+    if unseen:
+        said.append(f"{PROTONS_OPTION}: {', '.join(unseen)} is not estimated here, so that it has no concentration.")
+    return tuple(said)
+
+
+def _label_of(name: str) -> str:
+    """Return letters and digits of a name, accents left out."""
+    plain = unicodedata.normalize("NFKD", name)
+    return "".join(letter for letter in plain if letter.isascii() and letter.isalnum())
+
+
 def _missing(choice: PoolChoice, pool: str, label: str) -> RefusedError:
     return refuse(
         file=choice.origin,
-        key={MT: "mt_pool", AMIDE: "cest_pool"}[pool],
+        key={MT: "mt_pool"}.get(pool, "cest_pool"),
         expected=f"the pool {pool}, which {label} is to estimate",
         found=", ".join(choice.model.names) or "water alone",
         advice=f"Add it to the file, or leave out {OPTION} for the pools of {PUBLISHED}.",
@@ -381,6 +528,10 @@ def pool_sentences(choice: PoolChoice, pools: Sequence[str]) -> tuple[str, ...]:
             f"The semisolid pool has {_line(choice.model.mt)}, as in {choice.origin}: under another line its fraction comes out up "
             f"to 30 % and its rate 50 % or more different ({OPTION} chooses)."
         )
+    if choice.from_file:
+        chosen = [pool for pool in choice.model.exchanging if pool.name in pools]
+        shown = ", ".join(f"{pool.name} ({pool.shift:+g} ppm)" for pool in chosen)
+        sentences.append(f"Fraction and rate are estimated of the pools of {choice.origin} that offsets see: {shown}.")
     kept = [f"{pool.name} ({pool.fraction:.3g}, {pool.rate:g} 1/s)" for pool in choice.model.exchanging]
     fixed = [text for text, pool in zip(kept, choice.model.names, strict=True) if pool not in pools]
     if fixed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from qmri_bids.bids.refusal import ValueSource
@@ -16,12 +16,12 @@ from qmri_bids.scans.saturation.run import CestRun
 
 @dataclass(frozen=True, kw_only=True)
 class ExchangeRun(Run):
-    """One or two fingerprints of a session, estimated together.
+    """Fingerprints of a session, estimated together.
 
     Parameters
     ----------
     entities
-        Short names and labels in the order of the file name; `acq` is that of the one stage, or what both stages share.
+        Short names and labels in the order of the file name; `acq` is that of the one stage, or what all stages share.
     stages
         The series, in the order of `scan.protocols`; all are aligned to the first.
     scan
@@ -30,6 +30,8 @@ class ExchangeRun(Run):
         Sources that together give every map of `physics.fingerprint.KNOWN` once.
     sources, decisions, warnings
         Where values came from; what was chosen, and what a reader must know, as sentences for the log and the report.
+    protons
+        Exchanging protons in one molecule by the name of the pool, of those whose concentration is mapped too.
     relaxometry
         The bSSFP scan that has seen T1, which is apparent then and freed together with the pools; None where T1 is that of water,
         or the pulse of the scan is not known.
@@ -42,6 +44,7 @@ class ExchangeRun(Run):
     sources: tuple[ValueSource, ...] = ()
     decisions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    protons: Mapping[str, float] = field(default_factory=dict)
     relaxometry: Relaxometry | None = None
 
     kind = "exchange"

@@ -10,7 +10,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.engine.input_content import weights_state
-from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
+from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, estimator_for
 from qmri_bids.pipeline.anatomy.workflow import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
 from qmri_bids.pipeline.maps.known import shown
 from qmri_bids.pipeline.maps.nodes import BringMaps, LoadMaps, UnwrapOffResonance
@@ -56,10 +56,12 @@ class _Parts:
             IdentityInterface(fields=["estimate", "magnitude", "mask", "report", *FILE_OUTPUTS]), name="outputnode"
         )
         self.bids_dir, self.output_dir = bids_dir, output_dir
+        estimator, remarks = estimator_for(options.exchange_estimator, pools=run.scan.pools)
         self.estimate = pe.Node(
             EstimateExchange(
                 scan=run.scan,
-                estimator=options.exchange_estimator,
+                estimator=estimator,
+                chosen=list(remarks),
                 device=options.device,
                 seed=options.random_seed,
                 processes=options.processes,
@@ -68,11 +70,13 @@ class _Parts:
         )
         if options.exchange_weights is not None:
             self.estimate.inputs.weights_folder = str(options.exchange_weights)
-            if not EXCHANGE_ESTIMATORS[options.exchange_estimator].learns:  # what it learns itself changes the folder
+            if not EXCHANGE_ESTIMATORS[estimator].learns:  # what it learns itself changes the folder
                 self.estimate.inputs.weights_state = weights_state(options.exchange_weights)
+        if run.protons:
+            self.estimate.inputs.protons = dict(run.protons)
         if run.relaxometry is not None:
             self.estimate.inputs.relaxometry = run.relaxometry
-        settings = {"estimator": options.exchange_estimator, "posterior": options.exchange_posterior}
+        settings = {"estimator": estimator, "posterior": options.exchange_posterior}
         common = {"run": run, "kind": EXCHANGE, "settings": settings, "output_dir": str(output_dir)}
         self.write = pe.Node(WriteDerivatives(bids_dir=str(bids_dir), **common), name="write_derivatives")
         self.describe = pe.Node(DescribeRun(report_file=str(report_file), **common), name="describe_run")
