@@ -286,7 +286,8 @@ class _Curves:
                 for name, value in zip(columns, row, strict=True):
                     columns[name].append(_plain(value))
             near = np.abs(offsets) <= NEAR
-            dense, total = offsets[:0], offsets[:0]
+            dense: NDArray[np.floating] = offsets[:0]
+            total: NDArray[np.floating] = offsets[:0]
             if "parameters" in arrays:
                 found = mean_curves(
                     arrays["parameters"][chosen],
@@ -431,8 +432,8 @@ class _Curves:
                 across="1/ω1² [10⁻⁶ s²/rad²]",
                 along="1 / MTRrex",
                 caption="Dots: inverse of M0/S(+Δω) − M0/S(−Δω) of the mean signal of each region over the inverse of the squared "
-                "power, at the longest duration; band: what the residual of the fit makes of it; line: the fit, with its transient; dashed: "
-                "the straight line of the steady state, which is no estimate where the saturation is short against T1.",
+                "power, at the longest duration; band: what the residual of the fit makes of it; line: the fit, with its "
+                "transient; dashed: the straight line of the steady state, which is no estimate where the saturation is short against T1.",
                 section=Section.REGIONS,
             )
         ]
