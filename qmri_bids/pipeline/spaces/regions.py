@@ -433,7 +433,7 @@ class _Curves:
                 along="1 / MTRrex",
                 caption="Dots: inverse of M0/S(+Δω) − M0/S(−Δω) of the mean signal of each region over the inverse of the squared "
                 "power, at the longest duration; band: what the residual of the fit makes of it; line: the fit, with its "
-                "transient; dashed: the straight line of the steady state, which is no estimate where the saturation is short against T1.",
+                "transient; dashed: the straight line of the steady state, no estimate where saturation is short against T1.",
                 section=Section.REGIONS,
             )
         ]
