@@ -89,8 +89,8 @@ def test_stated_values_stand_beside_the_measured_ones(tmp_path: Path, atlas: Pat
     assert {row["map"] for row in rows} == {"desc-iohexol_exchangemap", "T1map"}
     (figure,) = done.additions.figures
     assert "desc-iohexol_exchangemap" in " ".join(done.additions.decisions)
-    assert "pH of tubes_dseg.tsv is the value of no single map" in " ".join(done.additions.decisions)
-    assert "exchangemap against pH" in figure.alternative
+    assert "Of tubes_dseg.tsv no single map of this run shows pH" in " ".join(done.additions.decisions)
+    assert "iohexol, exchange rate against pH" in figure.alternative
     assert figure.image.startswith(b"\x89PNG")
 
 

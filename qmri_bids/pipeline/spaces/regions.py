@@ -209,25 +209,39 @@ def _panels(
                 unit = maps[name].unit
                 panels.append(
                     StatedPanel(
-                        title=name.removeprefix("desc-").replace("_", " "),
-                        unit="" if unit == "arbitrary" else unit,
+                        title=_words(name),
+                        unit={"arbitrary": "", "percent": "%"}.get(unit, unit),
                         column=column if factor == 1.0 else f"{column}, in {unit}",
                         stated=stated,
                         mean=mean,
                         spread=np.array([row.standard_deviation for row in chosen]),
+                        told=np.array([row.voxels / max(row.size, 1) for row in chosen]),
                         comparable=comparable,
                     )
                 )
     return sorted(panels, key=lambda panel: not panel.comparable)[:MOST_PANELS]
 
 
+SPOKEN: Mapping[str, str] = {"exchange": "exchange rate", "MTR": "MTR", "arex": "AREX"}
+"""What suffixes of maps are called, where that is not the suffix without `map`."""
+
+
+def _words(name: str) -> str:
+    """Return a map in words: `iohexol, exchange rate` of `desc-iohexol_exchangemap`."""
+    label, _, suffix = name.removeprefix("desc-").rpartition("_")
+    kind = suffix.removesuffix("map")
+    return ", ".join(each for each in (label, SPOKEN.get(kind, kind)) if each)
+
+
 def _said(rows: Mapping[str, tuple[RegionStatistics, ...]], atlas: Atlas, matched: Matched) -> list[str]:
     said = []
+    shown = [column for column, match in matched.items() if match is None]
+    if shown:
+        said.append(
+            f"Of {_table(atlas)} no single map of this run shows {' or '.join(shown)}: maps are drawn against it, not compared."
+        )
     for column, match in matched.items():
         if match is None:
-            said.append(
-                f"{column} of {_table(atlas)} is the value of no single map of this run: it is shown, not compared."
-            )
             continue
         name, factor = match
         pairs = [
@@ -431,6 +445,7 @@ class _Curves:
                 title="Omega plots of the regions",
                 across="1/ω1² [10⁻⁶ s²/rad²]",
                 along="1 / MTRrex",
+                one_height=False,
                 caption="Dots: inverse of M0/S(+Δω) − M0/S(−Δω) of the mean signal of each region over the inverse of the squared "
                 "power, at the longest duration; band: what the residual of the fit makes of it; line: the fit, with its "
                 "transient; dashed: the straight line of the steady state, no estimate where saturation is short against T1.",

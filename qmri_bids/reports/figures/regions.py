@@ -19,13 +19,17 @@ from qmri_bids.reports.drawing.styles import TISSUE_COLORS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FEW = 0.5
+"""Share of the voxels with a value below which the mean of a region is that of a selection: drawn hollow."""
+
 MOST_REGIONS = 24
 """Regions of which curves are drawn; the table holds all."""
 
 _MEASURED, _FITTED, _STATED = TISSUE_COLORS[0], TISSUE_COLORS[1], "#586673"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.62, 0.12, 0.28, 0.50
 _ACROSS, _DOWN = 0.34, 0.46
-"""Margins of the figure, and distances between its panels [inch]."""
+_LABELLED = 0.80
+"""Margins of the figure, distances between its panels, and between those whose axes have names of their own [inch]."""
 
 Values = NDArray[np.floating]
 
@@ -69,6 +73,8 @@ class StatedPanel:
         Column of the table of regions.
     stated, mean, spread
         Stated value, mean over the voxels and standard deviation of the regions, shape (R,).
+    told
+        Share of the voxels of each region that have a value, shape (R,).
     comparable
         Whether the stated values are those of the map, in its unit: a line of identity belongs there then.
     """
@@ -79,10 +85,13 @@ class StatedPanel:
     stated: Values
     mean: Values
     spread: Values
+    told: Values
     comparable: bool
 
 
-def _grid(count: int, *, columns: int, tall: float, down: float = _DOWN) -> tuple[Any, list[Axes]]:
+def _grid(
+    count: int, *, columns: int, tall: float, across: float = _ACROSS, down: float = _DOWN
+) -> tuple[Any, list[Axes]]:
     """Return a canvas with panels of one size, row by row."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)
@@ -90,11 +99,11 @@ def _grid(count: int, *, columns: int, tall: float, down: float = _DOWN) -> tupl
     canvas = new_canvas(height=height)
     # As wide as if the row were full, so that few panels do not become banners.
     shown = max(columns, 3)
-    wide = (WIDTH - _LEFT - _RIGHT - (shown - 1) * _ACROSS) / shown
+    wide = (WIDTH - _LEFT - _RIGHT - (shown - 1) * across) / shown
     boxes = []
     for place in range(count):
         row, column = divmod(place, columns)
-        left = _LEFT + column * (wide + _ACROSS)
+        left = _LEFT + column * (wide + across)
         bottom = height - _TOP - (row + 1) * tall - row * down
         boxes.append(canvas.add_axes((left / WIDTH, bottom / height, wide / WIDTH, tall / height)))
     return canvas, boxes
@@ -109,6 +118,7 @@ def region_curves_figure(
     along: str,
     caption: str,
     reverse: bool = False,
+    one_height: bool = True,
     section: Section = Section.SPECTRA,
 ) -> Figure:
     """Return the mean curve of every region with the standard deviation over its voxels and its fit, a panel each.
@@ -123,12 +133,12 @@ def region_curves_figure(
         Names of the axes.
     reverse
         Whether the axis runs to the left, as that of a spectrum.
+    one_height
+        Whether all panels have the same limits, so that they can be compared.
     """
     shown = list(curves)[:MOST_REGIONS]
     canvas, panels = _grid(len(shown), columns=4, tall=1.45)
-    finite = np.concatenate([each[np.isfinite(each)] for curve in shown for each in _drawn(curve)] or [np.zeros(1)])
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    room = 0.06 * max(high - low, 1e-9)
+    limits = _limits(shown)
     columns = min(4, len(shown))
     for place, (axes, curve) in enumerate(zip(panels, shown, strict=True)):
         order = np.argsort(curve.at)
@@ -141,11 +151,11 @@ def region_curves_figure(
         axes.plot(at, mean, "o", color=_MEASURED, markersize=2.6)
         plain(axes)
         axes.set_title(curve.name, fontsize=8.5, loc="left", pad=3)
-        axes.set_ylim(low - room, high + room)
+        axes.set_ylim(*(limits if one_height else _limits([curve])))
         if reverse:
-            axes.set_xlim(float(at.max()), float(at.min()))
+            _downfield_left(axes, at)
         if place % columns:
-            axes.tick_params(labelleft=False)
+            axes.tick_params(labelleft=not one_height)
         else:
             axes.set_ylabel(along, fontsize=8.5)
         if place + columns >= len(shown):
@@ -160,6 +170,22 @@ def region_curves_figure(
         section=section,
         alternative=f"{title}: {', '.join(curve.name for curve in shown)}",
     )
+
+
+def _downfield_left(axes: Axes, offsets: Values) -> None:
+    """Set the axis of a spectrum: positive offsets at the left, ticks at whole numbers around water."""
+    axes.set_xlim(float(offsets.max()), float(offsets.min()))
+    reach = float(np.abs(offsets).max())
+    step = 4.0 if reach > 5.0 else 2.0 if reach > 2.0 else 1.0
+    axes.set_xticks(step * np.arange(-(reach // step), reach // step + 1.0))
+
+
+def _limits(curves: Sequence[RegionCurve]) -> tuple[float, float]:
+    """Return limits that hold all that is drawn of curves."""
+    finite = np.concatenate([each[np.isfinite(each)] for curve in curves for each in _drawn(curve)] or [np.zeros(1)])
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    room = 0.06 * max(high - low, 1e-9)
+    return low - room, high + room
 
 
 def _drawn(curve: RegionCurve) -> tuple[Values, ...]:
@@ -178,12 +204,15 @@ def stated_figure(panels: Sequence[StatedPanel], *, source: str) -> Figure:
     source
         The file that states it.
     """
-    canvas, places = _grid(len(panels), columns=3, tall=2.3, down=0.85)
+    canvas, places = _grid(len(panels), columns=3, tall=2.2, across=_LABELLED, down=0.85)
     for axes, panel in zip(places, panels, strict=True):
         _stated(axes, panel)
     said = [
         f"Dots: mean of each region, bars: standard deviation over its voxels; what is stated comes from {source}.",
         "Dashed: identity." if any(panel.comparable for panel in panels) else "",
+        f"Hollow: fewer than {100 * FEW:.0f} % of the voxels have a value, and the mean is that of a selection."
+        if any((panel.told < FEW).any() for panel in panels)
+        else "",
     ]
     return Figure(
         key="stated-values",
@@ -197,16 +226,26 @@ def stated_figure(panels: Sequence[StatedPanel], *, source: str) -> Figure:
 
 def _stated(axes: Axes, panel: StatedPanel) -> None:
     stated, mean, spread = panel.stated, panel.mean, np.nan_to_num(panel.spread)
-    low, high = _room(stated)
+    measured = np.concatenate([mean - spread, mean + spread])
+    across, up = (_room(stated), _room(measured)) if not panel.comparable else (_room(np.append(measured, stated)),) * 2
     if panel.comparable:
-        axes.plot([low, high], [low, high], color=_STATED, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
-    axes.errorbar(
-        stated, mean, yerr=spread, fmt="o", color=_MEASURED, markersize=4.0, elinewidth=1.0, capsize=2.0, zorder=2
-    )
+        axes.plot(across, across, color=_STATED, linewidth=1.0, linestyle=(0, (4, 2)), zorder=1)
+    for chosen, face in ((panel.told >= FEW, _MEASURED), (panel.told < FEW, "white")):
+        axes.errorbar(
+            stated[chosen],
+            mean[chosen],
+            yerr=spread[chosen],
+            fmt="o",
+            color=_MEASURED,
+            markerfacecolor=face,
+            markersize=4.0,
+            elinewidth=1.0,
+            capsize=2.0,
+            zorder=2,
+        )
     plain(axes)
-    axes.set_xlim(low, high)
-    bottom, top = _room(np.concatenate([mean - spread, mean + spread, *([stated] if panel.comparable else [])]))
-    axes.set_ylim(bottom, top)
+    axes.set_xlim(*across)
+    axes.set_ylim(*up)
     axes.set_xlabel(panel.column, fontsize=8.5)
     axes.set_ylabel("measured" + (f" [{panel.unit}]" if panel.unit else ""), fontsize=8.5)
     axes.set_title(panel.title, fontsize=8.5, loc="left", pad=3)
@@ -221,8 +260,9 @@ def _agreement(panel: StatedPanel) -> str:
     words = []
     if panel.comparable and usable.any():
         away = panel.mean[usable] - panel.stated[usable]
-        words.append(f"off by {np.mean(np.abs(away)):.3g} on average")
-    if np.count_nonzero(usable) >= 3 and np.ptp(panel.stated[usable]) > 0.0 and np.ptp(panel.mean[usable]) > 0.0:
+        share = np.abs(away).sum() / max(float(np.abs(panel.stated[usable]).sum()), 1e-300)
+        words.append(f"off by {np.mean(np.abs(away)):.2g} on average ({100.0 * share:.2g} %)")
+    if np.unique(panel.stated[usable]).size >= 3 and np.ptp(panel.mean[usable]) > 0.0:
         words.append(f"r = {np.corrcoef(panel.stated[usable], panel.mean[usable])[0, 1]:.3f}")
     return "\n".join(words)
 
