@@ -37,11 +37,11 @@ class Section(StrEnum):
     B1 = "b1"
     SPECTRA = "spectra"
     TRAJECTORIES = "trajectories"
-    REGIONS = "regions"
     MAPS = "maps"
     UNCERTAINTY = "uncertainty"
     POSTERIOR = "posterior"
     HISTOGRAMS = "histograms"
+    REGIONS = "regions"
     QUALITY = "quality"
 
 

@@ -25,11 +25,11 @@ SECTION_TITLES: dict[Section, str] = {
     Section.B1: "Transmit field (B1)",
     Section.SPECTRA: "Spectra",
     Section.TRAJECTORIES: "Measured and fitted signal",
-    Section.REGIONS: "Regions of the atlas",
     Section.MAPS: "Maps",
     Section.UNCERTAINTY: "Uncertainty",
     Section.POSTERIOR: "Posterior under a prior",
     Section.HISTOGRAMS: "Distributions",
+    Section.REGIONS: "Regions of the atlas",
     Section.QUALITY: "Quality",
 }
 

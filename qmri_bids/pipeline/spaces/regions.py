@@ -24,7 +24,8 @@ from qmri_bids.preprocessing.tissues.statistics import MapOfRegions
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.drawing.spectra import mean_curves
-from qmri_bids.reports.figures.regions import RegionCurve, StatedPanel, region_curves_figure, stated_figure
+from qmri_bids.reports.figure_table import region_curves_figure, stated_figure
+from qmri_bids.reports.figures.regions import RegionCurve, StatedPanel
 from qmri_bids.units import tesla_to_microtesla
 
 STATED: Mapping[str, tuple[str, Mapping[str, float]]] = {
