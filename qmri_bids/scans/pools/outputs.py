@@ -239,10 +239,12 @@ def quality(results: RunResults) -> tuple[QualityRow, ...]:
 def checks(results: RunResults, run: ExchangeRun, settings: Mapping[str, Any]) -> Iterator[Check]:
     """Return the traffic lights of a run."""
     known = _known(results)
-    # Voxels without T1 count: a map that is missing must not raise the share.
-    with np.errstate(invalid="ignore"):
-        matter = results.mask & ~(known["t1"] > FLUID_T1)
-    where = f"the brain mask where T1 is at most {FLUID_T1:g} s: fluid holds no pool"
+    where, matter = "the mask", results.mask
+    if run.scan.model.mt is not None:
+        # Voxels without T1 count: a map that is missing must not raise the share.
+        with np.errstate(invalid="ignore"):
+            matter = results.mask & ~(known["t1"] > FLUID_T1)
+        where = f"the brain mask where T1 is at most {FLUID_T1:g} s: fluid holds no pool"
     for pool, codes in results.estimate.status.items():
         light = convergence_check(quality_rows(codes[matter]), of=pool)
         yield replace(

@@ -248,8 +248,8 @@ class PoolChoice:
         The pools, under the names that maps have.
     origin
         The paper, or the file.
-    warnings
-        What of the file was passed over.
+    warnings, decisions
+        What of the file was passed over, and how it was read, as sentences.
     from_file
         Whether the user chose the pools: any of them is estimated then where a series sees it.
     """
@@ -257,6 +257,7 @@ class PoolChoice:
     model: PoolModel
     origin: str
     warnings: tuple[str, ...] = ()
+    decisions: tuple[str, ...] = ()
     from_file: bool = False
 
     @property
@@ -312,7 +313,11 @@ def choose_pools(path: Path | None) -> PoolChoice:
         )
     labels = {pool.name: AMIDE if pool.name in amide else pool_label(pool.name, path=path) for pool in model.cest}
     _check_labels(labels, path)
-    cest = tuple(replace(pool, name=labels[pool.name]) for pool in model.cest)
+    # The format has no T1 that follows water: equal numbers are how it is written.
+    follow = [pool.name for pool in model.cest if pool.t1 == model.water.t1]
+    cest = tuple(
+        replace(pool, name=labels[pool.name], t1=None if pool.name in follow else pool.t1) for pool in model.cest
+    )
     mt = None if model.mt is None else replace(model.mt, name=MT)
     renamed = [f"{name} is {label}" for name, label in labels.items() if name.lower() != label.lower()]
     said = (
@@ -324,6 +329,12 @@ def choose_pools(path: Path | None) -> PoolChoice:
         model=replace(model, cest=cest, mt=mt),
         origin=str(path),
         warnings=(*reading.warnings, *said),
+        decisions=(
+            f"T1 of {', '.join(labels[name] for name in follow)} is that of water in the file ({model.water.t1:g} s) and follows "
+            "it in every voxel.",
+        )
+        if follow
+        else (),
         from_file=True,
     )
 
@@ -536,7 +547,7 @@ def pool_sentences(choice: PoolChoice, pools: Sequence[str]) -> tuple[str, ...]:
     fixed = [text for text, pool in zip(kept, choice.model.names, strict=True) if pool not in pools]
     if fixed:
         sentences.append(f"Pools that are not estimated keep fraction and rate of {choice.origin}: {', '.join(fixed)}.")
-    return tuple(sentences)
+    return (*sentences, *choice.decisions)
 
 
 def _line(pool: MtPool) -> str:
