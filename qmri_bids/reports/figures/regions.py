@@ -148,6 +148,8 @@ def region_curves_figure(
             axes.plot(curve.fit_at, curve.line, color=_STATED, linewidth=1.0, linestyle=(0, (4, 2)))
         if curve.fit.size:
             axes.plot(curve.fit_at, curve.fit, color=_FITTED, linewidth=1.2)
+        else:
+            axes.plot(at, mean, color=_MEASURED, linewidth=0.8)
         axes.plot(at, mean, "o", color=_MEASURED, markersize=2.6)
         plain(axes)
         axes.set_title(curve.name, fontsize=8.5, loc="left", pad=3)
