@@ -73,6 +73,7 @@ benchmark: $(STAMP)
 	$(BIN)/python benchmarks/cest_quantification.py
 	$(BIN)/python benchmarks/real_spectra.py
 	$(BIN)/python benchmarks/spectra_measures.py
+	$(BIN)/python benchmarks/quesp.py
 	$(BIN)/python benchmarks/preprocessing.py
 	$(BIN)/python benchmarks/anatomy.py
 	$(BIN)/python benchmarks/engine.py

@@ -73,6 +73,12 @@ def _maximum_likelihood(options: ExchangeOptions) -> ExchangeEstimator:
     return ExchangeLikelihood(threads=options.threads)
 
 
+def _quesp(options: ExchangeOptions) -> ExchangeEstimator:
+    from qmri_bids.estimation.pools.quesp import Quesp
+
+    return Quesp(threads=options.threads)
+
+
 def _train_by_fit(options: ExchangeOptions) -> ExchangeEstimator:
     from qmri_bids.estimation.pools.train_by_fit import TrainByFit
     from qmri_bids.training.pools.subject import SubjectTrainingSpec
@@ -139,6 +145,18 @@ EXCHANGE_ESTIMATORS: dict[str, ExchangeEntry] = {
             ),
         ),
         create=_maximum_likelihood,
+    ),
+    "quesp": ExchangeEntry(
+        summary="QUESP and QUEST of one solute by the inverse metric, continuous saturation at both sides of water",
+        references=("mcmahon2006", "zaiss2018"),
+        methods=(
+            Sentence(
+                paragraph="cest",
+                text="Each voxel was fitted by QUESP and QUEST [mcmahon2006]: the inverse metric of images on both sides of "
+                "water over powers and durations, by its transient solution in closed form [zaiss2018].",
+            ),
+        ),
+        create=_quesp,
     ),
     "train-by-fit": ExchangeEntry(
         summary="network trained on the subject itself with the Bloch-McConnell equations in its loss, kept for further subjects",

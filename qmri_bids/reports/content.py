@@ -41,6 +41,7 @@ class Section(StrEnum):
     UNCERTAINTY = "uncertainty"
     POSTERIOR = "posterior"
     HISTOGRAMS = "histograms"
+    REGIONS = "regions"
     QUALITY = "quality"
 
 

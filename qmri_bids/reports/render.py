@@ -29,6 +29,7 @@ SECTION_TITLES: dict[Section, str] = {
     Section.UNCERTAINTY: "Uncertainty",
     Section.POSTERIOR: "Posterior under a prior",
     Section.HISTOGRAMS: "Distributions",
+    Section.REGIONS: "Regions of the atlas",
     Section.QUALITY: "Quality",
 }
 

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from qmri_bids.bids.anatomy.images import find_anatomy, pipeline_of
-from qmri_bids.bids.anatomy.spaces import Atlas, SpaceOptions, available_spaces, check_spaces, read_atlas
+from qmri_bids.bids.anatomy.spaces import (
+    Atlas,
+    SpaceOptions,
+    available_spaces,
+    check_atlas_grid,
+    check_spaces,
+    read_atlas,
+)
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.refusal import RefusedError
 
@@ -206,10 +213,31 @@ def test_atlas_says_its_space_name_and_regions(tmp_path):
     assert read_atlas(path, space="native").space == "native"
 
 
-def test_atlas_without_space_or_labels_is_refused(tmp_path):
+def test_atlas_without_a_space_lies_on_the_grid_of_a_run(tmp_path):
+    path = tmp_path / "tubes_dseg.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, dtype=np.uint8), np.eye(4)), path)
+    (tmp_path / "tubes_dseg.tsv").write_text(
+        "index\tname\tconcentration_mM\tpH\tvendor\n1\ta\t50\tn/a\tx\n2\tb\t\t6.5\ty\n"
+    )
+    atlas = read_atlas(path)
+    assert (atlas.space, atlas.by_grid) == ("native", True)
+    assert atlas.stated == {"concentration_mM": {1: 50.0}, "pH": {2: 6.5}}
+    images = []
+    for place, affine in enumerate((np.diag([1.0, 1.0, 2.0, 1.0]), np.eye(4))):
+        images.append(tmp_path / f"run-{place}.nii")
+        nib.save(nib.Nifti1Image(np.ones((*SHAPE, 3), dtype=np.float32), affine), images[-1])
+    check_atlas_grid(atlas, images)
+    with pytest.raises(
+        BidsInputError, match=r"its space in the file name .* at another place than the runs; .*--atlas-space"
+    ):
+        check_atlas_grid(atlas, images[:1])
+    nib.save(nib.Nifti1Image(np.ones((2, 2, 2), dtype=np.uint8), np.eye(4)), path)
+    with pytest.raises(BidsInputError, match=r"2 × 2 × 2 voxels, where runs have others \(run-0.nii: "):
+        check_atlas_grid(read_atlas(path), images)
+
+
+def test_atlas_without_labels_is_refused(tmp_path):
     path = tmp_path / "regions.nii.gz"
     nib.save(nib.Nifti1Image(np.full(SHAPE, 0.5, dtype=np.float32), np.eye(4)), path)
-    with pytest.raises(BidsInputError, match=r"expected its space in the file name .*--atlas-space"):
-        read_atlas(path)
     with pytest.raises(BidsInputError, match="expected one volume of whole numbers from 0 up"):
         read_atlas(path, space="T1w")

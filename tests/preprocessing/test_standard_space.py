@@ -78,7 +78,8 @@ def test_statistics_of_regions_are_those_of_their_values():
     rng = np.random.default_rng(1)
     values, labels = rng.standard_normal(SHAPE), rng.integers(0, 4, SHAPE)
     values[0] = np.nan
-    rows = region_statistics(values, labels=labels)
+    stdev = np.where(rng.random(SHAPE) < 0.1, np.nan, rng.uniform(0.5, 1.5, SHAPE))
+    rows = region_statistics(values, labels=labels, stdev=stdev)
     assert [row.label for row in rows] == [1, 2, 3]
     for row in rows:
         inside = values[(labels == row.label) & np.isfinite(values)]
@@ -86,6 +87,9 @@ def test_statistics_of_regions_are_those_of_their_values():
         assert row.mean == pytest.approx(inside.mean())
         assert row.median == pytest.approx(np.median(inside))
         assert row.standard_deviation == pytest.approx(inside.std(ddof=1))
+        assert row.size == np.count_nonzero(labels == row.label) > row.voxels
+        assert row.stated == pytest.approx(np.nanmean(stdev[(labels == row.label) & np.isfinite(values)]))
+        assert row.standard_error == pytest.approx(inside.std(ddof=1) / np.sqrt(inside.size))
     columns = as_columns({"T1map": rows}, regions={1: "left"})
     assert columns["name"] == ["left", "2", "3"]
     assert set(columns) == set(COLUMNS)

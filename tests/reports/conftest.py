@@ -28,6 +28,7 @@ from qmri_bids.reports.content import (
     SubjectReport,
 )
 from qmri_bids.reports.drawing.spectra import mean_spectrum
+from qmri_bids.reports.figures.regions import StatedPanel
 from qmri_bids.reports.figures.trajectories import Trajectory
 from qmri_bids.reports.methods import methods_text
 from qmri_bids.reports.tables import convergence_check, motion_check, quality_rows, statistics_rows
@@ -107,6 +108,16 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
     shape = {"amplitude": np.array([[0.8, 0.1]]), "width": np.array([[1.5, 2.0]]), "position": np.array([[0.0, 3.5]])}
     spectra = {"white matter": mean_spectrum(lorentzian_spectrum(offsets, **shape))}
     course = np.linspace(1.0, 0.4, mrf_mt().number_of_images)
+    stated = StatedPanel(
+        title="iohexol, concentration",
+        unit="mmol/L",
+        column="concentration_mM",
+        stated=np.array([20.0, 40.0, 80.0]),
+        mean=np.array([21.0, 39.0, np.nan]),
+        spread=np.array([1.0, np.nan, np.nan]),
+        told=np.array([1.0, 0.3, 0.0]),
+        comparable=True,
+    )
     none = np.zeros_like(course)
     trajectory = Trajectory(
         median=course,
@@ -137,6 +148,7 @@ def all_figures(head: Head) -> tuple[Figure, ...]:
         figures.series_figure(magnitude, labels=[f"{number} ppm" for number in range(6)], **geometry),
         figures.spectrum_figure(offsets, spectra),
         figures.trajectory_figure({"MT": mrf_mt()}, {"white matter": (trajectory,)}),
+        figures.stated_figure([stated], source="tubes.tsv"),
         figures.map_figure(head.b1, name="b1", **geometry),
         *maps,
         figures.map_figure(head.estimate.residual, name="residual", **geometry),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qmri_bids.bids.files.plain import read_rows
 from qmri_bids.bids.layout import BidsInputError
@@ -14,6 +15,9 @@ from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.refusal import RefusedError
 
 if TYPE_CHECKING:  # the command line reads this module
+    import numpy as np
+    from numpy.typing import NDArray
+
     from qmri_bids.bids.anatomy.given import GivenAnatomy
     from qmri_bids.bids.anatomy.images import Anatomy
 
@@ -35,12 +39,19 @@ class Atlas:
         `native`, `T1w` or a template.
     regions
         Names by label, from the table beside it; empty where there is none.
+    stated
+        What the other columns of that table say of each label, such as `concentration_mM`, `exchange_rate` or `pH`; columns that
+        hold no number are left out.
+    by_grid
+        Whether no space was stated: the atlas must then lie on the grid of a run.
     """
 
     path: Path
     name: str
     space: str
     regions: Mapping[int, str] = field(default_factory=dict)
+    stated: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    by_grid: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +95,9 @@ class SpaceOptions:
 
 
 def read_atlas(path: Path, *, space: str | None = None) -> Atlas:
-    """Read what an atlas is: its space, from the file name where none is given, its name and the names of its regions.
+    """Read what an atlas is: its space, from the file name where none is given, its name, and what is said of its regions.
+
+    Without a stated space it is that of a scan, on whose grid it must lie (`check_atlas_grid`).
 
     Parameters
     ----------
@@ -96,18 +109,13 @@ def read_atlas(path: Path, *, space: str | None = None) -> Atlas:
     Raises
     ------
     BidsInputError
-        If the image or the table beside it cannot be read, or the space is not known.
+        If the image or the table beside it cannot be read.
     """
     import nibabel as nib
     import numpy as np
 
     entities = parse_name(path).entities
     space = space or entities.get("space") or entities.get("tpl")
-    if space is None:
-        raise BidsInputError(
-            f"--atlas {path}: expected its space in the file name (space-T1w, tpl-{OWN_TEMPLATE} …), found none; give it with "
-            "--atlas-space"
-        )
     from qmri_bids.bids.images import check_image
 
     try:
@@ -128,23 +136,88 @@ def read_atlas(path: Path, *, space: str | None = None) -> Atlas:
             f"{data.min():g} to {data.max():g}"
         )
     name = entities.get("atlas") or entities.get("seg") or path.name.partition(".")[0]
-    return Atlas(path=path, name=re.sub(r"[^0-9a-zA-Z+]", "", name), space=space, regions=_regions(path))
+    regions, stated = _regions(path)
+    return Atlas(
+        path=path,
+        name=re.sub(r"[^0-9a-zA-Z+]", "", name),
+        space=space or NATIVE,
+        regions=regions,
+        stated=stated,
+        by_grid=space is None,
+    )
 
 
-def _regions(path: Path) -> dict[int, str]:
-    """Return names by label from the table beside an atlas: the columns `index` and `name`."""
+NOT_STATED = ("index", "name", "abbreviation", "color", "colour", "mapping")
+"""Columns of a table of labels that say nothing measured."""
+
+
+def _regions(path: Path) -> tuple[dict[int, str], dict[str, dict[int, float]]]:
+    """Return names by label from the table beside an atlas, columns `index` and `name`, and its other columns of numbers."""
     table = path.with_name(path.name.partition(".")[0] + ".tsv")
     if not table.is_file():
-        return {}
+        return {}, {}
     try:
         columns, rows = read_rows(table)
         if not {"index", "name"} <= set(columns):
             raise ValueError(f"the columns {', '.join(columns) or 'of an empty table'}")
-        return {int(row["index"]): row["name"] for row in rows}
+        regions = {int(row["index"]): row["name"] for row in rows}
     except ValueError as error:  # what is no number, and what cannot be read
         raise BidsInputError(
             f"{table}: expected the columns index and name, one row a label, found: {error}"
         ) from error
+    stated: dict[str, dict[int, float]] = {}
+    for column in columns:
+        cells = {int(row["index"]): row[column].strip() for row in rows}
+        cells = {label: cell for label, cell in cells.items() if cell.lower() not in ("", "n/a")}
+        if column.lower() in NOT_STATED or not cells:
+            continue
+        with contextlib.suppress(ValueError):  # words, of which there is nothing to compare
+            stated[column] = {label: float(cell) for label, cell in cells.items()}
+    return regions, stated
+
+
+def check_atlas_grid(atlas: Atlas, images: Sequence[Path]) -> None:
+    """Check that an atlas whose space was not stated lies on the grid of one of the images of the runs.
+
+    Raises
+    ------
+    BidsInputError
+        If it lies on none.
+    """
+    if not atlas.by_grid:
+        return
+    own = _grid_of(atlas.path)
+    found = {path: _grid_of(path) for path in images}
+    if not any(_is_same(own, grid) for grid in found.values()):
+        shown = "; ".join(f"{path.name}: {' × '.join(map(str, grid[0]))}" for path, grid in list(found.items())[:3])
+        same = any(grid[0] == own[0] for grid in found.values())
+        raise BidsInputError(
+            f"--atlas {atlas.path}: expected its space in the file name (space-T1w, tpl-{OWN_TEMPLATE} …), or the grid of a run, "
+            f"found none and {' × '.join(map(str, own[0]))} voxels"
+            + (" at another place than the runs" if same else f", where runs have others ({shown or 'there is none'})")
+            + "; give its space with --atlas-space (native: coordinates of the scanner)"
+        )
+
+
+def _grid_of(path: Path) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    import nibabel as nib
+    import numpy as np
+
+    image: Any = nib.load(path)
+    return tuple(image.shape[:3]), np.asarray(image.affine, dtype=float)
+
+
+def _is_same(
+    first: tuple[tuple[int, ...], NDArray[np.float64]], second: tuple[tuple[int, ...], NDArray[np.float64]]
+) -> bool:
+    """Return whether two grids are one: no corner more than a twentieth of a voxel away."""
+    import numpy as np
+
+    if first[0] != second[0]:
+        return False
+    corners = np.array([(*np.array(corner) * (np.array(first[0]) - 1), 1) for corner in np.ndindex(2, 2, 2)])
+    away = np.linalg.norm(((first[1] - second[1]) @ corners.T)[:3], axis=0)
+    return bool(away.max() <= 0.05 * np.linalg.norm(first[1][:3, :3], axis=0).min())
 
 
 def available_spaces(anatomy: Anatomy | None) -> tuple[str, ...]:

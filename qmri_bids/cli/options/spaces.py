@@ -81,10 +81,12 @@ def space_options(
         If a space cannot be had.
     """
     from qmri_bids.bids.anatomy.images import find_anatomy
-    from qmri_bids.bids.anatomy.spaces import check_spaces, read_atlas
+    from qmri_bids.bids.anatomy.spaces import check_atlas_grid, check_spaces, read_atlas
     from qmri_bids.bids.refusal import refusal_of
 
     atlas = None if options.atlas is None else read_atlas(options.atlas, space=options.atlas_space)
+    if atlas is not None:
+        check_atlas_grid(atlas, [path for plan in plans for run in plan.runs for path in run.paths[:1]])
     found: dict[str, dict[str, Anatomy]] = {}
     checked: dict[str, Anatomy | None] = {}
     use_masks = "anatomy" not in options.ignore

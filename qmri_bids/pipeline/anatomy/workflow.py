@@ -24,6 +24,7 @@ from qmri_bids.pipeline.mask.nodes import MaskBrain
 from qmri_bids.pipeline.motion.series_nodes import ClassifyTissue
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.spaces.nodes import PutInSpaces
+from qmri_bids.pipeline.spaces.regions import SeriesOfRun
 
 _MANY = ("t1w_tpms", "anat2std_xfm", "std2anat_xfm", "std_reference")
 
@@ -165,6 +166,7 @@ def connect_spaces(
     describe: pe.Node,
     bids_dir: Path,
     output_dir: Path,
+    series: SeriesOfRun | None = None,
 ) -> None:
     """Put what was written into other spaces before it is described, and connect the anatomy that is handed over.
 
@@ -184,6 +186,8 @@ def connect_spaces(
         Nodes that write and describe.
     bids_dir, output_dir
         Roots of the raw dataset and of the derivatives.
+    series
+        What a fingerprint consists of, for the curves of regions; None for other runs.
     """
     anatomy = options.spaces.anatomy_of(entities.get("ses"))
     node = pe.Node(
@@ -198,6 +202,8 @@ def connect_spaces(
     )
     if options.spaces.atlas is not None:
         node.inputs.atlas = options.spaces.atlas
+        if series is not None:
+            node.inputs.series = series
     if anatomy is not None:
         node.inputs.anatomy = anatomy
         node.inputs.use_masks = options.spaces.use_masks

@@ -21,9 +21,6 @@ from numpy.typing import NDArray
 from qmri_bids.bids.anatomy.images import Anatomy
 from qmri_bids.bids.anatomy.spaces import NATIVE, OWN_TEMPLATE, T1W, Atlas
 from qmri_bids.bids.metadata.file_name import parse_name
-from qmri_bids.bids.names import output_path
-from qmri_bids.bids.provenance import map_metadata
-from qmri_bids.bids.write import write_map, write_table
 from qmri_bids.engine.input_content import ReadsFiles
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.earlier.files import files_of_run, remove_files
@@ -32,15 +29,14 @@ from qmri_bids.pipeline.maps.select import maps_by_name
 from qmri_bids.pipeline.results.registration_checks import registration_check
 from qmri_bids.pipeline.results.report_additions import Additions
 from qmri_bids.pipeline.spaces.files import (
-    LABELS,
     Space,
     credit_anatomy,
-    images_of,
     space_of,
     write_in_space,
     write_rigid,
 )
-from qmri_bids.pipeline.spaces.scan import Scan, uri, volume_of
+from qmri_bids.pipeline.spaces.regions import SeriesOfRun, write_regions
+from qmri_bids.pipeline.spaces.scan import Scan, volume_of
 from qmri_bids.pipeline.spaces.template_files import OwnTemplate, own_template, write_template
 from qmri_bids.pipeline.volumes import load_volume
 from qmri_bids.reports.content import Check, Figure, Level, Section
@@ -80,7 +76,7 @@ def bring_atlas(atlas: Atlas, scan: Scan, *, anatomy: Anatomy | None, template: 
     there = {int(each) for each in np.unique(labels) if each > 0}
     lost = sorted(wanted - there)
     sentence = (
-        f"{atlas.path.name} ({atlas.space}) was brought to this run, nearest neighbour, inside its brain mask: {len(there)} of "
+        f"{atlas.path.name} ({atlas.space}) was brought to this run, nearest neighbour, inside its mask: {len(there)} of "
         f"{len(wanted)} regions."
     )
     shown = ", ".join(atlas.regions.get(each, str(each)) for each in lost[:5])
@@ -92,34 +88,6 @@ def bring_atlas(atlas: Atlas, scan: Scan, *, anatomy: Anatomy | None, template: 
         else ()
     )
     return AtlasInRun(labels=labels, sentence=sentence, warnings=warnings)
-
-
-def write_atlas(
-    brought: AtlasInRun, *, atlas: Atlas, scan: Scan, files: Sequence[Path], bids_dir: Path, output_dir: Path
-) -> list[Path]:
-    """Write the labels in the run and the statistics of every map by region."""
-    from qmri_bids.preprocessing.tissues.region_statistics import COLUMNS, as_columns, region_statistics
-
-    def path_of(output: str) -> Path:
-        path = output_path(output_dir, entities=scan.entities, output=output)
-        return path.with_name(path.name.replace("_atlas-label_", f"_atlas-{atlas.name}_"))
-
-    labels = brought.labels
-    stored = labels.astype(np.uint8) if labels.max(initial=0) < 256 else labels.astype(np.float32)
-    content = map_metadata("atlas_labels", sources=[uri(atlas.path, bids_dir=bids_dir)])
-    if atlas.regions:
-        content["Levels"] = {str(label): name for label, name in sorted(atlas.regions.items())}
-    written = [write_map(path_of("atlas_labels"), stored, affine=scan.affine, metadata=content)]
-    rows = {}
-    for path in images_of(files):
-        name = parse_name(path)
-        if name.suffix not in (*LABELS, "probseg"):
-            desc = name.entities.get("desc")
-            values = volume_of(path)[0]
-            rows[f"desc-{desc}_{name.suffix}" if desc else name.suffix] = region_statistics(values, labels=labels)
-    columns = as_columns(rows, regions=atlas.regions)
-    written.append(write_table(path_of("atlas_statistics"), columns, descriptions=COLUMNS))
-    return written
 
 
 GOOD_OVERLAP, GOOD_CORRELATION = 0.93, 0.65
@@ -146,6 +114,8 @@ def put_in_spaces(
     bids_dir: Path,
     output_dir: Path,
     use_masks: bool = True,
+    estimate: Path | None = None,
+    series: SeriesOfRun | None = None,
 ) -> SpacesDone:
     """Write the maps of a run in other spaces, the transforms, and the regions of an atlas with their statistics.
 
@@ -167,8 +137,20 @@ def put_in_spaces(
         Roots of the raw dataset and of the derivatives.
     use_masks
         Whether mask and tissues of the anatomy, where it has any, were taken for the run.
+    estimate
+        What was estimated (npz), for the curves of the regions of the atlas.
+    series
+        What a fingerprint consists of; None for other runs.
     """
-    work = _Work(scan, files=files, anatomy=anatomy, bids_dir=bids_dir, output_dir=output_dir)
+    work = _Work(
+        scan,
+        files=files,
+        anatomy=anatomy,
+        bids_dir=bids_dir,
+        output_dir=output_dir,
+        estimate=estimate,
+        series=series,
+    )
     work.place(_registration(registration), use_masks=use_masks)
     reached = anatomy is None or work.scan.to_t1w is not None
     template = None
@@ -190,8 +172,17 @@ class _Work:
     """What is done for a run, and what is collected on the way."""
 
     def __init__(
-        self, scan: Scan, *, files: Sequence[Path], anatomy: Anatomy | None, bids_dir: Path, output_dir: Path
+        self,
+        scan: Scan,
+        *,
+        files: Sequence[Path],
+        anatomy: Anatomy | None,
+        bids_dir: Path,
+        output_dir: Path,
+        estimate: Path | None = None,
+        series: SeriesOfRun | None = None,
     ) -> None:
+        self._estimate, self._series = estimate, series
         self.scan, self._files, self._anatomy, self._out = scan, files, anatomy, output_dir
         self._roots: dict[str, Path] = {"bids_dir": bids_dir, "output_dir": output_dir}
         self.written: list[Path] = []
@@ -290,7 +281,18 @@ class _Work:
         brought = bring_atlas(atlas, self.scan, anatomy=self._anatomy, template=template)
         self._decisions.append(brought.sentence)
         self._warnings += brought.warnings
-        self.written += write_atlas(brought, atlas=atlas, scan=self.scan, files=self._files, **self._roots)
+        found = write_regions(
+            brought.labels,
+            atlas=atlas,
+            scan=self.scan,
+            files=self._files,
+            estimate=self._estimate,
+            series=self._series,
+            **self._roots,
+        )
+        self.written += found.files
+        self._figures += found.figures
+        self._decisions += found.decisions
 
     def clear(self) -> None:
         """Remove what an earlier call with other options wrote; `write_derivatives` clears only when it writes itself."""
@@ -347,6 +349,7 @@ class _PutInSpacesInput(ReadsFiles):
     entities = traits.Dict(mandatory=True, desc="entities of the raw run")
     spaces = traits.List(traits.Str, desc="spaces besides that of the run")
     atlas = traits.Any(desc="Atlas; none for none")
+    series = traits.Any(desc="SeriesOfRun of a fingerprint; none for other runs")
     anatomy = traits.Any(desc="Anatomy of the session; none for none")
     anatomy_files = InputMultiObject(File(exists=True), desc="its files, so that changed ones are noticed")
     use_masks = traits.Bool(
@@ -398,6 +401,8 @@ class PutInSpaces(SimpleInterface):
             cache=Path(inputs.cache or runtime.cwd),
             bids_dir=Path(inputs.bids_dir),
             output_dir=Path(inputs.output_dir),
+            estimate=Path(inputs.estimate),
+            series=given("series"),
         )
         self._results["files"] = [*inputs.files, *(str(path) for path in done.files)]
         self._results["maps"] = maps_by_name(self._results["files"], entities=inputs.entities)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ class RegionStatistics:
         Number of voxels with a value.
     mean, median, standard_deviation, lower_quartile, upper_quartile
         Mean, median, standard deviation and quartiles of the map over these voxels.
+    size
+        Number of voxels of the region.
+    stated
+        Mean of the stated standard deviation over the voxels with a value; NaN where the map has none.
     """
 
     label: int
@@ -30,9 +35,18 @@ class RegionStatistics:
     standard_deviation: float
     lower_quartile: float
     upper_quartile: float
+    size: int = 0
+    stated: float = math.nan
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean if the voxels are independent; NaN for a single voxel."""
+        return self.standard_deviation / math.sqrt(self.voxels) if self.voxels else math.nan
 
 
-def region_statistics(values: NDArray[np.floating], *, labels: NDArray[np.integer]) -> tuple[RegionStatistics, ...]:
+def region_statistics(
+    values: NDArray[np.floating], *, labels: NDArray[np.integer], stdev: NDArray[np.floating] | None = None
+) -> tuple[RegionStatistics, ...]:
     """Return the statistics of every region but 0, by label.
 
     Parameters
@@ -41,6 +55,8 @@ def region_statistics(values: NDArray[np.floating], *, labels: NDArray[np.intege
         A map, shape (X, Y, Z), NaN where there is no value.
     labels
         Regions on the same grid.
+    stdev
+        Stated standard deviation of the map, same shape.
 
     Examples
     --------
@@ -49,31 +65,35 @@ def region_statistics(values: NDArray[np.floating], *, labels: NDArray[np.intege
     (2, 2.0)
     """
     flat, regions = np.asarray(values, dtype=float).ravel(), np.asarray(labels).ravel()
+    spread = np.full(len(flat), np.nan) if stdev is None else np.asarray(stdev, dtype=float).ravel()
     inside = regions > 0
-    flat, regions = flat[inside], regions[inside]
+    flat, spread, regions = flat[inside], spread[inside], regions[inside]
     order = np.argsort(regions, kind="stable")
-    flat, regions = flat[order], regions[order]
+    flat, spread, regions = flat[order], spread[order], regions[order]
     found, starts = np.unique(regions, return_index=True)
     rows = []
     # Of nothing, `split` makes one part.
-    parts = np.split(flat, starts[1:]) if found.size else []
-    for label, part in zip(found, parts, strict=True):
+    parts, spreads = (np.split(each, starts[1:]) if found.size else [] for each in (flat, spread))
+    for label, part, of_part in zip(found, parts, spreads, strict=True):
         valid = part[np.isfinite(part)]
+        told = of_part[np.isfinite(part) & np.isfinite(of_part)]
         if valid.size:
             low, middle, high = (float(each) for each in np.percentile(valid, (25, 50, 75)))
-            spread = float(valid.std(ddof=1)) if valid.size > 1 else float("nan")
+            deviation = float(valid.std(ddof=1)) if valid.size > 1 else float("nan")
             mean = float(valid.mean())
         else:
-            low = middle = high = spread = mean = float("nan")
+            low = middle = high = deviation = mean = float("nan")
         rows.append(
             RegionStatistics(
                 label=int(label),
                 voxels=int(valid.size),
                 mean=mean,
                 median=middle,
-                standard_deviation=spread,
+                standard_deviation=deviation,
                 lower_quartile=low,
                 upper_quartile=high,
+                size=int(part.size),
+                stated=float(told.mean()) if told.size else float("nan"),
             )
         )
     return tuple(rows)
@@ -107,6 +127,9 @@ def as_columns(
     columns = statistics_columns([row for _, row in flat]) | {
         "name": [regions.get(row.label, str(row.label)) for _, row in flat],
         "map": [name for name, _ in flat],
+        "size": [row.size for _, row in flat],
+        "stated_sd": [row.stated for _, row in flat],
+        "sem": [row.standard_error for _, row in flat],
     }
     return {name: columns[name] for name in COLUMNS}
 
@@ -115,10 +138,15 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
     "index": {"Description": "Label of the region in the atlas"},
     "name": {"Description": "Its name"},
     "map": {"Description": "Map by the end of its file name; statistics are in the unit of that file"},
-    "n": {"Description": "Voxels of the region with a value"},
+    "size": {"Description": "Voxels of the region inside the mask"},
+    "n": {"Description": "Voxels of the region with a value: few of many mean that the others could not be told"},
     "median": {"Description": "Median"},
     "iqr": {"Description": "Upper minus lower quartile"},
     "mean": {"Description": "Mean"},
     "sd": {"Description": "Standard deviation over the voxels"},
+    "stated_sd": {"Description": "Mean of the standard deviation that the voxels state"},
+    "sem": {
+        "Description": "Standard error of the mean, sd over the root of n: of independent voxels; interpolation makes it too small"
+    },
 }
 """What the columns are, in their order."""

@@ -20,6 +20,7 @@ from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.results.nodes import DescribeRun, WriteDerivatives
 from qmri_bids.pipeline.run_kind import RunKind
 from qmri_bids.pipeline.sources import Take
+from qmri_bids.pipeline.spaces.regions import SeriesOfRun
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.scans.b1.workflow import add_b1_wf
 from qmri_bids.scans.fieldmap.nodes import LoadFieldmap
@@ -234,6 +235,11 @@ class _Parts:
             describe=self.describe,
             bids_dir=self.bids_dir,
             output_dir=self.output_dir,
+            series=SeriesOfRun(
+                names=tuple(stage.label for stage in self.run.stages),
+                scan=self.run.scan,
+                estimator=self.options.exchange_estimator,
+            ),
         )
         self.workflow.__desc__ = " ".join(self.sentences)
         return self.workflow
