@@ -18,3 +18,6 @@ PAPER_PRIORS = ("uniform", "uniform-extended", "in-vivo")
 
 PULSE_SHAPES = ("rect", "sinc", "gauss")
 """Shapes of an excitation pulse that have a name: constant B1, a sinc under a Hann window, a Gaussian of ±3 standard deviations."""
+
+ArexT1 = Literal["auto", "pcbssfp", "dataset", "derivatives", "number", "none"]
+"""Where the T1 of AREX comes from: the pc-bSSFP run of the session, a T1map in the dataset or in derivatives, or one number."""

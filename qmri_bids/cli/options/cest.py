@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
+from qmri_bids.choices import ArexT1
 from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Setting
 from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
 from qmri_bids.pipeline.options import (
@@ -61,6 +63,15 @@ SPECTRA = OptionGroup(
             setting=Setting("processing", field="pools", compared=True),
         ),
         Option(
+            name="--arex-t1",
+            choices=get_args(ArexT1),
+            default="auto",
+            help="where the T1 of AREX comes from: the pc-bSSFP run of the session, a T1map in anat/ of the dataset or of "
+            "--derivatives, one number (--cest-t1), or none, without AREX; auto takes pc-bSSFP freed of magnetization transfer, "
+            "else the first of dataset, derivatives, apparent T1 of pc-bSSFP and number; default: %(default)s",
+            setting=Setting("finding"),
+        ),
+        Option(
             name="--mtsat-correction",
             choices=MTSAT_CORRECTIONS,
             default=MTSAT_CORRECTIONS[0],
@@ -71,13 +82,15 @@ SPECTRA = OptionGroup(
 )
 
 
-def _stand_in(name: str, shown: str, *, unit: str, low: float, high: float, unit_in_words: str) -> Option:
+def _stand_in(
+    name: str, shown: str, *, unit: str, low: float, high: float, unit_in_words: str, users: str = "fingerprints"
+) -> Option:
     """Return the option of a number that stands for a map."""
     return Option(
         name=name,
         type=float,
         metavar=unit,
-        help=f"{shown} of every voxel, for fingerprints that have no map of it",
+        help=f"{shown} of every voxel, for {users} that have no map of it",
         limits=Limits(
             low=low, high=high, refusal=f"must lie within {low:g} to {high:g}, in {unit_in_words}, found {{:g}}"
         ),
@@ -121,7 +134,15 @@ POOL_FRACTIONS = OptionGroup(
             must_be_file=True,
             setting=Setting("finding"),
         ),
-        _stand_in("--cest-t1", "T1", unit="SECONDS", low=0.05, high=10.0, unit_in_words="seconds"),
+        _stand_in(
+            "--cest-t1",
+            "T1",
+            unit="SECONDS",
+            low=0.05,
+            high=10.0,
+            unit_in_words="seconds",
+            users="fingerprints and for AREX of Z-spectra",
+        ),
         _stand_in("--cest-t2", "T2", unit="SECONDS", low=0.001, high=5.0, unit_in_words="seconds"),
         _stand_in("--cest-off-resonance", "off-resonance", unit="HZ", low=-2e4, high=2e4, unit_in_words="Hz"),
     ),

@@ -18,7 +18,9 @@ from qmri_bids.estimation.spectra.lorentzian_maps import fit_status, masked, poo
 from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
 from qmri_bids.estimation.spectra.optima import Search, fit_optima
 from qmri_bids.estimation.spectra.plan import SpectrumPlan, plan_spectrum
+from qmri_bids.estimation.spectra.powers import Powers, correct_power, power_sentences, typical_exponents
 from qmri_bids.estimation.spectra.series import (
+    SMOOTHING_VOXELS,
     Spectra,
     series_layout,
     series_noise,
@@ -189,7 +191,13 @@ def block_maps(
     maps: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
     for at in plan.asymmetry:
         found = mtr_asymmetry(z.values, at=at, **known)  # type: ignore[arg-type]
-        maps[f"MTRasym_{at:g}"] = masked(found.values["MTRasym"], good), masked(found.stdev["MTRasym"], good)
+        stdev = found.stdev["MTRasym"]
+        if z.directions is not None:
+            # The spline is linear in Z: what an error that all values share makes of the asymmetry is that of its spectrum.
+            for direction in z.directions.transpose(1, 0, 2):
+                shared = mtr_asymmetry(direction, at=at, **known)  # type: ignore[arg-type]
+                stdev = np.hypot(stdev, shared.values["MTRasym"])
+        maps[f"MTRasym_{at:g}"] = masked(found.values["MTRasym"], good), masked(stdev, good)
     fitted = parameters = None
     if search is not None:
         fit, noise, unique = _fit(block, plan=plan, search=search, good=good)
@@ -241,12 +249,14 @@ def _fit(
     with np.errstate(all="ignore"):
         away = offsets - shift[:, None]
         model, gradient, slope = _spectrum(fit.parameters, away, broad=fit.broad)
-        covariance = fit.covariance.astype(np.float64)
+        covariance = by_noise = fit.covariance.astype(np.float64)
         directions = [model * (z.scale_stdev / noise)[:, None]]
         if block.water_shift_stdev is not None:
             directions.append(slope * (block.water_shift_stdev / noise)[:, None])
+        if z.directions is not None:
+            directions += [each / noise[:, None] for each in z.directions.transpose(1, 0, 2)]
         for direction in directions:
-            moved = np.einsum("vij,vj->vi", covariance, np.einsum("vnp,vn->vp", gradient, direction))
+            moved = np.einsum("vij,vj->vi", by_noise, np.einsum("vnp,vn->vp", gradient, direction))
             covariance = covariance + moved[:, :, None] * moved[:, None, :]
         whole = np.where(np.isfinite(covariance), covariance, fit.covariance).astype(np.float32)
     # The bounds of widths are part of the model; an amplitude that ends at its own bound is no estimate.
@@ -405,6 +415,7 @@ def zspectrum_maps(
     t1: NDArray[np.floating] | None = None,
     t1_stdev: NDArray[np.floating] | None = None,
     noise: float | None = None,
+    powers: Powers | None = None,
     options: ZSpectrumOptions | None = None,
     threads: int = 1,
 ) -> ZSpectrumMaps:
@@ -425,6 +436,8 @@ def zspectrum_maps(
         T1 of water [s], shape (V,), for AREX.
     noise
         Standard deviation of one volume, the same in all voxels; from the series by default.
+    powers
+        Spectra at other powers, at the increasing offsets of this one, and B1: the spectra are taken to their nominal power first.
     options
         `ZSpectrumOptions()` by default.
     threads
@@ -476,11 +489,19 @@ def zspectrum_maps(
         given_stdev=water_shift_stdev,
         threads=threads,
     )
+    exponents = None
+    if powers is not None:
+        exponents = typical_exponents(spectra(some_voxels(signal), layout=layout, noise=sigma), powers[_some(voxels)])
+
+    def made(part: slice) -> Spectra:
+        own = spectra(signal[part], layout=layout, noise=sigma)
+        return own if powers is None or exponents is None else correct_power(own, powers[part], exponents=exponents)
+
     search: Search | None = None
     sentences: tuple[str, ...] = ()
     if plan.pools:
         search, sentences = image_search(
-            spectra(some_voxels(signal), layout=layout, noise=sigma),
+            made(_some(voxels)),
             offsets=layout.offsets,
             water_shift=some_voxels(shift.ppm),
             pools=plan.pools,
@@ -492,7 +513,7 @@ def zspectrum_maps(
         part = slice(begin, begin + BLOCK)
         found[begin // BLOCK] = block_maps(
             Block(
-                spectra=spectra(signal[part], layout=layout, noise=sigma),
+                spectra=made(part),
                 water_shift=shift.ppm[part],
                 water_shift_stdev=None if shift.ppm_stdev is None else shift.ppm_stdev[part],
                 shift_status=shift.status[part],
@@ -506,7 +527,7 @@ def zspectrum_maps(
         )
 
     run_blocks(work, voxels, block=BLOCK, threads=threads)
-    return _joined(
+    joined = _joined(
         [each for each in found if each is not None],
         plan=plan,
         search=search,
@@ -514,6 +535,15 @@ def zspectrum_maps(
         sentences=(*sentences, sentence),
         voxels=voxels,
     )
+    if powers is None:
+        return joined
+    decisions, warnings = power_sentences(powers, joined.status)
+    return replace(joined, decisions=(*joined.decisions, *decisions), warnings=(*joined.warnings, *warnings))
+
+
+def _some(voxels: int) -> slice:
+    """Return those voxels that `some_voxels` takes."""
+    return slice(None, None, max(voxels // SMOOTHING_VOXELS, 1))
 
 
 def _joined(

@@ -68,6 +68,7 @@ def _noise_of(signal: NDArray[np.floating]) -> tuple[float | None, list[str]]:
 class _EstimateZSpectrumInput(EstimateInput):
     b0 = File(exists=True, desc="off-resonance on this grid (npz); from the spectrum itself without")
     t1 = File(exists=True, desc="T1 on this grid (npz)")
+    t1_value = traits.Float(desc="T1 of every voxel [s], where there is no map")
     asymmetry = traits.List(traits.Float, mandatory=True, desc="offsets of MTR asymmetry [ppm]")
     pools = traits.List(traits.Str, desc="pools of the Lorentzian fit; chosen by the offsets by default")
 
@@ -90,6 +91,8 @@ class EstimateZSpectrum(SimpleInterface):
             roles = tuple("left out" if role == "wassr" else role for role in roles)
         t1 = voxels.values_of(inputs.t1, run.t1_map)
         t1_stdev = voxels.values_of(inputs.t1, f"{run.t1_map}{STDEV}")
+        if isdefined(inputs.t1_value):
+            t1 = np.full(len(signal), inputs.t1_value)
         found = zspectrum_maps(
             signal,
             protocol=run.protocol,

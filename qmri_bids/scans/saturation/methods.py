@@ -11,7 +11,7 @@ from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.scans.methods import b1_map, given_motion
-from qmri_bids.scans.saturation.run import T1_MAPS, CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.run import T1_KINDS, CestRun, MtrRun, MtsRun
 from qmri_bids.sentence import Sentence
 from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
 
@@ -185,15 +185,11 @@ def _pools(run: CestRun, pools: tuple[str, ...], *, reach: float) -> list[Senten
         "and the spread of optima that fit as well.",
         values={"pools": listed(pools)},
     )
-    if run.t1_run is None:
+    if run.t1 is None:
         return [lines]
     return [
         lines,
-        Sentence(
-            paragraph="cest",
-            text="T1 came from {run} ({kind}), rigidly registered to the CEST series.",
-            values={"run": run.t1_run, "kind": T1_MAPS[run.t1_map]},
-        ),
+        _t1(run),
         Sentence(
             paragraph="cest",
             text="The apparent exchange-dependent relaxation (AREX) of {pools} is the difference of the inverse Z with and "
@@ -202,6 +198,19 @@ def _pools(run: CestRun, pools: tuple[str, ...], *, reach: float) -> list[Senten
             values={"pools": listed([pool for pool in pools if pool != "water"])},
         ),
     ]
+
+
+def _t1(run: CestRun) -> Sentence:
+    """Return the sentence on the T1 of AREX."""
+    how = ", rigidly registered to the CEST series"
+    if run.t1 is not None and run.t1.run is None:
+        placed = "" if run.t1.values else ", placed by scanner coordinates"
+        how = how if run.t1.image is not None else placed
+    return Sentence(
+        paragraph="cest",
+        text="T1 came from {source} ({kind}){how}.",
+        values={"source": run.t1_source or "", "kind": T1_KINDS[run.t1_kind], "how": how},
+    )
 
 
 def mtr_sentences(run: MtrRun, options: ProcessingOptions) -> list[Sentence]:

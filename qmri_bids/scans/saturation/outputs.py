@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.bids.provenance import protocol_metadata, raw_uris
+from qmri_bids.bids.provenance import file_uris, protocol_metadata, raw_uris
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
@@ -40,7 +40,7 @@ from qmri_bids.reports.figures.wasabi import example_voxels
 from qmri_bids.reports.references import full_citation
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
 from qmri_bids.scans.b1.derivatives import add_b1, b1_sources
-from qmri_bids.scans.saturation.run import T1_MAPS, CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.run import T1_KINDS, CestRun, MtrRun, MtsRun
 from qmri_bids.units import radians_to_degrees
 
 FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -151,11 +151,15 @@ def write_cest(
     tuple of Path
         The files written, sidecars left out.
     """
-    others = [*_fieldmap_sources(run, bids_dir=bids_dir), *_maps_of_other_runs(run, output_dir=output_dir)]
+    others = [
+        *_fieldmap_sources(run, bids_dir=bids_dir),
+        *_t1_files(run, bids_dir=bids_dir, output_dir=output_dir),
+        *_maps_of_other_runs(run, output_dir=output_dir),
+    ]
     acquisition = protocol_metadata(run.protocol)
-    if run.t1_run is not None:
-        acquisition["T1From"] = run.t1_run
-        acquisition["T1Kind"] = T1_MAPS[run.t1_map]
+    if run.t1 is not None:
+        acquisition["T1From"] = run.t1_source
+        acquisition["T1Kind"] = T1_KINDS[run.t1_kind]
     if run.b0 is not None:
         acquisition["B0From"] = run.b0.run or run.b0.method
 
@@ -252,6 +256,15 @@ def _fieldmap_sources(run: CestRun, *, bids_dir: Path) -> list[str]:
     if run.b0 is None or run.b0.fieldmap is None:
         return []
     return raw_uris(run.b0.fieldmap.paths, bids_dir=bids_dir)
+
+
+def _t1_files(run: CestRun, *, bids_dir: Path, output_dir: Path) -> list[str]:
+    """Return the files that gave T1, and the image by which they were registered."""
+    if run.t1 is None or not run.t1.files:
+        return []
+    image = () if run.t1.image is None else (run.t1.image,)
+    paths = (*run.t1.files.values(), *run.t1.stdev_files.values(), *image)
+    return file_uris(paths, bids_dir=bids_dir, output_dir=output_dir)
 
 
 def _maps_of_other_runs(run: CestRun, *, output_dir: Path) -> list[str]:

@@ -10,7 +10,7 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.pipeline.anatomy.workflow import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
-from qmri_bids.pipeline.maps.nodes import BringMaps
+from qmri_bids.pipeline.maps.nodes import BringMaps, files_node
 from qmri_bids.pipeline.mask.steps import add_mask_nodes, connect_motion
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.results.nodes import DescribeRun, WriteDerivatives
@@ -260,10 +260,19 @@ def init_cest_wf(
         if run.b0.fieldmap.magnitude is not None:
             connect(load, "magnitude", node, "magnitude")
         parts.said.append((load, "decisions"))
-    if run.t1_run:
+    if run.t1 is not None and run.t1.values:
+        estimate.inputs.t1_value = run.t1.values["t1"]
+    elif run.t1 is not None:
         node = parts.bring("bring_t1", [run.t1_map], to=estimate, field="t1")
-        connect(parts.inputnode, "t1_maps", node, "maps")
-        connect(parts.inputnode, "t1_magnitude", node, "magnitude")
+        if run.t1.run is not None:
+            connect(parts.inputnode, "t1_maps", node, "maps")
+            connect(parts.inputnode, "t1_magnitude", node, "magnitude")
+        else:
+            load = files_node(run.t1)
+            connect(load, "maps", node, "maps")
+            if run.t1.image is not None:
+                connect(load, "magnitude", node, "magnitude")
+            parts.said.append((load, "decisions"))
         parts.sentences.append("T1 of the same subject was registered to the CEST scan.")
     parts.sentences.append("Z-spectra were normalised, corrected for B0 and mapped.")
     parts.estimate(estimate)
