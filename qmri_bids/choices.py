@@ -21,3 +21,6 @@ PULSE_SHAPES = ("rect", "sinc", "gauss")
 
 ArexT1 = Literal["auto", "pcbssfp", "dataset", "derivatives", "number", "none"]
 """Where the T1 of AREX comes from: the pc-bSSFP run of the session, a T1map in the dataset or in derivatives, or one number."""
+
+PowerCorrectionChoice = Literal["none", "powers"]
+"""How Z-spectra are taken to their nominal B1: not, or by spectra at other powers."""

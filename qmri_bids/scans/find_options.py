@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.metadata.added import AddedMetadata
-from qmri_bids.choices import PULSE_SHAPES, ArexT1, B0Choice
+from qmri_bids.choices import PULSE_SHAPES, ArexT1, B0Choice, PowerCorrectionChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +39,8 @@ class FindOptions:
         to have fingerprints refused.
     arex_t1
         Where the T1 of AREX comes from; `auto` for the best that there is.
+    cest_b1_correction
+        How Z-spectra are taken to their nominal B1.
     derivatives
         Folders in which maps for fingerprints, and of the semisolid pool, are looked for, by name.
     metadata
@@ -58,6 +60,7 @@ class FindOptions:
     cest_t2: float | None = None
     cest_off_resonance: float | None = None
     arex_t1: ArexT1 = "auto"
+    cest_b1_correction: PowerCorrectionChoice = "none"
     derivatives: Mapping[str, Path] = field(default_factory=dict)
     run_label: str | tuple[str, ...] | None = None
     metadata: AddedMetadata | None = None

@@ -18,6 +18,7 @@ from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.pools.find import with_exchange
 from qmri_bids.scans.pools.run import ExchangeRun
 from qmri_bids.scans.session_plan import SessionPlan
+from qmri_bids.scans.spectra.powers import with_powers
 from qmri_bids.scans.spectra.t1 import with_t1
 from qmri_bids.scans.transfer.find import with_transfer
 
@@ -74,7 +75,7 @@ def link_runs(
         plan = with_exchange(plan, options=wanted)
         if "transfer" not in ignore:
             plan = with_transfer(plan, options=wanted)
-        linked.append(_with_fields(with_t1(plan, options=wanted), options=wanted))
+        linked.append(_with_fields(with_powers(with_t1(plan, options=wanted), options=wanted), options=wanted))
     return tuple(linked)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from qmri_bids.choices import ArexT1
+from qmri_bids.choices import ArexT1, PowerCorrectionChoice
 from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Setting
 from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
 from qmri_bids.pipeline.options import (
@@ -69,6 +69,14 @@ SPECTRA = OptionGroup(
             help="where the T1 of AREX comes from: the pc-bSSFP run of the session, a T1map in anat/ of the dataset or of "
             "--derivatives, one number (--cest-t1), or none, without AREX; auto takes pc-bSSFP freed of magnetization transfer, "
             "else the first of dataset, derivatives, apparent T1 of pc-bSSFP and number; default: %(default)s",
+            setting=Setting("finding"),
+        ),
+        Option(
+            name="--cest-b1-correction",
+            choices=get_args(PowerCorrectionChoice),
+            default="none",
+            help="whether Z-spectra are taken to their nominal B1 too, as a run of their own, by spectra of the session with the "
+            "same offsets and saturation at other powers and a B1 map (Windschuh et al. 2015); default: %(default)s",
             setting=Setting("finding"),
         ),
         Option(

@@ -18,7 +18,7 @@ from qmri_bids.estimation.spectra.lorentzian_maps import fit_status, masked, poo
 from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
 from qmri_bids.estimation.spectra.optima import Search, fit_optima
 from qmri_bids.estimation.spectra.plan import SpectrumPlan, plan_spectrum
-from qmri_bids.estimation.spectra.powers import Powers, correct_power, power_sentences, typical_exponents
+from qmri_bids.estimation.spectra.powers import Powers, at_one_shift, correct_power, power_sentences, typical_exponents
 from qmri_bids.estimation.spectra.series import (
     SMOOTHING_VOXELS,
     Spectra,
@@ -151,6 +151,9 @@ class Block:
 class BlockMaps:
     """Maps of V voxels, and what the fit left; the fields are those of `ZSpectrumMaps`."""
 
+    z: NDArray[np.float32]
+    z_stdev: NDArray[np.float32]
+    z_scale_stdev: NDArray[np.float32]
     corrected: NDArray[np.float32]
     fitted: NDArray[np.float32] | None
     parameters: NDArray[np.float32] | None
@@ -218,6 +221,9 @@ def block_maps(
         with np.errstate(all="ignore"):
             residual = np.sqrt(np.square(left).sum(axis=1) / np.square(z.values).sum(axis=1))
     return BlockMaps(
+        z=z.values.astype(np.float32),
+        z_stdev=z.stdev.astype(np.float32),
+        z_scale_stdev=z.scale_stdev.astype(np.float32),
         corrected=masked(corrected.values, good[:, None]),
         fitted=fitted,
         parameters=parameters,
@@ -368,6 +374,8 @@ class ZSpectrumMaps:
         Offsets of the spectra, increasing [ppm], shape (K,).
     corrected
         Z at these offsets from the true frequency of water, shape (V, K); NaN where it would be extrapolated.
+    z, z_stdev, z_scale_stdev
+        Z at the nominal offsets, shape (V, K), and its noise as that of `series.Spectra`, shape (V,).
     fitted
         The Lorentzian fit there, shape (V, K); None without a fit.
     pools
@@ -391,6 +399,9 @@ class ZSpectrumMaps:
     """
 
     offsets: NDArray[np.float64]
+    z: NDArray[np.float32]
+    z_stdev: NDArray[np.float32]
+    z_scale_stdev: NDArray[np.float32]
     corrected: NDArray[np.float32]
     fitted: NDArray[np.float32] | None
     pools: tuple[str, ...]
@@ -491,6 +502,7 @@ def zspectrum_maps(
     )
     exponents = None
     if powers is not None:
+        powers = at_one_shift(powers, offsets=layout.offsets, water_shift=shift.ppm)
         exponents = typical_exponents(spectra(some_voxels(signal), layout=layout, noise=sigma), powers[_some(voxels)])
 
     def made(part: slice) -> Spectra:
@@ -583,6 +595,9 @@ def _joined(
     number = len(plan.layout.offsets)
     return ZSpectrumMaps(
         offsets=plan.layout.offsets,
+        z=whole("z", number),
+        z_stdev=whole("z_stdev"),
+        z_scale_stdev=whole("z_scale_stdev"),
         corrected=whole("corrected", number),
         fitted=whole("fitted", number) if plan.pools else None,
         pools=plan.pools,

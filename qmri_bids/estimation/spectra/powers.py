@@ -1,26 +1,27 @@
 """Z-spectra at their nominal power, from spectra at several powers and a map of B1 (Windschuh et al., NMR Biomed 28:529, 2015).
 
-Where B1 is off, every spectrum was measured at another power than it is named after. Between the powers that a voxel has met, Z at
-the nominal one is interpolated offset by offset. What is interpolated is ln(1/Z - 1) over ln B1: in a steady state 1/Z is 1 + Rex/R1,
-whose direct part goes with the square of B1 and whose exchanging parts with a lower power of it (Zaiss and Bachert, NMR Biomed
-26:507, 2013), so that between two powers a straight line holds. It passes through every spectrum that was measured, and Z tends to
-1 where B1 tends to 0, as it must.
+Where B1 is off, every spectrum was measured at another power than it is named after. Between the powers that a voxel has met, Z
+at the nominal one is interpolated offset by offset. What is interpolated is ln(1/Z - 1) over ln B1: in a steady state 1/Z is
+1 + Rex/R1, whose direct part goes with the square of B1 and whose exchanging parts with a lower power of it (Zaiss and Bachert,
+NMR Biomed 26:507, 2013), so that between two powers a straight line holds. It passes through every spectrum that was measured, and
+Z tends to 1 where B1 tends to 0, as it must.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
+from qmri_bids.estimation.spectra.correction import correct_shift
 from qmri_bids.estimation.spectra.series import Spectra
 
 EXPONENT_SPREAD = 0.3
-"""Standard deviation of the exponent of B1 over the voxels of an image, at one offset: fluid, with direct saturation alone, has 2."""
+"""Standard deviation of the exponent of B1 over the voxels of an image, at one offset; direct saturation alone has 2."""
 
 EXPONENT_MODEL = 0.15
 """Standard deviation of the exponent beyond the powers that were measured."""
@@ -44,12 +45,15 @@ class OtherSpectra:
         Values of Z, shape (V, K), NaN where there are none.
     stdev, scale_stdev
         Standard deviation of one value of a voxel and, relative, of what all values of a voxel share, shape (V,).
+    water_shift
+        Shift of water while they were measured [ppm], shape (V,); None where it is that of the spectra that are corrected.
     """
 
     ratio: float
     values: NDArray[np.float64]
     stdev: NDArray[np.float64]
     scale_stdev: NDArray[np.float64]
+    water_shift: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,7 @@ class Powers:
                     values=each.values[part],
                     stdev=each.stdev[part],
                     scale_stdev=each.scale_stdev[part],
+                    water_shift=None if each.water_shift is None else each.water_shift[part],
                 )
                 for each in self.others
             ),
@@ -109,6 +114,36 @@ def _stack(own: Spectra, powers: Powers) -> _Stack:
     )
 
 
+def at_one_shift(powers: Powers, *, offsets: NDArray[np.float64], water_shift: NDArray[np.float64]) -> Powers:
+    """Return spectra at other powers as they had been measured with the shift of water of the spectra that are corrected.
+
+    Parameters
+    ----------
+    powers
+        Of V voxels.
+    offsets
+        Nominal offsets of all spectra, increasing [ppm], shape (K,).
+    water_shift
+        That shift [ppm], shape (V,).
+
+    Returns
+    -------
+    Powers
+        The outermost offsets, which would be extrapolated, keep the value that was measured: spectra are flat there.
+    """
+    moved = []
+    for each in powers.others:
+        if each.water_shift is None:
+            moved.append(each)
+            continue
+        found = correct_shift(
+            each.values, offsets=offsets, water_shift=each.water_shift - water_shift, noise=each.stdev
+        )
+        edge = found.status == Status.OUT_OF_RANGE
+        moved.append(replace(each, values=np.where(edge, each.values, found.values), water_shift=None))
+    return replace(powers, others=tuple(moved))
+
+
 def typical_exponents(own: Spectra, powers: Powers) -> NDArray[np.float64]:
     """Return by which power of B1 1/Z - 1 of an image rises between one nominal B1 and the next, shape (P - 1, K).
 
@@ -134,8 +169,8 @@ def typical_exponents(own: Spectra, powers: Powers) -> NDArray[np.float64]:
 def correct_power(own: Spectra, powers: Powers, *, exponents: NDArray[np.float64]) -> Spectra:
     """Return spectra at their nominal power.
 
-    Between the two powers next to the nominal one ln(1/Z - 1) is a straight line over ln B1. Its slope is that of the voxel as far as
-    noise lets it be told, else that of the image: the two are weighed by the noise and by `EXPONENT_SPREAD`.
+    Between the two powers next to the nominal one ln(1/Z - 1) is a straight line over ln B1. Its slope is that of the voxel as far
+    as noise lets it be told, else that of the image: the two are weighed by the noise and by `EXPONENT_SPREAD`.
 
     Parameters
     ----------
@@ -169,15 +204,14 @@ def correct_power(own: Spectra, powers: Powers, *, exponents: NDArray[np.float64
     start = levels[pair]
     line = _Line.of(below, above, noise=(noise_below, noise_above), reach=reach, image=exponents[pair])
 
-    def z_of(z_below: NDArray, z_above: NDArray, place: NDArray) -> NDArray:
-        return line.at(z_below, z_above, place)
-
     place = away - start
     with np.errstate(all="ignore"):
-        values = z_of(below, above, place)
-        by_below = (z_of(below + STEP, above, place) - values) / STEP
-        by_above = (z_of(below, above + STEP, place) - values) / STEP
-        by_b1 = (z_of(below, above, away + STEP - start) - values) / STEP * (-1.0 / b1)[:, None]
+        values = line.at(below, above, place)
+        # Steps go towards the middle: Z of a voxel with an exponent of its own stays between 0 and 1.
+        step_below, step_above = (np.where(each < 0.5, STEP, -STEP) for each in (below, above))
+        by_below = (line.at(below + step_below, above, place) - values) / step_below
+        by_above = (line.at(below, above + step_above, place) - values) / step_above
+        by_b1 = (line.at(below, above, place + STEP) - values) / STEP * (-1.0 / b1)[:, None]
         by_exponent = line.by_image(below, above, place)
         beyond = np.maximum(np.maximum(-place, place - reach), 0.0)
         noise = np.sqrt(
@@ -295,16 +329,17 @@ def power_sentences(powers: Powers, status: Sequence[int] | NDArray[np.uint8]) -
     low, high = np.percentile(b1, [2.0, 98.0])
     shown = ", ".join(f"{level:.3g}" for level in levels)
     decisions = [
-        f"Spectra were taken to their nominal B1 by those at {shown} times it; actual B1 is {low:.2f} to {high:.2f} of the nominal one "
-        f"(2nd and 98th percentile). In {100.0 * float(np.mean(met)):.1f} % of the voxels the nominal power lies within those measured."
+        f"Spectra were taken to their nominal B1 by those at {shown} times it; actual B1 is {low:.2f} to {high:.2f} of the nominal "
+        f"one (2nd and 98th percentile). In {100.0 * float(np.mean(met)):.1f} % of the voxels the nominal power lies within those "
+        "measured."
     ]
     lost = float(np.mean(status == Status.OUT_OF_RANGE))
     warnings = []
     beyond = 1.0 - float(np.mean(met))
     if beyond >= 5e-4:
         warnings.append(
-            f"IN {100.0 * beyond:.1f} % OF THE VOXELS THE NOMINAL POWER LIES BEYOND THOSE MEASURED: Z was extrapolated to a factor of "
-            f"{FARTHEST:g} of B1, with wider standard deviations; {100.0 * lost:.1f} % lie further out and have no value (code 2). "
-            "A further power beyond would close the gap."
+            f"IN {100.0 * beyond:.1f} % OF THE VOXELS THE NOMINAL POWER LIES BEYOND THOSE MEASURED: Z was extrapolated to a factor "
+            f"of {FARTHEST:g} of B1, with wider standard deviations; {100.0 * lost:.1f} % lie further out and have no value "
+            "(code 2). A further power beyond would close the gap."
         )
     return decisions, warnings

@@ -79,8 +79,8 @@ class Spectra:
     status
         The worst of its values, `Status` codes, shape (V,).
     directions
-        Further errors that the values of a voxel share, each as the change of all values by its standard deviation, shape (V, D, K);
-        None where there are none.
+        Further errors that the values of a voxel share, each as the change of all values by its standard deviation, shape
+        (V, D, K); None where there are none.
     """
 
     values: NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
@@ -16,6 +16,9 @@ from qmri_bids.pipeline.results.estimate_file import save_estimate
 from qmri_bids.pipeline.volumes import load_volume
 from qmri_bids.pipeline.voxels import Voxels
 from qmri_bids.quantity import STDEV
+
+if TYPE_CHECKING:
+    from qmri_bids.estimation.spectra.powers import Powers
 
 
 class EstimateInput(BaseInterfaceInputSpec):
@@ -65,10 +68,44 @@ def _noise_of(signal: NDArray[np.floating]) -> tuple[float | None, list[str]]:
     ]
 
 
+def _powers_of(inputs: Any, voxels: Voxels) -> Powers | None:
+    """Return what takes the spectra of a run to their nominal B1, None where it is not asked for."""
+    from qmri_bids.estimation.spectra.powers import OtherSpectra, Powers
+    from qmri_bids.units import ppm_to_hertz
+
+    run = inputs.run
+    if run.powers is None:
+        return None
+    others = []
+    for path, ratio in zip(inputs.powers, run.powers.ratios, strict=True):
+        with np.load(path) as stored:
+            part = {name: stored[name][voxels.inside].astype(np.float64) for name in stored.files}
+        hertz = ppm_to_hertz(1.0, field_strength=run.protocol.field_strength)
+        others.append(
+            OtherSpectra(
+                ratio=ratio,
+                values=part["z"],
+                stdev=part["z_stdev"],
+                scale_stdev=part["z_scale_stdev"],
+                water_shift=part["off_resonance"] / hertz,
+            )
+        )
+    spread = None
+    if isdefined(inputs.b1_stdev):
+        spread = load_volume(inputs.b1_stdev)[0][voxels.inside].astype(np.float64)
+    b1 = load_volume(inputs.b1)[0][voxels.inside].astype(np.float64)
+    return Powers(others=tuple(others), b1=b1, b1_stdev=spread)
+
+
 class _EstimateZSpectrumInput(EstimateInput):
     b0 = File(exists=True, desc="off-resonance on this grid (npz); from the spectrum itself without")
     t1 = File(exists=True, desc="T1 on this grid (npz)")
     t1_value = traits.Float(desc="T1 of every voxel [s], where there is no map")
+    powers = traits.List(
+        File(exists=True), desc="spectra at other powers on this grid (npz), as `run.powers` lists them"
+    )
+    b1 = File(exists=True, desc="actual over nominal B1 on this grid")
+    b1_stdev = File(exists=True, desc="its standard deviation, where it is known")
     asymmetry = traits.List(traits.Float, mandatory=True, desc="offsets of MTR asymmetry [ppm]")
     pools = traits.List(traits.Str, desc="pools of the Lorentzian fit; chosen by the offsets by default")
 
@@ -78,7 +115,7 @@ class EstimateZSpectrum(SimpleInterface):
 
     input_spec = _EstimateZSpectrumInput
     output_spec = EstimateOutput
-    needs = NodeMemory(fixed=400e6, per_voxel=300, per_value=60, parallel=True)
+    needs = NodeMemory(fixed=400e6, per_voxel=300, per_value=70, parallel=True)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.spectra.maps import ZSpectrumOptions, zspectrum_maps
@@ -102,6 +139,7 @@ class EstimateZSpectrum(SimpleInterface):
             t1=t1,
             t1_stdev=t1_stdev,
             noise=noise,
+            powers=_powers_of(inputs, voxels),
             options=ZSpectrumOptions(
                 asymmetry=tuple(inputs.asymmetry), pools=tuple(inputs.pools) if isdefined(inputs.pools) else None
             ),
@@ -112,6 +150,8 @@ class EstimateZSpectrum(SimpleInterface):
             **found.maps,
         }
         extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.corrected}
+        # Another run may take these to its nominal power.
+        extra |= {"z": found.z, "z_stdev": found.z_stdev, "z_scale_stdev": found.z_scale_stdev}
         # Without a fit there is no model that could leave a residual.
         residual = found.residual if found.fitted is not None else np.full_like(found.residual, np.nan)
         if found.fitted is not None and found.parameters is not None:

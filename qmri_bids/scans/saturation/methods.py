@@ -11,7 +11,7 @@ from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.scans.methods import b1_map, given_motion
-from qmri_bids.scans.saturation.run import T1_KINDS, CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.run import T1_KINDS, CestRun, MtrRun, MtsRun, PowerCorrection
 from qmri_bids.sentence import Sentence
 from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
 
@@ -111,6 +111,8 @@ def _spectrum(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
     ]
     if run.b0 is not None:
         sentences.append(_shift_of_water(run.b0))
+    if run.powers is not None:
+        sentences += [*b1_map(run.powers.b1), _nominal_b1(run.powers)]
     sentences.append(
         Sentence(
             paragraph="cest",
@@ -198,6 +200,16 @@ def _pools(run: CestRun, pools: tuple[str, ...], *, reach: float) -> list[Senten
             values={"pools": listed([pool for pool in pools if pool != "water"])},
         ),
     ]
+
+
+def _nominal_b1(powers: PowerCorrection) -> Sentence:
+    """Return the sentence on spectra that were taken to their nominal power."""
+    return Sentence(
+        paragraph="cest",
+        text="Z at nominal B1 was interpolated between the powers that every voxel has met [windschuh2015], those of {runs} among "
+        "them, registered rigidly, as a straight line of the logarithm of 1/Z - 1 [zaiss2013] over that of B1.",
+        values={"runs": listed([take.giver for take in powers.others])},
+    )
 
 
 def _t1(run: CestRun) -> Sentence:

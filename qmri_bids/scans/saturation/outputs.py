@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.names import output_path
 from qmri_bids.bids.provenance import file_uris, protocol_metadata, raw_uris
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.results.registration_checks import registration_checks
@@ -155,6 +157,7 @@ def write_cest(
         *_fieldmap_sources(run, bids_dir=bids_dir),
         *_t1_files(run, bids_dir=bids_dir, output_dir=output_dir),
         *_maps_of_other_runs(run, output_dir=output_dir),
+        *_power_sources(run, bids_dir=bids_dir, output_dir=output_dir),
     ]
     acquisition = protocol_metadata(run.protocol)
     if run.t1 is not None:
@@ -162,6 +165,12 @@ def write_cest(
         acquisition["T1Kind"] = T1_KINDS[run.t1_kind]
     if run.b0 is not None:
         acquisition["B0From"] = run.b0.run or run.b0.method
+    if run.powers is not None:
+        acquisition["B1Correction"] = {
+            "Method": "Spectra at several powers",
+            "Spectra": [take.giver for take in run.powers.others],
+            "RelativePower": [round(ratio, 6) for ratio in run.powers.ratios],
+        }
 
     def how(quantity: Quantity) -> tuple[str | None, tuple[str, ...]]:
         is_field = quantity.name in ("off_resonance", "b1")
@@ -171,7 +180,8 @@ def write_cest(
         results, run=run, others=others, acquisition=acquisition, bids_dir=bids_dir, output_dir=output_dir
     )
     outputs.maps(how=how)
-    outputs.writer.add("preproc_cest", results.series())
+    if run.powers is None:  # else the run of the spectrum as it was measured writes them
+        outputs.writer.add("preproc_cest", results.series())
     outputs.writer.add(
         "corrected_cest",
         results.series_of_voxels("corrected"),
@@ -183,7 +193,7 @@ def write_cest(
             RecoveryTime=None,
         ),
     )
-    return outputs.finish(run=None)
+    return outputs.finish(run=None if run.powers is None else run.powers.b1)
 
 
 def write_mtr(
@@ -258,6 +268,20 @@ def _fieldmap_sources(run: CestRun, *, bids_dir: Path) -> list[str]:
     return raw_uris(run.b0.fieldmap.paths, bids_dir=bids_dir)
 
 
+def _power_sources(run: CestRun, *, bids_dir: Path, output_dir: Path) -> list[str]:
+    """Return the files of spectra at other powers, and of B1, that took a spectrum to nominal B1."""
+    if run.powers is None:
+        return []
+    paths = [
+        output_path(output_dir, entities=parse_name(Path(take.giver)).entities, output="preproc_cest")
+        for take in run.powers.others
+    ]
+    return [
+        *file_uris(paths, bids_dir=bids_dir, output_dir=output_dir),
+        *b1_sources(run.powers.b1, bids_dir=bids_dir, output_dir=output_dir),
+    ]
+
+
 def _t1_files(run: CestRun, *, bids_dir: Path, output_dir: Path) -> list[str]:
     """Return the files that gave T1, and the image by which they were registered."""
     if run.t1 is None or not run.t1.files:
@@ -273,6 +297,7 @@ def _maps_of_other_runs(run: CestRun, *, output_dir: Path) -> list[str]:
     return [
         uri
         for take in run.takes
+        if take.key in ("t1", "b0")
         for uri in maps_of_run(take.giver, [quantities[name] for name in take.names], output_dir=output_dir)
     ]
 
@@ -281,6 +306,7 @@ REGISTERED: Mapping[str, str] = {
     "b0": "the scan that gave B0",
     "t1": "the scan that gave T1",
     "b1": "the scan that gave B1",
+    **{f"power{number}": f"spectrum {number} of another power" for number in range(1, 5)},
 }
 """What the scans are that were registered."""
 

@@ -108,6 +108,28 @@ def shift_of_water(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PowerCorrection:
+    """What takes a Z-spectrum to its nominal B1.
+
+    Parameters
+    ----------
+    others
+        Runs of the same spectrum at other powers.
+    ratios
+        Their nominal B1 over that of this one.
+    b1
+        The B1 map.
+    sentence
+        What is done, for the log and the report.
+    """
+
+    others: tuple[Take, ...]
+    ratios: tuple[float, ...]
+    b1: B1Run
+    sentence: str
+
+
 def t1_of_run(run: str, *, kind: T1Kind, more: str = "") -> Take:
     """Return where the T1 of AREX comes from that another run gives.
 
@@ -157,6 +179,8 @@ class CestRun(Run):
         Where the T1 of AREX comes from: a run (`t1_of_run`), files or a number; None without one.
     t1_kind
         What T1 that is.
+    powers
+        What takes it to its nominal B1; None of a spectrum as it was measured.
     sources, warnings
         Where values came from; decisions and doubts as sentences for the log and the report.
     """
@@ -172,6 +196,7 @@ class CestRun(Run):
     b0: Take | None = None
     t1: Take | None = None
     t1_kind: T1Kind = "apparent"
+    powers: PowerCorrection | None = None
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -193,7 +218,7 @@ class CestRun(Run):
     @property
     def title(self) -> str:
         """What is done with it, by its kind."""
-        return self.use.title
+        return self.use.title if self.powers is None else f"{self.use.title} at nominal B1"
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -205,7 +230,8 @@ class CestRun(Run):
         """Images by what they are for, and where the shift of water comes from."""
         counts = (f"{self.roles.count(role)} {role}" for role in ("m0", "cest", "wassr") if role in self.roles)
         images = f"{self.kind}: {len(self.volumes)} images of {size_of(self.grid)} ({', '.join(counts)})"
-        return [images, *([] if self.b0 is None else wrapped(f"B0: {self.b0.sentence}"))]
+        lines = [images, *([] if self.b0 is None else wrapped(f"B0: {self.b0.sentence}"))]
+        return [*lines, *([] if self.powers is None else wrapped(f"B1: {self.powers.sentence}"))]
 
     @property
     def number_of_volumes(self) -> int:
@@ -219,8 +245,14 @@ class CestRun(Run):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """Where the shift of water and T1 come from."""
-        return (*(() if self.b0 is None else (self.b0.sentence,)), *self._t1_choice)
+        """Where the shift of water and T1 come from, and what takes it to nominal B1."""
+        powers = () if self.powers is None else (self.powers.sentence,)
+        return (*(() if self.b0 is None else (self.b0.sentence,)), *powers, *self._t1_choice)
+
+    @property
+    def b1_scans(self) -> tuple[B1Run, ...]:
+        """The B1 map that takes it to nominal B1, if that is done."""
+        return () if self.powers is None else (self.powers.b1,)
 
     @property
     def _t1_choice(self) -> tuple[str, ...]:
@@ -252,12 +284,16 @@ class CestRun(Run):
 
     @property
     def takes(self) -> tuple[Take, ...]:
-        """T1 and off-resonance, where other runs give them."""
-        found = []
+        """T1, off-resonance, and what takes it to nominal B1, where other runs give them."""
+        found: list[Take] = []
         if self.t1 is not None and self.t1.run is not None:
             found.append(self.t1)
         if self.b0 is not None and self.b0.run is not None:
             found.append(self.b0)
+        if self.powers is not None:
+            found += self.powers.others
+            if self.powers.b1.run is not None:
+                found.append(Take(key="b1", names=("b1",), run=self.powers.b1.run))
         return tuple(found)
 
     @property
