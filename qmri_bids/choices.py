@@ -21,3 +21,9 @@ SPECTRUM_MEASURES = ("three-offset", "lda", "rex")
 
 PULSE_SHAPES = ("rect", "sinc", "gauss")
 """Shapes of an excitation pulse that have a name: constant B1, a sinc under a Hann window, a Gaussian of ±3 standard deviations."""
+
+ArexT1 = Literal["auto", "pcbssfp", "dataset", "derivatives", "number", "none"]
+"""Where the T1 of AREX comes from: the pc-bSSFP run of the session, a T1map in the dataset or in derivatives, or one number."""
+
+PowerCorrectionChoice = Literal["none", "powers"]
+"""How Z-spectra are taken to their nominal B1: not, or by spectra at other powers."""

@@ -96,6 +96,16 @@ def raw_uris(paths: Iterable[Path], *, bids_dir: Path) -> list[str]:
     return [bids_uri(path, root=bids_dir, dataset=RAW_NAME) for path in paths]
 
 
+def file_uris(paths: Iterable[Path], *, bids_dir: Path, output_dir: Path) -> list[str]:
+    """Return the BIDS URIs of files of the raw dataset or the derivatives, and the paths of others as URIs."""
+    roots = ((output_dir, ""), (bids_dir, RAW_NAME))
+    found = []
+    for path in dict.fromkeys(paths):
+        places = [place for place in roots if not Path(relative_name(path, place[0])).is_absolute()]
+        found += [bids_uri(path, root=root, dataset=name) for root, name in places[:1]] or [path.absolute().as_uri()]
+    return found
+
+
 def map_metadata(
     output: str,
     *,

@@ -145,6 +145,8 @@ class Take:
         The scan that gives them, with what its values mean; None where none does.
     files, stdev_files
         Map files by name, in the units of BIDS (T1map, T2map in seconds, TB1map in percent or as a ratio, fieldmap in Hz).
+    factors
+        What values of files are multiplied by to be in these units, by name; 1 where none is named.
     image
         Image on the grid of the files by which they are registered; None: they are placed by the coordinates of the scanner.
     values
@@ -163,6 +165,7 @@ class Take:
     fieldmap: Fieldmap | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     stdev_files: Mapping[str, Path] = field(default_factory=dict)
+    factors: Mapping[str, float] = field(default_factory=dict)
     image: Path | None = None
     values: Mapping[str, float] = field(default_factory=dict)
     sentence: str = ""

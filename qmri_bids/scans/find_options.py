@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.metadata.added import AddedMetadata
-from qmri_bids.choices import PULSE_SHAPES, B0Choice
+from qmri_bids.choices import PULSE_SHAPES, ArexT1, B0Choice, PowerCorrectionChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,12 @@ class FindOptions:
     cest_protons
         Exchanging protons in one molecule by the name of the pool; None where no concentration is wanted.
     cest_t1, cest_t2, cest_off_resonance
-        T1 [s], T2 [s] and off-resonance [Hz] of every voxel of fingerprints that have no map of it; None to have them refused.
+        T1 [s], T2 [s] and off-resonance [Hz] of every voxel of fingerprints that have no map of it, T1 of Z-spectra too; None
+        to have fingerprints refused.
+    arex_t1
+        Where the T1 of AREX comes from; `auto` for the best that there is.
+    cest_b1_correction
+        How Z-spectra are taken to their nominal B1.
     derivatives
         Folders in which maps for fingerprints, and of the semisolid pool, are looked for, by name.
     metadata
@@ -60,6 +65,8 @@ class FindOptions:
     cest_t1: float | None = None
     cest_t2: float | None = None
     cest_off_resonance: float | None = None
+    arex_t1: ArexT1 = "auto"
+    cest_b1_correction: PowerCorrectionChoice = "none"
     derivatives: Mapping[str, Path] = field(default_factory=dict)
     run_label: str | tuple[str, ...] | None = None
     metadata: AddedMetadata | None = None

@@ -23,10 +23,10 @@ from qmri_bids.scans.fields.find import find_fields
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.pools.find import with_exchange
 from qmri_bids.scans.pools.run import ExchangeRun
-from qmri_bids.scans.saturation.run import CestRun
 from qmri_bids.scans.session_plan import SessionPlan
+from qmri_bids.scans.spectra.powers import with_powers
+from qmri_bids.scans.spectra.t1 import with_t1
 from qmri_bids.scans.transfer.find import with_transfer
-from qmri_bids.scans.transfer.run import RELAXOMETRY
 
 logger = logging.getLogger("qmri_bids")
 
@@ -81,7 +81,7 @@ def link_runs(
         plan = with_exchange(plan, options=wanted)
         if "transfer" not in ignore:
             plan = with_transfer(plan, options=wanted)
-        linked.append(_with_fields(_with_t1(plan), options=wanted))
+        linked.append(_with_fields(with_powers(with_t1(plan, options=wanted), options=wanted), options=wanted))
     return tuple(linked)
 
 
@@ -96,23 +96,6 @@ def _with_fields(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
         refusals=tuple(dict.fromkeys([*plan.refusals, *found.refusals])),
         notes=tuple(dict.fromkeys([*plan.notes, *found.notes])),
     )
-
-
-def _with_t1(plan: SessionPlan) -> SessionPlan:
-    """Return a plan whose Z-spectra have T1 of the first pc-bSSFP run of their session, freed of transfer if it can be."""
-    freed = {take.run: run.label for run in plan.transfer for take in run.takes if take.key == RELAXOMETRY}
-    linked: list[CestRun] = []
-    for run in plan.cest:
-        relaxation = [each for each in plan.pcbssfp if each.entities.get("ses") == run.entities.get("ses")]
-        if "t1" in run.use.takes and relaxation:
-            first = relaxation[0].label
-            apparent = replace(run, t1_run=first)
-            run = replace(run, t1_run=freed[first], t1_map="mtcorrected_T1") if first in freed else apparent
-            if len(relaxation) > 1:
-                sentence = f"T1 for AREX is that of {first}, the first of {len(relaxation)} pc-bSSFP runs."
-                run = replace(run, warnings=(*run.warnings, sentence))
-        linked.append(run)
-    return replace(plan, cest=tuple(linked))
 
 
 def refuse_unsupported_exchange(

@@ -696,8 +696,14 @@ def test_units_of_maps_are_checked(empty: Any, name: str, value: float, words: t
 def test_stated_units_and_shapes_are_checked(empty: Any, tmp_path: Path) -> None:
     both_stages(empty)
     write_map(empty, empty.root, "T1map", 1.0)
+    empty.json(empty.anat / "sub-01_T1map.json", {"Units": "min"})
+    assert "sub-01_T1map.json: Units: expected s, found 'min'" in refused(empty, **NUMBERS)
     empty.json(empty.anat / "sub-01_T1map.json", {"Units": "ms"})
-    assert "sub-01_T1map.json: Units: expected s, found 'ms'" in refused(empty, **NUMBERS)
+    assert "found a median of 0.001 s, read in milliseconds as its sidecar says" in refused(empty, **NUMBERS)
+    write_map(empty, empty.root, "T1map", 1100.0)
+    source = source_of(only_run(empty, **NUMBERS), "t1")
+    assert dict(source.factors) == {"t1": 1e-3}
+    assert "sub-01_T1map.nii.gz (in milliseconds by its sidecar, converted to seconds)" in source.sentence
     (empty.anat / "sub-01_T1map.json").unlink()
     write_map(empty, empty.root, "T1map", 1.0, shape=(*empty.shape, 2))
     assert "expected a map of real numbers with three axes, found (6, 5, 4, 2)" in refused(empty, **NUMBERS)

@@ -45,7 +45,7 @@ SATURATION_OUTPUTS = (
     *(f"amplitude_{pool}{kind}" for pool in ("water", "MT", "amide", "NOE", "amine") for kind in ("", "_std")),
     *(f"arex_{pool}{kind}" for pool in ("MT", "amide", "NOE", "amine") for kind in ("", "_std")),
     *("TB1map_std", "preproc_cest", "corrected_cest", "tissue", "volume_transforms"),
-    *(f"{name}_to_scan_transform" for name in ("b0", "t1", "b1")),
+    *(f"{name}_to_scan_transform" for name in ("b0", "t1", "b1", "power1", "power2", "power3", "power4")),
 )
 
 
@@ -150,6 +150,7 @@ def test_names_of_cest_and_mt_outputs() -> None:
         "b0_to_scan_transform": "from-B0_to-scan_mode-image_xfm.txt",
         "t1_to_scan_transform": "from-T1_to-scan_mode-image_xfm.txt",
         "b1_to_scan_transform": "from-TB1_to-scan_mode-image_xfm.txt",
+        **{f"power{n}_to_scan_transform": f"from-power{n}_to-scan_mode-image_xfm.txt" for n in (1, 2, 3, 4)},
     }
     assert {key: names[key] for key in expected} == {key: stem + name for key, name in expected.items()}
     other = output_path(Path(), entities=RUNS[3], output="MTRasym_std", desc="asym2p0std")

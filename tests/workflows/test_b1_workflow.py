@@ -17,7 +17,7 @@ from qmri_bids.scans.b1.derivatives import b1_sources
 from qmri_bids.scans.b1.workflow import AlignB1
 from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
 from qmri_bids.scans.methods import b1_map
-from qmri_bids.scans.saturation.run import CestRun, shift_of_water
+from qmri_bids.scans.saturation.run import CestRun, shift_of_water, t1_of_run
 from qmri_bids.workflows.base import missing_sources, with_dependents, with_sources
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
 
@@ -83,7 +83,10 @@ def test_a_bssfp_run_takes_b1_of_wasabi(tmp_path: Path) -> None:
 
 def test_what_needs_a_run_that_failed_says_so_through_others() -> None:
     run = replace(relaxation(), b1=OF_WASABI)
-    spectrum = replace(series("APTw", b0=shift_of_water(method="spectrum", sentence="its own")), t1_run=run.label)
+    spectrum = replace(
+        series("APTw", b0=shift_of_water(method="spectrum", sentence="its own")),
+        t1=t1_of_run(run.label, kind="apparent"),
+    )
     gone = with_dependents([WASABI], [run, spectrum])
     assert gone == [WASABI, run, spectrum]
     (error,) = missing_sources(run, gone)

@@ -17,7 +17,7 @@ from qmri_bids.pipeline.volumes import save_volume
 from qmri_bids.scans.bssfp.run import CycleFiles, PcBssfpRun
 from qmri_bids.scans.saturation.estimates import EstimateZSpectrum
 from qmri_bids.scans.saturation.outputs import _maps_of_other_runs
-from qmri_bids.scans.saturation.run import CestRun, shift_of_water
+from qmri_bids.scans.saturation.run import CestRun, shift_of_water, t1_of_run
 from qmri_bids.scans.saturation.workflow import init_cest_wf
 from qmri_bids.scans.session_plan import SessionPlan
 from qmri_bids.workflows.base import missing_sources, without_failed
@@ -122,11 +122,13 @@ def test_arex_reads_the_t1_of_its_run_under_its_name(tmp_path: Path) -> None:
     """Of the freed run T1 as an inversion recovery sees it, with its own standard deviation; files say the same."""
     places = {"bids_dir": tmp_path, "output_dir": tmp_path / "out", "report_file": tmp_path / "report"}
     options = ProcessingOptions(estimator="ml")
-    run = replace(series("APTw"), t1_run="sub-01_acq-pcbssfpMT_transfer", t1_map="mtcorrected_T1")
+    run = replace(
+        series("APTw"), t1=t1_of_run("sub-01_acq-pcbssfpMT_transfer", kind="mtcorrected"), t1_kind="mtcorrected"
+    )
     assert init_cest_wf(run=run, options=options, **places).get_node("bring_t1").inputs.names == ["mtcorrected_T1"]
     (uri,) = _maps_of_other_runs(run, output_dir=tmp_path)
     assert uri == "bids::sub-01/anat/sub-01_acq-pcbssfpMT_desc-mtcorrected_T1map.nii.gz"
-    apparent = replace(run, t1_run="sub-01_acq-pcbssfp_flip-1", t1_map="T1")
+    apparent = replace(run, t1=t1_of_run("sub-01_acq-pcbssfp_flip-1", kind="apparent"), t1_kind="apparent")
     assert init_cest_wf(run=apparent, options=options, **places).get_node("bring_t1").inputs.names == ["T1"]
     (uri,) = _maps_of_other_runs(apparent, output_dir=tmp_path)
     assert uri == "bids::sub-01/anat/sub-01_acq-pcbssfp_T1map.nii.gz"
@@ -142,9 +144,9 @@ def test_the_node_of_z_spectra_takes_t1_under_its_name(tmp_path: Path) -> None:
     maps = {"T1": 1.0, "T1_stdev": 0.1, "mtcorrected_T1": 2.0, "mtcorrected_T1_stdev": 0.02}
     zero = {"off_resonance": np.zeros(shape)}
     np.savez(tmp_path / "maps.npz", **zero, **{name: np.full(shape, value) for name, value in maps.items()})
-    for name in ("T1", "mtcorrected_T1"):
+    for name, kind in (("T1", "apparent"), ("mtcorrected_T1", "mtcorrected")):
         node = EstimateZSpectrum(
-            run=replace(run, t1_run="x", t1_map=name, b0=wasabi_source("y")),
+            run=replace(run, t1=t1_of_run("x", kind=kind), t1_kind=kind, b0=wasabi_source("y")),
             series=path,
             mask=mask,
             b0=str(tmp_path / "maps.npz"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
+from qmri_bids.choices import ArexT1, PowerCorrectionChoice
 from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Relation, Setting
 from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
 from qmri_bids.pipeline.options import (
@@ -167,6 +169,23 @@ SPECTRA = OptionGroup(
             setting=Setting("processing", field="denoise", compared=True),
         ),
         Option(
+            name="--arex-t1",
+            choices=get_args(ArexT1),
+            default="auto",
+            help="where the T1 of AREX comes from: the pc-bSSFP run of the session, a T1map in anat/ of the dataset or of "
+            "--derivatives, one number (--cest-t1), or none, without AREX; auto takes pc-bSSFP freed of magnetization transfer, "
+            "else the first of dataset, derivatives, apparent T1 of pc-bSSFP and number; default: %(default)s",
+            setting=Setting("finding"),
+        ),
+        Option(
+            name="--cest-b1-correction",
+            choices=get_args(PowerCorrectionChoice),
+            default="none",
+            help="whether Z-spectra are taken to their nominal B1 too, as a run of their own, by spectra of the session with the "
+            "same offsets and saturation at other powers and a B1 map (Windschuh et al. 2015); default: %(default)s",
+            setting=Setting("finding"),
+        ),
+        Option(
             name="--mtsat-correction",
             choices=MTSAT_CORRECTIONS,
             default=MTSAT_CORRECTIONS[0],
@@ -177,13 +196,15 @@ SPECTRA = OptionGroup(
 )
 
 
-def _stand_in(name: str, shown: str, *, unit: str, low: float, high: float, unit_in_words: str) -> Option:
+def _stand_in(
+    name: str, shown: str, *, unit: str, low: float, high: float, unit_in_words: str, users: str = "fingerprints"
+) -> Option:
     """Return the option of a number that stands for a map."""
     return Option(
         name=name,
         type=float,
         metavar=unit,
-        help=f"{shown} of every voxel, for fingerprints that have no map of it",
+        help=f"{shown} of every voxel, for {users} that have no map of it",
         limits=Limits(
             low=low, high=high, refusal=f"must lie within {low:g} to {high:g}, in {unit_in_words}, found {{:g}}"
         ),
@@ -236,7 +257,15 @@ POOL_FRACTIONS = OptionGroup(
             complaint=_no_protons,
             setting=Setting("finding", convert=protons_of),
         ),
-        _stand_in("--cest-t1", "T1", unit="SECONDS", low=0.05, high=10.0, unit_in_words="seconds"),
+        _stand_in(
+            "--cest-t1",
+            "T1",
+            unit="SECONDS",
+            low=0.05,
+            high=10.0,
+            unit_in_words="seconds",
+            users="fingerprints and for AREX of Z-spectra",
+        ),
         _stand_in("--cest-t2", "T2", unit="SECONDS", low=0.001, high=5.0, unit_in_words="seconds"),
         _stand_in("--cest-off-resonance", "off-resonance", unit="HZ", low=-2e4, high=2e4, unit_in_words="Hz"),
     ),

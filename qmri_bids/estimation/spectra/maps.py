@@ -15,13 +15,14 @@ from qmri_bids.estimation.base import Estimate, Status, has_value
 from qmri_bids.estimation.spectra.correction import correct_shift
 from qmri_bids.estimation.spectra.disturbances.drift import Drift, find_drift
 from qmri_bids.estimation.spectra.disturbances.fat import (
-    SPOILED_BY_FAT,
     FatLevels,
     fat_levels,
     fat_sentences,
     fat_width,
     holds_fat,
+    lines_near_fat,
     share_of_fat,
+    spoiled_by_fat,
 )
 from qmri_bids.estimation.spectra.image_fit import image_search
 from qmri_bids.estimation.spectra.lines import spectrum
@@ -32,7 +33,9 @@ from qmri_bids.estimation.spectra.measures.chosen import background_search, meas
 from qmri_bids.estimation.spectra.measures.plan import MeasurePlan, plan_measures
 from qmri_bids.estimation.spectra.optima import Search, fit_optima
 from qmri_bids.estimation.spectra.plan import SpectrumPlan, exchanging, plan_spectrum
+from qmri_bids.estimation.spectra.powers import Powers, at_one_shift, correct_power, power_sentences, typical_exponents
 from qmri_bids.estimation.spectra.series import (
+    SMOOTHING_VOXELS,
     Spectra,
     series_layout,
     series_noise,
@@ -163,6 +166,9 @@ class Block:
 class BlockMaps:
     """Maps of V voxels, and what the fit left; the fields are those of `ZSpectrumMaps`."""
 
+    z: NDArray[np.float32]
+    z_stdev: NDArray[np.float32]
+    z_scale_stdev: NDArray[np.float32]
     corrected: NDArray[np.float32]
     fitted: NDArray[np.float32] | None
     parameters: NDArray[np.float32] | None
@@ -249,9 +255,13 @@ def block_maps(
             residual = np.sqrt(np.square(left).sum(axis=1) / np.square(z.values).sum(axis=1))
     holds = holds_fat(z, offsets=offsets, water_shift=block.water_shift, levels=fat) & good
     status[holds] = Status.MISFIT
-    for name in (name for name in maps if name.startswith(SPOILED_BY_FAT)):
+    near_fat = () if search is None else lines_near_fat(search.pools)
+    for name in (name for name in maps if spoiled_by_fat(name, lines=near_fat)):
         maps[name] = masked(maps[name][0], ~holds), masked(maps[name][1], ~holds)
     return BlockMaps(
+        z=z.values.astype(np.float32),
+        z_stdev=z.stdev.astype(np.float32),
+        z_scale_stdev=z.scale_stdev.astype(np.float32),
         corrected=masked(corrected.values, good[:, None]),
         fitted=fitted,
         parameters=parameters,
@@ -283,12 +293,14 @@ def _fit(
     with np.errstate(all="ignore"):
         away = offsets - shift[:, None]
         model, gradient, slope = spectrum(fit.parameters, away, broad=fit.broad)
-        covariance = fit.covariance.astype(np.float64)
+        covariance = by_noise = fit.covariance.astype(np.float64)
         directions = [model * (z.scale_stdev / noise)[:, None]]
         if block.water_shift_stdev is not None:
             directions.append(slope * (block.water_shift_stdev / noise)[:, None])
+        if z.directions is not None:
+            directions += [each / noise[:, None] for each in z.directions.transpose(1, 0, 2)]
         for direction in directions:
-            moved = np.einsum("vij,vj->vi", covariance, np.einsum("vnp,vn->vp", gradient, direction))
+            moved = np.einsum("vij,vj->vi", by_noise, np.einsum("vnp,vn->vp", gradient, direction))
             covariance = covariance + moved[:, :, None] * moved[:, None, :]
         whole = np.where(np.isfinite(covariance), covariance, fit.covariance).astype(np.float32)
     # The bounds of widths are part of the model; an amplitude that ends at its own bound is no estimate.
@@ -416,6 +428,8 @@ class ZSpectrumMaps:
         Offsets of the spectra, increasing [ppm], shape (K,).
     corrected
         Z at these offsets from the true frequency of water, shape (V, K); NaN where it would be extrapolated.
+    z, z_stdev, z_scale_stdev
+        Z at the nominal offsets, shape (V, K), and its noise as that of `series.Spectra`, shape (V,).
     fitted
         The Lorentzian fit there, shape (V, K); None without a fit.
     pools
@@ -442,6 +456,9 @@ class ZSpectrumMaps:
     """
 
     offsets: NDArray[np.float64]
+    z: NDArray[np.float32]
+    z_stdev: NDArray[np.float32]
+    z_scale_stdev: NDArray[np.float32]
     corrected: NDArray[np.float32]
     fitted: NDArray[np.float32] | None
     pools: tuple[str, ...]
@@ -467,6 +484,7 @@ def zspectrum_maps(
     t1: NDArray[np.floating] | None = None,
     t1_stdev: NDArray[np.floating] | None = None,
     noise: float | None = None,
+    powers: Powers | None = None,
     options: ZSpectrumOptions | None = None,
     threads: int = 1,
 ) -> ZSpectrumMaps:
@@ -487,6 +505,8 @@ def zspectrum_maps(
         T1 of water [s], shape (V,), for AREX.
     noise
         Standard deviation of one volume, the same in all voxels; from the series by default.
+    powers
+        Spectra at other powers, at the increasing offsets of this one, and B1: the spectra are taken to their nominal power first.
     options
         `ZSpectrumOptions()` by default.
     threads
@@ -554,11 +574,20 @@ def zspectrum_maps(
         )
     )
     shift = drifted(shift, drift=drift, roles=roles, given=water_shift is not None)
+    exponents = None
+    if powers is not None:
+        powers = at_one_shift(powers, offsets=layout.offsets, water_shift=shift.ppm)
+        exponents = typical_exponents(spectra(some_voxels(signal), layout=layout, noise=sigma), powers[_some(voxels)])
+
+    def made(part: slice) -> Spectra:
+        own = spectra(signal[part], layout=layout, noise=sigma)
+        return own if powers is None or exponents is None else correct_power(own, powers[part], exponents=exponents)
+
     search: Search | None = None
     sentences: tuple[str, ...] = ()
     if plan.pools:
         search, sentences = image_search(
-            spectra(some_voxels(signal), layout=layout, noise=sigma),
+            made(_some(voxels)),
             offsets=layout.offsets,
             water_shift=some_voxels(shift.ppm),
             pools=plan.pools,
@@ -568,7 +597,7 @@ def zspectrum_maps(
     background: Search | None = None
     if measures.needs_background:
         background, said = background_search(
-            spectra(some_voxels(signal), layout=layout, noise=sigma),
+            made(_some(voxels)),
             offsets=layout.offsets,
             water_shift=some_voxels(shift.ppm),
             field_strength=protocol.field_strength,
@@ -576,7 +605,7 @@ def zspectrum_maps(
         sentences = (*sentences, said)
     sentences = (*sentences, *measures.sentences)
     fat = fat_levels(
-        spectra(some_voxels(signal), layout=layout, noise=sigma),
+        made(_some(voxels)),
         offsets=layout.offsets,
         water_shift=some_voxels(shift.ppm),
         width=fat_width(layout.saturation, field_strength=protocol.field_strength),
@@ -588,7 +617,7 @@ def zspectrum_maps(
         part = slice(begin, begin + BLOCK)
         found[begin // BLOCK] = block_maps(
             Block(
-                spectra=spectra(signal[part], layout=layout, noise=sigma),
+                spectra=made(part),
                 water_shift=shift.ppm[part],
                 water_shift_stdev=None if shift.ppm_stdev is None else shift.ppm_stdev[part],
                 shift_status=shift.status[part],
@@ -605,7 +634,7 @@ def zspectrum_maps(
         )
 
     run_blocks(work, voxels, block=BLOCK, threads=threads)
-    return _joined(
+    joined = _joined(
         [each for each in found if each is not None],
         plan=plan,
         search=search,
@@ -614,6 +643,15 @@ def zspectrum_maps(
         drift=drift,
         voxels=voxels,
     )
+    if powers is None:
+        return joined
+    decisions, warnings = power_sentences(powers, joined.status)
+    return replace(joined, decisions=(*joined.decisions, *decisions), warnings=(*joined.warnings, *warnings))
+
+
+def _some(voxels: int) -> slice:
+    """Return those voxels that `some_voxels` takes."""
+    return slice(None, None, max(voxels // SMOOTHING_VOXELS, 1))
 
 
 def _joined(
@@ -655,6 +693,9 @@ def _joined(
     number = len(plan.layout.offsets)
     return ZSpectrumMaps(
         offsets=plan.layout.offsets,
+        z=whole("z", number),
+        z_stdev=whole("z_stdev"),
+        z_scale_stdev=whole("z_scale_stdev"),
         corrected=whole("corrected", number),
         fitted=whole("fitted", number) if plan.pools else None,
         pools=plan.pools,

@@ -87,12 +87,16 @@ class Spectra:
         Relative standard deviation that all values of a voxel share by the noise of its unsaturated volumes, shape (V,).
     status
         The worst of its values, `Status` codes, shape (V,).
+    directions
+        Further errors that the values of a voxel share, each as the change of all values by its standard deviation, shape
+        (V, D, K); None where there are none.
     """
 
     values: NDArray[np.float64]
     stdev: NDArray[np.float64]
     scale_stdev: NDArray[np.float64]
     status: NDArray[np.uint8]
+    directions: NDArray[np.float64] | None = None
 
 
 def series_layout(protocol: SaturationProtocol, *, roles: Sequence[str], role: str) -> SeriesLayout:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
+from nipype.pipeline import engine as pe
 from numpy.typing import NDArray
 
 from qmri_bids.engine.input_content import ReadsFiles
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.maps.known import shown_stored
+from qmri_bids.pipeline.sources import Take
 from qmri_bids.pipeline.volumes import load_volume, save_still
+from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.quantity import STDEV
 
 
 class _LoadMapsInput(ReadsFiles):
     files = traits.Dict(mandatory=True, desc="paths of maps on one grid by name, in the units of BIDS")
     stdev_files = traits.Dict(desc="paths of their standard deviations by name")
+    factors = traits.Dict(desc="what values are multiplied by to be in these units, by name; 1 where none is named")
     image = traits.Str(desc="image on the same grid by which they are registered")
 
 
@@ -44,7 +49,11 @@ class LoadMaps(SimpleInterface):
         inputs, folder = self.inputs, Path(runtime.cwd)
         files = {name: Path(path) for name, path in inputs.files.items()}
         spread = inputs.stdev_files if isdefined(inputs.stdev_files) else {}
-        loaded = load_maps(files, stdev_files={name: Path(path) for name, path in spread.items()})
+        loaded = load_maps(
+            files,
+            stdev_files={name: Path(path) for name, path in spread.items()},
+            factors=inputs.factors if isdefined(inputs.factors) else {},
+        )
         np.savez(folder / "maps.npz", **dict[str, Any](loaded.maps), affine=loaded.affine)
         self._results["maps"] = str(folder / "maps.npz")
         decisions = list(loaded.decisions)
@@ -57,6 +66,22 @@ class LoadMaps(SimpleInterface):
             )
         self._results["decisions"] = decisions
         return runtime
+
+
+def files_node(source: Take) -> pe.Node:
+    """Return the node that reads the files of a source, and the image by which they are registered if there is one."""
+
+    def paths(files: Mapping[str, Path]) -> dict[str, str]:
+        return {KNOWN_QUANTITIES[name].name: str(path) for name, path in files.items()}
+
+    node = pe.Node(
+        LoadMaps(files=paths(source.files), stdev_files=paths(source.stdev_files)), name=f"load_{source.key}"
+    )
+    if source.factors:
+        node.inputs.factors = {KNOWN_QUANTITIES[name].name: factor for name, factor in source.factors.items()}
+    if source.image is not None:
+        node.inputs.image = str(source.image)
+    return node
 
 
 class _UnwrapOffResonanceInput(BaseInterfaceInputSpec):

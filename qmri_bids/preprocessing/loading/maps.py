@@ -41,13 +41,20 @@ class LoadedMaps:
     decisions: tuple[str, ...]
 
 
-def load_maps(files: Mapping[str, Path], *, stdev_files: Mapping[str, Path] | None = None) -> LoadedMaps:
+def load_maps(
+    files: Mapping[str, Path],
+    *,
+    stdev_files: Mapping[str, Path] | None = None,
+    factors: Mapping[str, float] | None = None,
+) -> LoadedMaps:
     """Read maps and their standard deviations.
 
     Parameters
     ----------
     files, stdev_files
         Paths by name: `T1` and `T2` [s], `b1` [percent or ratio], `off_resonance` [Hz], others as stored; all on one grid.
+    factors
+        What values of a name and its standard deviation are multiplied by to be in these units; 1 where none is named.
 
     Raises
     ------
@@ -62,13 +69,14 @@ def load_maps(files: Mapping[str, Path], *, stdev_files: Mapping[str, Path] | No
         affine = own if affine is None else affine
         _check_grid(path, values, own, maps=maps, affine=affine)
         scale = _clean(name, values, path=path)
+        factor = (factors or {}).get(name, 1.0)
         if name == "b1":
             decisions.append(f"{path.name} was read as B1 {'in percent' if scale != 1.0 else 'as a ratio'}.")
-        maps[name] = np.float32(scale) * values
+        maps[name] = np.float32(scale * factor) * values
         if stdev_files is not None and name in stdev_files:
             spread, own = _read(stdev_files[name])
             _check_grid(stdev_files[name], spread, own, maps=maps, affine=affine)
-            maps[f"{name}_stdev"] = np.float32(scale) * spread
+            maps[f"{name}_stdev"] = np.float32(scale * factor) * spread
     if affine is None:
         raise ValueError("expected at least one map, found none")
     return LoadedMaps(maps=maps, affine=affine, decisions=tuple(decisions))

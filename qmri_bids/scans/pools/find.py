@@ -184,6 +184,7 @@ def _one(same: Sequence[Offer]) -> Take:
         key="",
         files={name: path for source in sources for name, path in source.files.items()},
         stdev_files={name: path for source in sources for name, path in source.stdev_files.items()},
+        factors={name: factor for source in sources for name, factor in source.factors.items()},
         sentence=f"{listed[0].upper()}{listed[1:]} {'come' if len(shown) > 1 else 'comes'} from {origins}{remarks}.",
     )
 
@@ -253,7 +254,7 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
         try:
             run = _named(group, pools, protons, taken=[*plan.runs, *alone], others=[*plan.runs, *runs])
             request = Request(
-                label=run.label, fingerprint=group, plan=plan, findings=findings, b1=b1, fieldmaps=fieldmaps
+                label=run.label, stages=group.stages, plan=plan, findings=findings, b1=b1, fieldmaps=fieldmaps
             )
             known = choose_known(request)
             refused = _refused_stages([*plan.refusals, *findings.refusals]) if len(group.stages) == 1 else ()

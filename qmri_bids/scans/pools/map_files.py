@@ -28,7 +28,10 @@ UNWRAPPED = "unwrapped"
 FREE = "free"
 """`desc` of a map of free water, freed of magnetization transfer."""
 
-FREED = (FREE, "mtcorrected")
+MTCORRECTED = "mtcorrected"
+"""`desc` of a map of T1 as an inversion recovery sees it."""
+
+FREED = (FREE, MTCORRECTED)
 """Labels of `desc` of maps that were freed of magnetization transfer."""
 
 FREED_LABEL = "MT"
@@ -70,10 +73,10 @@ def read_map_header(path: Path, *, place: Path) -> ImageInfo:
     return info
 
 
-def choose(paths: Sequence[Path], *, like: Sequence[Path], place: Path) -> Path | None:
+def choose(paths: Sequence[Path], *, like: Sequence[Path], place: Path, better: Sequence[str] = BETTER) -> Path | None:
     """Return the map that is meant among those of one kind, None if there is none.
 
-    Maps without `desc` come before others, and one of `BETTER` stands in for that of its scan; of several the one that has the
+    Maps without `desc` come before others, and one of `better` stands in for that of its scan; of several the one that has the
     entities of a file of `like` is taken, the first that decides.
 
     Raises
@@ -83,14 +86,14 @@ def choose(paths: Sequence[Path], *, like: Sequence[Path], place: Path) -> Path 
     """
     usable = [path for path in paths if not _is_left_out(path)]
     plain = [path for path in usable if description(path) in ("", UNWRAPPED)]
-    better = [
+    instead = [
         path
         for path in usable
-        if description(path) in BETTER and any(description(other) == "" and of_one_scan(path, other) for other in plain)
+        if description(path) in better and any(description(other) == "" and of_one_scan(path, other) for other in plain)
     ]
-    first = [path for path in plain if path not in better and not any(of_one_scan(path, other) for other in better)]
-    free = [path for path in usable if description(path) == FREE and path not in better]
-    for group in ([*better, *first], free, [path for path in usable if path not in (*plain, *better, *free)]):
+    first = [path for path in plain if path not in instead and not any(of_one_scan(path, other) for other in instead)]
+    free = [path for path in usable if description(path) == FREE and path not in instead]
+    for group in ([*instead, *first], free, [path for path in usable if path not in (*plain, *better, *free)]):
         same = [[path for path in group if of_one_scan(path, other)] for other in like]
         meant = next((own for own in same if len(own) == 1), group)
         if len(meant) > 1:

@@ -20,6 +20,7 @@ from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.findings import Findings
 from qmri_bids.scans.nearest import nearest_run
 from qmri_bids.scans.pools.map_files import (
+    BETTER,
     FREED,
     choose,
     description,
@@ -30,14 +31,28 @@ from qmri_bids.scans.pools.map_files import (
     read_map_header,
     stdevs,
 )
-from qmri_bids.scans.pools.stages import Fingerprint
-from qmri_bids.scans.saturation.run import of_kind
+from qmri_bids.scans.saturation.run import CestRun, of_kind
 from qmri_bids.scans.session_plan import SessionPlan
+from qmri_bids.units import milliseconds_to_seconds
 
 SECONDS = ("s", "sec", "second", "seconds")
 
+MILLISECONDS = ("ms", "msec", "millisecond", "milliseconds")
 
-def find_map(name: str, *, place: Path, subject: str, session: str | None, like: Sequence[Path] = ()) -> Offer | None:
+Check = Callable[[ImageInfo, Path], tuple[str, ...]]
+"""Raises `RefusedError` if the values of a file are none of a map, and returns doubts as sentences."""
+
+
+def find_map(
+    name: str,
+    *,
+    place: Path,
+    subject: str,
+    session: str | None,
+    like: Sequence[Path] = (),
+    better: Sequence[str] = BETTER,
+    check: Check | None = None,
+) -> Offer | None:
     """Return the map of a subject and session in a folder as an offer that names its file, None if there is none.
 
     Of several `map_files.choose` takes one.
@@ -52,6 +67,10 @@ def find_map(name: str, *, place: Path, subject: str, session: str | None, like:
         Bare labels; session None for files outside of sessions.
     like
         Maps of other kinds that were taken already, and the images that the map is for; the first that decides counts.
+    better
+        Labels of `desc` that stand in for the map of their scan without one.
+    check
+        Of the values; that of `CHECKS` by default.
 
     Raises
     ------
@@ -60,21 +79,30 @@ def find_map(name: str, *, place: Path, subject: str, session: str | None, like:
     """
     own = KNOWN_QUANTITIES[name].written
     found = files_of(place, subject=subject, session=session, folder=own.folder, suffix=own.suffix)
-    chosen = choose(found, like=like, place=place)
+    chosen = choose(found, like=like, place=place, better=better)
     if chosen is None:
         return None
     info = read_map_header(chosen, place=place)
-    warnings = CHECKS[name](info, place)
+    warnings = (check or CHECKS[name])(info, place)
     info = replace(info, shape=info.shape[:3])
     stdev, doubts = first_on_grid(stdevs(chosen), info, place)
     image, more = first_on_grid(images(chosen), info, place)
+    factor = 1.0
+    if own.unit == "s":
+        factor = _factor(chosen, place)
+        if stdev is not None and _factor(stdev, place, unstated=factor) != factor:
+            doubts = (*doubts, f"{stdev.name} is in another unit than its map. It is not used.")
+            stdev = None
     source = Take(
         names=(name,),
         method="maps",
         files={name: chosen},
         stdev_files={} if stdev is None else {name: stdev},
+        factors={} if factor == 1.0 else {name: factor},
         image=image,
-        sentence=chosen.name,
+        sentence=chosen.name
+        if factor == 1.0
+        else f"{chosen.name} (in milliseconds by its sidecar, converted to seconds)",
     )
     return Offer(source=source, warnings=(*warnings, *doubts, *more), scan=("maps", image, *grid_of(info)))
 
@@ -84,19 +112,12 @@ def _seconds(name: str, plausible: tuple[float, float]) -> Callable[[ImageInfo, 
     low, high = plausible
 
     def check(info: ImageInfo, place: Path) -> tuple[str, ...]:
-        sidecar = read_sidecar(info.path, root=place)
-        stated = sidecar.values.get("Units")
-        if stated is not None and str(stated).strip().lower() not in SECONDS:
-            raise refuse(
-                file=sidecar.origin("Units"),
-                key="Units",
-                expected="s",
-                found=repr(stated),
-                advice="Write the map in seconds, as BIDS has it.",
-            )
-        median = median_of_nonzero(info, volume=None)
+        factor = _factor(info.path, place)
+        median = factor * median_of_nonzero(info, volume=None)
         if not low <= median <= high:
             found = f"a median of {median:.4g}" if math.isfinite(median) else "no value above zero"
+            if factor != 1.0 and math.isfinite(median):
+                found += " s, read in milliseconds as its sidecar says"
             looks = 1e3 * low <= median <= 1e3 * high
             raise refuse(
                 file=info.name,
@@ -112,13 +133,39 @@ def _seconds(name: str, plausible: tuple[float, float]) -> Callable[[ImageInfo, 
     return check
 
 
+def _factor(path: Path, place: Path, *, unstated: float = 1.0) -> float:
+    """Return what the values of a map of a relaxation time are multiplied by to be in seconds: the sidecar decides.
+
+    Raises
+    ------
+    RefusedError
+        If it states another unit.
+    """
+    sidecar = read_sidecar(path, root=place)
+    stated = sidecar.values.get("Units")
+    if stated is None:
+        return unstated
+    unit = str(stated).strip().lower()
+    if unit in MILLISECONDS:
+        return milliseconds_to_seconds(1.0)
+    if unit not in SECONDS:
+        raise refuse(
+            file=sidecar.origin("Units"),
+            key="Units",
+            expected="s",
+            found=repr(stated),
+            advice="Write the map in seconds, as BIDS has it.",
+        )
+    return 1.0
+
+
 T1_SECONDS = _seconds("T1", (0.2, 6.0))
 
 
 def _t1(info: ImageInfo, place: Path) -> tuple[str, ...]:
     """Check a map of T1, and say of one of pc-bSSFP that nothing has freed it of magnetization transfer."""
     said = T1_SECONDS(info, place)
-    if description(info.path) in FREED or not _is_of_bssfp(info, place):
+    if not is_apparent(info.path, place=place):
         return said
     return (
         *said,
@@ -128,9 +175,11 @@ def _t1(info: ImageInfo, place: Path) -> tuple[str, ...]:
     )
 
 
-def _is_of_bssfp(info: ImageInfo, place: Path) -> bool:
-    """Whether the sidecar of a map says that phase-cycled bSSFP of this program has given it."""
-    stated = read_sidecar(info.path, root=place).values
+def is_apparent(path: Path, *, place: Path) -> bool:
+    """Whether a map of T1 is that of phase-cycled bSSFP of this program, by its sidecar, and not freed of transfer."""
+    stated = read_sidecar(path, root=place).values
+    if description(path) in FREED:
+        return False
     return "EstimationAlgorithm" in stated and stated.get("PulseSequenceType") == "bSSFP"
 
 
@@ -157,7 +206,7 @@ def _hertz(info: ImageInfo, place: Path) -> tuple[str, ...]:
     return ()
 
 
-CHECKS: Mapping[str, Callable[[ImageInfo, Path], tuple[str, ...]]] = {
+CHECKS: Mapping[str, Check] = {
     "t1": _t1,
     "t2": _seconds("T2", (0.005, 3.0)),
     "b1": _relative,
@@ -175,14 +224,14 @@ NO_B1 = (
 
 @dataclass(kw_only=True)
 class Request:
-    """A fingerprint that needs maps, and what it can choose from.
+    """A run of CEST series that needs maps, and what it can choose from.
 
     Parameters
     ----------
     label
         Of the run.
-    fingerprint
-        Its stages.
+    stages
+        Its series, that on whose grid it is computed first.
     plan
         Runs of the subject that are processed.
     findings
@@ -191,20 +240,26 @@ class Request:
         Of the subject.
     taken
         Map files that were taken already, by name.
+    better
+        Labels of `desc` of maps in files that stand in for the one of their scan without `desc`.
+    checks
+        What says that the values of a file are none of the map; see `CHECKS`.
     """
 
     label: str
-    fingerprint: Fingerprint
+    stages: tuple[CestRun, ...]
     plan: SessionPlan
     findings: Findings
     b1: SessionB1
     fieldmaps: SessionFieldmaps
     taken: dict[str, Path] = field(default_factory=dict)
+    better: tuple[str, ...] = BETTER
+    checks: Mapping[str, Check] = field(default_factory=lambda: CHECKS)
 
     @property
     def session(self) -> str | None:
         """Label of the session, None outside of sessions."""
-        return self.fingerprint.stages[0].entities.get("ses")
+        return self.stages[0].entities.get("ses")
 
 
 Way = Callable[[str, Request], Offer]
@@ -239,7 +294,7 @@ def from_wassr(name: str, request: Request) -> Offer:
 
 def _from_cest(name: str, request: Request, kind: Literal["wasabi", "wassr"]) -> Offer:
     runs = [run for run in of_kind(request.plan.cest, kind) if run.entities.get("ses") == request.session]
-    run, phrase = nearest_run(request.fingerprint.stages[0], runs)
+    run, phrase = nearest_run(request.stages[0], runs)
     if run is None:
         return Offer(reason=f"the session has no {kind.upper()} run")
     source = Take(names=(name,), method=kind, run=run.label, sentence=f"the {kind.upper()} run {phrase}")
@@ -256,7 +311,7 @@ def from_b1_scan(name: str, request: Request) -> Offer:
     """
     if request.findings.options.no_b1:
         return Offer(reason="B1 scans are not used, as asked (--no-b1)")
-    stages = request.fingerprint.stages
+    stages = request.stages
     images = [stage.image for stage in stages]
     sidecars = [request.findings.sidecar(image) for image in images]
     chosen, sentences = request.b1.choose_scan(request.session, images=images, sidecars=sidecars, label=request.label)
@@ -271,7 +326,7 @@ def from_b1_scan(name: str, request: Request) -> Offer:
 def from_fieldmap(name: str, request: Request) -> Offer:
     """Offer the field map of the session that belongs to a stage."""
     reason = ""
-    for stage in request.fingerprint.stages:
+    for stage in request.stages:
         sidecar = request.findings.sidecar(stage.image)
         fieldmap, why = request.fieldmaps.choose(request.session, image=stage.image, sidecar=sidecar)
         if fieldmap is not None:
@@ -317,9 +372,17 @@ def from_derivatives(name: str, request: Request) -> Offer:
 
 
 def _from_folder(name: str, request: Request, places: Mapping[str, Path]) -> Offer | None:
-    like = [*request.taken.values(), *(each.image for each in request.fingerprint.stages)]
+    like = [*request.taken.values(), *(each.image for each in request.stages)]
     for shown, place in places.items():
-        found = find_map(name, place=place, subject=request.plan.subject, session=request.session, like=like)
+        found = find_map(
+            name,
+            place=place,
+            subject=request.plan.subject,
+            session=request.session,
+            like=like,
+            better=request.better,
+            check=request.checks[name],
+        )
         if found is not None and found.source is not None:
             request.taken[name] = found.source.files[name]
             return replace(found, source=replace(found.source, sentence=f"{found.source.sentence} of {shown}"))

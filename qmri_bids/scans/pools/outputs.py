@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.bids.names import outputs
-from qmri_bids.bids.provenance import RAW_NAME, bids_uri, protocol_metadata
-from qmri_bids.bids.refusal import relative_name
+from qmri_bids.bids.provenance import file_uris, protocol_metadata
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.misfit import FLUID_T1
@@ -206,16 +205,6 @@ def _sources(source: Take, name: str, *, bids_dir: Path, output_dir: Path) -> li
     if source.b1_run is not None:
         paths += source.b1_run.paths
     return file_uris(paths, bids_dir=bids_dir, output_dir=output_dir)
-
-
-def file_uris(paths: Sequence[Path], *, bids_dir: Path, output_dir: Path) -> list[str]:
-    """Return the BIDS URIs of files of the raw dataset or the derivatives, and the paths of others as URIs."""
-    roots = ((output_dir, ""), (bids_dir, RAW_NAME))
-    found = []
-    for path in dict.fromkeys(paths):
-        places = [place for place in roots if not Path(relative_name(path, place[0])).is_absolute()]
-        found += [bids_uri(path, root=root, dataset=name) for root, name in places[:1]] or [path.absolute().as_uri()]
-    return found
 
 
 RESIDUAL_WINDOW = (0.0, 0.05)

@@ -13,7 +13,7 @@ from qmri_bids.engine.input_content import weights_state
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS, estimator_for
 from qmri_bids.pipeline.anatomy.workflow import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
 from qmri_bids.pipeline.maps.known import shown
-from qmri_bids.pipeline.maps.nodes import BringMaps, LoadMaps, UnwrapOffResonance
+from qmri_bids.pipeline.maps.nodes import BringMaps, UnwrapOffResonance, files_node
 from qmri_bids.pipeline.mask.steps import add_mask_nodes, connect_motion
 from qmri_bids.pipeline.motion.series_nodes import BringSeries
 from qmri_bids.pipeline.options import ProcessingOptions
@@ -271,18 +271,11 @@ def _from_relaxometry(parts: _Parts, source: Take) -> None:
 
 def _from_files(parts: _Parts, source: Take) -> None:
     """Read maps in files."""
-    load = pe.Node(
-        LoadMaps(
-            files={KNOWN_QUANTITIES[name].name: str(path) for name, path in source.files.items()},
-            stdev_files={KNOWN_QUANTITIES[name].name: str(path) for name, path in source.stdev_files.items()},
-        ),
-        name=f"load_{source.key}",
-    )
+    load = files_node(source)
     parts.said.append((load, "decisions"))
     node = parts.bring(source)
     parts.workflow.connect(load, "maps", node, "maps")
     if source.image is not None:
-        load.inputs.image = str(source.image)
         parts.workflow.connect(load, "magnitude", node, "magnitude")
 
 

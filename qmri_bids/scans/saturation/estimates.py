@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface, TraitedSpec, isdefined, traits
@@ -17,6 +17,9 @@ from qmri_bids.pipeline.results.estimate_file import save_estimate
 from qmri_bids.pipeline.volumes import load_volume
 from qmri_bids.pipeline.voxels import Voxels
 from qmri_bids.quantity import STDEV
+
+if TYPE_CHECKING:
+    from qmri_bids.estimation.spectra.powers import Powers
 
 
 class EstimateInput(BaseInterfaceInputSpec):
@@ -107,9 +110,44 @@ def _near_floor(signal: NDArray[np.floating], noise: float) -> list[str]:
     ]
 
 
+def _powers_of(inputs: Any, voxels: Voxels) -> Powers | None:
+    """Return what takes the spectra of a run to their nominal B1, None where it is not asked for."""
+    from qmri_bids.estimation.spectra.powers import OtherSpectra, Powers
+    from qmri_bids.units import ppm_to_hertz
+
+    run = inputs.run
+    if run.powers is None:
+        return None
+    others = []
+    for path, ratio in zip(inputs.powers, run.powers.ratios, strict=True):
+        with np.load(path) as stored:
+            part = {name: stored[name][voxels.inside].astype(np.float64) for name in stored.files}
+        hertz = ppm_to_hertz(1.0, field_strength=run.protocol.field_strength)
+        others.append(
+            OtherSpectra(
+                ratio=ratio,
+                values=part["z"],
+                stdev=part["z_stdev"],
+                scale_stdev=part["z_scale_stdev"],
+                water_shift=part["off_resonance"] / hertz,
+            )
+        )
+    spread = None
+    if isdefined(inputs.b1_stdev):
+        spread = load_volume(inputs.b1_stdev)[0][voxels.inside].astype(np.float64)
+    b1 = load_volume(inputs.b1)[0][voxels.inside].astype(np.float64)
+    return Powers(others=tuple(others), b1=b1, b1_stdev=spread)
+
+
 class _EstimateZSpectrumInput(EstimateInput):
     b0 = File(exists=True, desc="off-resonance on this grid (npz); from the spectrum itself without")
     t1 = File(exists=True, desc="T1 on this grid (npz)")
+    t1_value = traits.Float(desc="T1 of every voxel [s], where there is no map")
+    powers = traits.List(
+        File(exists=True), desc="spectra at other powers on this grid (npz), as `run.powers` lists them"
+    )
+    b1 = File(exists=True, desc="actual over nominal B1 on this grid")
+    b1_stdev = File(exists=True, desc="its standard deviation, where it is known")
     asymmetry = traits.List(traits.Float, mandatory=True, desc="offsets of MTR asymmetry [ppm]")
     ranges = traits.List(traits.Any, desc="ranges of the mean MTR asymmetry [ppm]")
     measures = traits.List(traits.Str, desc="other measures")
@@ -121,7 +159,7 @@ class EstimateZSpectrum(SimpleInterface):
 
     input_spec = _EstimateZSpectrumInput
     output_spec = EstimateOutput
-    needs = NodeMemory(fixed=400e6, per_voxel=300, per_value=60, parallel=True)
+    needs = NodeMemory(fixed=400e6, per_voxel=300, per_value=70, parallel=True)
 
     def _run_interface(self, runtime: Any) -> Any:
         from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES
@@ -136,6 +174,8 @@ class EstimateZSpectrum(SimpleInterface):
         uncorrected = run.b0 is not None and run.b0.method == "none"
         t1 = voxels.values_of(inputs.t1, run.t1_map)
         t1_stdev = voxels.values_of(inputs.t1, f"{run.t1_map}{STDEV}")
+        if isdefined(inputs.t1_value):
+            t1 = np.full(len(signal), inputs.t1_value)
         found = zspectrum_maps(
             signal,
             protocol=run.protocol,
@@ -145,6 +185,7 @@ class EstimateZSpectrum(SimpleInterface):
             t1=t1,
             t1_stdev=t1_stdev,
             noise=noise.level,
+            powers=_powers_of(inputs, voxels),
             options=ZSpectrumOptions(
                 asymmetry=tuple(inputs.asymmetry),
                 ranges=tuple(inputs.ranges) if isdefined(inputs.ranges) else (),
@@ -159,6 +200,8 @@ class EstimateZSpectrum(SimpleInterface):
         if not uncorrected:
             maps = {"off_resonance": (found.water_shift, found.water_shift_stdev), **maps}
         extra: dict[str, Any] = {"offsets": found.offsets, "corrected": found.corrected, "drift": np.array(found.drift)}
+        # Another run may take these to its nominal power.
+        extra |= {"z": found.z, "z_stdev": found.z_stdev, "z_scale_stdev": found.z_scale_stdev}
         # Without a fit there is no model that could leave a residual.
         residual = found.residual if found.fitted is not None else np.full_like(found.residual, np.nan)
         if found.fitted is not None and found.parameters is not None:

@@ -15,7 +15,7 @@ from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.sources import Take
 from qmri_bids.scans.methods import b1_map, given_motion
-from qmri_bids.scans.saturation.run import T1_MAPS, CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.run import T1_KINDS, CestRun, MtrRun, MtsRun, PowerCorrection
 from qmri_bids.sentence import Sentence
 from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
 
@@ -142,6 +142,8 @@ def _spectrum(run: CestRun, options: ProcessingOptions) -> list[Sentence]:
     ]
     if run.b0 is not None:
         sentences.append(_shift_of_water(run.b0))
+    if run.powers is not None:
+        sentences += [*b1_map(run.powers.b1), _nominal_b1(run.powers)]
     sentences.append(
         Sentence(
             paragraph="cest",
@@ -272,15 +274,11 @@ def _pools(run: CestRun, pools: tuple[str, ...], *, reach: float) -> list[Senten
             )
         ]
     lines = _shipped_lines(pools) if run.line_model is None else _stated_lines(run.line_model, pools)
-    if run.t1_run is None:
+    if run.t1 is None:
         return lines
     return [
         *lines,
-        Sentence(
-            paragraph="cest",
-            text="T1 came from {run} ({kind}), rigidly registered to the CEST series.",
-            values={"run": run.t1_run, "kind": T1_MAPS[run.t1_map]},
-        ),
+        _t1(run),
         Sentence(
             paragraph="cest",
             text="The apparent exchange-dependent relaxation (AREX) of {pools} is the difference of the inverse Z with and "
@@ -341,6 +339,29 @@ def _stated_lines(model: LineModel, pools: Sequence[str]) -> list[Sentence]:
                 )
             )
     return found
+
+
+def _nominal_b1(powers: PowerCorrection) -> Sentence:
+    """Return the sentence on spectra that were taken to their nominal power."""
+    return Sentence(
+        paragraph="cest",
+        text="Z at nominal B1 was interpolated between the powers that every voxel has met [windschuh2015], those of {runs} among "
+        "them, registered rigidly, as a straight line of the logarithm of 1/Z - 1 [zaiss2013] over that of B1.",
+        values={"runs": listed([take.giver for take in powers.others])},
+    )
+
+
+def _t1(run: CestRun) -> Sentence:
+    """Return the sentence on the T1 of AREX."""
+    how = ", rigidly registered to the CEST series"
+    if run.t1 is not None and run.t1.run is None:
+        placed = "" if run.t1.values else ", placed by scanner coordinates"
+        how = how if run.t1.image is not None else placed
+    return Sentence(
+        paragraph="cest",
+        text="T1 came from {source} ({kind}){how}.",
+        values={"source": run.t1_source or "", "kind": T1_KINDS[run.t1_kind], "how": how},
+    )
 
 
 def mtr_sentences(run: MtrRun, options: ProcessingOptions) -> list[Sentence]:

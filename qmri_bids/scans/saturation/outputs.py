@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.bids.provenance import protocol_metadata, raw_uris
+from qmri_bids.bids.metadata.file_name import parse_name
+from qmri_bids.bids.names import output_path
+from qmri_bids.bids.provenance import file_uris, protocol_metadata, raw_uris
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
@@ -41,7 +43,7 @@ from qmri_bids.reports.figures.wasabi import example_voxels
 from qmri_bids.reports.references import full_citation
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
 from qmri_bids.scans.b1.derivatives import add_b1, b1_sources
-from qmri_bids.scans.saturation.run import NOT_CORRECTED, T1_MAPS, CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.run import NOT_CORRECTED, T1_KINDS, CestRun, MtrRun, MtsRun
 from qmri_bids.units import radians_to_degrees
 
 FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -153,17 +155,28 @@ def write_cest(
     tuple of Path
         The files written, sidecars left out.
     """
-    others = [*_fieldmap_sources(run, bids_dir=bids_dir), *_maps_of_other_runs(run, output_dir=output_dir)]
+    others = [
+        *_fieldmap_sources(run, bids_dir=bids_dir),
+        *_t1_files(run, bids_dir=bids_dir, output_dir=output_dir),
+        *_maps_of_other_runs(run, output_dir=output_dir),
+        *_power_sources(run, bids_dir=bids_dir, output_dir=output_dir),
+    ]
     acquisition = protocol_metadata(run.protocol)
-    if run.t1_run is not None:
-        acquisition["T1From"] = run.t1_run
-        acquisition["T1Kind"] = T1_MAPS[run.t1_map]
+    if run.t1 is not None:
+        acquisition["T1From"] = run.t1_source
+        acquisition["T1Kind"] = T1_KINDS[run.t1_kind]
     if run.b0 is not None:
         acquisition["B0From"] = run.b0.run or run.b0.method
     drift, drift_stdev = results.estimate.arrays.get("drift", (math.nan, math.nan))
     if math.isfinite(drift):
         # Hertz over the whole series.
         acquisition["FieldDrift"], acquisition["FieldDriftStdev"] = round(float(drift), 3), round(float(drift_stdev), 3)
+    if run.powers is not None:
+        acquisition["B1Correction"] = {
+            "Method": "Spectra at several powers",
+            "Spectra": [take.giver for take in run.powers.others],
+            "RelativePower": [round(ratio, 6) for ratio in run.powers.ratios],
+        }
 
     def how(quantity: Quantity) -> tuple[str | None, tuple[str, ...]]:
         is_field = quantity.name in ("off_resonance", "b1")
@@ -173,8 +186,9 @@ def write_cest(
         results, run=run, others=others, acquisition=acquisition, bids_dir=bids_dir, output_dir=output_dir
     )
     outputs.maps(how=how)
-    denoised = None if settings.get("denoise", "none") == "none" else settings["denoise"]
-    outputs.writer.add("preproc_cest", results.series(), extra=outputs.with_acquisition(Denoising=denoised))
+    if run.powers is None:  # else the run of the spectrum as it was measured writes them
+        denoised = None if settings.get("denoise", "none") == "none" else settings["denoise"]
+        outputs.writer.add("preproc_cest", results.series(), extra=outputs.with_acquisition(Denoising=denoised))
     outputs.writer.add(
         "corrected_cest",
         results.series_of_voxels("corrected"),
@@ -186,7 +200,7 @@ def write_cest(
             RecoveryTime=None,
         ),
     )
-    return outputs.finish(run=None)
+    return outputs.finish(run=None if run.powers is None else run.powers.b1)
 
 
 def write_mtr(
@@ -261,12 +275,36 @@ def _fieldmap_sources(run: CestRun, *, bids_dir: Path) -> list[str]:
     return raw_uris(run.b0.fieldmap.paths, bids_dir=bids_dir)
 
 
+def _power_sources(run: CestRun, *, bids_dir: Path, output_dir: Path) -> list[str]:
+    """Return the files of spectra at other powers, and of B1, that took a spectrum to nominal B1."""
+    if run.powers is None:
+        return []
+    paths = [
+        output_path(output_dir, entities=parse_name(Path(take.giver)).entities, output="preproc_cest")
+        for take in run.powers.others
+    ]
+    return [
+        *file_uris(paths, bids_dir=bids_dir, output_dir=output_dir),
+        *b1_sources(run.powers.b1, bids_dir=bids_dir, output_dir=output_dir),
+    ]
+
+
+def _t1_files(run: CestRun, *, bids_dir: Path, output_dir: Path) -> list[str]:
+    """Return the files that gave T1, and the image by which they were registered."""
+    if run.t1 is None or not run.t1.files:
+        return []
+    image = () if run.t1.image is None else (run.t1.image,)
+    paths = (*run.t1.files.values(), *run.t1.stdev_files.values(), *image)
+    return file_uris(paths, bids_dir=bids_dir, output_dir=output_dir)
+
+
 def _maps_of_other_runs(run: CestRun, *, output_dir: Path) -> list[str]:
     """Return the maps of other runs that were used, as files of the derivatives."""
     quantities = {**KNOWN_QUANTITIES, "t1": QUANTITIES[run.t1_map]}
     return [
         uri
         for take in run.takes
+        if take.key in ("t1", "b0")
         for uri in maps_of_run(take.giver, [quantities[name] for name in take.names], output_dir=output_dir)
     ]
 
@@ -275,6 +313,7 @@ REGISTERED: Mapping[str, str] = {
     "b0": "the scan that gave B0",
     "t1": "the scan that gave T1",
     "b1": "the scan that gave B1",
+    **{f"power{number}": f"spectrum {number} of another power" for number in range(1, 5)},
 }
 """What the scans are that were registered."""
 

@@ -54,14 +54,24 @@ CEST_USES: Mapping[CestKind, CestUse] = {
 VolumeRole = Literal["m0", "cest", "wassr"]
 """What a volume is for: normalisation, the spectrum, or B0 alone."""
 
-T1Map = Literal["T1", "mtcorrected_T1"]
-"""What T1 a Z-spectrum takes, by its name in `quantities`."""
+T1Kind = Literal["apparent", "mtcorrected", "free", "stated", "number"]
+"""What T1 a Z-spectrum takes."""
 
-T1_MAPS: Mapping[T1Map, str] = {
-    "T1": "apparent T1 of bSSFP, lowered by magnetization transfer",
-    "mtcorrected_T1": "T1 as an inversion recovery sees it, freed of magnetization transfer",
+T1_KINDS: Mapping[T1Kind, str] = {
+    "apparent": "apparent T1 of bSSFP, lowered by magnetization transfer",
+    "mtcorrected": "T1 as an inversion recovery sees it, freed of magnetization transfer",
+    "free": "T1 of free water, without its exchange with the semisolid pool",
+    "stated": "T1 as the file holds it",
+    "number": "one number for every voxel",
 }
 """The same in words."""
+
+T1_ERRORS: Mapping[T1Kind, str] = {
+    "apparent": "In white matter at 3 T it is 14 to 29 % short, and AREX, which goes with 1/T1, 16 to 40 % high.",
+    "free": "It is longer than the T1 that an inversion recovery sees, which AREX is defined with: AREX comes out low.",
+    "number": "AREX, which goes with 1/T1, is off where tissue differs.",
+}
+"""What a T1 of a kind does to AREX, as a sentence; nothing of the kinds that AREX is defined with."""
 
 B0Method = Literal["wasabi", "wassr", "fieldmap", "spectrum", "none"]
 """Where the shift of water comes from: another run, WASSR volumes of another or this one, a map in Hz, the dip itself, nowhere."""
@@ -113,6 +123,49 @@ def shift_of_water(
 
 
 @dataclass(frozen=True, kw_only=True)
+class PowerCorrection:
+    """What takes a Z-spectrum to its nominal B1.
+
+    Parameters
+    ----------
+    others
+        Runs of the same spectrum at other powers.
+    ratios
+        Their nominal B1 over that of this one.
+    b1
+        The B1 map.
+    sentence
+        What is done, for the log and the report.
+    """
+
+    others: tuple[Take, ...]
+    ratios: tuple[float, ...]
+    b1: B1Run
+    sentence: str
+
+
+def t1_of_run(run: str, *, kind: T1Kind, more: str = "") -> Take:
+    """Return where the T1 of AREX comes from that another run gives.
+
+    Parameters
+    ----------
+    run
+        Label of a pc-bSSFP run, or of one that is freed of magnetisation transfer.
+    kind
+        What T1 it gives.
+    more
+        Sentences that follow.
+    """
+    return Take(
+        key="t1",
+        names=("t1",),
+        run=run,
+        sentence=f"T1 for AREX is that of {run}: {T1_KINDS[kind]}.{more}",
+        without=f"T1 of {run} is missing, since that run failed: AREX is left out.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CestRun(Run):
     """A series of saturated images.
 
@@ -136,12 +189,14 @@ class CestRun(Run):
         What the run is good for.
     b0
         Where the shift of water comes from; None for runs that measure it themselves and for fingerprints.
-    t1_run
-        Label of the run whose T1 is used, a pc-bSSFP run or one that is freed of magnetisation transfer; None without one.
-    t1_map
-        Name of that T1 in `quantities`: as an inversion recovery sees it (`mtcorrected_T1`), or the apparent one of bSSFP (`T1`).
+    t1
+        Where the T1 of AREX comes from: a run (`t1_of_run`), files or a number; None without one.
+    t1_kind
+        What T1 that is.
     line_model
         The set of lines of the Lorentzian fit that the user states; None for that of the package.
+    powers
+        What takes it to its nominal B1; None of a spectrum as it was measured.
     sources, warnings
         Where values came from; decisions and doubts as sentences for the log and the report.
     """
@@ -155,9 +210,10 @@ class CestRun(Run):
     protocol: SaturationProtocol
     kind: CestKind
     b0: Take | None = None
-    t1_run: str | None = None
-    t1_map: T1Map = "T1"
+    t1: Take | None = None
+    t1_kind: T1Kind = "apparent"
     line_model: LineModel | None = None
+    powers: PowerCorrection | None = None
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -179,7 +235,7 @@ class CestRun(Run):
     @property
     def title(self) -> str:
         """What is done with it, by its kind."""
-        return self.use.title
+        return self.use.title if self.powers is None else f"{self.use.title} at nominal B1"
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -191,7 +247,8 @@ class CestRun(Run):
         """Images by what they are for, and where the shift of water comes from."""
         counts = (f"{self.roles.count(role)} {role}" for role in ("m0", "cest", "wassr") if role in self.roles)
         images = f"{self.kind}: {len(self.volumes)} images of {size_of(self.grid)} ({', '.join(counts)})"
-        return [images, *([] if self.b0 is None else wrapped(f"B0: {self.b0.sentence}"))]
+        lines = [images, *([] if self.b0 is None else wrapped(f"B0: {self.b0.sentence}"))]
+        return [*lines, *([] if self.powers is None else wrapped(f"B1: {self.powers.sentence}"))]
 
     @property
     def number_of_volumes(self) -> int:
@@ -205,36 +262,61 @@ class CestRun(Run):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """Where the shift of water and T1 come from."""
-        return (*(() if self.b0 is None else (self.b0.sentence,)), *self._t1_choice)
+        """Where the shift of water and T1 come from, and what takes it to nominal B1."""
+        powers = () if self.powers is None else (self.powers.sentence,)
+        return (*(() if self.b0 is None else (self.b0.sentence,)), *powers, *self._t1_choice)
+
+    @property
+    def b1_scans(self) -> tuple[B1Run, ...]:
+        """The B1 map that takes it to nominal B1, if that is done."""
+        return () if self.powers is None else (self.powers.b1,)
 
     @property
     def _t1_choice(self) -> tuple[str, ...]:
-        if self.t1_run is None:
+        if self.t1 is None:
             return ()
-        sentence = f"T1 for AREX is that of {self.t1_run}: {T1_MAPS[self.t1_map]}."
-        if self.t1_map == "T1":
-            sentence += (
-                " In white matter at 3 T it is 14 to 29 % short, and AREX, which goes with 1/T1, 16 to 40 % high."
-            )
-        return (sentence,)
+        sentences = [self.t1.sentence]
+        if self.t1_kind in T1_ERRORS:
+            sentences.append(T1_ERRORS[self.t1_kind])
+        if self.t1.run is None and not self.t1.stdev_files:
+            sentences.append("It has no standard deviation: that of AREX holds none of T1's.")
+        return (" ".join(sentences),)
+
+    @property
+    def t1_run(self) -> str | None:
+        """Label of the run whose T1 is used, a pc-bSSFP run or one that is freed of magnetisation transfer; None without one."""
+        return None if self.t1 is None else self.t1.run
+
+    @property
+    def t1_map(self) -> str:
+        """Name under which that T1 is stored: of a freed run as an inversion recovery sees it, else `T1`."""
+        return "mtcorrected_T1" if self.t1_run is not None and self.t1_kind == "mtcorrected" else "T1"
+
+    @property
+    def t1_source(self) -> str | None:
+        """What the T1 of AREX is from: the label of a run, the name of a file, or the number; None without one."""
+        if self.t1 is None or self.t1.run is not None:
+            return self.t1_run
+        return self.t1.files["t1"].name if self.t1.files else f"{self.t1.values['t1']:g} s"
 
     @property
     def takes(self) -> tuple[Take, ...]:
-        """T1 and off-resonance, where other runs give them."""
-        found = []
-        if self.t1_run is not None:
-            without = f"T1 of {self.t1_run} is missing, since that run failed: AREX is left out."
-            found.append(Take(key="t1", names=("t1",), run=self.t1_run, without=without))
+        """T1, off-resonance, and what takes it to nominal B1, where other runs give them."""
+        found: list[Take] = []
+        if self.t1 is not None and self.t1.run is not None:
+            found.append(self.t1)
         if self.b0 is not None and self.b0.run is not None:
             found.append(self.b0)
+        if self.powers is not None:
+            found += self.powers.others
+            if self.powers.b1.run is not None:
+                found.append(Take(key="b1", names=("b1",), run=self.powers.b1.run))
         return tuple(found)
 
     @property
     def maps_taken(self) -> tuple[Take, ...]:
         """T1 and off-resonance, from wherever they come."""
-        own = () if self.b0 is None or self.b0.run is not None else (self.b0,)
-        return (*self.takes, *own)
+        return (*self.takes, *(take for take in (self.t1, self.b0) if take is not None and take.run is None))
 
     def check_images(self) -> tuple[str, ...]:
         """Read the volumes as the workflow does; see `Run.check_images`."""
@@ -266,8 +348,7 @@ class CestRun(Run):
         said = {take.key: take.without or "" for take in self.takes if take.key in keys}
         return replace(
             self,
-            t1_run=None if "t1" in keys else self.t1_run,
-            t1_map="T1" if "t1" in keys else self.t1_map,
+            t1=None if "t1" in keys else self.t1,
             b0=shift_of_water(method="spectrum", sentence=said["b0"]) if "b0" in keys else self.b0,
             warnings=(*self.warnings, *said.values()),
         )

@@ -10,20 +10,22 @@ from nipype.interfaces.utility import IdentityInterface
 from nipype.pipeline import engine as pe
 
 from qmri_bids.pipeline.anatomy.workflow import FILE_OUTPUTS, connect_spaces, given_fields, tissue_node
-from qmri_bids.pipeline.maps.nodes import BringMaps
+from qmri_bids.pipeline.maps.nodes import BringMaps, files_node
 from qmri_bids.pipeline.mask.steps import add_mask_nodes, connect_motion
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.results.nodes import DescribeRun, WriteDerivatives
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.run_kind import RunKind
+from qmri_bids.pipeline.sources import B1Run
 from qmri_bids.scans.b1.workflow import add_b1_wf, b1_fields
 from qmri_bids.scans.fieldmap.nodes import LoadFieldmap
 from qmri_bids.scans.methods import run_by_run
 from qmri_bids.scans.saturation import outputs as saturation_report
 from qmri_bids.scans.saturation.estimates import EstimateB0, EstimateMtr, EstimateMtsat, EstimateZSpectrum
 from qmri_bids.scans.saturation.methods import cest_sentences, mtr_sentences, mtsat_sentences
+from qmri_bids.scans.saturation.other_spectra import BringSpectra
 from qmri_bids.scans.saturation.outputs import write_cest, write_mtr, write_mtsat
-from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun
+from qmri_bids.scans.saturation.run import CestRun, MtrRun, MtsRun, PowerCorrection
 from qmri_bids.scans.saturation.series import Said, SeriesNodes, add_denoising, gather, series_nodes
 
 
@@ -219,6 +221,8 @@ def init_cest_wf(
         The `CestRun`; set from the argument.
     t1_maps, t1_magnitude
         Maps of the run named by `run.t1_run` (npz with `run.t1_map` and its standard deviation) and the image that registers them.
+    power1_maps, power1_magnitude, …, b1_maps, b1_magnitude
+        Where `run.powers` takes spectra and B1 of other runs: their maps and the images by which they are registered.
     b0_maps, b0_magnitude
         Maps of the run named by `run.b0.run` (npz with `off_resonance`) and the image by which they are registered.
     t1w_preproc, t1w_mask, …
@@ -236,6 +240,9 @@ def init_cest_wf(
         Files written, and the images among them by name (`select_map`).
     """
     fields = (T1_FIELDS if run.t1_run else ()) + (B0_FIELDS if run.b0 is not None and run.b0.run else ())
+    if run.powers is not None:
+        fields += tuple(f"{take.key}_{what}" for take in run.powers.others for what in ("maps", "magnitude"))
+        fields += b1_fields(run.powers.b1)
     parts = SeriesWorkflow(
         run,
         options=options,
@@ -273,14 +280,60 @@ def init_cest_wf(
         if run.b0.fieldmap.magnitude is not None:
             connect(load, "magnitude", node, "magnitude")
         parts.said.append((load, "decisions"))
-    if run.t1_run:
+    if run.t1 is not None and run.t1.values:
+        estimate.inputs.t1_value = run.t1.values["t1"]
+    elif run.t1 is not None:
         node = parts.bring("bring_t1", [run.t1_map], to=estimate, field="t1")
-        connect(parts.inputnode, "t1_maps", node, "maps")
-        connect(parts.inputnode, "t1_magnitude", node, "magnitude")
+        if run.t1.run is not None:
+            connect(parts.inputnode, "t1_maps", node, "maps")
+            connect(parts.inputnode, "t1_magnitude", node, "magnitude")
+        else:
+            load = files_node(run.t1)
+            connect(load, "maps", node, "maps")
+            if run.t1.image is not None:
+                connect(load, "magnitude", node, "magnitude")
+            parts.said.append((load, "decisions"))
         parts.sentences.append("T1 of the same subject was registered to the CEST scan.")
+    if run.powers is not None:
+        _take_to_nominal_b1(parts, run.powers, estimate=estimate)
     parts.sentences.append("Z-spectra were normalised, corrected for B0 and mapped.")
     parts.estimate(estimate)
     return parts.workflow
+
+
+def _take_to_nominal_b1(parts: SeriesWorkflow, powers: PowerCorrection, *, estimate: pe.Node) -> None:
+    """Bring spectra at other powers and B1 to the grid of a spectrum, and connect them to the node that estimates."""
+    connect = parts.workflow.connect
+    spectra: Said = []
+    for take in powers.others:
+        node = pe.Node(BringSpectra(label=take.giver), name=f"bring_{take.key}")
+        connect(
+            [
+                (parts.mask, node, [("magnitude", "reference")]),
+                (parts.inputnode, node, [(f"{take.key}_maps", "maps"), (f"{take.key}_magnitude", "magnitude")]),
+            ]
+        )
+        parts.registrations.append((node, "registration"))
+        parts.registered.append(take.key)
+        parts.said.append((node, "decisions"))
+        spectra.append((node, "spectra"))
+    gather(parts.workflow, spectra, to=[(estimate, "powers")], name="collect_powers")
+    _connect_b1(parts, powers.b1, estimate=estimate)
+    parts.sentences.append("Spectra at other powers were registered, and Z taken to its nominal B1.")
+
+
+def _connect_b1(parts: SeriesWorkflow, b1: B1Run, *, estimate: pe.Node) -> None:
+    """Bring a B1 map, and connect it to the node that estimates and to those that write and describe."""
+    b1_wf = add_b1_wf(parts.workflow, b1, mask=parts.mask, inputnode=parts.inputnode)
+    parts.workflow.connect(b1_wf, "outputnode.b1", estimate, "b1")
+    parts.workflow.connect(b1_wf, "outputnode.b1_stdev", estimate, "b1_stdev")
+    for node in (parts.write, parts.describe):
+        parts.workflow.connect(b1_wf, "outputnode.b1", node, "b1")
+    parts.registrations.append((b1_wf, "outputnode.registration"))
+    parts.registered.append("b1")
+    parts.said.append((b1_wf, "outputnode.decisions"))
+    parts.warned.append((b1_wf, "outputnode.warnings"))
+    parts.sentences.append(b1_wf.__desc__)
 
 
 def init_mtr_wf(
@@ -354,16 +407,7 @@ def init_mts_wf(
         EstimateMtsat(correction=options.mtsat_correction, processes=options.processes), name="estimate_mtsat"
     )
     if run.b1 is not None:
-        b1_wf = add_b1_wf(parts.workflow, run.b1, mask=parts.mask, inputnode=parts.inputnode)
-        parts.workflow.connect(b1_wf, "outputnode.b1", estimate, "b1")
-        parts.workflow.connect(b1_wf, "outputnode.b1_stdev", estimate, "b1_stdev")
-        for node in (parts.write, parts.describe):
-            parts.workflow.connect(b1_wf, "outputnode.b1", node, "b1")
-        parts.registrations.append((b1_wf, "outputnode.registration"))
-        parts.registered.append("b1")
-        parts.said.append((b1_wf, "outputnode.decisions"))
-        parts.warned.append((b1_wf, "outputnode.warnings"))
-        parts.sentences.append(b1_wf.__desc__)
+        _connect_b1(parts, run.b1, estimate=estimate)
     parts.sentences.append("MT saturation was mapped.")
     parts.estimate(estimate)
     return parts.workflow

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.bids.provenance import raw_uris
+from qmri_bids.bids.provenance import file_uris, raw_uris
 from qmri_bids.estimation.one_model.given_pools import RATE, RATE_STDEV
 from qmri_bids.physics.published_pools import MT
 from qmri_bids.pipeline.results.run_results import RunResults
@@ -20,7 +20,6 @@ from qmri_bids.reports.figure_table import histogram_figure, map_figure, mask_fi
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.references import full_citation
 from qmri_bids.scans.bssfp.outputs import pulse_metadata
-from qmri_bids.scans.pools.outputs import file_uris
 from qmri_bids.scans.transfer.pair_nodes import neighbourhood_width
 from qmri_bids.scans.transfer.run import TransferRun
 

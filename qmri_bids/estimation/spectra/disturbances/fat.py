@@ -8,6 +8,7 @@ the mirrored offset, and what is left where water is gone.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.spectra.correction import correct_shift
+from qmri_bids.estimation.spectra.lorentzian_pools import LorentzianPool
 from qmri_bids.estimation.spectra.series import NORMAL_QUARTILE, Spectra
 from qmri_bids.physics.saturation import Saturation
 from qmri_bids.units import GYROMAGNETIC_RATIO, ppm_to_hertz
@@ -48,8 +50,26 @@ LARGEST_STDEV = 0.1
 """Offsets that tell the fraction less well than this tell no fat."""
 
 
-SPOILED_BY_FAT = ("MTRasym_", "amplitude_NOE", "arex_NOE")
-"""Beginnings of the names of maps that fat makes meaningless."""
+NEAR = 1.0
+"""Distance of a line from that of fat within which it takes fat for its own [ppm]."""
+
+
+def lines_near_fat(pools: Mapping[str, LorentzianPool]) -> tuple[str, ...]:
+    """Return the names of lines that take fat for their own."""
+    return tuple(
+        name for name, pool in pools.items() if not pool.semisolid and abs(pool.position.start - PLACE) <= NEAR
+    )
+
+
+def spoiled_by_fat(name: str, *, lines: Sequence[str]) -> bool:
+    """Whether fat makes a map meaningless: MTR asymmetry, and all measures of NOE and of `lines`.
+
+    Examples
+    --------
+    >>> [spoiled_by_fat(name, lines=("rNOE",)) for name in ("MTRasym_3.5", "lda_NOE", "arex_rNOE", "amplitude_amide")]
+    [True, True, True, False]
+    """
+    return name.startswith("MTRasym_") or name.rpartition("_")[2] in ("NOE", *lines)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,7 +92,9 @@ def measure_maps(
         offsets=layout.offsets,
         shift=np.where(whole, shift, 0.0),
         shift_stdev=None if shift_stdev is None else np.where(whole, shift_stdev, 0.0),
-        shared=shared_weights(layout),
+        # Spectra that were brought to another power hold the noise of their M0 among what their values share.
+        shared=shared_weights(layout) * (spectra.directions is None),
+        directions=None if spectra.directions is None else np.where(whole[:, None, None], spectra.directions, 0.0),
         repeated=math.sqrt(layout.repetitions),
     )
     found: dict[str, Linearised] = {

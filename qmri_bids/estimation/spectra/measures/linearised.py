@@ -36,6 +36,8 @@ class Measured:
         Weight of each unsaturated volume in the reference of each value, shape (K, R).
     repeated
         Standard deviation of one volume over `stdev`, by the number of volumes of an offset.
+    directions
+        Further errors that the values of a voxel share (`series.Spectra`), shape (V, D, K); None where there are none.
     """
 
     z: NDArray[np.float64]
@@ -45,6 +47,7 @@ class Measured:
     shift_stdev: NDArray[np.float64] | None
     shared: NDArray[np.float64]
     repeated: float
+    directions: NDArray[np.float64] | None = None
 
 
 def shared_weights(layout: SeriesLayout) -> NDArray[np.float64]:
@@ -82,6 +85,8 @@ class Linearised:
         variance *= np.square(measured.stdev)
         if measured.shift_stdev is not None:
             variance += np.square(self.by_shift * measured.shift_stdev)
+        if measured.directions is not None:
+            variance += np.square(np.einsum("vk,vdk->vd", self.weights, measured.directions)).sum(axis=1)
         return np.sqrt(variance)
 
 

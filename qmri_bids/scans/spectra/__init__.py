@@ -1,0 +1,1 @@
+"""What Z-spectra take from other scans of the session: T1 for AREX, and spectra at other powers."""
