@@ -165,6 +165,23 @@ def seconds(value: float, *, name: str, longest: float) -> float:
     return number
 
 
+LONGEST_RELAXATION = 20.0
+"""Median of T1 or T2 [s] above which a map is in milliseconds."""
+
+
+def check_relaxation(values: NDArray[np.floating], *, name: str) -> None:
+    """Refuse a map of T1 or T2 in milliseconds.
+
+    Raises
+    ------
+    ValueError
+        If the median of its finite values is longer than that of anything.
+    """
+    finite = values[np.isfinite(values)]
+    if finite.size and float(np.median(finite)) > LONGEST_RELAXATION:
+        raise ValueError(f"{name}: expected seconds, found a median of {np.median(finite):g}: is it in milliseconds?")
+
+
 LEAST_FLIP_ANGLE = 2.0
 """Flip angle [degrees] below which one is taken for one in radians."""
 
