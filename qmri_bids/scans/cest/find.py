@@ -513,7 +513,7 @@ def _check_run(series: Series, findings: Findings) -> CestRun:
     )
     warnings = reading.warnings + info.doubts
     if m0 is not None:
-        unsaturated: tuple[VolumeRole, ...] = ("m0",) * len(m0.volumes)
+        unsaturated: tuple[VolumeRole, ...] = tuple("m0" for _ in m0.volumes)
         reading = replace(
             reading,
             protocol=with_m0(reading.protocol, len(m0.volumes)),
