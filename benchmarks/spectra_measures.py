@@ -12,7 +12,7 @@ what the offsets tell of it (a natural spline by scipy, by the true shift); what
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -29,6 +29,8 @@ from qmri_bids.units import ppm_to_hertz
 
 SEED = 2
 VOXELS = 600
+MANY = 2400
+"""Voxels of the image whose far offsets tell the width of water for all."""
 FEW = 300
 """Voxels whose background is fitted anew."""
 SIGNAL_TO_NOISE = (50, 100, 200)
@@ -36,8 +38,9 @@ B0_STDEV = 0.02
 EVERY = 12
 RANGE = np.linspace(3.0, 4.0, 21)
 PLACES = np.unique(np.round([*RANGE, *-RANGE, 3.5, -3.5, -2.0, -5.0], 6))
-OPTIONS = ZSpectrumOptions(ranges=((3.0, 4.0),), measures=("three-offset", "lda", "rex"), pools=())
+OPTIONS = ZSpectrumOptions(ranges=((3.0, 4.0),), measures=("three-offset", "lda", "rex", "emr"), pools=())
 LINEAR = ("MTRasym_3.5", "MTRasym_3to4", "threeoffset_APT", "threeoffset_NOE")
+EXTRAPOLATED = ("emr_APT", "emr_NOE")
 OF_BACKGROUND = ("lda_APT", "lda_NOE", "ldarex_APT", "ldarex_NOE")
 
 
@@ -56,13 +59,13 @@ class Case:
     label: str
 
 
-def cases() -> Iterator[Case]:
+def cases(voxels: int) -> Iterator[Case]:
     for field in RANGES:
         for offsets in OFFSETS.values():
             number = len(offsets)
-            noisy = draw(VOXELS, field=field, offsets=offsets, seed=SEED)
+            noisy = draw(voxels, field=field, offsets=offsets, seed=SEED)
             # The same voxels: what is drawn does not depend on the offsets.
-            true = draw(VOXELS, field=field, offsets=np.concatenate([offsets, PLACES]), seed=SEED, shifted=False)
+            true = draw(voxels, field=field, offsets=np.concatenate([offsets, PLACES]), seed=SEED, shifted=False)
             sampled = np.stack(
                 [
                     CubicSpline(offsets, z, bc_type="natural")(PLACES + shift)
@@ -72,16 +75,17 @@ def cases() -> Iterator[Case]:
             for ratio in SIGNAL_TO_NOISE:
                 found = _maps(noisy.z, noisy.shift, offsets=offsets, field=field, ratio=ratio)
                 broad = any("super-Lorentzian one of MT" in each for each in found.decisions)
+                assert all("super-Lorentzian line of MT" in each for each in found.decisions if "APT#" in each)
                 z, at_places = true.z[:, :number], true.z[:, number:]
                 yield Case(
                     found, offsets, field, z, at_places, sampled, broad, f"{field:g} T, {number} offsets, {ratio}"
                 )
 
 
-@lru_cache(maxsize=1)
-def all_cases() -> tuple[Case, ...]:
-    """Return all scans: both parts have the same."""
-    return tuple(cases())
+@lru_cache(maxsize=2)
+def all_cases(voxels: int) -> tuple[Case, ...]:
+    """Return all scans of so many voxels."""
+    return tuple(cases(voxels))
 
 
 def _maps(z: np.ndarray, shift: np.ndarray, *, offsets: np.ndarray, field: float, ratio: float) -> ZSpectrumMaps:
@@ -129,7 +133,10 @@ def _truth(case: Case, name: str, at_places: np.ndarray) -> np.ndarray:
     if name == "threeoffset_NOE":
         return 0.5 * (z(-2.0) + z(-5.0)) - z(-3.5)
     at = 3.5 if name.endswith("APT") else -3.5
-    reference = np.full(VOXELS, np.nan)
+    reference = np.full(len(at_places), np.nan)
+    if name.startswith("emr_"):
+        reference[:FEW] = [_far_model(case, values, np.array([at]))[0] for values in _far_fits(case)]
+        return reference - z(at)
     reference[:FEW] = [_background(case, values, at) for values in _backgrounds(case)]
     return reference - z(at) if name.startswith("lda_") else 1.0 / z(at) - 1.0 / reference
 
@@ -156,6 +163,31 @@ def _fit_background(case: Case, voxel: int) -> np.ndarray:
     return np.asarray(fit.x)
 
 
+FAR_FITTED: dict[tuple[float, int], list[np.ndarray]] = {}
+
+
+def _far_fits(case: Case) -> list[np.ndarray]:
+    """Return what far offsets tell of water (0.9 high, at 0 ppm) and super-Lorentzian MT (at -2.4 ppm), voxel by voxel."""
+    key = case.field, len(case.offsets)
+    if key not in FAR_FITTED:
+        far = np.abs(case.offsets) >= 8.0
+        FAR_FITTED[key] = [
+            least_squares(
+                lambda values, z=z: _far_model(case, values, case.offsets[far]) - z[: len(far)][far],
+                [1.2, 0.1, 1.0],
+                bounds=([0.1, 0.0, 0.3], [6.0, 1.0, 5.0]),
+                x_scale=[0.5, 0.1, 0.5],
+            ).x
+            for z in case.z[:FEW]
+        ]
+    return FAR_FITTED[key]
+
+
+def _far_model(case: Case, values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    width, height, broadness = values
+    return _model(replace(case, broad=True), np.array([0.9, width, 0.0, height, broadness, -2.4]), where)
+
+
 def _background(case: Case, values: np.ndarray, at: float) -> float:
     return float(_model(case, values, np.array([at]))[0])
 
@@ -170,9 +202,9 @@ def _model(case: Case, values: np.ndarray, where: np.ndarray) -> np.ndarray:
     return np.asarray(1.0 - water / (1.0 + 4.0 * ((where - place) / width) ** 2) - semisolid * line)
 
 
-def _rows(names: tuple[str, ...]) -> list[Row]:
+def _rows(names: tuple[str, ...], *, voxels: int = VOXELS) -> list[Row]:
     rows = []
-    found = all_cases()
+    found = all_cases(voxels)
     for name in names:
         bias: dict[float, list[tuple[float, str]]] = {field: [] for field in RANGES}
         lost: dict[float, list[float]] = {field: [] for field in RANGES}
@@ -230,7 +262,33 @@ def background() -> list[Row]:
     return _rows(OF_BACKGROUND)
 
 
-PARTS: dict[str, Callable[[], list[Row]]] = {"linear": linear, "background": background}
+def extrapolated() -> list[Row]:
+    """Differences to lines of MT and water that are fitted to far offsets alone: APT# and NOE#."""
+    rows = _rows(EXTRAPOLATED, voxels=MANY)
+    for name in EXTRAPOLATED:
+        for field in RANGES:
+            found = [
+                (float(np.nanmedian(case.found.maps[name][1])), case.label)
+                for case in all_cases(MANY)
+                if case.field == field
+            ]
+            rows.append(
+                Row(
+                    figure=f"{name}, {field:g} T: median standard deviation, largest of 9 scans",
+                    unit="1",
+                    bar=None,
+                    value=max(found)[0],
+                    baseline=f"{max(found)[1]}; smallest {min(found)[0]:.4f} ({min(found)[1]})",
+                )
+            )
+    return rows
+
+
+PARTS: dict[str, Callable[[], list[Row]]] = {
+    "linear": linear,
+    "background": background,
+    "extrapolated": extrapolated,
+}
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ B0Choice = Literal["auto", "wasabi", "wassr", "pcbssfp", "fieldmap", "spectrum",
 PAPER_PRIORS = ("uniform", "uniform-extended", "in-vivo")
 """The three training distributions of Birk et al. 2025, Fig. 1a, also the priors of posterior maps."""
 
-SPECTRUM_MEASURES = ("three-offset", "lda", "rex")
-"""Measures of a Z-spectrum beside MTR asymmetry and the fit of pools: three offsets, Lorentzian difference, inverse difference."""
+SPECTRUM_MEASURES = ("three-offset", "lda", "rex", "emr")
+"""Measures of a Z-spectrum beside MTR asymmetry and the fit of pools: three offsets, Lorentzian difference, inverse difference,
+and APT# and NOE#."""
 
 PULSE_SHAPES = ("rect", "sinc", "gauss")
 """Shapes of an excitation pulse that have a name: constant B1, a sinc under a Hann window, a Gaussian of ±3 standard deviations."""

@@ -527,6 +527,14 @@ _SPECTRA = (
                 limit=12,
                 references=("jones2013",),
             ),
+            _difference(
+                f"emr_{solute}",
+                f"{solute}# (extrapolated MT reference)",
+                desc=f"emr{solute}",
+                what=f"the line of MT and the wing of water, extrapolated from offsets of 8 ppm and more, minus Z, at {at:g} ppm",
+                limit=12,
+                references=("heo2016", "heo2016human"),
+            ),
             _inverse_difference(
                 f"ldarex_{solute}",
                 solute,

@@ -220,7 +220,10 @@ def returned_maps() -> dict[str, bool]:
             t1=one,
             noise=1.0,
             options=ZSpectrumOptions(
-                asymmetry=(3.5, 2.0), ranges=((3.0, 4.0),), pools=tuple(POOLS), measures=("three-offset", "lda", "rex")
+                asymmetry=(3.5, 2.0),
+                ranges=((3.0, 4.0),),
+                pools=tuple(POOLS),
+                measures=("three-offset", "lda", "rex", "emr"),
             ),
         ).maps,
         zspectrum_maps(

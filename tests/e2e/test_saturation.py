@@ -72,7 +72,18 @@ def head(run_app: RunApp, tmp_path_factory: pytest.TempPathFactory) -> Head:
             wasabi=True,
         )
     out, work = folder / "out", folder / "work"
-    spectra = ("--mtrasym-offsets", 3.5, 2, "--mtrasym-ranges", "3:4", "--cest-measures", "three-offset", "lda", "rex")
+    spectra = (
+        "--mtrasym-offsets",
+        3.5,
+        2,
+        "--mtrasym-ranges",
+        "3:4",
+        "--cest-measures",
+        "three-offset",
+        "lda",
+        "rex",
+        "emr",
+    )
     done = run_app(folder / "bids", out, "participant", "--work-dir", work, "--nprocs", 2, *spectra)
     assert done.returncode == 0, done.stderr + done.stdout
     return Head(folder / "bids", out, work, done)

@@ -18,7 +18,18 @@ from qmri_bids.reports.tables import statistics_rows
 
 MAPS = (
     *("MTR", "MTsat", "R1", "A", "MTRasym", "MTRasym_3.5", "MTRasym_2", "b1", "off_resonance"),
-    *("MTRasym_3to4", "threeoffset_APT", "threeoffset_NOE", "lda_APT", "lda_NOE", "ldarex_APT", "rex_amide", "rex_own"),
+    *(
+        "MTRasym_3to4",
+        "threeoffset_APT",
+        "threeoffset_NOE",
+        "lda_APT",
+        "lda_NOE",
+        "ldarex_APT",
+        "emr_APT",
+        "emr_NOE",
+        "rex_amide",
+        "rex_own",
+    ),
     *(f"amplitude_{pool}" for pool in (*POOLS, "own")),
     *(f"arex_{pool}" for pool in POOLS if pool != "water"),
     *(
@@ -74,6 +85,7 @@ def test_the_asymmetry_is_drawn_and_counted_in_percent() -> None:
         ("B0 and B1 were mapped from the WASABI series", {"schuenke2017"}),
         ("The three-offset measure of", {"jin2013"}),
         ("The Lorentzian difference is this background", {"jones2013"}),
+        ("are the lines of MT and of the direct saturation of water", {"heo2016", "heo2016human"}),
         ("MTR_Rex of a pool is", {"zaiss2014"}),
         ("a sum of lines", {"zaiss2011", "marquardt1963"}),
         ("The shift of water was mapped by WASSR", {"kim2009"}),

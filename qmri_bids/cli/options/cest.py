@@ -122,7 +122,8 @@ SPECTRA = OptionGroup(
             default=(),
             metavar="NAME",
             help="other measures of Z-spectra: three-offset (APT and NOE), lda (Lorentzian difference to a background of water and "
-            "MT), rex (inverse difference MTR_Rex); by default none",
+            "MT), rex (inverse difference MTR_Rex), emr (APT# and NOE#: difference to MT extrapolated from far offsets); by "
+            "default none",
             setting=Setting("processing", field="measures", compared=True),
         ),
         Option(

@@ -30,6 +30,7 @@ from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, broad_lin
 from qmri_bids.estimation.spectra.lorentzian_maps import fit_status, masked, pool_estimates, spectrum_noise
 from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, LineModel
 from qmri_bids.estimation.spectra.measures.chosen import background_search, measure_maps
+from qmri_bids.estimation.spectra.measures.extrapolated import reference_search
 from qmri_bids.estimation.spectra.measures.plan import MeasurePlan, plan_measures
 from qmri_bids.estimation.spectra.optima import Search, fit_optima
 from qmri_bids.estimation.spectra.plan import SpectrumPlan, exchanging, plan_spectrum
@@ -187,6 +188,7 @@ def block_maps(
     curve_smoothing: float,
     measures: MeasurePlan | None = None,
     background: Search | None = None,
+    reference: Search | None = None,
 ) -> BlockMaps:
     """Return all maps of a block.
 
@@ -208,6 +210,8 @@ def block_maps(
         Measures beside the fit; None for the MTR asymmetry of the plan alone.
     background
         Where the fit of their background begins; None where none is needed.
+    reference
+        Where that of their extrapolated reference begins; None where none is needed.
     """
     z, offsets = block.spectra, plan.layout.offsets
     status = np.where(z.status == Status.CONVERGED, block.shift_status, z.status).astype(np.uint8)
@@ -229,6 +233,7 @@ def block_maps(
         operator=spline_operator(offsets, smoothing=smoothing),
         plan=measures or MeasurePlan(asymmetry=plan.asymmetry),
         search=background,
+        reference=reference,
         good=good,
     )
     fitted = parameters = None
@@ -353,6 +358,7 @@ REASONS: Mapping[str, str] = {
     "rex_": "the amplitude is held by its upper bound, the fit has not converged, or Z at the pool is no more than noise",
     "threeoffset_": "the shift of water takes an offset beyond those measured",
     "lda_": "the fit of the background has not converged",
+    "emr_": "the fit of the extrapolated reference has not converged",
     "ldarex_": "the same, or Z at the solute is no more than noise",
 }
 """Why maps of a kind have no value where there is a spectrum."""
@@ -603,6 +609,15 @@ def zspectrum_maps(
             field_strength=protocol.field_strength,
         )
         sentences = (*sentences, said)
+    reference: Search | None = None
+    if measures.extrapolated:
+        reference, said = reference_search(
+            made(_some(voxels)),
+            offsets=layout.offsets,
+            water_shift=some_voxels(shift.ppm),
+            field_strength=protocol.field_strength,
+        )
+        sentences = (*sentences, said)
     sentences = (*sentences, *measures.sentences)
     fat = fat_levels(
         made(_some(voxels)),
@@ -631,6 +646,7 @@ def zspectrum_maps(
             curve_smoothing=curve,
             measures=measures,
             background=background,
+            reference=reference,
         )
 
     run_blocks(work, voxels, block=BLOCK, threads=threads)

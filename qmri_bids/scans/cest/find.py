@@ -17,6 +17,7 @@ from qmri_bids.scans.cest.book import Book
 from qmri_bids.scans.cest.context import SUFFIX as TABLE_SUFFIX
 from qmri_bids.scans.cest.context import CestTable, RowRole, read_cest_table
 from qmri_bids.scans.cest.kind import kind_of
+from qmri_bids.scans.cest.m0 import read_m0, with_m0, without_m0_files
 from qmri_bids.scans.cest.pulseq import FILE_KEY, read_pulseq
 from qmri_bids.scans.cest.saturation import read_trains
 from qmri_bids.scans.cest.values import (
@@ -249,7 +250,9 @@ class CestReading:
     warnings: tuple[str, ...]
 
 
-def read_cest_protocol(sidecar: Sidecar, *, path: Path, root: Path, number_of_volumes: int, suffix: str) -> CestReading:
+def read_cest_protocol(
+    sidecar: Sidecar, *, path: Path, root: Path, number_of_volumes: int, suffix: str, has_m0: bool = False
+) -> CestReading:
     """Return the protocol of a CEST series and what it is good for.
 
     Parameters
@@ -264,6 +267,8 @@ def read_cest_protocol(sidecar: Sidecar, *, path: Path, root: Path, number_of_vo
         Length of the last axis of the image.
     suffix
         Of the image.
+    has_m0
+        Whether another file holds its M0.
 
     Raises
     ------
@@ -326,7 +331,7 @@ def read_cest_protocol(sidecar: Sidecar, *, path: Path, root: Path, number_of_vo
         )
         for index in used
     )
-    kind = kind_of(images, kept, suffix=suffix, file=sidecar.file)
+    kind = kind_of(images, kept, suffix=suffix, file=sidecar.file, has_m0=has_m0)
     if kind == "wassr":
         kept = tuple("m0" if role == "m0" else "wassr" for role in kept)
     elif "cest" not in kept:
@@ -470,15 +475,16 @@ def find_cest(series: Sequence[Series], *, findings: Findings) -> tuple[CestRun,
         Takes refusals.
     """
     runs = []
-    for each in series:
+    for each in without_m0_files(series, findings=findings):
         try:
-            runs.append(_check_run(each, findings.root))
+            runs.append(_check_run(each, findings))
         except Exception as error:
             findings.refusals.append(refusal_of(error, file=each.sidecar.file))
     return tuple(runs)
 
 
-def _check_run(series: Series, root: Path) -> CestRun:
+def _check_run(series: Series, findings: Findings) -> CestRun:
+    root = findings.root
     info = check_image(series.path, root=root)
     if len(info.shape) != 4 or info.shape[3] < 2:
         raise refuse(
@@ -496,14 +502,31 @@ def _check_run(series: Series, root: Path) -> CestRun:
             found="complex values",
             advice="Write the magnitudes as a part-mag image.",
         )
+    m0 = read_m0(series, info=info, findings=findings)
     reading = read_cest_protocol(
-        series.sidecar, path=series.path, root=root, number_of_volumes=info.shape[3], suffix=series.suffix
+        series.sidecar,
+        path=series.path,
+        root=root,
+        number_of_volumes=info.shape[3],
+        suffix=series.suffix,
+        has_m0=m0 is not None,
     )
     warnings = reading.warnings + info.doubts
+    if m0 is not None:
+        unsaturated: tuple[VolumeRole, ...] = tuple("m0" for _ in m0.volumes)
+        reading = replace(
+            reading,
+            protocol=with_m0(reading.protocol, len(m0.volumes)),
+            volumes=(*(info.shape[3] + index for index in m0.volumes), *reading.volumes),
+            roles=(*unsaturated, *reading.roles),
+            sources=(*reading.sources, m0.source),
+        )
+        warnings += (m0.sentence,)
     return CestRun(
         entities=with_acquisition(series.entities, default=ACQUISITIONS[series.suffix]),
         suffix=series.suffix,
         image=series.path,
+        m0_image=None if m0 is None else m0.path,
         grid=(info.shape[0], info.shape[1], info.shape[2]),
         volumes=reading.volumes,
         roles=reading.roles,

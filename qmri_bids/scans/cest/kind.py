@@ -45,7 +45,9 @@ LONG_STRONG = 1.0
 """A single block as long [s], above `WASABI_WEAKEST`, around water alone is a WASABI pulse in milliseconds."""
 
 
-def kind_of(images: Sequence[SaturatedImage], roles: Sequence[VolumeRole], *, suffix: str, file: str) -> CestKind:
+def kind_of(
+    images: Sequence[SaturatedImage], roles: Sequence[VolumeRole], *, suffix: str, file: str, has_m0: bool = False
+) -> CestKind:
     """Return what a series is good for.
 
     Parameters
@@ -56,6 +58,8 @@ def kind_of(images: Sequence[SaturatedImage], roles: Sequence[VolumeRole], *, su
         `wassr` decides between a Z-spectrum and WASSR, nothing else.
     file
         For messages.
+    has_m0
+        Whether another file holds its M0.
 
     Raises
     ------
@@ -120,13 +124,13 @@ def kind_of(images: Sequence[SaturatedImage], roles: Sequence[VolumeRole], *, su
         kind, name, needed = "z-spectrum", "a Z-spectrum", SPECTRUM_OFFSETS
     if not _surrounds_water(offsets, needed):
         raise _too_few(file, name, needed, offsets)
-    if kind != "wassr" and "m0" not in roles:
+    if kind != "wassr" and "m0" not in roles and not has_m0:
         raise refuse(
             file=file,
             key="M0",
             expected=f"an image without saturation or at 100 ppm or more, which {name} is normalised by",
             found="none",
-            advice="Mark it as m0scan in volume_type of the _cestcontext.tsv; an M0 of another series cannot be used (yet).",
+            advice="Mark it as m0scan in volume_type of the _cestcontext.tsv, or name its file in M0File of the sidecar.",
         )
     return kind
 

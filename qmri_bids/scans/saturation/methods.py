@@ -215,6 +215,15 @@ def _measures(offsets: Sequence[float], options: ProcessingOptions, pools: Seque
                 text="The Lorentzian difference is this background minus Z, at 3.5 and -3.5 ppm [jones2013].",
             )
         )
+    if plan.extrapolated:
+        found.append(
+            Sentence(
+                paragraph="cest",
+                text="{solutes} are the lines of MT and of the direct saturation of water, fitted to offsets of 8 ppm and more and "
+                "extrapolated to the solute (3.5 ppm, -3.5 ppm), minus Z [heo2016] [heo2016human].",
+                values={"solutes": listed([f"{solute}#" for solute in plan.extrapolated])},
+            )
+        )
     if plan.inverse:
         found.append(
             Sentence(

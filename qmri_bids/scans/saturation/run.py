@@ -177,6 +177,8 @@ class CestRun(Run):
         `cest`, `wassr` or `MTR`.
     image
         4D magnitude image.
+    m0_image
+        Image of its M0 volumes where they are in a file of their own, whose volumes follow those of `image`; None otherwise.
     grid
         Shape of one volume.
     volumes
@@ -214,6 +216,7 @@ class CestRun(Run):
     t1_kind: T1Kind = "apparent"
     line_model: LineModel | None = None
     powers: PowerCorrection | None = None
+    m0_image: Path | None = None
     sources: tuple[ValueSource, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -240,7 +243,7 @@ class CestRun(Run):
     @property
     def paths(self) -> tuple[Path, ...]:
         """The image files."""
-        return (self.image,)
+        return (self.image,) if self.m0_image is None else (self.image, self.m0_image)
 
     @property
     def lines(self) -> list[str]:

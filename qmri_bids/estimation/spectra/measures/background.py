@@ -6,6 +6,7 @@ is one line of water; here MT has a line too, which reaches below all others.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,12 @@ class Background:
         )
 
 
-def fit_background(measured: Measured, search: Search) -> Background:
+def fit_background(
+    measured: Measured,
+    search: Search,
+    *,
+    counts: Callable[[NDArray[np.float64]], NDArray[np.bool_]] = of_background,
+) -> Background:
     """Fit the lines of water and MT to the offsets that solutes leave alone.
 
     Parameters
@@ -77,10 +83,12 @@ def fit_background(measured: Measured, search: Search) -> Background:
         The spectra.
     search
         The lines and where their fit begins (`image_fit.image_search` of `BACKGROUND_POOLS`, counting `of_background`).
+    counts
+        Which offsets from true water [ppm] those are.
     """
     shift = np.where(np.isfinite(measured.shift), measured.shift, 0.0)
     away = measured.offsets - shift[:, None]
-    counted = of_background(away) & np.isfinite(measured.z)
+    counted = counts(away) & np.isfinite(measured.z)
     found = fit_optima(
         np.where(counted, measured.z, np.nan),
         offsets=measured.offsets,

@@ -11,6 +11,7 @@ from qmri_bids.estimation.spectra.image_fit import LINES, image_search
 from qmri_bids.estimation.spectra.lorentzian_maps import masked
 from qmri_bids.estimation.spectra.measures import background, three_offset
 from qmri_bids.estimation.spectra.measures.asymmetry import mean_asymmetry
+from qmri_bids.estimation.spectra.measures.extrapolated import fit_reference
 from qmri_bids.estimation.spectra.measures.linearised import Linearised, Measured, shared_weights
 from qmri_bids.estimation.spectra.measures.plan import (
     BACKGROUND_POOLS,
@@ -66,6 +67,7 @@ def measure_maps(
     operator: SplineOperator,
     plan: MeasurePlan,
     search: Search | None,
+    reference: Search | None = None,
     good: NDArray[np.bool_],
 ) -> dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Return the measures of V voxels and their standard deviations by name, NaN where `good` does not hold.
@@ -82,6 +84,8 @@ def measure_maps(
         What is mapped.
     search
         Where the fit of the background begins; None where none is needed.
+    reference
+        Where that of the extrapolated reference begins; None where none is needed.
     good
         Voxels with a spectrum and a shift, shape (V,).
     """
@@ -111,6 +115,10 @@ def measure_maps(
                 found[f"lda_{solute}"] = background.lorentzian_difference(measured, operator, fitted, solute)
             if plan.inverse:
                 found[f"ldarex_{solute}"] = background.inverse_difference(measured, operator, fitted, solute)
+    if reference is not None:
+        fitted = fit_reference(measured, reference)
+        for solute in plan.extrapolated:
+            found[f"emr_{solute}"] = background.lorentzian_difference(measured, operator, fitted, solute)
     maps = {}
     for name, function in found.items():
         with np.errstate(all="ignore"):

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, WATER
+from qmri_bids.estimation.spectra.measures.far_lines import FAR, FARTHEST, FEWEST_FAR
 
-THREE_OFFSET, DIFFERENCE, INVERSE = "three-offset", "lda", "rex"
+THREE_OFFSET, DIFFERENCE, INVERSE, EXTRAPOLATED = "three-offset", "lda", "rex", "emr"
 """Measures beside MTR asymmetry: those of `choices.SPECTRUM_MEASURES`."""
 
 NEAREST = 0.3
@@ -66,6 +67,23 @@ def why_no_background(offsets: Sequence[float]) -> str:
     return f"{number} offsets away from solutes do not tell its {free} parameters" if number <= free else ""
 
 
+def why_no_reference(offsets: Sequence[float]) -> str:
+    """Return what offsets [ppm] lack for a line of MT to be extrapolated from far ones, as the end of a sentence.
+
+    Examples
+    --------
+    >>> why_no_reference([-20.0, -10.0, -3.5, 0.0, 3.5, 10.0])
+    'it needs 4 offsets at 8 ppm or more from water, found 3'
+    """
+    distances = np.abs(np.asarray(offsets, dtype=np.float64))
+    far = int(np.count_nonzero(distances >= FAR))
+    if far < FEWEST_FAR:
+        return f"it needs {FEWEST_FAR} offsets at {FAR:g} ppm or more from water, found {far}"
+    if distances.max() < FARTHEST:
+        return f"it needs offsets out to {FARTHEST:g} ppm, found them to {distances.max():g} ppm"
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MeasurePlan:
     """What is measured beside the fit of pools.
@@ -78,6 +96,8 @@ class MeasurePlan:
         Solutes of the three-offset measure.
     difference, inverse
         Whether the Lorentzian difference, and the inverse difference to its background, are mapped.
+    extrapolated
+        Solutes of the difference to a line of MT that is extrapolated from far offsets.
     of_fit
         Whether the inverse difference to the fit without a pool is mapped.
     ranges
@@ -90,6 +110,7 @@ class MeasurePlan:
     three_offset: tuple[str, ...] = ()
     difference: bool = False
     inverse: bool = False
+    extrapolated: tuple[str, ...] = ()
     of_fit: bool = False
     ranges: tuple[tuple[float, float], ...] = ()
     sentences: tuple[str, ...] = ()
@@ -157,12 +178,29 @@ def plan_measures(
         said.append(
             "The inverse difference (MTR_Rex) is that to the background of the Lorentzian difference: no pools were fitted."
         )
+    extrapolated = _extrapolated(offsets, said) if EXTRAPOLATED in wanted else ()
     return MeasurePlan(
         asymmetry=asymmetry,
         three_offset=tuple(solutes),
         difference=difference and not why,
         inverse=inverse and not why,
+        extrapolated=extrapolated,
         of_fit=of_fit,
         ranges=tuple(within),
         sentences=tuple(said),
     )
+
+
+def _extrapolated(offsets: NDArray[np.floating], said: list[str]) -> tuple[str, ...]:
+    """Return the solutes whose difference to the extrapolated line of MT can be taken, and say why others cannot."""
+    why = why_no_reference(offsets.tolist())
+    if why:
+        said.append(f"There is no APT# or NOE#: {why}.")
+        return ()
+    solutes = []
+    for solute, at in DIFFERENCE_AT.items():
+        if np.abs(offsets - at).min() > NEAREST:
+            said.append(f"There is no {solute}#: it needs an offset at {at:g} ppm.")
+        else:
+            solutes.append(solute)
+    return tuple(solutes)
