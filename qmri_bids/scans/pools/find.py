@@ -211,7 +211,7 @@ def _unused_numbers(offers: Mapping[str, Offer], request: Request) -> list[str]:
 def _unused_wishes(offers: Mapping[str, Offer], request: Request) -> list[str]:
     """Return a sentence for every relaxation time that was to be fitted and is known."""
     return [
-        f"{FIT_OPTION} {KNOWN_QUANTITIES[name].name} is not used: there is a map of {KNOWN_QUANTITIES[name].bare_phrase}."
+        f"{FIT_OPTION} {KNOWN_QUANTITIES[name].name} is not used: {KNOWN_QUANTITIES[name].bare_phrase} is known."
         for name in request.findings.options.cest_fit_water or ()
         if offers[name].source is not None
     ]
