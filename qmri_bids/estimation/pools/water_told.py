@@ -93,7 +93,7 @@ def _relative(scan: ExchangeScan, *, threads: int) -> dict[str, float]:
         factor = np.exp(rng.uniform(-np.log(SPREAD), np.log(SPREAD), VOXELS))
         columns.append(np.clip(getattr(pools[pool], quantity) * factor, least[place], most[place]))
     values, one = np.stack(columns, axis=1), np.ones(VOXELS)
-    known = KnownVoxels(**water, b1=one, off_resonance=0.0 * one)
+    known = KnownVoxels.of({**water, "b1": one, "off_resonance": 0.0 * one})
     bound = exchange_bound(scan, values, known, noise_stdev=NOISE, threads=threads) / values
     return dict(zip(scan.parameters, np.median(bound, axis=0).tolist(), strict=True))
 
