@@ -93,6 +93,12 @@ class Scene:
     flip_angle: float = 60.0
     spacing: float = 0.05
     noise: float = 0.005
+    recoveries: tuple[float, ...] = ()  # of each saturated image, where they differ
+
+    @property
+    def waits(self) -> tuple[float, ...]:
+        """Return the recovery before every saturated image."""
+        return self.recoveries or (self.recovery,) * len(self.powers)
 
 
 def generator(scene: Scene, tube: Tube, *, amplitude: float, carrier: float) -> np.ndarray:
@@ -151,10 +157,10 @@ def signals(scene: Scene, tube: Tube) -> np.ndarray:
     rest = np.linalg.solve(free[:-1, :-1], -free[:-1, -1])
     state = np.append(rest, 1.0)
     flip = math.cos(math.radians(scene.flip_angle))
-    between = expm(free * (scene.spacing + scene.recovery))
+    between = {wait: expm(free * (scene.spacing + wait)) for wait in set(scene.waits)}
     found = [state[2]]
-    for power, offset in zip(scene.powers, scene.offsets, strict=True):
-        state = spoiled(between @ after_readout(state, flip))
+    for power, offset, wait in zip(scene.powers, scene.offsets, scene.waits, strict=True):
+        state = spoiled(between[wait] @ after_readout(state, flip))
         state = spoiled(propagators(scene, tube, power=power, offset=offset) @ state)
         found.append(state[2])
     return np.abs(np.array(found))
@@ -225,15 +231,16 @@ def write_dataset(
             "MagneticFieldStrength": scene.field,
             "SaturationDuration": pulses.whole,
             **shape,
-            "RecoveryTime": scene.recovery,
-            "RecoveryTimeM0": scene.wait,
             "FlipAngle": scene.flip_angle,
             "NumberOfReadoutPulses": 1,
             "RepetitionTimeExcitation": scene.spacing,
         },
     )
-    rows = ["volume_type\toffset_ppm\tb1_rms", "m0scan\tn/a\tn/a"]
-    rows += [f"cest\t{offset:g}\t{power:g}" for offset, power in zip(scene.offsets, scene.powers, strict=True)]
+    rows = ["volume_type\toffset_ppm\tb1_rms\trecovery_time", f"m0scan\tn/a\tn/a\t{scene.wait:g}"]
+    rows += [
+        f"cest\t{offset:g}\t{power:g}\t{wait:g}"
+        for offset, power, wait in zip(scene.offsets, scene.powers, scene.waits, strict=True)
+    ]
     (anat / f"{stem}_cestcontext.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     for suffix, error, times in (
         ("T1map", t1_error, [tube.t1 for tube in scene.tubes]),

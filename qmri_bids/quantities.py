@@ -172,6 +172,31 @@ def _freed_t1(name: str, label: str, symbol: str, desc: str, title: str, note: s
     )
 
 
+def _fitted_time(name: str, way: str, window: float, limit: float, colormap: str) -> Quantity:
+    """Return the row of a relaxation time of water that was fitted along with pools."""
+    return Quantity(
+        name=f"water_{name}",
+        label=f"{name} of water",
+        symbol=f"{name} (water)",
+        file=MapFile(
+            key=f"{name}map_water",
+            suffix=f"{name}map",
+            desc="water",
+            unit="s",
+            description=f"{way} relaxation time {name} of water, fitted along with the pools of saturated images. {_GAPS}",
+        ),
+        display=Display(
+            unit="ms", window=(0, window), colormap=colormap, convert=seconds_to_milliseconds, note=_SECONDS
+        ),
+        spread=Spread(limit=limit, cause=_POOL_CAUSE),
+    )
+
+
+_FITTED_WATER = (
+    _fitted_time("T1", "Longitudinal", 4000, 400, "magma"),
+    _fitted_time("T2", "Transverse", 2000, 200, "viridis"),
+)
+
 _TRANSFER = (
     _freed_t1(
         "mtcorrected_T1",
@@ -782,6 +807,7 @@ ROWS = (
     *_SPECTRA,
     *_POOLS,
     *_SOLUTES,
+    *_FITTED_WATER,
     *_FIELDS,
     *_RESIDUALS,
 )

@@ -15,12 +15,18 @@ from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
+from qmri_bids.estimation.pools.water_told import water_told
 from qmri_bids.physics.fingerprint import KNOWN, QUANTITIES, ExchangeScan, KnownVoxels, exchange_signal
 from qmri_bids.physics.pools import CestPool, PoolModel, Water
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 from qmri_bids.physics.saturation import SaturationProtocol
 
 EMPTY = CestPool(name="none", fraction=0.0, rate=0.0, shift=0.0, t2=0.1)
+
+FIT = "fit"
+"""In place of T1 or T2 of water: it is fitted along."""
+
+UNITS = {"fraction": "", "rate": "1/s", "T1": "s", "T2": "s"}
 
 Protocols = SaturationProtocol | Sequence[SaturationProtocol]
 
@@ -65,7 +71,7 @@ def fit_pools(
     protocol
         What was played (`cest_protocol`), one or several.
     t1, t2
-        T1 and T2 of water [s], numbers or maps (...).
+        T1 and T2 of water [s], numbers or maps (...); "fit" to fit them along (`ml` alone), where the images tell them.
     b1, off_resonance
         Actual over nominal B1 and ΔB0 [Hz], numbers or maps.
     t1_stdev, t2_stdev, b1_stdev, off_resonance_stdev
@@ -84,12 +90,14 @@ def fit_pools(
     Returns
     -------
     Result
-        `<pool>_fraction`, relative to water, and `<pool>_rate` [1/s]; `status` by pool.
+        `<pool>_fraction`, relative to water, and `<pool>_rate` [1/s]; `water_T1` and `water_T2` [s] where they were fitted;
+        `status` by pool.
 
     Raises
     ------
     ValueError
-        If arrays do not belong together, a time is in milliseconds, or the model lacks a pool.
+        If arrays do not belong together, a time is in milliseconds, the model lacks a pool, or a time of water is to be fitted
+        that the images do not tell.
 
     Examples
     --------
@@ -119,7 +127,19 @@ def fit_pools(
             raise ValueError(
                 f"images[{place}]: expected shape {shape} as of the first series, found {found.values.shape[:-1]}"
             )
-    scan = ExchangeScan(protocols=protocols, model=pools, pools=tuple(pools.names if estimate is None else estimate))
+    fitted = tuple(name for name, value in (("t1", t1), ("t2", t2)) if isinstance(value, str) and value == FIT)
+    scan = ExchangeScan(
+        protocols=protocols,
+        model=pools,
+        pools=tuple(pools.names if estimate is None else estimate),
+        fitted=fitted,
+    )
+    untold = water_told(scan, threads=threads).untold if fitted else ()
+    if untold:
+        raise ValueError(
+            f"{' and '.join(untold)}: expected a number or a map [s], found {FIT!r}, and the images do not tell it beside the pools"
+        )
+    t1, t2 = (np.nan if name in fitted else value for name, value in (("t1", t1), ("t2", t2)))
     known = known_voxels(
         chosen,
         t1=t1,
@@ -140,7 +160,7 @@ def fit_pools(
         maps={names[name]: like.as_given(chosen.whole(values)) for name, values in fit.values.items()},
         stdev={names[name]: like.as_given(chosen.whole(values)) for name, values in fit.stdev.items()},
         status={pool: like.as_given(chosen.whole(codes, fill=Status.OUTSIDE)) for pool, codes in fit.status.items()},
-        units={names[name]: "1/s" if name.endswith("rate") else "" for name in fit.values},
+        units={names[name]: UNITS[name.rpartition(".")[2]] for name in fit.values},
         decisions=created.remarks(scan),
         like=like,
     )

@@ -202,7 +202,7 @@ NETWORK_POOLS = frozenset({AMIDE, MT})
 """Pools for which networks are made."""
 
 
-def estimator_for(name: str, *, pools: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+def estimator_for(name: str, *, pools: Sequence[str], fitted: Sequence[str] = ()) -> tuple[str, tuple[str, ...]]:
     """Return the estimator that serves pools where one was asked for, and what is said of it.
 
     Parameters
@@ -211,6 +211,8 @@ def estimator_for(name: str, *, pools: Sequence[str]) -> tuple[str, tuple[str, .
         Key of `EXCHANGE_ESTIMATORS`.
     pools
         Names of the pools that are estimated.
+    fitted
+        Relaxation times of water that are fitted along (`physics.fingerprint.ExchangeScan`).
 
     Examples
     --------
@@ -219,6 +221,11 @@ def estimator_for(name: str, *, pools: Sequence[str]) -> tuple[str, tuple[str, .
     """
     other = [pool for pool in pools if pool not in NETWORK_POOLS]
     instead = EXCHANGE_ESTIMATORS[name].instead
+    if instead is not None and fitted:
+        return instead, (
+            f"Networks take T1 and T2 of water as known: with {' and '.join(each.upper() for each in fitted)} fitted along the "
+            f"estimator is {instead} ({EXCHANGE_ESTIMATORS[instead].summary}) in place of {name}.",
+        )
     if not other or instead is None:
         return name, ()
     return instead, (
@@ -229,5 +236,8 @@ def estimator_for(name: str, *, pools: Sequence[str]) -> tuple[str, tuple[str, .
 
 POSTERIOR_ESTIMATOR = "supervised"
 """Key of the network that gives posterior means."""
+
+FITS_WATER = "ml"
+"""Key of the estimator that fits T1 and T2 of water along."""
 
 DEFAULT_EXCHANGE_ESTIMATOR = "pinn"

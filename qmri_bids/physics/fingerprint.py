@@ -26,6 +26,17 @@ KNOWN = ("t1", "t2", "b1", "off_resonance")
 QUANTITIES = ("fraction", "rate")
 """What is estimated of a pool."""
 
+RELAXATION_TIMES = ("t1", "t2")
+"""Known maps that may be estimated along instead."""
+
+WATER = "water"
+"""What stands before relaxation times of water that are estimated, where the name of a pool stands otherwise."""
+
+
+def water_parameter(name: str) -> str:
+    """Return what a relaxation time of water is called among the parameters of a scan: `water.T1` of `t1`."""
+    return f"{WATER}.{name.upper()}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExchangeScan:
@@ -42,28 +53,42 @@ class ExchangeScan:
     least_noise
         Standard deviation of one image over the level of its series (`estimation.pools.input.series_scales`), where it is known:
         what a model leaves may be less, after denoising for instance, but counts as no less.
+    fitted
+        Relaxation times of water, of `RELAXATION_TIMES`, that no map gives and that are estimated along; what stands in
+        `KnownVoxels` for them means nothing.
 
     Raises
     ------
     ValueError
-        If there is no series or no pool, or the model lacks a pool.
+        If there is no series or no pool, the model lacks a pool, or something else than a relaxation time is to be fitted.
     """
 
     protocols: tuple[SaturationProtocol, ...]
     model: PoolModel
     pools: tuple[str, ...]
     least_noise: float = 0.0
+    fitted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.protocols:
             raise ValueError("an exchange scan needs at least one series, found none")
         if not self.pools or not set(self.pools) <= set(self.model.names):
             raise ValueError(f"pools must be among {list(self.model.names)} of the model, found {list(self.pools)}")
+        if self.fitted != tuple(name for name in RELAXATION_TIMES if name in self.fitted):
+            raise ValueError(
+                f"fitted must hold some of {', '.join(RELAXATION_TIMES)} in this order, found {list(self.fitted)}"
+            )
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Names of what is estimated: fraction and rate [1/s] of each pool in turn, such as `MT.fraction`."""
-        return tuple(f"{pool}.{quantity}" for pool in self.pools for quantity in QUANTITIES)
+        """Names of what is estimated: fraction and rate [1/s] of each pool in turn (`MT.fraction` …), then times of water [s]."""
+        own = (f"{pool}.{quantity}" for pool in self.pools for quantity in QUANTITIES)
+        return (*own, *(water_parameter(name) for name in self.fitted))
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Names of the maps that enter as known: those of `KNOWN` that are not fitted."""
+        return tuple(name for name in KNOWN if name not in self.fitted)
 
     @property
     def number_of_images(self) -> int:
@@ -158,11 +183,12 @@ def voxel_parameters(
     scan
         The pools.
     values
-        Fractions and rates in the order of `ExchangeScan.parameters`, shape (V, P).
+        Fractions, rates and times in the order of `ExchangeScan.parameters`, shape (V, P).
     known
-        Maps of the voxels.
+        Maps of the voxels; relaxation times that are fitted come from `values`.
     """
     maps = {name: known[name] if isinstance(known, Mapping) else getattr(known, name) for name in KNOWN}
+    maps |= {name: values[:, scan.parameters.index(water_parameter(name))] for name in scan.fitted}
     return VoxelParameters(
         **maps,
         fractions={pool: values[:, 2 * place] for place, pool in enumerate(scan.pools)},
@@ -171,7 +197,7 @@ def voxel_parameters(
 
 
 def free_water(scan: ExchangeScan, values: NDArray[np.floating], known: KnownVoxels) -> FreeWater | None:
-    """Return T1 of water beside the semisolid pool; None where `known.t1` is that of water, or the model has no such pool.
+    """Return T1 of water beside the semisolid pool; None where `known.t1` is that of water or is fitted, or there is no such pool.
 
     Parameters
     ----------
@@ -183,7 +209,7 @@ def free_water(scan: ExchangeScan, values: NDArray[np.floating], known: KnownVox
         Maps of the voxels.
     """
     pool = scan.model.mt
-    if known.seen_by is None or pool is None:
+    if known.seen_by is None or pool is None or "t1" in scan.fitted:
         return None
     fraction, rate = (
         np.asarray(values[:, scan.parameters.index(f"{pool.name}.{quantity}")], dtype=np.float64)
@@ -243,12 +269,18 @@ def exchange_jacobian(
     water = free_water(scan, values, known)
     voxels = voxel_parameters(scan, values, known if water is None else _with_t1(known, water.t1))
     asked = parameters if water is None or "t1" in parameters else (*parameters, "t1")
+    # A fitted time of water has two names: that of the parameter, and that of the map that it stands for.
+    names = {water_parameter(name): name for name in scan.fitted}
+    columns = [names.get(name, name) for name in asked]
+    computed = tuple(dict.fromkeys(columns))
     parts = [
-        signal_and_jacobian(scan.model, protocol, voxels, parameters=asked, threads=threads)
+        signal_and_jacobian(scan.model, protocol, voxels, parameters=computed, threads=threads)
         for protocol in scan.protocols
     ]
     signal = np.concatenate([part.signal for part in parts], axis=1)
     jacobian = np.concatenate([part.jacobian for part in parts], axis=1)
+    if names:
+        jacobian = jacobian[..., [computed.index(name) for name in columns]]
     if water is None or scan.model.mt is None:
         return signal, jacobian
     by_t1 = jacobian[..., asked.index("t1")].copy()

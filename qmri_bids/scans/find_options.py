@@ -41,6 +41,9 @@ class FindOptions:
     cest_t1, cest_t2, cest_off_resonance
         T1 [s], T2 [s] and off-resonance [Hz] of every voxel of fingerprints that have no map of it, T1 of Z-spectra too; None
         to have fingerprints refused.
+    cest_fit_water
+        Which of `t1` and `t2` of water are fitted along with the pools of fingerprints that have neither map nor number of it; None
+        to have them refused.
     arex_t1
         Where the T1 of AREX comes from; `auto` for the best that there is.
     cest_b1_correction
@@ -65,6 +68,7 @@ class FindOptions:
     cest_t1: float | None = None
     cest_t2: float | None = None
     cest_off_resonance: float | None = None
+    cest_fit_water: tuple[str, ...] | None = None
     arex_t1: ArexT1 = "auto"
     cest_b1_correction: PowerCorrectionChoice = "none"
     derivatives: Mapping[str, Path] = field(default_factory=dict)

@@ -122,7 +122,7 @@ def refuse_unsupported_exchange(
         refused: dict[str, Refusal] = {}
         more: list[Refusal] = []
         for run in plan.exchange:
-            asked = {"--cest-estimator": estimator_for(estimator, pools=run.scan.pools)[0]}
+            asked = {"--cest-estimator": estimator_for(estimator, pools=run.scan.pools, fitted=run.scan.fitted)[0]}
             if posterior is not None:
                 asked["--cest-posterior"] = POSTERIOR_ESTIMATOR
             for each in asked.values():

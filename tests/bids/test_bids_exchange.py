@@ -753,6 +753,20 @@ def test_without_t1_and_t2_the_four_ways_are_named(empty: Any) -> None:
     assert "no folder of --derivatives holds a T1map" in refused(empty, derivatives={"other": empty.root / "sub-01"})
 
 
+def test_water_that_nothing_gives_is_fitted_where_it_is_told(empty: Any, tmp_path: Path) -> None:
+    both_stages(empty)
+    alone = {"no_b1": True, "cest_off_resonance": 0.0}
+    (run,) = planned(empty, **alone, cest_t2=0.08, cest_fit_water=("t1",)).exchange
+    assert run.scan.fitted == ("t1",)
+    assert sorted(name for source in run.known for name in source.names) == ["b1", "off_resonance", "t2"]
+    assert any(said.startswith("T1 of water is fitted in every voxel along with the pools") for said in run.decisions)
+    text = refused(empty, **alone, cest_fit_water=("t1",))
+    assert "T2 map: expected T2 of the same subject and session" in text
+    run = only_run(empty, cest_fit_water=("t1",))
+    assert run.scan.fitted == ()
+    assert "--cest-fit-water T1 is not used: T1 is known." in run.warnings
+
+
 def test_without_b1(empty: Any) -> None:
     both_stages(empty)
     numbers = {key: value for key, value in NUMBERS.items() if key != "no_b1"}

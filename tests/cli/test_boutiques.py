@@ -34,8 +34,8 @@ ACTIONS = dict(input_actions(build_parser()))
 POSITIONAL = ("bids_dir", "output_dir", "analysis_level")
 FOLDERS = {"bids_dir": "my bids", "output_dir": "out", "analysis_level": "participant"}
 
-LEFT_OUT = (*EXCLUDED["dry_run"], *EXCLUDED["no_b1"], *EXCLUDED["lorentzian_pools"])
-"""What a call that has --dry-run, --no-b1 and --lorentzian-pools cannot be given."""
+LEFT_OUT = (*EXCLUDED["dry_run"], *EXCLUDED["no_b1"], *EXCLUDED["lorentzian_pools"], *EXCLUDED["cest_posterior"])
+"""What a call that has --dry-run, --no-b1, --lorentzian-pools and --cest-posterior cannot be given."""
 
 FORMS = {
     "mem": ["8G", "512"],

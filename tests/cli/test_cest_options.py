@@ -106,6 +106,19 @@ def test_derivatives(bids: Path, capsys: pytest.CaptureFixture[str], tmp_path: P
         ),
         (("--cest-protons", "iohexol=0"), "such as iohexol=2, found 'iohexol=0'"),
         (("--cest-protons", "iohexol=2", "Iohexol=3"), "--cest-protons must name each pool once"),
+        (("--cest-fit-water", "B1"), "invalid choice: 'B1'"),
+        (
+            ("--cest-fit-water", "T1", "T2", "--cest-t2", "0.9"),
+            "--cest-t2 gives T2 of water, and --cest-fit-water T2 has it fitted: give one of the two",
+        ),
+        (
+            ("--cest-fit-water", "T1", "--cest-estimator", "quesp"),
+            "--cest-fit-water does not go with --cest-estimator quesp, which takes T1 and T2 of water as known",
+        ),
+        (
+            ("--cest-fit-water", "T1", "--cest-posterior", "uniform"),
+            "--cest-fit-water does not go with --cest-posterior",
+        ),
         (("--cest-estimator", "magic"), "invalid choice: 'magic'"),
         (("--cest-posterior", "in-vivo"), "invalid choice: 'in-vivo'"),
     ],

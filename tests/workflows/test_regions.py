@@ -104,10 +104,18 @@ def test_stated_values_stand_beside_the_measured_ones(tmp_path: Path, atlas: Pat
         ("B_fraction_percent", ("desc-b_fractionmap", 0.01)),
         ("T2_ms", ("T2map", 0.001)),
         ("T2_mM", None),
+        ("T1_s", ("desc-water_T1map", 1.0)),
     ],
 )
 def test_columns_state_the_one_map_they_name(column: str, found: tuple[str, float] | None) -> None:
-    maps = ("desc-a_concentrationmap", "desc-a_fractionmap", "desc-b_fractionmap", "T2map", "desc-known_T2map")
+    maps = (
+        "desc-a_concentrationmap",
+        "desc-a_fractionmap",
+        "desc-b_fractionmap",
+        "T2map",
+        "desc-known_T2map",
+        "desc-water_T1map",
+    )
     assert stated_map(column, dict.fromkeys(maps)) == found
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
 from qmri_bids.choices import ArexT1, PowerCorrectionChoice
 from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Relation, Setting
-from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS
+from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR, EXCHANGE_ESTIMATORS, FITS_WATER
 from qmri_bids.pipeline.options import (
     B0_CHOICES,
     DEFAULT_ASYMMETRY,
@@ -213,6 +214,25 @@ def _stand_in(
     )
 
 
+WATER_TIMES = ("T1", "T2")
+
+NEEDS_WATER = tuple(name for name, entry in EXCHANGE_ESTIMATORS.items() if FITS_WATER not in (name, entry.instead))
+"""Estimators that take T1 and T2 of water as known, and have none that takes their place."""
+
+
+def _in_order(times: Sequence[str]) -> list[str]:
+    return [name.lower() for name in WATER_TIMES if name in times]
+
+
+def _one_source(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuse a time of water that is given and fitted."""
+    for name in options.cest_fit_water or ():
+        if getattr(options, f"cest_{name.lower()}") is not None:
+            parser.error(
+                f"--cest-{name.lower()} gives {name} of water, and --cest-fit-water {name} has it fitted: give one of the two"
+            )
+
+
 POOL_FRACTIONS = OptionGroup(
     title="pool fractions and exchange rates, from CEST fingerprints",
     rows=(
@@ -268,6 +288,27 @@ POOL_FRACTIONS = OptionGroup(
             users="fingerprints and for AREX of Z-spectra",
         ),
         _stand_in("--cest-t2", "T2", unit="SECONDS", low=0.001, high=5.0, unit_in_words="seconds"),
+        Option(
+            name="--cest-fit-water",
+            nargs="+",
+            choices=WATER_TIMES,
+            metavar="NAME",
+            help="T1 or T2 of water or both, to be fitted along with the pools where neither map nor number gives them and the "
+            "images tell them; by default such fingerprints are refused",
+            excluded_by=(
+                Relation(
+                    ("cest_estimator",),
+                    "{option} does not go with {others}, which takes T1 and T2 of water as known: --cest-estimator ml fits them",
+                    NEEDS_WATER,
+                ),
+                Relation(
+                    ("cest_posterior",),
+                    "{option} does not go with {others}: the posterior takes T1 and T2 of water as known",
+                ),
+            ),
+            setting=Setting("finding", convert=_in_order),
+        ),
         _stand_in("--cest-off-resonance", "off-resonance", unit="HZ", low=-2e4, high=2e4, unit_in_words="Hz"),
     ),
+    finish=_one_source,
 )

@@ -314,7 +314,7 @@ def _estimate(
         part = slice(begin, begin + CHUNK)
         point = point_at(values[part], data[part], scan=scan, known=known[part], threads=threads)
         own_noise = point.covariance[:, :count, :count] * (noise * m0)[part, None, None] ** 2
-        covariances.append(own_noise + known_covariance(point, known[part]))
+        covariances.append(own_noise + known_covariance(point, known[part], scan=scan))
     covariance = np.concatenate(covariances)
     relative = np.sqrt(np.einsum("vpp->vp", covariance))
     correlation = {

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan, KnownVoxels, exchange_jacobian, scaled_model
+from qmri_bids.physics.fingerprint import KNOWN, WATER, ExchangeScan, KnownVoxels, exchange_jacobian, scaled_model
 from qmri_bids.physics.published_pools import MT
 
 ITERATIONS = 25
@@ -45,6 +45,9 @@ BOUNDS = {
 SOLUTE_BOUNDS = {"fraction": (1e-6, 0.2), "rate": (0.5, 1e5)}
 """The same of any other pool: 0.1 mmol/L of one proton to an aliphatic band of tissue, and the fastest hydroxyl protons."""
 
+WATER_BOUNDS = {"T1": (0.05, 10.0), "T2": (0.001, 5.0)}
+"""The same of relaxation times of water that are fitted along [s]."""
+
 RIDGE = 1e-10
 """Share of the diagonal added before the promise of an undamped step is computed."""
 
@@ -57,6 +60,9 @@ def bounds_of(scan: ExchangeScan) -> tuple[Values, Values]:
     rows = []
     for parameter in scan.parameters:
         pool, _, quantity = parameter.rpartition(".")
+        if pool == WATER:
+            rows.append(WATER_BOUNDS[quantity])
+            continue
         own = f"{MT if pool == semisolid else pool}.{quantity}"
         rows.append(BOUNDS.get(own, SOLUTE_BOUNDS[quantity]))
     low, high = np.array(rows).T

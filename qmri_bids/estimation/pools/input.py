@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,10 +24,12 @@ def check_exchange_shapes(signal: NDArray[np.floating], *, scan: ExchangeScan, k
         raise ValueError(f"known maps must have shape {signal.shape[:1]}, found {known.t1.shape}")
 
 
-def usable_voxels(signal: NDArray[np.floating], known: KnownVoxels) -> NDArray[np.bool_]:
-    """Return which voxels have finite images and known maps that mean something, shape (V,)."""
+def usable_voxels(
+    signal: NDArray[np.floating], known: KnownVoxels, *, names: Sequence[str] = KNOWN
+) -> NDArray[np.bool_]:
+    """Return which voxels have finite images and known maps (those of `names`) that mean something, shape (V,)."""
     usable = np.isfinite(signal).all(axis=1) & (signal > 0.0).any(axis=1)
-    for name in KNOWN:
+    for name in names:
         values, stdev = getattr(known, name), known.stdev(name)
         usable &= np.isfinite(values)
         if name != "off_resonance":
@@ -81,16 +83,30 @@ class ExchangeInput:
     scan: ExchangeScan
 
     @classmethod
-    def of(cls, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> ExchangeInput:
+    def of(
+        cls, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels, fits_water: bool = False
+    ) -> ExchangeInput:
         """Return what can be estimated of images (V, N) with their known maps.
+
+        Parameters
+        ----------
+        signal, scan, known
+            Images, series and pools, and maps of the voxels.
+        fits_water
+            Whether the estimator fits relaxation times of water along, where the scan says so.
 
         Raises
         ------
         ValueError
-            If images, scan and known maps do not belong together.
+            If images, scan and known maps do not belong together, or the estimator cannot fit what the scan leaves open.
         """
+        if scan.fitted and not fits_water:
+            raise ValueError(
+                f"{' and '.join(name.upper() for name in scan.fitted)} of water must be known for this estimator; the estimator "
+                "ml alone fits it along"
+            )
         check_exchange_shapes(signal, scan=scan, known=known)
-        usable = usable_voxels(signal, known)
+        usable = usable_voxels(signal, known, names=scan.known)
         data = np.asarray(signal[usable], dtype=np.float64)
         scales = series_scales(data, scan)
         return cls(signal=data / by_image(scales, scan), known=known[usable], usable=usable, scales=scales, scan=scan)

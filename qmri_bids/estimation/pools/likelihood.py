@@ -99,7 +99,7 @@ class ExchangeLikelihood:
 
     def estimate(self, signal: NDArray[np.floating], *, scan: ExchangeScan, known: KnownVoxels) -> ExchangeEstimate:
         """Estimate pools with their uncertainty; see `ExchangeEstimator`."""
-        given = ExchangeInput.of(signal, scan=scan, known=known)
+        given = ExchangeInput.of(signal, scan=scan, known=known, fits_water=True)
         found = self.fit(given.signal, scan=scan, known=given.known)
         return given.whole(infer(found, signal=given.signal, scan=scan, known=given.known, threads=self.threads))
 
@@ -170,7 +170,7 @@ def infer(
         signal=signal,
         scan=scan,
         log_values=found.log_values - held,
-        covariance=own + known_covariance(found, known),
+        covariance=own + known_covariance(found, known, scan=scan),
         noise=noise,
         vague=held != bias,
         outside=np.zeros_like(bias, dtype=np.bool_),

@@ -176,7 +176,7 @@ class BareExchangeNetwork:
         covariance = found.covariance[:, : logs.shape[1], : logs.shape[1]] * noise[:, None, None] ** 2
         # The network knows the size of its own errors; how they hang together, the information of the data tells.
         learned = np.exp(spreads) / np.sqrt(np.einsum("vpp->vp", covariance))
-        covariance = covariance * learned[:, :, None] * learned[:, None, :] + known_covariance(found, maps)
+        covariance = covariance * learned[:, :, None] * learned[:, None, :] + known_covariance(found, maps, scan=scan)
         estimate = assembled(
             found,
             signal=data,

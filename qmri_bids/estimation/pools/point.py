@@ -13,7 +13,7 @@ from qmri_bids.estimation.pools.estimate import ExchangeEstimate
 from qmri_bids.estimation.pools.fit import ExchangeFit, fit_at
 from qmri_bids.estimation.pools.input import by_image
 from qmri_bids.estimation.variance import moderated_variance
-from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan, KnownVoxels
+from qmri_bids.physics.fingerprint import KNOWN, WATER, ExchangeScan, KnownVoxels
 
 RIDGE = 1e-10
 """Share of the diagonal added to information matrices before they are inverted: a pool that is not there leaves none."""
@@ -132,13 +132,13 @@ def noise_level(found: ExchangePoint, *, scan: ExchangeScan) -> Values:
     return np.maximum(left, scan.least_noise)
 
 
-def known_covariance(found: ExchangePoint, known: KnownVoxels) -> Values:
+def known_covariance(found: ExchangePoint, known: KnownVoxels, *, scan: ExchangeScan) -> Values:
     """Return what the uncertainty of the known maps adds to the covariance of the logarithms, shape (V, P, P)."""
     count = found.log_values.shape[1]
     total = np.zeros((len(found.log_values), count, count))
     for place, name in enumerate(KNOWN):
         stdev = known.stdev(name)
-        if stdev is not None:
+        if stdev is not None and name in scan.known:
             gain = found.known_gain[:, :, place] * stdev[:, None]
             total += gain[:, :, None] * gain[:, None, :]
     return total
@@ -177,17 +177,22 @@ def assembled(
     values = np.exp(log_values)
     status, correlation = {}, {}
     maps, stdev = {}, {}
-    for place, pool in enumerate(scan.pools):
-        one, two = 2 * place, 2 * place + 1
-        own = slice(one, two + 1)
+    of_water = slice(2 * len(scan.pools), len(scan.parameters))
+    # A time of water at its bound is no least-squares point of what hangs on it, which is everything.
+    stopped = found.at_bound[:, of_water].any(axis=1)
+    groups = [(pool, slice(2 * place, 2 * place + 2)) for place, pool in enumerate(scan.pools)]
+    groups += [(WATER, of_water)] if scan.fitted else []
+    for name, own in groups:
         codes = np.full(len(signal), Status.CONVERGED, dtype=np.uint8)
         codes[~found.settled] = Status.NOT_CONVERGED
         codes[(~(relative[:, own] <= VAGUE) | vague[:, own]).any(axis=1)] = Status.NOT_IDENTIFIABLE
         codes[outside[:, own].any(axis=1)] = Status.OUT_OF_RANGE
-        codes[found.at_bound[:, own].any(axis=1)] = Status.AT_BOUND
-        status[pool] = codes
-        correlation[pool] = covariance[:, one, two] / np.maximum(relative[:, one] * relative[:, two], 1e-300)
-        for column in (one, two):
+        codes[found.at_bound[:, own].any(axis=1) | stopped] = Status.AT_BOUND
+        status[name] = codes
+        if name != WATER:
+            one, two = own.start, own.start + 1
+            correlation[name] = covariance[:, one, two] / np.maximum(relative[:, one] * relative[:, two], 1e-300)
+        for column in range(own.start, own.stop):
             good = codes == Status.CONVERGED
             maps[scan.parameters[column]] = np.where(good, values[:, column], np.nan)
             stdev[scan.parameters[column]] = np.where(good, relative[:, column] * values[:, column], np.nan)

@@ -25,9 +25,9 @@ COMPONENTS = 8
 NOISE = 0.005
 """Standard deviation of the noise of the samples in units of M0: keeps the regression from leaning on details."""
 
-DRAWS = {"fraction": (1e-5, 0.05), "rate": (3.0, 3e4)}
-"""Lowest and highest fraction and rate [1/s] of solutes in simulated signals that a voxel is matched with: within the bounds of the
-fit, which goes on from there."""
+DRAWS = {"fraction": (1e-5, 0.05), "rate": (3.0, 3e4), "T1": (0.5, 5.0), "T2": (0.02, 2.5)}
+"""Lowest and highest fraction and rate [1/s] of solutes, and relaxation times of water [s] where they are fitted, in simulated
+signals that a voxel is matched with: within the bounds of the fit, which goes on from there."""
 
 MATCHES = 2
 """Starts of a voxel."""

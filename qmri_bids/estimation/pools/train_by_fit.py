@@ -105,7 +105,8 @@ class TrainByFit:
             signal=data,
             scan=scan,
             log_values=logs,
-            covariance=found.covariance[:, :count, :count] * noise[:, None, None] ** 2 + known_covariance(found, maps),
+            covariance=found.covariance[:, :count, :count] * noise[:, None, None] ** 2
+            + known_covariance(found, maps, scan=scan),
             noise=noise,
             vague=np.zeros(logs.shape, dtype=np.bool_),
             outside=(np.exp(logs) < low * EDGE) | (np.exp(logs) > high / EDGE),

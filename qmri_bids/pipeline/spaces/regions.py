@@ -170,7 +170,8 @@ def stated_map(column: str, maps: Mapping[str, object]) -> tuple[str, float] | N
         if pool is not None:
             own = [name for name, label in labels.items() if label.lower() == pool.lower()]
         else:
-            own = [name for name, label in labels.items() if not f"{label}_".startswith(LEFT_OUT)]
+            times = "water" if base in ("T1", "T2") else ""  # water has no other map that is meant
+            own = [name for name, label in labels.items() if label == times or not f"{label}_".startswith(LEFT_OUT)]
         if len(own) == 1:
             return own[0], units[found["unit"] or ""]
     return None

@@ -15,7 +15,7 @@ from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pools.estimate import ExchangeEstimate
 from qmri_bids.estimation.pools.input import by_image, series_scales
-from qmri_bids.physics.fingerprint import KNOWN, ExchangeScan, KnownVoxels
+from qmri_bids.physics.fingerprint import KNOWN, WATER, ExchangeScan, KnownVoxels, water_parameter
 from qmri_bids.physics.pools import PROTONS_OF_WATER
 from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.results.estimate_file import Maps, save_estimate
@@ -79,7 +79,8 @@ class EstimateExchange(SimpleInterface):
         torch.set_num_threads(1)  # several would add in another order; compiled kernels take theirs voxel by voxel
         voxels = Voxels(inputs.mask, motions=inputs.motions if isdefined(inputs.motions) else ())
         maps = _known_maps(inputs, shape=voxels.mask.shape)
-        for name, quantity in KNOWN_QUANTITIES.items():
+        given = {name: KNOWN_QUANTITIES[name] for name in scan.known}
+        for name, quantity in given.items():
             has = np.isfinite(maps[name]) & np.isfinite(maps.get(f"{name}{STDEV}", np.zeros(voxels.mask.shape)))
             voxels.keep(has, f"have no value of {quantity.bare_phrase}")
             if np.count_nonzero(voxels.inside) < LEAST_OVERLAP * np.count_nonzero(voxels.mask):
@@ -87,12 +88,13 @@ class EstimateExchange(SimpleInterface):
                     f"the map of {quantity.bare_phrase} has values in next to none of the brain of this scan: does it show the "
                     "same place? Check the coordinates in its header, or give another"
                 )
-        exact = [quantity.bare_phrase for name, quantity in KNOWN_QUANTITIES.items() if f"{name}{STDEV}" not in maps]
+        exact = [quantity.bare_phrase for name, quantity in given.items() if f"{name}{STDEV}" not in maps]
         if exact:
             voxels.decisions.append(
                 f"No standard deviation is known of {listed(exact)}: they count as exact, and those of fraction and rate are too "
                 "small by what they add."
             )
+        maps |= {name: np.full(voxels.mask.shape, np.nan) for name in scan.fitted}
         known = KnownVoxels.of({name: values[voxels.inside] for name, values in maps.items()})
         signal = np.concatenate([voxels.signal(path) for path in inputs.series], axis=1)
         scan, said_of_noise = _with_noise(scan, signal, inputs.noise if isdefined(inputs.noise) else ())
@@ -114,6 +116,9 @@ class EstimateExchange(SimpleInterface):
             decisions = [*decisions, *before_and_after(estimator, signal, together, scan=scan, known=known)]
         else:
             found = estimator.estimate(signal, scan=scan, known=known)
+        # What was fitted is known from here on: of it follows where there is fluid, and where T1 is even.
+        times: dict[str, Any] = {name: np.asarray(found.values[water_parameter(name)]) for name in scan.fitted}
+        known = replace(known, **times)
         misfit = pool_misfit(signal, found, scan=scan, t1=known.t1, inside=voxels.inside)
         found = misfit.estimate
         decisions = [*decisions, *network_sentences(estimator, folder)]
@@ -234,7 +239,7 @@ def _known_maps(inputs: Any, *, shape: tuple[int, ...]) -> dict[str, NDArray[np.
             maps[f"b1{STDEV}"] = load_volume(inputs.b1_stdev)[0].astype(np.float64)
     for name, value in (inputs.fixed if isdefined(inputs.fixed) else {}).items():
         maps[name] = np.full(shape, float(value))
-    missing = [quantity.bare_phrase for name, quantity in KNOWN_QUANTITIES.items() if name not in maps]
+    missing = [KNOWN_QUANTITIES[name].bare_phrase for name in inputs.scan.known if name not in maps]
     if missing:
         raise ValueError(f"the estimation of pools needs maps of T1, T2, B1 and off-resonance, found none of {missing}")
     return maps
@@ -249,6 +254,9 @@ REASONS: Mapping[Status, str] = {
     Status.NOT_IDENTIFIABLE: "whose fraction and rate cannot be told apart",
 }
 """Codes in sentences."""
+
+WATER_UNTOLD = "that do not tell T1 or T2"
+"""The same of water, where that is fitted along and a standard deviation exceeds its value."""
 
 
 def told(status: Mapping[str, NDArray[np.uint8]]) -> tuple[list[str], list[str]]:
@@ -273,10 +281,13 @@ def told(status: Mapping[str, NDArray[np.uint8]]) -> tuple[list[str], list[str]]
     for pool, codes in status.items():
         number = len(codes)
         counts = {reason: int(np.count_nonzero(codes == code)) for code, reason in REASONS.items()}
+        if pool == WATER:
+            counts[WATER_UNTOLD] = counts.pop(REASONS[Status.NOT_IDENTIFIABLE])
         why = [f"{count:,} ({100.0 * count / number:.1f} %) {reason}" for reason, count in counts.items() if count]
         good = int(np.count_nonzero(codes == Status.CONVERGED))
         sentence = f"{pool}: {good:,} of {number:,} voxels have a value"
         decisions.append(f"{sentence}; {', '.join(why)} have none." if why else f"{sentence}.")
         if not good:
-            warnings.append(f"No voxel has a value of the pool {pool}: see the decisions for the reasons.")
+            what = "water" if pool == WATER else f"the pool {pool}"
+            warnings.append(f"No voxel has a value of {what}: see the decisions for the reasons.")
     return decisions, warnings

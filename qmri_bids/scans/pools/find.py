@@ -17,6 +17,7 @@ from qmri_bids.scans.bssfp.run import PcBssfpRun
 from qmri_bids.scans.fieldmap.find import SessionFieldmaps
 from qmri_bids.scans.find_options import FindOptions
 from qmri_bids.scans.findings import Findings, check_unique
+from qmri_bids.scans.pools.fitted_water import FIT_OPTION, with_fitted_water
 from qmri_bids.scans.pools.offers import (
     Offer,
     Request,
@@ -76,16 +77,18 @@ first, since its T1 and T2 are registered to the fingerprint in the same call.""
 
 _FOUR_WAYS = (
     "Scan pc-bSSFP in the session, put T1map and T2map files into anat/, name a folder that holds them with --derivatives, or give "
-    "one value for every voxel with --cest-t1 and --cest-t2 (seconds)."
+    "one value for every voxel with --cest-t1 and --cest-t2 (seconds). Where the images tell them, --cest-fit-water T1 T2 has them "
+    "fitted along with the pools."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class KnownMaps:
-    """Sources that together give every known map once, and sentences for the run."""
+    """Sources that together give every known map once, sentences for the run, and the times of water that are fitted instead."""
 
     sources: tuple[Take, ...]
     warnings: tuple[str, ...]
+    fitted: tuple[str, ...] = ()
 
 
 def choose_known(request: Request) -> KnownMaps:
@@ -105,17 +108,21 @@ def choose_known(request: Request) -> KnownMaps:
     closed: dict[str, list[str]] = {}
     for name in RELAXATION:
         offers[name], closed[name] = _first(name, WAYS[name], request)
-    missing = [name for name in RELAXATION if offers[name].source is None]
+    without = [name for name in RELAXATION if offers[name].source is None]
+    fitted = tuple(name for name in without if name in (request.findings.options.cest_fit_water or ()))
+    missing = [name for name in without if name not in fitted]
     if missing:
         raise _no_relaxation(missing, closed[missing[0]], request)
     offers["b1"], closed["b1"] = _first("b1", WAYS["b1"], request)
     if offers["b1"].source is None:
         raise _no_b1(closed["b1"], request)
     offers["off_resonance"] = _off_resonance(request)
-    chosen = [offers[name] for name in KNOWN]
+    chosen = [offers[name] for name in KNOWN if name not in fitted]
     warnings = [sentence for offer in chosen for sentence in offer.warnings]
     return KnownMaps(
-        sources=_joined(chosen), warnings=tuple(dict.fromkeys([*warnings, *_unused_numbers(offers, request)]))
+        sources=_joined(chosen),
+        warnings=tuple(dict.fromkeys([*warnings, *_unused_numbers(offers, request), *_unused_wishes(offers, request)])),
+        fitted=fitted,
     )
 
 
@@ -201,6 +208,15 @@ def _unused_numbers(offers: Mapping[str, Offer], request: Request) -> list[str]:
     ]
 
 
+def _unused_wishes(offers: Mapping[str, Offer], request: Request) -> list[str]:
+    """Return a sentence for every relaxation time that was to be fitted and is known."""
+    return [
+        f"{FIT_OPTION} {KNOWN_QUANTITIES[name].name} is not used: {KNOWN_QUANTITIES[name].bare_phrase} is known."
+        for name in request.findings.options.cest_fit_water or ()
+        if offers[name].source is not None
+    ]
+
+
 def _no_relaxation(missing: Sequence[str], reasons: Sequence[str], request: Request) -> RefusedError:
     shown = " and ".join(KNOWN_QUANTITIES[name].bare_phrase for name in missing)
     return refuse(
@@ -259,6 +275,7 @@ def with_exchange(plan: SessionPlan, *, options: FindOptions) -> SessionPlan:
             known = choose_known(request)
             refused = _refused_stages([*plan.refusals, *findings.refusals]) if len(group.stages) == 1 else ()
             run = replace(run, known=known.sources, warnings=(*run.warnings, *refused, *known.warnings))
+            run = with_fitted_water(run, known.fitted)
             runs.append(_with_relaxometry(run, plan.pcbssfp))
         except Exception as error:
             findings.refusals.append(refusal_of(error, file=group.stages[0].label))

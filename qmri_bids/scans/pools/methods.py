@@ -67,6 +67,14 @@ def fingerprint_sentences(run: ExchangeRun, options: ProcessingOptions) -> list[
                 },
             )
         )
+    if run.scan.fitted:
+        sentences.append(
+            Sentence(
+                paragraph="cest",
+                text="{times} of water, of which there was no map, {were} fitted in every voxel together with the pools.",
+                values={"times": shown(run.scan.fitted), "were": "were" if len(run.scan.fitted) > 1 else "was"},
+            )
+        )
     if run.relaxometry is not None:
         sentences.append(
             Sentence(
@@ -78,7 +86,7 @@ def fingerprint_sentences(run: ExchangeRun, options: ProcessingOptions) -> list[
             )
         )
     sentences += cest_noise(options)
-    estimator, _ = estimator_for(options.exchange_estimator, pools=run.scan.pools)
+    estimator, _ = estimator_for(options.exchange_estimator, pools=run.scan.pools, fitted=run.scan.fitted)
     sentences += EXCHANGE_ESTIMATORS[estimator].methods
     sentences.append(
         Sentence(

@@ -17,6 +17,7 @@ from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.misfit import FLUID_T1
 from qmri_bids.estimation.pools.posterior import EXCHANGE_PRIORS
+from qmri_bids.physics.fingerprint import WATER
 from qmri_bids.physics.pools import PROTONS_OF_WATER, CestPool, MtPool
 from qmri_bids.pipeline.maps.known import shown
 from qmri_bids.pipeline.results.registration_checks import registration_checks
@@ -97,7 +98,8 @@ def write_exchange(
         **({"ProtonsPerMolecule": dict(run.protons), "ProtonsOfWater": PROTONS_OF_WATER} if run.protons else {}),
         "KnownMaps": {
             KNOWN_QUANTITIES[name].bare_phrase: _origin(source, name) for source in run.known for name in source.names
-        },
+        }
+        | {KNOWN_QUANTITIES[name].bare_phrase: "none: fitted in every voxel" for name in run.scan.fitted},
     }
     estimated: dict[str, Any] = {
         "algorithm": f"{settings['estimator']}: {entry.summary}",
@@ -247,7 +249,9 @@ def checks(results: RunResults, run: ExchangeRun, settings: Mapping[str, Any]) -
             name=f"{pool}: voxels with a value",
             explanation=light.explanation.replace("the brain mask", where),
         )
-        yield _told_apart(pool, float(np.mean(codes[matter] != Status.NOT_IDENTIFIABLE)), where=where)
+        told = float(np.mean(codes[matter] != Status.NOT_IDENTIFIABLE))
+        what = f"{' and '.join(KNOWN_QUANTITIES[name].name for name in run.scan.fitted)} told"
+        yield _told_apart(pool, told, where=where, what=what if pool == WATER else "fraction and rate told apart")
         named = zip(run.scan.parameters, results.estimate.arrays["width"], strict=True)
         own = {name.rpartition(".")[2]: float(value) for name, value in named if name.rpartition(".")[0] == pool}
         yield width_light(pool, own)
@@ -299,10 +303,10 @@ def _fixed(run: ExchangeRun) -> set[str]:
     return {name for source in run.known if source.method == "fixed" for name in source.names}
 
 
-def _told_apart(pool: str, share: float, *, where: str) -> Check:
+def _told_apart(pool: str, share: float, *, where: str, what: str) -> Check:
     level = Level.GOOD if share >= GOOD_TELLING else Level.CHECK if share >= USABLE_TELLING else Level.BAD
     return Check(
-        name=f"{pool}: fraction and rate told apart",
+        name=f"{pool}: {what}",
         value=f"in {100.0 * share:.1f} %",
         level=level,
         explanation=f"Good from {100 * GOOD_TELLING:.0f} %, bad below {100 * USABLE_TELLING:.0f} % of {where}.",
@@ -372,7 +376,7 @@ def figures(results: RunResults, run: ExchangeRun, settings: Mapping[str, Any]) 
     yield _trajectories(results, run)
     estimate, fixed = results.estimate, _fixed(run)
     for name, values in _known(results).items():
-        if name in fixed:
+        if name in fixed or name in run.scan.fitted:
             continue
         yield map_figure(
             values,

@@ -27,7 +27,8 @@ class ExchangeRun(Run):
     scan
         Protocols, pool model and pools to estimate.
     known
-        Sources that together give every map of `physics.fingerprint.KNOWN` once.
+        Sources that together give every map of `physics.fingerprint.KNOWN` once, but for those that are fitted along
+        (`ExchangeScan.fitted`).
     sources, decisions, warnings
         Where values came from; what was chosen, and what a reader must know, as sentences for the log and the report.
     protons

@@ -56,7 +56,7 @@ class _Parts:
             IdentityInterface(fields=["estimate", "magnitude", "mask", "report", *FILE_OUTPUTS]), name="outputnode"
         )
         self.bids_dir, self.output_dir = bids_dir, output_dir
-        estimator, remarks = estimator_for(options.exchange_estimator, pools=run.scan.pools)
+        estimator, remarks = estimator_for(options.exchange_estimator, pools=run.scan.pools, fitted=run.scan.fitted)
         self.estimate = pe.Node(
             EstimateExchange(
                 scan=run.scan,
