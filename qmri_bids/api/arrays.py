@@ -218,6 +218,25 @@ def ratio_of_b1(value: Any, *, shape: tuple[int, ...], name: str = "b1") -> NDAr
     return values
 
 
+LONGEST_RELAXATION = 20.0
+"""Median of a map of T1 or T2 [s] above which it is taken for one in milliseconds."""
+
+
+def relaxation_time(value: Any, *, shape: tuple[int, ...], name: str) -> NDArray[np.float64]:
+    """Return T1 or T2 [s], one number or a map, as a map.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, or its median is that of a map in milliseconds.
+    """
+    values = spread_over(value, shape=shape, name=name)
+    finite = values[np.isfinite(values)]
+    if finite.size and float(np.median(finite)) > LONGEST_RELAXATION:
+        raise ValueError(f"{name}: expected seconds, found a median of {np.median(finite):g}: is it in milliseconds?")
+    return values
+
+
 def times_of(value: Sequence[float] | float, number: int, *, name: str) -> list[float]:
     """Return one number for each of several images; a single one holds for all.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.api.arrays import Selection, given, ratio_of_b1, spread_over
+from qmri_bids.api.arrays import Selection, given, ratio_of_b1, relaxation_time, spread_over
 from qmri_bids.api.cest import saturated_images
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
@@ -156,12 +156,7 @@ def known_voxels(chosen: Selection, *, b1: Any, **maps: Any) -> KnownVoxels:
     """
     shape = chosen.inside.shape
     values = {name: spread_over(value, shape=shape, name=name) for name, value in maps.items() if value is not None}
-    for name in ("t1", "t2"):
-        finite = values[name][np.isfinite(values[name])]
-        if finite.size and float(np.median(finite)) > 20.0:
-            raise ValueError(
-                f"{name}: expected seconds, found a median of {np.median(finite):g}: is it in milliseconds?"
-            )
+    values |= {name: relaxation_time(values[name], shape=shape, name=name) for name in ("t1", "t2")}
     values["b1"] = ratio_of_b1(b1, shape=shape)
     return KnownVoxels.of({name: np.array(chosen.rows(value)) for name, value in values.items()})
 
