@@ -165,6 +165,23 @@ def seconds(value: float, *, name: str, longest: float) -> float:
     return number
 
 
+LONGEST_RELAXATION = 20.0
+"""Median of T1 or T2 [s] above which a map is in milliseconds."""
+
+
+def check_relaxation(values: NDArray[np.floating], *, name: str) -> None:
+    """Refuse a map of T1 or T2 in milliseconds.
+
+    Raises
+    ------
+    ValueError
+        If the median of its finite values is longer than that of anything.
+    """
+    finite = values[np.isfinite(values)]
+    if finite.size and float(np.median(finite)) > LONGEST_RELAXATION:
+        raise ValueError(f"{name}: expected seconds, found a median of {np.median(finite):g}: is it in milliseconds?")
+
+
 LEAST_FLIP_ANGLE = 2.0
 """Flip angle [degrees] below which one is taken for one in radians."""
 
@@ -215,25 +232,6 @@ def ratio_of_b1(value: Any, *, shape: tuple[int, ...], name: str = "b1") -> NDAr
     positive = values[np.isfinite(values) & (values > 0.0)]
     if positive.size and float(np.median(positive)) > 5.0:
         raise _bad(name, "actual over nominal (1 where nominal)", float(np.median(positive)), "is it in percent?")
-    return values
-
-
-LONGEST_RELAXATION = 20.0
-"""Median of a map of T1 or T2 [s] above which it is taken for one in milliseconds."""
-
-
-def relaxation_time(value: Any, *, shape: tuple[int, ...], name: str) -> NDArray[np.float64]:
-    """Return T1 or T2 [s], one number or a map, as a map.
-
-    Raises
-    ------
-    ValueError
-        If it has another shape, or its median is that of a map in milliseconds.
-    """
-    values = spread_over(value, shape=shape, name=name)
-    finite = values[np.isfinite(values)]
-    if finite.size and float(np.median(finite)) > LONGEST_RELAXATION:
-        raise ValueError(f"{name}: expected seconds, found a median of {np.median(finite):g}: is it in milliseconds?")
     return values
 
 

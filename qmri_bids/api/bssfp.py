@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from qmri_bids.api.arrays import (
     Given,
     Selection,
+    check_relaxation,
     flip_angle_in_radians,
     given,
     increments_in_radians,
@@ -238,10 +239,7 @@ def simulate_bssfp(
     arrays = np.broadcast_arrays(*(given(each).values for each in (t1, t2, m0, off_resonance, b1)))
     times = [arrays[place].astype(np.float64) for place in (0, 1)]
     for name, values in zip(("t1", "t2"), times, strict=True):
-        if values.size and float(np.nanmedian(values)) > 20.0:
-            raise ValueError(
-                f"{name}: expected seconds, found a median of {np.nanmedian(values):g}: is it in milliseconds?"
-            )
+        check_relaxation(values, name=name)
     clean = bssfp.signal(
         *times,
         b1=arrays[4].astype(np.float64),

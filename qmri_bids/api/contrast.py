@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.api.arrays import given, spread_over
+from qmri_bids.api.arrays import check_relaxation, given, spread_over
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
 from qmri_bids.physics.contrast import CONTRASTS, Contrast, weighted
@@ -60,10 +60,7 @@ def synthesize(
         for name, value in (("t1", t1_stdev), ("t2", t2_stdev), ("m0", m0_stdev))
     }
     for name in ("t1", "t2"):
-        if np.isfinite(values[name]).any() and float(np.nanmedian(values[name])) > 20.0:
-            raise ValueError(
-                f"{name}: expected seconds, found a median of {np.nanmedian(values[name]):g}: is it in milliseconds?"
-            )
+        check_relaxation(values[name], name=name)
     with np.errstate(all="ignore"):
         image = weighted(played, **values)
         variance = np.zeros(shape)

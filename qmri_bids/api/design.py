@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from qmri_bids.api.bssfp import protocol_of
-from qmri_bids.physics import bssfp
+from qmri_bids.physics.cramer_rao import cramer_rao_bound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,47 +68,21 @@ def design(
         protocol = protocol_of(tr=tr, te=te, flip_angle=float(angle), rf_phase_increment=rf_phase_increment)
         fields = np.arange(TURN) / (TURN * protocol.repetition_time)
         for tissue, (t1, t2) in tissues.items():
-            bound = _bound(t1, t2, b1=b1, fields=fields, protocol=protocol) * noise
-            mean, worst = np.sqrt(np.mean(bound**2, axis=0)), bound.max(axis=0)
+            ones = np.ones(TURN)
+            bound = cramer_rao_bound(
+                t1 * ones, t2 * ones, b1=b1 * ones, off_resonance=fields, noise_stdev=noise, protocol=protocol
+            )
+            mean = {name: float(np.sqrt(np.mean(bound[name] ** 2))) for name in ("T1", "T2")}
             rows.append(
                 {
                     "tissue": tissue,
                     "flip_angle": float(angle),
-                    "T1_stdev": mean[0],
-                    "T2_stdev": mean[1],
-                    "worst_T1": worst[0],
-                    "worst_T2": worst[1],
-                    "T1_percent": 100.0 * mean[0] / t1,
-                    "T2_percent": 100.0 * mean[1] / t2,
+                    "T1_stdev": mean["T1"],
+                    "T2_stdev": mean["T2"],
+                    "worst_T1": float(bound["T1"].max()),
+                    "worst_T2": float(bound["T2"].max()),
+                    "T1_percent": 100.0 * mean["T1"] / t1,
+                    "T2_percent": 100.0 * mean["T2"] / t2,
                 }
             )
     return pd.DataFrame(rows)
-
-
-def _bound(t1: float, t2: float, *, b1: float, fields: np.ndarray, protocol: bssfp.BssfpProtocol) -> np.ndarray:
-    """Return the bound of T1 and T2 for noise of unit standard deviation at every off-resonance, shape (F, 2)."""
-    point = np.array([t1, t2, 0.0, 1.0, 0.0])
-    steps = np.array([1e-5 * t1, 1e-5 * t2, 1e-4 / protocol.repetition_time, 1e-5, 1e-5])
-
-    def signal(values: np.ndarray) -> np.ndarray:
-        ones = np.ones(len(fields))
-        found = bssfp.signal(
-            values[0] * ones,
-            values[1] * ones,
-            b1=b1 * ones,
-            off_resonance=fields + values[2],
-            protocol=protocol,
-            m0=values[3] + 1j * values[4],
-        )
-        return np.concatenate([found.real, found.imag], axis=-1)
-
-    columns = []
-    for place, step in enumerate(steps):
-        move = step * np.eye(len(point))[place]
-        columns.append((signal(point + move) - signal(point - move)) / (2.0 * step))
-    jacobian = np.stack(columns, axis=-1)
-    scale = np.sqrt(np.sum(jacobian**2, axis=1, keepdims=True))
-    information = np.swapaxes(jacobian / scale, 1, 2) @ (jacobian / scale)
-    covariance = np.linalg.inv(information) / (np.swapaxes(scale, 1, 2) * scale)
-    variance: np.ndarray = np.einsum("fpp->fp", covariance)[:, :2]
-    return np.sqrt(variance) if np.isfinite(variance).all() else np.full_like(variance, math.inf)

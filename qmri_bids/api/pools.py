@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.api.arrays import Selection, given, ratio_of_b1, relaxation_time, spread_over
+from qmri_bids.api.arrays import Selection, check_relaxation, given, ratio_of_b1, spread_over
 from qmri_bids.api.cest import saturated_images
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
@@ -156,7 +156,8 @@ def known_voxels(chosen: Selection, *, b1: Any, **maps: Any) -> KnownVoxels:
     """
     shape = chosen.inside.shape
     values = {name: spread_over(value, shape=shape, name=name) for name, value in maps.items() if value is not None}
-    values |= {name: relaxation_time(values[name], shape=shape, name=name) for name in ("t1", "t2")}
+    for name in ("t1", "t2"):
+        check_relaxation(values[name], name=name)
     values["b1"] = ratio_of_b1(b1, shape=shape)
     return KnownVoxels.of({name: np.array(chosen.rows(value)) for name, value in values.items()})
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.api.arrays import Selection, relaxation_time, spread_over
+from qmri_bids.api.arrays import Selection, check_relaxation, spread_over
 from qmri_bids.api.cest import magnitudes, roles_of
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
@@ -83,14 +83,16 @@ def fit_zspectrum(
     for name, values, spread in (("t1", t1, t1_stdev), ("b0", b0, b0_stdev)):
         if values is None and spread is not None:
             raise ValueError(f"{name}_stdev: expected with {name}, found it alone: give {name}, too")
-    shape = chosen.inside.shape
+    times = _rows(t1, chosen=chosen, name="t1")
+    if times is not None:
+        check_relaxation(times, name="t1")
     maps = zspectrum_maps(
         signal,
         protocol=protocol,
         roles=roles_of(protocol),
         water_shift=_rows(b0, chosen=chosen, name="b0"),
         water_shift_stdev=_rows(b0_stdev, chosen=chosen, name="b0_stdev"),
-        t1=None if t1 is None else chosen.rows(relaxation_time(t1, shape=shape, name="t1")),
+        t1=times,
         t1_stdev=_rows(t1_stdev, chosen=chosen, name="t1_stdev"),
         noise=noise,
         options=ZSpectrumOptions(
