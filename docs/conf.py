@@ -18,6 +18,7 @@ myst_heading_anchors = 6
 # Notebooks are kept without outputs. Each is run when the site is built, and one that fails ends the build.
 nb_execution_mode = "off" if os.environ.get("QMRI_BIDS_DOCS_WITHOUT_NOTEBOOKS") else "force"
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 600
 nb_merge_streams = True
 
