@@ -1,4 +1,4 @@
-"""What libraries are told before they are imported: where they keep things where package and home are read-only, and how to draw."""
+"""What libraries are told before they are imported: where they keep things where nothing else can be written, and how to draw."""
 
 from __future__ import annotations
 
