@@ -67,7 +67,7 @@ $(DOCS_STAMP): $(STAMP)
 	touch $@
 
 docs: $(DOCS_STAMP)  ## links, what documentation and automation name, and the site: docs/_build/html; runs the notebooks
-	$(BIN)/python -m pytest tests/test_documentation.py
+	$(BIN)/python -m pytest tests/test_documentation.py tests/test_guide_pages.py
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo "The site: $(CURDIR)/docs/_build/html/index.html"
 
