@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 
 .PHONY: demo test test-quick slow-tests slurm-test container-test lint types layers docs check benchmark weights browser real-heads clean
 
@@ -61,8 +62,14 @@ types: $(STAMP)
 layers: $(STAMP)
 	$(BIN)/lint-imports
 
-docs: $(STAMP)  ## links, and the pages and targets of this file that documentation and automation name
-	$(BIN)/python -m pytest tests/test_documentation.py
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: $(DOCS_STAMP)  ## links, what documentation and automation name, and the site: docs/_build/html; runs the notebooks
+	$(BIN)/python -m pytest tests/test_documentation.py tests/test_guide_pages.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "The site: $(CURDIR)/docs/_build/html/index.html"
 
 check: lint types layers test
 
@@ -84,4 +91,4 @@ weights: $(STAMP)  ## train the shipped networks again
 	$(BIN)/qmri-tools train-exchange --output qmri_bids/data/weights
 
 clean:
-	rm -rf demo build dist *.egg-info
+	rm -rf demo build dist docs/_build *.egg-info

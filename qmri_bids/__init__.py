@@ -25,6 +25,7 @@ _FUNCTIONS = {
     "fit_pools": "pools",
     "fit_wasabi": "cest",
     "fit_wassr": "cest",
+    "fit_zspectrum": "spectra",
     "pool_model": "pools",
     "read_pools": "pools",
     "simulate_bssfp": "bssfp",

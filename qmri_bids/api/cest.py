@@ -167,9 +167,7 @@ def _b0_result(
     mask: Any,
     threads: int,
 ) -> Result:
-    found, chosen, signal = saturated_images(images, protocol, mask=mask)
-    if np.nanmin(signal, initial=0.0) < 0.0:
-        raise ValueError("images: expected magnitudes, found negative values: give np.abs(images)")
+    found, chosen, signal = magnitudes(images, protocol, mask=mask)
     maps = estimate(signal, protocol=protocol, roles=roles_of(protocol), noise=noise, threads=threads)
     return Result(
         maps={name: found.as_given(chosen.whole(values)) for name, (values, _) in maps.maps.items()},
@@ -186,6 +184,20 @@ def _b0_result(
 def roles_of(protocol: SaturationProtocol) -> tuple[str, ...]:
     """Return what each image is to the estimation: "m0" or "cest"."""
     return tuple("m0" if image.is_m0 else "cest" for image in protocol.images)
+
+
+def magnitudes(images: Any, protocol: SaturationProtocol, *, mask: Any) -> tuple[Given, Selection, NDArray[np.float64]]:
+    """Return what `saturated_images` does, of images that may have no sign.
+
+    Raises
+    ------
+    ValueError
+        If one of them has, or is complex, or their number is another.
+    """
+    found, chosen, signal = saturated_images(images, protocol, mask=mask)
+    if np.nanmin(signal, initial=0.0) < 0.0:
+        raise ValueError("images: expected magnitudes, found negative values: give np.abs(images)")
+    return found, chosen, signal
 
 
 def saturated_images(

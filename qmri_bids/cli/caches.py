@@ -1,4 +1,4 @@
-"""Folders that libraries keep things in: below the work folder where neither package nor home can be written."""
+"""What libraries are told before they are imported: where they keep things where nothing else can be written, and how to draw."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ CACHES: Mapping[str, str] = {
 
 class CacheError(ValueError):
     """No folder for caches can be written."""
+
+
+def draw_to_files() -> None:
+    """Let matplotlib draw to files alone, before it is imported.
+
+    A notebook hands its own backend on to every program that it calls, and in another environment that backend is not there.
+    """
+    os.environ["MPLBACKEND"] = "agg"
 
 
 def keep_caches(work_dir: Path) -> None:

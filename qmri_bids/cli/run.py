@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from qmri_bids.cli.caches import CacheError, keep_caches
+from qmri_bids.cli.caches import CacheError, draw_to_files, keep_caches
 from qmri_bids.cli.options.data import part_asked_for
 from qmri_bids.cli.parsing.parser import parse
 from qmri_bids.cli.progress import TerminalHandler
@@ -29,6 +29,7 @@ DONE, FAILED, USAGE, NOTHING = 0, 1, 2, 3
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `qmri_bids` and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    draw_to_files()
     options = parse(given)
     options.command = shlex.join(["qmri_bids", *given])
     _start_logging(options.verbose)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids import __version__
-from qmri_bids.cli.caches import keep_caches_of_one_call
+from qmri_bids.cli.caches import draw_to_files, keep_caches_of_one_call
 from qmri_bids.cli.commands.benchmark import add_benchmark
 from qmri_bids.cli.commands.doctor import add_doctor
 from qmri_bids.cli.commands.import_ import add_import
@@ -290,6 +290,7 @@ def _flip_angles(card: Mapping[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `qmri-tools` and return its exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    draw_to_files()
     options = build_parser().parse_args(given)
     keep_caches_of_one_call()
     options.command_line = shlex.join(["qmri-tools", *given])

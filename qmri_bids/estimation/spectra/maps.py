@@ -492,6 +492,7 @@ def zspectrum_maps(
     noise: float | None = None,
     powers: Powers | None = None,
     options: ZSpectrumOptions | None = None,
+    option_of_pools: str = "--lorentzian-pools",
     threads: int = 1,
 ) -> ZSpectrumMaps:
     """Return the maps of a Z-spectrum.
@@ -515,6 +516,8 @@ def zspectrum_maps(
         Spectra at other powers, at the increasing offsets of this one, and B1: the spectra are taken to their nominal power first.
     options
         `ZSpectrumOptions()` by default.
+    option_of_pools
+        What the choice of pools is called in sentences.
     threads
         Threads; the result does not depend on it.
 
@@ -545,7 +548,7 @@ def zspectrum_maps(
         asymmetry=chosen.asymmetry,
         pools=chosen.pools,
         with_t1=t1 is not None,
-        option_of_pools="--lorentzian-pools",
+        option_of_pools=option_of_pools,
         model=chosen.lines,
     )
     measures = plan_measures(
