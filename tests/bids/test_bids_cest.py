@@ -547,7 +547,7 @@ def test_a_spectrum_without_b0_where_none_is_asked_for(empty: Any) -> None:
         "B0 IS NOT CORRECTED: every voxel is taken to have water at its nominal frequency (--cest-b0)"
     )
     assert run.warnings[-1] == NOT_CORRECTED
-    estimate = SimpleNamespace(status={"": np.ones(empty.shape, dtype=np.uint8)}, values={})
+    estimate = SimpleNamespace(status={"": np.ones(empty.shape, dtype=np.uint8)}, values={}, arrays={})
     results: Any = SimpleNamespace(estimate=estimate, motion=None, affine=np.eye(4), registrations={}, b1=None)
     (light,) = [check for check in checks(results, run, {}) if check.name == "B0"]
     assert (light.value, light.level) == ("not corrected", Level.CHECK)

@@ -164,6 +164,10 @@ HEAD = "volume_type offset_ppm b1_rms"
             ["offset_ppm offset_hz", *(f"{offset} {offset * 100}" for offset in OFFSETS)],
             ["offset_ppm and offset_hz: expected the same offsets at 3 T", "Keep one of the two"],
         ),
+        (
+            [HEAD, "m0scan 1.0 2", *ROWS[1:]],
+            ["volume_type: expected m0scan without saturation, or saturated 10 ppm", "found saturation at 1 ppm"],
+        ),
         ([HEAD, *(row.replace("m0scan", "cest") for row in ROWS)], ["M0: expected an image without saturation"]),
     ],
 )

@@ -171,6 +171,7 @@ def test_what_is_no_magnitude_is_refused() -> None:
         ([0.0, 0.0], "found 0 everywhere"),
         ([1.0, np.nan], "1 values that are NaN"),
         ([1.0, -2.0], "negative values down to -2"),
+        ([100.0, -0.5], "as denoising and interpolation leave: set them to 0"),
     ):
         with pytest.raises(ValueError, match=rf"a\.nii: volume 2: .*{found}"):
             check_magnitudes(np.array(values), name="a.nii: volume 2")

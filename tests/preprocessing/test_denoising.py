@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from qmri_bids.preprocessing.content.images import ContentError
 from qmri_bids.preprocessing.denoising import denoise_series, patch_radius
 from qmri_bids.preprocessing.loading.noise import noise_as_read
 
@@ -59,6 +60,30 @@ def test_noise_that_is_stated_is_used() -> None:
         found = noise_as_read(series, affine=np.eye(4), stated=0.3, saturated=saturated)
         assert (found.level, found.before) == (0.3, 0.3)
         assert "--noise-sd" in found.decisions[0]
+
+
+@pytest.mark.parametrize(
+    ("stated", "taken", "word"), [(1e-30, 1e-7, "LESS THAN ROUNDING"), (1e6, 1e6, "OF THE BRIGHTEST")]
+)
+def test_noise_in_other_units_is_doubted(stated: float, taken: float, word: str) -> None:
+    series, _, _ = disc(np.random.default_rng(3))
+    found = noise_as_read(series, affine=np.eye(4), stated=stated, saturated=True)
+    assert found.level is not None
+    assert found.level >= taken
+    assert word in found.warnings[0]
+
+
+def test_a_small_object_does_not_tell_what_denoising_left() -> None:
+    """Two hundred voxels: the number would be wrong by a factor of up to a hundred."""
+    grid = np.stack(np.meshgrid(*(np.arange(size) - (size - 1) / 2 for size in (12, 12, 6)), indexing="ij"), axis=-1)
+    inside = np.sum((grid / (np.array([12, 12, 6]) * 0.4)) ** 2, axis=-1) < 1
+    dip = 0.8 / (1.0 + (OFFSETS / 0.9) ** 2)
+    clean = 1000.0 * (inside * (1.0 + 0.1 * np.sin(grid[..., 0] / 2.0)))[..., None] * (1.0 - dip)
+    noisy = np.abs(clean + 10.0 * np.random.default_rng(0).standard_normal(clean.shape))
+    u, s, v = np.linalg.svd(noisy.reshape(-1, 24), full_matrices=False)
+    denoised = ((u[:, :5] * s[:5]) @ v[:5]).reshape(clean.shape).clip(0.0)
+    with pytest.raises(ContentError, match=r"too few to tell what is left .*--noise-sd"):
+        noise_as_read(denoised, affine=np.diag([3.0, 3.0, 3.0, 1.0]), saturated=True)
 
 
 def test_a_series_that_was_denoised_is_said_to_be_and_has_noise() -> None:

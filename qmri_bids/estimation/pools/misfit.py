@@ -78,7 +78,9 @@ def pool_misfit(
     """
     residual = (np.asarray(signal, dtype=np.float64) - estimate.fitted) / by_image(estimate.amplitude, scan)
     with np.errstate(invalid="ignore"):
-        counted = np.isfinite(residual).all(axis=1) & (t1 <= FLUID_T1)
+        counted = np.isfinite(residual).all(axis=1)
+        if scan.model.mt is not None:  # else it is a phantom, of water that may have any T1
+            counted &= t1 <= FLUID_T1
     counted &= np.any([np.isin(codes, FITTED) for codes in estimate.status.values()], axis=0)
     even = counted & _even(t1, counted=counted, inside=inside)
     mostly = np.zeros(len(counted), dtype=bool)

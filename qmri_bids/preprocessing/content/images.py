@@ -33,6 +33,10 @@ SAME_VALUE, CUT_OFF, FEWEST_STEPS = 1e-5, 0.005, 100
 as it was scanned has it); different values below which it was stored in too few steps."""
 
 
+NEXT_TO_NOTHING = 0.05
+"""Negative values below this share of the largest one are what denoising or interpolation made of magnitudes."""
+
+
 class ContentError(ValueError):
     """Images that hold something else than their names, headers and sidecars state; the message is for users."""
 
@@ -59,6 +63,12 @@ def check_magnitudes(volume: NDArray[np.floating], *, name: str) -> None:
     qmri_bids.preprocessing.content.images.ContentError: sub-01_cest.nii.gz: volume 3: expected an image, found 0 everywhere; ...
     """
     check_finite(volume, name=name, what="magnitudes")
+    largest = float(volume.max())
+    if 0.0 > volume.min() > -NEXT_TO_NOTHING * largest:
+        raise ContentError(
+            f"{name}: expected magnitudes, found negative values down to {volume.min():g} beside {largest:g}, as denoising and "
+            "interpolation leave: set them to 0"
+        )
     if volume.min() < 0.0:
         raise ContentError(
             f"{name}: expected magnitudes, found negative values down to {volume.min():g}; give the magnitude image, not a real "

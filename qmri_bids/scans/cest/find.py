@@ -229,6 +229,30 @@ def check_offsets(offsets: Stated, roles: Sequence[RowRole], used: Sequence[int]
             )
 
 
+NEAREST_M0 = 10.0
+"""Offset of a saturated volume below which it normalises nothing: pools and water are saturated there [ppm]."""
+
+
+def check_reference(images: Sequence[SaturatedImage], *, file: str) -> None:
+    """Refuse M0 volumes that were saturated near water.
+
+    Raises
+    ------
+    RefusedError
+        If one was saturated within `NEAREST_M0`.
+    """
+    near = [image.offset for image in images if image.is_m0 and image.offset is not None]
+    wrong = [offset for offset in near if abs(offset) < NEAREST_M0]
+    if wrong:
+        raise refuse(
+            file=file,
+            key="volume_type",
+            expected=f"m0scan without saturation, or saturated {NEAREST_M0:g} ppm and more from water",
+            found=f"saturation at {wrong[0]:g} ppm",
+            advice="Z is relative to M0: state another volume as m0scan, or the offset that was played (n/a without saturation).",
+        )
+
+
 RECOVERY_M0 = replace(RECOVERY, name="recovery_m0", column="", key="RecoveryTimeM0")
 
 
@@ -332,6 +356,8 @@ def read_cest_protocol(
         for index in used
     )
     kind = kind_of(images, kept, suffix=suffix, file=sidecar.file, has_m0=has_m0)
+    if kind != "fingerprint":  # whose model holds the saturation of every image
+        check_reference(images, file=sidecar.file if table is None else table.name)
     if kind == "wassr":
         kept = tuple("m0" if role == "m0" else "wassr" for role in kept)
     elif "cest" not in kept:

@@ -318,11 +318,51 @@ REGISTERED: Mapping[str, str] = {
 """What the scans are that were registered."""
 
 
+GOOD_FIT, USABLE_FIT = 0.01, 0.03
+"""What the lines leave of Z beyond noise up to which a fit is good, and above which it is bad: 0.004 where they are those that are
+there, 0.01 where one lacks, 0.1 where water does."""
+
+MOSTLY_THERE, HARDLY_THERE = 0.8, 0.5
+"""Share of the voxels with a spectrum in which a line has a height from which it is good, and below which it is bad."""
+
+
+def lorentzian_light(results: RunResults) -> Iterator[Check]:
+    """Return whether the lines of a fit describe the spectra and have heights; nothing without a fit."""
+    arrays = results.estimate.arrays
+    if "fitted" not in arrays:
+        return
+    z, noise, parameters = (arrays[name].astype(np.float64) for name in ("z", "z_stdev", "parameters"))
+    inside = arrays["inside"]
+    with np.errstate(all="ignore"):
+        left = results.estimate.residual[inside] ** 2 * np.mean(z**2, axis=1)
+        beyond = np.sqrt(np.maximum(left - noise**2 * max(0.0, 1.0 - parameters.shape[1] / z.shape[1]), 0.0))
+    typical = float(np.median(beyond[np.isfinite(beyond)])) if np.isfinite(beyond).any() else math.nan
+    told = {
+        name.removeprefix("amplitude_"): float(np.mean(np.isfinite(values[inside])))
+        for name, values in results.estimate.values.items()
+        if name.startswith("amplitude_")
+    }
+    fewest = min(told.values(), default=0.0)
+    lacking = [f"{pool} has a height in {100.0 * share:.0f} %" for pool, share in told.items() if share < MOSTLY_THERE]
+    level = Level.GOOD if typical <= GOOD_FIT and fewest >= MOSTLY_THERE else Level.CHECK
+    if not typical <= USABLE_FIT or fewest < HARDLY_THERE:
+        level = Level.BAD
+    yield Check(
+        name="Lorentzian fit",
+        value="; ".join([f"leaves {100.0 * typical:.1f} % of M0 beyond noise", *lacking]),
+        level=level,
+        explanation=f"Median over the voxels of the root mean square that the lines leave of Z. Good up to {100 * GOOD_FIT:.0f} % "
+        f"with heights of every line in {100 * MOSTLY_THERE:.0f} % of the voxels, bad above {100 * USABLE_FIT:.0f} % or below "
+        f"{100 * HARDLY_THERE:.0f} %: other lines are there, or not those that were asked for.",
+    )
+
+
 def checks(results: RunResults, run: Run, settings: Mapping[str, Any]) -> Iterator[Check]:
     """Return the traffic lights of a run."""
     estimate = results.estimate
     yield convergence_check(quality_rows(estimate.status[""]))
     yield motion_light(results.motion, affine=results.affine, noun="volume")
+    yield from lorentzian_light(results)
     for name in ("MTR", "MTsat"):
         values = estimate.values.get(name)
         if values is not None and np.isfinite(values).any() and np.nanmedian(values) < 0.0:
