@@ -49,11 +49,74 @@ def given(array: Any) -> Given:
     """Return an array of the user: NumPy, torch, NIfTI, or numbers."""
     if isinstance(array, Given):
         return array
+    if isinstance(array, np.ma.MaskedArray):
+        raise ValueError(
+            "expected arrays without a mask of their own, found a masked array: give array.data, and mask=~array.mask"
+        )
     if hasattr(array, "dataobj"):
-        return Given(values=np.asanyarray(array.dataobj), like=array)
+        return Given(values=_native(np.asanyarray(array.dataobj)), like=array)
     if hasattr(array, "detach"):
-        return Given(values=array.detach().cpu().numpy(), like=array)
-    return Given(values=np.asarray(array))
+        try:
+            return Given(values=array.detach().cpu().numpy(), like=array)
+        except TypeError as error:
+            raise ValueError(f"expected a tensor that NumPy knows, found {array.dtype}: give tensor.float()") from error
+    return Given(values=_native(np.asarray(array)))
+
+
+def _native(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values in the byte order of this machine, without a copy where they are."""
+    return values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+
+
+def positive(
+    value: Any, *, shape: tuple[int, ...], name: str, least: float = 0.0, strictly: bool = True
+) -> NDArray[np.float64]:
+    """Return a standard deviation, a number or a map, as a map.
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, or a value is not above `least` (not below, if not `strictly`).
+    """
+    values = spread_over(value, shape=shape, name=name)
+    wrong = ~(values > least) if strictly else values < least
+    # Of maps NaN says that a voxel has none; of one number it says nothing.
+    wrong &= np.isfinite(values) | (np.ndim(given(value).values) == 0)
+    if wrong.any():
+        raise ValueError(
+            f"{name}: expected {'a positive number' if strictly else '0 or more'}, found {values[wrong].flat[0]:g}"
+        )
+    return values
+
+
+def one_positive(value: Any, *, name: str) -> float:
+    """Return a positive number.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or no number.
+    """
+    number = real_number(value, name=name)
+    if not number > 0.0 or math.isinf(number):
+        raise ValueError(f"{name}: expected a positive number, found {number:g}")
+    return number
+
+
+def real_number(value: Any, *, name: str) -> float:
+    """Return one real number.
+
+    Raises
+    ------
+    ValueError
+        If it is none: a text, a list, nothing.
+    """
+    if isinstance(value, str) or np.ndim(value) != 0:
+        raise ValueError(f"{name}: expected one number, found {value!r}")
+    try:
+        return float(value)
+    except TypeError as error:
+        raise ValueError(f"{name}: expected one number, found {value!r}") from error
 
 
 def series(array: Any, *, name: str, number: int, what: str) -> Given:
@@ -87,7 +150,10 @@ def spread_over(value: Any, *, shape: tuple[int, ...], name: str) -> NDArray[np.
     ValueError
         If it has another shape.
     """
-    values = np.asarray(given(value).values, dtype=np.float64)
+    try:
+        values = np.asarray(given(value).values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected numbers, found {value!r:.60}") from error
     if values.ndim and values.shape != shape:
         raise ValueError(f"{name}: expected a number or a map of shape {shape}, found shape {values.shape}")
     return np.broadcast_to(values, shape)
@@ -157,7 +223,7 @@ def seconds(value: float, *, name: str, longest: float) -> float:
     ValueError
         If it is no positive time, or longer than any: milliseconds are.
     """
-    number = float(value)
+    number = real_number(value, name=name)
     if not math.isfinite(number) or number <= 0.0:
         raise _bad(name, "a positive time in seconds", number, "correct it")
     if number > longest:
@@ -194,7 +260,7 @@ def flip_angle_in_radians(value: float, *, name: str = "flip_angle") -> float:
     ValueError
         If it is no angle between 0 and 180 degrees, or so small that it must be in radians.
     """
-    number = float(value)
+    number = real_number(value, name=name)
     if not 0.0 < number < 180.0:
         raise _bad(name, "an angle between 0 and 180 degrees", number, "correct it")
     if number < LEAST_FLIP_ANGLE:
@@ -212,7 +278,10 @@ def increments_in_radians(values: ArrayLike, *, name: str = "rf_phase_increment"
     ValueError
         If they are not finite numbers along one axis, or all lie within a turn in radians.
     """
-    numbers = np.asarray(given(values).values, dtype=float)
+    try:
+        numbers = np.asarray(given(values).values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected one number in degrees for each cycle, found {values!r:.60}") from error
     if numbers.ndim != 1 or not np.isfinite(numbers).all():
         raise ValueError(f"{name}: expected one finite number in degrees for each cycle, found {numbers!r}")
     if np.any(numbers) and float(np.abs(numbers).max()) <= 2.0 * math.pi + 1e-6:
@@ -243,7 +312,10 @@ def times_of(value: Sequence[float] | float, number: int, *, name: str) -> list[
     ValueError
         If there are others.
     """
-    values = np.atleast_1d(np.asarray(given(value).values, dtype=float))
-    if len(values) not in (1, number):
+    try:
+        values = np.atleast_1d(np.asarray(given(value).values, dtype=float))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected one number or {number}, found {value!r:.60}") from error
+    if values.ndim != 1 or len(values) not in (1, number):
         raise ValueError(f"{name}: expected one number or {number}, found {len(values)}")
     return np.broadcast_to(values, (number,)).tolist()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.api.arrays import flip_angle_in_radians, given, seconds
+from qmri_bids.api.arrays import flip_angle_in_radians, given, one_positive, seconds
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.b1_maps import B1Estimate, actual_flip_angle, double_angle
 from qmri_bids.estimation.base import Status
@@ -42,7 +42,8 @@ def b1_from_dam(first: Any, second: Any, *, flip_angle: float, noise: float | No
     1.1
     """
     pair, like = _pair(first, second)
-    return _result(double_angle(*pair, flip_angle=flip_angle_in_radians(flip_angle), noise=noise), like=like)
+    level = None if noise is None else one_positive(noise, name="noise")
+    return _result(double_angle(*pair, flip_angle=flip_angle_in_radians(flip_angle), noise=level), like=like)
 
 
 def b1_from_afi(
@@ -67,9 +68,12 @@ def b1_from_afi(
         `b1`, 1 where the flip angle is nominal.
     """
     pair, like = _pair(first, second)
+    if np.ndim(tr) != 1 or len(tr) != 2:
+        raise ValueError(f"tr: expected TR1 and TR2 in seconds, found {tr!r}")
+    level = None if noise is None else one_positive(noise, name="noise")
     times = (seconds(tr[0], name="tr", longest=LONGEST_TR), seconds(tr[1], name="tr", longest=LONGEST_TR))
     angle = flip_angle_in_radians(flip_angle)
-    return _result(actual_flip_angle(*pair, flip_angle=angle, repetition_times=times, noise=noise), like=like)
+    return _result(actual_flip_angle(*pair, flip_angle=angle, repetition_times=times, noise=level), like=like)
 
 
 def b1_from_angle(angle: Any, *, flip_angle: float) -> Result:

@@ -16,10 +16,10 @@ from qmri_bids.api.arrays import (
     flip_angle_in_radians,
     given,
     increments_in_radians,
+    positive,
     ratio_of_b1,
     seconds,
     series,
-    spread_over,
 )
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Estimate, EstimatorOptions, KnownMaps, Status, has_value
@@ -118,7 +118,9 @@ def fit_bssfp(
     chosen = Selection.of(mask, shape=shape)
     known = KnownMaps(
         b1=chosen.rows(ratio_of_b1(b1, shape=shape)),
-        b1_stdev=None if b1_stdev is None else chosen.rows(spread_over(b1_stdev, shape=shape, name="b1_stdev")),
+        b1_stdev=None
+        if b1_stdev is None
+        else chosen.rows(positive(b1_stdev, shape=shape, name="b1_stdev", strictly=False)),
         inside=chosen.image,
     )
     created = ESTIMATORS[estimator].create(EstimatorOptions(threads=threads, device=device))

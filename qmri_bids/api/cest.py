@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qmri_bids.api.arrays import Given, Selection, given, seconds, series, times_of
+from qmri_bids.api.arrays import Given, Selection, given, one_positive, real_number, seconds, series, times_of
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.b0_maps import B0Maps, wasabi_maps, wassr_maps
 from qmri_bids.estimation.base import Status
@@ -89,22 +89,31 @@ def cest_protocol(
     if pulse not in PULSES:
         raise ValueError(f"pulse: expected one of {', '.join(PULSES)}, found {pulse!r}")
     length = seconds(duration, name="duration", longest=LONGEST)
+    if not isinstance(pulses, int) or pulses < 1:
+        raise ValueError(f"pulses: expected a whole number from 1 on, found {pulses!r}")
     normalising = set(np.flatnonzero(np.isnan(places)).tolist() if m0 is None else m0)
+    if wrong := [
+        index for index in normalising if not isinstance(index, int | np.integer) or not 0 <= index < len(places)
+    ]:
+        raise ValueError(f"m0: expected indices from 0 to {len(places) - 1}, found {wrong[0]!r}")
+    pause, rest = real_number(gap, name="gap"), real_number(recovery, name="recovery")
     images = []
     for index, (offset, power) in enumerate(zip(places.tolist(), powers.tolist(), strict=True)):
         played = None
         if not np.isnan(offset) and power > 0.0:
-            played = _train(pulse, b1_rms=microtesla_to_tesla(power), duration=length, number=pulses, gap=gap)
+            played = _train(pulse, b1_rms=microtesla_to_tesla(power), duration=length, number=pulses, gap=pause)
         images.append(
             SaturatedImage(
                 saturation=played,
                 offset=None if played is None else offset,
-                recovery=recovery,
+                recovery=rest,
                 is_m0=index in normalising,
             )
         )
     return SaturationProtocol(
-        field_strength=field_strength, images=tuple(images), start=Start.PREVIOUS if continued else Start.RELAXED
+        field_strength=real_number(field_strength, name="field_strength"),
+        images=tuple(images),
+        start=Start.PREVIOUS if continued else Start.RELAXED,
     )
 
 
@@ -168,7 +177,9 @@ def _b0_result(
     threads: int,
 ) -> Result:
     found, chosen, signal = magnitudes(images, protocol, mask=mask)
-    maps = estimate(signal, protocol=protocol, roles=roles_of(protocol), noise=noise, threads=threads)
+    check_use(protocol, use="wasabi" if estimate is wasabi_maps else "wassr")
+    level = None if noise is None else one_positive(noise, name="noise")
+    maps = estimate(signal, protocol=protocol, roles=roles_of(protocol), noise=level, threads=threads)
     return Result(
         maps={name: found.as_given(chosen.whole(values)) for name, (values, _) in maps.maps.items()},
         stdev={
@@ -179,6 +190,29 @@ def _b0_result(
         decisions=(*maps.decisions, *maps.warnings),
         like=found,
     )
+
+
+def check_use(protocol: SaturationProtocol, *, use: str) -> None:
+    """Refuse a protocol that does not measure the shift of water as it should: the rules are those of the command line.
+
+    Raises
+    ------
+    ValueError
+        If its offsets, powers or pulses are those of another series.
+    """
+    from qmri_bids.bids.refusal import RefusedError
+    from qmri_bids.scans.cest.kind import VolumeRole, kind_of
+
+    asked: VolumeRole = "wassr" if use == "wassr" else "cest"
+    roles: list[VolumeRole] = ["m0" if image.is_m0 else asked for image in protocol.images]
+    try:
+        found = kind_of(protocol.images, roles, suffix="wassr" if use == "wassr" else "cest", file="protocol")
+    except RefusedError as error:
+        raise ValueError(str(error)) from error
+    if found != use:
+        raise ValueError(
+            f"protocol: expected a series of {use.upper()}, found offsets, powers and pulses of a {found} series"
+        )
 
 
 def roles_of(protocol: SaturationProtocol) -> tuple[str, ...]:

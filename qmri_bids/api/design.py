@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qmri_bids.api.arrays import one_positive
 from qmri_bids.api.bssfp import protocol_of
 from qmri_bids.physics.cramer_rao import cramer_rao_bound
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 TISSUES: Mapping[str, tuple[float, float]] = {"white matter": (0.94, 0.062), "grey matter": (1.4, 0.085)}
 """T1 and T2 at 3 T [s] (Stanisz et al., MRM 54:507, 2005, and pc-bSSFP)."""
+
+LARGEST_B1 = 5.0
+"""Actual over nominal flip angle; percent are larger numbers."""
 
 TURN = 24
 """Off-resonances over a turn of which the mean information is taken."""
@@ -63,6 +67,13 @@ def design(
     """
     import pandas as pd
 
+    level = one_positive(noise, name="noise")
+    actual = one_positive(b1, name="b1")
+    if actual > LARGEST_B1:
+        raise ValueError(f"b1: expected actual over nominal (1 where nominal), found {actual:g}: is it in percent?")
+    for tissue, times in tissues.items():
+        if len(times) != 2 or not min(times) > 0.0:
+            raise ValueError(f"tissues: expected T1 and T2 in seconds, found {times} of {tissue!r}")
     rows = []
     for angle in np.atleast_1d(np.asarray(flip_angle, dtype=float)):
         protocol = protocol_of(tr=tr, te=te, flip_angle=float(angle), rf_phase_increment=rf_phase_increment)
@@ -70,7 +81,7 @@ def design(
         for tissue, (t1, t2) in tissues.items():
             ones = np.ones(TURN)
             bound = cramer_rao_bound(
-                t1 * ones, t2 * ones, b1=b1 * ones, off_resonance=fields, noise_stdev=noise, protocol=protocol
+                t1 * ones, t2 * ones, b1=actual * ones, off_resonance=fields, noise_stdev=level, protocol=protocol
             )
             mean = {name: float(np.sqrt(np.mean(bound[name] ** 2))) for name in ("T1", "T2")}
             rows.append(

@@ -12,9 +12,9 @@ from qmri_bids.api.arrays import (
     Selection,
     flip_angle_in_radians,
     given,
+    positive,
     ratio_of_b1,
     seconds,
-    spread_over,
     times_of,
 )
 from qmri_bids.api.result import Result
@@ -119,7 +119,9 @@ def fit_mtsat(
         protocols=(pd, t1, mt),
         known=KnownMaps(
             b1=chosen.rows(ratio_of_b1(b1, shape=shape)),
-            b1_stdev=None if b1_stdev is None else chosen.rows(spread_over(b1_stdev, shape=shape, name="b1_stdev")),
+            b1_stdev=None
+            if b1_stdev is None
+            else chosen.rows(positive(b1_stdev, shape=shape, name="b1_stdev", strictly=False)),
         ),
         noise=_noise(noise, images[0], chosen=chosen),
         correction=correction,
@@ -156,7 +158,7 @@ def _noise(noise: Any, image: NDArray[np.float64], *, chosen: Selection) -> NDAr
         If it is not given and the array is no image that tells it.
     """
     if noise is not None:
-        return chosen.rows(spread_over(noise, shape=image.shape, name="noise"))
+        return chosen.rows(positive(noise, shape=image.shape, name="noise"))
     if image.ndim not in (2, 3):
         raise ValueError("noise: expected the standard deviation of one image, found none: voxels alone do not tell it")
     level = maps.noise_of_volume(np.where(chosen.inside, image, 0.0).reshape((*image.shape, 1)[:3]))

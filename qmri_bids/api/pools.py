@@ -237,6 +237,8 @@ def simulate_cest(
     array
         Shape (..., N).
     """
+    if noise < 0.0:
+        raise ValueError(f"noise: expected 0 or more, found {noise:g}")
     own = dict(values or {})
     names = [f"{pool}_{quantity}" for pool in pools.names for quantity in QUANTITIES]
     unknown = sorted(set(own) - set(names))
