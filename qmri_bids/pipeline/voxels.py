@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.pipeline.volumes import load_volume
 
+LEAST_OVERLAP = 0.1
+"""Share of a mask in which a known map must have values: less shows another place."""
+
 
 class Voxels:
     """Voxels inside a mask where every volume has data.

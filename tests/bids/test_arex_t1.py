@@ -119,4 +119,5 @@ def test_what_was_asked_for_and_is_not_there(empty: Any) -> None:
     empty.cest()
     plan = planned(empty, arex_t1="number")
     assert "--arex-t1: expected T1 for AREX from number, found none there (no T1 elsewhere)" in str(plan.refusals[0])
+    assert "State T1 in seconds with --cest-t1" in str(plan.refusals[0])
     assert planned(empty).cest[0].t1 is None

@@ -236,6 +236,35 @@ def test_atlas_without_a_space_lies_on_the_grid_of_a_run(tmp_path):
         check_atlas_grid(read_atlas(path), images)
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("1\ta\n1\tb\n", "index, row 2: expected each label once, found 1 twice"),
+        ("1\ta\n1.5\tb\n", "index, row 2: expected a whole number, the label in the image, found '1.5'"),
+    ],
+)
+def test_a_table_of_labels_that_is_not_clear_is_refused(tmp_path, rows, words):
+    path = tmp_path / "tubes_dseg.nii.gz"
+    nib.save(nib.Nifti1Image(np.ones(SHAPE, dtype=np.uint8), np.eye(4)), path)
+    (tmp_path / "tubes_dseg.tsv").write_text(f"index\tname\n{rows}")
+    with pytest.raises(BidsInputError, match=f"tubes_dseg.tsv: {words}"):
+        read_atlas(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.zeros(SHAPE, dtype=np.uint8), "a label above 0, found 0"),
+        (np.ones(SHAPE, dtype=np.complex64), "found complex"),
+    ],
+)
+def test_an_image_that_holds_no_labels_is_refused(tmp_path, values, words):
+    path = tmp_path / "tubes_dseg.nii.gz"
+    nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+    with pytest.raises(BidsInputError, match=words):
+        read_atlas(path)
+
+
 def test_atlas_without_labels_is_refused(tmp_path):
     path = tmp_path / "regions.nii.gz"
     nib.save(nib.Nifti1Image(np.full(SHAPE, 0.5, dtype=np.float32), np.eye(4)), path)

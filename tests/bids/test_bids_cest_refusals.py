@@ -71,6 +71,7 @@ HERTZ = [offset * 127.7292 for offset in OFFSETS]
         ({"SaturationB1RMS": 2000}, [], ["SaturationB1RMS", "found 2000: is it in T, nT or Hz?"]),
         ({"SaturationB1RMS": 2e-6}, [], ["SaturationB1RMS", "found 2e-06: is it in T, nT or Hz?"]),
         ({"SaturationB1RMS": -2}, [], ["SaturationB1RMS", "found -2"]),
+        ({"SaturationB1RMS": 0}, [], [f"{SIDECAR}: SaturationB1RMS: expected B1 above zero", "found 0 µT in every"]),
         ({"SaturationB1RMS": [2.0] * 4}, [], ["SaturationB1RMS: expected 18 values", "found 4"]),
         (
             {"SaturationB1RMS": [2.0] * 17 + [None]},
@@ -362,3 +363,10 @@ def test_a_spectrum_that_does_not_show_where_water_is(empty: Any) -> None:
         "the spectrum does not show the dip of water: no offset lies between -1.5 and 1.5 ppm, where its dip is",
         "Add one, or leave spectra as they are with --cest-b0 none.",
     )
+
+
+def test_a_column_that_stands_twice_is_refused(empty: Any) -> None:
+    empty.cest()
+    table = empty.root / TABLE
+    table.write_text("offset_ppm\toffset_ppm\n" + "".join(f"{offset:g}\t1\n" for offset in OFFSETS))
+    check(refusal(empty), f"{TABLE}: offset_ppm: expected each column once, found 2 of them")

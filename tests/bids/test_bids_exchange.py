@@ -273,6 +273,11 @@ def test_the_published_pools_are_named(empty: Any) -> None:
     assert "--cest-pools" in sentence
 
 
+IOHEXOL = CestPool(name="iohexol", fraction=1e-3, rate=500.0, shift=4.3, t2=0.1, t1=2.0)
+ARGININE = CestPool(name="L-arginine", fraction=1e-3, rate=300.0, shift=3.0, t2=0.1, t1=2.0)
+NOE = CestPool(name="rNOE", fraction=0.03, rate=20.0, shift=-3.5, t2=5e-3, t1=1.0)
+
+
 def test_pools_of_a_file(empty: Any, tmp_path: Path) -> None:
     both_stages(empty)
     path = tmp_path / "pools.yaml"
@@ -294,7 +299,7 @@ def test_pools_of_a_file(empty: Any, tmp_path: Path) -> None:
         (
             pools(
                 cest=tuple(
-                    CestPool(name=name, fraction=0.0, rate=1.0, shift=3.5, t2=0.1) for name in ("amide", "AMIDE")
+                    CestPool(name=name, fraction=1e-3, rate=1.0, shift=3.5, t2=0.1) for name in ("amide", "AMIDE")
                 )
             ),
             ("expected one pool named amide, found amide, AMIDE",),
@@ -307,6 +312,16 @@ def test_pools_of_a_file(empty: Any, tmp_path: Path) -> None:
         (
             pools(cest=(CestPool(name="amide", fraction=0.0, rate=1.0, shift=3.5, t2=40.0),)),
             ("t2 of amide: expected a time of at most 1 s, found 40 s: is it in ms or µs?",),
+        ),
+        *(
+            (pools(cest=(replace(IOHEXOL, **changed),)), words)
+            for changed, words in (
+                ({"fraction": 0.0}, ("f of iohexol: expected a fraction", "found 0, which is no pool")),
+                ({"fraction": 20.0}, ("f of iohexol: expected a fraction", "found 20: is it in percent")),
+                ({"rate": 1e6}, ("k of iohexol: expected an exchange rate of at most 100000 1/s", "found 1e+06")),
+                ({"shift": 0.0}, ("dw of iohexol: expected a shift from water", "found 0")),
+                ({"name": "x" * 41}, ("cest_pool: expected a name", "41 letters are more than the 40")),
+            )
         ),
     ],
 )
@@ -328,10 +343,6 @@ def test_a_file_without_amide_serves_the_semisolid_stage(empty: Any, tmp_path: P
 
 
 # --- any pool ---------------------------------------------------------------------------------------------------------
-
-IOHEXOL = CestPool(name="iohexol", fraction=1e-3, rate=500.0, shift=4.3, t2=0.1, t1=2.0)
-ARGININE = CestPool(name="L-arginine", fraction=1e-3, rate=300.0, shift=3.0, t2=0.1, t1=2.0)
-NOE = CestPool(name="rNOE", fraction=0.03, rate=20.0, shift=-3.5, t2=5e-3, t1=1.0)
 
 
 def phantom(*solutes: CestPool, mt: MtPool | None = None) -> PoolModel:
@@ -384,6 +395,21 @@ def test_the_solute_of_a_phantom(empty: Any, tmp_path: Path) -> None:
     ):
         assert words in said
     assert not any("SEMISOLID" in each for each in run.warnings)
+
+
+def test_solutes_of_one_shift_are_refused(empty: Any, tmp_path: Path) -> None:
+    fingerprint(empty, "tubes", [4.3] * 30)
+    other = replace(IOHEXOL, name="other", shift=4.3)
+    text = refused(empty, **NUMBERS, cest_pools=pool_file(tmp_path, phantom(IOHEXOL, other)))
+    assert "iohexol at +4.3 and other at +4.3 ppm, which no offset tells apart" in text
+    assert "Leave one of them out" in text
+
+
+def test_a_pool_without_a_name_is_refused(empty: Any, tmp_path: Path) -> None:
+    fingerprint(empty, "tubes", [4.3] * 30)
+    path = pool_file(tmp_path, phantom(IOHEXOL))
+    path.write_text(path.read_text().replace("iohexol:", "~:"))
+    assert "cest_pool: expected a name for every pool" in refused(empty, **NUMBERS, cest_pools=path)
 
 
 def test_only_pools_that_offsets_see_are_estimated(empty: Any, tmp_path: Path) -> None:

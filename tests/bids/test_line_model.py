@@ -93,7 +93,13 @@ def test_pools_of_ones_own_have_lines_and_maps_of_their_own(written) -> None:
         ({"water": WATER, "amide": SOLUTE | {"amplitude": [0, 40]}}, "amide: amplitude", "is it in percent?"),
         ({"water": WATER, "amide": SOLUTE | {"amplitude": [0.3, 0.1]}}, "amide: amplitude", "the larger first"),
         ({"water": WATER, "amide": SOLUTE | {"start": 0.5}}, "amide: start", "must lie within amplitude"),
-        ({"water": WATER, "amide": SOLUTE | {"width": [0, 3]}}, "amide: width", "above 0"),
+        ({"water": WATER, "amide": SOLUTE | {"amplitude": [0.1, 0.1]}}, "amide: amplitude", "nothing is left to fit"),
+        ({"water": WATER, "amide": SOLUTE | {"width": [2, 2.0]}}, "amide: width", "nothing is left to fit"),
+        ({"water": WATER, "amide": SOLUTE | {"width": [0, 3]}}, "amide: width", "from 0.05 to 20"),
+        ({"water": WATER, "amide": SOLUTE | {"width": [50, 400]}}, "amide: width", "from 0.05 to 20"),
+        ({"water": WATER, "amide": SOLUTE | {"position": "3.5"}}, "amide: position", "a number, found '3.5'"),
+        ({"water": WATER | {"position": 4.7}}, "water: position", "offsets are relative to water"),
+        ({"water": WATER, "amine": SOLUTE, "twin": SOLUTE | {"start": 0.1}}, "pools: twin", "those of amine"),
         ({"water": WATER, "amide": SOLUTE | {"width": 3}}, "amide: width", "[smallest, largest]"),
         ({"water": WATER, "amide": SOLUTE | {"width": {300: [1, 2]}}}, "amide: width: 300", "a field strength in T"),
         ({"water": WATER, "amide": SOLUTE | {"width": [True, 3]}}, "amide: width", "found True"),
@@ -149,6 +155,18 @@ def test_z_spectra_take_the_set_and_are_refused_where_it_cannot_be_read(empty: A
     (refusal,) = plan.refusals
     assert (refusal.file, refusal.key) == (str(path), "pools: guanidine: width")
     assert empty.plan().cest[0].line_model is None
+
+
+def test_a_set_with_more_parameters_than_offsets_is_refused_before_computing(empty: Any, written) -> None:
+    empty.cest()
+    more = {f"solute{place}": SOLUTE | {"position": 1.0 + 0.4 * place} for place in range(5)}
+    path = written({"pools": {"water": WATER} | more})
+    plan = empty.plan(lorentzian_model=path)
+    assert plan.cest == ()
+    (refusal,) = plan.refusals
+    assert (refusal.file, refusal.key) == (str(path), "pools")
+    assert "18 parameters of water, solute0" in refusal.found
+    assert "different offsets of sub-01" in refusal.expected
 
 
 def test_the_methods_say_which_lines_and_measures_there_are(empty: Any, written) -> None:

@@ -127,3 +127,11 @@ def test_what_makes_no_map_is_refused(
     bids: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], words: str
 ) -> None:
     assert words in error(bids, capsys, *arguments)
+
+
+def test_offsets_whose_maps_would_be_one_file_are_refused(bids: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = error(bids, capsys, "--mtrasym-offsets", 3.6, 2, 3.6001)
+    assert "--mtrasym-offsets must differ in the four digits that names of files hold, found 3.6 and 3.6001" in said
+    said = error(bids, capsys, "--mtrasym-ranges", "3:4", "3.00:4.0")
+    assert "--mtrasym-ranges must differ in the four digits" in said
+    assert parsed(bids, "--mtrasym-offsets", 3.6, 3.601, 3.5).mtrasym_offsets == [3.6, 3.601, 3.5]

@@ -285,3 +285,12 @@ def test_the_report_says_which_solutes_the_mean_spectrum_tells(clean):
     for pool in ("amide", "NOE", "amine"):
         assert f"With {pool} it is higher by" in said
     assert "it was fitted all the same" in said
+
+
+def test_a_range_beyond_the_offsets_is_a_warning() -> None:
+    offsets = np.arange(-5.0, 5.1, 0.5)
+    plan = plan_measures(offsets, wanted=(), asymmetry=(), ranges=((3.0, 4.0), (100.0, 200.0)), pools=())
+    assert (plan.ranges, plan.sentences) == (((3.0, 4.0),), ())
+    assert plan.warnings == (
+        "There is no MTR asymmetry from 100 to 200 ppm: the spectrum was measured from -5 to 5 ppm.",
+    )

@@ -45,6 +45,16 @@ def test_b1_is_a_ratio_whatever_its_file_holds(tmp_path: Path, scale: float, wor
     assert words in loaded.decisions[0]
 
 
+def test_standard_deviations_of_zero_and_less_are_none(tmp_path: Path) -> None:
+    files = {"T1": save(tmp_path / "T1.nii", 1.2 * head())}
+    spread = 0.05 * head()
+    spread[4, 4, 4], spread[5, 4, 4] = 0.0, -0.05
+    loaded = load_maps(files, stdev_files={"T1": save(tmp_path / "std.nii", spread)})
+    np.testing.assert_array_equal(np.isfinite(loaded.maps["T1_stdev"]), spread > 0.0)
+    with pytest.raises(ValueError, match=r"std\.nii: expected standard deviations above 0, found them in 0 %"):
+        load_maps(files, stdev_files={"T1": save(tmp_path / "std.nii", -0.05 * head())})
+
+
 def test_a_last_axis_of_one_is_no_axis(tmp_path: Path) -> None:
     assert load_maps({"T2": save(tmp_path / "T2.nii", head()[..., None])}).maps["T2"].shape == SHAPE
 

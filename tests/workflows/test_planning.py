@@ -159,6 +159,29 @@ def test_the_node_of_z_spectra_takes_t1_under_its_name(tmp_path: Path) -> None:
         assert np.nanmedian(found["T1_stdev"]) == pytest.approx(maps[f"{name}_stdev"])
 
 
+def test_arex_is_left_out_where_t1_is_of_another_place(tmp_path: Path) -> None:
+    shape, run = (3, 5, 4), series("spectrum")
+    rng = np.random.default_rng(0)
+    signal = 1.0 + 1e-3 * rng.standard_normal((*shape, run.number_of_volumes))
+    t1 = np.full(shape, np.nan)
+    t1[0, 0] = 1.2
+    np.savez(tmp_path / "maps.npz", off_resonance=np.zeros(shape), T1=t1)
+    node = EstimateZSpectrum(
+        run=replace(run, t1=t1_of_run("elsewhere", kind="apparent"), t1_kind="apparent", b0=wasabi_source("y")),
+        series=save_volume(tmp_path / "series.nii", signal.astype(np.float32), np.eye(4)),
+        mask=save_volume(tmp_path / "mask.nii", np.ones(shape, dtype=bool), np.eye(4)),
+        b0=str(tmp_path / "maps.npz"),
+        t1=str(tmp_path / "maps.npz"),
+        asymmetry=[3.5],
+        pools=["water", "amide"],
+    )
+    outputs = node.run(cwd=str(tmp_path)).outputs
+    assert any("AREX IS LEFT OUT: the T1 of elsewhere has values in 6.7 %" in each for each in outputs.warnings)
+    assert any("AREX was not computed" in each for each in outputs.decisions)
+    assert not any("AREX was computed" in each for each in outputs.decisions)
+    assert "arex_amide" not in np.load(outputs.estimate).files
+
+
 def test_each_sentence_of_the_methods_stands_once() -> None:
     plan = SessionPlan(subject="01", session=None, cest=(series("APTw"), series("APTw2")))
     sentences = method_sentences(plan.runs, ProcessingOptions(estimator="pinn"))

@@ -130,11 +130,15 @@ def read_atlas(path: Path, *, space: str | None = None) -> Atlas:
         ) from error
     except Exception as error:
         raise BidsInputError(f"--atlas {path}: expected a NIfTI image that can be read, found: {error}") from error
+    if np.iscomplexobj(data):
+        raise BidsInputError(f"--atlas {path}: expected one volume of whole numbers from 0 up, found complex values")
     if data.ndim != 3 or not np.array_equal(data, np.rint(data)) or data.min() < 0:
         raise BidsInputError(
             f"--atlas {path}: expected one volume of whole numbers from 0 up, found shape {data.shape} and values "
             f"{data.min():g} to {data.max():g}"
         )
+    if not data.any():
+        raise BidsInputError(f"--atlas {path}: expected a label above 0, found 0 in every voxel")
     name = entities.get("atlas") or entities.get("seg") or path.name.partition(".")[0]
     regions, stated = _regions(path)
     return Atlas(
@@ -160,11 +164,21 @@ def _regions(path: Path) -> tuple[dict[int, str], dict[str, dict[int, float]]]:
         columns, rows = read_rows(table)
         if not {"index", "name"} <= set(columns):
             raise ValueError(f"the columns {', '.join(columns) or 'of an empty table'}")
-        regions = {int(row["index"]): row["name"] for row in rows}
-    except ValueError as error:  # what is no number, and what cannot be read
+    except ValueError as error:
         raise BidsInputError(
             f"{table}: expected the columns index and name, one row a label, found: {error}"
         ) from error
+    regions: dict[int, str] = {}
+    for number, row in enumerate(rows, start=1):
+        try:
+            label = int(row["index"])
+        except ValueError as error:
+            raise BidsInputError(
+                f"{table}: index, row {number}: expected a whole number, the label in the image, found {row['index']!r}"
+            ) from error
+        if label in regions:
+            raise BidsInputError(f"{table}: index, row {number}: expected each label once, found {label} twice")
+        regions[label] = row["name"]
     stated: dict[str, dict[int, float]] = {}
     for column in columns:
         cells = {int(row["index"]): row[column].strip() for row in rows}

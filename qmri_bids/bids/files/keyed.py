@@ -66,11 +66,22 @@ class KeyedFile:
         if isinstance(value, int | float) and not isinstance(value, bool):
             with contextlib.suppress(OverflowError):
                 number = float(value)
-        elif isinstance(value, str) and _FACTORS.fullmatch(value):
+        elif isinstance(value, str) and _FACTORS.fullmatch(value) and not _in_quotes(value):
             number = _product(value)
         if not math.isfinite(number):
             raise self.bad(key, "a number", "nothing" if value is None else describe(value))
         return number
+
+
+def _in_quotes(text: str) -> bool:
+    """Return whether a text would be a number to YAML, so that quotes must have made it a text.
+
+    Examples
+    --------
+    >>> _in_quotes("3.5"), _in_quotes("1.0/3.0"), _in_quotes("6e-6")
+    (True, False, False)
+    """
+    return isinstance(parse_yaml(text), int | float)
 
 
 def _product(text: str) -> float:

@@ -19,6 +19,8 @@ from qmri_bids.pipeline.options import (
     MTSAT_CORRECTIONS,
     POOLS,
 )
+from qmri_bids.quantities import QUANTITIES
+from qmri_bids.quantity import at_offset, over_range
 
 
 def _no_set_of_lines(pools: Sequence[str]) -> str:
@@ -37,13 +39,27 @@ def _range_of(text: str) -> tuple[float, float] | None:
     return (low, high) if 0.0 < low < high < 1000.0 else None
 
 
+def _one_file(labels: Sequence[str], given: Sequence[object]) -> str:
+    """Return a complaint where two maps would be one file; empty where none would."""
+    first: dict[str, object] = {}
+    for label, each in zip(labels, given, strict=True):
+        if label in first:
+            return f"must differ in the four digits that names of files hold, found {first[label]} and {each}"
+        first[label] = each
+    return ""
+
+
+def _one_offset(offsets: Sequence[float]) -> str:
+    asymmetry = QUANTITIES["MTRasym"]
+    return _one_file([at_offset(asymmetry, each).written.desc or "" for each in offsets], offsets)
+
+
 def _no_ranges(ranges: Sequence[str]) -> str:
     wrong = [text for text in ranges if _range_of(text) is None]
-    return (
-        f"must hold ranges LOW:HIGH of positive offsets in ppm, such as 3.0:4.0, found {' '.join(wrong)}"
-        if wrong
-        else ""
-    )
+    if wrong:
+        return f"must hold ranges LOW:HIGH of positive offsets in ppm, such as 3.0:4.0, found {' '.join(wrong)}"
+    asymmetry = QUANTITIES["MTRasym"]
+    return _one_file([over_range(asymmetry, *each).written.desc or "" for each in _in_ppm(ranges)], ranges)
 
 
 def _in_ppm(ranges: Sequence[str]) -> list[tuple[float, float]]:
@@ -105,6 +121,7 @@ SPECTRA = OptionGroup(
                 open_high=True,
                 refusal="must be positive, in ppm (both sides are meant), found {:g}",
             ),
+            complaint=_one_offset,
             setting=Setting("processing", field="asymmetry", unit="ppm", compared=True),
         ),
         Option(

@@ -135,7 +135,7 @@ def plan_spectrum(
             f"{100.0 * layout.saturation.duty_cycle:.0f} %."
         )
     elif chosen:
-        decisions.append("AREX was not computed: there is no T1 map.")
+        decisions.append("AREX was not computed: there is no T1 map of these voxels.")
     return SpectrumPlan(
         layout=layout, asymmetry=within, pools=chosen, arex=arex, decisions=tuple(decisions), warnings=tuple(warnings)
     )

@@ -19,7 +19,10 @@ LARGEST_RATIO = 5.0
 
 
 POSITIVE = ("T1", "T2", "b1", "MT_fraction", "MT_rate")
-"""Maps in which values of 0 and less stand for no value."""
+"""Maps in which values of 0 and less stand for no value, and their standard deviations of 0 and less for none."""
+
+LEAST_SPREAD = 0.5
+"""Share of the voxels of a map that must have a standard deviation above 0, where a file gives it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,7 @@ def load_maps(
     Raises
     ------
     ContentError
-        If the grids differ, or a map is not 3D or has no value.
+        If the grids differ, a map is not 3D or has no value, or most of its voxels have no standard deviation above 0.
     """
     maps: dict[str, NDArray[np.float32]] = {}
     decisions: list[str] = []
@@ -76,6 +79,8 @@ def load_maps(
         if stdev_files is not None and name in stdev_files:
             spread, own = _read(stdev_files[name])
             _check_grid(stdev_files[name], spread, own, maps=maps, affine=affine)
+            if name in POSITIVE:
+                _clean_spread(spread, values, path=stdev_files[name])
             maps[f"{name}_stdev"] = np.float32(scale * factor) * spread
     if affine is None:
         raise ValueError("expected at least one map, found none")
@@ -112,3 +117,14 @@ def _clean(name: str, values: NDArray[np.float32], *, path: Path) -> float:
     if not np.isfinite(values).any():
         raise ContentError(f"{path}: expected a map, found no value in it")
     return percent_to_fraction(1.0) if name == "b1" and np.nanmedian(values) > LARGEST_RATIO else 1.0
+
+
+def _clean_spread(spread: NDArray[np.float32], values: NDArray[np.float32], *, path: Path) -> None:
+    """Set what is no standard deviation to NaN, in place."""
+    spread[~(np.isfinite(spread) & (spread > 0.0))] = np.nan
+    share = float(np.mean(np.isfinite(spread[np.isfinite(values)])))
+    if share < LEAST_SPREAD:
+        raise ContentError(
+            f"{path}: expected standard deviations above 0, found them in {100.0 * share:.0f} % of the voxels of its map; write "
+            "the file again, or leave it out"
+        )

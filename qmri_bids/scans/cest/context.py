@@ -71,7 +71,8 @@ def read_cest_table(image: Path, *, root: Path, number_of_volumes: int) -> CestT
     Raises
     ------
     RefusedError
-        If the table is not readable, has another number of rows, no column that is known, or a cell of the wrong kind.
+        If the table is not readable, has another number of rows, no column that is known, a column twice, or a cell of the
+        wrong kind.
     """
     tables = applicable_files(image, root=root, suffix=SUFFIX, extension=".tsv")
     if not tables:
@@ -79,6 +80,15 @@ def read_cest_table(image: Path, *, root: Path, number_of_volumes: int) -> CestT
     path = tables[-1]
     name = relative_name(path, root)
     columns, rows = read_table(path, root=root)
+    twice = [column for place, column in enumerate(columns) if column in columns[:place]]
+    if twice:
+        raise refuse(
+            file=name,
+            key=twice[0],
+            expected="each column once",
+            found=f"{columns.count(twice[0])} of them",
+            advice="Remove the columns that do not hold.",
+        )
     if not {"volume_type", *COLUMNS} & set(columns):
         raise refuse(
             file=name,

@@ -451,6 +451,14 @@ def _b1(book: Book) -> Stated:
             B1_RMS,
             advice="Add SaturationB1RMS (µT, over pulse and gap; of one block its amplitude), or b1_rms to the _cestcontext.tsv.",
         )
+    if not any(chosen.values):
+        raise refuse(
+            file=chosen.file,
+            key=chosen.key,
+            expected="B1 above zero for the saturated volumes",
+            found="0 µT in every volume that states it",
+            advice="State the B1 that was played, in µT; 0 stands for images without saturation.",
+        )
     book.sources.append(b1_source(chosen))
     return chosen
 

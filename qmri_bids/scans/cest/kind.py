@@ -123,7 +123,7 @@ def kind_of(
     else:
         kind, name, needed = "z-spectrum", "a Z-spectrum", SPECTRUM_OFFSETS
     if not _surrounds_water(offsets, needed):
-        raise _too_few(file, name, needed, offsets)
+        raise _too_few(file, name, needed, offsets, power=powers[0])
     if kind != "wassr" and "m0" not in roles and not has_m0:
         raise refuse(
             file=file,
@@ -187,13 +187,17 @@ def _refuse_several_spectra(images: Sequence[SaturatedImage], powers: Sequence[f
         )
 
 
-def _too_few(file: str, name: str, needed: int, offsets: Sequence[float]) -> RefusedError:
+def _too_few(
+    file: str, name: str, needed: int, offsets: Sequence[float], *, power: float | None = None
+) -> RefusedError:
     different = sorted(set(offsets))
     listed = ", ".join(f"{offset:g}" for offset in different[:12]) + (", …" if len(different) > 12 else "")
     return refuse(
         file=file,
         key="offsets",
-        expected=f"at least {needed} offsets on both sides of water for {name}, {EACH_SIDE} or more on each",
-        found=f"{len(different)} ({listed} ppm)" if different else "none with saturation",
+        expected=f"at least {needed} offsets on both sides of water for {name}, {EACH_SIDE} or more on each"
+        + ("" if power is None else "; or two or more powers, for a fingerprint or QUESP"),
+        found=(f"{len(different)} ({listed} ppm)" if different else "none with saturation")
+        + ("" if power is None else f" at one power, {tesla_to_microtesla(power):.3g} µT"),
         advice="This series cannot be used; if volumes are missing or the signs are lost, convert it again.",
     )

@@ -20,12 +20,9 @@ from qmri_bids.physics.pools import PROTONS_OF_WATER
 from qmri_bids.pipeline.maps.known import listed
 from qmri_bids.pipeline.results.estimate_file import Maps, save_estimate
 from qmri_bids.pipeline.volumes import load_volume
-from qmri_bids.pipeline.voxels import Voxels, network_sentences
+from qmri_bids.pipeline.voxels import LEAST_OVERLAP, Voxels, network_sentences
 from qmri_bids.quantities import KNOWN_QUANTITIES
 from qmri_bids.quantity import STDEV
-
-LEAST_OVERLAP = 0.1
-"""Share of the brain mask in which a known map must have values: less shows another place."""
 
 
 class _EstimateExchangeInput(BaseInterfaceInputSpec):

@@ -6,6 +6,7 @@ import math
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,8 @@ class _Reader(KeyedFile):
         pools = content.get("cest_pool") or {}
         if not isinstance(pools, dict):
             raise self.bad("cest_pool", "pools by name", describe(pools))
+        if None in pools:
+            raise self.bad("cest_pool", "a name for every pool", "a pool without a name (~ or null)")
         try:
             cest = tuple(
                 CestPool(name=str(name), **self._pool(pools, name, f"cest_pool: {name}", ())) for name in pools
@@ -318,6 +321,8 @@ def pool_label(name: str, *, path: Path) -> str:
         wrong = "which has neither"
     elif label.lower() in (each.lower() for each in TAKEN):
         wrong = f"and '{label}' means something else"
+    elif len(label) > LONGEST_NAME:
+        wrong = f"whose {len(label)} letters are more than the {LONGEST_NAME} that names of files have room for"
     elif label.lower().endswith("std") or "posterior" in label.lower():
         wrong = f"and '{label}' would be taken for a standard deviation or a posterior"
     if wrong:
@@ -359,13 +364,23 @@ LONGEST_T2 = {MtPool: 1e-3, CestPool: 1.0}
 """Of a semisolid pool and of any other [s]; milliseconds and microseconds are larger numbers."""
 
 
+LARGEST_RATE = 1e5
+"""Of exchange [1/s]; faster pools are one with water."""
+
+NEAREST_SHIFTS = 0.05
+"""Solutes whose shifts are closer [ppm] have one line: no offset tells them apart."""
+
+LONGEST_NAME = 40
+"""Letters of a label: names of files become too long with more."""
+
+
 def _check_units(pool: CestPool, path: Path) -> None:
-    """Refuse a pool whose numbers are in other units.
+    """Refuse a pool whose numbers are in other units, or are none of a pool that can be seen.
 
     Raises
     ------
     RefusedError
-        If a shift or T2 is larger than that of any such pool.
+        If a shift, T2, fraction or rate is beyond that of any such pool.
     """
     longest = LONGEST_T2[type(pool)]
     if abs(pool.shift) > LARGEST_SHIFT:
@@ -384,19 +399,53 @@ def _check_units(pool: CestPool, path: Path) -> None:
             found=f"{pool.t2:g} s: is it in ms or µs?",
             advice="State t2 in seconds, or r2 in 1/s.",
         )
+    if pool.shift == 0.0 and not isinstance(pool, MtPool):
+        raise refuse(
+            file=str(path),
+            key=f"dw of {pool.name}",
+            expected="a shift from water: a solute that resonates with it cannot be seen",
+            found="0",
+            advice="State its shift in ppm, or leave it out.",
+        )
+    if not 0.0 < pool.fraction <= 1.0:
+        raise refuse(
+            file=str(path),
+            key=f"f of {pool.name}",
+            expected="a fraction of water above 0, at most 1",
+            found=f"{pool.fraction:g}" + (": is it in percent or mmol/L?" if pool.fraction else ", which is no pool"),
+            advice="State its protons over those of water, or leave it out.",
+        )
+    if pool.rate > LARGEST_RATE:
+        raise refuse(
+            file=str(path),
+            key=f"k of {pool.name}",
+            expected=f"an exchange rate of at most {LARGEST_RATE:g} 1/s",
+            found=f"{pool.rate:g} 1/s",
+            advice="State k in 1/s, from the pool to water.",
+        )
 
 
 def check_pools(choice: PoolChoice, pools: Sequence[str], *, label: str) -> None:
-    """Check that a model has the pools that a run estimates.
+    """Check that a model has the pools that a run estimates, and that they can be told apart.
 
     Raises
     ------
     RefusedError
-        If one is missing.
+        If one is missing, or two solutes have one shift.
     """
     for pool in pools:
         if pool not in choice.model.names:
             raise _missing(choice, pool, label)
+    solutes = sorted((pool for pool in choice.model.cest if pool.name in pools), key=lambda pool: pool.shift)
+    for one, other in pairwise(solutes):
+        if other.shift - one.shift < NEAREST_SHIFTS:
+            raise refuse(
+                file=choice.origin,
+                key="cest_pool",
+                expected=f"shifts {NEAREST_SHIFTS:g} ppm or more apart of pools that {label} estimates",
+                found=f"{one.name} at {one.shift:+g} and {other.name} at {other.shift:+g} ppm, which no offset tells apart",
+                advice="Leave one of them out: the other stands for both.",
+            )
 
 
 PROTONS_OPTION = "--cest-protons"

@@ -15,7 +15,7 @@ from qmri_bids.bids.images import volumes_in
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.results.estimate_file import save_estimate
 from qmri_bids.pipeline.volumes import load_volume
-from qmri_bids.pipeline.voxels import Voxels
+from qmri_bids.pipeline.voxels import LEAST_OVERLAP, Voxels
 from qmri_bids.quantity import STDEV
 
 if TYPE_CHECKING:
@@ -176,6 +176,9 @@ class EstimateZSpectrum(SimpleInterface):
         t1_stdev = voxels.values_of(inputs.t1, f"{run.t1_map}{STDEV}")
         if isdefined(inputs.t1_value):
             t1 = np.full(len(signal), inputs.t1_value)
+        elsewhere = _elsewhere(t1, t1_stdev, source=run.t1_source)
+        if elsewhere:
+            t1 = t1_stdev = None
         found = zspectrum_maps(
             signal,
             protocol=run.protocol,
@@ -218,8 +221,24 @@ class EstimateZSpectrum(SimpleInterface):
         )
         voxels.decisions += noise.decisions
         self._results["decisions"] = [*voxels.decisions, *found.decisions]
-        self._results["warnings"] = [*noise.warnings, *found.warnings]
+        self._results["warnings"] = [*elsewhere, *noise.warnings, *found.warnings]
         return runtime
+
+
+def _elsewhere(
+    t1: NDArray[np.float64] | None, stdev: NDArray[np.float64] | None, *, source: str | None
+) -> tuple[str, ...]:
+    """Say that T1 has values in next to none of the voxels; nothing where it has, or there is none."""
+    if t1 is None or not len(t1):
+        return ()
+    share = float(np.mean(np.isfinite(t1) & (t1 > 0.0) & (True if stdev is None else np.isfinite(stdev))))
+    if share >= LEAST_OVERLAP:
+        return ()
+    return (
+        f"AREX IS LEFT OUT: the T1 of {source} has values in {100.0 * share:.1f} % of the voxels of this scan (at least "
+        f"{100.0 * LEAST_OVERLAP:.0f} % expected): does it show the same place? Check the coordinates in its header, or give "
+        "another.",
+    )
 
 
 class EstimateB0(SimpleInterface):

@@ -10,7 +10,7 @@ from typing import Any
 
 from qmri_bids.bids.files.keyed import KeyedFile
 from qmri_bids.bids.metadata.values import describe
-from qmri_bids.bids.refusal import refusal_of
+from qmri_bids.bids.refusal import Refusal, refusal_of
 from qmri_bids.estimation.spectra.lorentzian_pools import WATER, LineModel, PoolRow, Range
 from qmri_bids.scans.findings import Findings
 from qmri_bids.scans.saturation.run import CestRun
@@ -24,7 +24,13 @@ FARTHEST = 30.0
 """Of a line [ppm]; hertz are larger."""
 
 WIDEST = 1000.0
-"""Full width of a line [ppm]."""
+"""Full width of the line of a semisolid pool [ppm]."""
+
+WIDTHS = (0.05, 20.0)
+"""Full widths of any other line [ppm]: narrower ones fall between offsets, wider ones are those of a semisolid pool."""
+
+WATER_WITHIN = 1.0
+"""Distance of the centre of water from 0 [ppm]: offsets are relative to it."""
 
 LONGEST_T2 = 1e-3
 """Of a semisolid pool [s]; microseconds and milliseconds are larger numbers."""
@@ -68,6 +74,7 @@ def read_line_model(path: Path) -> LineModel:
     broad = [name for name, row in rows.items() if row.semisolid]
     if len(broad) > 1:
         raise reader.bad("pools", "one semisolid pool (a pool with the key line)", ", ".join(broad))
+    reader.check_twins(rows)
     return LineModel(rows=rows, origin=path.name)
 
 
@@ -92,6 +99,15 @@ class _Reader(KeyedFile):
         if WATER not in names:
             raise self.bad("pools", f"the pool {WATER}, whose line all others stand on", ", ".join(map(str, names)))
 
+    def check_twins(self, rows: Mapping[str, PoolRow]) -> None:
+        """Check that no two pools have one position and one set of bounds: a fit cannot tell them apart."""
+        names = list(rows)
+        for place, name in enumerate(names):
+            for other in names[:place]:
+                if replace(rows[name], start=rows[other].start) == rows[other]:
+                    found = f"those of {other}"
+                    raise self.bad(f"pools: {name}", "a position or bounds of its own, by which a fit tells it", found)
+
     def row(self, name: str, pool: Any) -> PoolRow:
         """Return a pool."""
         shown = f"pools: {name}"
@@ -101,7 +117,10 @@ class _Reader(KeyedFile):
         if unknown:
             raise self.bad(f"{shown}: {unknown[0]}", f"one of {', '.join(KEYS)}", "an unknown key")
         line = self._line(name, pool)
-        position = self._within(pool, shown, "position", -FARTHEST, FARTHEST, doubt="is it in Hz?")
+        farthest, doubt = FARTHEST, "is it in Hz?"
+        if name == WATER:
+            farthest, doubt = WATER_WITHIN, "offsets are relative to water (is it 4.7 ppm from TMS?)"
+        position = self._within(pool, shown, "position", -farthest, farthest, doubt=doubt)
         within = self._within(pool, shown, "within", 0.0, FARTHEST, doubt="is it in Hz?")
         heights = self._range(pool.get("amplitude"), f"{shown}: amplitude", 0.0, HIGHEST, doubt="is it in percent?")
         start = heights[0] + START * (heights[1] - heights[0])
@@ -112,7 +131,9 @@ class _Reader(KeyedFile):
             within=within,
             heights=heights,
             start=start,
-            widths=None if line == "super-lorentzian" else self._widths(pool, f"{shown}: width"),
+            widths=None
+            if line == "super-lorentzian"
+            else self._widths(pool, f"{shown}: width", broad=line is not None),
             t2=self._t2(pool, f"{shown}: t2") if line in ("auto", "super-lorentzian") else None,
             semisolid=line is not None,
         )
@@ -137,19 +158,26 @@ class _Reader(KeyedFile):
         return value
 
     def _range(self, value: Any, key: str, low: float, high: float, *, doubt: str, open_low: bool = False) -> Range:
-        """Return two numbers within limits, the smaller first."""
+        """Return two numbers within limits that increase: a fit moves between them."""
         expected = f"[smallest, largest], {'above' if open_low else 'from'} {low:g} to {high:g}"
         if not isinstance(value, list) or len(value) != 2:
             raise self.bad(key, expected, "nothing" if value is None else describe(value))
         first, second = (self.number(each, key) for each in value)
-        if not (low <= first <= second <= high) or (open_low and first <= low):
-            wrong = "the larger first" if second < first else doubt
+        if not (low <= first < second <= high) or (open_low and first <= low):
+            wrong = doubt
+            if second <= first:
+                wrong = "the larger first" if second < first else "equal, so that nothing is left to fit"
             raise self.bad(key, expected, f"{describe(value)}: {wrong}")
         return first, second
 
-    def _widths(self, pool: Mapping[str, Any], key: str) -> Range | Mapping[float, Range]:
+    def _widths(self, pool: Mapping[str, Any], key: str, *, broad: bool) -> Range | Mapping[float, Range]:
         """Return the range of widths [ppm], for all fields or by field [T]."""
-        limits: dict[str, Any] = {"low": 0.0, "high": WIDEST, "doubt": "is it in Hz?", "open_low": True}
+        low, high = (WIDTHS[0], WIDEST) if broad else WIDTHS
+        limits: dict[str, Any] = {
+            "low": low,
+            "high": high,
+            "doubt": f"full widths of a line{'' if broad else ' that is not semisolid'} in ppm",
+        }
         value = pool.get("width")
         if not isinstance(value, dict):
             return self._range(value, key, **limits)
@@ -188,7 +216,30 @@ def with_line_model(runs: Sequence[CestRun], *, findings: Findings) -> tuple[Ces
     except Exception as error:
         findings.refusals.append(refusal_of(error, file=str(path)))
         return tuple(run for run in runs if not _is_fitted(run))
-    return tuple(replace(run, line_model=model) if _is_fitted(run) else run for run in runs)
+    return tuple(
+        replace(run, line_model=model) if _is_fitted(run) else run
+        for run in runs
+        if not _is_fitted(run) or _told(run, model, path=path, findings=findings)
+    )
+
+
+def _told(run: CestRun, model: LineModel, *, path: Path, findings: Findings) -> bool:
+    """Return whether a run has more offsets than the set has parameters; it is refused where it has not."""
+    roles = zip(run.protocol.offsets, run.roles, strict=True)
+    number = len({offset for offset, role in roles if role == "cest" and offset is not None})
+    parameters = model.free_parameters(model.names)
+    if number > parameters:
+        return True
+    findings.refusals.append(
+        Refusal(
+            file=str(path),
+            key="pools",
+            expected=f"fewer free parameters than the {number} different offsets of {run.label}",
+            found=f"{parameters} parameters of {', '.join(model.names)}",
+            advice="State fewer pools, or within: 0 for positions that are known.",
+        )
+    )
+    return False
 
 
 def _is_fitted(run: CestRun) -> bool:

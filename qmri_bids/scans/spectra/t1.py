@@ -183,7 +183,9 @@ def _chosen(run: CestRun, found: Sequence[Candidate], *, asked: str) -> tuple[Ce
                 key=OPTION,
                 expected=f"T1 for AREX from {asked}",
                 found=f"none there ({there} elsewhere)",
-                advice=f"Add it, or leave {OPTION} out.",
+                advice=f"State T1 in seconds with --cest-t1, or leave {OPTION} out."
+                if asked == "number"
+                else f"Add it, or leave {OPTION} out.",
             ),
         )
     best = wanted[0]
