@@ -70,7 +70,7 @@ def test_atlases(tmp_path: Path) -> None:
     for content, words in (
         ("index\tname\n1\tµ\n".encode("latin-1"), "another encoding"),
         (b"index\n1\n", "found: the columns index"),
-        (b"index\tname\none\t1\n", "expected the columns index and name"),
+        (b"index\tname\none\t1\n", "index, row 1: expected a whole number"),
     ):
         table.write_bytes(content)
         with pytest.raises(BidsInputError, match=words):

@@ -554,6 +554,7 @@ def zspectrum_maps(
     measures = plan_measures(
         layout.offsets, wanted=chosen.measures, asymmetry=plan.asymmetry, ranges=chosen.ranges, pools=plan.pools
     )
+    plan = replace(plan, warnings=(*plan.warnings, *measures.warnings))
     if noise is None:
         sigma, sentence = series_noise(signal, layout=layout)
     else:

@@ -102,8 +102,8 @@ class MeasurePlan:
         Whether the inverse difference to the fit without a pool is mapped.
     ranges
         Ranges of the mean MTR asymmetry [ppm].
-    sentences
-        What was decided.
+    sentences, warnings
+        What was decided, and what was asked for and is not there.
     """
 
     asymmetry: tuple[float, ...] = ()
@@ -114,6 +114,7 @@ class MeasurePlan:
     of_fit: bool = False
     ranges: tuple[tuple[float, float], ...] = ()
     sentences: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def needs_background(self) -> bool:
@@ -145,12 +146,12 @@ def plan_measures(
         Pools of the fit; empty without one.
     """
     low, high = float(offsets[0]), float(offsets[-1])
-    said, within, solutes = [], [], []
+    said, warnings, within, solutes = [], [], [], []
     for start, end in ranges:
         if low <= -end and high >= end:
             within.append((start, end))
         else:
-            said.append(
+            warnings.append(
                 f"There is no MTR asymmetry from {start:g} to {end:g} ppm: the spectrum was measured from {low:g} to {high:g} ppm."
             )
     for solute, places in THREE_OFFSETS.items() if THREE_OFFSET in wanted else ():
@@ -188,6 +189,7 @@ def plan_measures(
         of_fit=of_fit,
         ranges=tuple(within),
         sentences=tuple(said),
+        warnings=tuple(warnings),
     )
 
 
