@@ -62,8 +62,8 @@ def test_mask_given_field_and_kind_of_the_array_are_kept():
     found = q.fit_zspectrum(
         torch.as_tensor(simulated()),
         PROTOCOL,
-        b0=FIELD,
-        b0_stdev=1.0,
+        off_resonance=FIELD,
+        off_resonance_stdev=1.0,
         pools=(),
         asymmetry=(2.0, 3.5),
         noise=NOISE,
@@ -88,10 +88,10 @@ def test_narrow_spectra_say_what_would_fit_them():
     ("changed", "word"),
     [
         ({"t1": 1500.0}, r"t1: expected seconds.*milliseconds"),
-        ({"b0_stdev": 1.0}, "b0_stdev: expected with b0"),
+        ({"off_resonance_stdev": 1.0}, "off_resonance_stdev: expected with off_resonance"),
         ({"pools": ("amide",)}, "pools must hold water"),
         ({"pools": ("water", "creatine")}, "pools must be among water.*found creatine"),
-        ({"b0": np.zeros(3)}, r"b0: expected a number or a map of shape \(30, 3\)"),
+        ({"off_resonance": np.zeros(3)}, r"off_resonance: expected a number or a map of shape \(30, 3\)"),
     ],
 )
 def test_what_does_not_fit_gets_the_right_word(changed, word):
