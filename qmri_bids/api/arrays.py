@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -360,6 +361,30 @@ def not_negative(value: Any, *, name: str, unit: str) -> float:
     if found < 0.0:
         raise _bad(name, expected, found, "correct it")
     return found
+
+
+def one_of(value: Any, choices: Collection[str], *, name: str, more: str = "") -> str:
+    """Return one of several words.
+
+    Raises
+    ------
+    ValueError
+        If it is another.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(choices)}{more}, found {value!r}")
+    return value
+
+
+def generator(seed: Any) -> np.random.Generator:
+    """Return the source of noise of a seed.
+
+    Raises
+    ------
+    ValueError
+        If it is neither None nor a whole number of 0 or more.
+    """
+    return np.random.default_rng(None if seed is None else count(seed, name="seed", least=0))
 
 
 def seconds(value: Any, *, name: str, longest: float) -> float:

@@ -71,6 +71,10 @@ def b1_from_afi(
     if np.shape(given(tr, name="tr").values) != (2,):
         raise ValueError(f"tr: expected TR1 and TR2 in seconds, found {tr!r}: give both, as (0.02, 0.1)")
     first_tr, second_tr = (seconds(time, name="tr", longest=LONGEST_TR) for time in times_of(tr, 2, name="tr"))
+    if first_tr >= second_tr:
+        raise ValueError(
+            f"tr: expected TR1 shorter than TR2, found {first_tr:g} and {second_tr:g} s: swap them, and the images"
+        )
     angle = flip_angle_in_radians(flip_angle)
     return _result(
         actual_flip_angle(*pair, flip_angle=angle, repetition_times=(first_tr, second_tr), noise=noise_level(noise)),

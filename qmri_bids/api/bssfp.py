@@ -15,9 +15,11 @@ from qmri_bids.api.arrays import (
     count,
     deviation,
     flip_angle_in_radians,
+    generator,
     given,
     increments_in_radians,
     not_negative,
+    one_of,
     ratio_of_b1,
     relaxation,
     seconds,
@@ -112,8 +114,10 @@ def fit_bssfp(
     >>> found.maps["T1"].round(1), found.stdev["T1"] < 0.02
     (array([0.9, 1.4], dtype=float32), array([ True,  True]))
     """
-    if estimator not in ESTIMATORS:
-        raise ValueError(f"estimator: expected one of {', '.join(ESTIMATORS)}, found {estimator!r}")
+    one_of(estimator, ESTIMATORS, name="estimator")
+    one_of(sense, ("found", "as given", "opposite"), name="sense")
+    if not isinstance(device, str):
+        raise ValueError(f"device: expected the name of one, as 'cpu' or 'cuda', found {device!r}")
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
     found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
     if not np.iscomplexobj(found.values):
@@ -165,10 +169,17 @@ def protocol_of(*, tr: float, te: float, flip_angle: float, rf_phase_increment: 
             f"rf_phase_increment: expected at least {LEAST_CYCLES} different increments, found {sorted(different)} in degrees: add "
             "others"
         )
+    repetition = seconds(tr, name="tr", longest=LONGEST_TR)
     echo = not_negative(te, name="te", unit="seconds")
+    if echo:
+        seconds(echo, name="te", longest=LONGEST_TR)
+    if echo >= repetition:
+        raise ValueError(
+            f"te: expected an echo before the end of the repetition time of {repetition:g} s, found {echo:g} s"
+        )
     return BssfpProtocol(
-        repetition_time=seconds(tr, name="tr", longest=LONGEST_TR),
-        echo_time=0.0 if echo == 0.0 else seconds(echo, name="te", longest=LONGEST_TR),
+        repetition_time=repetition,
+        echo_time=echo,
         flip_angle=flip_angle_in_radians(flip_angle),
         rf_phase_increment=increments,
     )
@@ -266,7 +277,7 @@ def simulate_bssfp(
             protocol=protocol,
             m0=maps["m0"],
         )
-    drawn = np.random.default_rng(seed).standard_normal((2, *clean.shape)) if level else np.zeros((2, 1))
+    drawn = generator(seed).standard_normal((2, *clean.shape)) if level else np.zeros((2, 1))
     return first.as_given(clean + level * (drawn[0] + 1j * drawn[1]))
 
 
@@ -305,8 +316,7 @@ def banding_free(
     """
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
     found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
-    if method not in ("model", "geometric", "rss"):
-        raise ValueError(f"method: expected model, geometric or rss, found {method!r}")
+    one_of(method, ("model", "geometric", "rss"), name="method")
     if method == "rss":
         return found.as_given(np.sqrt(np.mean(np.abs(found.values) ** 2, axis=-1)))
     if method == "geometric":

@@ -16,6 +16,7 @@ from qmri_bids.api.arrays import (
     noise_level,
     not_negative,
     number,
+    one_of,
     seconds,
     series,
     times_of,
@@ -103,8 +104,7 @@ def cest_protocol(
     strongest = float(np.nanmax(np.abs(powers), initial=0.0))
     if not (np.nanmin(powers) >= 0.0 and SMALLEST_POWER < strongest < LARGEST_POWER):
         raise ValueError(f"b1: expected microtesla, found {strongest:g} as the largest: is it in tesla or Hz?")
-    if not isinstance(pulse, str) or pulse not in PULSES:
-        raise ValueError(f"pulse: expected one of {', '.join(PULSES)}, found {pulse!r}")
+    one_of(pulse, PULSES, name="pulse")
     length = seconds(duration, name="duration", longest=LONGEST)
     number_of_pulses = count(pulses, name="pulses")
     pause = not_negative(gap, name="gap", unit="seconds")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.api.arrays import Selection, given, relaxation, spread_over
+from qmri_bids.api.arrays import Selection, given, one_of, relaxation, spread_over
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
 from qmri_bids.physics.contrast import CONTRASTS, Contrast, weighted
@@ -46,9 +46,10 @@ def synthesize(
     >>> bool(image[0] > image[1])
     True
     """
-    if not isinstance(contrast, Contrast) and contrast not in CONTRASTS:
-        raise ValueError(f"contrast: expected one of {', '.join(CONTRASTS)} or a Contrast, found {contrast!r}")
-    played = contrast if isinstance(contrast, Contrast) else CONTRASTS[contrast]
+    if isinstance(contrast, Contrast):
+        played = contrast
+    else:
+        played = CONTRASTS[one_of(contrast, CONTRASTS, name="contrast", more=" or a Contrast")]
     like = given(t1, name="t1")
     shape = like.values.shape
     every = Selection.of(None, shape=shape, affine=like.affine)

@@ -78,6 +78,10 @@ def design(
         raise ValueError(
             f"flip_angle: expected one angle in degrees or several along one axis, found an array of shape {angles.shape}"
         )
+    if not isinstance(tissues, Mapping) or not tissues:
+        raise ValueError(
+            f"tissues: expected T1 and T2 in seconds by name, found {tissues!r}: give {{'white matter': (0.94, 0.062)}}"
+        )
     times = {tissue: _times(pair, name=f"tissues[{tissue!r}]") for tissue, pair in tissues.items()}
     rows = []
     for angle in angles:

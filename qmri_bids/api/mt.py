@@ -14,6 +14,7 @@ from qmri_bids.api.arrays import (
     deviation,
     flip_angle_in_radians,
     given,
+    one_of,
     ratio_of_b1,
     seconds,
     times_of,
@@ -21,6 +22,7 @@ from qmri_bids.api.arrays import (
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Estimate, KnownMaps, Status, has_value
 from qmri_bids.estimation.mt import maps
+from qmri_bids.estimation.mt.corrections import MTSAT_CORRECTIONS
 from qmri_bids.units import fraction_to_percent
 
 LONGEST_TR = 5.0
@@ -109,6 +111,7 @@ def fit_mtsat(
     """
     first, images = _images(pd_weighted=pd_weighted, t1_weighted=t1_weighted, mt_weighted=mt_weighted)
     shape = images[0].shape
+    one_of(correction, MTSAT_CORRECTIONS, name="correction")
     chosen = Selection.of(mask, shape=shape, affine=first.affine)
     angles = [flip_angle_in_radians(angle) for angle in times_of(flip_angle, 3, name="flip_angle")]
     times = [seconds(time, name="tr", longest=LONGEST_TR) for time in times_of(tr, 3, name="tr")]

@@ -15,8 +15,10 @@ from qmri_bids.api.arrays import (
     check_place,
     count,
     deviation,
+    generator,
     given,
     number,
+    one_of,
     ratio_of_b1,
     relaxation,
     seconds,
@@ -50,9 +52,13 @@ def read_pools(path: str | Path) -> PoolModel:
     ------
     qmri_bids.bids.refusal.RefusedError
         If the file cannot be read or a value has no physical meaning.
+    ValueError
+        If it is no path.
     """
     from qmri_bids.scans.pools.pools import read_pool_file
 
+    if not isinstance(path, str | Path):
+        raise ValueError(f"path: expected the path of a file, found {path!r}: give one")
     return read_pool_file(Path(path)).model
 
 
@@ -122,12 +128,15 @@ def fit_pools(
     >>> bool(abs(found.maps["amide_rate"] - 200.0) < 3.0 * found.stdev["amide_rate"])
     True
     """
-    if estimator not in EXCHANGE_ESTIMATORS:
-        raise ValueError(f"estimator: expected one of {', '.join(EXCHANGE_ESTIMATORS)}, found {estimator!r}")
+    one_of(estimator, EXCHANGE_ESTIMATORS, name="estimator")
     check_model(pools)
     workers = count(threads, name="threads")
-    if not isinstance(protocol, list | tuple):
+    if not isinstance(protocol, list | tuple) or not protocol:
         check_protocol(protocol)
+    elif not isinstance(images, list | tuple):
+        raise ValueError(
+            f"images: expected a list of arrays, one for each protocol, found {type(images).__name__}: give one"
+        )
     protocols = (protocol,) if isinstance(protocol, SaturationProtocol) else tuple(protocol)
     estimated = _estimated(estimate, pools=pools)
     arrays = (images,) if isinstance(protocol, SaturationProtocol) else tuple(images)
@@ -159,8 +168,9 @@ def fit_pools(
         )
     known = known_voxels(
         chosen,
-        t1=None if "t1" in fitted else t1,
-        t2=None if "t2" in fitted else t2,
+        t1=t1,
+        t2=t2,
+        fitted=fitted,
         b1=b1,
         off_resonance=off_resonance,
         t1_stdev=t1_stdev,
@@ -183,8 +193,17 @@ def fit_pools(
     )
 
 
-def known_voxels(chosen: Selection, *, t1: Any, t2: Any, b1: Any, off_resonance: Any, **spreads: Any) -> KnownVoxels:
-    """Return what is known of the voxels that are estimated; T1 and T2 are None where they are fitted.
+def known_voxels(
+    chosen: Selection,
+    *,
+    t1: Any,
+    t2: Any,
+    b1: Any,
+    off_resonance: Any,
+    fitted: Sequence[str] = (),
+    **spreads: Any,
+) -> KnownVoxels:
+    """Return what is known of the voxels that are estimated; NaN for T1 or T2 where they are `fitted`.
 
     Raises
     ------
@@ -195,7 +214,7 @@ def known_voxels(chosen: Selection, *, t1: Any, t2: Any, b1: Any, off_resonance:
     values: dict[str, Any] = {name: chosen.spread(spread, name=name) for name, spread in spreads.items()}
     for name, time in (("t1", t1), ("t2", t2)):
         values[name] = np.full(int(np.count_nonzero(chosen.inside)), np.nan)
-        if time is not None:
+        if name not in fitted:
             values[name] = relaxation(chosen.known(time, name=name), name=name)
     values["b1"] = chosen.rows(ratio_of_b1(b1, shape=shape, affine=chosen.affine))
     values["off_resonance"] = chosen.known(off_resonance, name="off_resonance")
@@ -356,6 +375,8 @@ def simulate_cest(
     check_model(pools)
     level = float(deviation(noise, name="noise", zero=True))
     workers = count(threads, name="threads")
+    if values is not None and not isinstance(values, Mapping):
+        raise ValueError(f"values: expected maps by name, as {{'amide_fraction': 1e-3}}, found {values!r}")
     own = dict(values or {})
     names = [f"{pool}_{quantity}" for pool in pools.names for quantity in QUANTITIES]
     unknown = sorted(set(own) - set(names))
@@ -380,5 +401,5 @@ def simulate_cest(
     clean = exchange_signal(scan, np.stack(columns, axis=1), known, threads=workers).reshape(
         (*shape, protocol.number_of_images)
     )
-    drawn = np.random.default_rng(seed).standard_normal(clean.shape) if level else 0.0
+    drawn = generator(seed).standard_normal(clean.shape) if level else 0.0
     return first.as_given(clean + level * drawn)

@@ -83,6 +83,8 @@ def fit_zspectrum(
     for name, values, spread in (("t1", t1, t1_stdev), ("off_resonance", off_resonance, off_resonance_stdev)):
         if values is None and spread is not None:
             raise ValueError(f"{name}_stdev: expected with {name}, found it alone: give {name}, too")
+    if pools is not None and (isinstance(pools, str) or not isinstance(pools, Sequence)):
+        raise ValueError(f"pools: expected names of lines, as ('water', 'amide'), found {pools!r}")
     times = _rows(t1, chosen=chosen, name="t1")
     if times is not None:
         times = relaxation(times, name="t1")
