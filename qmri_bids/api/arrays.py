@@ -426,14 +426,23 @@ def relaxation(values: NDArray[np.floating], *, name: str) -> NDArray[np.float64
     Raises
     ------
     ValueError
-        If nothing of it is positive, as of a single number, or it is in milliseconds.
+        If it is in milliseconds.
     """
-    positive = np.isfinite(values) & (values > 0.0)
-    if not positive.any():
-        found = f"{float(np.ravel(values)[0]):g}" if values.size else "an empty array"
-        raise ValueError(f"{name}: expected a positive time in seconds, found {found}: correct it")
     check_relaxation(values, name=name)
-    return np.where(positive, values, np.nan)
+    return np.where(np.isfinite(values) & (values > 0.0), values, np.nan)
+
+
+def check_time(value: Any, *, name: str) -> None:
+    """Refuse a single T1 or T2 that is not positive; a map may have such voxels, which have no value.
+
+    Raises
+    ------
+    ValueError
+        If it is one.
+    """
+    values = given(value, name=name).values
+    if not values.ndim and not (np.isfinite(values) and values.real > 0.0):
+        raise ValueError(f"{name}: expected a positive time in seconds, found {_shown(value)}: correct it")
 
 
 LEAST_FLIP_ANGLE = 2.0

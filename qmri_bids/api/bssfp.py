@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from qmri_bids.api.arrays import (
     Given,
     Selection,
+    check_time,
     count,
     deviation,
     flip_angle_in_radians,
@@ -267,11 +268,16 @@ def simulate_bssfp(
     """
     level = float(deviation(noise, name="noise", zero=True))
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
+    for name, time in (("t1", t1), ("t2", t2)):
+        check_time(time, name=name)
     first = given(t1, name="t1")
     maps = together(t1=t1, t2=t2, m0=m0, off_resonance=off_resonance, b1=b1)
     with np.errstate(invalid="ignore"):
         clean = bssfp.signal(
-            *(relaxation(maps[name], name=name) for name in ("t1", "t2")),
+            *(
+                relaxation(spread_over(maps[name], shape=maps[name].shape, name=name), name=name)
+                for name in ("t1", "t2")
+            ),
             b1=ratio_of_b1(maps["b1"], shape=maps["b1"].shape),
             off_resonance=spread_over(maps["off_resonance"], shape=maps["b1"].shape, name="off_resonance"),
             protocol=protocol,

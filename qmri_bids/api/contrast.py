@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.api.arrays import Selection, given, one_of, relaxation, spread_over
+from qmri_bids.api.arrays import Selection, check_time, given, one_of, relaxation, spread_over
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
 from qmri_bids.physics.contrast import CONTRASTS, Contrast, weighted
@@ -65,7 +65,8 @@ def synthesize(
             ("m0", every.spread(m0_stdev, name="m0_stdev")),
         )
     }
-    for name in ("t1", "t2"):
+    for name, time in (("t1", t1), ("t2", t2)):
+        check_time(time, name=name)
         values[name] = relaxation(values[name], name=name)
     with np.errstate(all="ignore"):
         image = weighted(played, **values)

@@ -13,6 +13,7 @@ from qmri_bids.api.arrays import (
     LONGEST_RELAXATION,
     Selection,
     check_place,
+    check_time,
     count,
     deviation,
     generator,
@@ -30,7 +31,7 @@ from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
 from qmri_bids.estimation.pools.water_told import water_told
-from qmri_bids.physics.fingerprint import KNOWN, QUANTITIES, ExchangeScan, KnownVoxels, exchange_signal
+from qmri_bids.physics.fingerprint import QUANTITIES, ExchangeScan, KnownVoxels, exchange_signal
 from qmri_bids.physics.pools import LARGEST_SHIFT, LONGEST_T2, CestPool, MtPool, PoolModel, Water
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 from qmri_bids.physics.saturation import SaturationProtocol
@@ -215,6 +216,7 @@ def known_voxels(
     for name, time in (("t1", t1), ("t2", t2)):
         values[name] = np.full(int(np.count_nonzero(chosen.inside)), np.nan)
         if name not in fitted:
+            check_time(time, name=name)
             values[name] = relaxation(chosen.known(time, name=name), name=name)
     values["b1"] = chosen.rows(ratio_of_b1(b1, shape=shape, affine=chosen.affine))
     values["off_resonance"] = chosen.known(off_resonance, name="off_resonance")
@@ -227,8 +229,10 @@ def _estimated(estimate: Any, *, pools: PoolModel) -> tuple[str, ...]:
     Raises
     ------
     ValueError
-        If the model lacks one, or one is named twice.
+        If the model has none or lacks one, or one is named twice.
     """
+    if not pools.names:
+        raise ValueError("pools: expected a pool beside water, found water alone: name it in pool_model")
     if estimate is None:
         return tuple(pools.names)
     expected = f"estimate: expected names of pools among {', '.join(pools.names)}"
@@ -385,6 +389,8 @@ def simulate_cest(
     # Fractions and rates enter by pool; water alone is water with a pool that is empty.
     model = pools if pools.names else replace(pools, cest=(EMPTY,))
     scan = ExchangeScan(protocols=(protocol,), model=model, pools=model.names)
+    for name, time in (("t1", t1), ("t2", t2)):
+        check_time(time, name=name)
     first = given(t1, name="t1")
     maps = together(t1=t1, t2=t2, b1=b1, off_resonance=off_resonance, **own)
     shape = maps["t1"].shape
@@ -392,7 +398,7 @@ def simulate_cest(
         if np.iscomplexobj(maps[name]) or (maps[name] < 0.0).any():
             raise ValueError(f"{name}: expected numbers of 0 or more in values, found others: correct them")
     chosen = Selection(inside=np.ones(shape, dtype=bool))
-    known = known_voxels(chosen, **{name: maps[name] for name in KNOWN})
+    known = known_voxels(chosen, t1=maps["t1"], t2=maps["t2"], b1=maps["b1"], off_resonance=maps["off_resonance"])
     columns = [
         np.broadcast_to(maps.get(f"{pool.name}_{quantity}", getattr(pool, quantity)), shape).ravel()
         for pool in model.exchanging

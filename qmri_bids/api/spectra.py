@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.api.arrays import Selection, count, given, noise_level, relaxation
+from qmri_bids.api.arrays import Selection, check_time, count, given, noise_level, relaxation
 from qmri_bids.api.cest import magnitudes, roles_of
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
@@ -87,6 +87,7 @@ def fit_zspectrum(
         raise ValueError(f"pools: expected names of lines, as ('water', 'amide'), found {pools!r}")
     times = _rows(t1, chosen=chosen, name="t1")
     if times is not None:
+        check_time(t1, name="t1")
         times = relaxation(times, name="t1")
     maps = zspectrum_maps(
         signal,

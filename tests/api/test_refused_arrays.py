@@ -124,6 +124,7 @@ REFUSED = {
     "rate a word": (lambda: q.pool_model(a={**SOLUTE, "rate": "fast"}), "rate of a: expected numbers, found .fast."),
     "mt a number": (lambda: q.pool_model(mt=3), "mt: expected an MtPool"),
     "pools None": (lambda: q.fit_pools(IMAGES, POWERS, **{**KNOWN, "pools": None}), "pools: expected a model of pool_model"),
+    "water alone": (lambda: q.fit_pools(IMAGES, POWERS, **{**KNOWN, "pools": q.pool_model()}), "pools: .*found water alone"),
     "protocol None": (lambda: q.fit_pools(IMAGES, None, **KNOWN), "protocol: expected a protocol of cest_protocol"),
     "a pool twice": (lambda: q.fit_pools(IMAGES, POWERS, **KNOWN, estimate=["amide", "amide"]), "estimate: .*twice"),
     "a pool as a word": (lambda: q.fit_pools(IMAGES, POWERS, **KNOWN, estimate="amide"), r"as \('amide',\), found 'amide'"),
@@ -192,6 +193,8 @@ def test_maps_without_a_time_have_no_image():
     t1 = np.array([0.94, 0.0, -1.0])
     found = q.synthesize("T1w", t1=t1, t2=0.062)
     assert found.status.tolist() == [1, Status.INVALID_INPUT, Status.INVALID_INPUT]
+    pools = q.fit_pools(IMAGES, POWERS, **{**KNOWN, "t1": np.zeros((2, 2, 1))})
+    assert (pools.status["amide"] == Status.INVALID_INPUT).all()
     for simulated in (q.simulate_bssfp(t1=t1, t2=0.062, **SCAN), q.simulate_cest(POWERS, **{**KNOWN, "t1": t1})):
         assert np.isfinite(simulated).all(axis=-1).tolist() == [True, False, False]
 
