@@ -323,6 +323,7 @@ def banding_free(
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
     found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
     one_of(method, ("model", "geometric", "rss"), name="method")
+    Selection.of(mask, shape=found.values.shape[:-1], affine=found.affine)
     if method == "rss":
         return found.as_given(np.sqrt(np.mean(np.abs(found.values) ** 2, axis=-1)))
     if method == "geometric":
