@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.api.arrays import flip_angle_in_radians, given, one_positive, seconds
+from qmri_bids.api.arrays import check_place, flip_angle_in_radians, given, noise_level, seconds, times_of
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.b1_maps import B1Estimate, actual_flip_angle, double_angle
 from qmri_bids.estimation.base import Status
@@ -42,8 +42,8 @@ def b1_from_dam(first: Any, second: Any, *, flip_angle: float, noise: float | No
     1.1
     """
     pair, like = _pair(first, second)
-    level = None if noise is None else one_positive(noise, name="noise")
-    return _result(double_angle(*pair, flip_angle=flip_angle_in_radians(flip_angle), noise=level), like=like)
+    angle = flip_angle_in_radians(flip_angle)
+    return _result(double_angle(*pair, flip_angle=angle, noise=noise_level(noise)), like=like)
 
 
 def b1_from_afi(
@@ -68,12 +68,18 @@ def b1_from_afi(
         `b1`, 1 where the flip angle is nominal.
     """
     pair, like = _pair(first, second)
-    if np.ndim(tr) != 1 or len(tr) != 2:
-        raise ValueError(f"tr: expected TR1 and TR2 in seconds, found {tr!r}")
-    level = None if noise is None else one_positive(noise, name="noise")
-    times = (seconds(tr[0], name="tr", longest=LONGEST_TR), seconds(tr[1], name="tr", longest=LONGEST_TR))
+    if np.shape(given(tr, name="tr").values) != (2,):
+        raise ValueError(f"tr: expected TR1 and TR2 in seconds, found {tr!r}: give both, as (0.02, 0.1)")
+    first_tr, second_tr = (seconds(time, name="tr", longest=LONGEST_TR) for time in times_of(tr, 2, name="tr"))
+    if first_tr >= second_tr:
+        raise ValueError(
+            f"tr: expected TR1 shorter than TR2, found {first_tr:g} and {second_tr:g} s: swap them, and the images"
+        )
     angle = flip_angle_in_radians(flip_angle)
-    return _result(actual_flip_angle(*pair, flip_angle=angle, repetition_times=times, noise=level), like=like)
+    return _result(
+        actual_flip_angle(*pair, flip_angle=angle, repetition_times=(first_tr, second_tr), noise=noise_level(noise)),
+        like=like,
+    )
 
 
 def b1_from_angle(angle: Any, *, flip_angle: float) -> Result:
@@ -96,11 +102,13 @@ def b1_from_angle(angle: Any, *, flip_angle: float) -> Result:
     ValueError
         If the median is ten times the nominal angle: tenths of degrees, as some scanners store.
     """
-    like = given(angle)
+    like = given(angle, name="angle")
+    if np.iscomplexobj(like.values):
+        raise ValueError("angle: expected degrees, found complex numbers: give the angle itself")
     values = np.asarray(like.values, dtype=np.float64)
     nominal = np.degrees(flip_angle_in_radians(flip_angle))
     with np.errstate(invalid="ignore"):
-        ratio = np.where(values > 0.0, values / nominal, np.nan)
+        ratio = np.where((values > 0.0) & np.isfinite(values), values / nominal, np.nan)
     if np.isfinite(ratio).any() and not 0.2 < float(np.nanmedian(ratio)) < 5.0:
         raise ValueError(
             f"angle: expected degrees around {nominal:g}, found a median of {np.nanmedian(values[values > 0]):g}: are they tenths "
@@ -110,11 +118,12 @@ def b1_from_angle(angle: Any, *, flip_angle: float) -> Result:
 
 
 def _pair(first: Any, second: Any) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], Any]:
-    one, two = given(first), given(second)
+    one, two = given(first, name="first"), given(second, name="second")
     if one.values.shape != two.values.shape:
         raise ValueError(f"second: expected shape {one.values.shape} as of the first image, found {two.values.shape}")
     if np.iscomplexobj(one.values) or np.iscomplexobj(two.values):
-        raise ValueError("expected magnitudes, found complex numbers: give np.abs of both images")
+        raise ValueError("first, second: expected magnitudes, found complex numbers: give np.abs of both images")
+    check_place(two, affine=one.affine, name="second")
     return (np.asarray(one.values, dtype=np.float64), np.asarray(two.values, dtype=np.float64)), one
 
 

@@ -12,14 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 from qmri_bids.api.arrays import (
     Given,
     Selection,
-    check_relaxation,
+    check_time,
+    count,
+    deviation,
     flip_angle_in_radians,
+    generator,
     given,
     increments_in_radians,
-    positive,
+    not_negative,
+    one_of,
     ratio_of_b1,
+    relaxation,
     seconds,
     series,
+    spread_over,
+    together,
 )
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Estimate, EstimatorOptions, KnownMaps, Status, has_value
@@ -30,6 +37,9 @@ from qmri_bids.physics.protocol import BssfpProtocol
 
 LONGEST_TR = 0.1
 """Repetition time of bSSFP [s]; milliseconds are larger numbers."""
+
+LEAST_CYCLES = 3
+"""Different RF phase increments that T1, T2 and off-resonance need."""
 
 SAMPLE, TRIED = 20_000, 400
 """Voxels in which the sense of precession is looked at, and in which it is tried where the increments do not tell it."""
@@ -105,8 +115,10 @@ def fit_bssfp(
     >>> found.maps["T1"].round(1), found.stdev["T1"] < 0.02
     (array([0.9, 1.4], dtype=float32), array([ True,  True]))
     """
-    if estimator not in ESTIMATORS:
-        raise ValueError(f"estimator: expected one of {', '.join(ESTIMATORS)}, found {estimator!r}")
+    one_of(estimator, ESTIMATORS, name="estimator")
+    one_of(sense, ("found", "as given", "opposite"), name="sense")
+    if not isinstance(device, str):
+        raise ValueError(f"device: expected the name of one, as 'cpu' or 'cuda', found {device!r}")
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
     found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
     if not np.iscomplexobj(found.values):
@@ -115,15 +127,13 @@ def fit_bssfp(
             "magnitude * np.exp(1j * phase), phase in radians"
         )
     shape = found.values.shape[:-1]
-    chosen = Selection.of(mask, shape=shape)
+    chosen = Selection.of(mask, shape=shape, affine=found.affine)
     known = KnownMaps(
-        b1=chosen.rows(ratio_of_b1(b1, shape=shape)),
-        b1_stdev=None
-        if b1_stdev is None
-        else chosen.rows(positive(b1_stdev, shape=shape, name="b1_stdev", strictly=False)),
+        b1=chosen.rows(ratio_of_b1(b1, shape=shape, affine=found.affine)),
+        b1_stdev=chosen.spread(b1_stdev, name="b1_stdev"),
         inside=chosen.image,
     )
-    created = ESTIMATORS[estimator].create(EstimatorOptions(threads=threads, device=device))
+    created = ESTIMATORS[estimator].create(EstimatorOptions(threads=count(threads, name="threads"), device=device))
     created.check(protocol)
     signal = chosen.rows(found.values)
     sign, said = _sense(signal, protocol=protocol, b1=known.b1, estimator=created)
@@ -153,11 +163,26 @@ def protocol_of(*, tr: float, te: float, flip_angle: float, rf_phase_increment: 
     ValueError
         If a number has no physical meaning, or one in its unit.
     """
+    increments = increments_in_radians(rf_phase_increment)
+    different = {round(math.degrees(each) % 360.0, 3) % 360.0 for each in increments}
+    if len(different) < LEAST_CYCLES:
+        raise ValueError(
+            f"rf_phase_increment: expected at least {LEAST_CYCLES} different increments, found {sorted(different)} in degrees: add "
+            "others"
+        )
+    repetition = seconds(tr, name="tr", longest=LONGEST_TR)
+    echo = not_negative(te, name="te", unit="seconds")
+    if echo:
+        seconds(echo, name="te", longest=LONGEST_TR)
+    if echo >= repetition:
+        raise ValueError(
+            f"te: expected an echo before the end of the repetition time of {repetition:g} s, found {echo:g} s"
+        )
     return BssfpProtocol(
-        repetition_time=seconds(tr, name="tr", longest=LONGEST_TR),
-        echo_time=0.0 if te == 0.0 else seconds(te, name="te", longest=LONGEST_TR),
+        repetition_time=repetition,
+        echo_time=echo,
         flip_angle=flip_angle_in_radians(flip_angle),
-        rf_phase_increment=increments_in_radians(rf_phase_increment),
+        rf_phase_increment=increments,
     )
 
 
@@ -234,23 +259,32 @@ def simulate_bssfp(
     Returns
     -------
     array
-        Shape (..., N).
+        Shape (..., N); NaN where a map of T1 or T2 is not positive.
+
+    Raises
+    ------
+    ValueError
+        If a number has no physical meaning or another unit, or maps do not fit together.
     """
+    level = float(deviation(noise, name="noise", zero=True))
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
-    first = given(t1)
-    arrays = np.broadcast_arrays(*(given(each).values for each in (t1, t2, m0, off_resonance, b1)))
-    times = [arrays[place].astype(np.float64) for place in (0, 1)]
-    for name, values in zip(("t1", "t2"), times, strict=True):
-        check_relaxation(values, name=name)
-    clean = bssfp.signal(
-        *times,
-        b1=arrays[4].astype(np.float64),
-        off_resonance=arrays[3].astype(np.float64),
-        protocol=protocol,
-        m0=arrays[2],
-    )
-    drawn = np.random.default_rng(seed).standard_normal((2, *clean.shape)) if noise else np.zeros((2, 1))
-    return first.as_given(clean + noise * (drawn[0] + 1j * drawn[1]))
+    for name, time in (("t1", t1), ("t2", t2)):
+        check_time(time, name=name)
+    first = given(t1, name="t1")
+    maps = together(t1=t1, t2=t2, m0=m0, off_resonance=off_resonance, b1=b1)
+    with np.errstate(invalid="ignore"):
+        clean = bssfp.signal(
+            *(
+                relaxation(spread_over(maps[name], shape=maps[name].shape, name=name), name=name)
+                for name in ("t1", "t2")
+            ),
+            b1=ratio_of_b1(maps["b1"], shape=maps["b1"].shape),
+            off_resonance=spread_over(maps["off_resonance"], shape=maps["b1"].shape, name="off_resonance"),
+            protocol=protocol,
+            m0=maps["m0"],
+        )
+    drawn = generator(seed).standard_normal((2, *clean.shape)) if level else np.zeros((2, 1))
+    return first.as_given(clean + level * (drawn[0] + 1j * drawn[1]))
 
 
 def banding_free(
@@ -288,12 +322,12 @@ def banding_free(
     """
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
     found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
+    one_of(method, ("model", "geometric", "rss"), name="method")
+    Selection.of(mask, shape=found.values.shape[:-1], affine=found.affine)
     if method == "rss":
         return found.as_given(np.sqrt(np.mean(np.abs(found.values) ** 2, axis=-1)))
     if method == "geometric":
         return found.as_given(geometric_solution(found.values, protocol=protocol))
-    if method != "model":
-        raise ValueError(f"method: expected model, geometric or rss, found {method!r}")
     fit = fit_bssfp(
         found.values,
         tr=tr,
@@ -308,7 +342,7 @@ def banding_free(
     amplitude = bssfp.amplitude(
         values["T1"],
         values["T2"],
-        b1=ratio_of_b1(b1, shape=found.values.shape[:-1]),
+        b1=ratio_of_b1(b1, shape=found.values.shape[:-1], affine=found.affine),
         off_resonance=np.zeros_like(values["T1"]),
         m0=values["M0"],
         protocol=protocol,

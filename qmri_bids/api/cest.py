@@ -8,8 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from qmri_bids.api.arrays import Given, Selection, given, one_positive, real_number, seconds, series, times_of
+from qmri_bids.api.arrays import (
+    Given,
+    Selection,
+    count,
+    given,
+    noise_level,
+    not_negative,
+    number,
+    one_of,
+    seconds,
+    series,
+    times_of,
+)
 from qmri_bids.api.result import Result
+from qmri_bids.api.water import check_wasabi, check_wassr
 from qmri_bids.estimation.b0_maps import B0Maps, wasabi_maps, wassr_maps
 from qmri_bids.estimation.base import Status
 from qmri_bids.physics.saturation import Pulse, SaturatedImage, Saturation, SaturationProtocol, Start
@@ -75,7 +88,10 @@ def cest_protocol(
     >>> protocol.number_of_images, protocol.m0_images
     (4, (0,))
     """
-    places = np.asarray(given(offsets).values, dtype=float)
+    found = given(offsets, name="offsets").values
+    if np.iscomplexobj(found):
+        raise ValueError("offsets: expected real numbers in ppm, found complex ones: correct it")
+    places = np.asarray(found, dtype=float)
     if places.ndim != 1 or not places.size or np.isinf(places).any():
         raise ValueError(
             f"offsets: expected one number in ppm for each image, NaN without saturation, found {places!r}"
@@ -83,38 +99,56 @@ def cest_protocol(
     if float(np.nanmax(np.abs(places), initial=0.0)) > 2000.0:
         raise ValueError(f"offsets: expected ppm, found {np.nanmax(np.abs(places)):g}: are they in Hz?")
     powers = np.asarray(times_of(b1, len(places), name="b1"))
-    strongest = float(np.nanmax(np.abs(powers)))
+    if not np.isfinite(powers[~np.isnan(places)]).all():
+        raise ValueError(f"b1: expected a finite number in microtesla for each image with saturation, found {b1!r}")
+    strongest = float(np.nanmax(np.abs(powers), initial=0.0))
     if not (np.nanmin(powers) >= 0.0 and SMALLEST_POWER < strongest < LARGEST_POWER):
         raise ValueError(f"b1: expected microtesla, found {strongest:g} as the largest: is it in tesla or Hz?")
-    if pulse not in PULSES:
-        raise ValueError(f"pulse: expected one of {', '.join(PULSES)}, found {pulse!r}")
+    one_of(pulse, PULSES, name="pulse")
     length = seconds(duration, name="duration", longest=LONGEST)
-    if not isinstance(pulses, int) or pulses < 1:
-        raise ValueError(f"pulses: expected a whole number from 1 on, found {pulses!r}")
-    normalising = set(np.flatnonzero(np.isnan(places)).tolist() if m0 is None else m0)
-    if wrong := [
-        index for index in normalising if not isinstance(index, int | np.integer) or not 0 <= index < len(places)
-    ]:
-        raise ValueError(f"m0: expected indices from 0 to {len(places) - 1}, found {wrong[0]!r}")
-    pause, rest = real_number(gap, name="gap"), real_number(recovery, name="recovery")
+    number_of_pulses = count(pulses, name="pulses")
+    pause = not_negative(gap, name="gap", unit="seconds")
+    free = not_negative(recovery, name="recovery", unit="seconds")
+    for name, time in (("gap", pause), ("recovery", free)):
+        if time:
+            seconds(time, name=name, longest=LONGEST)
+    field = number(field_strength, name="field_strength", expected="one number in tesla")
+    normalising = set(np.flatnonzero(np.isnan(places)).tolist()) if m0 is None else _indices(m0, number=len(places))
     images = []
     for index, (offset, power) in enumerate(zip(places.tolist(), powers.tolist(), strict=True)):
         played = None
         if not np.isnan(offset) and power > 0.0:
-            played = _train(pulse, b1_rms=microtesla_to_tesla(power), duration=length, number=pulses, gap=pause)
+            played = _train(
+                pulse, b1_rms=microtesla_to_tesla(power), duration=length, number=number_of_pulses, gap=pause
+            )
         images.append(
             SaturatedImage(
                 saturation=played,
                 offset=None if played is None else offset,
-                recovery=rest,
+                recovery=free,
                 is_m0=index in normalising,
             )
         )
     return SaturationProtocol(
-        field_strength=real_number(field_strength, name="field_strength"),
-        images=tuple(images),
-        start=Start.PREVIOUS if continued else Start.RELAXED,
+        field_strength=field, images=tuple(images), start=Start.PREVIOUS if continued else Start.RELAXED
     )
+
+
+def _indices(m0: Any, *, number: int) -> set[int]:
+    """Return the indices of images that normalise.
+
+    Raises
+    ------
+    ValueError
+        If they are no indices of `number` images.
+    """
+    values = np.atleast_1d(given(m0, name="m0").values)
+    whole = values.ndim == 1 and (not values.size or values.dtype.kind in "iu")
+    if not whole or any(not 0 <= index < number for index in values.tolist()):
+        raise ValueError(
+            f"m0: expected indices of images, whole numbers from 0 to {number - 1}, found {m0!r}: correct them"
+        )
+    return set(values.astype(int).tolist())
 
 
 def _train(shape: str, *, b1_rms: float, duration: float, number: int, gap: float) -> Saturation:
@@ -150,7 +184,15 @@ def fit_wasabi(
     -------
     Result
         `off_resonance` [Hz] and `b1` (1 where nominal).
+
+    Raises
+    ------
+    ValueError
+        If the protocol is no WASABI (one block of at most 20 ms above 1 µT, offsets on both sides of water), or arrays do not
+        belong together.
     """
+    check_protocol(protocol)
+    check_wasabi(protocol)
     return _b0_result(wasabi_maps, images, protocol, noise=noise, mask=mask, threads=threads)
 
 
@@ -163,7 +205,15 @@ def fit_wassr(
     -------
     Result
         `off_resonance` [Hz].
+
+    Raises
+    ------
+    ValueError
+        If the protocol is no WASSR (at most 0.5 µT, offsets on both sides of water within 2.5 ppm), or arrays do not belong
+        together.
     """
+    check_protocol(protocol)
+    check_wassr(protocol)
     return _b0_result(wassr_maps, images, protocol, noise=noise, mask=mask, threads=threads)
 
 
@@ -177,9 +227,13 @@ def _b0_result(
     threads: int,
 ) -> Result:
     found, chosen, signal = magnitudes(images, protocol, mask=mask)
-    check_use(protocol, use="wasabi" if estimate is wasabi_maps else "wassr")
-    level = None if noise is None else one_positive(noise, name="noise")
-    maps = estimate(signal, protocol=protocol, roles=roles_of(protocol), noise=level, threads=threads)
+    maps = estimate(
+        signal,
+        protocol=protocol,
+        roles=roles_of(protocol),
+        noise=noise_level(noise),
+        threads=count(threads, name="threads"),
+    )
     return Result(
         maps={name: found.as_given(chosen.whole(values)) for name, (values, _) in maps.maps.items()},
         stdev={
@@ -192,27 +246,16 @@ def _b0_result(
     )
 
 
-def check_use(protocol: SaturationProtocol, *, use: str) -> None:
-    """Refuse a protocol that does not measure the shift of water as it should: the rules are those of the command line.
+def check_protocol(protocol: Any) -> None:
+    """Refuse what is no protocol of saturated images.
 
     Raises
     ------
     ValueError
-        If its offsets, powers or pulses are those of another series.
+        If it is something else.
     """
-    from qmri_bids.bids.refusal import RefusedError
-    from qmri_bids.scans.cest.kind import VolumeRole, kind_of
-
-    asked: VolumeRole = "wassr" if use == "wassr" else "cest"
-    roles: list[VolumeRole] = ["m0" if image.is_m0 else asked for image in protocol.images]
-    try:
-        found = kind_of(protocol.images, roles, suffix="wassr" if use == "wassr" else "cest", file="protocol")
-    except RefusedError as error:
-        raise ValueError(str(error)) from error
-    if found != use:
-        raise ValueError(
-            f"protocol: expected a series of {use.upper()}, found offsets, powers and pulses of a {found} series"
-        )
+    if not isinstance(protocol, SaturationProtocol):
+        raise ValueError(f"protocol: expected a protocol of cest_protocol, found {type(protocol).__name__}: make one")
 
 
 def roles_of(protocol: SaturationProtocol) -> tuple[str, ...]:
@@ -244,8 +287,9 @@ def saturated_images(
     ValueError
         If the array has another number of images, or is complex.
     """
+    check_protocol(protocol)
     found = series(images, name=name, number=protocol.number_of_images, what="images of the protocol")
     if np.iscomplexobj(found.values):
         raise ValueError(f"{name}: expected magnitudes, found complex numbers: give np.abs({name})")
-    chosen = Selection.of(mask, shape=found.values.shape[:-1])
+    chosen = Selection.of(mask, shape=found.values.shape[:-1], affine=found.affine)
     return found, chosen, chosen.rows(np.asarray(found.values, dtype=np.float64))

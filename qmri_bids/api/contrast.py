@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from qmri_bids.api.arrays import check_relaxation, given, spread_over
+from qmri_bids.api.arrays import Selection, check_time, given, one_of, relaxation, spread_over
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
 from qmri_bids.physics.contrast import CONTRASTS, Contrast, weighted
@@ -38,7 +37,7 @@ def synthesize(
     Returns
     -------
     Result
-        The image under the name of the contrast, in the unit of `m0`; NaN where a map has no value.
+        The image under the name of the contrast, in the unit of `m0`; NaN where a map has no value or T1 or T2 is not positive.
 
     Examples
     --------
@@ -47,20 +46,28 @@ def synthesize(
     >>> bool(image[0] > image[1])
     True
     """
-    if not isinstance(contrast, Contrast) and contrast not in CONTRASTS:
-        raise ValueError(f"contrast: expected one of {', '.join(CONTRASTS)} or a Contrast, found {contrast!r}")
-    played = contrast if isinstance(contrast, Contrast) else CONTRASTS[contrast]
-    like = given(t1)
+    if isinstance(contrast, Contrast):
+        played = contrast
+    else:
+        played = CONTRASTS[one_of(contrast, CONTRASTS, name="contrast", more=" or a Contrast")]
+    like = given(t1, name="t1")
     shape = like.values.shape
-    values: Mapping[str, Any] = {
-        name: spread_over(value, shape=shape, name=name) for name, value in (("t1", t1), ("t2", t2), ("m0", m0))
+    every = Selection.of(None, shape=shape, affine=like.affine)
+    values: dict[str, Any] = {
+        name: spread_over(value, shape=shape, name=name, affine=like.affine)
+        for name, value in (("t1", t1), ("t2", t2), ("m0", m0))
     }
     spreads = {
-        name: spread_over(value, shape=shape, name=f"{name}_stdev")
-        for name, value in (("t1", t1_stdev), ("t2", t2_stdev), ("m0", m0_stdev))
+        name: np.zeros(shape) if spread is None else every.whole(spread)
+        for name, spread in (
+            ("t1", every.spread(t1_stdev, name="t1_stdev")),
+            ("t2", every.spread(t2_stdev, name="t2_stdev")),
+            ("m0", every.spread(m0_stdev, name="m0_stdev")),
+        )
     }
-    for name in ("t1", "t2"):
-        check_relaxation(values[name], name=name)
+    for name, time in (("t1", t1), ("t2", t2)):
+        check_time(time, name=name)
+        values[name] = relaxation(values[name], name=name)
     with np.errstate(all="ignore"):
         image = weighted(played, **values)
         variance = np.zeros(shape)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qmri_bids.api.arrays import one_positive
+from qmri_bids.api.arrays import LONGEST_RELAXATION, deviation, given, ratio_of_b1, seconds
 from qmri_bids.api.bssfp import protocol_of
 from qmri_bids.physics.cramer_rao import cramer_rao_bound
 
@@ -58,6 +58,11 @@ def design(
         A row for each tissue and flip angle: `T1_stdev` and `T2_stdev` [s], root mean squares over the off-resonance, `worst_T1`
         and `worst_T2` at the worst one, `T1_percent` and `T2_percent` relative to the value.
 
+    Raises
+    ------
+    ValueError
+        If a number has no physical meaning or another unit, or fewer than three increments differ.
+
     Examples
     --------
     >>> import numpy as np, qmri_bids as q
@@ -67,21 +72,28 @@ def design(
     """
     import pandas as pd
 
-    level = one_positive(noise, name="noise")
-    actual = one_positive(b1, name="b1")
-    if actual > LARGEST_B1:
-        raise ValueError(f"b1: expected actual over nominal (1 where nominal), found {actual:g}: is it in percent?")
-    for tissue, times in tissues.items():
-        if len(times) != 2 or not min(times) > 0.0:
-            raise ValueError(f"tissues: expected T1 and T2 in seconds, found {times} of {tissue!r}")
+    level = float(deviation(noise, name="noise"))
+    ratio = float(ratio_of_b1(b1, shape=()))
+    if not ratio > 0.0:
+        raise ValueError(f"b1: expected actual over nominal, above 0, found {ratio:g}: correct it")
+    angles = np.atleast_1d(given(flip_angle, name="flip_angle").values)
+    if angles.ndim > 1:
+        raise ValueError(
+            f"flip_angle: expected one angle in degrees or several along one axis, found an array of shape {angles.shape}"
+        )
+    if not isinstance(tissues, Mapping) or not tissues:
+        raise ValueError(
+            f"tissues: expected T1 and T2 in seconds by name, found {tissues!r}: give {{'white matter': (0.94, 0.062)}}"
+        )
+    times = {tissue: _times(pair, name=f"tissues[{tissue!r}]") for tissue, pair in tissues.items()}
     rows = []
-    for angle in np.atleast_1d(np.asarray(flip_angle, dtype=float)):
+    for angle in angles:
         protocol = protocol_of(tr=tr, te=te, flip_angle=float(angle), rf_phase_increment=rf_phase_increment)
         fields = np.arange(TURN) / (TURN * protocol.repetition_time)
-        for tissue, (t1, t2) in tissues.items():
+        for tissue, (t1, t2) in times.items():
             ones = np.ones(TURN)
             bound = cramer_rao_bound(
-                t1 * ones, t2 * ones, b1=actual * ones, off_resonance=fields, noise_stdev=level, protocol=protocol
+                t1 * ones, t2 * ones, b1=ratio * ones, off_resonance=fields, noise_stdev=level, protocol=protocol
             )
             mean = {name: float(np.sqrt(np.mean(bound[name] ** 2))) for name in ("T1", "T2")}
             rows.append(
@@ -97,3 +109,18 @@ def design(
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _times(pair: Any, *, name: str) -> tuple[float, float]:
+    """Return T1 and T2 of a tissue [s].
+
+    Raises
+    ------
+    ValueError
+        If they are not two positive times in seconds.
+    """
+    values = given(pair, name=name).values
+    if values.shape != (2,):
+        raise ValueError(f"{name}: expected T1 and T2 in seconds, found {pair!r}: give both, as (0.94, 0.062)")
+    t1, t2 = (seconds(value, name=name, longest=LONGEST_RELAXATION) for value in values)
+    return t1, t2

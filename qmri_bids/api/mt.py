@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 from qmri_bids.api.arrays import (
     Given,
     Selection,
+    check_place,
+    deviation,
     flip_angle_in_radians,
     given,
-    positive,
+    one_of,
     ratio_of_b1,
     seconds,
     times_of,
 )
 from qmri_bids.api.result import Result
-from qmri_bids.estimation.base import Estimate, KnownMaps, Status
+from qmri_bids.estimation.base import Estimate, KnownMaps, Status, has_value
 from qmri_bids.estimation.mt import maps
+from qmri_bids.estimation.mt.corrections import MTSAT_CORRECTIONS
 from qmri_bids.units import fraction_to_percent
 
 LONGEST_TR = 5.0
@@ -54,7 +57,7 @@ def fit_mtr(mt_on: Any, mt_off: Any, *, noise: Any = None, mask: Any = None) -> 
     (array([40.], dtype=float32), array([1.2], dtype=float32))
     """
     first, images = _images(mt_on=mt_on, mt_off=mt_off)
-    chosen = Selection.of(mask, shape=images[0].shape)
+    chosen = Selection.of(mask, shape=images[0].shape, affine=first.affine)
     rows = [chosen.rows(image)[:, None] for image in images]
     estimate = maps.mtr(*rows, noise=_noise(noise, images[1], chosen=chosen))
     return _result(estimate, chosen=chosen, like=first)
@@ -108,7 +111,8 @@ def fit_mtsat(
     """
     first, images = _images(pd_weighted=pd_weighted, t1_weighted=t1_weighted, mt_weighted=mt_weighted)
     shape = images[0].shape
-    chosen = Selection.of(mask, shape=shape)
+    one_of(correction, MTSAT_CORRECTIONS, name="correction")
+    chosen = Selection.of(mask, shape=shape, affine=first.affine)
     angles = [flip_angle_in_radians(angle) for angle in times_of(flip_angle, 3, name="flip_angle")]
     times = [seconds(time, name="tr", longest=LONGEST_TR) for time in times_of(tr, 3, name="tr")]
     pd, t1, mt = (
@@ -118,10 +122,8 @@ def fit_mtsat(
         *(chosen.rows(image) for image in images),
         protocols=(pd, t1, mt),
         known=KnownMaps(
-            b1=chosen.rows(ratio_of_b1(b1, shape=shape)),
-            b1_stdev=None
-            if b1_stdev is None
-            else chosen.rows(positive(b1_stdev, shape=shape, name="b1_stdev", strictly=False)),
+            b1=chosen.rows(ratio_of_b1(b1, shape=shape, affine=first.affine)),
+            b1_stdev=chosen.spread(b1_stdev, name="b1_stdev"),
         ),
         noise=_noise(noise, images[0], chosen=chosen),
         correction=correction,
@@ -135,9 +137,9 @@ def _images(**arrays: Any) -> tuple[Given, list[NDArray[np.float64]]]:
     Raises
     ------
     ValueError
-        If one is complex or has another shape.
+        If one is complex, has another shape or lies elsewhere.
     """
-    found = {name: given(array) for name, array in arrays.items()}
+    found = {name: given(array, name=name) for name, array in arrays.items()}
     first = next(iter(found.values()))
     for name, image in found.items():
         if np.iscomplexobj(image.values):
@@ -146,6 +148,7 @@ def _images(**arrays: Any) -> tuple[Given, list[NDArray[np.float64]]]:
             raise ValueError(
                 f"{name}: expected shape {first.values.shape} as of the first image, found {image.values.shape}"
             )
+        check_place(image, affine=first.affine, name=name)
     return first, [np.asarray(image.values, dtype=np.float64) for image in found.values()]
 
 
@@ -158,7 +161,7 @@ def _noise(noise: Any, image: NDArray[np.float64], *, chosen: Selection) -> NDAr
         If it is not given and the array is no image that tells it.
     """
     if noise is not None:
-        return chosen.rows(positive(noise, shape=image.shape, name="noise"))
+        return deviation(noise, name="noise", chosen=chosen)
     if image.ndim not in (2, 3):
         raise ValueError("noise: expected the standard deviation of one image, found none: voxels alone do not tell it")
     level = maps.noise_of_volume(np.where(chosen.inside, image, 0.0).reshape((*image.shape, 1)[:3]))
@@ -166,14 +169,25 @@ def _noise(noise: Any, image: NDArray[np.float64], *, chosen: Selection) -> NDAr
 
 
 def _result(estimate: Estimate, *, chosen: Selection, like: Given) -> Result:
-    def whole(name: str, values: NDArray[Any]) -> Any:
-        rows = np.asarray(values, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        found = {
+            kind: {name: np.asarray(values, dtype=np.float32) for name, values in maps_of_kind.items()}
+            for kind, maps_of_kind in (("values", estimate.values), ("stdev", estimate.stdev))
+        }
+    # Images of another scale overflow on the way.
+    finite = np.all([np.isfinite(rows) for kind in found.values() for rows in kind.values()], axis=0)
+    overflown = has_value(estimate.status) & ~finite
+
+    def whole(name: str, values: NDArray[np.float32]) -> Any:
+        rows = np.where(overflown, np.float32(np.nan), values)
         return like.as_given(chosen.whole(fraction_to_percent(rows) if name in PERCENT else rows))  # type: ignore[arg-type]
 
     return Result(
-        maps={name: whole(name, values) for name, values in estimate.values.items()},
-        stdev={name: whole(name, values) for name, values in estimate.stdev.items()},
-        status=like.as_given(chosen.whole(estimate.status, fill=Status.OUTSIDE)),
+        maps={name: whole(name, values) for name, values in found["values"].items()},
+        stdev={name: whole(name, values) for name, values in found["stdev"].items()},
+        status=like.as_given(
+            chosen.whole(np.where(overflown, np.uint8(Status.INVALID_INPUT), estimate.status), fill=Status.OUTSIDE)
+        ),
         units={name: UNITS[name] for name in estimate.values},
         decisions=estimate.decisions,
         like=like,

@@ -9,15 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from qmri_bids.api.arrays import Selection, check_relaxation, given, ratio_of_b1, spread_over
-from qmri_bids.api.cest import saturated_images
+from qmri_bids.api.arrays import (
+    LONGEST_RELAXATION,
+    Selection,
+    check_place,
+    check_time,
+    count,
+    deviation,
+    generator,
+    given,
+    number,
+    one_of,
+    ratio_of_b1,
+    relaxation,
+    seconds,
+    together,
+)
+from qmri_bids.api.cest import check_protocol, saturated_images
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
 from qmri_bids.estimation.pools.water_told import water_told
-from qmri_bids.physics.fingerprint import KNOWN, QUANTITIES, ExchangeScan, KnownVoxels, exchange_signal
-from qmri_bids.physics.pools import CestPool, PoolModel, Water
+from qmri_bids.physics.fingerprint import QUANTITIES, ExchangeScan, KnownVoxels, exchange_signal
+from qmri_bids.physics.pools import LARGEST_SHIFT, LONGEST_T2, CestPool, MtPool, PoolModel, Water
 from qmri_bids.physics.published_pools import PUBLISHED_POOLS
 from qmri_bids.physics.saturation import SaturationProtocol
 
@@ -38,9 +53,13 @@ def read_pools(path: str | Path) -> PoolModel:
     ------
     qmri_bids.bids.refusal.RefusedError
         If the file cannot be read or a value has no physical meaning.
+    ValueError
+        If it is no path.
     """
     from qmri_bids.scans.pools.pools import read_pool_file
 
+    if not isinstance(path, str | Path):
+        raise ValueError(f"path: expected the path of a file, found {path!r}: give one")
     return read_pool_file(Path(path)).model
 
 
@@ -110,9 +129,17 @@ def fit_pools(
     >>> bool(abs(found.maps["amide_rate"] - 200.0) < 3.0 * found.stdev["amide_rate"])
     True
     """
-    if estimator not in EXCHANGE_ESTIMATORS:
-        raise ValueError(f"estimator: expected one of {', '.join(EXCHANGE_ESTIMATORS)}, found {estimator!r}")
+    one_of(estimator, EXCHANGE_ESTIMATORS, name="estimator")
+    check_model(pools)
+    workers = count(threads, name="threads")
+    if not isinstance(protocol, list | tuple) or not protocol:
+        check_protocol(protocol)
+    elif not isinstance(images, list | tuple):
+        raise ValueError(
+            f"images: expected a list of arrays, one for each protocol, found {type(images).__name__}: give one"
+        )
     protocols = (protocol,) if isinstance(protocol, SaturationProtocol) else tuple(protocol)
+    estimated = _estimated(estimate, pools=pools)
     arrays = (images,) if isinstance(protocol, SaturationProtocol) else tuple(images)
     if len(arrays) != len(protocols):
         raise ValueError(f"images: expected one array for each of the {len(protocols)} protocols, found {len(arrays)}")
@@ -127,23 +154,24 @@ def fit_pools(
             raise ValueError(
                 f"images[{place}]: expected shape {shape} as of the first series, found {found.values.shape[:-1]}"
             )
+        check_place(found, affine=like.affine, name=f"images[{place}]")
     fitted = tuple(name for name, value in (("t1", t1), ("t2", t2)) if isinstance(value, str) and value == FIT)
     scan = ExchangeScan(
         protocols=protocols,
         model=pools,
-        pools=tuple(pools.names if estimate is None else estimate),
+        pools=estimated,
         fitted=fitted,
     )
-    untold = water_told(scan, threads=threads).untold if fitted else ()
+    untold = water_told(scan, threads=workers).untold if fitted else ()
     if untold:
         raise ValueError(
             f"{' and '.join(untold)}: expected a number or a map [s], found {FIT!r}, and the images do not tell it beside the pools"
         )
-    t1, t2 = (np.nan if name in fitted else value for name, value in (("t1", t1), ("t2", t2)))
     known = known_voxels(
         chosen,
         t1=t1,
         t2=t2,
+        fitted=fitted,
         b1=b1,
         off_resonance=off_resonance,
         t1_stdev=t1_stdev,
@@ -151,11 +179,11 @@ def fit_pools(
         b1_stdev=b1_stdev,
         off_resonance_stdev=off_resonance_stdev,
     )
-    created = EXCHANGE_ESTIMATORS[estimator].create(ExchangeOptions(threads=threads))
+    created = EXCHANGE_ESTIMATORS[estimator].create(ExchangeOptions(threads=workers))
     created.check(scan)
     signal = np.concatenate([rows for _, _, rows in taken], axis=1)
     fit = created.estimate(signal, scan=scan, known=known)
-    names = {name: name.replace(".", "_") for name in fit.values}
+    names = {name: map_name(name) for name in fit.values}
     return Result(
         maps={names[name]: like.as_given(chosen.whole(values)) for name, values in fit.values.items()},
         stdev={names[name]: like.as_given(chosen.whole(values)) for name, values in fit.stdev.items()},
@@ -166,20 +194,90 @@ def fit_pools(
     )
 
 
-def known_voxels(chosen: Selection, *, b1: Any, **maps: Any) -> KnownVoxels:
-    """Return what is known of the voxels that are estimated.
+def known_voxels(
+    chosen: Selection,
+    *,
+    t1: Any,
+    t2: Any,
+    b1: Any,
+    off_resonance: Any,
+    fitted: Sequence[str] = (),
+    **spreads: Any,
+) -> KnownVoxels:
+    """Return what is known of the voxels that are estimated; NaN for T1 or T2 where they are `fitted`.
 
     Raises
     ------
     ValueError
-        If a map has another shape, a time is in milliseconds, or B1 in percent.
+        If a map has another shape or lies elsewhere, a time is in milliseconds, B1 in percent, or a standard deviation negative.
     """
     shape = chosen.inside.shape
-    values = {name: spread_over(value, shape=shape, name=name) for name, value in maps.items() if value is not None}
-    for name in ("t1", "t2"):
-        check_relaxation(values[name], name=name)
-    values["b1"] = ratio_of_b1(b1, shape=shape)
-    return KnownVoxels.of({name: np.array(chosen.rows(value)) for name, value in values.items()})
+    values: dict[str, Any] = {name: chosen.spread(spread, name=name) for name, spread in spreads.items()}
+    for name, time in (("t1", t1), ("t2", t2)):
+        values[name] = np.full(int(np.count_nonzero(chosen.inside)), np.nan)
+        if name not in fitted:
+            check_time(time, name=name)
+            values[name] = relaxation(chosen.known(time, name=name), name=name)
+    values["b1"] = chosen.rows(ratio_of_b1(b1, shape=shape, affine=chosen.affine))
+    values["off_resonance"] = chosen.known(off_resonance, name="off_resonance")
+    return KnownVoxels.of({name: np.array(value) for name, value in values.items() if value is not None})
+
+
+def _estimated(estimate: Any, *, pools: PoolModel) -> tuple[str, ...]:
+    """Return the names of the pools that are estimated.
+
+    Raises
+    ------
+    ValueError
+        If the model has none or lacks one, or one is named twice.
+    """
+    if not pools.names:
+        raise ValueError("pools: expected a pool beside water, found water alone: name it in pool_model")
+    if estimate is None:
+        return tuple(pools.names)
+    expected = f"estimate: expected names of pools among {', '.join(pools.names)}"
+    if isinstance(estimate, str) or not isinstance(estimate, Sequence) or not estimate:
+        raise ValueError(f"{expected}, as ({pools.names[0]!r},), found {estimate!r}")
+    unknown = [name for name in estimate if name not in pools.names]
+    if unknown:
+        raise ValueError(f"{expected}, found {unknown[0]!r}: name it as the model does")
+    if len(set(estimate)) < len(estimate):
+        raise ValueError(f"{expected}, found one of them twice in {list(estimate)}: name it once")
+    return tuple(estimate)
+
+
+def map_name(name: str) -> str:
+    """Return the name of the map of `<pool>.<quantity>`."""
+    return name.replace(".", "_")
+
+
+def check_model(pools: Any) -> None:
+    """Refuse what is no model of pools, numbers in other units, and names that become one.
+
+    Raises
+    ------
+    ValueError
+        If there is such a pool.
+    """
+    if not isinstance(pools, PoolModel):
+        raise ValueError(f"pools: expected a model of pool_model or read_pools, found {type(pools).__name__}: make one")
+    first: dict[str, str] = {}
+    for pool in pools.exchanging:
+        if abs(pool.shift) > LARGEST_SHIFT:
+            raise ValueError(
+                f"shift of {pool.name}: expected ppm within {LARGEST_SHIFT:g} of water, found {pool.shift:g}: is it in Hz?"
+            )
+        longest = LONGEST_T2[MtPool if isinstance(pool, MtPool) else CestPool]
+        seconds(pool.t2, name=f"t2 of {pool.name}", longest=longest)
+        other = first.setdefault(map_name(pool.name), pool.name)
+        if other != pool.name:
+            raise ValueError(
+                f"pools: expected names that differ in maps, found {other!r} and {pool.name!r}, which both become "
+                f"{map_name(pool.name)!r}: rename one of them"
+            )
+
+
+QUANTITIES_OF_POOL = ("fraction", "rate", "shift", "t2")
 
 
 def pool_model(
@@ -195,9 +293,44 @@ def pool_model(
         The semisolid pool (`qmri_bids.physics.pools.MtPool`).
     solutes
         `fraction` (relative to water), `rate` [1/s], `shift` [ppm], `t2` [s] and, where it is not that of water, `t1` [s] of each.
+
+    Raises
+    ------
+    ValueError
+        If a value is missing, has no physical meaning or another unit, or two names become one.
     """
-    cest = tuple(CestPool(name=name, **values) for name, values in solutes.items())
-    return PoolModel(water=Water(t1=water_t1, t2=water_t2), cest=cest, mt=mt)
+    if mt is not None and not isinstance(mt, MtPool):
+        raise ValueError(f"mt: expected an MtPool of qmri_bids.physics.pools, found {type(mt).__name__}: make one")
+    water = Water(
+        t1=seconds(water_t1, name="water_t1", longest=LONGEST_RELAXATION),
+        t2=seconds(water_t2, name="water_t2", longest=LONGEST_RELAXATION),
+    )
+    model = PoolModel(water=water, cest=tuple(_solute(name, values) for name, values in solutes.items()), mt=mt)
+    check_model(model)
+    return model
+
+
+def _solute(name: str, values: Any) -> CestPool:
+    """Return a pool of the values that a user names.
+
+    Raises
+    ------
+    ValueError
+        If they are others than a pool has.
+    """
+    expected = f"{name}: expected {', '.join(QUANTITIES_OF_POOL)} and perhaps t1"
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{expected}, found {values!r}: give dict(fraction=1e-3, rate=50.0, shift=3.5, t2=0.01)")
+    missing = [key for key in QUANTITIES_OF_POOL if key not in values]
+    if missing:
+        raise ValueError(f"{expected}, found no {missing[0]}: add it")
+    unknown = [key for key in values if key not in (*QUANTITIES_OF_POOL, "t1")]
+    if unknown:
+        raise ValueError(f"{expected}, found {unknown[0]!r}: correct or remove it")
+    numbers = {key: number(value, name=f"{key} of {name}") for key, value in values.items() if value is not None}
+    if "t1" in numbers:
+        seconds(numbers["t1"], name=f"t1 of {name}", longest=LONGEST_RELAXATION)
+    return CestPool(name=name, **numbers)
 
 
 def simulate_cest(
@@ -235,10 +368,19 @@ def simulate_cest(
     Returns
     -------
     array
-        Shape (..., N).
+        Shape (..., N); NaN where a map of T1 or T2 is not positive.
+
+    Raises
+    ------
+    ValueError
+        If a number has no physical meaning or another unit, the model lacks a pool, or maps do not fit together.
     """
-    if noise < 0.0:
-        raise ValueError(f"noise: expected 0 or more, found {noise:g}")
+    check_protocol(protocol)
+    check_model(pools)
+    level = float(deviation(noise, name="noise", zero=True))
+    workers = count(threads, name="threads")
+    if values is not None and not isinstance(values, Mapping):
+        raise ValueError(f"values: expected maps by name, as {{'amide_fraction': 1e-3}}, found {values!r}")
     own = dict(values or {})
     names = [f"{pool}_{quantity}" for pool in pools.names for quantity in QUANTITIES]
     unknown = sorted(set(own) - set(names))
@@ -247,19 +389,23 @@ def simulate_cest(
     # Fractions and rates enter by pool; water alone is water with a pool that is empty.
     model = pools if pools.names else replace(pools, cest=(EMPTY,))
     scan = ExchangeScan(protocols=(protocol,), model=model, pools=model.names)
-    first = given(t1)
-    known_maps = {"t1": t1, "t2": t2, "b1": b1, "off_resonance": off_resonance}
-    arrays = [given(value).values for value in (*known_maps.values(), *own.values())]
-    shape = np.broadcast_shapes(*(array.shape for array in arrays))
+    for name, time in (("t1", t1), ("t2", t2)):
+        check_time(time, name=name)
+    first = given(t1, name="t1")
+    maps = together(t1=t1, t2=t2, b1=b1, off_resonance=off_resonance, **own)
+    shape = maps["t1"].shape
+    for name in own:
+        if np.iscomplexobj(maps[name]) or (maps[name] < 0.0).any():
+            raise ValueError(f"{name}: expected numbers of 0 or more in values, found others: correct them")
     chosen = Selection(inside=np.ones(shape, dtype=bool))
-    known = known_voxels(chosen, **{name: np.broadcast_to(given(known_maps[name]).values, shape) for name in KNOWN})
+    known = known_voxels(chosen, t1=maps["t1"], t2=maps["t2"], b1=maps["b1"], off_resonance=maps["off_resonance"])
     columns = [
-        np.broadcast_to(given(own.get(f"{pool.name}_{quantity}", getattr(pool, quantity))).values, shape).ravel()
+        np.broadcast_to(maps.get(f"{pool.name}_{quantity}", getattr(pool, quantity)), shape).ravel()
         for pool in model.exchanging
         for quantity in QUANTITIES
     ]
-    clean = exchange_signal(scan, np.stack(columns, axis=1), known, threads=threads).reshape(
+    clean = exchange_signal(scan, np.stack(columns, axis=1), known, threads=workers).reshape(
         (*shape, protocol.number_of_images)
     )
-    drawn = np.random.default_rng(seed).standard_normal(clean.shape) if noise else 0.0
-    return first.as_given(clean + noise * drawn)
+    drawn = generator(seed).standard_normal(clean.shape) if level else 0.0
+    return first.as_given(clean + level * drawn)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.api.arrays import Selection, check_relaxation, one_positive, spread_over
+from qmri_bids.api.arrays import Selection, check_time, count, given, noise_level, relaxation
 from qmri_bids.api.cest import magnitudes, roles_of
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
@@ -83,23 +83,24 @@ def fit_zspectrum(
     for name, values, spread in (("t1", t1, t1_stdev), ("off_resonance", off_resonance, off_resonance_stdev)):
         if values is None and spread is not None:
             raise ValueError(f"{name}_stdev: expected with {name}, found it alone: give {name}, too")
+    if pools is not None and (isinstance(pools, str) or not isinstance(pools, Sequence)):
+        raise ValueError(f"pools: expected names of lines, as ('water', 'amide'), found {pools!r}")
     times = _rows(t1, chosen=chosen, name="t1")
     if times is not None:
-        check_relaxation(times, name="t1")
+        check_time(t1, name="t1")
+        times = relaxation(times, name="t1")
     maps = zspectrum_maps(
         signal,
         protocol=protocol,
         roles=roles_of(protocol),
         water_shift=_rows(off_resonance, chosen=chosen, name="off_resonance"),
-        water_shift_stdev=_rows(off_resonance_stdev, chosen=chosen, name="off_resonance_stdev"),
+        water_shift_stdev=chosen.spread(off_resonance_stdev, name="off_resonance_stdev"),
         t1=times,
-        t1_stdev=_rows(t1_stdev, chosen=chosen, name="t1_stdev"),
-        noise=None if noise is None else one_positive(noise, name="noise"),
-        options=ZSpectrumOptions(
-            asymmetry=tuple(float(offset) for offset in asymmetry), pools=None if pools is None else tuple(pools)
-        ),
+        t1_stdev=chosen.spread(t1_stdev, name="t1_stdev"),
+        noise=noise_level(noise),
+        options=ZSpectrumOptions(asymmetry=_offsets(asymmetry), pools=None if pools is None else tuple(pools)),
         option_of_pools="pools",
-        threads=threads,
+        threads=count(threads, name="threads"),
     )
     every = {"off_resonance": (maps.water_shift, maps.water_shift_stdev), **maps.maps}
     shown = {name: get_quantity(name).display for name in every}
@@ -119,4 +120,11 @@ def fit_zspectrum(
 
 def _rows(value: Any, *, chosen: Selection, name: str) -> NDArray[np.float64] | None:
     """Return a number or map in the voxels that are estimated."""
-    return None if value is None else chosen.rows(spread_over(value, shape=chosen.inside.shape, name=name))
+    return None if value is None else chosen.known(value, name=name)
+
+
+def _offsets(asymmetry: Any) -> tuple[float, ...]:
+    values = given(asymmetry, name="asymmetry").values
+    if values.ndim != 1 or not np.isfinite(values).all() or np.iscomplexobj(values):
+        raise ValueError(f"asymmetry: expected offsets in ppm, as (3.5,), found {asymmetry!r}")
+    return tuple(float(offset) for offset in values)

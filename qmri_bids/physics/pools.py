@@ -134,6 +134,13 @@ class MtPool(CestPool):
             )
 
 
+LARGEST_SHIFT = 20.0
+"""Of a pool [ppm]; hertz are larger."""
+
+LONGEST_T2 = {MtPool: 1e-3, CestPool: 1.0}
+"""Of a semisolid pool and of any other [s]; milliseconds and microseconds are larger numbers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PoolModel:
     """Water with any number of CEST pools and at most one semisolid pool.

@@ -111,7 +111,7 @@ def kind_of(
             advice="State B1 in µT (1 G is 100 µT) and durations in seconds.",
         )
     kind: CestKind
-    if all(_turns_water(train) for train in trains) and _is_one(powers):
+    if all(turns_water(train) for train in trains) and _is_one(powers):
         kind, name, needed = "wasabi", "WASABI (short blocks)", WASABI_OFFSETS
     elif not spectrum or suffix == "wassr":
         kind, name, needed = "wassr", "WASSR", SPECTRUM_OFFSETS
@@ -122,8 +122,8 @@ def kind_of(
         kind, name, needed = "wassr", "WASSR", WASSR_OFFSETS
     else:
         kind, name, needed = "z-spectrum", "a Z-spectrum", SPECTRUM_OFFSETS
-    if not _surrounds_water(offsets, needed):
-        raise _too_few(file, name, needed, offsets, power=powers[0])
+    if not surrounds_water(offsets, needed):
+        raise _too_few(file, name, needed, offsets)
     if kind != "wassr" and "m0" not in roles and not has_m0:
         raise refuse(
             file=file,
@@ -135,7 +135,8 @@ def kind_of(
     return kind
 
 
-def _turns_water(train: Saturation) -> bool:
+def turns_water(train: Saturation) -> bool:
+    """Return whether a saturation is the short strong block of WASABI."""
     return (
         train.number == 1
         and len(train.pulse.segments) == 1
@@ -162,7 +163,8 @@ def _is_one(powers: Sequence[float]) -> bool:
     return powers[-1] <= powers[0] * (1.0 + POWER_SPREAD)
 
 
-def _surrounds_water(offsets: Sequence[float], needed: int) -> bool:
+def surrounds_water(offsets: Sequence[float], needed: int) -> bool:
+    """Return whether as many different offsets as needed lie on both sides of water."""
     different = set(offsets)
     sides = [sum(offset > 0.0 for offset in different), sum(offset < 0.0 for offset in different)]
     return len(different) >= needed and min(sides) >= EACH_SIDE
@@ -176,7 +178,7 @@ def _refuse_several_spectra(images: Sequence[SaturatedImage], powers: Sequence[f
             power = image.saturation.b1_rms
             near = next((level for level in levels if math.isclose(level, power, rel_tol=POWER_SPREAD)), power)
             levels.setdefault(near, []).append(image.offset)
-    if all(_surrounds_water(offsets, WASSR_OFFSETS) for offsets in levels.values()):
+    if all(surrounds_water(offsets, WASSR_OFFSETS) for offsets in levels.values()):
         shown = ", ".join(f"{tesla_to_microtesla(level):.3g}" for level in sorted(levels))
         raise refuse(
             file=file,

@@ -13,7 +13,17 @@ from typing import Any
 from qmri_bids.bids.files.keyed import KeyedFile
 from qmri_bids.bids.metadata.values import describe
 from qmri_bids.bids.refusal import RefusedError, ValueSource, refuse, relative_name
-from qmri_bids.physics.pools import PROTONS_OF_WATER, CestPool, Lineshape, MtForm, MtPool, PoolModel, Water
+from qmri_bids.physics.pools import (
+    LARGEST_SHIFT,
+    LONGEST_T2,
+    PROTONS_OF_WATER,
+    CestPool,
+    Lineshape,
+    MtForm,
+    MtPool,
+    PoolModel,
+    Water,
+)
 from qmri_bids.physics.published_pools import AMIDE, MT, PUBLISHED_POOLS
 from qmri_bids.units import seconds_to_milliseconds
 
@@ -355,23 +365,6 @@ def _check_labels(labels: Mapping[str, str], path: Path) -> None:
                 found=f"{other!r} and {name!r}",
                 advice="Rename one of them.",
             )
-
-
-LARGEST_SHIFT = 20.0
-"""Of a pool [ppm]; hertz are larger."""
-
-LONGEST_T2 = {MtPool: 1e-3, CestPool: 1.0}
-"""Of a semisolid pool and of any other [s]; milliseconds and microseconds are larger numbers."""
-
-
-LARGEST_RATE = 1e5
-"""Of exchange [1/s]; faster pools are one with water."""
-
-NEAREST_SHIFTS = 0.05
-"""Solutes whose shifts are closer [ppm] have one line: no offset tells them apart."""
-
-LONGEST_NAME = 40
-"""Letters of a label: names of files become too long with more."""
 
 
 def _check_units(pool: CestPool, path: Path) -> None:
