@@ -245,6 +245,7 @@ def test_every_map_that_an_estimator_returns_has_a_row() -> None:
         check_file_and_display(get_quantity(name))
     pools = {f"{pool}_{what}" for pool in (AMIDE, MT) for what in (*exchange_scan.QUANTITIES, "correlation")}
     solutes = {f"solute_{what}" for what in (*exchange_scan.QUANTITIES, "correlation", "concentration")}
+    solutes |= {"water_T1", "water_T2"}  # fitted along with pools
     made_elsewhere = {"off_resonance_unwrapped", "residual", "residual_spectrum", "MTRasym", "noise", "misfit"}
     freed = {"mtcorrected_T1", "free_T1", "free_M0"}  # of magnetisation transfer, from maps of two runs
     assert all(get_quantity(name).spread is not None for name in freed)

@@ -55,10 +55,6 @@ def given(array: Any, *, name: str = "array") -> Given:
     """
     if isinstance(array, Given):
         return array
-    if isinstance(array, np.ma.MaskedArray):
-        raise ValueError(
-            "expected arrays without a mask of their own, found a masked array: give array.data, and mask=~array.mask"
-        )
     if hasattr(array, "dataobj"):
         return Given(values=_computable(np.asanyarray(array.dataobj), name=name), like=array)
     if hasattr(array, "detach"):

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 TISSUES: Mapping[str, tuple[float, float]] = {"white matter": (0.94, 0.062), "grey matter": (1.4, 0.085)}
 """T1 and T2 at 3 T [s] (Stanisz et al., MRM 54:507, 2005, and pc-bSSFP)."""
 
-LARGEST_B1 = 5.0
-"""Actual over nominal flip angle; percent are larger numbers."""
-
 TURN = 24
 """Off-resonances over a turn of which the mean information is taken."""
 
