@@ -367,6 +367,16 @@ def _check_labels(labels: Mapping[str, str], path: Path) -> None:
             )
 
 
+LARGEST_RATE = 1e5
+"""Of exchange [1/s]; faster pools are one with water."""
+
+NEAREST_SHIFTS = 0.05
+"""Solutes whose shifts are closer [ppm] have one line: no offset tells them apart."""
+
+LONGEST_NAME = 40
+"""Letters of a label: names of files become too long with more."""
+
+
 def _check_units(pool: CestPool, path: Path) -> None:
     """Refuse a pool whose numbers are in other units, or are none of a pool that can be seen.
 
