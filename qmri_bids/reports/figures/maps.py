@@ -156,8 +156,9 @@ def quality_figure(
     count = max(int(view.mask.sum()), 1)
     handles = []
     for code, style in STATUS_STYLES.items():
-        if code is not Status.OUTSIDE:
-            share = float((status == code).sum()) / count
+        share = float((status == code).sum()) / count
+        # Codes that no voxel has would push the others out of a low picture.
+        if code is not Status.OUTSIDE and share > 0.0:
             handles.append(Patch(color=style.color, label=f"{int(code)}  {style.name}\n    {_percent(share)}"))
     panels.canvas.legend(
         handles=handles,
@@ -171,7 +172,7 @@ def quality_figure(
     return Figure(
         key=key,
         title=title,
-        caption=f"Why a voxel has a value or none; percentages are of the brain mask. {RADIOLOGICAL}",
+        caption=f"Why a voxel has a value or none, the codes that occur; percentages are of the brain mask. {RADIOLOGICAL}",
         image=encode_png(panels.canvas),
         section=Section.QUALITY,
         alternative="Status codes in axial, coronal and sagittal planes",
