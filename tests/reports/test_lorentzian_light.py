@@ -50,5 +50,6 @@ def test_what_lines_leave_and_lack(left: float, told: float, level: Level, word:
 
 
 def test_without_a_fit_there_is_no_light() -> None:
-    results: Any = SimpleNamespace(estimate=SimpleNamespace(arrays={}))
-    assert list(lorentzian_light(results)) == []
+    for arrays in ({}, {"fitted": np.ones((120, 31)), "inside": INSIDE}):  # the second is that of WASABI
+        results: Any = SimpleNamespace(estimate=SimpleNamespace(arrays=arrays))
+        assert list(lorentzian_light(results)) == []

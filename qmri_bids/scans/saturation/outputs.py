@@ -329,7 +329,7 @@ MOSTLY_THERE, HARDLY_THERE = 0.8, 0.5
 def lorentzian_light(results: RunResults) -> Iterator[Check]:
     """Return whether the lines of a fit describe the spectra and have heights; nothing without a fit."""
     arrays = results.estimate.arrays
-    if "fitted" not in arrays:
+    if "parameters" not in arrays:  # WASABI has a model of its own
         return
     z, noise, parameters = (arrays[name].astype(np.float64) for name in ("z", "z_stdev", "parameters"))
     inside = arrays["inside"]
