@@ -593,13 +593,14 @@ def zspectrum_maps(
         own = spectra(signal[part], layout=layout, noise=sigma)
         return own if powers is None or exponents is None else correct_power(own, powers[part], exponents=exponents)
 
+    sample, sample_shift = made(_some(voxels)), some_voxels(shift.ppm)
     search: Search | None = None
     sentences: tuple[str, ...] = ()
     if plan.pools:
         search, sentences = image_search(
-            made(_some(voxels)),
+            sample,
             offsets=layout.offsets,
-            water_shift=some_voxels(shift.ppm),
+            water_shift=sample_shift,
             pools=plan.pools,
             field_strength=protocol.field_strength,
             model=chosen.lines,
@@ -607,26 +608,26 @@ def zspectrum_maps(
     background: Search | None = None
     if measures.needs_background:
         background, said = background_search(
-            made(_some(voxels)),
+            sample,
             offsets=layout.offsets,
-            water_shift=some_voxels(shift.ppm),
+            water_shift=sample_shift,
             field_strength=protocol.field_strength,
         )
         sentences = (*sentences, said)
     reference: Search | None = None
     if measures.extrapolated:
         reference, said = reference_search(
-            made(_some(voxels)),
+            sample,
             offsets=layout.offsets,
-            water_shift=some_voxels(shift.ppm),
+            water_shift=sample_shift,
             field_strength=protocol.field_strength,
         )
         sentences = (*sentences, said)
     sentences = (*sentences, *measures.sentences)
     fat = fat_levels(
-        made(_some(voxels)),
+        sample,
         offsets=layout.offsets,
-        water_shift=some_voxels(shift.ppm),
+        water_shift=sample_shift,
         width=fat_width(layout.saturation, field_strength=protocol.field_strength),
         trusted=chosen.shift_of_water == "found",
     )
