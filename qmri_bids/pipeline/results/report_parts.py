@@ -14,7 +14,20 @@ from qmri_bids.reports.figure_table import registration_figure
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.tables import motion_check, quantity_of
 from qmri_bids.tissue_labels import GREY, NAMES, WHITE
-from qmri_bids.units import millimetres_to_metres
+from qmri_bids.units import GYROMAGNETIC_RATIO, millimetres_to_metres
+
+PARAMETER_NAMES: Mapping[str, str] = {
+    "b0_echo_times": "Echo times (B0)",
+    "b1_nominal_flip_angle": "Nominal flip angle (B1)",
+    "b1_repetition_time": "Repetition time (B1)",
+    "b1_repetition_times": "Repetition times (B1)",
+    "b1_scale": "Scale of the B1 map",
+    "m0": "Images of full signal",
+    "rf_phase_increment": "RF phase increments",
+    "rf_phase_increment_reference": "Reference of the increments",
+    "unsaturated": "Unsaturated images",
+}
+"""Names of values of the acquisition where they are not the key in words."""
 
 CURVE_TISSUES = (WHITE, GREY)
 """Tissues whose mean curves are drawn."""
@@ -28,7 +41,23 @@ MOSTLY_POSITIVE = 0.25
 
 def protocol_rows(sources: Iterable[ValueSource]) -> tuple[ProtocolRow, ...]:
     """Return values of the acquisition as rows of a table."""
-    return tuple(ProtocolRow(key=each.key, value=each.value, unit=each.unit, source=each.source) for each in sources)
+    return tuple(
+        ProtocolRow(
+            key=PARAMETER_NAMES.get(each.key, each.key.replace("_", " ").capitalize()),
+            value=each.value,
+            unit=each.unit,
+            source=each.source,
+        )
+        for each in sources
+    )
+
+
+def field_of(sources: Iterable[ValueSource]) -> float | None:
+    """Return the static field [T] among the values of an acquisition, None where none is stated."""
+    stated = next((each for each in sources if each.key == "field_strength"), None)
+    if stated is None:
+        return None
+    return float(stated.value) * (1e6 / GYROMAGNETIC_RATIO if stated.unit == "MHz" else 1.0)
 
 
 def motion_light(

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Status
 from qmri_bids.quantities import QUANTITIES, find_quantity
 from qmri_bids.quantity import Display, Quantity, bare
-from qmri_bids.reports.content import Figure, Section
+from qmri_bids.reports.content import Figure, Overview, Section
 from qmri_bids.reports.drawing.encode import encode_png
 from qmri_bids.reports.drawing.planes import RADIOLOGICAL, WIDTH, Panels, View, gray, lay_out, show
 from qmri_bids.reports.drawing.status_styles import STATUS_STYLES
+from qmri_bids.reports.drawing.slices import slice_png
 from qmri_bids.reports.drawing.styles import no_value_color
 
 _BAR_WIDTH = 0.16
@@ -116,6 +117,12 @@ def map_figure(
         image=encode_png(panels.canvas, colormap=colors, extra=(absent,)),
         section=section or Section(display.section),
         alternative=f"{quantity.label} in axial, coronal and sagittal planes",
+        overview=Overview(
+            image=slice_png(shown, view=view, window=(low, high), colormap=colors, absent=absent),
+            symbol=quantity.symbol,
+            window=f"{low:.3g} to {high:.3g}{unit_name}".replace("-", "\N{MINUS SIGN}"),
+            with_value=float(inside.sum() / count),
+        ),
     )
 
 
