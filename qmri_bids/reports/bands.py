@@ -1,9 +1,9 @@
 """Published T1 and T2 of healthy adult brain by field strength, as a table: what a histogram or a table is held against.
 
 Values are means and standard deviations over participants as their papers state them. A band reaches from the lowest mean less its
-deviation to the highest plus its own: papers differ by more than their participants do, mostly by what magnetization transfer does to
-each sequence. Of magnetization transfer ratios, MTsat and pools there are no bands: they follow from pulses and models as much as from
-tissue.
+deviation to the highest plus its own: papers differ by more than their participants do, mostly by what magnetization transfer does
+to each sequence. Of magnetization transfer ratios, MTsat and pools there are no bands: they follow from pulses and models as much as
+from tissue.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ def _rooney() -> tuple[Published, ...]:
         spread = {WHITE: (2.0 * field + 18.0) * 1e-3, GREY: (5.0 * field + 54.0) * 1e-3, FLUID: 0.2}
         for tissue, mean in ((WHITE, white), (GREY, grey), (FLUID, 4.329)):
             rows.append(
-                Published(map="T1", tissue=tissue, field=field, mean=mean, deviation=spread[tissue], source="rooney2007")
+                Published(
+                    map="T1", tissue=tissue, field=field, mean=mean, deviation=spread[tissue], source="rooney2007"
+                )
             )
     return tuple(rows)
 
 
 def _row(map: str, tissue: int, field: float, mean: float, deviation: float, source: str) -> Published:
-    return Published(
-        map=map, tissue=tissue, field=field, mean=mean * 1e-3, deviation=deviation * 1e-3, source=source
-    )
+    return Published(map=map, tissue=tissue, field=field, mean=mean * 1e-3, deviation=deviation * 1e-3, source=source)
 
 
 PUBLISHED: tuple[Published, ...] = (
@@ -181,7 +181,7 @@ def no_bands_because(field_strength: float | None) -> str:
 
 
 APPARENT = (
-    "Published T1 is that of inversion recoveries. T1 of pc-bSSFP is apparent: magnetization transfer shortens it (7 to 35 % in tissue), "
-    "so that a value below the range is no fault by itself."
+    "Published T1 is that of inversion recoveries. T1 of pc-bSSFP is apparent: magnetization transfer shortens it (7 to 35 % in "
+    "tissue), so that a value below the range is no fault by itself."
 )
 """What stands beside the range of T1."""

@@ -193,7 +193,9 @@ def _glances(run: RunReport, anchor: str) -> list[_Glance]:
     ]
 
 
-_NAMES_OF_MAPS = {quantity.label: name for name, quantity in QUANTITIES.items() if name in ("T1", "mtcorrected_T1", "T2")}
+_NAMES_OF_MAPS = {
+    quantity.label: name for name, quantity in QUANTITIES.items() if name in ("T1", "mtcorrected_T1", "T2")
+}
 
 
 def _published(row: StatisticsRow, run: RunReport) -> _Range | None:

@@ -17,15 +17,27 @@ OPENINGS: dict[Level, str] = {
 """How a verdict begins: it claims what the worst light claims, and no more."""
 
 ADVICE: tuple[tuple[str, str], ...] = (
-    ("brain mask", "Correct the mask in any editor and give it with --mask-file, or have it found otherwise (--mask-method)."),
-    ("mask", "Correct the mask in any editor and give it with --mask-file, or have it found otherwise (--mask-method)."),
+    (
+        "brain mask",
+        "Correct the mask in any editor and give it with --mask-file, or have it found otherwise (--mask-method).",
+    ),
+    (
+        "mask",
+        "Correct the mask in any editor and give it with --mask-file, or have it found otherwise (--mask-method).",
+    ),
     ("voxels with a value", "The quality mask shows where values are missing, and why."),
     ("tissue with a value", "The quality mask shows where values are missing, and why."),
     ("told apart", "Rely on the product of fraction and rate there, not on either alone."),
-    ("motion", "Look at the curves and images of the section Motion; volumes that moved can be left out (--fd-threshold)."),
+    (
+        "motion",
+        "Look at the curves and images of the section Motion; volumes that moved can be left out (--fd-threshold).",
+    ),
     ("cycles", "Look at that cycle in the section Phase cycles: spikes, a wrong gain or a moved head show there."),
     ("signal model", "Look where the residual is high; increments, steady state and B1 are the usual causes."),
-    ("t1 and t2 of tissue", "Compare flip angle and repetition time of the sidecars with the protocol, and look at B1."),
+    (
+        "t1 and t2 of tissue",
+        "Compare flip angle and repetition time of the sidecars with the protocol, and look at B1.",
+    ),
     ("t1 of tissue", "Compare flip angles and repetition times of the sidecars with the protocol, and look at B1."),
     ("t1 against b1", "Look at the B1 map: its scale, or its nominal flip angle, may be wrong."),
     ("b1 coverage", "Look at the registration of the B1 scan: where it saw nothing, T1 is less sure."),
@@ -84,7 +96,9 @@ def run_verdict(run: RunReport) -> Verdict:
     if run.errors:
         worst = run.errors[0]
         reached = " It got as far as the pictures below." if run.figures else ""
-        return Verdict(level=Level.BAD, text=f"Failed, no maps: {_sentence(worst.message)}{reached}", advice=worst.advice)
+        return Verdict(
+            level=Level.BAD, text=f"Failed, no maps: {_sentence(worst.message)}{reached}", advice=worst.advice
+        )
     asking = sorted(
         (check for check in run.checks if check.level in (Level.CHECK, Level.BAD)),
         key=lambda check: -SEVERITY[check.level],
@@ -116,7 +130,9 @@ def subject_verdict(report: SubjectReport) -> Verdict:
         return Verdict(
             level=report.level,
             text="Nothing was processed.",
-            advice="The sections below say what was found and what it lacks." if report.refusals or report.errors else "",
+            advice="The sections below say what was found and what it lacks."
+            if report.refusals or report.errors
+            else "",
         )
     failed = [run for run in runs if run.errors]
     whole = [run for run in runs if not run.errors]
@@ -125,11 +141,15 @@ def subject_verdict(report: SubjectReport) -> Verdict:
     if failed:
         said.append(f"{_runs(len(failed))} failed ({_names(failed)}).")
     if counts[Level.BAD]:
-        said.append(f"{_runs(len(counts[Level.BAD]))} not usable without a decision of yours ({_names(counts[Level.BAD])}).")
+        said.append(
+            f"{_runs(len(counts[Level.BAD]))} not usable without a decision of yours ({_names(counts[Level.BAD])})."
+        )
     if counts[Level.CHECK]:
         said.append(f"{_runs(len(counts[Level.CHECK]))} usable after a look ({_names(counts[Level.CHECK])}).")
     if counts[Level.GOOD]:
-        said.append("Usable." if len(counts[Level.GOOD]) == len(runs) else f"{_runs(len(counts[Level.GOOD]))} usable as it is.")
+        said.append(
+            "Usable." if len(counts[Level.GOOD]) == len(runs) else f"{_runs(len(counts[Level.GOOD]))} usable as it is."
+        )
     if counts[Level.INFO]:
         said.append(f"{_runs(len(counts[Level.INFO]))} that no light judges ({_names(counts[Level.INFO])}).")
     if report.refusals:
@@ -243,10 +263,10 @@ def kinds_of_t1(labels: Sequence[str]) -> tuple[str, ...]:
 T1_KINDS: dict[str, str] = {
     "T1": "T1 is that of one pool of water. From pc-bSSFP it is apparent: exchange with the semisolid pool under these pulses "
     "(magnetization transfer) makes it shorter than published T1 of tissue, in white matter most.",
-    "T1, MT-corrected": "T1, MT-corrected, is what an inversion recovery would see: the same scan, freed of what the pulses do to the "
-    "semisolid pool. This is the one to hold against published values.",
-    "T1 of free water": "T1 of free water is that of water without any exchange with the semisolid pool: the longest, and it depends on "
-    "what R1 of that pool is assumed to be.",
+    "T1, MT-corrected": "T1, MT-corrected, is what an inversion recovery would see: the same scan, freed of what the pulses do to "
+    "the semisolid pool. This is the one to hold against published values.",
+    "T1 of free water": "T1 of free water is that of water without any exchange with the semisolid pool: the longest, and it "
+    "depends on what R1 of that pool is assumed to be.",
     "T1 of water": "T1 of water was fitted along with the pools of saturated images.",
     "R1": "R1 is 1/T1, of two spoiled gradient echoes: it holds some magnetization transfer, too.",
 }

@@ -23,7 +23,7 @@ from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.mask.report import with_mask
 from qmri_bids.pipeline.results.missing import where_missing
 from qmri_bids.pipeline.results.report_additions import with_additions
-from qmri_bids.pipeline.results.report_parts import field_of, protocol_rows, unjudged_measures
+from qmri_bids.pipeline.results.report_parts import protocol_rows, unjudged_measures
 from qmri_bids.pipeline.results.run_results import RunFiles, RunResults
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.run_kind import RunKind, Settings
@@ -85,7 +85,7 @@ def describe_run(
             mask=results.mask,
             affine=results.affine,
         ),
-        field_strength=field_of(run.all_sources),
+        field_strength=run.static_field,
         missing_where=where_missing(results.estimate.status, mask=results.mask, affine=results.affine, brain=is_brain),
     )
 

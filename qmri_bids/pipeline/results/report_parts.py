@@ -14,7 +14,7 @@ from qmri_bids.reports.figure_table import registration_figure
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.tables import motion_check, quantity_of
 from qmri_bids.tissue_labels import GREY, NAMES, WHITE
-from qmri_bids.units import GYROMAGNETIC_RATIO, millimetres_to_metres
+from qmri_bids.units import millimetres_to_metres
 
 PARAMETER_NAMES: Mapping[str, str] = {
     "b0_echo_times": "Echo times (B0)",
@@ -50,14 +50,6 @@ def protocol_rows(sources: Iterable[ValueSource]) -> tuple[ProtocolRow, ...]:
         )
         for each in sources
     )
-
-
-def field_of(sources: Iterable[ValueSource]) -> float | None:
-    """Return the static field [T] among the values of an acquisition, None where none is stated."""
-    stated = next((each for each in sources if each.key == "field_strength"), None)
-    if stated is None:
-        return None
-    return float(stated.value) * (1e6 / GYROMAGNETIC_RATIO if stated.unit == "MHz" else 1.0)
 
 
 def motion_light(

@@ -13,8 +13,8 @@ from qmri_bids.quantity import Display, Quantity, bare
 from qmri_bids.reports.content import Figure, Overview, Section
 from qmri_bids.reports.drawing.encode import encode_png
 from qmri_bids.reports.drawing.planes import RADIOLOGICAL, WIDTH, Panels, View, gray, lay_out, show
-from qmri_bids.reports.drawing.status_styles import STATUS_STYLES
 from qmri_bids.reports.drawing.slices import slice_png
+from qmri_bids.reports.drawing.status_styles import STATUS_STYLES
 from qmri_bids.reports.drawing.styles import no_value_color
 
 _BAR_WIDTH = 0.16
