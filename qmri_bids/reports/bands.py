@@ -2,8 +2,8 @@
 
 Values are means and standard deviations over participants as their papers state them. A band reaches from the lowest mean less its
 deviation to the highest plus its own: papers differ by more than their participants do, mostly by what magnetization transfer does
-to each sequence. Of magnetization transfer ratios, MTsat and pools there are no bands: they follow from pulses and models as much as
-from tissue.
+to each sequence. MTR, MTsat and pools have no bands: they follow from pulses and models as much as from
+tissue.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.reports.bands import APPARENT, bands, no_bands_because
 from qmri_bids.reports.content import Figure, Level, Reference, RunReport, Section, StatisticsRow, SubjectReport
+from qmri_bids.reports.methods import departures
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.reports.verdict import kinds_of_t1, map_level, run_verdict, subject_verdict
 from qmri_bids.tissue_labels import NAMES
@@ -129,6 +130,7 @@ def page_environment() -> Environment:
         band_sources=_band_sources,
         all_references=_all_references,
         exit_words=_exit_words,
+        departures=departures,
     )
     return environment
 

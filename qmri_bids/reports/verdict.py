@@ -106,7 +106,7 @@ def run_verdict(run: RunReport) -> Verdict:
     missing = _missing(run)
     said = [OPENINGS[run.level], *missing]
     named = [check for check in asking if not (missing and _is_value_share(check))]
-    said += [f"{check.name}: {_sentence(check.value)}" for check in named[:2]]
+    said += [f"{check.name[:1].upper()}{check.name[1:]}: {_sentence(check.value)}" for check in named[:2]]
     if len(named) > 2:
         said.append(f"{len(named) - 2} more {'light asks' if len(named) == 3 else 'lights ask'} for a look.")
     if run.warnings and not asking:

@@ -28,7 +28,9 @@ def test_every_picture_loads_and_is_described_and_every_link_leads_somewhere(
 
 
 def test_the_pictures_have_one_width_and_fit_a_laptop(probe: dict[str, list[int]]) -> None:
-    assert len(set(probe["wide"])) == 1
+    # Maps stand in two or three columns, all else in one.
+    assert len(set(probe["wide"])) <= 3
+    assert min(probe["wide"]) >= 380
     assert probe["overflow"] == 0
 
 

@@ -12,13 +12,13 @@ from qmri_bids.estimation.base import WITH_VALUE, Status
 FEWEST_MISSING = 20
 """Fewer voxels lie nowhere in particular."""
 
-MOST = 0.6
+MOST = 0.5
 """Share of the missing voxels that must lie in a part of the mask for it to be named."""
 
 ENRICHED = 2.0
 """That share must be at least so many times the share of the mask that lies there."""
 
-LOW, FRONT = 0.3, 0.35
+LOW, FRONT = 0.4, 0.5
 """Heights from the base, and depths from the front, that count as low and in front, relative to the extent of the mask."""
 
 
@@ -53,9 +53,7 @@ def where_missing(
         indices = np.argwhere(mask)
         world = indices @ np.asarray(affine, dtype=float)[:3, :3].T
         depth, height = _relative(world[:, 1]), _relative(world[:, 2])
-        parts["low in the front, where air in the sinuses disturbs the field"] = _volume(
-            mask, (height < LOW) & (depth > 1.0 - FRONT)
-        )
+        parts["low in the front, on the side of the sinuses"] = _volume(mask, (height < LOW) & (depth > 1.0 - FRONT))
         parts["near its base"] = _volume(mask, height < LOW)
     parts["at its edge"] = mask & ~binary_erosion(mask, border_value=0)
     total = np.count_nonzero(mask)

@@ -95,7 +95,8 @@ def map_figure(
     _color_bar(panels, drawn, quantity, below=below > 0, above=above > 0)
     count = max(int(view.mask.sum()), 1)
     unit_name = "" if display.unit in ("arbitrary", "1") else f" {display.unit}"
-    caption = [f"{quantity.label} [{display.unit}], {how} {low:.4g} to {high:.4g}{unit_name}."]
+    unit_word = "a.u." if display.unit == "arbitrary" else display.unit
+    caption = [f"{quantity.label} [{unit_word}], {how} {low:.4g} to {high:.4g}{unit_name}."]
     if display.note:
         caption.append(display.note)
     if remark:
@@ -120,7 +121,8 @@ def map_figure(
         overview=Overview(
             image=slice_png(shown, view=view, window=(low, high), colormap=colors, absent=absent),
             symbol=quantity.symbol,
-            window=f"{low:.3g} to {high:.3g}{unit_name}".replace("-", "\N{MINUS SIGN}"),
+            window=f"{low:.3g} to {high:.3g}{unit_name}".replace("-", "\N{MINUS SIGN}")
+            + (f", {_percent(below + above)} beyond" if below + above else ""),
             with_value=float(inside.sum() / count),
         ),
     )
