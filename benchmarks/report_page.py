@@ -1,6 +1,6 @@
 """The page of a participant in a real browser: what is seen without scrolling, contrast, phone, print and size.
 
-    python benchmarks/report_page.py [--data FOLDER] [--demo PAGE]
+    python benchmarks/report_page.py [--data FOLDER | --page PAGE] [--demo PAGE]
 
 A participant with four scans (pc-bSSFP, MTS, a Z-spectrum, fingerprints of two pools; 48 × 56 × 48 voxels of 4 mm) is simulated and
 processed in FOLDER, or its page written again where that was done before. Rows are saved in `results/report_page.json`:
@@ -56,10 +56,11 @@ def main() -> None:
     """Measure the page and save the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder that keeps the dataset and what is computed of it")
+    parser.add_argument("--page", type=Path, help="page of a participant with four runs, in place of one made here")
     parser.add_argument("--demo", type=Path, help="page of the demo, whose print is measured too")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        page = four_runs(options.data or Path(folder))
+        page = options.page or four_runs(options.data or Path(folder))
         rows = measured(page, of="four runs")
         if options.demo is not None:
             rows.append(printed(options.demo, of="demo", bar=10))
@@ -72,19 +73,8 @@ def four_runs(folder: Path) -> Path:
     bids, out, work = (str(folder / name) for name in ("bids", "out", "work"))
     if not Path(bids).is_dir():
         options = [
-            "--matrix",
-            "48",
-            "56",
-            "48",
-            "--voxel-size",
-            "4",
-            "--cest",
-            "zspectrum",
-            "mrf",
-            "--mt",
-            "mts",
-            "--seed",
-            "3",
+            *("--matrix", "48", "56", "48", "--voxel-size", "4", "--cest", "zspectrum", "mrf"),
+            *("--mt", "mts", "--seed", "3", "--t1w"),
         ]
         subprocess.run([tools[0], "simulate", bids, *options], check=True)
     page = Path(out, "sub-01.html")
