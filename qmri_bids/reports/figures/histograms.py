@@ -61,7 +61,7 @@ def histogram_figure(
     canvas = new_canvas(height=0.35 + 2.15 * rows)
     grid = canvas.subplots(rows, columns, squeeze=False)
     canvas.subplots_adjust(
-        left=0.055,
+        left=0.065,
         right=0.985,
         bottom=0.48 / (0.35 + 2.15 * rows),
         top=1.0 - 0.38 / (0.35 + 2.15 * rows),
