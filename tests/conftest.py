@@ -21,6 +21,8 @@ PROBE = """<script>window.addEventListener("load", () => {
   const pictures = [...document.querySelectorAll("figure img")];
   const found = {
     widths: pictures.map(image => image.naturalWidth),
+    lowest: Math.max(0, ...[...document.querySelectorAll(".glance .thumbs li, .glance .chips li")]
+      .map(node => node.getBoundingClientRect().bottom)),
     thumbnails: document.querySelectorAll(".thumbs img").length,
     alternatives: [...document.images].map(image => image.alt.length),
     broken: [...document.querySelectorAll('a[href^="#"]')].map(link => link.getAttribute("href"))

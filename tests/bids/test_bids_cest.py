@@ -248,7 +248,7 @@ def test_volumes_of_no_power_are_unsaturated(empty: Any) -> None:
     assert (run.protocol.images[17].saturation, run.protocol.images[17].offset) == (None, None)
     assert run.protocol.reference_offsets(run.roles) == (-300.0,)
     assert source_of(run, "unsaturated")[::2] == (
-        "volume 17 (from 0)",
+        "volume 18",
         "sub-01/anat/sub-01_acq-APTw_cestcontext.tsv: b1_rms is 0: without saturation, used like M0 whatever their type and offset",
     )
     powers = [2.0, *(0.4 * (index % 6) for index in range(17))]
