@@ -54,7 +54,7 @@ def methods_text(sentences: Iterable[Sentence]) -> tuple[str, tuple[Reference, .
     return "\n\n".join(" ".join(sentences) for sentences in paragraphs.values() if sentences), tuple(ordered)
 
 
-DEPARTURES = ("discarded", "LEFT OUT", "left out", "was not computed", "nothing was changed", "nothing was corrected")
+DEPARTURES = ("discarded", "LEFT OUT", "left out", "was not computed")
 """What a decision says where the data decided against what was planned."""
 
 
