@@ -197,8 +197,16 @@ def _concerns(check: Check, label: str, run: RunReport) -> bool:
         return True
     if named & others:
         return False
+    pool = _pool(check)
+    own = {each for each in map(_pool, run.checks) if each and each in label.lower()}
+    # A map that is named after no pool may depend on any of them.
+    return not pool or not own or pool in own
+
+
+def _pool(check: Check) -> str:
+    """Return the pool that a light speaks of, in small letters; empty where it speaks of the whole run."""
     pool, colon, _ = check.name.partition(": ")
-    return not colon or pool.lower() in label.lower()
+    return pool.lower() if colon else ""
 
 
 def _missing(run: RunReport) -> list[str]:

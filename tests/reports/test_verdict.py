@@ -81,12 +81,14 @@ def test_a_light_that_names_a_map_is_not_that_of_the_others() -> None:
     overview = Overview(image=b"", symbol="", window="", with_value=1.0)
     figures = tuple(
         Figure(key=title, title=title, caption="", image=b"", overview=overview)
-        for title in ("amide fraction", "MT fraction")
+        for title in ("amide fraction", "MT fraction", "T1 of free water")
     )
     told = Check(name="amide: fraction and rate told apart", value="in 20 %", level=Level.BAD)
-    run = _run(GOOD, told, figures=figures)
+    other = Check(name="MT: fraction and rate told apart", value="in 97 %", level=Level.GOOD)
+    run = _run(GOOD, told, other, figures=figures)
     assert map_level(run, "amide fraction") is Level.BAD
     assert map_level(run, "MT fraction") is Level.GOOD
+    assert map_level(run, "T1 of free water") is Level.BAD, "it depends on any pool"
 
 
 def test_kinds_of_t1_are_explained_only_where_there_are_several() -> None:
