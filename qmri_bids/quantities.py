@@ -276,11 +276,10 @@ _BSSFP = (
         ),
         display=Display(
             unit="noise",
-            window=(0, 3),
-            colormap="plasma",
-            note="Residual of the fit over what the noise around leaves: 1 where the model holds. The noise is told from "
-            "residuals, too: where "
-            "the model fails in a whole region, the map shows less of it.",
+            window=(0, 2),
+            colormap="RdBu_r",
+            note="Residual of the fit over what the noise around leaves: 1, white, where the model holds, red "
+            "above. The noise is told from residuals, too: where the model fails in a whole region, the map shows less of it.",
             section="uncertainty",
         ),
     ),

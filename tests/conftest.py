@@ -16,15 +16,21 @@ from slow_tests import SlowTests
 
 # The probe is part of the test: the report itself holds no script.
 PROBE = """<script>window.addEventListener("load", () => {
+  // Folded sections hide their pictures: they are looked at open.
+  document.querySelectorAll("details").forEach(part => { part.open = true; });
+  const pictures = [...document.querySelectorAll("figure img")];
   const found = {
-    widths: [...document.images].map(image => image.naturalWidth),
+    widths: pictures.map(image => image.naturalWidth),
+    lowest: Math.max(0, ...[...document.querySelectorAll(".glance .thumbs li, .glance .chips li")]
+      .map(node => node.getBoundingClientRect().bottom)),
+    thumbnails: document.querySelectorAll(".thumbs img").length,
     alternatives: [...document.images].map(image => image.alt.length),
     broken: [...document.querySelectorAll('a[href^="#"]')].map(link => link.getAttribute("href"))
       .filter(target => !document.getElementById(target.slice(1))),
     twice: [...document.querySelectorAll("[id]")].map(node => node.id)
       .filter((id, index, all) => all.indexOf(id) !== index),
     overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-    wide: [...document.images].map(image => Math.round(image.getBoundingClientRect().width)),
+    wide: pictures.map(image => Math.round(image.getBoundingClientRect().width)),
   };
   document.body.innerHTML = "";
   const result = document.createElement("pre");

@@ -9,6 +9,7 @@ from typing import Any
 
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.pipeline.sources import B1Run, Take
+from qmri_bids.units import GYROMAGNETIC_RATIO
 
 LINE_WIDTH = 99
 """Longest short line [characters]."""
@@ -111,6 +112,14 @@ class Run:
     def all_sources(self) -> tuple[ValueSource, ...]:
         """Where its values came from, and those of the B1 scans that it takes."""
         return (*self.sources, *(source for scan in self.b1_scans for source in scan.sources))
+
+    @property
+    def static_field(self) -> float | None:
+        """Static field of the scan [T], None where no sidecar states it."""
+        stated = next((source for source in self.all_sources if source.key == "field_strength"), None)
+        if stated is None:
+            return None
+        return float(stated.value) * (1e6 / GYROMAGNETIC_RATIO if stated.unit == "MHz" else 1.0)
 
     @property
     def choices(self) -> tuple[str, ...]:

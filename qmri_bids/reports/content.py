@@ -23,7 +23,8 @@ class Level(StrEnum):
     """A fact without a judgement."""
 
 
-_SEVERITY = {Level.INFO: 0, Level.GOOD: 1, Level.CHECK: 2, Level.BAD: 3}
+SEVERITY = {Level.INFO: 0, Level.GOOD: 1, Level.CHECK: 2, Level.BAD: 3}
+"""Order of the levels, the worst last."""
 
 
 class Section(StrEnum):
@@ -46,6 +47,28 @@ class Section(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Overview:
+    """A map at a glance: one slice, small.
+
+    Parameters
+    ----------
+    image
+        The slice as PNG, one pixel or a few a voxel, without letters.
+    symbol
+        Short name of the map.
+    window
+        Limits of the colours with their unit, as text.
+    with_value
+        Share of the voxels of the mask that have a value, 0 to 1.
+    """
+
+    image: bytes
+    symbol: str
+    window: str
+    with_value: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figure:
     """One picture of a report, already rendered.
 
@@ -65,6 +88,8 @@ class Figure:
         The part of the report in which it stands.
     alternative
         Text for readers who do not see the picture; the title and caption where empty.
+    overview
+        The map at a glance, where the picture is one of a map.
     """
 
     key: str
@@ -74,6 +99,7 @@ class Figure:
     mime: str = "image/png"
     section: Section = Section.MAPS
     alternative: str = ""
+    overview: Overview | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +203,10 @@ class RunReport:
         Files written, relative to the output folder.
     measures
         Numbers that no check judges.
+    field_strength
+        Static field of the scan [T], None where it is not stated.
+    missing_where
+        Where most of the voxels without a value lie, in words; empty where that cannot be told.
     """
 
     title: str
@@ -192,13 +222,15 @@ class RunReport:
     errors: tuple[ErrorEntry, ...] = ()
     outputs: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
+    field_strength: float | None = None
+    missing_where: str = ""
 
     @property
     def level(self) -> Level:
         """The worst of the checks; a warning asks for a look, an error makes the run bad."""
         levels = [check.level for check in self.checks]
         levels += [Level.BAD] * bool(self.errors) + [Level.CHECK] * bool(self.warnings)
-        return max(levels, key=_SEVERITY.__getitem__, default=Level.GOOD)
+        return max(levels, key=SEVERITY.__getitem__, default=Level.GOOD)
 
     @property
     def name(self) -> str:
@@ -270,4 +302,4 @@ class SubjectReport:
         levels = [run.level for run in self.runs]
         levels += [Level.CHECK] * bool(self.refusals)
         levels += [Level.BAD] * bool(self.errors or self.exit_status or not self.runs)
-        return max(levels, key=_SEVERITY.__getitem__, default=Level.GOOD)
+        return max(levels, key=SEVERITY.__getitem__, default=Level.GOOD)

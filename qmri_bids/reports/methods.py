@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from qmri_bids.reports.content import Reference
+from qmri_bids.reports.content import Reference, RunReport
 from qmri_bids.reports.references import FILE, REFERENCES
 from qmri_bids.sentence import PARAGRAPHS, Sentence
 
@@ -52,6 +52,27 @@ def methods_text(sentences: Iterable[Sentence]) -> tuple[str, tuple[Reference, .
             paragraphs[sentence.paragraph].append(text)
     ordered = sorted(cited.values(), key=lambda reference: reference.short.casefold())
     return "\n\n".join(" ".join(sentences) for sentences in paragraphs.values() if sentences), tuple(ordered)
+
+
+DEPARTURES = ("discarded", "LEFT OUT", "left out", "was not computed")
+"""What a decision says where the data decided against what was planned."""
+
+
+def departures(run: RunReport) -> tuple[str, ...]:
+    """Return the decisions of a run by which it was processed otherwise than the methods text says.
+
+    The text is written of what was planned, which the data may decide against: an alignment that made things worse is discarded.
+
+    Parameters
+    ----------
+    run
+        Its report.
+    """
+    return tuple(
+        sentence
+        for sentence in dict.fromkeys((*run.decisions, *run.warnings))
+        if any(words in sentence for words in DEPARTURES)
+    )
 
 
 def _references(sentence: Sentence) -> dict[str, Reference]:

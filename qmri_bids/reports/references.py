@@ -40,7 +40,7 @@ FIELDS: Mapping[str, tuple[str, str]] = {
 }
 """What a field must look like, and an example of it."""
 
-OPTIONAL = frozenset({"volume", "pages"})
+OPTIONAL = frozenset({"volume", "pages", "doi"})
 """Fields that may be missing."""
 
 
@@ -85,7 +85,11 @@ def parse_references(text: str) -> dict[str, Reference]:
 
 def full_citation(keys: Sequence[str]) -> str | None:
     """Return publications as one line for a sidecar, None of none."""
-    return "; ".join(f"{REFERENCES[key].full} https://doi.org/{REFERENCES[key].doi}" for key in keys) or None
+    return "; ".join(_with_address(REFERENCES[key]) for key in keys) or None
+
+
+def _with_address(entry: Reference) -> str:
+    return f"{entry.full} https://doi.org/{entry.doi}" if entry.doi else entry.full
 
 
 def _entry(start: int, opening: str, lines: Iterator[tuple[int, str]]) -> tuple[dict[str, str], str]:
@@ -121,7 +125,7 @@ def _reference(key: str, fields: Mapping[str, str], *, letter: str, bibtex: str)
         key=key,
         short=f"{_authors_in_text(fields['author'])}, {year}",
         full=f"{', '.join(names)}{' et al.' if others else ''} ({year}). {fields['title'][1:-1]}. {journal}.",
-        doi=fields["doi"],
+        doi=fields.get("doi", ""),
         bibtex=bibtex,
     )
 

@@ -10,16 +10,23 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from qmri_bids.reports.content import Figure, Level, RunReport, Section, SubjectReport
+from qmri_bids.quantities import QUANTITIES
+from qmri_bids.reports.bands import APPARENT, bands, no_bands_because
+from qmri_bids.reports.content import Figure, Level, Reference, RunReport, Section, StatisticsRow, SubjectReport
+from qmri_bids.reports.methods import departures
+from qmri_bids.reports.references import REFERENCES
+from qmri_bids.reports.verdict import kinds_of_t1, map_level, run_verdict, subject_verdict
+from qmri_bids.tissue_labels import NAMES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 SECTION_TITLES: dict[Section, str] = {
     Section.PROTOCOL: "Saturation protocol",
-    Section.CYCLES: "Phase cycles and brain mask",
-    Section.SERIES: "Images and brain mask",
+    Section.CYCLES: "Phase cycles and mask",
+    Section.SERIES: "Images and mask",
     Section.MOTION: "Motion",
     Section.REGISTRATION: "Registration of other scans",
     Section.B1: "Transmit field (B1)",
@@ -32,6 +39,9 @@ SECTION_TITLES: dict[Section, str] = {
     Section.REGIONS: "Regions of the atlas",
     Section.QUALITY: "Quality",
 }
+
+OPEN_SECTIONS = frozenset({Section.MAPS, Section.HISTOGRAMS})
+"""Sections that are read first: all others are folded on the screen, and open in print."""
 
 LEVEL_WORDS: dict[Level, str] = {
     Level.GOOD: "good",
@@ -49,6 +59,31 @@ class _Part:
     key: Section
     title: str
     figures: tuple[Figure, ...]
+    is_open: bool
+
+    @property
+    def contents(self) -> str:
+        """What the reader finds when it is folded."""
+        number = len(self.figures)
+        return f"{number} picture" if number == 1 else f"{number} pictures" if number else "a table"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Range:
+    """What is published of one row of the table of tissues: the range as text, and the papers."""
+
+    text: str
+    sources: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Glance:
+    """One map of the overview as the template takes it."""
+
+    anchor: str
+    title: str
+    figure: Figure
+    level: Level
 
 
 def report_html(report: SubjectReport) -> str:
@@ -78,7 +113,25 @@ def page_environment() -> Environment:
     environment.filters["anchor"] = _anchor
     environment.filters["glue"] = _glue
     environment.filters["duration"] = _duration
-    environment.globals.update(level_words=LEVEL_WORDS, run_anchor=_run_anchor, parts=_parts)
+    environment.filters["file_link"] = _file_link
+    environment.filters["capital"] = _capital
+    environment.filters["png_uri"] = _png_uri
+    environment.filters["date"] = _date
+    environment.globals.update(
+        level_words=LEVEL_WORDS,
+        run_anchor=_run_anchor,
+        parts=_parts,
+        glances=_glances,
+        run_verdict=run_verdict,
+        subject_verdict=subject_verdict,
+        kinds_of_t1=_kinds_of_t1,
+        published=_published,
+        band_notes=_band_notes,
+        band_sources=_band_sources,
+        all_references=_all_references,
+        exit_words=_exit_words,
+        departures=departures,
+    )
     return environment
 
 
@@ -122,8 +175,107 @@ def _parts(run: RunReport) -> list[_Part]:
         figures = tuple(figure for figure in run.figures if figure.section is section)
         has_table = (section is Section.QUALITY and run.quality) or (section is Section.HISTOGRAMS and run.statistics)
         if figures or has_table:
-            parts.append(_Part(key=section, title=title, figures=figures))
+            # Of a run that failed all is shown: its pictures are the way to the cause.
+            is_open = section in OPEN_SECTIONS or bool(run.errors)
+            parts.append(_Part(key=section, title=title, figures=figures, is_open=is_open))
     return parts
+
+
+def _glances(run: RunReport, anchor: str) -> list[_Glance]:
+    """Return the maps of a run for the overview: those of the sections that show maps, not their uncertainty."""
+    return [
+        _Glance(
+            anchor=f"{anchor}-{_anchor(figure.key)}",
+            title=figure.title,
+            figure=figure,
+            level=map_level(run, figure.title),
+        )
+        for figure in run.figures
+        if figure.overview is not None and figure.section in (Section.MAPS, Section.B1)
+    ]
+
+
+_NAMES_OF_MAPS = {
+    quantity.label: name for name, quantity in QUANTITIES.items() if name in ("T1", "mtcorrected_T1", "T2")
+}
+
+
+def _published(row: StatisticsRow, run: RunReport) -> _Range | None:
+    """Return what is published of a row of the table of tissues, in the unit of its map; None where nothing is."""
+    name = _NAMES_OF_MAPS.get(row.map)
+    if name is None:
+        return None
+    for band in bands(name, run.field_strength):
+        if row.region.removeprefix("pure ") == band.tissue_name:
+            low, high = (QUANTITIES[name].display.convert(limit) for limit in (band.low, band.high))
+            text = f"{low:.0f} to {high:.0f}" if high > low else f"about {low:.0f}"
+            return _Range(text=text, sources="; ".join(REFERENCES[key].short for key in band.sources))
+    return None
+
+
+def _band_notes(run: RunReport) -> list[str]:
+    """Return what a reader of published ranges must know; nothing where the run has no map or no tissue that they are of."""
+    tissues = {row.region.removeprefix("pure ") for row in run.statistics} & set(NAMES.values())
+    maps = {_NAMES_OF_MAPS[row.map] for row in run.statistics if row.map in _NAMES_OF_MAPS}
+    if not maps or not tissues:
+        return []
+    missing = no_bands_because(run.field_strength)
+    return [missing] if missing else [APPARENT] if "T1" in maps else []
+
+
+def _band_sources(run: RunReport) -> str:
+    """Return the papers behind the published ranges of a run, in short."""
+    found = [published.sources for row in run.statistics if (published := _published(row, run)) is not None]
+    return "; ".join(sorted({source for sources in found for source in sources.split("; ")}))
+
+
+def _all_references(report: SubjectReport) -> tuple[Reference, ...]:
+    """Return the publications that the methods cite, and those of the published ranges that are shown."""
+    entries = {entry.key: entry for entry in report.references}
+    for run in report.runs:
+        for name in {_NAMES_OF_MAPS.get(row.map, "") for row in run.statistics}:
+            for band in bands(name, run.field_strength):
+                if any(row.region.removeprefix("pure ") == band.tissue_name for row in run.statistics):
+                    entries |= {key: REFERENCES[key] for key in band.sources}
+    return tuple(sorted(entries.values(), key=lambda entry: entry.short.casefold()))
+
+
+def _kinds_of_t1(report: SubjectReport) -> tuple[str, ...]:
+    return kinds_of_t1([row.map for run in report.runs for row in run.statistics])
+
+
+def _exit_words(report: SubjectReport) -> str:
+    """Return what an exit status means beside the lights."""
+    if report.exit_status:
+        return "failed: a run failed or was refused"
+    if report.level is Level.BAD:
+        return "success: all was processed. Lights judge the data, and a red one changes no exit status"
+    return "success: all was processed"
+
+
+def _file_link(name: str) -> str:
+    """Return the address of a file of the output folder, in which the page lies."""
+    return quote(name, safe="/")
+
+
+def _capital(text: str) -> str:
+    """Return a text with a capital at its head; names that mix cases, such as the user's own, stay."""
+    first = text.split(" ", 1)[0]
+    return text[:1].upper() + text[1:] if first.islower() and first.isalpha() else text
+
+
+def _date(text: str) -> str:
+    """Return a date and time (ISO 8601) as people write it; other texts as they are."""
+    match = re.fullmatch(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2})(?::\d{2})?(?:\.\d+)?(Z|[+-]\d{2}:\d{2})?", text)
+    if match is None:
+        return text
+    zone = {None: "", "Z": " UTC", "+00:00": " UTC"}.get(match[3], f" UTC{match[3]}")
+    return f"{match[1]}, {match[2]}{zone}"
+
+
+def _png_uri(image: bytes) -> str:
+    """Return a PNG as a data URI."""
+    return f"data:image/png;base64,{base64.b64encode(image).decode('ascii')}"
 
 
 def _data_uri(figure: Figure) -> str:

@@ -90,7 +90,7 @@ def test_every_value_names_its_source(empty: Any) -> None:
     assert source_of(run, "recovery_m0") == ("10", "s", f"{file}: RecoveryTimeM0")
     assert source_of(run, "pulse_duration") == ("0.05", "s", f"{file}: MTPulseDuration")
     value, _, source = source_of(run, "m0")
-    assert value == "volume 0 (from 0)"
+    assert value == "volume 1"
     assert source.startswith("derived: volumes without saturation or at the farthest offset, 300 ppm,")
 
 
@@ -235,8 +235,8 @@ def test_dummies_invalid_volumes_and_m0_without_saturation(empty: Any) -> None:
     assert run.protocol.images[0].saturation is None
     assert run.protocol.m0_images == (0,)
     assert run.protocol.offsets[1:] == pytest.approx([each for each in empty.cest_offsets[1:] if each])
-    assert "the volumes [0] (from 0) are dummies" in run.warnings[0]
-    assert "marks the volumes [2, 11] (from 0) as not valid" in run.warnings[1]
+    assert "volume 1 (from 1): dummies" in run.warnings[0]
+    assert "marks volume 3, 12 (from 1) as not valid" in run.warnings[1]
 
 
 def test_volumes_of_no_power_are_unsaturated(empty: Any) -> None:
@@ -248,7 +248,7 @@ def test_volumes_of_no_power_are_unsaturated(empty: Any) -> None:
     assert (run.protocol.images[17].saturation, run.protocol.images[17].offset) == (None, None)
     assert run.protocol.reference_offsets(run.roles) == (-300.0,)
     assert source_of(run, "unsaturated")[::2] == (
-        "volume 17 (from 0)",
+        "volume 18",
         "sub-01/anat/sub-01_acq-APTw_cestcontext.tsv: b1_rms is 0: without saturation, used like M0 whatever their type and offset",
     )
     powers = [2.0, *(0.4 * (index % 6) for index in range(17))]
@@ -287,7 +287,7 @@ def test_volumes_without_offset_or_power_are_m0(empty: Any) -> None:
     empty.cest(change={"SaturationOffset": offsets, "SaturationB1RMS": [2.0] * 19 + [0.0]}, shape=(*empty.shape, 20))
     run = only_run(empty)
     assert [index for index, role in enumerate(run.roles) if role == "m0"] == [0, 1, 19]
-    assert source_of(run, "m0")[0] == "volume 0, 1, 19 (from 0)"
+    assert source_of(run, "m0")[0] == "volume 1, 2, 20"
 
 
 def test_powers_differ_but_each_is_scaled(empty: Any) -> None:

@@ -19,7 +19,9 @@ from nipype.interfaces.base import (
 )
 
 from qmri_bids.engine.node_memory import NodeMemory
+from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.mask.report import with_mask
+from qmri_bids.pipeline.results.missing import where_missing
 from qmri_bids.pipeline.results.report_additions import with_additions
 from qmri_bids.pipeline.results.report_parts import protocol_rows, unjudged_measures
 from qmri_bids.pipeline.results.run_results import RunFiles, RunResults
@@ -61,6 +63,7 @@ def describe_run(
         Root of the derivatives.
     """
     estimate = results.estimate
+    is_brain = results.kind == BRAIN
     return RunReport(
         title=run.title,
         session=run.entities.get("ses", ""),
@@ -82,6 +85,8 @@ def describe_run(
             mask=results.mask,
             affine=results.affine,
         ),
+        field_strength=run.static_field,
+        missing_where=where_missing(results.estimate.status, mask=results.mask, affine=results.affine, brain=is_brain),
     )
 
 

@@ -16,6 +16,19 @@ from qmri_bids.reports.tables import motion_check, quantity_of
 from qmri_bids.tissue_labels import GREY, NAMES, WHITE
 from qmri_bids.units import millimetres_to_metres
 
+PARAMETER_NAMES: Mapping[str, str] = {
+    "b0_echo_times": "Echo times (B0)",
+    "b1_nominal_flip_angle": "Nominal flip angle (B1)",
+    "b1_repetition_time": "Repetition time (B1)",
+    "b1_repetition_times": "Repetition times (B1)",
+    "b1_scale": "Scale of the B1 map",
+    "m0": "Images of full signal",
+    "rf_phase_increment": "RF phase increments",
+    "rf_phase_increment_reference": "Reference of the increments",
+    "unsaturated": "Unsaturated images",
+}
+"""Names of values of the acquisition where they are not the key in words."""
+
 CURVE_TISSUES = (WHITE, GREY)
 """Tissues whose mean curves are drawn."""
 
@@ -28,7 +41,15 @@ MOSTLY_POSITIVE = 0.25
 
 def protocol_rows(sources: Iterable[ValueSource]) -> tuple[ProtocolRow, ...]:
     """Return values of the acquisition as rows of a table."""
-    return tuple(ProtocolRow(key=each.key, value=each.value, unit=each.unit, source=each.source) for each in sources)
+    return tuple(
+        ProtocolRow(
+            key=PARAMETER_NAMES.get(each.key, each.key.replace("_", " ").capitalize()),
+            value=each.value,
+            unit=each.unit,
+            source=each.source,
+        )
+        for each in sources
+    )
 
 
 def motion_light(

@@ -47,7 +47,7 @@ STATUS_STYLES: dict[Status, StatusStyle] = {
     Status.MIXED: StatusStyle(
         name="mixed",
         meaning="Tissue and fluid that could not be told apart, or more than half fluid: the standard deviation holds the fluid",
-        color="#8fd1a8",
+        color="#6f93a8",
     ),
     Status.MISFIT: StatusStyle(
         name="misfit",

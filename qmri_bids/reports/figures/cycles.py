@@ -88,6 +88,7 @@ def profile_figure(
     estimate: Estimate,
     b1: NDArray[np.floating],
     protocol: BssfpProtocol,
+    noise: NDArray[np.floating] | None = None,
     key: str = "profile",
     title: str = "Signal profile: measured and model",
 ) -> Figure | None:
@@ -103,6 +104,8 @@ def profile_figure(
         Actual over nominal flip angle, shape (...).
     protocol
         The acquisition.
+    noise
+        Standard deviation of real and imaginary part of a cycle, shape (...): the error bars; none without it.
     key, title
         Name and heading of the figure.
 
@@ -140,7 +143,9 @@ def profile_figure(
     at_cycles = model(protocol.rf_phase_increment)
     # The amplitude and the receiver phase are free: both curves are drawn relative to them.
     factor = np.vdot(at_cycles, measured) / np.vdot(at_cycles, at_cycles).real
+    scale = abs(factor) * np.abs(at_cycles).max()
     measured = measured / factor / np.abs(at_cycles).max()
+    spread = math.nan if noise is None else float(noise[voxel]) / scale
     dense = np.linspace(0.0, 2.0 * math.pi, 361)
     curve = model(tuple(dense)) / np.abs(at_cycles).max()
     degrees = _degrees(np.asarray(protocol.rf_phase_increment)) % 360.0
@@ -150,12 +155,23 @@ def profile_figure(
     jumps = np.unwrap(np.angle(curve))
     nearest = np.interp(degrees, _degrees(dense), jumps)
     phase = nearest + np.angle(measured * np.exp(-1j * nearest))
-    for axes, line, points, label in (
-        (left, np.abs(curve), np.abs(measured), "magnitude [relative]"),
-        (right, _degrees(jumps), _degrees(phase), "phase [°]"),
+    error = np.full(len(measured), spread)
+    for axes, line, points, bars, label in (
+        (left, np.abs(curve), np.abs(measured), error, "magnitude [relative]"),
+        (right, _degrees(jumps), _degrees(phase), _degrees(error / np.abs(measured)), "phase [°]"),
     ):
         axes.plot(_degrees(dense), line, color=TISSUE_COLORS[0], linewidth=1.6, label="model")
-        axes.plot(degrees, points, "o", color=TISSUE_COLORS[1], markersize=5, label="measured")
+        axes.errorbar(
+            degrees,
+            points,
+            yerr=bars if math.isfinite(spread) else None,
+            fmt="o",
+            color=TISSUE_COLORS[1],
+            markersize=4,
+            elinewidth=1.0,
+            capsize=2,
+            label="measured",
+        )
         axes.set_xlabel("RF phase increment [°]", fontsize=9)
         axes.set_ylabel(label, fontsize=9)
         axes.set_xlim(0, 360)
@@ -171,7 +187,12 @@ def profile_figure(
         f"T1 = {seconds_to_milliseconds(t1[voxel]):.0f} ms, T2 = {seconds_to_milliseconds(t2[voxel]):.0f} "
         "ms, "
         f"off-resonance {offset[voxel]:.1f} Hz, B1 {fraction_to_percent(b1[voxel]):.0f} %. "
-        "Amplitude and receiver phase are fitted.",
+        "Amplitude and receiver phase are fitted. "
+        + (
+            "Bars: the noise of one cycle in the voxel (one standard deviation)."
+            if math.isfinite(spread)
+            else "No bars: the noise of the voxel is not known."
+        ),
         image=encode_png(canvas),
         section=Section.QUALITY,
         alternative="Measured signal and model against the RF phase increment",

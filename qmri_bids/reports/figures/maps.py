@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.base import Status
 from qmri_bids.quantities import QUANTITIES, find_quantity
 from qmri_bids.quantity import Display, Quantity, bare
-from qmri_bids.reports.content import Figure, Section
+from qmri_bids.reports.content import Figure, Overview, Section
 from qmri_bids.reports.drawing.encode import encode_png
 from qmri_bids.reports.drawing.planes import RADIOLOGICAL, WIDTH, Panels, View, gray, lay_out, show
+from qmri_bids.reports.drawing.slices import slice_png
 from qmri_bids.reports.drawing.status_styles import STATUS_STYLES
 from qmri_bids.reports.drawing.styles import no_value_color
 
@@ -94,7 +95,8 @@ def map_figure(
     _color_bar(panels, drawn, quantity, below=below > 0, above=above > 0)
     count = max(int(view.mask.sum()), 1)
     unit_name = "" if display.unit in ("arbitrary", "1") else f" {display.unit}"
-    caption = [f"{quantity.label} [{display.unit}], {how} {low:.4g} to {high:.4g}{unit_name}."]
+    unit_word = "a.u." if display.unit == "arbitrary" else display.unit
+    caption = [f"{quantity.label} [{unit_word}], {how} {low:.4g} to {high:.4g}{unit_name}."]
     if display.note:
         caption.append(display.note)
     if remark:
@@ -116,6 +118,13 @@ def map_figure(
         image=encode_png(panels.canvas, colormap=colors, extra=(absent,)),
         section=section or Section(display.section),
         alternative=f"{quantity.label} in axial, coronal and sagittal planes",
+        overview=Overview(
+            image=slice_png(shown, view=view, window=(low, high), colormap=colors, absent=absent),
+            symbol=quantity.symbol,
+            window=f"{low:.3g} to {high:.3g}{unit_name}".replace("-", "\N{MINUS SIGN}")
+            + (f", {_percent(below + above)} beyond" if below + above else ""),
+            with_value=float(inside.sum() / count),
+        ),
     )
 
 

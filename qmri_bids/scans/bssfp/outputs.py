@@ -356,7 +356,8 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
         measured = drawn_without_duration(
             measured, maps, b1=b1[mask], off_resonance=offset, pulse=run.pulse, protocol=protocol
         )
-    drawn.append(profile_figure(measured, estimate=maps, b1=b1[mask], protocol=protocol))
+    noise = estimate.arrays["noise"][mask] if "noise" in estimate.arrays else None
+    drawn.append(profile_figure(measured, estimate=maps, b1=b1[mask], protocol=protocol, noise=noise))
     if results.motion is not None:
         drawn.append(
             motion_figure(
@@ -402,7 +403,14 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
                 remark=f"Prior: {settings['posterior']}. A prior pulls values towards itself; a rare lesion most of all.",
             )
         )
-    drawn.append(histogram_figure(estimate.values, mask=mask, windows={"off_resonance": (-half_band, half_band)}))
+    drawn.append(
+        histogram_figure(
+            estimate.values,
+            mask=mask,
+            windows={"off_resonance": (-half_band, half_band)},
+            field_strength=protocol.field_strength if results.kind == BRAIN else None,
+        )
+    )
     drawn.append(quality_figure(estimate.status[""], affine=affine))
     return tuple(figure for figure in drawn if figure is not None)
 

@@ -183,17 +183,21 @@ def unsaturated_as_m0(book: Book, roles: Sequence[RowRole], *, b1: Stated) -> tu
     """
     silent = [index for index, role in enumerate(roles) if role in ("cest", "wassr") and b1.values[index] == 0.0]
     if silent:
-        shown = ", ".join(map(str, silent[:6])) + (", …" if len(silent) > 6 else "")
+        shown = _numbers(silent)
         source = f"{b1.origin} is 0: without saturation, used like M0 whatever their type and offset"
-        book.sources.append(ValueSource(key="unsaturated", value=f"volume {shown} (from 0)", unit="", source=source))
+        book.sources.append(ValueSource(key="unsaturated", value=f"volume {shown}", unit="", source=source))
     return tuple("m0" if index in silent else role for index, role in enumerate(roles))
 
 
 def _listed(roles: Sequence[str], role: str) -> str:
-    """Return the indices of the volumes of a role, as text."""
-    found = [str(index) for index, each in enumerate(roles) if each == role]
-    shown = ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
-    return f"volume {shown} (from 0)" if found else "none"
+    """Return the volumes of a role, as text."""
+    found = [index for index, each in enumerate(roles) if each == role]
+    return f"volume {_numbers(found)}" if found else "none"
+
+
+def _numbers(indices: Sequence[int]) -> str:
+    """Return the first volumes as people count them, from 1."""
+    return ", ".join(str(index + 1) for index in indices[:6]) + (", …" if len(indices) > 6 else "")
 
 
 def say_left_out(book: Book, roles: Sequence[RowRole], used: Sequence[int]) -> None:
@@ -202,9 +206,9 @@ def say_left_out(book: Book, roles: Sequence[RowRole], used: Sequence[int]) -> N
     marked = [index for index in range(book.number) if index not in used and index not in dummies]
     name = book.table.name if book.table is not None else ""
     if dummies:
-        book.warnings.append(f"{name}: the volumes {dummies} (from 0) are dummies: they are left out.")
+        book.warnings.append(f"{name}: volume {_numbers(dummies)} (from 1): dummies, left out.")
     if marked:
-        book.warnings.append(f"{name} marks the volumes {marked} (from 0) as not valid: they are left out.")
+        book.warnings.append(f"{name} marks volume {_numbers(marked)} (from 1) as not valid: left out.")
 
 
 def check_offsets(offsets: Stated, roles: Sequence[RowRole], used: Sequence[int]) -> None:

@@ -19,6 +19,7 @@ from qmri_bids.estimation.pools.misfit import FLUID_T1
 from qmri_bids.estimation.pools.posterior import EXCHANGE_PRIORS
 from qmri_bids.physics.fingerprint import WATER
 from qmri_bids.physics.pools import PROTONS_OF_WATER, CestPool, MtPool
+from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.maps.known import shown
 from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
@@ -408,7 +409,13 @@ def figures(results: RunResults, run: ExchangeRun, settings: Mapping[str, Any]) 
             name=f"{POSTERIOR}{name}",
             remark=f"Prior: {settings['posterior']}. A prior pulls values towards itself, most where the data tell little.",
         )
-    yield histogram_figure(estimate.values, mask=mask, labels=results.tissue, label_names=NAMES)
+    yield histogram_figure(
+        estimate.values,
+        mask=mask,
+        labels=results.tissue,
+        label_names=NAMES,
+        field_strength=run.static_field if results.kind == BRAIN else None,
+    )
     for pool, codes in results.estimate.status.items():
         yield quality_figure(codes, affine=affine, key=f"quality-{pool}", title=f"Quality mask of {pool}")
 

@@ -11,6 +11,7 @@ import numpy as np
 from qmri_bids.bids.provenance import file_uris, raw_uris
 from qmri_bids.estimation.one_model.given_pools import RATE, RATE_STDEV
 from qmri_bids.physics.published_pools import MT
+from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter, maps_of_run
 from qmri_bids.quantities import get_quantity
@@ -184,6 +185,13 @@ def figures(results: RunResults, run: TransferRun, settings: Mapping[str, Any]) 
     drawn += [
         map_figure(values, affine=affine, mask=mask, name=f"{name}{STDEV}") for name, values in estimate.stdev.items()
     ]
-    drawn.append(histogram_figure({"T1": estimate.arrays["T1"], **estimate.values}, mask=mask, windows={}))
+    drawn.append(
+        histogram_figure(
+            {"T1": estimate.arrays["T1"], **estimate.values},
+            mask=mask,
+            windows={},
+            field_strength=run.static_field if results.kind == BRAIN else None,
+        )
+    )
     drawn.append(quality_figure(estimate.status[""], affine=affine))
     return tuple(figure for figure in drawn if figure is not None)

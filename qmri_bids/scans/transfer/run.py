@@ -107,6 +107,11 @@ class TransferRun(Run):
         return ()
 
     @property
+    def static_field(self) -> float | None:
+        """That of the pc-bSSFP run."""
+        return self.relaxometry.protocol.field_strength
+
+    @property
     def lines(self) -> list[str]:
         """What is freed, and by what."""
         return [f"T1 and M0 of {self.scan.giver}, {size_of(self.grid)}", *wrapped(self.pools.sentence)]
