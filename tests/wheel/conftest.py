@@ -74,7 +74,7 @@ def wheel_of_sources(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Install the wheel as the README says; in the folder QMRI_BIDS_WHEEL_ENVIRONMENT, if named, which is kept for the next time."""
+    """Install the wheel as the README says; where QMRI_BIDS_WHEEL_ENVIRONMENT names a folder, there, and it is kept."""
     folder = tmp_path_factory.mktemp("elsewhere")
     wheel = wheel_of_sources(tmp_path_factory.mktemp("wheel"))
     kept = os.environ.get("QMRI_BIDS_WHEEL_ENVIRONMENT")
