@@ -17,16 +17,18 @@ OPTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 MADE = {"PKG-INFO", "setup.cfg", "qmri_bids.egg-info"}
 """What setuptools adds to a source distribution."""
+LEFT = {".venv", "__pycache__", ".pytest_cache", "build", "dist", "demo", "work"}
+"""What installing and testing leave there."""
 
 
 def tracked(*kinds: str) -> set[str]:
-    """Return the files that belong to the project: of git, or of the source distribution in which these tests lie."""
+    """Return the files that belong to the project: what git names, or all where these tests lie in a source distribution."""
     if (ROOT / ".git").exists():
         command = ["git", "ls-files", "-z", "--cached", *kinds]
-        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+        named = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     else:
-        listed = (ROOT / "qmri_bids.egg-info" / "SOURCES.txt").read_text(encoding="utf-8").splitlines()
-    return {path for path in listed if path and (ROOT / path).is_file() and path.split("/")[0] not in MADE}
+        named = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*") if not LEFT.intersection(path.parts)]
+    return {path for path in named if path and (ROOT / path).is_file() and path.split("/")[0] not in MADE}
 
 
 @pytest.fixture(scope="module")
