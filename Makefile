@@ -81,17 +81,9 @@ docs: $(DOCS_STAMP)  ## links, what documentation and automation name, and the s
 
 check: lint types layers test
 
-benchmark: $(STAMP)
-	$(BIN)/python benchmarks/main_job.py
-	$(BIN)/python benchmarks/relaxometry.py
-	$(BIN)/python benchmarks/cest_physics.py
-	$(BIN)/python benchmarks/cest_quantification.py
-	$(BIN)/python benchmarks/real_spectra.py
-	$(BIN)/python benchmarks/spectra_measures.py
-	$(BIN)/python benchmarks/quesp.py
-	$(BIN)/python benchmarks/preprocessing.py
-	$(BIN)/python benchmarks/anatomy.py
-	$(BIN)/python benchmarks/engine.py
+benchmark: $(STAMP)  ## all figures of benchmarks/results but those of the image, which need root: benchmarks/containers.py
+	for name in $(filter-out containers,$(basename $(notdir $(wildcard benchmarks/results/*.json)))); do \
+	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 weights: $(STAMP)  ## train the shipped networks again
 	$(BIN)/qmri-tools train-natural --output qmri_bids/data/weights
