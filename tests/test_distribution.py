@@ -109,6 +109,8 @@ def test_every_file_that_states_the_version_states_this_one(path: str) -> None:
 
 def test_read_the_docs_builds_as_make_docs_does() -> None:
     there = yaml.safe_load((ROOT / ".readthedocs.yaml").read_text(encoding="utf-8"))
+    version = there["build"]["tools"]["python"]
+    assert f'python-version: "{version}"' in (ROOT / ".github" / "workflows" / "checks.yml").read_text(encoding="utf-8")
     assert there["sphinx"] == {"configuration": "docs/conf.py", "fail_on_warning": True}
     assert all("-c constraints.txt" in step for step in there["build"]["jobs"]["install"])
     assert there["build"]["jobs"]["install"][-1].endswith("'.[docs]'")
