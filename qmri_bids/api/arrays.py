@@ -348,6 +348,19 @@ def count(value: Any, *, name: str, least: int = 1) -> int:
     return round(found)
 
 
+def truth_value(value: Any, *, name: str) -> bool:
+    """Return True or False.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else: a word or an array would count as True.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}: expected True or False, found {_shown(value)}: correct it")
+    return bool(value)
+
+
 def not_negative(value: Any, *, name: str, unit: str) -> float:
     """Return a number of 0 or more.
 

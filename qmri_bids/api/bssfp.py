@@ -29,6 +29,7 @@ from qmri_bids.api.arrays import (
     together,
 )
 from qmri_bids.api.result import Result
+from qmri_bids.api.words import advice_in_python, all_in_python
 from qmri_bids.estimation.base import Estimate, EstimatorOptions, KnownMaps, Status, has_value
 from qmri_bids.estimation.bssfp.convention import precession_sense
 from qmri_bids.estimation.estimators import ESTIMATORS
@@ -134,7 +135,8 @@ def fit_bssfp(
         inside=chosen.image,
     )
     created = ESTIMATORS[estimator].create(EstimatorOptions(threads=count(threads, name="threads"), device=device))
-    created.check(protocol)
+    with advice_in_python():
+        created.check(protocol)
     signal = chosen.rows(found.values)
     sign, said = _sense(signal, protocol=protocol, b1=known.b1, estimator=created)
     if sense == "as given" and sign < 0:
@@ -151,7 +153,10 @@ def fit_bssfp(
             said = "Sense of precession as stated."
         estimate = created.estimate(signal.conj() if turned else signal, protocol=protocol, known=known)
     return _result(
-        estimate, chosen=chosen, like=found, decisions=(said, *estimate.decisions, *created.remarks(protocol))
+        estimate,
+        chosen=chosen,
+        like=found,
+        decisions=all_in_python((said, *estimate.decisions, *created.remarks(protocol))),
     )
 
 
@@ -313,7 +318,7 @@ def banding_free(
     Returns
     -------
     array
-        Shape (...), real; NaN where there is none.
+        Shape (...), real; NaN outside of the mask, and where there is none.
 
     Raises
     ------
@@ -323,11 +328,15 @@ def banding_free(
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
     found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
     one_of(method, ("model", "geometric", "rss"), name="method")
-    Selection.of(mask, shape=found.values.shape[:-1], affine=found.affine)
-    if method == "rss":
-        return found.as_given(np.sqrt(np.mean(np.abs(found.values) ** 2, axis=-1)))
-    if method == "geometric":
-        return found.as_given(geometric_solution(found.values, protocol=protocol))
+    chosen = Selection.of(mask, shape=found.values.shape[:-1], affine=found.affine)
+    if method != "model":
+        signal = chosen.rows(found.values)
+        image = (
+            geometric_solution(signal, protocol=protocol)
+            if method == "geometric"
+            else np.sqrt(np.mean(np.abs(signal) ** 2, axis=-1))
+        )
+        return found.as_given(chosen.whole(image))
     fit = fit_bssfp(
         found.values,
         tr=tr,

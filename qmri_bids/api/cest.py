@@ -20,13 +20,15 @@ from qmri_bids.api.arrays import (
     seconds,
     series,
     times_of,
+    truth_value,
 )
 from qmri_bids.api.result import Result
 from qmri_bids.api.water import check_wasabi, check_wassr
 from qmri_bids.estimation.b0_maps import B0Maps, wasabi_maps, wassr_maps
 from qmri_bids.estimation.base import Status
 from qmri_bids.physics.saturation import Pulse, SaturatedImage, Saturation, SaturationProtocol, Start
-from qmri_bids.units import microtesla_to_tesla
+from qmri_bids.scans.cest.kind import NEAR_WATER
+from qmri_bids.units import microtesla_to_tesla, ppm_to_hertz
 
 PULSES = ("block", "gauss", "sinc-gauss")
 """Shapes of a saturation pulse."""
@@ -92,6 +94,7 @@ def cest_protocol(
     if np.iscomplexobj(found):
         raise ValueError("offsets: expected real numbers in ppm, found complex ones: correct it")
     places = np.asarray(found, dtype=float)
+    truth_value(continued, name="continued")
     if places.ndim != 1 or not places.size or np.isinf(places).any():
         raise ValueError(
             f"offsets: expected one number in ppm for each image, NaN without saturation, found {places!r}"
@@ -114,6 +117,7 @@ def cest_protocol(
             seconds(time, name=name, longest=LONGEST)
     field = number(field_strength, name="field_strength", expected="one number in tesla")
     normalising = set(np.flatnonzero(np.isnan(places)).tolist()) if m0 is None else _indices(m0, number=len(places))
+    _check_hertz([offset for index, offset in enumerate(places.tolist()) if index not in normalising], field=field)
     images = []
     for index, (offset, power) in enumerate(zip(places.tolist(), powers.tolist(), strict=True)):
         played = None
@@ -132,6 +136,25 @@ def cest_protocol(
     return SaturationProtocol(
         field_strength=field, images=tuple(images), start=Start.PREVIOUS if continued else Start.RELAXED
     )
+
+
+def _check_hertz(offsets: Sequence[float], *, field: float) -> None:
+    """Refuse offsets of which more than half lie where files are refused, too: far from water.
+
+    Raises
+    ------
+    ValueError
+        If they do.
+    """
+    distances = sorted(abs(offset) for offset in offsets if not np.isnan(offset))
+    # Of two the nearer: beside one solute there may be an image that normalises and is not named so.
+    middle = distances[(len(distances) - 1) // 2] if distances else 0.0
+    if middle > NEAR_WATER:
+        hertz_per_ppm = ppm_to_hertz(1.0, field_strength=field)
+        raise ValueError(
+            f"offsets: expected ppm, within {NEAR_WATER:g} of water for half of the saturated images, found a median distance of "
+            f"{middle:g}: if they are in Hz, divide them by {hertz_per_ppm:.5g}; name images that normalise in m0"
+        )
 
 
 def _indices(m0: Any, *, number: int) -> set[int]:

@@ -27,6 +27,7 @@ from qmri_bids.api.arrays import (
 )
 from qmri_bids.api.cest import check_protocol, saturated_images
 from qmri_bids.api.result import Result
+from qmri_bids.api.words import advice_in_python, all_in_python
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
 from qmri_bids.estimation.pools.estimate import ExchangeOptions
@@ -180,16 +181,17 @@ def fit_pools(
         off_resonance_stdev=off_resonance_stdev,
     )
     created = EXCHANGE_ESTIMATORS[estimator].create(ExchangeOptions(threads=workers))
-    created.check(scan)
     signal = np.concatenate([rows for _, _, rows in taken], axis=1)
-    fit = created.estimate(signal, scan=scan, known=known)
+    with advice_in_python():
+        created.check(scan)
+        fit = created.estimate(signal, scan=scan, known=known)
     names = {name: map_name(name) for name in fit.values}
     return Result(
         maps={names[name]: like.as_given(chosen.whole(values)) for name, values in fit.values.items()},
         stdev={names[name]: like.as_given(chosen.whole(values)) for name, values in fit.stdev.items()},
         status={pool: like.as_given(chosen.whole(codes, fill=Status.OUTSIDE)) for pool, codes in fit.status.items()},
         units={names[name]: UNITS[name.rpartition(".")[2]] for name in fit.values},
-        decisions=created.remarks(scan),
+        decisions=all_in_python(created.remarks(scan)),
         like=like,
     )
 

@@ -21,6 +21,11 @@ SHARED_FOLDERS = ("stimuli",)
 """Folders beside those of participants to which their files refer."""
 
 
+def validator() -> str | None:
+    """Return the path of the program, of this environment before others; None where there is none."""
+    return shutil.which(PROGRAM, path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+
+
 def validation_sentences(
     bids_dir: Path, *, subjects: Sequence[str], everyone: Sequence[str], patience: float = PATIENCE
 ) -> list[str]:
@@ -37,9 +42,12 @@ def validation_sentences(
     patience
         How long the validator may take [s].
     """
-    program = shutil.which(PROGRAM, path=os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")]))
+    program = validator()
     if program is None:
-        return [f"{PROGRAM} was not found: the dataset was not validated."]
+        return [
+            f"{PROGRAM} was not found: the dataset was not validated, though every run is checked by itself. Install it by "
+            f"`pip install {PROGRAM}`, or leave it out by --skip-bids-validation."
+        ]
     try:
         with _part(bids_dir, subjects=subjects, everyone=everyone) as folder:
             done = subprocess.run(

@@ -102,6 +102,13 @@ REFUSED = {
     "no pulses": (lambda: q.cest_protocol(SIDES, **SHORT, pulses=0), "pulses: expected a whole number of 1"),
     "negative gap": (lambda: q.cest_protocol(SIDES, **SHORT, gap=-1.0), "gap: expected one number in seconds of 0"),
     "recovery": (lambda: q.cest_protocol(SIDES, **{**SHORT, "recovery": 3000.0}), "recovery: .*milliseconds"),
+    "offsets of amide in Hz": (
+        lambda: q.cest_protocol([NAN, -447.0, 447.0], **SHORT),
+        r"offsets: expected ppm, within 50 .* found a median distance of 447: if they are in Hz, divide them by 127.73",
+    ),
+    "a spectrum in Hz": (lambda: q.cest_protocol([NAN, *np.linspace(-766, 766, 33)], **SHORT), "offsets: expected ppm"),
+    "continued a word": (lambda: q.cest_protocol(SIDES, **SHORT, continued="no"), "continued: expected True or False, found 'no'"),
+    "continued a number": (lambda: q.cest_protocol(SIDES, **SHORT, continued=1), "continued: expected True or False, found 1"),
     "offsets None": (lambda: q.cest_protocol(None, **SHORT), "offsets: expected numbers, found None"),
     "offsets of words": (lambda: q.cest_protocol(["a"], **SHORT), "offsets: expected numbers"),
     "ragged offsets": (lambda: q.cest_protocol([[1.0], [1.0, 2.0]], **SHORT), "offsets: expected numbers in rows"),
@@ -168,6 +175,74 @@ REFUSED = {
     "coarse numbers": (lambda: q.fit_mtr(torch.ones(2, dtype=torch.bfloat16), torch.ones(2)), r"mt_on: .*give mt_on.float\(\)"),
     "complex B1": (lambda: q.fit_bssfp(CYCLES, **SCAN, b1=1j), "b1: expected real numbers"),
 }  # fmt: skip
+
+
+ONE_MORE = {"creatine": {**SOLUTE, "shift": 2.0}, "amide": SOLUTE}
+UNSERVED = {
+    "dictionary": (
+        lambda: q.fit_pools(IMAGES, POWERS, **{**KNOWN, "pools": q.pool_model(**ONE_MORE)}, estimator="dictionary"),
+        r"Use estimator='ml'\.$",
+    ),
+    "supervised": (
+        lambda: q.fit_pools(IMAGES, POWERS, **KNOWN, estimator="supervised"),
+        r"Use estimator='pinn' or estimator='ml'\.$",
+    ),
+    "train-by-fit": (
+        lambda: q.fit_pools(IMAGES, POWERS, **KNOWN, estimator="train-by-fit"),
+        "use estimator='pinn' or estimator='ml'$",
+    ),
+    "quesp": (
+        lambda: q.fit_pools(IMAGES, POWERS, **{**KNOWN, "pools": q.pool_model(**ONE_MORE)}, estimator="quesp"),
+        "use estimator='ml', which fits any pools",
+    ),
+    "planet": (
+        lambda: q.fit_bssfp(CYCLES[..., :4], **{**SCAN, "rf_phase_increment": np.arange(4) * 90.0}, estimator="planet"),
+        "use estimator='ml'",
+    ),
+    "network of 12 cycles": (
+        lambda: q.fit_bssfp(CYCLES, **SCAN, estimator="svnn-magnitude-uniform"),
+        r"Use estimator='ml'\.$",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNSERVED)
+def test_an_estimator_that_cannot_serve_names_an_argument_and_no_option(name):
+    call, word = UNSERVED[name]
+    with pytest.raises(ValueError, match=word) as refused:
+        call()
+    assert "--" not in str(refused.value)
+
+
+def test_remarks_name_arguments_and_no_options():
+    for found in (
+        q.fit_pools(IMAGES, POWERS, **KNOWN, estimator="pinn"),
+        q.fit_bssfp(CYCLES, **SCAN, estimator="miracle"),
+        q.fit_bssfp(CYCLES, **SCAN),
+    ):
+        assert found.decisions
+        assert not any("--" in sentence for sentence in found.decisions)
+    assert "estimator='linear' has no such bias." in " ".join(
+        q.fit_bssfp(CYCLES, **SCAN, estimator="miracle").decisions
+    )
+
+
+@pytest.mark.parametrize("offsets", [[NAN, 3.5], [-300.0, 3.5], [-1560.0, 8.0, 12.0], [NAN], [7.8, 23.0, 78.0]])
+def test_offsets_in_ppm_are_taken(offsets):
+    assert q.cest_protocol(offsets, **SHORT).number_of_images == len(offsets)
+    assert q.cest_protocol(offsets, **SHORT, continued=np.True_).start != q.cest_protocol(offsets, **SHORT).start
+
+
+@pytest.mark.parametrize("method", ["model", "geometric", "rss"])
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy, image])
+def test_images_without_bands_have_no_value_outside_of_a_mask(method, kind):
+    mask = np.zeros(CYCLES.shape[:-1], dtype=bool)
+    mask[1] = True
+    found = q.banding_free(kind(CYCLES.astype(np.complex64)), **SCAN, method=method, mask=mask)
+    values = found.get_fdata() if kind is image else np.asarray(found)
+    np.testing.assert_array_equal(np.isfinite(values), mask)
+    everywhere = np.asarray(q.banding_free(CYCLES, **SCAN, method=method))
+    np.testing.assert_allclose(values[mask], everywhere[mask], rtol=1e-3)
 
 
 @pytest.mark.parametrize("case", REFUSED)

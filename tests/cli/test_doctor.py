@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from qmri_bids.bids import validation
 from qmri_bids.cli import tools
 from qmri_bids.cli.commands import doctor
 
@@ -26,6 +27,16 @@ def test_what_is_wrong_is_named_with_what_to_do(capsys, monkeypatch):
     assert "WRONG no-such-distribution: missing" in printed
     assert "install the versions of constraints.txt" in printed
     assert printed.endswith("3 of these are wrong.\n")
+
+
+def test_the_validator_may_be_left_out(capsys, monkeypatch):
+    monkeypatch.setattr(validation.shutil, "which", lambda name, path: None)
+    monkeypatch.setattr(doctor, "_self_check", lambda: iter(()))
+    assert tools.main(["doctor"]) == 0
+    assert (
+        "ok    bids-validator-deno: not there, datasets are not validated; `pip install bids-validator-deno` adds it"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("lines", [1, 2])

@@ -35,7 +35,7 @@ def _validator() -> str:
     found = shutil.which("bids-validator-deno", path=str(Path(sys.executable).parent)) or shutil.which(
         "bids-validator-deno"
     )
-    assert found, "bids-validator-deno is a dependency of the package"
+    assert found, "bids-validator-deno comes with the extra dev"
     return found
 
 

@@ -24,7 +24,6 @@ PACKAGES = (
     "dipy",
     "deepbet",
     "matplotlib",
-    "bids-validator-deno",
 )
 """Distributions that the program needs."""
 
@@ -74,9 +73,21 @@ def _findings() -> Iterator[Finding]:
             yield Finding(
                 name=name, found="missing", right=False, advice="Install qmri_bids again in this environment."
             )
+    yield _validator()
     yield _caches()
     yield from _weights()
     yield from _self_check()
+
+
+def _validator() -> Finding:
+    """Say whether datasets are validated; the program does without."""
+    from qmri_bids.bids.validation import PROGRAM, validator
+
+    return Finding(
+        name=PROGRAM,
+        found=validator() or f"not there, datasets are not validated; `pip install {PROGRAM}` adds it",
+        right=True,
+    )
 
 
 def _caches() -> Finding:

@@ -67,7 +67,7 @@ T1_KINDS: Mapping[T1Kind, str] = {
 """The same in words."""
 
 T1_ERRORS: Mapping[T1Kind, str] = {
-    "apparent": "In white matter at 3 T it is 14 to 29 % short, and AREX, which goes with 1/T1, 16 to 40 % high.",
+    "apparent": "In white matter at 3 T it is 14 to 35 % short, and AREX, which goes with 1/T1, 16 to 53 % high.",
     "free": "It is longer than the T1 that an inversion recovery sees, which AREX is defined with: AREX comes out low.",
     "number": "AREX, which goes with 1/T1, is off where tissue differs.",
 }
