@@ -12,7 +12,15 @@ from qmri_bids.estimation.base import PAIRS, EstimatorOptions, Joint, KnownMaps
 from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.estimation.images.banding import geometric_solution, opposite_pairs, root_of_squares
 from qmri_bids.estimation.images.synthetic import FluidTimes, WaterMaps, synthetic_image
+from qmri_bids.estimation.one_model.transfer import (
+    NOISE_CORRELATION,
+    ApparentMaps,
+    SemisolidPool,
+    TransferMaps,
+    freed_of_transfer,
+)
 from qmri_bids.physics import bssfp
+from qmri_bids.physics.excitation.pulse import ExcitationPulse
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.sequences import preset
 
@@ -171,3 +179,54 @@ def test_what_goes_with_maps_comes_back_from_its_arrays() -> None:
     arrays = {"_".join(pair): np.array([0.1]) for pair in PAIRS}
     arrays |= {name: np.array([0.2]) for name in ("share", "share_stdev", "amplitude", "amplitude_stdev")}
     assert Joint.of(arrays).arrays() == arrays
+
+
+def test_deviations_of_images_of_freed_t1_are_those_of_draws() -> None:
+    """Noise of the scan and of the pool, which move T1 and M0 of free water together."""
+    number, rng = 4000, np.random.default_rng(6)
+    one = np.ones(number)
+    protocol, pulse = protocol_of(12), ExcitationPulse.of("sinc", 1e-3)
+    truth = {"T1": 0.76, "T2": 0.062, "M0": 0.65, "F": 0.12, "k": 29.0}
+    spread = {"T1": 0.03, "T2": 0.0015, "M0": 0.006, "F": 0.008, "k": 3.0}
+    noise = np.eye(5)
+    for row, column, value in ((0, 1, 0.9), (0, 2, NOISE_CORRELATION), (1, 2, -0.1), (3, 4, -0.8)):
+        noise[row, column] = noise[column, row] = value
+    errors = np.linalg.cholesky(noise) @ rng.standard_normal((5, number))
+    drawn = {name: truth[name] + spread[name] * errors[row] for row, name in enumerate(truth)}
+
+    def freed(values: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], TransferMaps]:
+        found = freed_of_transfer(
+            ApparentMaps(
+                t1=values["T1"],
+                t1_stdev=spread["T1"] * one,
+                t2=values["T2"],
+                t2_stdev=spread["T2"] * one,
+                m0=values["M0"],
+                m0_stdev=spread["M0"] * one,
+                b1=one,
+                b1_stdev=None,
+                correlation={("T1", "T2"): 0.9 * one, ("T2", "M0"): -0.1 * one},
+            ),
+            pool=SemisolidPool(
+                fraction=values["F"],
+                fraction_stdev=spread["F"] * one,
+                rate=values["k"],
+                rate_stdev=spread["k"] * one,
+                correlation=-0.8 * one,
+                line=14e-6,
+                line_stdev=0.0,
+                r1=1.0,
+                r1_stdev=0.0,
+            ),
+            pulse=pulse,
+            protocol=protocol,
+        )
+        return {"T1": found.recovery_t1, "T2": values["T2"], "M0": found.free_m0}, found
+
+    values, found = freed(drawn)
+    exact, _ = freed({name: value * one for name, value in truth.items()})
+    stdev = {"T1": found.recovery_t1_stdev, "T2": spread["T2"] * one, "M0": found.free_m0_stdev}
+    for name in ("T1w", "PDw", "T2w", "FLAIR"):
+        image, own = synthetic_image(preset(name), WaterMaps(values=values, stdev=stdev, correlation=found.correlation))
+        true, _ = synthetic_image(preset(name), WaterMaps(values=exact, stdev=stdev))
+        assert np.std(image - true) == pytest.approx(float(np.mean(own)), rel=0.06), name

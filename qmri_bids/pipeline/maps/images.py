@@ -178,9 +178,13 @@ def _water(stored: StoredEstimate, relaxation: str) -> tuple[WaterMaps, list[str
                 t2_stdev=constants["FluidT2StandardDeviation"],
             )
             number = int(np.count_nonzero(joint.share > 0.01))
-            said.append(
-                f"In {number:,} voxels tissue shares its place with fluid of T1 {fluid.t1:.2g} s and T2 {fluid.t2:.2g} s: the "
-                "signals of both were added up."
+            said += (
+                []
+                if not number
+                else [
+                    f"In {number:,} voxels tissue shares its place with fluid of T1 {fluid.t1:.2g} s and T2 {fluid.t2:.2g} s: the "
+                    "signals of both were added up."
+                ]
             )
     return WaterMaps(values=values, stdev=stdev, correlation=correlation, fluid=fluid), said
 
