@@ -800,7 +800,9 @@ _RESIDUALS = (
     ),
 )
 
-_IMAGE_GAPS = "NaN where T1, T2 or M0 has no value."
+_IMAGE_GAPS = (
+    "NaN where T1, T2 or M0 has no value, and where the standard deviation exceeds twice the median of the image."
+)
 _RECEIVER = "The scale is that of the receiver, whose sensitivity is in the image."
 
 
@@ -828,9 +830,7 @@ def _synthetic(name: str, suffix: str, desc: str, what: str) -> Quantity:
         ),
         algorithm=f"{what} in closed form of T1, T2 and M0; tissue and fluid of a voxel added up",
         references=("blystad2012",),
-        spread=Spread(
-            limit=None, cause="from those of T1, T2, M0 and the share of fluid, with their correlations", note=""
-        ),
+        spread=Spread(limit=None, cause="from those of T1, T2, M0 and fluid, with their correlations", note=""),
     )
 
 

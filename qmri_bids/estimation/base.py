@@ -99,8 +99,8 @@ class EstimatorOptions:
     device: str = "cpu"
 
 
-PAIRS = (("T1", "T2"), ("T1", "M0"), ("T2", "M0"), ("T1", "share"), ("T2", "share"), ("M0", "share"))
-"""What is correlated in `Joint`: `share` is that of fluid."""
+PAIRS = (("T1", "T2"), ("T1", "M0"), ("T2", "M0"), ("T1", "fluid"), ("T2", "fluid"), ("M0", "fluid"))
+"""What is correlated in `Joint`: `fluid` is the M0 of fluid."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,31 +109,31 @@ class Joint:
 
     Parameters
     ----------
-    share, share_stdev
-        Share of fluid in the equilibrium magnetisation that T1 and T2 do not hold, since they are those of the tissue beside it; 0
-        where one pool describes the voxel.
+    fluid, fluid_stdev
+        The part of M0 that is that of fluid, which T1 and T2 do not hold, since they are those of the tissue beside it; 0 where one
+        pool describes the voxel.
     correlation
         Correlation of the errors by pair of `PAIRS`; 0 where one of them has none.
     amplitude, amplitude_stdev
         Magnitude of bSSFP without bands, in the unit of the signal: what multiplies the profile.
     """
 
-    share: NDArray[np.floating]
-    share_stdev: NDArray[np.floating]
+    fluid: NDArray[np.floating]
+    fluid_stdev: NDArray[np.floating]
     correlation: Mapping[tuple[str, str], NDArray[np.floating]]
     amplitude: NDArray[np.floating]
     amplitude_stdev: NDArray[np.floating]
 
     def arrays(self) -> dict[str, NDArray[np.floating]]:
-        """Return all by name, as `share`, `amplitude_stdev` or `T1_M0`."""
-        single = ("share", "share_stdev", "amplitude", "amplitude_stdev")
+        """Return all by name, as `fluid`, `amplitude_stdev` or `T1_M0`."""
+        single = ("fluid", "fluid_stdev", "amplitude", "amplitude_stdev")
         pairs = {"_".join(pair): values for pair, values in self.correlation.items()}
         return {name: getattr(self, name) for name in single} | pairs
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[np.floating]]) -> Joint:
         """Return what `arrays` gave."""
-        single = ("share", "share_stdev", "amplitude", "amplitude_stdev")
+        single = ("fluid", "fluid_stdev", "amplitude", "amplitude_stdev")
         return cls(
             **{name: arrays[name] for name in single}, correlation={pair: arrays["_".join(pair)] for pair in PAIRS}
         )

@@ -90,8 +90,13 @@ def test_tissue_and_fluid_of_a_voxel_add_up_before_the_magnitude() -> None:
     fluid = FluidTimes(t1=3.0, t2=2.0, t1_stdev=0.2)
 
     def image(share: float, share_stdev: float = 0.0) -> tuple[float, float]:
-        values = {"T1": np.array([1.4]), "T2": np.array([0.085]), "M0": np.array([0.9]), "share": np.array([share])}
-        stdev = {name: np.zeros(1) for name in values} | {"share": np.array([share_stdev])}
+        values = {
+            "T1": np.array([1.4]),
+            "T2": np.array([0.085]),
+            "M0": np.array([0.9]),
+            "fluid": np.array([0.9 * share]),
+        }
+        stdev = {name: np.zeros(1) for name in values} | {"fluid": np.array([0.9 * share_stdev])}
         found = synthetic_image(flair, WaterMaps(values=values, stdev=stdev, fluid=fluid))
         return float(found[0][0]), float(found[1][0])
 
@@ -138,8 +143,8 @@ def test_the_share_of_fluid_is_found_with_its_voxels() -> None:
         t2_stdev=found.constants["FluidT2StandardDeviation"],
     )
     maps = WaterMaps(
-        values={**found.values, "share": found.joint.share},
-        stdev={**found.stdev, "share": found.joint.share_stdev},
+        values={**found.values, "fluid": found.joint.fluid},
+        stdev={**found.stdev, "fluid": found.joint.fluid_stdev},
         correlation=found.joint.correlation,
         fluid=fluid,
     )
@@ -150,8 +155,8 @@ def test_the_share_of_fluid_is_found_with_its_voxels() -> None:
         assert np.nanmedian(image[place]) == pytest.approx(truth, rel=0.03)
         scores = np.abs(image[place] - truth) / stdev[place]
         assert np.mean(scores[np.isfinite(scores)] < 2.5) > 0.9
-    assert np.median(found.joint.share.reshape(shape)[4]) == pytest.approx(0.2, abs=0.03)
-    assert (found.joint.share.reshape(shape)[12] == 0.0).all()
+    assert np.median(found.joint.fluid.reshape(shape)[4]) == pytest.approx(0.2, abs=0.03)
+    assert (found.joint.fluid.reshape(shape)[12] == 0.0).all()
 
 
 @pytest.mark.parametrize("cycles", [4, 6, 12])
@@ -177,7 +182,7 @@ def test_without_opposite_cycles_there_is_no_geometric_solution() -> None:
 
 def test_what_goes_with_maps_comes_back_from_its_arrays() -> None:
     arrays = {"_".join(pair): np.array([0.1]) for pair in PAIRS}
-    arrays |= {name: np.array([0.2]) for name in ("share", "share_stdev", "amplitude", "amplitude_stdev")}
+    arrays |= {name: np.array([0.2]) for name in ("fluid", "fluid_stdev", "amplitude", "amplitude_stdev")}
     assert Joint.of(arrays).arrays() == arrays
 
 

@@ -1,4 +1,4 @@
-"""How errors of T1, T2, M0 and the share of fluid go together, of one fit and of the mean of two."""
+"""How errors of T1, T2, M0 and the M0 of fluid go together, of one fit and of the mean of two."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import PAIRS
 
-ROWS = ("T1", "T2", "M0", "share")
+ROWS = ("T1", "T2", "M0", "fluid")
 
 PLACES = tuple(
-    (4 if one == "share" else ROWS.index(one), 4 if two == "share" else ROWS.index(two)) for one, two in PAIRS
+    (6 if one == "fluid" else ROWS.index(one), 6 if two == "fluid" else ROWS.index(two)) for one, two in PAIRS
 )
-"""Rows of the pairs where the share of fluid stands fifth, behind the off-resonance."""
+"""Rows of the pairs where the M0 of fluid stands seventh."""
 
 Values = NDArray[np.float64]
 
@@ -27,15 +27,15 @@ class JointMaps:
     ----------
     covariance
         Of the pairs of `PAIRS`, shape (6, V).
-    share, share_variance
-        Share of fluid beside T1 and T2, shape (V,).
+    fluid, fluid_variance
+        The part of M0 that is that of fluid, beside T1 and T2, shape (V,).
     amplitude, amplitude_variance
         Magnitude of the signal without bands, shape (V,).
     """
 
     covariance: Values
-    share: Values
-    share_variance: Values
+    fluid: Values
+    fluid_variance: Values
     amplitude: Values
     amplitude_variance: Values
 
@@ -70,8 +70,8 @@ class JointMaps:
         none = np.zeros(stdev.shape[1])
         return cls(
             covariance=covariance,
-            share=none.copy(),
-            share_variance=none,
+            fluid=none.copy(),
+            fluid_variance=none,
             amplitude=amplitude.copy(),
             amplitude_variance=amplitude_variance,
         )
@@ -83,7 +83,7 @@ class JointMaps:
         weight: Values,
         apart: Values,
         covariance: Values,
-        share_variance: Values,
+        fluid_variance: Values,
         amplitude: Values,
         amplitude_variance: Values,
     ) -> None:
@@ -96,16 +96,16 @@ class JointMaps:
         weight
             Probability of that fit.
         apart
-            Its T1, T2, M0 and share less those of one pool, shape (4, K).
-        covariance, share_variance, amplitude, amplitude_variance
+            Its T1, T2, M0 and fluid less those of one pool, shape (4, K).
+        covariance, fluid_variance, amplitude, amplitude_variance
             As above, of that fit.
         """
         between = weight * (1.0 - weight)
         rows = [(min(one, 3), min(two, 3)) for one, two in PLACES]
         across = np.stack([apart[one] * apart[two] for one, two in rows])
         self.covariance[:, where] = (1.0 - weight) * self.covariance[:, where] + weight * covariance + between * across
-        self.share[where] = weight * apart[3]
-        self.share_variance[where] = weight * share_variance + between * apart[3] ** 2
+        self.fluid[where] = weight * apart[3]
+        self.fluid_variance[where] = weight * fluid_variance + between * apart[3] ** 2
         own = self.amplitude[where]
         self.amplitude[where] = (1.0 - weight) * own + weight * amplitude
         self.amplitude_variance[where] = (
@@ -116,11 +116,11 @@ class JointMaps:
 
     def arrays(self, stdev: Values) -> dict[str, Values]:
         """Return what `estimation.base.Joint` holds by name, for standard deviations of T1, T2 and M0, shape (3 or more, V)."""
-        share = np.sqrt(self.share_variance)
-        spread = [*stdev[:3], share]
+        fluid = np.sqrt(self.fluid_variance)
+        spread = [*stdev[:3], fluid]
         found = {
-            "share": self.share,
-            "share_stdev": share,
+            "fluid": self.fluid,
+            "fluid_stdev": fluid,
             "amplitude": self.amplitude,
             "amplitude_stdev": np.sqrt(self.amplitude_variance),
         }

@@ -161,7 +161,7 @@ class SteadyStateEstimator(ABC):
         }
         # This kind of estimator knows no fluid beside tissue.
         none = np.where(np.isfinite(maps["T1"]), np.float32(0.0), np.float32(math.nan))
-        joint = dict.fromkeys(("share", "share_stdev", *("_".join(pair) for pair in PAIRS)), none)
+        joint = dict.fromkeys(("fluid", "fluid_stdev", *("_".join(pair) for pair in PAIRS)), none)
         return Estimate(
             values={name: maps[name] for name in MAPS},
             stdev={name: maps[f"{name}_stdev"] for name in MAPS},

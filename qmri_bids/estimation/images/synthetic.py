@@ -35,8 +35,8 @@ class WaterMaps:
     Parameters
     ----------
     values, stdev
-        `T1` and `T2` [s], `M0`, and where there is a fluid `share`: its share of the equilibrium magnetisation, beside the
-        tissue of T1 and T2.
+        `T1` and `T2` [s], `M0`, and where there is a fluid `fluid`: the part of M0 that is that of fluid, beside the tissue of T1
+        and T2.
     correlation
         Correlation of the errors by pair of these names; independent without.
     fluid
@@ -52,8 +52,9 @@ class WaterMaps:
 def synthetic_image(contrast: Contrast, maps: WaterMaps) -> tuple[Values, Values]:
     """Return the image of a sequence and its standard deviation, shape (...).
 
-    Tissue and fluid of a voxel add up before the magnitude is taken: M0 |(1 - f) s(T1, T2) + f s(fluid)|. The standard deviation is
-    that of the linear expansion, with all correlations. It is NaN where a map has none, and both are where a map has no value.
+    Tissue and fluid of a voxel add up before the magnitude is taken: |(M0 - Mf) s(T1, T2) + Mf s(fluid)|, Mf that of fluid. The
+    standard deviation is that of the linear expansion, with all correlations. It is NaN where a map has none, and both are where a
+    map has no value.
 
     Parameters
     ----------
@@ -63,30 +64,30 @@ def synthetic_image(contrast: Contrast, maps: WaterMaps) -> tuple[Values, Values
         T1, T2, M0 and fluid.
     """
     t1, t2, m0 = (np.asarray(maps.values[name], dtype=np.float64) for name in ("T1", "T2", "M0"))
-    share: Values = np.zeros(t1.shape)
     with np.errstate(all="ignore"):
-        tissue = signed_signal(contrast, t1=t1, t2=t2)
-        total = tissue
+        of_tissue = signed_signal(contrast, t1=t1, t2=t2)
+        fluid: Values = np.zeros(t1.shape)
         of_fluid: Values = np.zeros(())
         if maps.fluid is not None:
-            share = np.asarray(maps.values["share"], dtype=np.float64)
+            fluid = np.asarray(maps.values["fluid"], dtype=np.float64)
             of_fluid = signed_signal(contrast, t1=np.asarray(maps.fluid.t1), t2=np.asarray(maps.fluid.t2))
-            total = (1.0 - share) * tissue + share * of_fluid
+        tissue = m0 - fluid
+        total = tissue * of_tissue + fluid * of_fluid
         slopes = {
-            "T1": m0 * (1.0 - share) * np.imag(signed_signal(contrast, t1=t1 + STEP * 1j, t2=t2)) / STEP,
-            "T2": m0 * (1.0 - share) * np.imag(signed_signal(contrast, t1=t1, t2=t2 + STEP * 1j)) / STEP,
-            "M0": total,
+            "T1": tissue * np.imag(signed_signal(contrast, t1=t1 + STEP * 1j, t2=t2)) / STEP,
+            "T2": tissue * np.imag(signed_signal(contrast, t1=t1, t2=t2 + STEP * 1j)) / STEP,
+            "M0": of_tissue,
         }
         if maps.fluid is not None:
-            slopes["share"] = m0 * (of_fluid - tissue)
+            slopes["fluid"] = of_fluid - of_tissue
         spread = {name: slope * np.asarray(maps.stdev[name], dtype=np.float64) for name, slope in slopes.items()}
         variance = np.sum([each**2 for each in spread.values()], axis=0)
         for (one, two), together in maps.correlation.items():
             if one in spread and two in spread:
                 variance = variance + 2.0 * np.asarray(together, dtype=np.float64) * spread[one] * spread[two]
         if maps.fluid is not None:
-            variance = variance + (m0 * share) ** 2 * _variance_of_fluid(contrast, maps.fluid)
-        return m0 * np.abs(total), np.sqrt(np.maximum(variance, 0.0))
+            variance = variance + fluid**2 * _variance_of_fluid(contrast, maps.fluid)
+        return np.abs(total), np.sqrt(np.maximum(variance, 0.0))
 
 
 def _variance_of_fluid(contrast: Contrast, fluid: FluidTimes) -> float:

@@ -36,6 +36,9 @@ APPARENT, FREED = "apparent", "mtcorrected"
 
 _MAPS = {APPARENT: {"T1": "T1", "M0": "M0"}, FREED: {"T1": "mtcorrected_T1", "M0": "free_M0"}}
 
+UNTOLD = 2.0
+"""Standard deviation over the median of the image beyond which a voxel has none: a few such voxels outshine all others."""
+
 Images = dict[str, NDArray[np.floating]]
 
 
@@ -130,9 +133,15 @@ def synthetic_images(
     for request in all_requested(requests):
         contrast = request.contrast(field_strength=field_strength)
         name = f"{SYNTHETIC}{request.name}"
-        for end, values in zip(("", STDEV), synthetic_image(contrast, voxels), strict=True):
-            images[f"{name}{end}"] = _whole(values, inside)
-        said.append(f"Synthetic {contrast.sentence}")
+        image, stdev = synthetic_image(contrast, voxels)
+        known = np.isfinite(image)
+        median = np.median(image[known]) if known.any() else np.nan
+        untold = known & ~(stdev <= UNTOLD * median)
+        for end, values in (("", image), (STDEV, stdev)):
+            images[f"{name}{end}"] = _whole(np.where(untold, np.nan, values), inside)
+        number = int(np.count_nonzero(untold))
+        beyond = f" {number:,} voxels have none: their standard deviation would exceed {UNTOLD:g} times its median."
+        said.append(f"Synthetic {contrast.sentence}{beyond if number else ''}")
     if field_strength is None:
         said.append(f"The field of the scan is not stated: usual parameters are those of {USUAL_FIELD:g} T.")
     return images, said
@@ -170,14 +179,14 @@ def _water(stored: StoredEstimate, relaxation: str) -> tuple[WaterMaps, list[str
     else:
         correlation = joint.correlation
         if "FluidT1" in constants:
-            values["share"], stdev["share"] = joint.share, joint.share_stdev
+            values["fluid"], stdev["fluid"] = joint.fluid, joint.fluid_stdev
             fluid = FluidTimes(
                 t1=constants["FluidT1"],
                 t2=constants["FluidT2"],
                 t1_stdev=constants["FluidT1StandardDeviation"],
                 t2_stdev=constants["FluidT2StandardDeviation"],
             )
-            number = int(np.count_nonzero(joint.share > 0.01))
+            number = int(np.count_nonzero(joint.fluid > 0.01 * values["M0"]))
             said += (
                 []
                 if not number

@@ -160,7 +160,7 @@ class FluidMaps:
 
 @dataclass(frozen=True, kw_only=True)
 class _Mixtures:
-    """Maps of K mixed voxels: rows T1, T2, M0, off-resonance, fraction of fluid and amplitude without bands, shape (6, K).
+    """Maps of K mixed voxels, shape (7, K): T1, T2, M0, off-resonance, fraction of fluid, amplitude without bands, M0 of fluid.
 
     `covariance` is that of the pairs of `estimation.base.PAIRS`, shape (6, K).
     """
@@ -473,7 +473,9 @@ def _maps_of_mixtures(
         ratio = beta * of_tissue / _signal(fluid_t1, fluid_t2, b1, protocol)
         m0 = np.exp(log_amplitude) / of_tissue * (1.0 + ratio)
         without_bands = np.exp(log_amplitude) * np.abs(1.0 + beta)
-        return np.stack([t1, t2, m0, theta / turn, ratio / (1.0 + ratio), without_bands])
+        return np.stack(
+            [t1, t2, m0, theta / turn, ratio / (1.0 + ratio), without_bands, np.exp(log_amplitude) / of_tissue * ratio]
+        )
 
     known: list[Any] = [times.t1, times.t2, b1]
     values = maps(*point, *known)
@@ -484,7 +486,7 @@ def _maps_of_mixtures(
             [each + sign * step if place == index else each for place, each in enumerate(point)] for sign in (1, -1)
         )
         jacobian.append((maps(*up, *known) - maps(*down, *known)) / (2.0 * step))
-    slopes = np.stack(jacobian, axis=-1)  # (6 maps, K, 5 unknowns)
+    slopes = np.stack(jacobian, axis=-1)  # (7 maps, K, 5 unknowns)
     spread = np.einsum("mki,kij->mkj", slopes, fit.covariance)
     variance = noise * np.einsum("mkj,mkj->mk", spread, slopes)
     covariance = noise * np.stack([np.einsum("kj,kj->k", spread[one], slopes[two]) for one, two in PLACES])
@@ -540,9 +542,9 @@ def _combine(
     joint.mix(
         near,
         weight=weight,
-        apart=np.where(told, np.stack([*(mixed - single)[:3], mixtures.values[4]]), 0.0),
+        apart=np.where(told, np.stack([*(mixed - single)[:3], mixtures.values[6]]), 0.0),
         covariance=np.where(told, mixtures.covariance, 0.0),
-        share_variance=np.where(told, mixtures.stdev[4] ** 2, 0.0),
+        fluid_variance=np.where(told, mixtures.stdev[6] ** 2, 0.0),
         amplitude=np.where(told, mixtures.values[5], joint.amplitude[near]),
         amplitude_variance=np.where(told, mixtures.stdev[5] ** 2, 0.0),
     )
