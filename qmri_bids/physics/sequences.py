@@ -245,8 +245,8 @@ def requested(text: str) -> ImageRequest:
                 f"expected a positive number{f' of {unit}' if unit else ''} for {key}, found {part!r} in {text!r}"
             )
     found = ImageRequest(preset=name, label=label, changes=tuple(changes.items()))
-    for field in FIELDS:
-        found.contrast(field_strength=field)
+    for field_strength in FIELDS:
+        found.contrast(field_strength=field_strength)
     return found
 
 
