@@ -184,6 +184,7 @@ class FreeOfTransfer(SimpleInterface):
         def kept(values: NDArray[np.float64]) -> NDArray[np.float32]:
             return np.where(good, values, np.nan).astype(np.float32)
 
+        constants: dict[str, Any] = {name: value for name, value in seen.items() if name.startswith(CONSTANT)}
         # Two runs of relaxation have told it here; a map of another run or of a file is that one's.
         own_fraction = (kept(of(pools, "MT_fraction")), kept(of(pools, f"MT_fraction{STDEV}")))
         self._results["estimate"] = save_estimate(
@@ -206,7 +207,7 @@ class FreeOfTransfer(SimpleInterface):
             # Fluid beside tissue is that of the apparent maps; errors go together anew.
             volumes={name: of(seen, name) for name in seen if name.startswith(JOINT)}
             | ({} if not with_t2 else _together(seen, found.correlation, inside=voxels.inside)),
-            **{name: value for name, value in seen.items() if name.startswith(CONSTANT)},
+            **constants,
         )
         without = int(np.count_nonzero(has_value(apparent) & ~told))
         said = list(voxels.decisions)
