@@ -27,6 +27,7 @@ from qmri_bids.quantity import (
     Spread,
     at_offset,
     known,
+    labelled,
     of_line,
     of_pool,
     over_range,
@@ -798,10 +799,111 @@ _RESIDUALS = (
     ),
 )
 
+_IMAGE_GAPS = (
+    "NaN where T1, T2 or M0 has no value, and where the standard deviation exceeds twice the median of the image."
+)
+_RECEIVER = "The scale is that of the receiver, whose sensitivity is in the image."
+
+
+def _synthetic(name: str, suffix: str, desc: str, what: str) -> Quantity:
+    """Return the row of an image that was computed from maps."""
+    return Quantity(
+        name=f"synthetic_{name}",
+        label=f"Synthetic {name}",
+        symbol=name,
+        phrase=f"synthetic {name}",
+        full_name=f"the synthetic image {name}",
+        file=MapFile(
+            key=f"synthetic_{name}",
+            suffix=suffix,
+            desc=desc,
+            unit="arbitrary",
+            description=f"{what} of the maps of this run, computed and not acquired, at the parameters of this sidecar. "
+            f"{_IMAGE_GAPS}",
+        ),
+        display=Display(
+            unit="arbitrary",
+            window=None,
+            colormap="gray",
+            note=f"Computed from the maps, not acquired. {_RECEIVER}",
+        ),
+        algorithm=f"{what} in closed form of T1, T2 and M0; tissue and fluid of a voxel added up",
+        references=("blystad2012",),
+        spread=Spread(limit=None, cause="from those of T1, T2, M0 and fluid, with their correlations", note=""),
+    )
+
+
+_SYNTHETIC = (
+    _synthetic("T1w", "T1w", "synthetic", "Inversion-prepared train of gradient echoes (MPRAGE)"),
+    _synthetic("T1wSE", "T1w", "syntheticSE", "Spin echo of short repetition time"),
+    _synthetic("T2w", "T2w", "synthetic", "Spin echo of long echo time"),
+    _synthetic("PDw", "PDw", "synthetic", "Spin echo of long repetition and short echo time"),
+    _synthetic("FLAIR", "FLAIR", "synthetic", "Inversion recovery spin echo without signal of fluid"),
+)
+
+
+def _band_free(
+    way: str, desc: str, label: str, how: str, what: str, gaps: str, references: tuple[str, ...]
+) -> Quantity:
+    """Return the row of an image of bSSFP without bands; `what` follows the way in words as an apposition."""
+    return Quantity(
+        name=f"bandfree_{way}",
+        label=label,
+        symbol="bSSFP",
+        phrase=f"bSSFP by {how}",
+        full_name=f"bSSFP by {how}",
+        file=MapFile(
+            key=f"bandfree_{way}",
+            suffix="bSSFP",
+            desc=desc,
+            unit="arbitrary",
+            description=f"Balanced SSFP of all phase cycles by {how}, {what}. {gaps}",
+            skull_stripped=way == "model",
+            in_bids=False,
+        ),
+        display=Display(unit="arbitrary", window=None, colormap="gray", note=_RECEIVER),
+        algorithm=f"{how[0].upper()}{how[1:]}, {what}",
+        references=references,
+        spread=Spread(limit=None, note=""),
+    )
+
+
+_BAND_FREE = (
+    _band_free(
+        "model",
+        "bandfree",
+        "bSSFP without bands",
+        "the amplitude of the fitted profile",
+        "which has no bands",
+        _BSSFP_GAPS,
+        ("zur1990",),
+    ),
+    _band_free(
+        "geometric",
+        "bandfreegeometric",
+        "bSSFP, geometric solution",
+        "the geometric solution",
+        "the point nearest to all lines through cycles half a turn apart",
+        "Its standard deviation is NaN outside the brain mask, where the noise is not known.",
+        ("xiang2014",),
+    ),
+    _band_free(
+        "rss",
+        "bandfreerss",
+        "bSSFP, root of the sum of squares",
+        "the root of the sum of squares",
+        "divided by that of the number of cycles: bands are left in it",
+        "Its standard deviation is NaN outside the brain mask, where the noise is not known.",
+        ("bangerter2004",),
+    ),
+)
+
 ROWS = (
     *_RELAXATION,
     *_TRANSFER,
     *_BSSFP,
+    *_SYNTHETIC,
+    *_BAND_FREE,
     *_MAGNETIZATION_TRANSFER,
     *_SPECTRA,
     *_POOLS,
@@ -823,6 +925,7 @@ KNOWN_QUANTITIES: Mapping[str, Quantity] = {
 _MTR_ASYMMETRY = re.compile(r"MTRasym_(?P<offset>\d+(?:\.\d+)?)(?:to(?P<end>\d+(?:\.\d+)?))?")
 
 _OF_A_POOL = re.compile(r"(?P<kind>amplitude|arex|rex)_(?P<pool>[0-9a-zA-Z]+)")
+_IMAGE = re.compile(r"synthetic_(?P<label>[0-9A-Za-z]+)_(?P<sequence>[0-9A-Za-z]+)")
 _OF_POOL = re.compile(r"(?P<pool>[0-9A-Za-z]+)_(?P<what>fraction|rate|correlation|concentration)")
 
 
@@ -833,8 +936,8 @@ def find_quantity(name: str, *, prior: str | None = None) -> Quantity | None:
     ----------
     name
         A name in `QUANTITIES`, or `MTRasym_<offset in ppm>`, `MTRasym_<offset>to<offset>`, `amplitude_<pool>`, `arex_<pool>`,
-        `rex_<pool>` and `<pool>_fraction` (rate, correlation, concentration) of any pool; with `_stdev` after it for the
-        standard deviation, with `posterior_` before it for the posterior.
+        `rex_<pool>` and `<pool>_fraction` (rate, correlation, concentration) of any pool, `synthetic_<label>_<sequence>`; with
+        `_stdev` after it for the standard deviation, with `posterior_` before it for the posterior.
     prior
         That of a posterior map; without one it is only shown.
 
@@ -863,6 +966,8 @@ def _of_a_family(name: str) -> Quantity | None:
         return at_offset(asymmetry, start) if end is None else over_range(asymmetry, start, float(end))
     if found := _OF_A_POOL.fullmatch(name):
         return of_line(QUANTITIES[f"{found['kind']}_"], found["pool"])
+    if (image := _IMAGE.fullmatch(name)) and f"synthetic_{image['sequence']}" in QUANTITIES:
+        return labelled(QUANTITIES[f"synthetic_{image['sequence']}"], image["label"])
     if found := _OF_POOL.fullmatch(name):
         return of_pool(QUANTITIES[f"{SOLUTE}_{found['what']}"], found["pool"])
     return None

@@ -486,6 +486,33 @@ def of_pool(quantity: Quantity, pool: str) -> Quantity:
     )
 
 
+def labelled(quantity: Quantity, label: str) -> Quantity:
+    """Return a synthetic image at parameters of one's own, told from others by its label.
+
+    Parameters
+    ----------
+    quantity
+        The image at the usual parameters.
+    label
+        Letters and digits.
+
+    Examples
+    --------
+    >>> from qmri_bids.quantities import QUANTITIES
+    >>> found = labelled(QUANTITIES["synthetic_T2w"], "late")
+    >>> found.name, found.label, found.written.desc
+    ('synthetic_late_T2w', 'Synthetic T2w (late)', 'syntheticlate')
+    """
+    return replace(
+        quantity,
+        name=f"synthetic_{label}_{quantity.symbol}",
+        label=f"{quantity.label} ({label})",
+        phrase=f"{quantity.in_sentence} ({label})",
+        full_name=f"{quantity.in_sidecar} ({label})",
+        file=replace(quantity.written, desc=f"{quantity.written.desc}{label}"),
+    )
+
+
 def bare(name: str, unit: str = "arbitrary") -> Quantity:
     """Return what is shown of values that have no row: they themselves, under the name and in the unit that they come with."""
     return Quantity(name=name, label=name, symbol=name, display=Display(unit=unit, window=None, colormap="viridis"))

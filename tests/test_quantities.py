@@ -25,7 +25,8 @@ from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.published_pools import AMIDE, MT
 from qmri_bids.physics.saturation_presets import multipool_3t_001, wasabi_3t_001
-from qmri_bids.pipeline.options import EXCHANGE_POSTERIOR_PRIORS, POSTERIOR_PRIORS
+from qmri_bids.physics.sequences import PRESETS
+from qmri_bids.pipeline.options import BANDING_FREE, EXCHANGE_POSTERIOR_PRIORS, POSTERIOR_PRIORS
 from qmri_bids.priors.relaxation import PRIORS
 from qmri_bids.quantities import (
     KNOWN_QUANTITIES,
@@ -251,7 +252,9 @@ def test_every_map_that_an_estimator_returns_has_a_row() -> None:
     assert all(get_quantity(name).spread is not None for name in freed)
     names = {"MTRasym" if name.startswith("MTRasym") else "rex_" if name.startswith("rex_") else name for name in found}
     of_any_pool = {"amplitude_", "arex_"}
-    assert names | pools | solutes | of_any_pool | freed | made_elsewhere == set(QUANTITIES)
+    images = {f"synthetic_{name}" for name in PRESETS} | {f"bandfree_{way}" for way in BANDING_FREE}
+    assert all(get_quantity(name).spread is not None for name in images)
+    assert names | pools | solutes | of_any_pool | freed | made_elsewhere | images == set(QUANTITIES)
 
 
 def test_the_command_line_loads_no_numpy_with_the_table() -> None:

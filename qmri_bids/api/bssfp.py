@@ -33,6 +33,7 @@ from qmri_bids.api.words import advice_in_python, all_in_python
 from qmri_bids.estimation.base import Estimate, EstimatorOptions, KnownMaps, Status, has_value
 from qmri_bids.estimation.bssfp.convention import precession_sense
 from qmri_bids.estimation.estimators import ESTIMATORS
+from qmri_bids.estimation.images.banding import geometric_solution, root_of_squares
 from qmri_bids.physics import bssfp
 from qmri_bids.physics.protocol import BssfpProtocol
 
@@ -312,8 +313,8 @@ def banding_free(
         As in `fit_bssfp`.
     method
         `model`: the amplitude of the fitted profile, the point on which all spokes of the ellipse meet, from all cycles.
-        `geometric`: the same point of four cycles (two pairs half a turn apart; Xiang and Hoff, MRM 71:927, 2014), averaged over
-        all such sets. `rss`: root of the mean square.
+        `geometric`: the same point as that nearest to all lines through cycles half a turn apart, of four cycles the one on which
+        both lines meet (Xiang and Hoff, MRM 71:927, 2014). `rss`: root of the mean square, which keeps weak bands.
 
     Returns
     -------
@@ -331,10 +332,10 @@ def banding_free(
     chosen = Selection.of(mask, shape=found.values.shape[:-1], affine=found.affine)
     if method != "model":
         signal = chosen.rows(found.values)
-        image = (
-            geometric_solution(signal, protocol=protocol)
+        image, _ = (
+            geometric_solution(signal, rf_phase_increment=protocol.rf_phase_increment)
             if method == "geometric"
-            else np.sqrt(np.mean(np.abs(signal) ** 2, axis=-1))
+            else root_of_squares(signal)
         )
         return found.as_given(chosen.whole(image))
     fit = fit_bssfp(
@@ -357,33 +358,3 @@ def banding_free(
         protocol=protocol,
     )
     return found.as_given(np.abs(amplitude))
-
-
-def geometric_solution(cycles: NDArray[np.complexfloating], *, protocol: BssfpProtocol) -> NDArray[np.float64]:
-    """Return the magnitude of the point on which lines through opposite cycles meet, mean over all sets of four, shape (...).
-
-    Raises
-    ------
-    ValueError
-        If there are no two pairs of cycles half a turn apart.
-    """
-    phases = np.asarray(protocol.rf_phase_increment)
-    pairs = [
-        (first, second)
-        for first in range(len(phases))
-        for second in range(first + 1, len(phases))
-        if abs(abs(math.remainder(phases[first] - phases[second], 2.0 * math.pi)) - math.pi) < 1e-3
-    ]
-    if len(pairs) < 2:
-        raise ValueError(
-            "rf_phase_increment: expected two pairs of cycles half a turn apart for method 'geometric', found none"
-        )
-    points = []
-    for place, (one, two) in enumerate(pairs):
-        for three, four in pairs[place + 1 :]:
-            a, b, c, d = (cycles[..., index] for index in (one, two, three, four))
-            # The lines a + s (b - a) and c + t (d - c) meet where their cross products with each direction agree.
-            across = np.imag(np.conj(b - a) * (d - c))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                points.append(a + (b - a) * np.imag(np.conj(c - a) * (d - c)) / across)
-    return np.abs(np.nanmean(points, axis=0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,11 @@ import numpy as np
 from qmri_bids.api.arrays import Selection, check_time, given, one_of, relaxation, spread_over
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
-from qmri_bids.physics.contrast import CONTRASTS, Contrast, weighted
+from qmri_bids.estimation.images.synthetic import WaterMaps, synthetic_image
+from qmri_bids.physics.sequences import PRESETS, Contrast, requested
+
+CORRELATED = ("T1", "T2", "M0")
+"""Maps whose errors may be correlated."""
 
 
 def synthesize(
@@ -21,23 +26,35 @@ def synthesize(
     t1_stdev: Any = 0.0,
     t2_stdev: Any = 0.0,
     m0_stdev: Any = 0.0,
+    correlation: Mapping[tuple[str, str], Any] | None = None,
+    field_strength: float | None = None,
 ) -> Result:
     """Return the image that a sequence would show of tissue with these maps.
 
     Parameters
     ----------
     contrast
-        `T1w`, `T2w`, `PDw`, `FLAIR` or `MPRAGE` with usual parameters (`qmri_bids.physics.contrast.CONTRASTS`), or parameters of
-        one's own.
+        What `--synthetic` of the command line takes: `T1w` (MPRAGE), `T1wSE`, `T2w`, `PDw` or `FLAIR` with usual parameters,
+        changed ones as in `T2w:te=80` (milliseconds, degrees), or a `qmri_bids.physics.sequences.Contrast`.
     t1, t2, m0
         T1, T2 [s] and M0, shape (...).
     t1_stdev, t2_stdev, m0_stdev
-        Their standard deviations, taken as independent.
+        Their standard deviations.
+    correlation
+        Correlation of the errors by pair of names, as in `{("T1", "T2"): 0.9}`: numbers or maps; independent without. Those of
+        pc-bSSFP are large.
+    field_strength
+        Field [T] whose usual parameters are taken; 3 T by default.
 
     Returns
     -------
     Result
         The image under the name of the contrast, in the unit of `m0`; NaN where a map has no value or T1 or T2 is not positive.
+
+    Raises
+    ------
+    ValueError
+        If there is no such sequence, or a number has no physical meaning or another unit.
 
     Examples
     --------
@@ -46,41 +63,64 @@ def synthesize(
     >>> bool(image[0] > image[1])
     True
     """
-    if isinstance(contrast, Contrast):
-        played = contrast
-    else:
-        played = CONTRASTS[one_of(contrast, CONTRASTS, name="contrast", more=" or a Contrast")]
+    played = contrast if isinstance(contrast, Contrast) else _sequence(contrast, field_strength)
     like = given(t1, name="t1")
     shape = like.values.shape
     every = Selection.of(None, shape=shape, affine=like.affine)
     values: dict[str, Any] = {
-        name: spread_over(value, shape=shape, name=name, affine=like.affine)
-        for name, value in (("t1", t1), ("t2", t2), ("m0", m0))
+        name: spread_over(value, shape=shape, name=name.lower(), affine=like.affine)
+        for name, value in (("T1", t1), ("T2", t2), ("M0", m0))
     }
     spreads = {
         name: np.zeros(shape) if spread is None else every.whole(spread)
         for name, spread in (
-            ("t1", every.spread(t1_stdev, name="t1_stdev")),
-            ("t2", every.spread(t2_stdev, name="t2_stdev")),
-            ("m0", every.spread(m0_stdev, name="m0_stdev")),
+            ("T1", every.spread(t1_stdev, name="t1_stdev")),
+            ("T2", every.spread(t2_stdev, name="t2_stdev")),
+            ("M0", every.spread(m0_stdev, name="m0_stdev")),
         )
     }
-    for name, time in (("t1", t1), ("t2", t2)):
-        check_time(time, name=name)
-        values[name] = relaxation(values[name], name=name)
-    with np.errstate(all="ignore"):
-        image = weighted(played, **values)
-        variance = np.zeros(shape)
-        for name, spread in spreads.items():
-            # A tiny imaginary step gives the exact derivative of an analytic function.
-            moved = weighted(played, **{**values, name: values[name] + 1e-30j})
-            variance = variance + (np.imag(moved) / 1e-30 * spread) ** 2
+    for name, time in (("T1", t1), ("T2", t2)):
+        check_time(time, name=name.lower())
+        values[name] = relaxation(values[name], name=name.lower())
+    together = {
+        _pair(pair): _coefficient(spread_over(value, shape=shape, name=f"correlation of {pair}", affine=like.affine))
+        for pair, value in (correlation or {}).items()
+    }
+    image, stdev = synthetic_image(played, WaterMaps(values=values, stdev=spreads, correlation=together))
     status = np.where(np.isfinite(image), Status.CONVERGED, Status.INVALID_INPUT).astype(np.uint8)
     return Result(
         maps={played.name: like.as_given(np.asarray(image, dtype=np.float32))},
-        stdev={played.name: like.as_given(np.sqrt(variance).astype(np.float32))},
+        stdev={played.name: like.as_given(stdev.astype(np.float32))},
         status=like.as_given(status),
         units={played.name: "arbitrary"},
         decisions=(played.sentence,),
         like=like,
     )
+
+
+def _sequence(contrast: Any, field_strength: float | None) -> Contrast:
+    """Return the sequence that a text asks for."""
+    if not isinstance(contrast, str):
+        one_of(contrast, PRESETS, name="contrast", more=" or a Contrast")
+    if field_strength is not None and not 0.0 < field_strength < 100.0:
+        raise ValueError(f"field_strength: expected tesla, found {field_strength!r}")
+    try:
+        return requested(contrast).contrast(field_strength=field_strength)
+    except ValueError as error:
+        raise ValueError(f"contrast: {error}") from error
+
+
+def _pair(names: Any) -> tuple[str, str]:
+    """Return two different names of maps."""
+    pair = tuple(names) if isinstance(names, tuple) else ()
+    if len(pair) != 2 or len({*pair} & {*CORRELATED}) != 2:
+        raise ValueError(f"correlation: expected pairs of {', '.join(CORRELATED)}, found {names!r}")
+    return pair
+
+
+def _coefficient(values: Any) -> Any:
+    """Return coefficients of correlation."""
+    with np.errstate(invalid="ignore"):
+        if np.any(np.abs(values) > 1.0):
+            raise ValueError("correlation: expected numbers from -1 to 1, found larger ones")
+    return values

@@ -99,6 +99,46 @@ class EstimatorOptions:
     device: str = "cpu"
 
 
+PAIRS = (("T1", "T2"), ("T1", "M0"), ("T2", "M0"), ("T1", "fluid"), ("T2", "fluid"), ("M0", "fluid"))
+"""What is correlated in `Joint`: `fluid` is the M0 of fluid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joint:
+    """What images of other contrast need beside T1, T2 and M0 with their standard deviations; shape (...) each.
+
+    Parameters
+    ----------
+    fluid, fluid_stdev
+        The part of M0 that is that of fluid, which T1 and T2 do not hold, since they are those of the tissue beside it; 0 where one
+        pool describes the voxel.
+    correlation
+        Correlation of the errors by pair of `PAIRS`; 0 where one of them has none.
+    amplitude, amplitude_stdev
+        Magnitude of bSSFP without bands, in the unit of the signal: what multiplies the profile.
+    """
+
+    fluid: NDArray[np.floating]
+    fluid_stdev: NDArray[np.floating]
+    correlation: Mapping[tuple[str, str], NDArray[np.floating]]
+    amplitude: NDArray[np.floating]
+    amplitude_stdev: NDArray[np.floating]
+
+    def arrays(self) -> dict[str, NDArray[np.floating]]:
+        """Return all by name, as `fluid`, `amplitude_stdev` or `T1_M0`."""
+        single = ("fluid", "fluid_stdev", "amplitude", "amplitude_stdev")
+        pairs = {"_".join(pair): values for pair, values in self.correlation.items()}
+        return {name: getattr(self, name) for name in single} | pairs
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[np.floating]]) -> Joint:
+        """Return what `arrays` gave."""
+        single = ("fluid", "fluid_stdev", "amplitude", "amplitude_stdev")
+        return cls(
+            **{name: arrays[name] for name in single}, correlation={pair: arrays["_".join(pair)] for pair in PAIRS}
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """Parameters with their uncertainty, voxel by voxel.
@@ -125,6 +165,8 @@ class Estimate:
         mixtures look like.
     constants
         Numbers that hold for all voxels, by the key of the sidecar [SI units].
+    joint
+        What images of other contrast need beside the maps of relaxation; None where an estimator does not tell it.
     decisions
         What was decided, as sentences.
     """
@@ -137,6 +179,7 @@ class Estimate:
     misfit: NDArray[np.floating] | None = None
     one_pool: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
+    joint: Joint | None = None
     decisions: tuple[str, ...] = ()
 
 

@@ -35,6 +35,9 @@ POSTERIOR_PRIORS = PAPER_PRIORS
 EXCHANGE_POSTERIOR_PRIORS = POOL_PRIORS
 """Priors under which posterior maps of pools can be asked for."""
 
+BANDING_FREE = ("model", "geometric", "rss")
+"""Ways to an image of bSSFP without bands, the best first; the others are what it is compared with."""
+
 B0_CHOICES: tuple[B0Choice, ...] = get_args(B0Choice)
 
 DENOISING = ("none", "mppca")
@@ -68,6 +71,10 @@ class ProcessingOptions:
         One of `POSTERIOR_PRIORS`: posterior maps are written beside those of the estimator; None for none.
     weights_folder
         Folder searched for weights of networks before those of the package.
+    synthetic
+        Contrast-weighted images to compute of pc-bSSFP, as `physics.sequences.requested` reads them.
+    banding_free
+        Images of bSSFP without bands, of `BANDING_FREE`.
     gibbs_method
         One of `GIBBS_CHOICES`.
     mask_method
@@ -113,6 +120,8 @@ class ProcessingOptions:
     estimator: str
     posterior: str | None = None
     weights_folder: Path | None = None
+    synthetic: tuple[str, ...] = ()
+    banding_free: tuple[str, ...] = ()
     gibbs_method: str = DEFAULT_GIBBS_METHOD
     mask_method: str = DEFAULT_MASK_METHOD
     ignore: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import qmri_bids as q
-from qmri_bids.physics.contrast import CONTRASTS, Contrast
+from qmri_bids.physics.sequences import Contrast, preset
 
 
 def spoiled(angle, *, t1, tr, m0=1000.0, saturation=0.0):
@@ -66,7 +66,7 @@ def test_b1_of_pairs_and_of_angles():
 @pytest.mark.parametrize("t1", [0.6, 0.94, 1.4, 3.5])
 def test_an_inverted_train_is_that_of_a_simulation_step_by_step(t1):
     """Inversion, recovery, 176 excitations, recovery, repeated until nothing changes."""
-    mprage = CONTRASTS["MPRAGE"]
+    mprage = preset("T1w")
     before = mprage.inversion_time - mprage.echoes // 2 * mprage.echo_spacing
     after = mprage.repetition_time - before - mprage.echoes * mprage.echo_spacing
     z = 1.0
@@ -77,8 +77,8 @@ def test_an_inverted_train_is_that_of_a_simulation_step_by_step(t1):
                 centre = abs(z * math.sin(mprage.flip_angle))
             z = 1.0 - (1.0 - z * math.cos(mprage.flip_angle)) * math.exp(-mprage.echo_spacing / t1)
         z = 1.0 - (1.0 - z) * math.exp(-after / t1)
-    image = q.synthesize("MPRAGE", t1=np.array([t1]), t2=np.array([0.08]))
-    assert image.maps["MPRAGE"][0] == pytest.approx(centre, rel=1e-5)
+    image = q.synthesize("T1w", t1=np.array([t1]), t2=np.array([0.08]))
+    assert image.maps["T1w"][0] == pytest.approx(centre, rel=1e-5)
 
 
 def test_the_deviation_of_an_image_holds_that_of_its_maps():

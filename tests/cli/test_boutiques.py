@@ -47,6 +47,7 @@ FORMS = {
     "ignore": [["gibbs"], ["calibration", "anatomy"]],
     "mask_method": ["auto", "object"],
     "excitation_pulse": ["sinc:1", "rect:0.5"],
+    "synthetic": [["T1w"], ["T2w:te=80", "late=T2w:te=150,tr=6000"]],
     "cest_protons": [["iohexol=2"], ["L-arginine=3", "amide=1"]],
 }
 """Values of options that take text of a form of their own, or that go with what else is given."""

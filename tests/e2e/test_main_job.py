@@ -114,6 +114,42 @@ def test_sidecars_say_where_a_map_comes_from(processed: Any) -> None:
         assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
 
 
+def test_images_are_computed_of_what_is_done(processed: Any, run_app: RunApp, tmp_path: Path) -> None:
+    """Other images change no map, have no bands, and go when they are asked for no more."""
+    work, out = tmp_path / "work", tmp_path / "out"
+    shutil.copytree(processed.work, work)
+    arguments = (processed.bids, out, "participant", "--work-dir", work, "--nprocs", 2)
+    asked = ("--synthetic", "T1w", "late=T2w:te=150", "--banding-free", "model", "rss")
+    done = run_app(*arguments, *asked)
+    assert done.returncode == 0, done.stderr
+    folder = out / "sub-01" / "anat"
+
+    def image(name: str) -> np.ndarray:
+        return load(folder / f"sub-01_acq-pcbssfp_{name}.nii.gz")
+
+    np.testing.assert_array_equal(image("T1map"), output(processed, "anat", "T1map"))
+    labels = truth(processed, "anat", "dseg")
+    known = np.isfinite(image("T1map"))
+    for name, brighter, darker in (("synthetic_T1w", WHITE, GREY), ("syntheticlate_T2w", GREY, WHITE)):
+        values, stdev = image(f"desc-{name}"), image(f"desc-{name.replace('_', 'std_')}")
+        assert (np.isfinite(values) == known).all()
+        assert (stdev[known] > 0).all()
+        assert np.nanmedian(values[labels == brighter]) > 1.1 * np.nanmedian(values[labels == darker])
+    assert (np.isfinite(image("desc-bandfree_bSSFP")) == known).all()
+    assert np.isfinite(image("desc-bandfreerss_bSSFP")).all()
+    content = json.loads((folder / "sub-01_acq-pcbssfp_desc-syntheticlate_T2w.json").read_text())
+    assert (content["EchoTime"], content["RepetitionTime"], content["FlipAngle"]) == (0.15, 5.0, 90.0)
+    validate(out)
+    page = (out / "sub-01.html").read_text()
+    assert "Synthetic T2w (late)" in page
+    assert "T1w (TR 2.3 s" in page
+    assert run_app(*arguments, *asked, "--reports-only").returncode == 0
+    assert "Synthetic T2w (late)" in (out / "sub-01.html").read_text()
+    done = run_app(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert not [path for path in folder.iterdir() if "synthetic" in path.name or "bSSFP" in path.name]
+
+
 def test_the_report_opens_in_a_browser_with_every_figure(
     processed: Any, probe_page: Callable[[Path], dict[str, Any]]
 ) -> None:

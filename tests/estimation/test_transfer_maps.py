@@ -154,6 +154,7 @@ def maps(seen: ApparentMaps = SEEN, pool: SemisolidPool = POOL) -> dict[str, flo
     return {
         name: float(each[0])
         for name, each in vars(freed_of_transfer(seen, pool=pool, pulse=PULSE, protocol=PROTOCOL)).items()
+        if name != "correlation"
     }
 
 

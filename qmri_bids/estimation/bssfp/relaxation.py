@@ -20,10 +20,11 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import Estimate, KnownMaps, NaturalPoint, Status, check_shapes, has_value
+from qmri_bids.estimation.base import Estimate, Joint, KnownMaps, NaturalPoint, Status, check_shapes, has_value
 from qmri_bids.estimation.bssfp.bounded_fit import RelaxationBounds, bounded_fit
 from qmri_bids.estimation.bssfp.fluid.maps import FEWEST_CYCLES as FEWEST_CYCLES_WITH_FLUID
 from qmri_bids.estimation.bssfp.fluid.maps import with_fluid
+from qmri_bids.estimation.bssfp.joint import JointMaps
 from qmri_bids.estimation.bssfp.misfit import beyond_noise
 from qmri_bids.estimation.bssfp.profile_fit import BLOCK, NaturalFit
 from qmri_bids.estimation.bssfp.skew import without_skew
@@ -52,6 +53,10 @@ class RelaxationMaps:
         Standard deviation of each map for noise of unit standard deviation, shape (4, V).
     b1_gain
         Change of T1 [s] and of M0 with B1, shape (2, V).
+    correlation
+        Correlation of T1 with T2, T1 with M0 and T2 with M0 from noise alone, shape (3, V).
+    amplitude, amplitude_gain
+        Magnitude of the amplitude of the profile, and its standard deviation for noise of unit standard deviation, shape (V,).
     residual_sum, signal_sum, converged, freedom
         Misfit, energy of the signal, convergence and degrees of freedom of the fit; see `NaturalFit`.
     at_bound
@@ -64,6 +69,9 @@ class RelaxationMaps:
     values: NDArray[np.float64]
     noise_gain: NDArray[np.float64]
     b1_gain: NDArray[np.float64]
+    correlation: NDArray[np.float64]
+    amplitude: NDArray[np.float64]
+    amplitude_gain: NDArray[np.float64]
     residual_sum: NDArray[np.float64]
     signal_sum: NDArray[np.float64]
     converged: NDArray[np.bool_]
@@ -87,15 +95,21 @@ def relaxation_maps(fit: NaturalFit, *, b1: NDArray[np.floating], protocol: Bssf
     """
     voxels = len(fit.e2)
     values, noise_gain, b1_gain = np.empty((4, voxels)), np.empty((4, voxels)), np.empty((2, voxels))
+    correlation = np.empty((3, voxels))
     for begin in range(0, voxels, BLOCK):
         part = slice(begin, begin + BLOCK)
         with np.errstate(all="ignore"):
-            _fill(fit, part, np.asarray(b1[part], dtype=np.float64), protocol, values, noise_gain, b1_gain)
+            of_part = np.asarray(b1[part], dtype=np.float64)
+            _fill(fit, part, of_part, protocol, values, noise_gain, b1_gain, correlation)
+    size = np.abs(fit.amplitude)
     return RelaxationMaps(
         point=np.stack([fit.e2, fit.b, fit.theta]),
         values=values,
         noise_gain=noise_gain,
         b1_gain=b1_gain,
+        correlation=correlation,
+        amplitude=size,
+        amplitude_gain=size * np.sqrt(fit.covariance[:, 3, 3]),
         residual_sum=fit.residual_sum,
         signal_sum=fit.signal_sum,
         converged=fit.converged,
@@ -114,6 +128,7 @@ def _fill(
     values: NDArray[np.float64],
     noise_gain: NDArray[np.float64],
     b1_gain: NDArray[np.float64],
+    correlation: NDArray[np.float64],
 ) -> None:
     e2, b = fit.e2[part], fit.b[part]
     tr, echo = protocol.repetition_time, protocol.echo_time / protocol.repetition_time
@@ -143,6 +158,14 @@ def _fill(
     variance += 2.0 * (slope_e2 * slope_b * c[0, 1] + slope_e2 * c[0, 3] + slope_b * c[1, 3])
     noise_gain[2, part] = m0 * np.sqrt(variance)
     noise_gain[3, part] = np.sqrt(c[2, 2]) / (2.0 * math.pi * tr)
+    # Covariances of E2 and of b with log M0, and of E2 with log(1 - E1), then with T1, whose slope has the sign of `chain`.
+    m0_e2 = slope_e2 * c[0, 0] + slope_b * c[0, 1] + c[0, 3]
+    m0_b = slope_e2 * c[0, 1] + slope_b * c[1, 1] + c[1, 3]
+    gain_t1, gain_t2, gain_m0 = noise_gain[:3, part]
+    by_t2 = t2 / (rate2 * e2)
+    correlation[0, part] = chain * by_t2 * (by_e2 * c[0, 0] + by_b * c[0, 1]) / (gain_t1 * gain_t2)
+    correlation[1, part] = chain * m0 * (by_e2 * m0_e2 + by_b * m0_b) / (gain_t1 * gain_m0)
+    correlation[2, part] = by_t2 * m0 * m0_e2 / (gain_t2 * gain_m0)
     sine = np.sin(angle)
     b1_gain[0, part] = -chain * by_cosine * sine * protocol.flip_angle
     b1_gain[1, part] = -m0 / sine * protocol.flip_angle
@@ -194,6 +217,13 @@ def finished_estimate(
         maximum = maps.values
         times, stdev[:2] = without_skew(maximum[:2], stdev[:2])
         values = np.concatenate([times, maximum[2:]])
+        joint = JointMaps.of_one_pool(
+            correlation=maps.correlation,
+            stdev=stdev,
+            b1_error=None if b1_stdev is None else maps.b1_gain * b1_stdev,
+            amplitude=maps.amplitude,
+            amplitude_variance=maps.amplitude_gain**2 * noise,
+        )
         if b1_stdev is not None:
             usable &= np.isfinite(b1_stdev)
             for row, gain in zip((0, 2), maps.b1_gain, strict=True):
@@ -216,6 +246,7 @@ def finished_estimate(
                 b1_stdev=b1_stdev,
                 protocol=protocol,
                 inside=known.inside,
+                joint=joint,
                 threads=threads,
             )
         one_pool = {
@@ -273,6 +304,7 @@ def finished_estimate(
         misfit=_masked(np.sqrt(left / (freedom * pooled.level)), usable),
         constants=constants,
         one_pool={} if fluid is None else {name: _masked(each, good) for name, each in one_pool.items()},
+        joint=Joint.of({name: _masked(each, good) for name, each in joint.arrays(stdev).items()}),
         decisions=() if fluid is None else fluid.sentences(mixed=int(np.count_nonzero(status == Status.MIXED))),
     )
 
@@ -363,4 +395,5 @@ def estimate_by_fit(
         noise=None if found.noise is None else found.noise.reshape(shape),
         misfit=None if found.misfit is None else found.misfit.reshape(shape),
         one_pool=shaped(found.one_pool),
+        joint=None if found.joint is None else Joint.of(shaped(found.joint.arrays())),
     )

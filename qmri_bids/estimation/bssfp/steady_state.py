@@ -18,7 +18,9 @@ import torch
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import (
+    PAIRS,
     Estimate,
+    Joint,
     KnownMaps,
     NaturalPoint,
     ProtocolNotSupported,
@@ -32,6 +34,10 @@ from qmri_bids.physics.protocol import BssfpProtocol
 MAPS = ("T1", "T2", "M0", "off_resonance")
 CHUNK = 65_536
 """Voxels estimated at a time, whatever their number: the memory stays bounded."""
+
+JOINT = (*("_".join(pair) for pair in PAIRS[:3]), "amplitude", "amplitude_stdev")
+"""What is kept besides for images of other contrast; see `estimation.base.Joint`."""
+
 FEW_CYCLES = 4
 """Number of cycles up to which first-order propagation of the noise falls short (measured)."""
 
@@ -151,13 +157,17 @@ class SteadyStateEstimator(ABC):
         stdev_names = [f"{name}_stdev" for name in MAPS]
         maps = {
             key: np.concatenate([part[key] for part in parts]).reshape(shape)
-            for key in (*MAPS, *stdev_names, "residual", "status")
+            for key in (*MAPS, *stdev_names, "residual", "status", *JOINT)
         }
+        # This kind of estimator knows no fluid beside tissue.
+        none = np.where(np.isfinite(maps["T1"]), np.float32(0.0), np.float32(math.nan))
+        joint = dict.fromkeys(("fluid", "fluid_stdev", *("_".join(pair) for pair in PAIRS)), none)
         return Estimate(
             values={name: maps[name] for name in MAPS},
             stdev={name: maps[f"{name}_stdev"] for name in MAPS},
             residual=maps["residual"],
             status=maps["status"],
+            joint=Joint.of(joint | {name: maps[name] for name in JOINT}),
         )
 
     def _estimate_chunk(
@@ -177,9 +187,9 @@ class SteadyStateEstimator(ABC):
         t1, t2, theta = self.solve(signal, b1_tensor, protocol)
         m0, fit = fit_amplitude(signal, t1, t2, theta, b1_tensor, protocol)
         off_resonance = theta / (2.0 * math.pi * protocol.repetition_time)
-        outputs = dict(zip(MAPS, (t1, t2, m0, off_resonance), strict=True))
+        outputs = dict(zip(MAPS, (t1, t2, m0, off_resonance), strict=True)) | {"amplitude": fit[0].abs()}
         noise = noise_from_residual(signal.detach(), *(each.detach() for each in fit), protocol=protocol)
-        result = {}
+        result, slopes = {}, {}
         for name, output in outputs.items():
             by_signal, by_b1 = torch.autograd.grad(
                 output.sum(), (signal, b1_tensor), retain_graph=True, materialize_grads=True
@@ -187,7 +197,13 @@ class SteadyStateEstimator(ABC):
             from_noise = (torch.linalg.vector_norm(by_signal, dim=-1) * noise).cpu().numpy()
             result[f"{name}_stdev"] = np.hypot(from_noise, by_b1.cpu().numpy() * b1_stdev)
             result[name] = output.detach().cpu().numpy()
-        for key in ("M0", "M0_stdev"):
+            slopes[name] = by_signal, by_b1.cpu().numpy() * b1_stdev
+        for one, two in PAIRS[:3]:
+            (by_signal, of_b1), (other, of_other_b1) = slopes[one], slopes[two]
+            together = ((by_signal * other.conj()).real.sum(dim=-1) * noise**2).cpu().numpy() + of_b1 * of_other_b1
+            with np.errstate(all="ignore"):
+                result[f"{one}_{two}"] = together / (result[f"{one}_stdev"] * result[f"{two}_stdev"])
+        for key in ("M0", "M0_stdev", "amplitude", "amplitude_stdev"):
             result[key] = result[key] * scale
         left = _relative_residual(signal.detach(), *(each.detach() for each in fit), protocol=protocol)
         residual = left.cpu().numpy()

@@ -8,8 +8,8 @@ pool with their correlation, its line, its relaxation and the duration of the pu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,10 @@ class ApparentMaps:
         M0 with its standard deviation, likewise.
     b1, b1_stdev
         Actual over nominal flip angle; the standard deviation None where B1 counts as exact.
+    t2_stdev
+        Standard deviation of T2 [s]; None where it is not known.
+    correlation
+        Correlation of the errors of T1 and M0 with those of T2 by pair of names, B1 in T1 and M0; 0 without.
     """
 
     t1: Values
@@ -99,6 +103,8 @@ class ApparentMaps:
     m0_stdev: Values
     b1: Values
     b1_stdev: Values | None
+    t2_stdev: Values | None = None
+    correlation: Mapping[tuple[str, str], Values] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +119,8 @@ class TransferMaps:
         T1 of free water [s].
     free_m0, free_m0_stdev
         M0 of free water.
+    correlation
+        Correlation of the errors of the first T1 (`T1`), T2, and M0 of free water (`M0`) by pair of names.
     """
 
     recovery_t1: Values
@@ -121,6 +129,7 @@ class TransferMaps:
     free_t1_stdev: Values
     free_m0: Values
     free_m0_stdev: Values
+    correlation: Mapping[tuple[str, str], Values] = field(default_factory=dict)
 
 
 def freed_of_transfer(
@@ -188,6 +197,7 @@ def freed_of_transfer(
         values = maps(rate, level)
         noise_t1, noise_m0 = np.square(seen.t1_stdev), np.square(seen.m0_stdev)
         variance = np.zeros_like(values)
+        together = np.zeros_like(rate)  # covariance of T1 of an inversion recovery with M0
         relative = _relative_covariance(pool)
         by_t1, by_b1, by_line, by_r1 = (
             np.zeros((2, *rate.shape)) if each is None else each
@@ -196,6 +206,12 @@ def freed_of_transfer(
 
         def spread(up: Values, down: Values) -> Values:
             return 0.5 * (up - down)
+
+        def hold(moves: Values) -> None:
+            """Add what one source of error moves the maps by."""
+            nonlocal variance, together
+            variance = variance + np.square(moves)
+            together = together + moves[0] * moves[2]
 
         def moved(t1_error: Values, m0_error: Values, b1_error: Values, pool_error: Values) -> Values:
             return grown(pool_error, 1.0 / (seen.t1 + t1_error), level + m0_error, b1=strength + b1_error)
@@ -219,7 +235,7 @@ def freed_of_transfer(
             t1_slope, m0_slope = apparent_by_b1(seen.t1, seen.t2, m0=seen.m0, b1=strength, protocol=protocol)
             step = np.asarray(seen.b1_stdev, dtype=np.float64)
             of_pool = by_b1 + by_t1 * t1_slope
-            variance += np.square(
+            hold(
                 spread(
                     *(
                         moved(*(sign * each * step for each in (t1_slope, m0_slope, none + 1.0, of_pool)))
@@ -233,7 +249,8 @@ def freed_of_transfer(
         error = np.sqrt(noise_t1)
         of_noise = spread(*(moved(sign * error, none, none, sign * by_t1 * error) for sign in (1.0, -1.0)))
         of_m0 = values[2] / level * np.sqrt(noise_m0)
-        variance += np.square(of_noise)
+        hold(of_noise)
+        together += NOISE_CORRELATION * of_noise[0] * of_m0
         variance[2] += np.square(of_m0) + 2.0 * NOISE_CORRELATION * of_noise[2] * of_m0
         for gain, wrong in ((by_t1, error), (by_line, pool.line_stdev), (by_r1, pool.r1_stdev)):
             relative = relative - gain[:, None] * gain * np.square(wrong)
@@ -245,15 +262,23 @@ def freed_of_transfer(
             ]
         )
         variance += np.einsum("pmv,pqv,qmv->mv", slopes, relative, slopes)
+        together += np.einsum("pv,pqv,qv->v", slopes[:, 0], relative, slopes[:, 2])
         for gain, wrong in (
             (by_line, pool.line_stdev),
             (np.zeros_like(by_line), pulse.duration_stdev / pulse.duration),
         ):
             if wrong:
                 sides = [grown(gain * each, rate, level, power=1.0 + each) for each in (wrong, -wrong)]
-                variance += np.square(spread(*sides))
+                hold(spread(*sides))
         sides = [grown(by_r1 * each, rate, level, r1=each) for each in (pool.r1_stdev, -pool.r1_stdev)]
-        variance += np.square(spread(*sides))
+        hold(spread(*sides))
+        correlation = _correlation(
+            seen,
+            by_t1=of_noise / error,
+            by_m0=values[2] / level,
+            deviation=np.sqrt(variance),
+            together=together,
+        )
         good = np.isfinite(values).all(axis=0) & (values[:2] > 0.0).all(axis=0) & np.isfinite(variance).all(axis=0)
         values, deviation = (np.where(good, each, math.nan) for each in (values, np.sqrt(np.maximum(variance, 0.0))))
     return TransferMaps(
@@ -263,7 +288,40 @@ def freed_of_transfer(
         free_t1_stdev=deviation[1],
         free_m0=values[2],
         free_m0_stdev=deviation[2],
+        correlation=correlation,
     )
+
+
+def _correlation(
+    seen: ApparentMaps, *, by_t1: Values, by_m0: Values, deviation: Values, together: Values
+) -> dict[tuple[str, str], Values]:
+    """Return the correlation of T1 of an inversion recovery, T2, and M0 of free water.
+
+    Parameters
+    ----------
+    seen
+        Apparent maps.
+    by_t1
+        Change of the maps with the apparent T1, shape (3, V).
+    by_m0
+        Change of M0 with the apparent one, shape (V,).
+    deviation
+        Standard deviations of the maps, shape (3, V).
+    together
+        Covariance of T1 with M0, shape (V,).
+    """
+    none = np.zeros_like(together)
+    t2_stdev = none if seen.t2_stdev is None else seen.t2_stdev
+    t1_t2, t2_m0 = (
+        seen.correlation.get(pair, none) * own * t2_stdev
+        for pair, own in ((("T1", "T2"), seen.t1_stdev), (("T2", "M0"), seen.m0_stdev))
+    )
+    found = {
+        ("T1", "T2"): by_t1[0] * t1_t2 / (deviation[0] * t2_stdev),
+        ("T1", "M0"): together / (deviation[0] * deviation[2]),
+        ("T2", "M0"): (by_t1[2] * t1_t2 + by_m0 * t2_m0) / (t2_stdev * deviation[2]),
+    }
+    return {pair: np.clip(each, -1.0, 1.0) for pair, each in found.items()}
 
 
 def _relative_covariance(pool: SemisolidPool) -> Values:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import IN_STATISTICS, Status
+from qmri_bids.estimation.base import IN_STATISTICS, Joint, Status
 from qmri_bids.pipeline.voxels import Voxels
 from qmri_bids.quantity import POSTERIOR, STDEV
 from qmri_bids.system.file_errors import naming
@@ -30,6 +30,9 @@ CONSTANT = "constant_"
 
 ONE_POOL = "one_pool_"
 """What stands before maps of a fit of tissue alone, where those of the estimate account for fluid."""
+
+JOINT = "joint_"
+"""What stands before what images of other contrast need beside the maps (`estimation.base.Joint`)."""
 
 
 def save_estimate(
@@ -139,6 +142,21 @@ class StoredEstimate:
     def status(self) -> Mapping[str, NDArray[np.uint8]]:
         """Codes of `Status` by group: `""` where all maps share one."""
         return {str(group): self.arrays[_status_of(str(group))] for group in self.arrays[GROUPS]}
+
+    @cached_property
+    def joint(self) -> Joint | None:
+        """How errors of the maps go together, and fluid beside them; None where the estimate does not tell it."""
+        found = {name.removeprefix(JOINT): values for name, values in self.arrays.items() if name.startswith(JOINT)}
+        return Joint.of(found) if found else None
+
+    @cached_property
+    def constants(self) -> Mapping[str, float]:
+        """Numbers that hold for all voxels by name."""
+        return {
+            name.removeprefix(CONSTANT): float(value)
+            for name, value in self.arrays.items()
+            if name.startswith(CONSTANT)
+        }
 
     @property
     def residual(self) -> NDArray[np.float32]:

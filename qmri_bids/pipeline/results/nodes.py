@@ -115,6 +115,7 @@ class _ResultsInput(BaseInterfaceInputSpec):
     unwrapped = File(exists=True, desc="continuous off-resonance (npz)")
     tissue = traits.Either(File(exists=True), None, desc="labels of tissues")
     tissue_probabilities = traits.Either(File(exists=True), None, desc="probability of each tissue, 4D")
+    images = File(exists=True, desc="images of other contrast and without bands (npz)")
 
 
 def _results(inputs: Any) -> RunResults:
@@ -138,6 +139,7 @@ def _results(inputs: Any) -> RunResults:
             unwrapped=given("unwrapped"),
             tissue=given("tissue"),
             tissue_probabilities=given("tissue_probabilities"),
+            images=given("images"),
             found=dict(inputs.found),
         )
     )

@@ -42,6 +42,8 @@ class RunFiles:
         Continuous off-resonance (npz).
     tissue, tissue_probabilities
         Labels of grey matter, white matter and fluid, and the probability of each (4D).
+    images
+        Images of other contrast and without bands by name (npz).
     found
         What the mask holds and what speaks for it.
     """
@@ -57,6 +59,7 @@ class RunFiles:
     unwrapped: Path | None = None
     tissue: Path | None = None
     tissue_probabilities: Path | None = None
+    images: Path | None = None
     found: Mapping[str, Any] = field(default_factory=lambda: {"kind": BRAIN})
 
 
@@ -145,6 +148,11 @@ class RunResults:
     def tissue_probabilities(self) -> NDArray[np.float32] | None:
         """Probability of each of them, shape (X, Y, Z, 3), None where none is known."""
         return None if self.files.tissue_probabilities is None else load_volume(self.files.tissue_probabilities)[0]
+
+    @cached_property
+    def images(self) -> Mapping[str, NDArray[np.float32]] | None:
+        """Images of other contrast and without bands with their standard deviations by name, None if none were asked for."""
+        return None if self.files.images is None else arrays_of(self.files.images)
 
     @cached_property
     def pure_tissue(self) -> NDArray[np.uint8] | None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.estimation.one_model.bias import expected_bias
+from qmri_bids.pipeline.maps.image_outputs import image_sentences
+from qmri_bids.pipeline.maps.images import APPARENT
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.preprocessing.motion.predicted import serves
 from qmri_bids.scans.bssfp.run import PcBssfpRun
@@ -58,6 +60,11 @@ def relaxometry_sentences(runs: Sequence[PcBssfpRun], options: ProcessingOptions
             text="The off-resonance was also made continuous in space [herraez2002], by multiples of 1/TR.",
         ),
         *(_transfer(run) for run in runs if not run.hard_pulses),
+        *(
+            sentence
+            for run in runs
+            for sentence in image_sentences(options, field_strength=run.protocol.field_strength, relaxation=APPARENT)
+        ),
     ]
 
 

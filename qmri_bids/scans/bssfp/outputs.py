@@ -16,7 +16,8 @@ from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.estimation.one_model.bias import expected_bias
 from qmri_bids.physics.excitation.pulse import ExcitationPulse
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
-from qmri_bids.pipeline.results.estimate_file import CONSTANT, StoredEstimate
+from qmri_bids.pipeline.maps.image_outputs import image_figures, write_images
+from qmri_bids.pipeline.results.estimate_file import StoredEstimate
 from qmri_bids.pipeline.results.registration_checks import registration_check
 from qmri_bids.pipeline.results.report_parts import motion_light
 from qmri_bids.pipeline.results.run_results import RunResults
@@ -67,7 +68,7 @@ def write_derivatives(
     run
         The raw run.
     settings
-        `estimator`, and `posterior`: the prior of the posterior maps, None where there are none.
+        `estimator`, `posterior`: the prior of the posterior maps, None where there are none, and `synthetic`: images.
     model
         What identifies the model behind the estimator; empty where there is none.
     bids_dir, output_dir
@@ -93,11 +94,7 @@ def write_derivatives(
         "extra": assumed or None,
     }
     writer = RunWriter(results, run=run, output_dir=output_dir, sources=sources, protocol=run.protocol)
-    constants = {
-        name.removeprefix(CONSTANT): round(float(value), 6)
-        for name, value in results.estimate.arrays.items()
-        if name.startswith(CONSTANT)
-    }
+    constants = {name: round(value, 6) for name, value in results.estimate.constants.items()}
     of_fluid = estimated | {"extra": (assumed | constants) or None}
     writer.add_estimate(lambda quantity: of_fluid if quantity.name == "fluid_fraction" else estimated)
     if results.unwrapped is not None:
@@ -108,6 +105,15 @@ def write_derivatives(
     for name in ("noise", "misfit"):
         if name in results.estimate.arrays:
             writer.add_map(QUANTITIES[name], results.estimate.arrays[name], **estimated)
+    write_images(
+        writer,
+        results,
+        requests=settings.get("synthetic", ()),
+        field_strength=run.protocol.field_strength,
+        maps=("T1", "T2", "M0", "fluid_fraction"),
+        extra=assumed,
+        t1_from="apparent T1 of bSSFP (T1map)",
+    )
     writer.add("quality_mask", results.estimate.status[""], **estimated)
     writer.add_mask()
     writer.add("fieldmap_magnitude", results.magnitude)
@@ -377,6 +383,8 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
     for name, values in estimate.values.items():
         window = (-half_band, half_band) if name == "off_resonance" else None
         drawn.append(map_figure(values, affine=affine, mask=mask, name=name, window=window))
+    requests, field = settings.get("synthetic", ()), protocol.field_strength
+    drawn += image_figures(results, requests=requests, field_strength=field)
     if results.tissue is not None:
         drawn.append(tissue_figure(estimate.values["T1"], labels=results.tissue, mask=mask, affine=affine))
     for name, values in estimate.stdev.items():

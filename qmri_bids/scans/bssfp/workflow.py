@@ -22,11 +22,12 @@ from qmri_bids.engine.input_content import ReadsFiles, weights_state
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.anatomy.workflow import FILE_OUTPUTS, connect_spaces, given_fields, gives_tissues
 from qmri_bids.pipeline.earlier.applied import cycle_motion_reader
+from qmri_bids.pipeline.maps.images import APPARENT, images_node
 from qmri_bids.pipeline.maps.nodes import UnwrapOffResonance
 from qmri_bids.pipeline.mask.steps import add_mask_nodes, connect_motion
 from qmri_bids.pipeline.motion.nodes import CalibrateCycles, CensorCycles, CorrectMotion, RemoveGibbs
 from qmri_bids.pipeline.options import ProcessingOptions
-from qmri_bids.pipeline.results.estimate_file import CONSTANT, ONE_POOL, save_estimate
+from qmri_bids.pipeline.results.estimate_file import CONSTANT, JOINT, ONE_POOL, save_estimate
 from qmri_bids.pipeline.results.nodes import DescribeRun, WriteDerivatives
 from qmri_bids.pipeline.run_kind import RunKind
 from qmri_bids.pipeline.tissues.nodes import SegmentTissues
@@ -162,6 +163,7 @@ class EstimateRelaxation(SimpleInterface):
             decisions.append(under_prior.sentence())
         beside = {"noise": found.noise, "misfit": found.misfit}
         beside |= {f"{ONE_POOL}{name}": values for name, values in found.one_pool.items()}
+        beside |= {} if found.joint is None else {f"{JOINT}{name}": each for name, each in found.joint.arrays().items()}
         extra: dict[str, Any] = {f"{CONSTANT}{name}": value for name, value in found.constants.items()}
         if misfit is not None:
             extra |= {f"misfit_{name}": value for name, value in asdict(misfit).items()}
@@ -270,7 +272,11 @@ def init_pcbssfp_wf(
     if run.pulse is not None:
         estimate.inputs.pulse = run.pulse
         estimate.inputs.pulse_source = where_stated(run.sources)
-    settings = {"estimator": options.estimator, "posterior": options.posterior}
+    settings = {
+        "estimator": options.estimator,
+        "posterior": options.posterior,
+        "synthetic": list(options.synthetic),
+    }
     write = pe.Node(
         WriteDerivatives(kind=PCBSSFP, settings=settings, bids_dir=str(bids_dir), output_dir=str(output_dir)),
         name="write_derivatives",
@@ -392,7 +398,22 @@ def init_pcbssfp_wf(
         workflow.connect(tissue, "tissue", node, "tissue")
         workflow.connect(tissue, "probabilities", node, "tissue_probabilities")
     sentences.append("White matter, grey matter and fluid were told apart by T1 and T2.")
-    decisions += [node for node in (drift, estimate, unwrap, tissue) if node is not None]
+    images = images_node(options, relaxation=APPARENT)
+    if images is not None:
+        workflow.connect(
+            [
+                (estimate, images, [("estimate", "estimate")]),
+                (final, images, [("cycles", "cycles")]),
+            ]
+        )
+        if drift is None and censor is None:
+            images.inputs.protocol = run.protocol
+        else:
+            workflow.connect(drift or censor, "protocol", images, "protocol")
+        for node in results:
+            workflow.connect(images, "images", node, "images")
+        sentences.append("Images of other contrast were computed.")
+    decisions += [node for node in (drift, estimate, unwrap, tissue, images) if node is not None]
 
     for node in results:
         workflow.connect(
@@ -410,8 +431,10 @@ def init_pcbssfp_wf(
         workflow.connect(node, "decisions", said, f"in{number}")
     if run.b1 is not None:
         workflow.connect(b1_wf, "outputnode.decisions", said, f"in{len(decisions) + 1}")
-    warned = pe.Node(Merge(5), name="collect_warnings", **listed)
+    warned = pe.Node(Merge(6), name="collect_warnings", **listed)
     workflow.connect(load, "warnings", warned, "in5")
+    if images is not None:
+        workflow.connect(images, "warnings", warned, "in6")
     if censor is not None:
         workflow.connect(censor, "warnings", warned, "in4")
     if run.b1 is not None:

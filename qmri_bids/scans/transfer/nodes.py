@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ from nipype.interfaces.base import BaseInterfaceInputSpec, File, SimpleInterface
 from numpy.typing import NDArray
 
 from qmri_bids.engine.node_memory import NodeMemory
-from qmri_bids.estimation.base import Status, has_value
+from qmri_bids.estimation.base import PAIRS, Status, has_value
 from qmri_bids.physics.excitation.transfer import LONGEST_T1
 from qmri_bids.physics.published_pools import MT
-from qmri_bids.pipeline.results.estimate_file import arrays_of, save_estimate
+from qmri_bids.pipeline.results.estimate_file import CONSTANT, JOINT, arrays_of, save_estimate
 from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.pipeline.voxels import Voxels
 from qmri_bids.quantity import STDEV
@@ -133,7 +134,12 @@ class FreeOfTransfer(SimpleInterface):
             names = [name for name in gain_names(known) if name in pools]
             return np.stack([np.nan_to_num(of(pools, name)) for name in names]) if names else None
 
-        b1_stdev = of(seen, f"b1{STDEV}") if f"b1{STDEV}" in seen else None
+        def known(name: str) -> NDArray[np.float64] | None:
+            return of(seen, name) if name in seen else None
+
+        b1_stdev = known(f"b1{STDEV}")
+        t2_stdev = known(f"T2{STDEV}")
+        with_t2 = [pair for pair in PAIRS[:3] if "T2" in pair and f"{JOINT}{'_'.join(pair)}" in seen]
         correlation = (
             of(pools, "MT_correlation") if "MT_correlation" in pools else np.zeros(np.count_nonzero(voxels.inside))
         )
@@ -146,6 +152,8 @@ class FreeOfTransfer(SimpleInterface):
                 m0_stdev=of(seen, f"M0{STDEV}"),
                 b1=of(seen, "b1"),
                 b1_stdev=b1_stdev,
+                t2_stdev=t2_stdev,
+                correlation={pair: of(seen, f"{JOINT}{'_'.join(pair)}") for pair in with_t2},
             ),
             pool=SemisolidPool(
                 fraction=of(pools, "MT_fraction"),
@@ -176,6 +184,7 @@ class FreeOfTransfer(SimpleInterface):
         def kept(values: NDArray[np.float64]) -> NDArray[np.float32]:
             return np.where(good, values, np.nan).astype(np.float32)
 
+        constants: dict[str, Any] = {name: value for name, value in seen.items() if name.startswith(CONSTANT)}
         # Two runs of relaxation have told it here; a map of another run or of a file is that one's.
         own_fraction = (kept(of(pools, "MT_fraction")), kept(of(pools, f"MT_fraction{STDEV}")))
         self._results["estimate"] = save_estimate(
@@ -189,11 +198,16 @@ class FreeOfTransfer(SimpleInterface):
             | ({"MT_fraction": own_fraction} if run.other is not None else {}),
             known={
                 "T1": (of(seen, "T1").astype(np.float32), of(seen, f"T1{STDEV}").astype(np.float32)),
-                "T2": (of(seen, "T2").astype(np.float32), None),
+                "T2": (of(seen, "T2").astype(np.float32), t2_stdev),
+                "M0": (of(seen, "M0").astype(np.float32), of(seen, f"M0{STDEV}").astype(np.float32)),
             }
             | ({"MT_fraction": (of(pools, "MT_fraction").astype(np.float32), None)} if run.other is None else {}),
             residual=np.full(len(status), np.nan, dtype=np.float32),
             status={"": status},
+            # Fluid beside tissue is that of the apparent maps; errors go together anew.
+            volumes={name: of(seen, name) for name in seen if name.startswith(JOINT)}
+            | ({} if not with_t2 else _together(seen, found.correlation, inside=voxels.inside)),
+            **constants,
         )
         without = int(np.count_nonzero(has_value(apparent) & ~told))
         said = list(voxels.decisions)
@@ -214,6 +228,20 @@ class FreeOfTransfer(SimpleInterface):
         self._results["decisions"] = [*said, *change]
         self._results["warnings"] = [] if good.any() else ["No voxel has both an apparent T1 and a semisolid pool."]
         return runtime
+
+
+def _together(
+    seen: dict[str, NDArray[Any]],
+    freed: Mapping[tuple[str, str], NDArray[np.float64]],
+    *,
+    inside: NDArray[np.bool_],
+) -> dict[str, NDArray[np.float64]]:
+    """Return correlations by their names in the estimate: those of the apparent maps where there is no freed T1."""
+    found = {}
+    for pair, each in freed.items():
+        name = f"{JOINT}{'_'.join(pair)}"
+        found[name] = np.where(np.isfinite(each), each, seen[name][inside])
+    return found
 
 
 def _changes(apparent: NDArray[np.float64], recovery: NDArray[np.float64], free: NDArray[np.float64]) -> list[str]:

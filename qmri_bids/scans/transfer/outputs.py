@@ -12,6 +12,7 @@ from qmri_bids.bids.provenance import file_uris, raw_uris
 from qmri_bids.estimation.one_model.given_pools import RATE, RATE_STDEV
 from qmri_bids.physics.published_pools import MT
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
+from qmri_bids.pipeline.maps.image_outputs import image_figures, write_images
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter, maps_of_run
 from qmri_bids.quantities import get_quantity
@@ -60,7 +61,9 @@ def write_transfer(
         What the nodes left behind.
     run
         The run.
-    settings, model
+    settings
+        `synthetic`: images that were asked for.
+    model
         Not used.
     bids_dir, output_dir
         Roots of the raw dataset and of the derivatives.
@@ -110,6 +113,15 @@ def write_transfer(
             "reference": full_citation(("gloor2008",) if quantity.name == FRACTION else quantity.references),
             "extra": said | (_FRACTION_TEXT if quantity.name == FRACTION else {}),
         }
+    )
+    write_images(
+        writer,
+        results,
+        requests=settings.get("synthetic", ()),
+        field_strength=run.relaxometry.protocol.field_strength,
+        maps=("mtcorrected_T1", "free_M0"),
+        extra={},
+        t1_from="T1 as an inversion recovery sees it (desc-mtcorrected_T1map)",
     )
     writer.add("quality_mask", results.estimate.status[""])
     writer.add_mask(sources=raw)
@@ -180,6 +192,8 @@ def figures(results: RunResults, run: TransferRun, settings: Mapping[str, Any]) 
         ),
     ]
     drawn += [map_figure(values, affine=affine, mask=mask, name=name) for name, values in estimate.values.items()]
+    field = run.relaxometry.protocol.field_strength
+    drawn += image_figures(results, requests=settings.get("synthetic", ()), field_strength=field)
     if results.tissue is not None:
         drawn.append(tissue_figure(estimate.values["mtcorrected_T1"], labels=results.tissue, mask=mask, affine=affine))
     drawn += [

@@ -9,6 +9,8 @@ from nipype.pipeline import engine as pe
 from qmri_bids.estimation.one_model.given_pools import RATE, RATE_STDEV
 from qmri_bids.estimation.one_model.two_runs import WIDTH
 from qmri_bids.physics.excitation.transfer import Relaxometry
+from qmri_bids.pipeline.maps.image_outputs import image_sentences
+from qmri_bids.pipeline.maps.images import FREED, images_node
 from qmri_bids.pipeline.maps.nodes import LoadMaps
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.run_kind import RunKind
@@ -122,6 +124,7 @@ def init_transfer_wf(
         name=name,
         fields=tuple(f"{take.key}_{what}" for take in run.takes for what in ("maps", "magnitude")),
         read=_read,
+        settings={"synthetic": list(options.synthetic)},
     )
     parts.sentences = ["Apparent T1 and M0 of phase-cycled bSSFP were taken as they were estimated."]
     estimate = pe.Node(FreeOfTransfer(), name="free_of_transfer")
@@ -146,6 +149,14 @@ def init_transfer_wf(
                 connect(load, "magnitude", bring, "magnitude")
             parts.said += [(load, "decisions"), (read, "decisions")]
     parts.sentences.append("T1 and M0 were freed of magnetization transfer by the semisolid pool of the subject.")
+    images = images_node(options, relaxation=FREED)
+    if images is not None:
+        images.inputs.protocol = run.relaxometry.protocol
+        connect(estimate, "estimate", images, "estimate")
+        for last in (parts.write, parts.describe):
+            connect(images, "images", last, "images")
+        parts.said.append((images, "decisions"))
+        parts.sentences.append("Images of other contrast were computed.")
     parts.estimate(estimate)
     return parts.workflow
 
@@ -168,6 +179,7 @@ def _sentences(run: TransferRun, options: ProcessingOptions) -> list[Sentence]:
                 "r1": held,
             },
         ),
+        *image_sentences(options, field_strength=run.relaxometry.protocol.field_strength, relaxation=FREED),
     ]
 
 

@@ -22,6 +22,7 @@ from scipy import ndimage
 from qmri_bids.estimation.base import NaturalPoint
 from qmri_bids.estimation.bssfp.fluid.fit import FluidScore, MixedFit, fit_mixed, score_fluid
 from qmri_bids.estimation.bssfp.fluid.times import FLUID_T1, FLUID_T2, FluidTimes, fluid_times
+from qmri_bids.estimation.bssfp.joint import PLACES, JointMaps
 from qmri_bids.estimation.bssfp.skew import without_skew
 from qmri_bids.physics.bssfp import amplitude, natural_coordinates, profile, relaxation_times
 from qmri_bids.physics.protocol import BssfpProtocol
@@ -159,10 +160,14 @@ class FluidMaps:
 
 @dataclass(frozen=True, kw_only=True)
 class _Mixtures:
-    """Maps of K mixed voxels: rows T1, T2, M0, off-resonance and fraction of fluid, shape (5, K)."""
+    """Maps of K mixed voxels, shape (7, K): T1, T2, M0, off-resonance, fraction of fluid, amplitude without bands, M0 of fluid.
+
+    `covariance` is that of the pairs of `estimation.base.PAIRS`, shape (6, K).
+    """
 
     values: Values
     stdev: Values
+    covariance: Values
 
 
 def with_fluid(
@@ -178,6 +183,7 @@ def with_fluid(
     b1_stdev: Values | None,
     protocol: BssfpProtocol,
     inside: NDArray[np.bool_],
+    joint: JointMaps,
     threads: int = 1,
 ) -> FluidMaps:
     """Account for fluid in the voxels of a fit of tissue alone.
@@ -202,6 +208,8 @@ def with_fluid(
         The acquisition.
     inside
         Where in the image the voxels lie, V of them True.
+    joint
+        How the errors of these maps go together; changed in place where fluid is accounted for.
     threads
         Threads to use; the result does not depend on it.
     """
@@ -306,6 +314,7 @@ def with_fluid(
                 noise=variance,
                 odds=odds[near],
                 band=1.0 / protocol.repetition_time,
+                joint=joint,
             )
             alone[near] = ~told
             if found.fraction is not None and found.fraction_stdev is not None:
@@ -463,7 +472,10 @@ def _maps_of_mixtures(
         of_tissue = _signal(t1, t2, b1, protocol)
         ratio = beta * of_tissue / _signal(fluid_t1, fluid_t2, b1, protocol)
         m0 = np.exp(log_amplitude) / of_tissue * (1.0 + ratio)
-        return np.stack([t1, t2, m0, theta / turn, ratio / (1.0 + ratio)])
+        without_bands = np.exp(log_amplitude) * np.abs(1.0 + beta)
+        return np.stack(
+            [t1, t2, m0, theta / turn, ratio / (1.0 + ratio), without_bands, np.exp(log_amplitude) / of_tissue * ratio]
+        )
 
     known: list[Any] = [times.t1, times.t2, b1]
     values = maps(*point, *known)
@@ -474,24 +486,30 @@ def _maps_of_mixtures(
             [each + sign * step if place == index else each for place, each in enumerate(point)] for sign in (1, -1)
         )
         jacobian.append((maps(*up, *known) - maps(*down, *known)) / (2.0 * step))
-    slopes = np.stack(jacobian, axis=-1)  # (5 maps, K, 5 unknowns)
-    variance = noise * np.einsum("mki,kij,mkj->mk", slopes, fit.covariance, slopes)
+    slopes = np.stack(jacobian, axis=-1)  # (7 maps, K, 5 unknowns)
+    spread = np.einsum("mki,kij->mkj", slopes, fit.covariance)
+    variance = noise * np.einsum("mkj,mkj->mk", spread, slopes)
+    covariance = noise * np.stack([np.einsum("kj,kj->k", spread[one], slopes[two]) for one, two in PLACES])
     # The times of fluid, and B1, move the shape of its profile, by it the optimum, and the maps themselves.
     ends: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = [
         ((*up, b1), (*down, b1)) for up, down in times.one_stdev_away()
     ]
     if b1_stdev is not None:
-        spread = np.asarray(b1_stdev, dtype=np.float64)
-        ends.append(((times.t1, times.t2, b1 + spread), (times.t1, times.t2, b1 - spread)))
+        off = np.asarray(b1_stdev, dtype=np.float64)
+        ends.append(((times.t1, times.t2, b1 + off), (times.t1, times.t2, b1 - off)))
     for higher, lower in ends:
         shapes = [_natural_point(each[0], each[1], b1=each[2], protocol=protocol) for each in (higher, lower)]
         moved = np.stack([shapes[0].e2 - shapes[1].e2, shapes[0].b - shapes[1].b], axis=-1)
         optimum = np.einsum("kij,kj->ki", fit.by_fluid, moved)
         change = maps(*point, *higher) - maps(*point, *lower) + np.einsum("mki,ki->mk", slopes, optimum)
         variance += (0.5 * change) ** 2
+        covariance += 0.25 * np.stack([change[one] * change[two] for one, two in PLACES])
     stdev = np.sqrt(variance)
-    values[:2], stdev[:2] = without_skew(values[:2], stdev[:2])
-    return _Mixtures(values=values, stdev=stdev)
+    narrowed = np.ones_like(stdev)
+    values[:2], less = without_skew(values[:2], stdev[:2])
+    narrowed[:2], stdev[:2] = less / stdev[:2], less
+    covariance *= np.stack([narrowed[one] * narrowed[two] for one, two in PLACES])
+    return _Mixtures(values=values, stdev=stdev, covariance=covariance)
 
 
 def _combine(
@@ -505,6 +523,7 @@ def _combine(
     noise: Values,
     odds: Values,
     band: float,
+    joint: JointMaps,
 ) -> None:
     """Write the mean of both models, weighted by their probability, into the voxels near fluid."""
     # Laplace's approximation of the evidence: what noise allows of β over what is likely is the cost of one more unknown.
@@ -520,6 +539,15 @@ def _combine(
     other = np.where(told, mixed_stdev, 0.0)
     between = weight * (1.0 - weight) * apart**2
     variance = (1.0 - weight) * single_stdev**2 + weight * other**2 + between
+    joint.mix(
+        near,
+        weight=weight,
+        apart=np.where(told, np.stack([*(mixed - single)[:3], mixtures.values[6]]), 0.0),
+        covariance=np.where(told, mixtures.covariance, 0.0),
+        fluid_variance=np.where(told, mixtures.stdev[6] ** 2, 0.0),
+        amplitude=np.where(told, mixtures.values[5], joint.amplitude[near]),
+        amplitude_variance=np.where(told, mixtures.stdev[5] ** 2, 0.0),
+    )
     found.values[:, near] = single + weight * apart
     found.stdev[:, near] = np.sqrt(variance)
     preferred = weight > 0.5

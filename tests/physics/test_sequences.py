@@ -1,0 +1,91 @@
+"""Images in closed form against the Bloch equations, and how a person asks for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sequence_simulation import mprage, spin_echo
+
+from qmri_bids.physics.contrast import signed_signal, weighted
+from qmri_bids.physics.sequences import FIELDS, PRESETS, Contrast, all_requested, preset, requested
+
+TISSUES = ((0.94, 0.062), (1.4, 0.085), (4.2, 2.0), (0.35, 0.04))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("field_strength", FIELDS)
+def test_a_closed_form_is_the_signal_of_the_bloch_equations(name: str, field_strength: float) -> None:
+    contrast = preset(name, field_strength=field_strength)
+    for t1, t2 in TISSUES:
+        if contrast.echoes is not None:
+            simulated = mprage(
+                t1=t1,
+                t2=t2,
+                tr=contrast.repetition_time,
+                ti=contrast.inversion_time,
+                flip_angle=contrast.flip_angle,
+                spacing=contrast.echo_spacing,
+                echoes=contrast.echoes,
+            )
+        else:
+            simulated = spin_echo(
+                t1=t1, t2=t2, tr=contrast.repetition_time, te=contrast.echo_time, ti=contrast.inversion_time
+            )
+        assert weighted(contrast, t1=t1, t2=t2, m0=2.0) == pytest.approx(2.0 * simulated, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("field_strength", FIELDS)
+def test_usual_parameters_give_the_usual_contrast(field_strength: float) -> None:
+    # T1 of white and grey matter grows with the field, T2 falls.
+    white = {1.5: (0.65, 0.075), 3.0: (0.85, 0.065), 7.0: (1.2, 0.045)}[field_strength]
+    grey = {1.5: (1.2, 0.095), 3.0: (1.4, 0.085), 7.0: (1.95, 0.055)}[field_strength]
+
+    def image(name: str, tissue: tuple[float, float], m0: float) -> float:
+        return float(weighted(preset(name, field_strength=field_strength), t1=tissue[0], t2=tissue[1], m0=m0))
+
+    for name, order in {"T1w": "WGF", "T1wSE": "WGF", "T2w": "FGW", "PDw": "GW", "FLAIR": "GWF"}.items():
+        tissues = {"W": (white, 0.7), "G": (grey, 0.8), "F": ((4.3, 2.0), 1.0)}
+        signals = [image(name, *tissues[each]) for each in order]
+        assert signals == sorted(signals, reverse=True), name
+    flair = preset("FLAIR", field_strength=field_strength)
+    assert abs(signed_signal(flair, t1=4.3, t2=2.0)) < 0.02
+
+
+def test_a_text_asks_for_what_it_says() -> None:
+    late = requested("late=T2w:te=150,tr=6000")
+    assert (late.name, late.suffix) == ("late_T2w", "T2w")
+    assert late.contrast(field_strength=7.0).echo_time == pytest.approx(0.15)
+    train = requested("T1w:tr=2000,te=3,ti=1000,fa=7,esp=6.5,echoes=160").contrast()
+    assert (train.repetition_time, train.inversion_time, train.echoes) == (2.0, 1.0, 160)
+    assert np.rad2deg(train.flip_angle) == pytest.approx(7.0)
+    assert requested("T1wSE").suffix == "T1w"
+    assert preset("T1w", field_strength=2.89) == preset("T1w")
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["T3w"], "expected one of T1w"),
+        (["std=T2w"], "expected one of T1w"),
+        (["a-b=T2w"], "letters and digits"),
+        (["T2w:fa=9"], r"expected parameters tr \[ms\], te \[ms\], ti \[ms\] of T2w, found 'fa=9'"),
+        (["T2w:te=fast"], "expected a number of ms for te"),
+        (["T2w:te=-80"], "expected a positive number of ms"),
+        (["T1w:fa=180"], "expected a positive number of degrees"),
+        (["T1w:tr=1000"], "does not fit"),
+        (["T2w:te=9000"], "echo_time < repetition_time"),
+        (["T2w", "T2w:te=80"], "found T2w twice: give one a label"),
+        (["T1wSE", "se=T1w"], "twice"),
+        (["FLAIR:ti=8990"], "does not fit"),
+    ],
+)
+def test_a_text_that_asks_for_nothing_is_refused(texts: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        all_requested(texts)
+
+
+def test_parts_of_a_train_go_together() -> None:
+    with pytest.raises(ValueError, match="go together"):
+        Contrast(name="mine", repetition_time=2.0, echo_time=0.003, inversion_time=0.9, flip_angle=0.1)
+    with pytest.raises(ValueError, match="needs an inversion_time"):
+        Contrast(name="mine", repetition_time=2.0, echo_time=0.003, flip_angle=0.1, echo_spacing=7e-3, echoes=100)
