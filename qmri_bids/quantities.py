@@ -91,7 +91,7 @@ _RELAXATION = (
         display=Display(
             unit="ms",
             window=(0, 2500),
-            colormap="magma",
+            colormap="lipari",
             convert=seconds_to_milliseconds,
             note=_SECONDS,
         ),
@@ -111,7 +111,7 @@ _RELAXATION = (
         display=Display(
             unit="ms",
             window=(0, 150),
-            colormap="viridis",
+            colormap="navia",
             convert=seconds_to_milliseconds,
             note=_SECONDS,
         ),
@@ -134,7 +134,7 @@ _RELAXATION = (
         label="R1",
         symbol="R1",
         file=MapFile(key="R1map", suffix="R1map", unit="1/s", description=f"Longitudinal relaxation rate R1. {_GAPS}"),
-        display=Display(unit="1/s", window=(0, 2), colormap="magma"),
+        display=Display(unit="1/s", window=(0, 2), colormap="lipari_r"),
         algorithm="R1 of two spoiled gradient echoes",
         references=("helms2008",),
         spread=Spread(limit=0.2),
@@ -164,7 +164,7 @@ def _freed_t1(name: str, label: str, symbol: str, desc: str, title: str, note: s
             description=f"{title[0].upper()}{title[1:]}: that of {_FREED}. {_FREED_GAPS}",
         ),
         display=Display(
-            unit="ms", window=(0, 2500), colormap="magma", convert=seconds_to_milliseconds, note=f"{note} {_SECONDS}"
+            unit="ms", window=(0, 2500), colormap="lipari", convert=seconds_to_milliseconds, note=f"{note} {_SECONDS}"
         ),
         algorithm="Two-pool steady state of bSSFP: apparent T1 freed by fraction and rate of the semisolid pool",
         references=("gloor2008",),
@@ -193,8 +193,8 @@ def _fitted_time(name: str, way: str, window: float, limit: float, colormap: str
 
 
 _FITTED_WATER = (
-    _fitted_time("T1", "Longitudinal", 4000, 400, "magma"),
-    _fitted_time("T2", "Transverse", 2000, 200, "viridis"),
+    _fitted_time("T1", "Longitudinal", 4000, 400, "lipari"),
+    _fitted_time("T2", "Transverse", 2000, 200, "navia"),
 )
 
 _TRANSFER = (

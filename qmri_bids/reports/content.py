@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.reports.measures import Measure
+from qmri_bids.reports.viewer.content import Viewer
 
 
 class Level(StrEnum):
@@ -65,6 +66,9 @@ class Figure:
         The part of the report in which it stands.
     alternative
         Text for readers who do not see the picture; the title and caption where empty.
+    frames
+        Names of the pictures that lie below each other in this one, equally high: a reader can look at them in turn. Empty where it
+        is one picture.
     """
 
     key: str
@@ -74,6 +78,7 @@ class Figure:
     mime: str = "image/png"
     section: Section = Section.MAPS
     alternative: str = ""
+    frames: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +182,8 @@ class RunReport:
         Files written, relative to the output folder.
     measures
         Numbers that no check judges.
+    viewer
+        The maps, for the viewer in the page; None where there is none.
     """
 
     title: str
@@ -192,6 +199,7 @@ class RunReport:
     errors: tuple[ErrorEntry, ...] = ()
     outputs: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
+    viewer: Viewer | None = None
 
     @property
     def level(self) -> Level:

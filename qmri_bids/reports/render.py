@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmri_bids.reports.content import Figure, Level, RunReport, Section, SubjectReport
+from qmri_bids.reports.viewer.page import pages_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -59,7 +60,11 @@ def report_html(report: SubjectReport) -> str:
     report
         What the report holds. All of its text is escaped.
     """
-    return page_environment().get_template("report.html.j2").render(report=report)
+    figures = [figure for run in report.runs for figure in run.figures]
+    viewers = pages_of([run.viewer for run in report.runs], pictures=sum(len(figure.image) for figure in figures))
+    moving = any(viewers) or any(figure.frames for figure in figures)
+    template = page_environment().get_template("report.html.j2")
+    return template.render(report=report, viewers=viewers, has_script=moving)
 
 
 def page_environment() -> Environment:

@@ -23,6 +23,7 @@ from qmri_bids.pipeline.mask.report import with_mask
 from qmri_bids.pipeline.results.report_additions import with_additions
 from qmri_bids.pipeline.results.report_parts import protocol_rows, unjudged_measures
 from qmri_bids.pipeline.results.run_results import RunFiles, RunResults
+from qmri_bids.pipeline.results.run_viewer import run_viewer
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.run_kind import RunKind, Settings
 from qmri_bids.reports.content import RunReport
@@ -82,6 +83,7 @@ def describe_run(
             mask=results.mask,
             affine=results.affine,
         ),
+        viewer=run_viewer(results, windows=kind.windows(run)),
     )
 
 

@@ -327,6 +327,12 @@ def misfit_light(arrays: Mapping[str, NDArray[Any]], *, increments: Sequence[flo
     )
 
 
+def windows(run: PcBssfpRun) -> dict[str, tuple[float, float]]:
+    """Return the window of the off-resonance: the band in which the scan tells it [Hz]."""
+    half_band = 1.0 / (2.0 * run.protocol.repetition_time)
+    return {"off_resonance": (-half_band, half_band)}
+
+
 def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -> tuple[Figure, ...]:
     """Return the pictures of a run; `settings` with the prior of the posterior maps."""
     registration = results.registrations.get("b1")
@@ -372,10 +378,9 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
         drawn.append(map_figure(results.b1, affine=affine, mask=mask, name="b1"))
     if registration is not None and run.b1 is not None and (run.b1.anatomical or run.b1.run):
         drawn.append(registration_figure(results.magnitude, registration["anatomical"], affine=affine, mask=mask))
-    half_band = 1.0 / (2.0 * protocol.repetition_time)
+    limits = windows(run)
     for name, values in estimate.values.items():
-        window = (-half_band, half_band) if name == "off_resonance" else None
-        drawn.append(map_figure(values, affine=affine, mask=mask, name=name, window=window))
+        drawn.append(map_figure(values, affine=affine, mask=mask, name=name, window=limits.get(name)))
     if results.tissue is not None:
         drawn.append(tissue_figure(estimate.values["T1"], labels=results.tissue, mask=mask, affine=affine))
     for name, values in estimate.stdev.items():
@@ -402,7 +407,7 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
                 remark=f"Prior: {settings['posterior']}. A prior pulls values towards itself; a rare lesion most of all.",
             )
         )
-    drawn.append(histogram_figure(estimate.values, mask=mask, windows={"off_resonance": (-half_band, half_band)}))
+    drawn.append(histogram_figure(estimate.values, mask=mask, windows=limits))
     drawn.append(quality_figure(estimate.status[""], affine=affine))
     return tuple(figure for figure in drawn if figure is not None)
 

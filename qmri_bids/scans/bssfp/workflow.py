@@ -451,6 +451,7 @@ PCBSSFP = RunKind(
     write=write_derivatives,
     checks=run_report.checks,
     figures=run_report.figures,
+    windows=run_report.windows,
     methods=relaxometry_sentences,
 )
 """Phase-cycled bSSFP."""

@@ -354,6 +354,11 @@ def _name(stage: CestRun) -> str:
     return "_".join(f"{key}-{value}" for key, value in stage.entities.items() if key not in ("sub", "ses"))
 
 
+def windows(run: ExchangeRun) -> dict[str, tuple[float, float]]:
+    """Return the window of the residual."""
+    return {"residual": RESIDUAL_WINDOW}
+
+
 def figures(results: RunResults, run: ExchangeRun, settings: Mapping[str, Any]) -> Iterator[Figure]:
     """Return the pictures of a run; `settings` with the prior of the posterior maps."""
     affine, mask = results.affine, results.mask

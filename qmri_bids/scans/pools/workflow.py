@@ -384,5 +384,6 @@ EXCHANGE = RunKind(
     figures=exchange_report.figures,
     methods=run_by_run(fingerprint_sentences),
     quality=exchange_report.quality,
+    windows=exchange_report.windows,
 )
 """Fingerprints from which pool fractions and exchange rates are estimated."""
