@@ -67,8 +67,10 @@ class Figure:
     alternative
         Text for readers who do not see the picture; the title and caption where empty.
     frames
-        Names of the pictures that lie below each other in this one, equally high: a reader can look at them in turn. Empty where it
-        is one picture.
+        Names of two images of the same cuts that lie below each other in this picture: a reader can look at them in turn. Empty
+        where it is one picture.
+    frame_step
+        How far the second one lies below the first, as a share of the height of the picture.
     """
 
     key: str
@@ -79,6 +81,7 @@ class Figure:
     section: Section = Section.MAPS
     alternative: str = ""
     frames: tuple[str, ...] = ()
+    frame_step: float = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)

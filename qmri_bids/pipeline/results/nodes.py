@@ -108,6 +108,7 @@ class _ResultsInput(BaseInterfaceInputSpec):
     magnitude = File(exists=True, mandatory=True, desc="mean of the cycles, or of the volumes of full signal")
     estimate = File(exists=True, mandatory=True, desc="maps, standard deviations, residual and status (npz)")
     b1 = File(exists=True, desc="B1 on this grid")
+    unaligned = File(exists=True, desc="the first series before its motion was corrected")
     calibration = File(exists=True, desc="frequency and gain of every cycle (npz)")
     unwrapped = File(exists=True, desc="continuous off-resonance (npz)")
     tissue = traits.Either(File(exists=True), None, desc="labels of tissues")
@@ -135,6 +136,7 @@ def _results(inputs: Any) -> RunResults:
             unwrapped=given("unwrapped"),
             tissue=given("tissue"),
             tissue_probabilities=given("tissue_probabilities"),
+            unaligned=given("unaligned"),
             found=dict(inputs.found),
         )
     )

@@ -42,6 +42,8 @@ class RunFiles:
         Continuous off-resonance (npz).
     tissue, tissue_probabilities
         Labels of grey matter, white matter and fluid, and the probability of each (4D).
+    unaligned
+        The first series before its motion was corrected, 4D.
     found
         What the mask holds and what speaks for it.
     """
@@ -57,6 +59,7 @@ class RunFiles:
     unwrapped: Path | None = None
     tissue: Path | None = None
     tissue_probabilities: Path | None = None
+    unaligned: Path | None = None
     found: Mapping[str, Any] = field(default_factory=lambda: {"kind": BRAIN})
 
 
@@ -115,6 +118,10 @@ class RunResults:
     def motion(self) -> Mapping[str, NDArray[Any]] | None:
         """Motion in the first series, None if it was not corrected."""
         return self.motions.get(0)
+
+    def unaligned(self) -> NDArray[Any] | None:
+        """Return the first series before its motion was corrected, mapped from the file, None if it was not corrected."""
+        return None if self.files.unaligned is None else load_volume(self.files.unaligned)[0]
 
     @cached_property
     def registrations(self) -> Mapping[str, Mapping[str, NDArray[Any]]]:

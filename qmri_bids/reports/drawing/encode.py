@@ -19,7 +19,9 @@ DOTS_PER_INCH = 140
 _GRAYS = 64
 
 
-def encode_png(canvas: Canvas, *, colormap: Colormap | None = None, extra: Sequence[str] = ()) -> bytes:
+def encode_png(
+    canvas: Canvas, *, colormap: Colormap | None = None, extra: Sequence[str] = (), colors: int = 256
+) -> bytes:
     """Return the canvas as PNG with a palette of 256 colours, a third of the size of true colour.
 
     Parameters
@@ -31,6 +33,8 @@ def encode_png(canvas: Canvas, *, colormap: Colormap | None = None, extra: Seque
         made from the colours of the picture.
     extra
         Further colours that this palette must hold.
+    colors
+        Size of the palette that is made from the picture: grey images with outlines look alike with 64, at two thirds of the bytes.
 
     Notes
     -----
@@ -41,13 +45,13 @@ def encode_png(canvas: Canvas, *, colormap: Colormap | None = None, extra: Seque
     raw = io.BytesIO()
     canvas.savefig(raw, format="png", dpi=DOTS_PER_INCH)
     with Image.open(raw) as picture:
-        colors = picture.convert("RGB")
+        pixels = picture.convert("RGB")
     if colormap is None:
-        packed = colors.quantize(colors=256, dither=Image.Dither.NONE)
+        packed = pixels.quantize(colors=colors, dither=Image.Dither.NONE)
     else:
         # A palette by frequency would give rare values coarse steps, in the colour bar too.
         palette = _map_palette(colormap, extra)
-        packed = Image.fromarray(_nearest(np.asarray(colors), palette))
+        packed = Image.fromarray(_nearest(np.asarray(pixels), palette))
         packed.putpalette(palette.tobytes())
     file = io.BytesIO()
     packed.save(file, format="png", optimize=True)

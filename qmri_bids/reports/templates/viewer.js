@@ -301,7 +301,7 @@
       });
       this.find("tissue").closest("label").hidden = !this.tissue;
       for (const name of ["outline", "tissue", "around"])
-        this.find(name).addEventListener("change", () => this.draw());
+        this.find(name).addEventListener("change", () => { this.key(); this.draw(); });
       this.find("sides").addEventListener("change", (event) => {
         this.neurological = event.target.value === "neurological";
         this.layOut();
@@ -460,9 +460,9 @@
           if (seen.has(Number(code)) && Number(code) !== this.meta.outside)
             add(this.meta.codes[code].color, code + " " + this.meta.codes[code].name);
       } else if (entry.kind !== "image") add(this.meta.missing[entry.colors], "no value", true);
-      if (this.tissue) for (const label in this.meta.tissue.outlines)
+      if (this.tissue && this.find("tissue").checked) for (const label in this.meta.tissue.outlines)
         add(this.meta.tissue.outlines[label], "outline of " + this.meta.tissue.names[label]);
-      add(MASK_COLOR, "outline of the " + this.meta.mask_name);
+      if (this.find("outline").checked) add(MASK_COLOR, "outline of the " + this.meta.mask_name);
     }
 
     color() {
@@ -744,6 +744,7 @@
     const controls = figure.querySelector(".flicker-controls");
     if (!picture || !controls) return;
     const names = JSON.parse(controls.dataset.names);
+    const step = Number(controls.dataset.step);
     const frame = document.createElement("div");
     frame.className = "flicker-frame";
     picture.before(frame);
@@ -754,8 +755,8 @@
     const show = (number) => {
       now = number;
       figure.classList.toggle("flickering", number >= 0);
-      frame.style.aspectRatio = number >= 0 ? picture.naturalWidth + " / " + picture.naturalHeight / names.length : "";
-      picture.style.transform = number >= 0 ? "translateY(" + -100 * number / names.length + "%)" : "";
+      frame.style.aspectRatio = number >= 0 ? picture.naturalWidth + " / " + picture.naturalHeight * (1 - step) : "";
+      picture.style.transform = number >= 0 ? "translateY(" + -100 * number * step + "%)" : "";
       said.textContent = number >= 0 ? "Shown: " + names[number] : "";
       both.hidden = number < 0;
     };

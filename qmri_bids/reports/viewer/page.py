@@ -51,6 +51,11 @@ def pages_of(viewers: Sequence[Viewer | None], *, pictures: int) -> tuple[Viewer
             break
         taken -= saved
         halved.add((run, number))
+    for _, saved, run, number in reversed(in_order):
+        # The last one may have made more room than was needed.
+        if (run, number) in halved and taken + saved <= room:
+            taken += saved
+            halved.remove((run, number))
     return tuple(
         None if viewer is None else _page(viewer, {number for other, number in halved if other == run})
         for run, viewer in enumerate(viewers)

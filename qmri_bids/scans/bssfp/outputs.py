@@ -18,7 +18,7 @@ from qmri_bids.physics.excitation.pulse import ExcitationPulse
 from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.results.estimate_file import CONSTANT, StoredEstimate
 from qmri_bids.pipeline.results.registration_checks import registration_check
-from qmri_bids.pipeline.results.report_parts import motion_light
+from qmri_bids.pipeline.results.report_parts import motion_light, realigned_figures
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter
 from qmri_bids.pipeline.tissues.b1_dependence import b1_dependence_check
@@ -372,6 +372,7 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
                 censored=censored,
             )
         )
+        drawn += realigned_figures(results, noun="cycle")
     if results.calibration is not None:
         drawn.append(calibration_figure(results.calibration))
     if results.b1 is not None:

@@ -303,6 +303,8 @@ def init_pcbssfp_wf(
         )
         if known is not None:
             registered = "Every cycle was brought back by the motion that an earlier call has found."
+    if motion is not None:
+        workflow.connect(load if gibbs is None else gibbs, "cycles", describe, "unaligned")
     for node, sentence in (
         (gibbs, "Gibbs ringing was removed from every cycle."),
         (motion, registered),

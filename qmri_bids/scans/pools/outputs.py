@@ -24,6 +24,7 @@ from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
     curve_regions,
     motion_light,
+    realigned_figures,
     registration_figures,
 )
 from qmri_bids.pipeline.results.run_results import RunResults
@@ -444,6 +445,8 @@ def _stage_figures(results: RunResults, number: int, stage: CestRun) -> Iterator
             key=f"motion-{number + 1}",
             title=f"Motion of {name}",
         )
+        if number == 0:
+            yield from realigned_figures(results, noun="volume")
 
 
 def _labels(stage: CestRun) -> list[str]:

@@ -17,6 +17,7 @@ from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
     curve_regions,
     motion_light,
+    realigned_figures,
     registration_figures,
 )
 from qmri_bids.pipeline.results.run_results import RunResults
@@ -424,6 +425,7 @@ def series_figures(results: RunResults, *, labels: Sequence[str], curves: Iterab
             censored=results.motion.get("censored"),
             noun="volume",
         )
+    yield from realigned_figures(results, noun="volume")
     yield from registration_figures(
         results.registrations, magnitude=results.magnitude, affine=affine, mask=mask, names=REGISTERED
     )

@@ -102,6 +102,7 @@ class SeriesWorkflow:
         if self.motion is not None:
             for node in (self.write, self.describe):
                 self.workflow.connect(self.motion, "motion", node, "motions")
+            self.workflow.connect(self.load, "series", self.describe, "unaligned")
         self.workflow.connect(self.series, "series", self.mask, "cycles")
         self.said.append((self.mask, "decisions"))
         self.told = self.load  # what knows the noise
