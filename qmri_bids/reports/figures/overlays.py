@@ -176,8 +176,8 @@ def realigned_figure(
         key=key,
         title=title,
         caption=f"Top: {name}, which lay {displacement:.2f} mm from the reference (translations and arcs together), as it was "
-        "scanned; bottom: brought back. The red contours are those of the bottom image: looked at in turn, the two show what was corrected. "
-        f"{RADIOLOGICAL}",
+        "scanned; bottom: brought back. The red contours are those of the bottom image: looked at in turn, the two show what was "
+        f"corrected. {RADIOLOGICAL}",
         image=encode_png(pair.canvas, colors=OUTLINED),
         section=Section.MOTION,
         alternative=f"The {name} before and after the correction of motion, with contours of the latter",
