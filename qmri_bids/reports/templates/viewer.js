@@ -185,22 +185,20 @@
       this.meta = JSON.parse(this.find("meta").textContent);
       const meta = this.meta;
       this.blobs = Array.from(this.root.querySelectorAll(".viewer-blob"));
-      for (const name of ["mask", "head"]) {
-        const bits = await this.blob(meta[name]);
-        this[name] = domainOf((n) => bits[n >> 3] & (1 << (n & 7)), meta.shape, 1);
-      }
+      const groups = Object.keys(meta.status);
+      const [mask, head, tissue, ...codes] = await Promise.all([this.blob(meta.mask), this.blob(meta.head),
+        meta.tissue ? this.blob(meta.tissue.labels) : null, ...groups.map((group) => this.blob(meta.status[group]))]);
+      this.mask = domainOf((n) => mask[n >> 3] & (1 << (n & 7)), meta.shape, 1);
+      this.head = domainOf((n) => head[n >> 3] & (1 << (n & 7)), meta.shape, 1);
       this.half = new Map([[this.mask, null], [this.head, null]]);
-      this.status = {};
-      for (const group in meta.status) this.status[group] = await this.blob(meta.status[group]);
-      this.tissue = meta.tissue ? await this.blob(meta.tissue.labels) : null;
+      this.status = Object.fromEntries(groups.map((group, n) => [group, codes[n]]));
+      this.tissue = tissue;
       this.list = this.listed();
       this.at = this.centre();
       this.neurological = false;
       this.fill();
-      await this.ready(this.list[0]);
-      const around = this.list.find((entry) => entry.kind === "image");
-      if (around) await this.ready(around);
-      this.around = around;
+      this.around = this.list.find((entry) => entry.kind === "image");
+      await Promise.all([this.ready(this.list[0]), this.ready(this.around)]);
       this.show(this.list[0]);
       this.say("");
       this.find("body").hidden = false;
@@ -263,23 +261,22 @@
 
     /** The middle of the mask, on the voxel of it that is next. */
     centre() {
-      const [nx, ny] = this.meta.shape;
+      if (this.middle) return this.middle.slice();
+      const [nx, ny, nz] = this.meta.shape;
+      const domain = this.mask.count ? this.mask : this.head;
+      this.middle = [nx >> 1, ny >> 1, nz >> 1];
+      if (!domain.count) return this.middle.slice();
       const sum = [0, 0, 0];
-      const index = this.mask.count ? this.mask.index : this.head.index;
-      const each = (look) => {
-        for (let n = 0; n < index.length; n++)
-          if (index[n] >= 0) look([n % nx, Math.floor(n / nx) % ny, Math.floor(n / (nx * ny))]);
-      };
-      let count = 0;
-      each((place) => { count++; for (let axis = 0; axis < 3; axis++) sum[axis] += place[axis]; });
-      if (!count) return this.meta.shape.map((size) => size >> 1);
-      const middle = sum.map((total) => total / count);
-      let best = null, nearest = Infinity;
-      each((place) => {
-        const far = place.reduce((total, at, axis) => total + (at - middle[axis]) ** 2, 0);
-        if (far < nearest) { nearest = far; best = place; }
-      });
-      return best;
+      for (let z = 0, n = 0; z < nz; z++) for (let y = 0; y < ny; y++) for (let x = 0; x < nx; x++, n++)
+        if (domain.index[n] >= 0) { sum[0] += x; sum[1] += y; sum[2] += z; }
+      const [mx, my, mz] = sum.map((total) => total / domain.count);
+      let nearest = Infinity;
+      for (let z = 0, n = 0; z < nz; z++) for (let y = 0; y < ny; y++) for (let x = 0; x < nx; x++, n++) {
+        if (domain.index[n] < 0) continue;
+        const far = (x - mx) * (x - mx) + (y - my) * (y - my) + (z - mz) * (z - mz);
+        if (far < nearest) { nearest = far; this.middle = [x, y, z]; }
+      }
+      return this.middle.slice();
     }
 
     fill() {
