@@ -92,7 +92,7 @@ _RELAXATION = (
         display=Display(
             unit="ms",
             window=(0, 2500),
-            colormap="magma",
+            colormap="lipari",
             convert=seconds_to_milliseconds,
             note=_SECONDS,
         ),
@@ -112,7 +112,7 @@ _RELAXATION = (
         display=Display(
             unit="ms",
             window=(0, 150),
-            colormap="viridis",
+            colormap="navia",
             convert=seconds_to_milliseconds,
             note=_SECONDS,
         ),
@@ -135,7 +135,7 @@ _RELAXATION = (
         label="R1",
         symbol="R1",
         file=MapFile(key="R1map", suffix="R1map", unit="1/s", description=f"Longitudinal relaxation rate R1. {_GAPS}"),
-        display=Display(unit="1/s", window=(0, 2), colormap="magma"),
+        display=Display(unit="1/s", window=(0, 2), colormap="lipari_r"),
         algorithm="R1 of two spoiled gradient echoes",
         references=("helms2008",),
         spread=Spread(limit=0.2),
@@ -165,7 +165,7 @@ def _freed_t1(name: str, label: str, symbol: str, desc: str, title: str, note: s
             description=f"{title[0].upper()}{title[1:]}: that of {_FREED}. {_FREED_GAPS}",
         ),
         display=Display(
-            unit="ms", window=(0, 2500), colormap="magma", convert=seconds_to_milliseconds, note=f"{note} {_SECONDS}"
+            unit="ms", window=(0, 2500), colormap="lipari", convert=seconds_to_milliseconds, note=f"{note} {_SECONDS}"
         ),
         algorithm="Two-pool steady state of bSSFP: apparent T1 freed by fraction and rate of the semisolid pool",
         references=("gloor2008",),
@@ -194,8 +194,8 @@ def _fitted_time(name: str, way: str, window: float, limit: float, colormap: str
 
 
 _FITTED_WATER = (
-    _fitted_time("T1", "Longitudinal", 4000, 400, "magma"),
-    _fitted_time("T2", "Transverse", 2000, 200, "viridis"),
+    _fitted_time("T1", "Longitudinal", 4000, 400, "lipari"),
+    _fitted_time("T2", "Transverse", 2000, 200, "navia"),
 )
 
 _TRANSFER = (
@@ -277,10 +277,11 @@ _BSSFP = (
         ),
         display=Display(
             unit="noise",
-            window=(0, 2),
-            colormap="RdBu_r",
-            note="Residual of the fit over what the noise around leaves: 1, white, where the model holds, red "
-            "above. The noise is told from residuals, too: where the model fails in a whole region, the map shows less of it.",
+            window=(0, 3),
+            colormap="plasma",
+            note="Residual of the fit over what the noise around leaves: 1 where the model holds. The noise is told from "
+            "residuals, too: where "
+            "the model fails in a whole region, the map shows less of it.",
             section="uncertainty",
         ),
     ),

@@ -62,7 +62,8 @@ class Display:
     """How a map is shown in reports.
 
     A fixed window makes the reports of different participants comparable at a glance. Colour maps are perceptually uniform and safe
-    for colour-blind readers; a map with a sign or a nominal value has a diverging one.
+    for colour-blind readers; a map with a sign or a nominal value has a diverging one, relaxation has the ones that the field
+    recommends (`reports.drawing.colormaps`).
 
     Parameters
     ----------
@@ -71,7 +72,7 @@ class Display:
     window
         Limits [`unit`]; None means the 2nd and 98th percentile of the map itself.
     colormap
-        Name of a matplotlib colour map.
+        Name of a colour map, as `reports.drawing.colormaps.color_table` takes it.
     convert
         Converts from the unit inside the package (SI) to `unit`.
     note

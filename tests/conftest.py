@@ -14,7 +14,7 @@ import pytest
 from real_heads import MISSING, RealHeads, real_heads, write_coarse
 from slow_tests import SlowTests
 
-# The probe is part of the test: the report itself holds no script.
+# The probe is part of the test, not of the report.
 PROBE = """<script>window.addEventListener("load", () => {
   // Folded sections hide their pictures: they are looked at open.
   document.querySelectorAll("details").forEach(part => { part.open = true; });

@@ -143,6 +143,7 @@ class Result:
         from matplotlib.figure import Figure as Canvas
 
         from qmri_bids.quantities import QUANTITIES
+        from qmri_bids.reports.drawing.colormaps import windowed
 
         shape = self._inside().shape
         if len(shape) not in (2, 3):
@@ -166,12 +167,13 @@ class Result:
                 if values is None:
                     continue
                 plane = values if len(shape) == 2 else values[:, :, middle]
-                limits: tuple[Any, Any] = (None, None)
                 finite = plane[np.isfinite(plane)]
-                if finite.size:
-                    limits = tuple(np.percentile(finite, (2, 98)).tolist())
+                low, high = np.percentile(finite, (2, 98)).tolist() if finite.size else (0.0, 1.0)
+                if not low < high:
+                    low, high = low - 0.5, low + 0.5
                 colours = "plasma" if title != name else display.colormap if display is not None else "viridis"
-                shown = axes.imshow(plane.T, origin="lower", cmap=colours, vmin=limits[0], vmax=limits[1])
+                painted = windowed(colours, low=low, high=high)
+                shown = axes.imshow(plane.T, origin="lower", cmap=painted, vmin=low, vmax=high)
                 bar = canvas.colorbar(shown, ax=axes, shrink=0.85)
                 bar.set_label(self.units[name])
                 axes.set_title(title, fontsize=10)

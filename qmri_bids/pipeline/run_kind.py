@@ -24,6 +24,11 @@ def shared_quality(results: RunResults) -> tuple[QualityRow, ...]:
     return quality_rows(results.estimate.status[""])
 
 
+def no_windows(run: Any) -> Mapping[str, tuple[float, float]]:
+    """Return the limits of maps of a kind whose limits do not follow from the scan: none."""
+    return {}
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunKind:
     """One row of `run_kinds.RUN_KINDS`.
@@ -42,6 +47,8 @@ class RunKind:
         What the methods text says of all runs of the kind together.
     quality
         Rows of the table of codes.
+    windows
+        Limits of maps on display that follow from the run, in the unit of the package, by the name of the map.
     """
 
     prefix: str
@@ -51,3 +58,4 @@ class RunKind:
     figures: Callable[[RunResults, Any, Settings], Iterable[Figure]]
     methods: Callable[[Sequence[Any], ProcessingOptions], list[Sentence]]
     quality: Callable[[RunResults], tuple[QualityRow, ...]] = shared_quality
+    windows: Callable[[Any], Mapping[str, tuple[float, float]]] = no_windows

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.reports.measures import Measure
+from qmri_bids.reports.viewer.content import Viewer
 
 
 class Level(StrEnum):
@@ -90,6 +91,11 @@ class Figure:
         Text for readers who do not see the picture; the title and caption where empty.
     overview
         The map at a glance, where the picture is one of a map.
+    frames
+        Names of two images of the same cuts that lie below each other in this picture: a reader can look at them in turn. Empty
+        where it is one picture.
+    frame_step
+        How far the second one lies below the first, as a share of the height of the picture.
     """
 
     key: str
@@ -100,6 +106,8 @@ class Figure:
     section: Section = Section.MAPS
     alternative: str = ""
     overview: Overview | None = None
+    frames: tuple[str, ...] = ()
+    frame_step: float = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +215,8 @@ class RunReport:
         Static field of the scan [T], None where it is not stated.
     missing_where
         Where most of the voxels without a value lie, in words; empty where that cannot be told.
+    viewer
+        The maps, for the viewer in the page; None where there is none.
     """
 
     title: str
@@ -224,6 +234,7 @@ class RunReport:
     measures: tuple[Measure, ...] = ()
     field_strength: float | None = None
     missing_where: str = ""
+    viewer: Viewer | None = None
 
     @property
     def level(self) -> Level:

@@ -6,7 +6,7 @@ from qmri_bids.reports.figures.cycles import cycles_figure, profile_figure
 from qmri_bids.reports.figures.histograms import histogram_figure
 from qmri_bids.reports.figures.maps import map_figure, quality_figure
 from qmri_bids.reports.figures.motion import motion_figure
-from qmri_bids.reports.figures.overlays import mask_figure, registration_figure, tissue_figure
+from qmri_bids.reports.figures.overlays import mask_figure, realigned_figure, registration_figure, tissue_figure
 from qmri_bids.reports.figures.regions import region_curves_figure, stated_figure
 from qmri_bids.reports.figures.saturation import saturation_figure
 from qmri_bids.reports.figures.series import series_figure
@@ -24,6 +24,7 @@ __all__ = [
     "motion_figure",
     "profile_figure",
     "quality_figure",
+    "realigned_figure",
     "region_curves_figure",
     "registration_figure",
     "saturation_figure",

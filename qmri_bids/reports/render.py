@@ -18,6 +18,7 @@ from qmri_bids.reports.content import Figure, Level, Reference, RunReport, Secti
 from qmri_bids.reports.methods import departures
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.reports.verdict import kinds_of_t1, map_level, run_verdict, subject_verdict
+from qmri_bids.reports.viewer.page import pages_of
 from qmri_bids.tissue_labels import NAMES
 
 if TYPE_CHECKING:
@@ -94,7 +95,11 @@ def report_html(report: SubjectReport) -> str:
     report
         What the report holds. All of its text is escaped.
     """
-    return page_environment().get_template("report.html.j2").render(report=report)
+    figures = [figure for run in report.runs for figure in run.figures]
+    viewers = pages_of([run.viewer for run in report.runs], pictures=sum(len(figure.image) for figure in figures))
+    moving = any(viewers) or any(figure.frames for figure in figures)
+    template = page_environment().get_template("report.html.j2")
+    return template.render(report=report, viewers=viewers, has_script=moving)
 
 
 def page_environment() -> Environment:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,6 +14,7 @@ from PIL import Image
 from qmri_bids.quantities import QUANTITIES
 from qmri_bids.reports import figure_table as figures
 from qmri_bids.reports.content import Figure, Section
+from qmri_bids.reports.drawing.colormaps import color_table
 from qmri_bids.reports.drawing.encode import DOTS_PER_INCH
 from qmri_bids.reports.drawing.planes import WIDTH, View
 from qmri_bids.reports.drawing.styles import no_value_color
@@ -98,7 +98,7 @@ def test_voxels_without_a_value_are_grey_and_counted(head: Head) -> None:
 
 @pytest.mark.parametrize("name", sorted({quantity.display.colormap for quantity in QUANTITIES.values()}))
 def test_a_missing_value_cannot_be_taken_for_a_value(name: str) -> None:
-    colors = colormaps[name](np.linspace(0, 1, 256))[:, :3]
+    colors = color_table(name)
     assert np.linalg.norm(colors - np.array(to_rgb(no_value_color(name))), axis=1).min() > 0.15
 
 

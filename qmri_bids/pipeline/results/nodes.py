@@ -25,6 +25,7 @@ from qmri_bids.pipeline.results.missing import where_missing
 from qmri_bids.pipeline.results.report_additions import with_additions
 from qmri_bids.pipeline.results.report_parts import protocol_rows, unjudged_measures
 from qmri_bids.pipeline.results.run_results import RunFiles, RunResults
+from qmri_bids.pipeline.results.run_viewer import run_viewer
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.run_kind import RunKind, Settings
 from qmri_bids.reports.content import RunReport
@@ -87,6 +88,7 @@ def describe_run(
         ),
         field_strength=run.static_field,
         missing_where=where_missing(results.estimate.status, mask=results.mask, affine=results.affine, brain=is_brain),
+        viewer=run_viewer(results, windows=kind.windows(run)),
     )
 
 
@@ -111,6 +113,7 @@ class _ResultsInput(BaseInterfaceInputSpec):
     magnitude = File(exists=True, mandatory=True, desc="mean of the cycles, or of the volumes of full signal")
     estimate = File(exists=True, mandatory=True, desc="maps, standard deviations, residual and status (npz)")
     b1 = File(exists=True, desc="B1 on this grid")
+    unaligned = File(exists=True, desc="the first series before its motion was corrected")
     calibration = File(exists=True, desc="frequency and gain of every cycle (npz)")
     unwrapped = File(exists=True, desc="continuous off-resonance (npz)")
     tissue = traits.Either(File(exists=True), None, desc="labels of tissues")
@@ -140,6 +143,7 @@ def _results(inputs: Any) -> RunResults:
             tissue=given("tissue"),
             tissue_probabilities=given("tissue_probabilities"),
             images=given("images"),
+            unaligned=given("unaligned"),
             found=dict(inputs.found),
         )
     )

@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.bids.refusal import ValueSource
+from qmri_bids.pipeline.results.run_results import RunResults
+from qmri_bids.preprocessing.motion.parameters import HEAD_RADIUS
 from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, Section
-from qmri_bids.reports.figure_table import registration_figure
+from qmri_bids.reports.figure_table import realigned_figure, registration_figure
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.tables import motion_check, quantity_of
 from qmri_bids.tissue_labels import GREY, NAMES, WHITE
-from qmri_bids.units import millimetres_to_metres
+from qmri_bids.units import metres_to_millimetres, millimetres_to_metres
 
 PARAMETER_NAMES: Mapping[str, str] = {
     "b0_echo_times": "Echo times (B0)",
@@ -115,6 +117,37 @@ def curve_regions(tissue: NDArray[np.integer] | None, inside: NDArray[np.bool_])
         regions = {NAMES[label]: labels == label for label in CURVE_TISSUES}
         regions = {name: chosen for name, chosen in regions.items() if np.count_nonzero(chosen) >= FEWEST_VOXELS}
     return regions or {"brain mask": np.ones(int(np.count_nonzero(inside)), dtype=bool)}
+
+
+def realigned_figures(results: RunResults, *, noun: str) -> Iterator[Figure]:
+    """Return a picture of the image of the first series that had moved most, before and after; none where nothing was corrected.
+
+    Parameters
+    ----------
+    results
+        What the nodes left behind.
+    noun
+        What one image of the series is called.
+    """
+    motion, before, after = results.motion, results.unaligned(), results.series()
+    if motion is None or before is None or "parameters" not in motion:
+        return
+    parameters = np.nan_to_num(np.asarray(motion["parameters"], dtype=float))
+    moved = np.abs(parameters[:, :3]).sum(axis=1) + HEAD_RADIUS * np.abs(parameters[:, 3:]).sum(axis=1)
+    kept = np.arange(len(parameters))
+    if after.shape[3] < len(kept):
+        kept = np.flatnonzero(~np.asarray(motion["censored"], dtype=bool))
+    most = int(kept[np.argmax(moved[kept])])
+    if moved[most] == 0.0:
+        return
+    yield realigned_figure(
+        np.abs(np.asarray(before[..., most])),
+        np.nan_to_num(np.abs(np.asarray(after[..., int(np.searchsorted(kept, most))]))),
+        affine=results.affine,
+        mask=results.mask,
+        name=f"{noun} {most + 1} of {len(parameters)}",
+        displacement=metres_to_millimetres(float(moved[most])),
+    )
 
 
 def registration_figures(

@@ -44,6 +44,8 @@ class RunFiles:
         Labels of grey matter, white matter and fluid, and the probability of each (4D).
     images
         Images of other contrast and without bands by name (npz).
+    unaligned
+        The first series before its motion was corrected, 4D.
     found
         What the mask holds and what speaks for it.
     """
@@ -60,6 +62,7 @@ class RunFiles:
     tissue: Path | None = None
     tissue_probabilities: Path | None = None
     images: Path | None = None
+    unaligned: Path | None = None
     found: Mapping[str, Any] = field(default_factory=lambda: {"kind": BRAIN})
 
 
@@ -118,6 +121,10 @@ class RunResults:
     def motion(self) -> Mapping[str, NDArray[Any]] | None:
         """Motion in the first series, None if it was not corrected."""
         return self.motions.get(0)
+
+    def unaligned(self) -> NDArray[Any] | None:
+        """Return the first series before its motion was corrected, mapped from the file, None if it was not corrected."""
+        return None if self.files.unaligned is None else load_volume(self.files.unaligned)[0]
 
     @cached_property
     def registrations(self) -> Mapping[str, Mapping[str, NDArray[Any]]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure as Canvas
 
 DOTS_PER_INCH = 140
@@ -18,7 +19,9 @@ DOTS_PER_INCH = 140
 _GRAYS = 64
 
 
-def encode_png(canvas: Canvas, *, colormap: str | None = None, extra: Sequence[str] = ()) -> bytes:
+def encode_png(
+    canvas: Canvas, *, colormap: Colormap | None = None, extra: Sequence[str] = (), colors: int = 256
+) -> bytes:
     """Return the canvas as PNG with a palette of 256 colours, a third of the size of true colour.
 
     Parameters
@@ -30,6 +33,8 @@ def encode_png(canvas: Canvas, *, colormap: str | None = None, extra: Sequence[s
         made from the colours of the picture.
     extra
         Further colours that this palette must hold.
+    colors
+        Size of the palette that is made from the picture: grey images with outlines look alike with 64, at two thirds of the bytes.
 
     Notes
     -----
@@ -40,27 +45,26 @@ def encode_png(canvas: Canvas, *, colormap: str | None = None, extra: Sequence[s
     raw = io.BytesIO()
     canvas.savefig(raw, format="png", dpi=DOTS_PER_INCH)
     with Image.open(raw) as picture:
-        colors = picture.convert("RGB")
+        pixels = picture.convert("RGB")
     if colormap is None:
-        packed = colors.quantize(colors=256, dither=Image.Dither.NONE)
+        packed = pixels.quantize(colors=colors, dither=Image.Dither.NONE)
     else:
         # A palette by frequency would give rare values coarse steps, in the colour bar too.
         palette = _map_palette(colormap, extra)
-        packed = Image.fromarray(_nearest(np.asarray(colors), palette))
+        packed = Image.fromarray(_nearest(np.asarray(pixels), palette))
         packed.putpalette(palette.tobytes())
     file = io.BytesIO()
     packed.save(file, format="png", optimize=True)
     return file.getvalue()
 
 
-def _map_palette(colormap: str, extra: Sequence[str]) -> NDArray[np.uint8]:
+def _map_palette(colormap: Colormap, extra: Sequence[str]) -> NDArray[np.uint8]:
     """Return 256 colours, shape (256, 3): the extra ones, greys, and the colour map in even steps."""
-    from matplotlib import colormaps
     from matplotlib.colors import to_rgb
 
     grays = np.repeat(np.linspace(0.0, 1.0, _GRAYS)[:, None], 3, axis=1)
     fixed = np.concatenate([np.array([to_rgb(color) for color in extra]).reshape(-1, 3), grays])
-    colors = colormaps[colormap](np.linspace(0.0, 1.0, 256 - len(fixed)))[:, :3]
+    colors = colormap(np.linspace(0.0, 1.0, 256 - len(fixed)))[:, :3]
     palette: NDArray[np.uint8] = np.round(255 * np.concatenate([fixed, colors])).astype(np.uint8)
     return palette
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.reports.drawing.planes import View
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
 
 SLICE_SIDE = 132
 """Longest side of the picture [pixels]: twice that on the page, for dense screens."""
@@ -21,7 +25,7 @@ def slice_png(
     *,
     view: View,
     window: tuple[float, float],
-    colormap: str,
+    colormap: Colormap,
     absent: str,
 ) -> bytes:
     """Return a slice of a map as PNG with a palette; what is outside the mask is transparent.
@@ -35,11 +39,10 @@ def slice_png(
     window
         Values of the first and of the last colour.
     colormap
-        Name of a matplotlib colour map.
+        Colours from the first to the last value.
     absent
         Colour of voxels without a value.
     """
-    from matplotlib import colormaps
     from matplotlib.colors import to_rgb
     from PIL import Image
 
@@ -54,7 +57,7 @@ def slice_png(
     index = np.zeros(plane.shape, dtype=np.uint8)
     index[mask] = 1
     index[known] = np.round(2 + 253 * shade[known]).astype(np.uint8)
-    colors = colormaps[colormap](np.linspace(0.0, 1.0, 254))[:, :3]
+    colors = np.asarray(colormap(np.linspace(0.0, 1.0, 254)))[:, :3]
     palette = np.round(255 * np.concatenate([[(0.0, 0.0, 0.0), to_rgb(absent)], colors])).astype(np.uint8)
     picture = Image.fromarray(index)
     picture.putpalette(palette.tobytes())

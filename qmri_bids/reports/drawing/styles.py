@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from qmri_bids.reports.drawing.colormaps import color_table
+
 NO_VALUE_COLORS = ("#8c8c8c", "#2a9d8f", "#e76f9b")
 """Colours of a voxel inside the mask that has no value: the first one that the colour map does not hold."""
 
@@ -14,17 +16,16 @@ def no_value_color(colormap: str) -> str:
     Parameters
     ----------
     colormap
-        Name of a matplotlib colour map.
+        Name of a colour map, as `colormaps.color_table` takes it.
 
     Raises
     ------
     ValueError
         If the colour map holds all candidates.
     """
-    from matplotlib import colormaps
     from matplotlib.colors import to_rgb
 
-    colors = colormaps[colormap](np.linspace(0.0, 1.0, 256))[:, :3]
+    colors = color_table(colormap)
     for candidate in NO_VALUE_COLORS:
         if np.linalg.norm(colors - np.array(to_rgb(candidate)), axis=1).min() > 0.15:
             return candidate

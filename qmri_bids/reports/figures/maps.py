@@ -11,6 +11,7 @@ from qmri_bids.estimation.base import Status
 from qmri_bids.quantities import QUANTITIES, find_quantity
 from qmri_bids.quantity import Display, Quantity, bare
 from qmri_bids.reports.content import Figure, Overview, Section
+from qmri_bids.reports.drawing.colormaps import is_logarithmic, windowed
 from qmri_bids.reports.drawing.encode import encode_png
 from qmri_bids.reports.drawing.planes import RADIOLOGICAL, WIDTH, Panels, View, gray, lay_out, show
 from qmri_bids.reports.drawing.slices import slice_png
@@ -53,7 +54,7 @@ def map_figure(
     window
         Limits in the unit of the package, in place of those of the row: for the off-resonance ±1/(2 TR).
     colormap
-        Name of a matplotlib colour map, in place of that of the row.
+        Name of a colour map, as `drawing.colormaps` knows it, in place of that of the row.
     background
         Anatomical image shown outside the mask, shape (X, Y, Z).
     key, title, section
@@ -76,6 +77,7 @@ def map_figure(
     shown = np.asarray(display.convert(view.reorient(np.asarray(values, dtype=np.float32))))
     inside = view.mask & np.isfinite(shown)
     (low, high), how = _limits(display, window, shown[inside])
+    painted = windowed(colors, low=low, high=high)
     panels = lay_out(view, view.standard_rows())
     if background is not None:
         _show_background(panels, view, background)
@@ -87,7 +89,7 @@ def map_figure(
         panels,
         view,
         np.where(inside, shown, np.float32(np.nan)),
-        cmap=colors,
+        cmap=painted,
         vmin=low,
         vmax=high,
     )
@@ -97,6 +99,8 @@ def map_figure(
     unit_name = "" if display.unit in ("arbitrary", "1") else f" {display.unit}"
     unit_word = "a.u." if display.unit == "arbitrary" else display.unit
     caption = [f"{quantity.label} [{unit_word}], {how} {low:.4g} to {high:.4g}{unit_name}."]
+    if is_logarithmic(colors):
+        caption.append(f"Colours: {colors.removesuffix('_r')}, logarithmic in the upper part of the window.")
     if display.note:
         caption.append(display.note)
     if remark:
@@ -115,11 +119,11 @@ def map_figure(
         key=key or name.lower().replace("_", "-"),
         title=title or quantity.label,
         caption=" ".join(caption),
-        image=encode_png(panels.canvas, colormap=colors, extra=(absent,)),
+        image=encode_png(panels.canvas, colormap=painted, extra=(absent,)),
         section=section or Section(display.section),
         alternative=f"{quantity.label} in axial, coronal and sagittal planes",
         overview=Overview(
-            image=slice_png(shown, view=view, window=(low, high), colormap=colors, absent=absent),
+            image=slice_png(shown, view=view, window=(low, high), colormap=painted, absent=absent),
             symbol=quantity.symbol,
             window=f"{low:.3g} to {high:.3g}{unit_name}".replace("-", "\N{MINUS SIGN}")
             + (f", {_percent(below + above)} beyond" if below + above else ""),

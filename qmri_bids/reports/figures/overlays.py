@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
-from qmri_bids.reports.drawing.encode import encode_png
-from qmri_bids.reports.drawing.planes import RADIOLOGICAL, Panels, View, foreground, gray, lay_out, outline, show
+from qmri_bids.reports.drawing.encode import DOTS_PER_INCH, encode_png
+from qmri_bids.reports.drawing.planes import GAP, RADIOLOGICAL, Panels, View, foreground, gray, lay_out, outline, show
 from qmri_bids.tissue_labels import FLUID, WHITE
+
+OUTLINED = 64
+"""Colours of a grey image with outlines."""
 
 
 def mask_figure(
@@ -48,7 +51,7 @@ def mask_figure(
         key=key,
         title=title,
         caption=f"{image_name[:1].upper()}{image_name[1:]}; yellow: outline of the brain mask. {RADIOLOGICAL}",
-        image=encode_png(panels.canvas),
+        image=encode_png(panels.canvas, colors=OUTLINED),
         section=section,
         alternative=f"Outline of the brain mask over the {image_name}",
     )
@@ -92,7 +95,7 @@ def tissue_figure(
         title="Tissues",
         caption=f"{image_name} with outlines of white matter (cyan) and fluid (blue); the rest of the brain is grey matter, or has "
         f"no label. {RADIOLOGICAL}",
-        image=encode_png(panels.canvas),
+        image=encode_png(panels.canvas, colors=OUTLINED),
         section=Section.MAPS,
         alternative=f"Outlines of the tissues over {image_name}",
     )
@@ -125,9 +128,75 @@ def registration_figure(
     key, title, section
         Name, heading and place of the figure.
     """
+    pair = _pair(fixed, moving, affine=affine, mask=mask)
+    return Figure(
+        key=key,
+        title=title,
+        caption=f"Top: {fixed_name}; bottom: {moving_name}, resampled to it. The red contours are those "
+        "of the bottom image: at the top they should follow the edges seen there. "
+        f"{RADIOLOGICAL}",
+        image=encode_png(pair.canvas, colors=OUTLINED),
+        section=section,
+        alternative=f"Contours of the {moving_name} over the {fixed_name}",
+        frames=(fixed_name, moving_name),
+        frame_step=_step(pair),
+    )
+
+
+def realigned_figure(
+    before: NDArray[np.floating],
+    after: NDArray[np.floating],
+    *,
+    affine: NDArray[np.floating],
+    mask: NDArray[Any],
+    name: str,
+    displacement: float,
+    key: str = "realigned",
+    title: str = "Before and after the correction of motion",
+) -> Figure:
+    """Return the image of a series that had moved most, as it was scanned and as it was brought back.
+
+    Parameters
+    ----------
+    before, after
+        Magnitudes on the same grid, shape (X, Y, Z).
+    affine
+        Voxel to world of that grid [mm], shape (4, 4).
+    mask
+        Brain mask that fixes the cuts.
+    name
+        What the image is: `cycle 4 of 12`.
+    displacement
+        How far it lay from the reference, translations and arcs together [mm].
+    key, title
+        Name and heading of the figure.
+    """
+    pair = _pair(before, after, affine=affine, mask=mask)
+    return Figure(
+        key=key,
+        title=title,
+        caption=f"Top: {name}, which lay {displacement:.2f} mm from the reference (translations and arcs together), as it was "
+        "scanned; bottom: brought back. The red contours are those of the bottom image: looked at in turn, the two show what was "
+        f"corrected. {RADIOLOGICAL}",
+        image=encode_png(pair.canvas, colors=OUTLINED),
+        section=Section.MOTION,
+        alternative=f"The {name} before and after the correction of motion, with contours of the latter",
+        frames=("as scanned", "brought back"),
+        frame_step=_step(pair),
+    )
+
+
+def _pair(
+    upper_image: NDArray[np.floating],
+    lower_image: NDArray[np.floating],
+    *,
+    affine: NDArray[np.floating],
+    mask: NDArray[Any] | None,
+) -> Panels:
+    """Return two images below each other, in the same cuts and at the same scale, with the edges of the lower one."""
     from scipy.ndimage import gaussian_filter
 
-    whole = View(affine=affine, mask=foreground(fixed))
+    whole = View(affine=affine, mask=foreground(upper_image))
     cropped = whole if mask is None else View(affine=affine, mask=mask)
     row = cropped.mixed_row()
     panels = lay_out(whole, [row, row], side=0.0)
@@ -136,23 +205,20 @@ def registration_figure(
         Panels(canvas=panels.canvas, axes=axes, height=panels.height, right=panels.right)
         for axes in (panels.axes[:half], panels.axes[half:])
     )
-    first, second = (gray(whole.reorient(image), within=cropped.mask) for image in (fixed, moving))
+    first, second = (gray(whole.reorient(image), within=cropped.mask) for image in (upper_image, lower_image))
     show(upper, whole, first, cmap="gray", vmin=0, vmax=1)
     show(lower, whole, second, cmap="gray", vmin=0, vmax=1)
     smooth = gaussian_filter(second, 0.8)
     levels = _edge_levels(smooth)
     for part in (upper, lower):
         outline(part, whole, smooth, levels=levels, color="#ff4d4d")
-    return Figure(
-        key=key,
-        title=title,
-        caption=f"Top: {fixed_name}; bottom: {moving_name}, resampled to it. The red contours are those "
-        "of the bottom image: at the top they should follow the edges seen there. "
-        f"{RADIOLOGICAL}",
-        image=encode_png(panels.canvas),
-        section=section,
-        alternative=f"Contours of the {moving_name} over the {fixed_name}",
-    )
+    return panels
+
+
+def _step(pair: Panels) -> float:
+    """Return how far the lower of two images lies below the upper one, as a share of the height of the picture."""
+    pixels = DOTS_PER_INCH * pair.height
+    return round(0.5 * (pixels - DOTS_PER_INCH * GAP)) / pixels
 
 
 def _edge_levels(scaled: NDArray[np.floating]) -> list[float]:

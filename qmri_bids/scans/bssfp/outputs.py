@@ -19,7 +19,7 @@ from qmri_bids.pipeline.earlier.mask_record import BRAIN
 from qmri_bids.pipeline.maps.image_outputs import image_figures, write_images
 from qmri_bids.pipeline.results.estimate_file import StoredEstimate
 from qmri_bids.pipeline.results.registration_checks import registration_check
-from qmri_bids.pipeline.results.report_parts import motion_light
+from qmri_bids.pipeline.results.report_parts import motion_light, realigned_figures
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.pipeline.results.run_writer import RunWriter
 from qmri_bids.pipeline.tissues.b1_dependence import b1_dependence_check
@@ -333,6 +333,12 @@ def misfit_light(arrays: Mapping[str, NDArray[Any]], *, increments: Sequence[flo
     )
 
 
+def windows(run: PcBssfpRun) -> dict[str, tuple[float, float]]:
+    """Return the window of the off-resonance: the band in which the scan tells it [Hz]."""
+    half_band = 1.0 / (2.0 * run.protocol.repetition_time)
+    return {"off_resonance": (-half_band, half_band)}
+
+
 def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -> tuple[Figure, ...]:
     """Return the pictures of a run; `settings` with the prior of the posterior maps."""
     registration = results.registrations.get("b1")
@@ -373,16 +379,16 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
                 censored=censored,
             )
         )
+        drawn += realigned_figures(results, noun="cycle")
     if results.calibration is not None:
         drawn.append(calibration_figure(results.calibration))
     if results.b1 is not None:
         drawn.append(map_figure(results.b1, affine=affine, mask=mask, name="b1"))
     if registration is not None and run.b1 is not None and (run.b1.anatomical or run.b1.run):
         drawn.append(registration_figure(results.magnitude, registration["anatomical"], affine=affine, mask=mask))
-    half_band = 1.0 / (2.0 * protocol.repetition_time)
+    limits = windows(run)
     for name, values in estimate.values.items():
-        window = (-half_band, half_band) if name == "off_resonance" else None
-        drawn.append(map_figure(values, affine=affine, mask=mask, name=name, window=window))
+        drawn.append(map_figure(values, affine=affine, mask=mask, name=name, window=limits.get(name)))
     requests, field = settings.get("synthetic", ()), protocol.field_strength
     drawn += image_figures(results, requests=requests, field_strength=field)
     if results.tissue is not None:
@@ -415,7 +421,7 @@ def figures(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) -
         histogram_figure(
             estimate.values,
             mask=mask,
-            windows={"off_resonance": (-half_band, half_band)},
+            windows=limits,
             field_strength=protocol.field_strength if results.kind == BRAIN else None,
         )
     )

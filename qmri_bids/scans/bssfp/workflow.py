@@ -309,6 +309,8 @@ def init_pcbssfp_wf(
         )
         if known is not None:
             registered = "Every cycle was brought back by the motion that an earlier call has found."
+    if motion is not None:
+        workflow.connect(load if gibbs is None else gibbs, "cycles", describe, "unaligned")
     for node, sentence in (
         (gibbs, "Gibbs ringing was removed from every cycle."),
         (motion, registered),
@@ -474,6 +476,7 @@ PCBSSFP = RunKind(
     write=write_derivatives,
     checks=run_report.checks,
     figures=run_report.figures,
+    windows=run_report.windows,
     methods=relaxometry_sentences,
 )
 """Phase-cycled bSSFP."""

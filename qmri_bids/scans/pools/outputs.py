@@ -25,6 +25,7 @@ from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
     curve_regions,
     motion_light,
+    realigned_figures,
     registration_figures,
 )
 from qmri_bids.pipeline.results.run_results import RunResults
@@ -355,6 +356,11 @@ def _name(stage: CestRun) -> str:
     return "_".join(f"{key}-{value}" for key, value in stage.entities.items() if key not in ("sub", "ses"))
 
 
+def windows(run: ExchangeRun) -> dict[str, tuple[float, float]]:
+    """Return the window of the residual."""
+    return {"residual": RESIDUAL_WINDOW}
+
+
 def figures(results: RunResults, run: ExchangeRun, settings: Mapping[str, Any]) -> Iterator[Figure]:
     """Return the pictures of a run; `settings` with the prior of the posterior maps."""
     affine, mask = results.affine, results.mask
@@ -446,6 +452,8 @@ def _stage_figures(results: RunResults, number: int, stage: CestRun) -> Iterator
             key=f"motion-{number + 1}",
             title=f"Motion of {name}",
         )
+        if number == 0:
+            yield from realigned_figures(results, noun="volume")
 
 
 def _labels(stage: CestRun) -> list[str]:

@@ -165,6 +165,8 @@ class _Parts:
         if motion is not None:
             self.motions.append((motion, "motion"))
             self.moved.append(number)
+            if number == 0:
+                self.workflow.connect(nodes.load, "series", self.describe, "unaligned")
 
     def bring(self, source: Take) -> pe.Node:
         """Return a node that brings the maps of a source to this grid, its inputs not yet connected."""
@@ -384,5 +386,6 @@ EXCHANGE = RunKind(
     figures=exchange_report.figures,
     methods=run_by_run(fingerprint_sentences),
     quality=exchange_report.quality,
+    windows=exchange_report.windows,
 )
 """Fingerprints from which pool fractions and exchange rates are estimated."""

@@ -17,6 +17,7 @@ from qmri_bids.pipeline.results.registration_checks import registration_checks
 from qmri_bids.pipeline.results.report_parts import (
     curve_regions,
     motion_light,
+    realigned_figures,
     registration_figures,
 )
 from qmri_bids.pipeline.results.run_results import RunResults
@@ -44,7 +45,7 @@ from qmri_bids.reports.references import full_citation
 from qmri_bids.reports.tables import b1_check, convergence_check, quality_rows
 from qmri_bids.scans.b1.derivatives import add_b1, b1_sources
 from qmri_bids.scans.saturation.run import NOT_CORRECTED, T1_KINDS, CestRun, MtrRun, MtsRun
-from qmri_bids.units import radians_to_degrees
+from qmri_bids.units import percent_to_fraction, radians_to_degrees
 
 FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "wasabi": ("Least-squares fit of the WASABI equation", ("schuenke2017",)),
@@ -424,6 +425,7 @@ def series_figures(results: RunResults, *, labels: Sequence[str], curves: Iterab
             censored=results.motion.get("censored"),
             noun="volume",
         )
+    yield from realigned_figures(results, noun="volume")
     yield from registration_figures(
         results.registrations, magnitude=results.magnitude, affine=affine, mask=mask, names=REGISTERED
     )
@@ -436,6 +438,14 @@ def series_figures(results: RunResults, *, labels: Sequence[str], curves: Iterab
         yield map_figure(estimate.residual, affine=affine, mask=mask, name="residual_spectrum")
     yield histogram_figure(estimate.values, mask=mask)
     yield quality_figure(estimate.status[""], affine=affine)
+
+
+def windows(run: CestRun | MtrRun | MtsRun) -> dict[str, tuple[float, float]]:
+    """Return the window of the residual: that of spectra."""
+    display = QUANTITIES["residual_spectrum"].display
+    assert display.window is not None
+    low, high = display.window
+    return {"residual": (percent_to_fraction(low), percent_to_fraction(high))}
 
 
 def cest_figures(results: RunResults, run: CestRun, settings: Mapping[str, Any]) -> Iterator[Figure]:

@@ -102,6 +102,7 @@ class SeriesWorkflow:
         if self.motion is not None:
             for node in (self.write, self.describe):
                 self.workflow.connect(self.motion, "motion", node, "motions")
+            self.workflow.connect(self.load, "series", self.describe, "unaligned")
         self.workflow.connect(self.series, "series", self.mask, "cycles")
         self.said.append((self.mask, "decisions"))
         self.told = self.load  # what knows the noise
@@ -419,6 +420,7 @@ CEST = RunKind(
     write=write_cest,
     checks=saturation_report.checks,
     figures=saturation_report.cest_figures,
+    windows=saturation_report.windows,
     methods=run_by_run(cest_sentences),
 )
 """Z-spectra, and maps of B0 and B1 around water."""
@@ -429,6 +431,7 @@ MTR = RunKind(
     write=write_mtr,
     checks=saturation_report.checks,
     figures=saturation_report.mtr_figures,
+    windows=saturation_report.windows,
     methods=run_by_run(mtr_sentences),
 )
 """Images with and without an MT pulse."""
@@ -439,6 +442,7 @@ MTSAT = RunKind(
     write=write_mtsat,
     checks=saturation_report.mtsat_checks,
     figures=saturation_report.mtsat_figures,
+    windows=saturation_report.windows,
     methods=run_by_run(mtsat_sentences),
 )
 """Three spoiled gradient echoes."""

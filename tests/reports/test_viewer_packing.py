@@ -1,0 +1,103 @@
+"""What a page holds of volumes: steps, what is given up first, and inputs at the edge."""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+import numpy as np
+import pytest
+
+from qmri_bids.reports.viewer.content import Viewer
+from qmri_bids.reports.viewer.grid import ViewerMap, build_viewer
+from qmri_bids.reports.viewer.packing import display_step, pack_values, round_step
+from qmri_bids.reports.viewer.page import pages_of
+
+SHAPE = (30, 32, 28)
+
+
+def viewer(shape: tuple[int, int, int] = SHAPE, *, empty: bool = False) -> Viewer:
+    rng = np.random.default_rng(3)
+    mask = np.zeros(shape, dtype=bool)
+    if not empty:
+        mask[2:-2, 2:-2] = True
+    values = np.where(mask, 1.0 + 0.05 * rng.standard_normal(shape), np.nan)
+    maps = [
+        ViewerMap(name="T1", values=values, stdev=0.05 * values),
+        ViewerMap(name="T2", values=0.07 * values, stdev=0.005 * values),
+        ViewerMap(name="misfit", values=values),
+    ]
+    return build_viewer(
+        maps,
+        affine=np.diag([2.0, 2.0, 2.0, 1.0]),
+        mask=mask,
+        status={"": mask.astype(np.uint8)},
+        images={"mean magnitude": rng.random(shape), "first image": rng.random(shape)},
+    )
+
+
+@pytest.mark.parametrize(("largest", "step"), [(2.5, 2.0), (0.0999, 0.09), (7.0, 7.0), (1e-3, 1e-3), (0.3, 0.3)])
+def test_a_step_has_one_digit_and_is_not_above_what_was_asked_for(largest: float, step: float) -> None:
+    assert round_step(largest) == step
+
+
+def test_a_step_is_a_thousandth_of_the_window_or_a_tenth_of_the_noise() -> None:
+    values = np.linspace(0.0, 2000.0, 50)
+    assert display_step(values, window=(0.0, 2500.0)) == 2.0
+    assert display_step(values, window=(0.0, 2500.0), stdev=np.full(50, 60.0)) == 6.0
+    assert display_step(values, window=(0.0, 2500.0), stdev=np.full(50, np.nan)) == 2.0
+    assert (
+        display_step(np.array([1e15]), window=(0.0, 1.0)) * (1 << 28)
+        <= 1e15
+        < display_step(np.array([1e15]), window=(0.0, 1.0)) * (1 << 29)
+    )
+
+
+def test_smooth_values_take_little_and_no_value_takes_next_to_nothing() -> None:
+    x, y, z = np.meshgrid(*[np.linspace(0, 1, 32)] * 3, indexing="ij")
+    domain = np.ones(x.shape, dtype=bool)
+    smooth = pack_values(100 * x + 50 * y * z, domain=domain, step=0.1)
+    assert len(smooth.data) < 0.25 * x.size
+    assert len(pack_values(np.full(x.shape, np.nan), domain=domain, step=0.1).data) < 200
+    assert len(zlib.decompress(pack_values(x, domain=~domain, step=0.1).data)) == 0
+
+
+def test_a_page_gives_up_what_matters_least_first_and_no_more_than_it_must() -> None:
+    """From all voxels to every second one: the page keeps within its room, and nothing more would have fitted."""
+    one = viewer()
+    whole = pages_of([one], pictures=0)[0]
+    assert whole is not None
+    assert names_of_halved(one, whole.meta["volumes"]) == set()
+    full = sum(map(len, whole.blobs))
+    first: dict[str, int] = {}
+    for number, share in enumerate(np.linspace(0.98, 0.2, 12)):
+        room = int(share * full)
+        page = pages_of([one], pictures=(2_950_000 - 60_000 - 40_000 - room) * 3 // 4)[0]
+        assert page is not None
+        taken = sum(map(len, page.blobs))
+        assert taken <= room + 8
+        halved = [which for which, said in enumerate(page.meta["volumes"]) if said["stride"] == 2]
+        assert all(taken + one.volumes[which].saved > room - 8 for which in halved)
+        for name in names_of_halved(one, page.meta["volumes"]):
+            first.setdefault(name, number)
+    assert max(first["misfit"], first["first image"]) <= min(first["T2"], first["T1"])
+    assert max(first.values()) == first["T1"] > first["T2"]
+    assert pages_of([None, None], pictures=10**9) == (None, None)
+
+
+def names_of_halved(one: Viewer, volumes: list[dict[str, object]]) -> set[str]:
+    names = {}
+    for entry in one.meta["maps"]:
+        names[entry["volume"]] = {"Residual over noise": "misfit"}.get(entry["label"], entry["label"])
+        if "stdev" in entry:
+            names[entry["stdev"]["volume"]] = f"sd of {entry['label']}"
+    names |= {entry["volume"]: entry["label"] for entry in one.meta["images"]}
+    return {names[number] for number, said in enumerate(volumes) if said["stride"] == 2}
+
+
+@pytest.mark.parametrize("shape", [(12, 14, 1), (1, 1, 1), SHAPE])
+def test_few_slices_and_an_empty_mask_have_a_viewer_that_json_can_say(shape: tuple[int, int, int]) -> None:
+    for empty in (True, False):
+        page = pages_of([viewer(shape, empty=empty)], pictures=0)[0]
+        assert page is not None
+        json.loads(json.dumps(page.meta, allow_nan=False))
