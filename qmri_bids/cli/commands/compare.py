@@ -283,9 +283,9 @@ def _given(content: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _runs(call: argparse.Namespace, *, wanted: str | None, parts: Sequence[str]) -> tuple[list[Run], list[Run]]:
     """Return the runs that are compared and all runs of the participant."""
-    from qmri_bids.bids.names import output_path
     from qmri_bids.cli.levels.finding import find_plans
     from qmri_bids.workflows.comparison.prepared import ESTIMATING
+    from qmri_bids.workflows.comparison.write import stem_of
 
     plans = find_plans(call)
     every = [run for plan in plans for run in plan.runs]
@@ -301,8 +301,8 @@ def _runs(call: argparse.Namespace, *, wanted: str | None, parts: Sequence[str])
     if not fit:
         why = f" ({'; '.join(refused)})" if refused else ""
         raise _RefusedError(f"expected a pc-bSSFP run or a fingerprint for {' '.join(parts)}, found {names}{why}")
-    missing = [run for run in fit if not output_path(call.output_dir, entities=run.entities, output="quality").is_file()
-               and not list((call.output_dir / f"sub-{run.entities['sub']}").rglob("*quality_mask.nii.gz"))]  # fmt: skip
+    folder = call.output_dir / f"sub-{call.participant_label[0]}"
+    missing = [run for run in fit if not any(folder.rglob(f"{stem_of(run)}_*map.nii.gz"))]
     if missing:
         raise _RefusedError(
             f"{missing[0].label}: expected its maps in {call.output_dir}, found none; process it first, or see its report for why it failed"
