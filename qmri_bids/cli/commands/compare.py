@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 DESCRIPTION = (
     "Set estimators side by side on a run that qmri_bids has processed: differences to MIRACLE, fewer phase cycles, added noise, "
-    "epochs of a training, time and wrong B1 (Birk et al. 2025); of fingerprints voxelwise fit, train-by-fit, reused and pretrained "
-    "networks (Finkelstein et al. 2025). One page, tables (TSV) and maps (NIfTI) in OUT_DIR/compare/RUN. The run is prepared again with "
+    "epochs of a training, time and wrong B1 (Birk et al. 2025); of fingerprints voxelwise fit, train-by-fit, "
+    "reused and pretrained "
+    "networks (Finkelstein et al. 2025). One page, tables (TSV) and maps (NIfTI) in OUT_DIR/compare/RUN. The run "
+    "is prepared again with "
     "the options of its call, the brain mask and the motion in OUT_DIR; nothing else in OUT_DIR is changed. "
     "Exit code: 0 the page was written, 2 wrong command line, or no such run. See docs/compare.md."
 )
@@ -41,16 +43,23 @@ def add_compare(commands: Any) -> None:
     parser.add_argument(
         "--run-label",
         metavar="TEXT",
-        help="run, or a part of its name that no other has (acq-MRF); default: every pc-bSSFP run and fingerprint of the participant",
+        help="run, or a part of its name that no other has (acq-MRF); default: every pc-bSSFP run and "
+        "fingerprint of the participant",
     )
     parser.add_argument(
-        "--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=f"of {', '.join(PARTS)}; default: all"
+        "--parts",
+        nargs="+",
+        choices=PARTS,
+        default=list(PARTS),
+        metavar="PART",
+        help=f"of {', '.join(PARTS)}; default: all",
     )
     parser.add_argument(
         "--estimators",
         nargs="+",
         metavar="NAME",
-        help="of T1 and T2, names of --bssfp-estimator; default: miracle, that of the run, pinn, ml, pinn-bare and the networks of the paper "
+        help="of T1 and T2, names of --bssfp-estimator; default: miracle, that of the run, pinn, ml, pinn-bare "
+        "and the networks of the paper "
         "for the uniform prior",
     )
     parser.add_argument(
@@ -58,7 +67,8 @@ def add_compare(commands: Any) -> None:
         nargs="+",
         default=["ml", "train-by-fit", "pinn-bare", "pinn"],
         metavar="NAME",
-        help="of fingerprints, names of --cest-estimator; ml always runs, train-by-fit brings the reused network; default: %(default)s",
+        help="of fingerprints, names of --cest-estimator; ml always runs, train-by-fit brings the reused "
+        "network; default: %(default)s",
     )
     parser.add_argument(
         "--cycles", nargs="+", type=int, default=[6, 4], metavar="N", help="phase cycles that are kept; default: 6 4"
@@ -75,7 +85,11 @@ def add_compare(commands: Any) -> None:
         help="standard deviation of the added noise over that of the scan; default: %(default)s",
     )
     parser.add_argument(
-        "--train-epochs", type=int, default=8, metavar="N", help="epochs of the trainings of the part epochs; default: %(default)s"
+        "--train-epochs",
+        type=int,
+        default=8,
+        metavar="N",
+        help="epochs of the trainings of the part epochs; default: %(default)s",
     )
     parser.add_argument(
         "--train-networks",
@@ -100,8 +114,12 @@ def add_compare(commands: Any) -> None:
         metavar="F",
         help="what B1 is multiplied by; default: 0.8 0.9 1.0 1.1 1.2",
     )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the folders of the runs; default: OUT_DIR/compare")
-    parser.add_argument("--work-dir", type=Path, metavar="DIR", help="keep intermediate results there; default: a temporary folder")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="folder for the folders of the runs; default: OUT_DIR/compare"
+    )
+    parser.add_argument(
+        "--work-dir", type=Path, metavar="DIR", help="keep intermediate results there; default: a temporary folder"
+    )
     parser.add_argument(
         "--nprocs", type=int, default=1, metavar="N", help="threads; times are those of so many; default: %(default)s"
     )
@@ -136,9 +154,13 @@ def _check(options: argparse.Namespace) -> None:
     least = {"draws": 3, "train_epochs": 2, "train_samples": 1000, "nprocs": 1}
     for name, number in least.items():
         if getattr(options, name) < number:
-            raise _RefusedError(f"--{name.replace('_', '-')}: expected {number} or more, found {getattr(options, name)}")
+            raise _RefusedError(
+                f"--{name.replace('_', '-')}: expected {number} or more, found {getattr(options, name)}"
+            )
     if min(options.cycles) < 3:
-        raise _RefusedError(f"--cycles: expected 3 or more, T1, T2 and off-resonance need them, found {min(options.cycles)}")
+        raise _RefusedError(
+            f"--cycles: expected 3 or more, T1, T2 and off-resonance need them, found {min(options.cycles)}"
+        )
     for name in ("noise_factor", "b1_factors"):
         values = getattr(options, name)
         if not all(0.0 < each < 10.0 for each in (values if isinstance(values, list) else [values])):
@@ -146,7 +168,9 @@ def _check(options: argparse.Namespace) -> None:
     for name, table in (("estimators", ESTIMATORS), ("pool_estimators", EXCHANGE_ESTIMATORS)):
         unknown = [each for each in getattr(options, name) or () if each not in table]
         if unknown:
-            raise _RefusedError(f"--{name.replace('_', '-')}: expected some of {', '.join(table)}, found {', '.join(unknown)}")
+            raise _RefusedError(
+                f"--{name.replace('_', '-')}: expected some of {', '.join(table)}, found {', '.join(unknown)}"
+            )
     for name in ("bids_dir", "output_dir"):
         if not getattr(options, name).is_dir():
             raise _RefusedError(f"{name} {getattr(options, name)}: expected a folder, found none")
@@ -245,7 +269,8 @@ def _call_of(options: argparse.Namespace, *, work_dir: Path) -> tuple[argparse.N
             break
     else:
         raise _RefusedError(
-            f"{options.output_dir}/logs: expected config_….toml of the call that processed sub-{wanted}, found none; process it again"
+            f"{options.output_dir}/logs: expected config_….toml of the call that processed sub-{wanted}, found "
+            f"none; process it again"
         )
     known = [f"{name}={folder}" for name, folder in _given(content)]
     call = parse(
@@ -296,7 +321,9 @@ def _runs(call: argparse.Namespace, *, wanted: str | None, parts: Sequence[str])
         exact = [run for run in fit if run.label == wanted]
         fit = exact or [run for run in fit if wanted in run.label]
         if len(fit) != 1:
-            raise _RefusedError(f"--run-label {wanted}: expected (a part of) the name of one run, found {len(fit)} of {names}")
+            raise _RefusedError(
+                f"--run-label {wanted}: expected (a part of) the name of one run, found {len(fit)} of {names}"
+            )
     fit = [run for run in fit if set(parts) & ({"pools"} if run.kind == "exchange" else set(PARTS) - {"pools"})]
     if not fit:
         why = f" ({'; '.join(refused)})" if refused else ""
@@ -305,7 +332,8 @@ def _runs(call: argparse.Namespace, *, wanted: str | None, parts: Sequence[str])
     missing = [run for run in fit if not any(folder.rglob(f"{stem_of(run)}_*map.nii.gz"))]
     if missing:
         raise _RefusedError(
-            f"{missing[0].label}: expected its maps in {call.output_dir}, found none; process it first, or see its report for why it failed"
+            f"{missing[0].label}: expected its maps in {call.output_dir}, found none; process it first, or see "
+            f"its report for why it failed"
         )
     return fit, every
 

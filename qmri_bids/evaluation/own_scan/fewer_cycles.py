@@ -187,7 +187,9 @@ def fewer_cycles(
             try:
                 estimator.check(parts[0].protocol)
             except ProtocolNotSupported as error:
-                sentences.append(f"{name} does not serve these {number} cycles: expected {error.expected}, found {error.found}.")
+                sentences.append(
+                    f"{name} does not serve these {number} cycles: expected {error.expected}, found {error.found}."
+                )
                 continue
             found = [estimator.estimate(each.cycles, protocol=each.protocol, known=each.known) for each in parts]
             first[name, number] = found[0]

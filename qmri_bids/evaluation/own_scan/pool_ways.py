@@ -62,9 +62,7 @@ class PoolRow:
     over_stated: Summary
 
 
-def pool_rows(
-    ways: Sequence[PoolWay], *, reference: PoolWay, tissue: Mapping[str, NDArray[np.bool_]]
-) -> list[PoolRow]:
+def pool_rows(ways: Sequence[PoolWay], *, reference: PoolWay, tissue: Mapping[str, NDArray[np.bool_]]) -> list[PoolRow]:
     """Return the maps of several ways against those of one.
 
     Parameters

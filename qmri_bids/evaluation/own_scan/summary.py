@@ -49,10 +49,14 @@ class Summary:
         finite = np.asarray(values, dtype=np.float64)
         finite = finite[np.isfinite(finite)]
         if not finite.size:
-            return cls(median=math.nan, standard_error=math.nan, lower_quartile=math.nan, upper_quartile=math.nan, voxels=0)
+            return cls(
+                median=math.nan, standard_error=math.nan, lower_quartile=math.nan, upper_quartile=math.nan, voxels=0
+            )
         low, median, high = (float(each) for each in np.percentile(finite, (25.0, 50.0, 75.0)))
         error = MEDIAN_OVER_MEAN * (high - low) / NORMAL_QUARTILES / math.sqrt(finite.size)
-        return cls(median=median, standard_error=error, lower_quartile=low, upper_quartile=high, voxels=int(finite.size))
+        return cls(
+            median=median, standard_error=error, lower_quartile=low, upper_quartile=high, voxels=int(finite.size)
+        )
 
     @property
     def spread(self) -> float:

@@ -36,7 +36,11 @@ class B1Row:
 
 
 def wrong_b1(
-    estimators: Mapping[str, Estimator], *, scan: OwnScan, right: Mapping[str, Estimate], factors: Sequence[float] = FACTORS
+    estimators: Mapping[str, Estimator],
+    *,
+    scan: OwnScan,
+    right: Mapping[str, Estimate],
+    factors: Sequence[float] = FACTORS,
 ) -> list[B1Row]:
     """Estimate with B1 multiplied by factors.
 
@@ -56,9 +60,7 @@ def wrong_b1(
         for factor in factors:
             known = replace(scan.known, b1=np.asarray(scan.b1 * factor, dtype=scan.b1.dtype))
             found = (
-                right[name]
-                if factor == 1.0
-                else estimator.estimate(scan.cycles, protocol=scan.protocol, known=known)
+                right[name] if factor == 1.0 else estimator.estimate(scan.cycles, protocol=scan.protocol, known=known)
             )
             for parameter in PARAMETERS:
                 values, true = (np.asarray(each.values[parameter], dtype=np.float64) for each in (found, right[name]))

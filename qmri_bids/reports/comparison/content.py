@@ -34,7 +34,7 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownTable:
-    """A table as the page shows it: cells are words; the first column names the row."""
+    """A table as the page shows it: cells are words of one or two lines; the first column names the row."""
 
     caption: str
     head: tuple[str, ...]
@@ -163,12 +163,12 @@ def summary_descriptions(meanings: Mapping[str, tuple[str, str | None]]) -> dict
 
 
 def cell(summary: Summary, *, factor: float = 1.0, signed: bool = False, digits: int | None = None) -> str:
-    """Return a summary in a cell: median ± standard error, and the quartiles.
+    r"""Return a summary in a cell of two lines: median ± standard error, and the quartiles.
 
     Examples
     --------
     >>> cell(Summary(median=0.012, standard_error=0.001, lower_quartile=-0.01, upper_quartile=0.03, voxels=9), factor=100.0)
-    '1.20 ± 0.10 (−1.00 to 3.00)'
+    '1.20 ± 0.10\\n(−1.00 to 3.00)'
     """
     if not summary.voxels:
         return "–"
@@ -176,7 +176,7 @@ def cell(summary: Summary, *, factor: float = 1.0, signed: bool = False, digits:
     places = _places(factor * summary.standard_error) if digits is None else digits
     form = f"{{:{'+' if signed else ''}.{places}f}}"
     median, low, high = (form.format(each) for each in values)
-    text = f"{median} ± {factor * summary.standard_error:.{places}f} ({low} to {high})"
+    text = f"{median} ± {factor * summary.standard_error:.{places}f}\n({low} to {high})"
     return text.replace("-", "\N{MINUS SIGN}")
 
 

@@ -31,8 +31,9 @@ from qmri_bids.reports.comparison.map_parts import (
     long_table,
     main_tissues,
     picture,
-    tissue_head,
+    shown_name,
     time_scale,
+    tissue_head,
 )
 from qmri_bids.reports.content import Figure
 from qmri_bids.reports.drawing.encode import encode_png
@@ -73,7 +74,8 @@ def epochs_part(
         Figure(
             key="epochs-curves",
             title="Agreement of every epoch with the last, on this scan",
-            caption="Above the coefficient of determination between the maps after an epoch and those after the last (values below 0 "
+            caption="Above the coefficient of determination between the maps after an epoch and those after the "
+            "last (values below 0 "
             "are drawn at 0), below the loss on simulated samples that the training does not see.",
             image=encode_png(canvas),
         )
@@ -127,7 +129,9 @@ def epochs_part(
             "epoch": {"Description": "Epoch of the training, from 1"},
             "parameter": KEYS["parameter"],
             "tissue": KEYS["tissue"],
-            "agreement": {"Description": "Coefficient of determination between the maps after this epoch and after the last"},
+            "agreement": {
+                "Description": "Coefficient of determination between the maps after this epoch and after the last"
+            },
             "validation_loss": {"Description": "Loss on simulated samples that the training does not see"},
             "seconds": {"Description": "Duration of the epoch", "Units": "s"},
         },
@@ -176,14 +180,16 @@ def time_part(rows: Sequence[DurationRow], *, sentences: Sequence[str]) -> Part:
         sizes = np.array([_voxels_at(edge, row) for edge in row.expected])
         seconds = np.array([value for value, _ in row.expected.values()])
         spread = np.array([error for _, error in row.expected.values()])
-        axes.loglog([largest, *sizes], [last, *np.maximum(seconds, 1e-6)], label=row.estimator, **style)
+        axes.loglog([largest, *sizes], [last, *np.maximum(seconds, 1e-6)], label=shown_name(row.estimator), **style)
         low, high = np.maximum(seconds - 1.96 * spread, 1e-6), seconds + 1.96 * spread
         axes.fill_between(sizes, low, high, color=style["color"], alpha=0.15, linewidth=0)
     edges = list(rows[0].expected)
     for edge in edges:
         place = _voxels_at(edge, rows[0])
         axes.axvline(place, color="#b8c1c9", linewidth=0.8, zorder=0)
-        axes.text(place, 1.01, f"{edge:g} mm", transform=axes.get_xaxis_transform(), fontsize=7, ha="center", va="bottom")
+        axes.text(
+            place, 1.01, f"{edge:g} mm", transform=axes.get_xaxis_transform(), fontsize=7, ha="center", va="bottom"
+        )
     axes.set_xlabel("voxels", fontsize=9)
     axes.set_ylabel("time [s]", fontsize=9)
     legend_below(canvas, [axes])
@@ -195,11 +201,12 @@ def time_part(rows: Sequence[DurationRow], *, sentences: Sequence[str]) -> Part:
         image=encode_png(canvas),
     )
     shown = ShownTable(
-        caption="Time of one voxel as measured, and of this brain at other edges of voxels as extrapolated; ± one standard deviation",
+        caption="Time of one voxel as measured, and of this brain at other edges of voxels as extrapolated; ± "
+        "one standard deviation",
         head=("Estimator", "µs a voxel", *(f"{edge:g} mm [s]" for edge in edges)),
         rows=tuple(
             (
-                row.estimator,
+                shown_name(row.estimator),
                 f"{1e6 * row.slope:.2f} ± {1e6 * row.slope_stdev:.2f}",
                 *(f"{value:.2f} ± {error:.2f}" for value, error in row.expected.values()),
             )
@@ -220,7 +227,9 @@ def time_part(rows: Sequence[DurationRow], *, sentences: Sequence[str]) -> Part:
         },
         descriptions={
             "estimator": KEYS["estimator"],
-            "kind": {"Description": "Whether the time was measured, or extrapolated by a line through what was measured"},
+            "kind": {
+                "Description": "Whether the time was measured, or extrapolated by a line through what was measured"
+            },
             "edge": {"Description": "Edge of the voxels for which was extrapolated", "Units": "mm"},
             "voxels": {"Description": "Number of voxels"},
             "seconds": {"Description": "Time of one estimation", "Units": "s"},
@@ -252,15 +261,22 @@ def b1_part(rows: Sequence[B1Row], *, scan: OwnScan, sentences: Sequence[str]) -
     for line, parameter in zip(panels, PARAMETERS, strict=True):
         for axes, tissue in zip(line, tissues, strict=True):
             for index, name in enumerate(names):
-                chosen = [each for each in rows if (each.estimator, each.parameter, each.tissue) == (name, parameter, tissue)]
+                chosen = [
+                    each for each in rows if (each.estimator, each.parameter, each.tissue) == (name, parameter, tissue)
+                ]
                 chosen.sort(key=lambda each: each.factor)
                 places = [each.factor for each in chosen]
                 style = curve_style(index)
-                axes.plot(places, [PERCENT * each.relative.median for each in chosen], label=name, **style)
-                low, high = ([PERCENT * getattr(each.relative, end) for each in chosen] for end in ("lower_quartile", "upper_quartile"))
+                axes.plot(places, [PERCENT * each.relative.median for each in chosen], label=shown_name(name), **style)
+                low, high = (
+                    [PERCENT * getattr(each.relative, end) for each in chosen]
+                    for end in ("lower_quartile", "upper_quartile")
+                )
                 axes.fill_between(places, low, high, color=style["color"], alpha=0.12, linewidth=0)
             expected = fine**-2.0 - 1.0 if parameter == "T1" else np.zeros_like(fine)
-            axes.plot(fine, PERCENT * expected, color="#1d2733", linewidth=0.9, linestyle=":", label="small flip angles")
+            axes.plot(
+                fine, PERCENT * expected, color="#1d2733", linewidth=0.9, linestyle=":", label="small flip angles"
+            )
             axes.set_title(f"{parameter}, {tissue}", fontsize=9)
     for axes in panels[:, 0]:
         axes.set_ylabel("change [%]", fontsize=9)

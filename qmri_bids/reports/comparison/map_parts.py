@@ -26,7 +26,7 @@ from qmri_bids.reports.comparison.content import (
 )
 from qmri_bids.reports.comparison.drawing import DIFFERENCE, Row, Scale, picture_table
 from qmri_bids.reports.content import Figure
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_true_color
 from qmri_bids.units import fraction_to_percent, seconds_to_milliseconds
 
 PERCENT = fraction_to_percent(1.0)
@@ -56,9 +56,7 @@ def main_tissues(tissue: Mapping[str, Any]) -> list[str]:
 def time_scale(parameter: str) -> Scale:
     """Return the colours of a map of T1 or T2 as the report of the run has them."""
     display = QUANTITIES[parameter].display
-    return Scale(
-        title=parameter, unit=display.unit, window=display.window or (0.0, 1.0), colormap=display.colormap
-    )
+    return Scale(title=parameter, unit=display.unit, window=display.window or (0.0, 1.0), colormap=display.colormap)
 
 
 def picture(
@@ -66,7 +64,7 @@ def picture(
 ) -> Figure:
     """Return rows of pictures as a figure of the page."""
     canvas, how = picture_table(rows, scales, affine=affine, mask=mask)
-    return Figure(key=key, title=title, caption=f"{caption} {how}", image=encode_png(canvas), alternative=title)
+    return Figure(key=key, title=title, caption=f"{caption} {how}", image=encode_true_color(canvas), alternative=title)
 
 
 def by_tissue(
@@ -76,7 +74,7 @@ def by_tissue(
     found = {(row.estimator, row.parameter, row.tissue): row for row in rows}
     return tuple(
         (
-            name,
+            shown_name(name),
             *(
                 text(found[name, parameter, tissue]) if (name, parameter, tissue) in found else "–"
                 for parameter in PARAMETERS
@@ -106,6 +104,11 @@ def long_table(
     )
 
 
+def shown_name(name: str) -> str:
+    """Return how an estimator is called on the page: MIRACLE as in the literature, others as on the command line."""
+    return name.upper() if name in ("miracle", "planet") else name
+
+
 def label(name: str) -> str:
     """Return the name of an estimator as the label of a file: letters and digits.
 
@@ -130,67 +133,66 @@ def differences_part(
     """Return differences of all estimators to one."""
     tissues = main_tissues(scan.tissue)
     names = list(estimates)
-    figures, maps = [], []
+    maps, scales = [], []
+    volumes: dict[str, list[NDArray[Any] | None]] = {name: [] for name in names}
     for parameter in PARAMETERS:
         end = DIFFERENCES[parameter]
-        minus = Scale(title=f"minus {reference}", unit="ms", window=(-end, end), colormap=DIFFERENCE)
-        spread = Scale(title="stated sd", unit="ms", window=(0.0, end), colormap="plasma")
+        scales += [
+            time_scale(parameter),
+            Scale(title=f"{parameter} − {shown_name(reference)}", unit="ms", window=(-end, end), colormap=DIFFERENCE),
+            Scale(title=f"stated sd of {parameter}", unit="ms", window=(0.0, end), colormap="plasma"),
+        ]
         standard = scan.volume(estimates[reference].values[parameter])
-        lines = []
         for name in names:
             value = scan.volume(estimates[name].values[parameter])
             stated = estimates[name].stdev.get(parameter)
-            lines.append(
-                Row(
-                    name=name,
-                    volumes=(
-                        MILLISECONDS * value,
-                        None if name == reference else MILLISECONDS * (value - standard),
-                        None if stated is None else MILLISECONDS * scan.volume(stated),
-                    ),
-                    reason="the reference" if name == reference else "none is stated",
-                )
-            )
+            volumes[name] += [
+                MILLISECONDS * value,
+                None if name == reference else MILLISECONDS * (value - standard),
+                None if stated is None else MILLISECONDS * scan.volume(stated),
+            ]
             maps.append(_map(f"{label(name)}", parameter, value, f"{parameter} by {name}"))
             if name != reference:
                 what = f"{parameter} by {name} minus {parameter} by {reference}"
-                maps.append(_map(f"{label(name)}Minus{label(reference).capitalize()}", parameter, value - standard, what))
-        figures.append(
-            picture(
-                lines,
-                (time_scale(parameter), minus, spread),
-                key=f"differences-{parameter}",
-                title=f"{parameter} by estimator, and its difference to {reference}",
-                caption="Left the map, in the middle the difference, right the standard deviation that the estimator itself states "
-                "of noise.",
-                affine=affine,
-                mask=scan.inside,
-            )
-        )
+                maps.append(
+                    _map(f"{label(name)}Minus{label(reference).capitalize()}", parameter, value - standard, what)
+                )
+    figure = picture(
+        [Row(name=shown_name(name), volumes=tuple(volumes[name]), reason="–") for name in names],
+        scales,
+        key="differences-maps",
+        title=f"T1 and T2 by estimator, and the difference to {shown_name(reference)}",
+        caption="The map, the difference, and the standard deviation that the estimator itself states of noise.",
+        affine=affine,
+        mask=scan.inside,
+    )
     others = [name for name in names if name != reference]
     shown = (
         ShownTable(
-            caption=f"Difference to {reference} [ms]: {QUARTILES}",
+            caption=f"Difference to {shown_name(reference)} [ms]: {QUARTILES}",
             head=tissue_head(tissues),
             rows=by_tissue(
-                rows, tissues=tissues, names=others, text=lambda row: cell(row.difference, factor=MILLISECONDS, signed=True)
+                rows,
+                tissues=tissues,
+                names=others,
+                text=lambda row: cell(row.difference, factor=MILLISECONDS, signed=True),
             ),
         ),
         ShownTable(
-            caption=f"The same in percent of {reference}",
+            caption=f"The same in percent of {shown_name(reference)}",
             head=tissue_head(tissues),
             rows=by_tissue(
                 rows, tissues=tissues, names=others, text=lambda row: cell(row.relative, factor=PERCENT, signed=True)
             ),
         ),
         ShownTable(
-            caption=f"The maps themselves [ms]: {QUARTILES}; after the semicolon the median stated standard deviation of one voxel",
+            caption=f"The maps themselves [ms]: {QUARTILES}; after the semicolon the median stated sd",
             head=tissue_head(tissues),
             rows=by_tissue(
                 rows,
                 tissues=tissues,
                 names=names,
-                text=lambda row: f"{cell(row.value, factor=MILLISECONDS)}; sd {MILLISECONDS * row.stated.median:.1f}",
+                text=lambda row: f"{cell(row.value, factor=MILLISECONDS)}; {MILLISECONDS * row.stated.median:.1f}",
             ),
         ),
     )
@@ -207,18 +209,20 @@ def differences_part(
     )
     return Part(
         key="differences",
-        title=f"Differences to {reference}",
+        title=f"Differences to {shown_name(reference)}",
         after="Birk et al. 2025, figure 4",
         sentences=tuple(sentences),
         shown=shown,
-        figures=tuple(figures),
+        figures=(figure,),
         tables=(table,),
         maps=tuple(maps),
     )
 
 
 def _map(desc: str, parameter: str, values: NDArray[Any], what: str) -> KeptMap:
-    return KeptMap(desc=desc, suffix=f"{parameter}map", values=values, unit="s", description=f"{what}, compared on one scan")
+    return KeptMap(
+        desc=desc, suffix=f"{parameter}map", values=values, unit="s", description=f"{what}, compared on one scan"
+    )
 
 
 def fewer_part(
@@ -249,7 +253,7 @@ def fewer_part(
             }
             lines.append(
                 Row(
-                    name=name,
+                    name=shown_name(name),
                     volumes=(
                         MILLISECONDS * whole,
                         *(MILLISECONDS * some[number] if number in some else None for number in numbers),
@@ -259,7 +263,12 @@ def fewer_part(
                 )
             )
             maps += [
-                _map(f"{label(name)}{number}cycles", parameter, values, f"{parameter} by {name} from {number} of {total} cycles")
+                _map(
+                    f"{label(name)}{number}cycles",
+                    parameter,
+                    values,
+                    f"{parameter} by {name} from {number} of {total} cycles",
+                )
                 for number, values in some.items()
             ]
         figures.append(
@@ -268,7 +277,8 @@ def fewer_part(
                 scales,
                 key=f"cycles-{parameter}",
                 title=f"{parameter} from fewer cycles",
-                caption=f"Maps of all {total} cycles and of the first choice of fewer, and what these differ by from all, of the same "
+                caption=f"Maps of all {total} cycles and of the first choice of fewer, and what these differ by "
+                f"from all, of the same "
                 "estimator.",
                 affine=affine,
                 mask=scan.inside,
@@ -290,7 +300,8 @@ def fewer_part(
         expected = np.sqrt(total / number)
         shown.append(
             ShownTable(
-                caption=f"Stated sd of {number} cycles over that of {total} (√({total}/{number}) = {expected:.2f} if all cycles told "
+                caption=f"Stated sd of {number} cycles over that of {total} (√({total}/{number}) = {expected:.2f} "
+                f"if all cycles told "
                 "alike): median; then the spread of the difference between two sets of cycles that share none, over what "
                 "both state (1 where the stated sd holds)",
                 head=tissue_head(tissues),
@@ -361,7 +372,7 @@ def noise_part(
             spread = None if stated is None else factor * np.asarray(stated, dtype=np.float64)
             lines.append(
                 Row(
-                    name=name,
+                    name=shown_name(name),
                     volumes=(
                         MILLISECONDS * scan.volume(one.mean[parameter]),
                         PERCENT * scan.volume(one.mean[parameter] / before - 1.0),

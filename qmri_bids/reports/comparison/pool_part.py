@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from qmri_bids.evaluation.own_scan.pool_ways import PoolRow, PoolWay
 from qmri_bids.quantities import get_quantity
-from qmri_bids.reports.comparison.content import KeptMap, Part, ShownTable, Table, cell, summary_columns, summary_descriptions
+from qmri_bids.reports.comparison.content import (
+    KeptMap,
+    Part,
+    ShownTable,
+    Table,
+    cell,
+    summary_columns,
+    summary_descriptions,
+)
 from qmri_bids.reports.comparison.drawing import DIFFERENCE, Row, Scale
 from qmri_bids.reports.comparison.map_parts import KEYS, QUARTILES, main_tissues, picture
 

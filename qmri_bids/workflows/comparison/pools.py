@@ -115,7 +115,8 @@ def pool_parts(
             said.append(sentence)
     reference = ways[0]
     said = [
-        f"All ways saw the same {np.count_nonzero(inside):,} voxels, aligned series and known maps; each is the whole estimation of the "
+        f"All ways saw the same {np.count_nonzero(inside):,} voxels, aligned series and known maps; each is the "
+        f"whole estimation of the "
         "program, with standard deviations.",
         *said,
     ]
@@ -175,19 +176,28 @@ def _reused(
     if earlier is not None:
         sentence = f"The {REUSED} is {earlier.path.name} of {earlier.path.parent}, trained on another scan."
         return (
-            _way(REUSED, TRAIN_BY_FIT, inputs, folder=earlier.path.parent, work_dir=work_dir / "way_reused", judged=inside),
+            _way(
+                REUSED,
+                TRAIN_BY_FIT,
+                inputs,
+                folder=earlier.path.parent,
+                work_dir=work_dir / "way_reused",
+                judged=inside,
+            ),
             sentence,
         )
     half = _first_half(inside)
     mask = save_volume(work_dir / "half.nii", half, load_volume(inputs["mask"])[1])
     folder = _fresh(work_dir / "half")
-    _way(REUSED, TRAIN_BY_FIT, dict(inputs) | {"mask": mask}, folder=folder, work_dir=work_dir / "way_half", judged=half)
-    found = _way(
-        REUSED, TRAIN_BY_FIT, inputs, folder=folder, work_dir=work_dir / "way_reused", judged=inside & ~half
+    _way(
+        REUSED, TRAIN_BY_FIT, dict(inputs) | {"mask": mask}, folder=folder, work_dir=work_dir / "way_half", judged=half
     )
+    found = _way(REUSED, TRAIN_BY_FIT, inputs, folder=folder, work_dir=work_dir / "way_reused", judged=inside & ~half)
     sentence = (
-        f"The {REUSED} was trained on one half of this brain ({np.count_nonzero(half):,} voxels) and took up the other, the only one whose "
-        "voxels count in the table; its time is without that training. With a network of another subject in --cest-weights, that one is reused."
+        f"The {REUSED} was trained on one half of this brain ({np.count_nonzero(half):,} voxels) and took up the "
+        f"other, the only one whose "
+        "voxels count in the table; its time is without that training. With a network of another subject in "
+        "--cest-weights, that one is reused."
     )
     return found, sentence
 

@@ -74,7 +74,12 @@ def tissues_of(run: Run, *, output_dir: Path, shape: tuple[int, ...]) -> tuple[d
 
 
 def against_written(
-    values: Mapping[str, NDArray[np.floating]], *, run: Run, output_dir: Path, outputs: Mapping[str, str], estimator: str
+    values: Mapping[str, NDArray[np.floating]],
+    *,
+    run: Run,
+    output_dir: Path,
+    outputs: Mapping[str, str],
+    estimator: str,
 ) -> list[str]:
     """Say how far the estimate of a prepared run is from the maps that the run has written: they should be the same.
 
@@ -104,7 +109,8 @@ def against_written(
             continue
         share = float(np.mean(apart[there] < 0.001))
         sentences.append(
-            f"Prepared again, {estimator} finds the {name} of {path.name} within 0.1 % in {100.0 * share:.1f} % of the voxels (median "
+            f"Prepared again, {estimator} finds the {name} of {path.name} within 0.1 % in {100.0 * share:.1f} % "
+            f"of the voxels (median "
             f"difference {100.0 * float(np.median(apart[there])):.2g} %)."
         )
     return sentences

@@ -141,7 +141,9 @@ def relaxometry_parts(
     if reference not in estimators:
         reference = next(iter(estimators))
     if reference != REFERENCE:
-        sentences.append(f"Differences are taken to {reference}: {REFERENCE} is not among the estimators that serve this run.")
+        sentences.append(
+            f"Differences are taken to {reference}: {REFERENCE} is not among the estimators that serve this run."
+        )
     say(f"{len(estimators)} estimators on {scan.number_of_voxels:,} voxels, {scan.protocol.number_of_cycles} cycles")
     experiment = _Experiment(
         scan=scan,
@@ -220,9 +222,7 @@ def own_scan(
     return scan, affine, [*sentences, *said]
 
 
-def _estimators(
-    own: str, *, scan: OwnScan, settings: RelaxometrySettings
-) -> tuple[dict[str, Estimator], list[str]]:
+def _estimators(own: str, *, scan: OwnScan, settings: RelaxometrySettings) -> tuple[dict[str, Estimator], list[str]]:
     """Return the estimators that serve the protocol, the default ones with that of the run, and why others do not."""
     names = settings.estimators or tuple(dict.fromkeys([REFERENCE, own, *DEFAULT_ESTIMATORS]))
     found: dict[str, Estimator] = {}
@@ -271,18 +271,16 @@ def _cycles(experiment: _Experiment) -> Part:
 
 def _noise(experiment: _Experiment) -> Part:
     settings, scan = experiment.settings, experiment.scan
-    told = experiment.full.get("pinn") or experiment.full.get(FALLBACK)
-    if told is None or told.noise is None:
-        fit = ESTIMATORS[FALLBACK].create(EstimatorOptions(threads=settings.threads))
-        told = fit.estimate(scan.cycles, protocol=scan.protocol, known=scan.known)
-    level = np.asarray(told.noise, dtype=np.float64) if told.noise is not None else np.full(scan.number_of_voxels, np.nan)
-    level = np.where(np.isfinite(level), level, np.nanmedian(level))
     where = "all of the brain"
     if not settings.whole:
         view = View(affine=experiment.affine, mask=scan.inside)
-        region = fullest_slice(scan.inside, axis=view.across(view.main_plane))
-        level, scan = level[region[scan.inside]], scan.within(region)
-        where = f"the slice of the {view.main_plane} plane that holds most of the brain ({scan.number_of_voxels:,} voxels)"
+        scan = scan.within(fullest_slice(scan.inside, axis=view.across(view.main_plane)))
+        where = f"the {view.main_plane} slice that holds most of the brain ({scan.number_of_voxels:,} voxels)"
+    # The level of noise that the default fit tells of these very voxels, from their residuals and those around them.
+    fit = ESTIMATORS[FALLBACK].create(EstimatorOptions(threads=settings.threads))
+    noise = fit.estimate(scan.cycles, protocol=scan.protocol, known=scan.known).noise
+    level = np.full(scan.number_of_voxels, np.nan) if noise is None else np.asarray(noise, dtype=np.float64)
+    level = np.where(np.isfinite(level), level, np.nanmedian(level))
     drawn = add_noise(
         experiment.estimators,
         scan=scan,
@@ -291,9 +289,11 @@ def _noise(experiment: _Experiment) -> Part:
         seed=settings.seed,
     )
     said = (
-        f"Noise was added {settings.draws} times in {where}, to real and imaginary part of every cycle, all estimators seeing the same "
+        f"Noise was added {settings.draws} times in {where}, to real and imaginary part of every cycle, all "
+        f"estimators seeing the same "
         f"draws. Its standard deviation is {settings.noise_factor:g} times that which the residuals of the fit tell in each voxel.",
-        "The scan holds its own noise already, the same in all draws: the spread over the draws is that of the added noise alone, and is "
+        "The scan holds its own noise already, the same in all draws: the spread over the draws is that of the "
+        "added noise alone, and is "
         "set beside the standard deviation that the estimate states without it.",
         f"A voxel counts where nine in ten draws have a value; the spread of {settings.draws} draws is known to "
         f"{100.0 / np.sqrt(2.0 * (settings.draws - 1)):.0f} % in one voxel.",
@@ -320,7 +320,8 @@ def _epochs(experiment: _Experiment) -> Part:
         spec = short_training(scan, name, epochs=settings.epochs, seed=settings.seed, samples=settings.samples)
         rows.append(epochs_on_scan(spec, scan=scan, progress=experiment.say))
     said = (
-        f"{len(rows)} networks were trained anew for the protocol of this run, {settings.epochs} epochs of {settings.samples:,} simulated "
+        f"{len(rows)} networks were trained anew for the protocol of this run, {settings.epochs} epochs of "
+        f"{settings.samples:,} simulated "
         "samples each, and asked for this scan after every epoch. The first epoch of a physics-informed network is supervised.",
         "The shipped networks see four times the samples and more epochs; these here are thrown away.",
     )
@@ -339,10 +340,14 @@ def _time(experiment: _Experiment) -> Part:
         most=settings.most_voxels,
     )
     said = (
-        f"Growing numbers of voxels, {max(max(row.voxels) for row in rows):,} at most, were drawn from this scan and estimated three times "
-        f"each, on {settings.threads} thread{'s' if settings.threads > 1 else ''} of the processor, with standard deviations. A line through "
-        f"the times was extrapolated to the voxels that this brain ({1e-3 * volume:.0f} mL) has at each edge: that was not measured.",
-        "Drawn voxels have no neighbours, so that fluid next door is not accounted for, which takes the fits more time in an image.",
+        f"Growing numbers of voxels, {max(max(row.voxels) for row in rows):,} at most, were drawn from this scan "
+        f"and estimated three times "
+        f"each, on {settings.threads} thread{'s' if settings.threads > 1 else ''} of the processor, with standard "
+        f"deviations. A line through "
+        f"the times was extrapolated to the voxels that this brain ({1e-3 * volume:.0f} mL) has at each edge: "
+        f"that was not measured.",
+        "Drawn voxels have no neighbours, so that fluid next door is not accounted for, which takes the fits "
+        "more time in an image.",
         "MIRACLE is solved in closed form here; the search of the paper takes some hundred times as long.",
     )
     return time_part(rows, sentences=said)
@@ -354,7 +359,8 @@ def _b1(experiment: _Experiment) -> Part:
         experiment.estimators, scan=scan, right=experiment.full, factors=sorted({*settings.b1_factors, 1.0})
     )
     said = (
-        "B1 of every voxel was multiplied by a factor and everything estimated again, against the same estimator with B1 as measured.",
+        "B1 of every voxel was multiplied by a factor and everything estimated again, against the same estimator "
+        "with B1 as measured.",
         "Voxels that lose their value by the wrong B1 (a network's range ends) do not count.",
     )
     return b1_part(rows, scan=scan, sentences=said)

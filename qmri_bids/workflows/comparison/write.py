@@ -41,9 +41,7 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def write_comparison(
-    comparison: Comparison, *, folder: Path, run: Run, bids_dir: Path, affine: NDArray[Any]
-) -> Path:
+def write_comparison(comparison: Comparison, *, folder: Path, run: Run, bids_dir: Path, affine: NDArray[Any]) -> Path:
     """Write page, tables and maps and return the page.
 
     Parameters
@@ -74,7 +72,12 @@ def write_comparison(
                 written.append(path)
             for kept in part.maps:
                 path = made / "maps" / f"{stem}_desc-{kept.desc}_{kept.suffix}.nii.gz"
-                metadata = {"Description": f"{kept.description}.", "Units": kept.unit, "Sources": sources, "SkullStripped": True}
+                metadata = {
+                    "Description": f"{kept.description}.",
+                    "Units": kept.unit,
+                    "Sources": sources,
+                    "SkullStripped": True,
+                }
                 write_map(path, kept.values, affine=affine, metadata=metadata)
                 written.append(path)
             files[part.key] = tuple(path.relative_to(made).as_posix() for path in written)
