@@ -168,7 +168,7 @@ def cell(summary: Summary, *, factor: float = 1.0, signed: bool = False, digits:
     Examples
     --------
     >>> cell(Summary(median=0.012, standard_error=0.001, lower_quartile=-0.01, upper_quartile=0.03, voxels=9), factor=100.0)
-    '1.20 ± 0.10\\n(−1.00 to 3.00)'
+    '1.20 ± 0.10\n(−1.00 to 3.00)'
     """
     if not summary.voxels:
         return "–"

@@ -237,12 +237,15 @@ def fewer_part(
     for parameter in PARAMETERS if numbers else ():
         value = time_scale(parameter)
         scales = [
-            *(Scale(title=f"{number} cycles", unit="ms", window=value.window, colormap=value.colormap) for number in (total, *numbers)),
+            *(
+                Scale(title=f"{number} cycles", unit="ms", window=value.window, colormap=value.colormap)
+                for number in (total, *numbers)
+            ),
             *(
                 Scale(title=f"{number} against {total}", unit="%", window=(-FEWER, FEWER), colormap=DIFFERENCE)
                 for number in numbers
             ),
-        ]  # fmt: skip
+        ]
         lines = []
         for name in names:
             whole = scan.volume(full[name].values[parameter])
@@ -361,9 +364,14 @@ def noise_part(
             Scale(title="mean of the draws", unit="ms", window=value.window, colormap=value.colormap),
             Scale(title="mean, shifted by noise", unit="%", window=(-SHIFT, SHIFT), colormap=DIFFERENCE),
             Scale(title="sd over the draws", unit="%", window=(0.0, factor * end), colormap="plasma"),
-            Scale(title="stated sd" + ("" if factor == 1.0 else f" × {factor:g}"), unit="%", window=(0.0, factor * end), colormap="plasma"),
+            Scale(
+                title="stated sd" + ("" if factor == 1.0 else f" × {factor:g}"),
+                unit="%",
+                window=(0.0, factor * end),
+                colormap="plasma",
+            ),
             Scale(title="the first over the second", unit="ratio", window=(0.5, 1.5), colormap=DIFFERENCE),
-        )  # fmt: skip
+        )
         lines = []
         for name in names:
             one = drawn[name]
