@@ -18,8 +18,8 @@ EDGES = (1.3, 1.0, 0.8, 0.6, 0.4)
 SHARES = (1.0 / 16.0, 1.0 / 8.0, 1.0 / 4.0, 1.0 / 2.0, 1.0)
 """Of the voxels that are drawn at most."""
 
-MOST_VOXELS = 100_000
-"""Voxels that are drawn at most; a scan of fewer gives what it has."""
+MOST_VOXELS, FEWEST_VOXELS = 100_000, 20_000
+"""Voxels that are drawn at most, and at least: a scan of fewer gives some of its own several times."""
 
 REPEATS = 3
 """Measurements of each number of voxels."""
@@ -83,7 +83,8 @@ def durations(
         Voxels that are drawn at most.
     """
     rng = np.random.default_rng(seed)
-    order = rng.permutation(scan.number_of_voxels)[:most]
+    total = min(most, max(scan.number_of_voxels, FEWEST_VOXELS))
+    order = np.resize(rng.permutation(scan.number_of_voxels), total)
     numbers = sorted({max(1, round(share * len(order))) for share in SHARES})
     rows = []
     for name, estimator in estimators.items():
@@ -103,10 +104,11 @@ def _seconds(estimator: Estimator, scan: OwnScan, chosen: np.ndarray) -> float:
 
 
 def _row(name: str, measured: Sequence[tuple[int, float]], *, volume: float, edges: Sequence[float]) -> DurationRow:
-    """Return the line through the measurements, large ones weighted as their scatter grows with them."""
-    numbers, seconds = (np.array(each, dtype=np.float64) for each in zip(*measured, strict=True))
+    """Return the line through the shortest times of each number, which other programs have disturbed least."""
+    shortest = {number: min(second for each, second in measured if each == number) for number, _ in measured}
+    numbers, seconds = (np.array(list(each), dtype=np.float64) for each in (shortest, shortest.values()))
     design = np.stack([np.ones_like(numbers), numbers], axis=1)
-    weights = 1.0 / np.sqrt(numbers)
+    weights = 1.0 / np.sqrt(numbers)  # their scatter grows with them
     whitened = design * weights[:, None]
     line, *_ = np.linalg.lstsq(whitened, seconds * weights, rcond=None)
     left = seconds * weights - whitened @ line
@@ -118,8 +120,8 @@ def _row(name: str, measured: Sequence[tuple[int, float]], *, volume: float, edg
         expected[edge] = (float(at @ line), math.sqrt(max(0.0, float(at @ covariance @ at))))
     return DurationRow(
         estimator=name,
-        voxels=tuple(int(each) for each in numbers),
-        seconds=tuple(float(each) for each in seconds),
+        voxels=tuple(number for number, _ in measured),
+        seconds=tuple(second for _, second in measured),
         start=float(line[0]),
         start_stdev=math.sqrt(max(0.0, float(covariance[0, 0]))),
         slope=float(line[1]),

@@ -67,7 +67,9 @@ def epochs_part(
         bottom.set_xlabel("epoch", fontsize=9)
         bottom.xaxis.get_major_locator().set_params(integer=True)
         top.xaxis.get_major_locator().set_params(integer=True)
-    panels[0, 0].set_ylabel("agreement with the last epoch (CoD)", fontsize=8)
+    for axes in panels.flat:
+        axes.tick_params(which="both", labelsize=8)
+    panels[0, 0].set_ylabel("CoD with the last epoch", fontsize=8)
     panels[1, 0].set_ylabel("validation loss", fontsize=8)
     legend_below(canvas, [panels[0, 0]], columns=6)
     figures = [
@@ -176,12 +178,12 @@ def time_part(rows: Sequence[DurationRow], *, sentences: Sequence[str]) -> Part:
         style = curve_style(index)
         axes.loglog(row.voxels, row.seconds, "o", color=style["color"], markersize=3.5)
         largest = max(row.voxels)
-        last = max(row.start + row.slope * largest, 1e-6)
+        last = row.start + row.slope * largest
         sizes = np.array([_voxels_at(edge, row) for edge in row.expected])
         seconds = np.array([value for value, _ in row.expected.values()])
         spread = np.array([error for _, error in row.expected.values()])
-        axes.loglog([largest, *sizes], [last, *np.maximum(seconds, 1e-6)], label=shown_name(row.estimator), **style)
-        low, high = np.maximum(seconds - 1.96 * spread, 1e-6), seconds + 1.96 * spread
+        axes.loglog([largest, *sizes], [last, *seconds], label=shown_name(row.estimator), **style)
+        low, high = np.maximum(seconds - 1.96 * spread, 0.1 * seconds), seconds + 1.96 * spread
         axes.fill_between(sizes, low, high, color=style["color"], alpha=0.15, linewidth=0)
     edges = list(rows[0].expected)
     for edge in edges:
@@ -190,6 +192,7 @@ def time_part(rows: Sequence[DurationRow], *, sentences: Sequence[str]) -> Part:
         axes.text(
             place, 1.01, f"{edge:g} mm", transform=axes.get_xaxis_transform(), fontsize=7, ha="center", va="bottom"
         )
+    axes.set_ylim(bottom=0.5 * min(min(row.seconds) for row in rows))
     axes.set_xlabel("voxels", fontsize=9)
     axes.set_ylabel("time [s]", fontsize=9)
     legend_below(canvas, [axes])

@@ -125,10 +125,10 @@ def picture_table(
         canvas.text((left + 0.5 * tile) / WIDTH, 1.0 - 0.08 / total, scale.title, fontsize=9, ha="center", va="top")
         if drawn[column] is None:
             continue
-        bar = canvas.add_axes((left / WIDTH, (_BAR - 0.14) / total, tile / WIDTH, 0.1 / total))
+        bar = canvas.add_axes(((left + 0.06 * tile) / WIDTH, (_BAR - 0.14) / total, 0.88 * tile / WIDTH, 0.1 / total))
         canvas.colorbar(drawn[column], cax=bar, orientation="horizontal", extend="both")
         bar.tick_params(labelsize=7, length=2, pad=1)
-        bar.locator_params(axis="x", nbins=4)
+        bar.locator_params(axis="x", nbins=3)
         bar.set_xlabel(scale.unit, fontsize=7, labelpad=0)
     caption = (
         f"{cut.words.capitalize()}. Voxels beyond the windows have the colour of their end; those without a value are grey "

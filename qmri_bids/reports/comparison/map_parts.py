@@ -158,7 +158,7 @@ def differences_part(
                     _map(f"{label(name)}Minus{label(reference).capitalize()}", parameter, value - standard, what)
                 )
     figure = picture(
-        [Row(name=shown_name(name), volumes=tuple(volumes[name]), reason="–") for name in names],
+        [Row(name=shown_name(name), volumes=tuple(volumes[name]), reason="reference") for name in names],
         scales,
         key="differences-maps",
         title=f"T1 and T2 by estimator, and the difference to {shown_name(reference)}",
