@@ -109,9 +109,9 @@ def test_every_file_is_explained_and_hidden_from_the_validator(compared: Compare
         with path.open(encoding="utf-8") as stream:
             assert set(next(csv.reader(stream, delimiter="\t"))) <= set(explained)
     maps = sorted((compared.folder / "maps").glob("*.nii.gz"))
-    assert {f"{STEM}_desc-{each}_T1map.nii.gz" for each in ("miracle", "mlMinusMiracle", "ml4cycles", "mlDrawnStd")} <= {
-        path.name for path in maps
-    }
+    assert {
+        f"{STEM}_desc-{each}_T1map.nii.gz" for each in ("miracle", "mlMinusMiracle", "ml4cycles", "mlDrawnStd")
+    } <= {path.name for path in maps}
     for path in maps:
         sidecar = json.loads(Path(str(path).replace(".nii.gz", ".json")).read_text(encoding="utf-8"))
         assert sidecar["Units"] == "s"

@@ -64,9 +64,7 @@ def full(scan: OwnScan, estimators: dict[str, Estimator]) -> dict[str, Estimate]
 def test_fit_and_refined_network_agree_within_their_noise_and_miracle_scatters_about_them(
     scan: OwnScan, full: dict[str, Estimate]
 ) -> None:
-    rows = {
-        (row.estimator, row.parameter, row.tissue): row for row in difference_rows(full, reference="ml", scan=scan)
-    }
+    rows = {(row.estimator, row.parameter, row.tissue): row for row in difference_rows(full, reference="ml", scan=scan)}
     for parameter, truth in (("T1", 0.94), ("T2", 0.062)):
         network, miracle = rows["pinn", parameter, "WM"], rows["miracle", parameter, "WM"]
         assert network.difference.spread < 0.05 * network.stated.median
@@ -91,7 +89,9 @@ def test_fewer_cycles_cost_noise_by_the_root_of_their_number(
         assert abs(six.relative.median) < 0.03
     # In closed form MIRACLE takes what aliases for signal: with four cycles T2 comes out too high.
     assert rows["miracle", 4, "T2", "WM"].relative.spread > rows["ml", 4, "T2", "WM"].relative.spread
-    assert any(sentence == "12 cycles: the scan has 12, so that there is nothing to leave out." for sentence in found.sentences)
+    assert any(
+        sentence == "12 cycles: the scan has 12, so that there is nothing to leave out." for sentence in found.sentences
+    )
 
 
 def test_an_estimator_that_cannot_serve_the_cycles_left_is_said(scan: OwnScan, full: dict[str, Estimate]) -> None:
@@ -163,7 +163,9 @@ class Counting:
         voxels = len(cycles)
         self.seen = [*getattr(self, "seen", []), voxels]
         values = np.ones(voxels)
-        return Estimate(values={"T1": values}, residual=values, status=np.full(voxels, Status.CONVERGED, dtype=np.uint8))
+        return Estimate(
+            values={"T1": values}, residual=values, status=np.full(voxels, Status.CONVERGED, dtype=np.uint8)
+        )
 
 
 def test_time_is_that_of_a_line_through_growing_numbers_of_voxels(scan: OwnScan) -> None:

@@ -44,7 +44,8 @@ def pools_part(
         quantity = get_quantity(name)
         display = quantity.display
         low, high = display.window or (0.0, float(np.nanpercentile(display.convert(reference.values[name]), 98.0)))
-        end = 0.4 * (high - low)
+        limit = quantity.spread.limit if quantity.spread is not None else None
+        end = 0.3 * (high - low) if limit is None else float(limit)
         scales = (
             Scale(title=quantity.label, unit=display.unit, window=(low, high), colormap=display.colormap),
             Scale(title=f"minus {reference.name}", unit=display.unit, window=(-end, end), colormap=DIFFERENCE),
