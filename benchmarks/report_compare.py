@@ -1,9 +1,10 @@
 """`qmri-tools compare` on digital heads: every figure made, and what the figures say where physics knows the answer.
 
     python benchmarks/report_compare.py [--only relaxometry pools] [--demo BIDS_DIR OUT_DIR] [--fingerprint BIDS_DIR OUT_DIR]
+        [--keep DIR]
 
 The demo is the head of `qmri-tools simulate` (2 mm, 12 cycles, SNR 25), the fingerprint one of 6 mm; both are simulated and
-processed unless folders of such a run are given. Heads and scans are the phantom's own, which shares no signal with the estimators.
+processed unless folders of such a run are given; --keep leaves the pages there. Heads and scans are the phantom's own, which shares no signal with the estimators.
 """
 
 from __future__ import annotations
@@ -73,10 +74,10 @@ def spread(row: dict[str, str], name: str) -> float:
     return (float(row[f"{name}_upper_quartile"]) - float(row[f"{name}_lower_quartile"])) / 1.349
 
 
-def relaxometry(given: list[Path] | None) -> list[Row]:
+def relaxometry(given: list[Path] | None, keep: Path | None) -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         bids, out = processed(given, Path(scratch), "--seed", 7)
-        compared = Path(scratch) / "compared"
+        compared = (keep or Path(scratch)) / "demo"
         seconds = call(
             "tools", "compare", bids, out, "--output", compared, "--run-label", "pcbssfp", "--train-networks", 4
         )
@@ -215,12 +216,12 @@ def _time(folder: Path) -> list[Row]:
     ]
 
 
-def pools(given: list[Path] | None) -> list[Row]:
+def pools(given: list[Path] | None, keep: Path | None) -> list[Row]:
     with tempfile.TemporaryDirectory() as scratch:
         bids, out = processed(
             given, Path(scratch), "--matrix", 32, 36, 32, "--voxel-size", 6, "--cest", "mrf", "--seed", 7
         )
-        compared = Path(scratch) / "compared"
+        compared = (keep or Path(scratch)) / "fingerprint"
         call("tools", "compare", bids, out, "--output", compared, "--run-label", "MRF")
         (folder,) = compared.iterdir()
         made = pictures((folder / "compare.html").read_text(encoding="utf-8"))
@@ -259,11 +260,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=("relaxometry", "pools"), default=("relaxometry", "pools"))
     parser.add_argument("--demo", nargs=2, type=Path, metavar=("BIDS_DIR", "OUT_DIR"))
     parser.add_argument("--fingerprint", nargs=2, type=Path, metavar=("BIDS_DIR", "OUT_DIR"))
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep pages, tables and maps there")
     options = parser.parse_args()
     if "relaxometry" in options.only:
-        save("report_compare", relaxometry(options.demo))
+        save("report_compare", relaxometry(options.demo, options.keep))
     if "pools" in options.only:
-        save("report_compare", pools(options.fingerprint))
+        save("report_compare", pools(options.fingerprint, options.keep))
 
 
 if __name__ == "__main__":
