@@ -4,7 +4,8 @@
         [--keep DIR]
 
 The demo is the head of `qmri-tools simulate` (2 mm, 12 cycles, SNR 25), the fingerprint one of 6 mm; both are simulated and
-processed unless folders of such a run are given; --keep leaves the pages there. Heads and scans are the phantom's own, which shares no signal with the estimators.
+processed unless folders of such a run are given; --keep leaves the pages there. Heads and scans are the phantom's own, which
+shares no signal with the estimators.
 """
 
 from __future__ import annotations
