@@ -8,7 +8,8 @@ import datetime
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -211,9 +212,13 @@ def _compare(options: argparse.Namespace, *, work_dir: Path) -> Iterator[Path]:
     for run in runs:
         say = _speaker(run.label)
         say("preparing the run")
-        inputs = inputs_of_estimation(
-            run, runs=every, options=own, bids_dir=call.bids_dir, work_dir=work_dir, processors=options.nprocs
-        )
+        try:
+            inputs = inputs_of_estimation(
+                run, runs=every, options=own, bids_dir=call.bids_dir, work_dir=work_dir, processors=options.nprocs
+            )
+        except RuntimeError as error:  # of the engine, with all that the step has said
+            why = str(error).strip().splitlines()[-1]
+            raise _RefusedError(f"{run.label} could not be prepared again: {why}") from error
         decisions, parts = _parts(inputs, run=run, options=options, call=call, work_dir=work_dir, say=say)
         earlier = call.earlier_fits.get(run.label)
         comparison = Comparison(
@@ -309,12 +314,11 @@ def _given(content: dict[str, Any]) -> list[tuple[str, str]]:
 def _runs(call: argparse.Namespace, *, wanted: str | None, parts: Sequence[str]) -> tuple[list[Run], list[Run]]:
     """Return the runs that are compared and all runs of the participant."""
     from qmri_bids.cli.levels.finding import find_plans
-    from qmri_bids.workflows.comparison.prepared import ESTIMATING
     from qmri_bids.workflows.comparison.write import stem_of
 
     plans = find_plans(call)
     every = [run for plan in plans for run in plan.runs]
-    fit = [run for run in every if run.kind in ESTIMATING]
+    fit = [run for run in every if run.kind in _COMPARED]
     refused = [str(refusal) for plan in plans for refusal in plan.refusals]
     names = ", ".join(run.label for run in fit) or "none"
     if wanted is not None:
@@ -324,7 +328,7 @@ def _runs(call: argparse.Namespace, *, wanted: str | None, parts: Sequence[str])
             raise _RefusedError(
                 f"--run-label {wanted}: expected (a part of) the name of one run, found {len(fit)} of {names}"
             )
-    fit = [run for run in fit if set(parts) & ({"pools"} if run.kind == "exchange" else set(PARTS) - {"pools"})]
+    fit = [run for run in fit if _COMPARED[run.kind].parts & set(parts)]
     if not fit:
         why = f" ({'; '.join(refused)})" if refused else ""
         raise _RefusedError(f"expected a pc-bSSFP run or a fingerprint for {' '.join(parts)}, found {names}{why}")
@@ -354,21 +358,16 @@ def _parts(
     say: Callable[[str], None],
 ) -> tuple[list[str], list[Part]]:
     """Return what was decided and the parts of one run."""
-    if run.kind == "exchange":
-        from qmri_bids.workflows.comparison.pools import PoolSettings, pool_parts
+    return _COMPARED[run.kind].compare(inputs, run=run, options=options, call=call, work_dir=work_dir, say=say)
 
-        settings = PoolSettings(
-            estimators=options.pool_estimators,
-            weights_folder=call.cest_weights,
-            threads=options.nprocs,
-            seed=options.seed,
-        )
-        return pool_parts(
-            inputs, run=run, output_dir=call.output_dir, work_dir=work_dir / run.label, settings=settings, say=say
-        )
+
+def _relaxometry(
+    inputs: dict[str, Any], *, run: Run, options: argparse.Namespace, call: argparse.Namespace, say: Any, work_dir: Path
+) -> tuple[list[str], list[Part]]:
+    del work_dir  # nothing is kept between the parts
     from qmri_bids.workflows.comparison.relaxometry import RELAXOMETRY_PARTS, RelaxometrySettings, relaxometry_parts
 
-    relaxometry = RelaxometrySettings(
+    settings = RelaxometrySettings(
         parts=[each for each in RELAXOMETRY_PARTS if each in options.parts],
         estimators=options.estimators,
         cycles=options.cycles,
@@ -383,4 +382,31 @@ def _parts(
         seed=options.seed,
         weights_folder=call.bssfp_weights,
     )
-    return relaxometry_parts(inputs, run=run, output_dir=call.output_dir, settings=relaxometry, say=say)
+    return relaxometry_parts(inputs, run=run, output_dir=call.output_dir, settings=settings, say=say)
+
+
+def _pools(
+    inputs: dict[str, Any], *, run: Run, options: argparse.Namespace, call: argparse.Namespace, say: Any, work_dir: Path
+) -> tuple[list[str], list[Part]]:
+    from qmri_bids.workflows.comparison.pools import PoolSettings, pool_parts
+
+    settings = PoolSettings(
+        estimators=options.pool_estimators, weights_folder=call.cest_weights, threads=options.nprocs, seed=options.seed
+    )
+    folder = work_dir / run.label
+    return pool_parts(inputs, run=run, output_dir=call.output_dir, work_dir=folder, settings=settings, say=say)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compared:
+    """What is done with a kind of run: its parts, and the function that makes them."""
+
+    parts: frozenset[str]
+    compare: Callable[..., tuple[list[str], list[Part]]]
+
+
+_COMPARED: Mapping[str, _Compared] = {
+    "pcbssfp": _Compared(parts=frozenset(PARTS) - {"pools"}, compare=_relaxometry),
+    "exchange": _Compared(parts=frozenset({"pools"}), compare=_pools),
+}
+"""By the kind of the run."""
