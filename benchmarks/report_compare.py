@@ -83,7 +83,7 @@ def relaxometry(given: list[Path] | None, keep: Path | None) -> list[Row]:
             "tools", "compare", bids, out, "--output", compared, "--run-label", "pcbssfp", "--train-networks", 4
         )
         (folder,) = compared.iterdir()
-        page = (folder / "compare.html").read_text(encoding="utf-8")
+        page = (folder / "compare.html").read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
         made = pictures(page)
         rows = [
             Row(
