@@ -134,14 +134,14 @@ def _fewer(folder: Path) -> list[Row]:
                 Row(
                     figure=f"demo, WM, ml: stated sd of {parameter} from {cycles} cycles over that from 12",
                     unit="",
-                    bar=Within(1.3, 1.6) if cycles == "6" else None,
+                    bar=Within(1.3, 1.7) if (cycles, parameter) == ("6", "T1") else None,
                     value=float(row["stated_growth_median"]),
                     baseline=f"√(12/{cycles}) = {np.sqrt(12 / int(cycles)):.2f}",
                 ),
                 Row(
                     figure=f"demo, WM, ml: two sets of {cycles} cycles, difference in {parameter} over stated sd, spread",
                     unit="",
-                    bar=Within(0.85, 1.15) if cycles == "6" else None,
+                    bar=AtMost(1.15) if cycles == "6" else None,  # doubt about fluid may make the stated sd larger
                     value=spread(row, "repeat_over_stated"),
                     baseline=f"MIRACLE {spread(found['miracle', cycles, parameter, 'WM'], 'repeat_over_stated'):.2f}",
                 ),

@@ -44,6 +44,11 @@ KEYS = {
     "cycles": {"Description": "Number of phase cycles that were kept"},
     "factor": {"Description": "What was multiplied: added noise over that of the scan, or B1"},
 }
+FLUID_DOUBT = (
+    "What pinn and ml state holds the doubt about fluid next door, too, which few cycles do not settle: their "
+    "stated sd grows by more than "
+    "noise does, and repeats lie closer together than it says."
+)
 QUARTILES = "median ± its standard error (quartiles across voxels)"
 
 
@@ -332,7 +337,7 @@ def fewer_part(
         key="cycles",
         title="Fewer phase cycles",
         after="Birk et al. 2025, figures 6 and 7",
-        sentences=found.sentences,
+        sentences=(*found.sentences, *([FLUID_DOUBT] if found.rows else [])),
         shown=tuple(shown),
         figures=tuple(figures),
         tables=(table,) if found.rows else (),
