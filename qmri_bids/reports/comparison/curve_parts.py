@@ -112,13 +112,13 @@ def epochs_part(
     columns |= {"validation_loss": [], "seconds": []}
     for row in rows:
         for (parameter, tissue), values in row.agreement.items():
-            for epoch, value in enumerate(values, start=1):
+            for epoch, agreement in enumerate(values, start=1):
                 for key, content in {
                     "system": row.system,
                     "epoch": epoch,
                     "parameter": parameter,
                     "tissue": tissue,
-                    "agreement": float(value),
+                    "agreement": float(agreement),
                     "validation_loss": float(row.validation_loss[epoch - 1]),
                     "seconds": float(row.seconds[epoch - 1]),
                 }.items():
@@ -221,7 +221,7 @@ def time_part(rows: Sequence[DurationRow], *, sentences: Sequence[str]) -> Part:
     table = Table(
         name="time",
         columns={
-            "estimator": [each[0].estimator for each in [*measured, *foreseen]],
+            "estimator": [each[0].estimator for each in measured] + [each[0].estimator for each in foreseen],
             "kind": ["measured"] * len(measured) + ["extrapolated"] * len(foreseen),
             "edge": [None] * len(measured) + [each[1] for each in foreseen],
             "voxels": [each[1] for each in measured] + [round(_voxels_at(each[1], each[0])) for each in foreseen],

@@ -40,6 +40,7 @@ def pools_part(
     tissues = main_tissues(tissue)
     names = [name for name in reference.values if name.endswith(("_fraction", "_rate"))][:MOST_MAPS]
     figures, maps, shown = [], [], []
+    voxels = int(np.count_nonzero(inside))
     for name in names:
         quantity = get_quantity(name)
         display = quantity.display
@@ -115,7 +116,7 @@ def pools_part(
                     way.name,
                     way.estimator,
                     f"{way.seconds:.1f}",
-                    f"{1e3 * way.seconds / max(1, np.count_nonzero(inside)):.2f}",
+                    f"{1e3 * way.seconds / voxels:.2f}",
                 )
                 for way in ways
             ),
