@@ -50,7 +50,7 @@ QUICK = ("--estimators", *ESTIMATORS, "--draws", 8, "--train-epochs", 2, "--trai
 def processed_head(tmp_path_factory: pytest.TempPathFactory, run_app: Callable[..., Any]) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("compare")
     bids, out = folder / "bids", folder / "out"
-    simulate_dataset(bids, matrix=(20, 24, 20), voxel_size=9.0, phase_cycles=8, motion=0.2, seed=4)
+    simulate_dataset(bids, matrix=(22, 26, 22), voxel_size=8.0, phase_cycles=8, motion=0.5, seed=4)
     done = run_app(bids, out, "participant", "--work-dir", folder / "work", "--skip-bids-validation")
     assert done.returncode == 0, done.stderr + done.stdout
     return bids, out
