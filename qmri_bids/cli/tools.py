@@ -14,6 +14,7 @@ from typing import Any
 from qmri_bids import __version__
 from qmri_bids.cli.caches import draw_to_files, keep_caches_of_one_call
 from qmri_bids.cli.commands.benchmark import add_benchmark
+from qmri_bids.cli.commands.compare import add_compare
 from qmri_bids.cli.commands.doctor import add_doctor
 from qmri_bids.cli.commands.import_ import add_import
 from qmri_bids.cli.commands.pools import add_train_exchange
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_train_natural(commands)
     add_train_exchange(commands)
     add_benchmark(commands)
+    add_compare(commands)
     described = commands.add_parser("boutiques", help="write the Boutiques descriptor of qmri_bids")
     described.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
     described.set_defaults(run=_boutiques)

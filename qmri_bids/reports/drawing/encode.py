@@ -58,6 +58,18 @@ def encode_png(
     return file.getvalue()
 
 
+def encode_true_color(canvas: Canvas) -> bytes:
+    """Return the canvas as PNG in true colour: for pictures with several colour maps, to which no palette does justice."""
+    from PIL import Image
+
+    raw = io.BytesIO()
+    canvas.savefig(raw, format="png", dpi=DOTS_PER_INCH)
+    file = io.BytesIO()
+    with Image.open(raw) as picture:
+        picture.convert("RGB").save(file, format="png", optimize=True)
+    return file.getvalue()
+
+
 def _map_palette(colormap: Colormap, extra: Sequence[str]) -> NDArray[np.uint8]:
     """Return 256 colours, shape (256, 3): the extra ones, greys, and the colour map in even steps."""
     from matplotlib.colors import to_rgb

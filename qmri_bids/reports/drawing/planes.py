@@ -90,6 +90,10 @@ class View:
         margin = int(np.ceil(MARGIN / self.voxel_size[axis]))
         return max(int(occupied[0]) - margin, 0), min(int(occupied[-1]) + 1 + margin, inside.shape[axis])
 
+    def across(self, plane: str) -> int:
+        """Return the axis of the arrays as they were given that runs across the slices of a plane."""
+        return int(np.flatnonzero(self._orientation[:, 0] == _AXIS[plane])[0])
+
     def cuts(self, plane: str, fractions: Sequence[float]) -> list[Cut]:
         """Return cuts at fractions of the extent of the mask along the plane's axis, without repetition."""
         axis = _AXIS[plane]

@@ -1,0 +1,1 @@
+"""The page that sets estimators of one run side by side: content, pictures, HTML."""

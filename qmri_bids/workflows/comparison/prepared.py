@@ -1,0 +1,116 @@
+"""A processed run made ready once more: what its estimation was given, with mask and motion as they were found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmri_bids.bids.names import output_path
+from qmri_bids.engine.execution import EngineOptions
+from qmri_bids.engine.until import inputs_of
+from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.run import Run
+from qmri_bids.pipeline.volumes import load_volume
+from qmri_bids.tissue_labels import ABBREVIATIONS
+from qmri_bids.workflows.base import with_sources
+from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
+
+ESTIMATING: Mapping[str, str] = {"pcbssfp": "estimate_relaxation", "exchange": "estimate_exchange"}
+"""Node that estimates, by the kind of run: the kinds whose estimators can be compared."""
+
+
+def inputs_of_estimation(
+    run: Run, *, runs: Sequence[Run], options: ProcessingOptions, bids_dir: Path, work_dir: Path, processors: int
+) -> dict[str, Any]:
+    """Prepare a run as its workflow does, and return what the node that estimates would be given.
+
+    Parameters
+    ----------
+    run
+        The run, of a kind in `ESTIMATING`.
+    runs
+        All runs of the participant, of which it may take maps.
+    options
+        Those with which it was processed; what `options.earlier_fits` holds is applied, not found again.
+    bids_dir
+        The raw dataset.
+    work_dir
+        Folder of intermediate results; whatever is written lies in it.
+    processors
+        Threads of all steps that run at one time.
+    """
+    workflow = init_qmri_wf(
+        runs=with_sources([run], runs),
+        options=options,
+        bids_dir=bids_dir,
+        output_dir=work_dir / "unused",
+        work_dir=work_dir,
+    )
+    name = f"{workflow.name}.{run_name(run)}.{ESTIMATING[run.kind]}"
+    return inputs_of(workflow, name, options=EngineOptions(processors=processors))
+
+
+def tissues_of(run: Run, *, output_dir: Path, shape: tuple[int, ...]) -> tuple[dict[str, NDArray[np.bool_]], list[str]]:
+    """Return which voxels are of each tissue, as the run told them apart, shape (X, Y, Z), and a sentence where they are not there.
+
+    Parameters
+    ----------
+    run
+        The run.
+    output_dir
+        The derivatives.
+    shape
+        Of the grid of the run.
+    """
+    path = output_path(output_dir, entities=run.entities, output="tissue")
+    if not path.is_file():
+        return {}, [f"{path.name} is not there: tissues are not told apart, and numbers are those of the whole brain."]
+    labels = np.asarray(load_volume(path)[0]).reshape(shape)
+    return {short: labels == code for code, short in ABBREVIATIONS.items() if (labels == code).any()}, []
+
+
+def against_written(
+    values: Mapping[str, NDArray[np.floating]],
+    *,
+    run: Run,
+    output_dir: Path,
+    outputs: Mapping[str, str],
+    estimator: str,
+) -> list[str]:
+    """Say how far the estimate of a prepared run is from the maps that the run has written: they should be the same.
+
+    Parameters
+    ----------
+    values
+        Maps of the estimator of the run by name, SI units, shape (X, Y, Z).
+    run
+        The run.
+    output_dir
+        The derivatives.
+    outputs
+        Key of the file by the name of the map.
+    estimator
+        Name of the estimator.
+    """
+    sentences = []
+    for name, key in outputs.items():
+        path = output_path(output_dir, entities=run.entities, output=key)
+        if name not in values or not path.is_file():
+            continue
+        written = np.asarray(load_volume(path)[0], dtype=np.float64).reshape(values[name].shape)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            apart = np.abs(values[name] / written - 1.0)
+        there = np.isfinite(apart)
+        if not there.any():
+            continue
+        share = float(np.mean(apart[there] < 0.001))
+        sentences.append(
+            f"Prepared again, {estimator} finds the {name} of {path.name} within 0.1 % in {100.0 * share:.1f} % "
+            f"of the voxels (median "
+            f"difference {100.0 * float(np.median(apart[there])):.2g} %)."
+        )
+    return sentences
