@@ -28,6 +28,9 @@ PAGE = "group.html"
 MOST_ROWS = 500
 """Rows of a table of the page; the tables beside it hold all."""
 
+MOST_VALUES = 6
+"""Values of a participant that the table of outliers names, the farthest."""
+
 MOST_AGREEMENTS = 16
 """Pictures of agreement of a scan, of sessions and of runs each; the table holds all."""
 
@@ -124,7 +127,6 @@ def page_html(findings: Findings, *, version: str, command: str) -> str:
             series=series,
             apart=_first_rows(by_participant),
             apart_count=len(by_participant),
-            apart_values=len(outlying),
             amiss=group.amiss[:MOST_ROWS],
             sentences=(*findings.sentences, *_unjudged(findings.distributions)),
             sample=sample,
@@ -136,6 +138,7 @@ def page_html(findings: Findings, *, version: str, command: str) -> str:
             rule=RULE,
             retest_method=METHOD,
             most_rows=MOST_ROWS,
+            most_values=MOST_VALUES,
             data=_data(findings, sample),
             colored=bool(findings.covariates.columns),
             version=version,
@@ -204,14 +207,8 @@ def _by_participant(outlying: Sequence[Apart]) -> dict[str, list[Apart]]:
 def _first_rows(by_participant: dict[str, list[Apart]]) -> dict[str, list[Apart]]:
     """Return as many participants as fit the table: those farthest apart, in the order of their labels."""
     farthest = sorted(by_participant, key=lambda label: -abs(by_participant[label][0].point.score))
-    kept: set[str] = set()
-    rows = 0
-    for label in farthest:
-        rows += len(by_participant[label])
-        if rows > MOST_ROWS and kept:
-            break
-        kept.add(label)
-    return {label: values[:MOST_ROWS] for label, values in by_participant.items() if label in kept}
+    kept = set(farthest[: MOST_ROWS // MOST_VALUES])
+    return {label: values for label, values in by_participant.items() if label in kept}
 
 
 def _unjudged(distributions: Sequence[Distribution]) -> Iterator[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.group.distributions import Distribution
+from qmri_bids.quantities import QUANTITIES
 
 CONFIDENCE = 0.95
 
@@ -22,11 +24,11 @@ METHOD = (
     "Within-subject standard deviation: the root of the pooled variance of the repeated values of a participant (Bland and "
     "Altman 1996). Within-subject coefficient of variation: the root mean square of standard deviation over mean of each "
     "participant, weighted by degrees of freedom where some have more repeated values than others (Bland and Altman 1996; Quan "
-    "and Shih 1996); only of numbers that are all above 0. The intervals of both follow from the χ² distribution of the pooled "
-    "variance. Repeatability coefficient: 2.77 within-subject standard deviations; two values of a participant differ by less in "
-    "95 % of cases. Bland–Altman: second minus first value; mean ± 1.96 standard deviations, intervals by Bland and Altman (1999). "
-    "All intervals are of 95 %. By session: the first run of each session, sessions in the order of their labels. By run: the "
-    "runs of one session. Only values of one protocol are compared."
+    "and Shih 1996); only of maps without a sign whose values are all above 0. The intervals of both follow from the χ² "
+    "distribution of the pooled variance. Repeatability coefficient: 2.77 within-subject standard deviations; two values of a "
+    "participant differ by less in 95 % of cases. Bland–Altman: second minus first value; mean ± 1.96 standard deviations, "
+    "intervals by Bland and Altman (1999). All intervals are of 95 %. By session: the first run of each session, sessions in the "
+    "order of their labels. By run: the runs of one session. Only values of one protocol are compared."
 )
 
 
@@ -111,7 +113,7 @@ def repeatability(distribution: Distribution, *, by: str) -> Repeatability | Non
         values=sum(len(unit) for unit in units),
         left_out=left_out,
         stdev=stdev,
-        variation=within_variation(values),
+        variation=Interval(value=math.nan) if has_sign(distribution.name) else within_variation(values),
         coefficient=Interval(value=factor * stdev.value, low=factor * stdev.low, high=factor * stdev.high),
         first=first,
         second=second,
@@ -120,6 +122,19 @@ def repeatability(distribution: Distribution, *, by: str) -> Repeatability | Non
         lower=lower,
         upper=upper,
     )
+
+
+@cache
+def has_sign(name: str) -> bool:
+    """Whether a map has values on both sides of 0, whose mean is no scale: off-resonance, MTR asymmetry.
+
+    Examples
+    --------
+    >>> has_sign("Off-resonance"), has_sign("T1")
+    (True, False)
+    """
+    windows = ((each.label, each.display.window) for each in QUANTITIES.values())
+    return any(window is not None and window[0] < 0.0 and name.startswith(label) for label, window in windows)
 
 
 def within_stdev(values: Sequence[NDArray[np.float64]]) -> Interval:

@@ -10,7 +10,7 @@ from qmri_bids.group.drawing.strips import Panel, mark, svg_of, tick_text
 from qmri_bids.group.retest import Interval, Repeatability
 
 WIDTH, _HEIGHT = 260.0, 150.0
-_LEFT, _RIGHT, _TOP, _FOOT = 34.0, 8.0, 6.0, 17.0
+_LEFT, _RIGHT, _TOP, _FOOT = 38.0, 8.0, 6.0, 17.0
 
 
 def agreement_panel(found: Repeatability, *, drawn: Collection[int]) -> Panel:
@@ -20,12 +20,12 @@ def agreement_panel(found: Repeatability, *, drawn: Collection[int]) -> Panel:
     """
     differences, means = found.second - found.first, (found.first + found.second) / 2.0
     bottom = _HEIGHT - _FOOT
-    across = robust_axis(means, start=_LEFT, end=WIDTH - _RIGHT)
+    across = robust_axis(means, start=_LEFT, end=WIDTH - _RIGHT, gutter=12.0)
     lines = [each for each in (found.lower, found.bias, found.upper) if math.isfinite(each.value)]
     own = robust_axis(differences, start=bottom, end=_TOP)
     # The lines and their intervals belong to the picture, however near the differences lie together.
     edges = [edge for each in lines for edge in (each.low, each.value, each.high) if math.isfinite(edge)]
-    down = Axis(low=min(own.low, *edges), high=max(own.high, *edges), start=bottom, end=_TOP)
+    down = Axis(low=min(own.low, *edges), high=max(own.high, *edges), start=bottom, end=_TOP, before=bottom, after=_TOP)
     parts = [part for each in lines for part in _line(each, down)]
     parts.append(f'<path class="x" d="M{_LEFT:g} {bottom:g}H{WIDTH - _RIGHT:g}M{_LEFT:g} {_TOP:g}V{bottom:g}"/>')
     parts += [

@@ -26,17 +26,22 @@ class Axis:
         Its limits.
     start, end
         Where they lie in the picture.
+    before, after
+        Where values below and above the limits are drawn.
     """
 
     low: float
     high: float
     start: float
     end: float
+    before: float
+    after: float
 
     def at(self, value: float) -> float:
-        """Return where a value lies; one beyond the limits lies at the end of the axis."""
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
+        """Return where a value lies; one beyond the limits lies beside the axis."""
+        if side := self.side(value):
+            return self.after if side > 0 else self.before
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def side(self, value: float) -> int:
         """Return -1 for a value below the axis, 1 for one above, 0 for one on it."""
@@ -53,7 +58,7 @@ class Axis:
         return tuple(step * (first + number) for number in range(count))
 
 
-def robust_axis(values: NDArray[np.float64], *, start: float, end: float) -> Axis:
+def robust_axis(values: NDArray[np.float64], *, start: float, end: float, gutter: float = 0.0) -> Axis:
     """Return an axis on which the bulk of the values can be told apart, whatever the farthest is.
 
     Parameters
@@ -61,23 +66,36 @@ def robust_axis(values: NDArray[np.float64], *, start: float, end: float) -> Axi
     values
         Finite numbers, shape (N,), at least one.
     start, end
-        Where the axis begins and ends in the picture.
+        Where the picture begins and ends.
+    gutter
+        Room that is left on a side for values beyond the axis, where there are any.
 
     Examples
     --------
-    >>> axis = robust_axis(np.array([1.0, 2.0, 3.0, 4.0, 1e6]), start=0.0, end=100.0)
-    >>> axis.high < 20.0, axis.side(1e6)
-    (True, 1)
+    >>> axis = robust_axis(np.array([1.0, 2.0, 3.0, 4.0, 1e6]), start=0.0, end=100.0, gutter=20.0)
+    >>> axis.high < 5.0, axis.side(1e6), axis.end, axis.at(1e6)
+    (True, 1, 80.0, 100.0)
     """
-    low, high = float(values.min()), float(values.max())
+    farthest = max(abs(float(values.min())), abs(float(values.max())))
     middle = float(np.median(values))
     spread = MAD_TO_SD * float(np.median(np.abs(values - middle)))
-    if spread > 1e-9 * max(abs(low), abs(high)):
-        low, high = max(low, middle - REACH * spread), min(high, middle + REACH * spread)
+    inner = values
+    if spread > 1e-9 * farthest:
+        inner = values[np.abs(values - middle) <= REACH * spread]
+    low, high = float(inner.min()), float(inner.max())
     margin = _MARGIN * (high - low)
     if margin <= 1e-12 * max(abs(low), abs(high), 1e-300):
         margin = 0.02 * abs(high) or 0.5
-    return Axis(low=low - margin, high=high + margin, start=start, end=end)
+    low, high = low - margin, high + margin
+    below, above = bool((values < low).any()), bool((values > high).any())
+    return Axis(
+        low=low,
+        high=high,
+        start=start + gutter * below,
+        end=end - gutter * above,
+        before=start,
+        after=end,
+    )
 
 
 def number_text(value: float) -> str:

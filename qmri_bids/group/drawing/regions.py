@@ -16,6 +16,7 @@ MOST_REGIONS = 60
 
 WIDTH = 520.0
 _NAMES, _COUNT, _ROW, _FOOT = 150.0, 44.0, 13.0, 18.0
+_GUTTER = 12.0
 _LONGEST = 28
 
 
@@ -35,7 +36,7 @@ def region_panel(distributions: Sequence[Distribution], *, title: str, drawn: Co
     """
     rows = distributions[:MOST_REGIONS]
     values = np.concatenate([each.values for each in rows])
-    axis = robust_axis(values, start=_NAMES, end=WIDTH - _COUNT)
+    axis = robust_axis(values, start=_NAMES, end=WIDTH - _COUNT, gutter=_GUTTER)
     height = len(rows) * _ROW
     parts = [
         f'<path class="g" d="{"".join(f"M{axis.at(tick):.1f} 0v{height:g}" for tick in axis.ticks)}"/>',

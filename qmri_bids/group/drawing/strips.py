@@ -22,7 +22,10 @@ MOST_LANES = 3
 """Protocols that have a lane of their own; the rarer ones share the last."""
 
 WIDTH = 260.0
-_SIDE, _LANE, _FOOT = 8.0, 40.0, 17.0
+_SIDE, _LANE, _FOOT = 8.0, 42.0, 17.0
+_WIDEST, _LETTER = 120.0, 4.5
+"""Most room for the names of values beyond the axis, and that of a letter."""
+
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 
 
@@ -57,11 +60,16 @@ def strip_panel(distribution: Distribution, *, drawn: Collection[int]) -> Panel:
     drawn
         Places of the runs that are drawn; quartiles are those of all.
     """
+    if len(distribution.values) == 1:
+        return _alone(distribution)
     shown = [number for number, place in enumerate(distribution.places) if int(place) in drawn]
     numbers = sorted({int(each) for each in distribution.protocols})
     lanes = [[each] for each in numbers[: MOST_LANES - 1]] + [numbers[MOST_LANES - 1 :]] * (len(numbers) >= MOST_LANES)
     height = len(lanes) * _LANE + _FOOT
     axis = robust_axis(distribution.values, start=_SIDE, end=WIDTH - _SIDE)
+    far = [len(_words(distribution.point(each), axis)) for each in _farthest(distribution, shown, axis)]
+    gutter = min(_WIDEST, 14.0 + _LETTER * max(far, default=0))
+    axis = robust_axis(distribution.values, start=_SIDE, end=WIDTH - _SIDE, gutter=gutter)
     parts: list[str] = []
     for place, lane in enumerate(lanes):
         members = np.flatnonzero(np.isin(distribution.protocols, lane))
@@ -71,17 +79,30 @@ def strip_panel(distribution: Distribution, *, drawn: Collection[int]) -> Panel:
             parts.append(f'<text class="s" x="{_SIDE:g}" y="{place * _LANE + 7:g}">{words}, n = {len(members)}</text>')
     parts += _foot(axis, len(lanes) * _LANE)
     number = len(distribution.values)
-    count = f"n = {number}"
-    if number == 1:
-        count += ": nothing to compare it with"
-    elif len(shown) < number:
-        count += f", {len(shown)} drawn"
+    count = f"n = {number}" + (f", {len(shown)} drawn" if len(shown) < number else "")
     return Panel(
         title=distribution.name,
         of=distribution.of,
         unit=distribution.unit,
         count=count,
         svg=svg_of(parts, height=height, label=description(distribution)),
+    )
+
+
+def _alone(distribution: Distribution) -> Panel:
+    """Return a panel of one value, which has nothing to be compared with: no axis, no box."""
+    point = distribution.point(0)
+    text = f"{point.run.name}: {number_text(point.value)}, one value, nothing to compare it with"
+    parts = [
+        f'<g class="p" data-r="{point.place}" data-v="{point.value:.4g}">{mark(_SIDE, 9.0, side=0, apart=False, radius=2.4)}</g>',
+        f'<text class="v" x="{_SIDE + 7:g}" y="12">{escape(text)}</text>',
+    ]
+    return Panel(
+        title=distribution.name,
+        of=distribution.of,
+        unit=distribution.unit,
+        count="n = 1",
+        svg=svg_of(parts, height=20.0, label=description(distribution)),
     )
 
 
@@ -98,7 +119,7 @@ def _lane(
     own = [int(each) for each in members if int(each) in shown]
     named = _farthest(distribution, own, axis)
     heights = {each: 13.0 + (_LANE - 20.0) * ((rank + 1) * _GOLDEN % 1.0) for rank, each in enumerate(own)}
-    heights |= {each: 13.0 + 10.0 * rank for rank, each in enumerate(named)}  # names do not overlap
+    heights |= {each: 12.0 + 11.0 * rank for rank, each in enumerate(named)}  # names do not overlap
     radius = 2.4 if len(own) <= 100 else 1.7 if len(own) <= 250 else 1.3
     # Those that lie apart are drawn last, over the others.
     for apart in (False, True):
@@ -129,9 +150,15 @@ def mark(across: float, down: float, *, side: int, apart: bool, radius: float) -
 def _name(point: Point, *, axis: Axis, height: float) -> str:
     """Return the name beside a point, with its value where it lies beyond the axis."""
     right = axis.at(point.value) > WIDTH / 2.0
-    text = point.run.name + (f": {number_text(point.value)}" if axis.side(point.value) else "")
+    text = _words(point, axis)
     across = axis.at(point.value) + (-7.0 if right else 7.0)
-    return f'<text class="o{" e" if right else ""}" x="{across:.1f}" y="{height + 2.8:.1f}">{escape(text)}</text>'
+    style = f"o{'' if point.apart else ' u'}{' e' if right else ''}"
+    return f'<text class="{style}" x="{across:.1f}" y="{height + 2.8:.1f}">{escape(text)}</text>'
+
+
+def _words(point: Point, axis: Axis) -> str:
+    """Return the name of a point, with its value where it lies beyond the axis."""
+    return point.run.name + (f": {number_text(point.value)}" if axis.side(point.value) else "")
 
 
 def _farthest(distribution: Distribution, members: Sequence[int], axis: Axis) -> list[int]:
@@ -147,7 +174,7 @@ def _foot(axis: Axis, top: float) -> Iterator[str]:
     yield f'<path class="x" d="M{axis.start:g} {top:g}H{axis.end:g}'
     yield "".join(f"M{axis.at(tick):.1f} {top:g}v3" for tick in axis.ticks) + '"/>'
     for tick in axis.ticks:
-        across = min(max(axis.at(tick), axis.start + 8.0), axis.end - 8.0)
+        across = min(max(axis.at(tick), 10.0), WIDTH - 10.0)
         yield f'<text class="t" x="{across:.1f}" y="{top + 13:g}">{tick_text(tick, axis)}</text>'
 
 
