@@ -264,15 +264,7 @@ def _settings(runs: Sequence[GroupRun]) -> Iterator[str]:
 
 def _earlier(runs: Sequence[GroupRun]) -> Iterator[str]:
     """Say whose records come from a version that named measures by files."""
-    named = [
-        run.participant
-        for run in runs
-        if run.record is not None
-        and not run.record.protocol
-        and any(
-            each.about for each in (*run.record.measures, *(m for check in run.record.checks for m in check.measures))
-        )
-    ]
+    named = [run.participant for run in runs if run.record is not None and run.record.matched]
     if named:
         yield (
             f"Records of an earlier version ({_named(list(dict.fromkeys(named)))}) name measures of a registration by the file: "

@@ -94,6 +94,8 @@ def _rows(path: Path, *, place: int, atlas: str) -> Iterator[RegionRow]:
     units: dict[str, tuple[str, str, float]] = {}
     for line in filter(str.strip, lines):
         cells = line.split("\t")
+        if len(cells) != len(columns):
+            raise ValueError(f"expected {len(columns)} cells in each row, found {len(cells)}")
         written = cells[at["map"]]
         if written not in units:
             units[written] = _map(written)

@@ -70,6 +70,8 @@ class RunRecord:
         Values of the acquisition by name, with their unit, and the size of the voxels; empty in records of earlier versions.
     thumbnails
         A small picture of every map; empty in records of earlier versions.
+    matched
+        Whether it comes from an earlier version that named measures by files: what they are of was told from those names.
     """
 
     session: str
@@ -89,6 +91,7 @@ class RunRecord:
     settings: Mapping[str, str] = field(default_factory=dict)
     protocol: Mapping[str, str] = field(default_factory=dict)
     thumbnails: tuple[Thumbnail, ...] = ()
+    matched: bool = False
 
     @property
     def name(self) -> str:
@@ -125,7 +128,7 @@ class ParticipantRecord:
     runs: tuple[RunRecord, ...] = ()
 
 
-OPTIONAL: Mapping[type, tuple[str, ...]] = {RunRecord: ("protocol", "thumbnails"), Measure: ("about",)}
+OPTIONAL: Mapping[type, tuple[str, ...]] = {RunRecord: ("protocol", "thumbnails", "matched"), Measure: ("about",)}
 """What records of earlier versions lack."""
 
 
@@ -305,7 +308,7 @@ def _participant(content: Mapping[str, Any]) -> ParticipantRecord:
 
 
 def _run(content: Mapping[str, Any]) -> RunRecord:
-    return _row(
+    run = _row(
         RunRecord,
         content,
         state=_state,
@@ -318,7 +321,11 @@ def _run(content: Mapping[str, Any]) -> RunRecord:
         measures=_measures,
         outputs=_texts,
         thumbnails=lambda rows: tuple(_row(Thumbnail, row) for row in _list(rows)),
+        matched=bool,
     )
+    stated = [*content["measures"], *(each for check in content["checks"] for each in check["measures"])]
+    found = (*run.measures, *(each for check in run.checks for each in check.measures))
+    return replace(run, matched=True) if any(each.about for each in found) and "about" not in stated[0] else run
 
 
 def _measures(rows: list[Mapping[str, Any]]) -> tuple[Measure, ...]:
