@@ -1,7 +1,7 @@
 """The page of a group: panels, time, memory and size for 200 and for 10,000 participants, and its statistics against others'.
 
 The records are made from those of four sessions of simulated heads (`--records OUT_DIR`, derivatives of
-`qmri-tools simulate --subjects 2 --sessions 2 --t1w --mt mts --cest aptw` with an atlas), with changed values.
+`qmri-tools simulate --subjects 2 --sessions 2 --t1w --mt mts --cest aptw`), with changed values and a made-up atlas.
 Without `--records` they are simulated and processed first, which takes about ten minutes.
 """
 
@@ -31,6 +31,9 @@ SEED = 24
 
 WITHIN, BETWEEN = 0.02, 0.05
 """Standard deviations, relative, between sessions of a participant and between participants."""
+
+REGIONS = 20
+"""Of the atlas that is made up."""
 
 FAR = "0007"
 """Participant whose values lie apart."""
@@ -102,12 +105,11 @@ def made(records: Path, folder: Path, *, number: int, sessions: int = 1) -> tupl
                 "messages": ["Motion: the images cannot be aligned."],
                 "level": "bad",
             }
+        write_regions(output_dir, record, generator=generator)
         path = output_dir / f"sub-{label}" / "log" / f"sub-{label}_record.json"
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(record, ensure_ascii=False, indent=2))
         (output_dir / f"sub-{label}.html").write_text("<title>report</title>")
-        (output_dir / f"sub-{label}" / "anat").mkdir()
-        copy_tables(records, output_dir, record)
     (bids_dir / "participants.tsv").write_text("\n".join(lines) + "\n")
     (bids_dir / "dataset_description.json").write_text(json.dumps({"Name": "made", "BIDSVersion": "1.10.0"}))
     return bids_dir, output_dir
@@ -122,7 +124,6 @@ def changed(
         if run["session"] != session or run["state"] != "done":
             continue
         own = copy.deepcopy(run)
-        own["source"] = [name for name in run["outputs"] if name.endswith("_stats.tsv")]
         own["session"] = str(repeat + 1)
         own["outputs"] = [
             re.sub(r"ses-\w+?(?=[_/])", f"ses-{repeat + 1}", name.replace(old, f"sub-{label}"))
@@ -139,14 +140,20 @@ def changed(
         yield own
 
 
-def copy_tables(records: Path, output_dir: Path, record: dict[str, Any]) -> None:
-    """Give the runs of a record their tables of regions."""
-    for run in record["runs"]:
-        tables = [name for name in run["outputs"] if name.endswith("_stats.tsv")]
-        for name, source in zip(tables, run.pop("source"), strict=True):
-            if "_atlas-" in name and (records / source).is_file():
-                (output_dir / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(records / source, output_dir / name)
+def write_regions(output_dir: Path, record: dict[str, Any], *, generator: np.random.Generator) -> None:
+    """Give the first run of a record a table of the regions of an atlas."""
+    run = record["runs"][0]
+    name = f"sub-{record['participant']}/anat/sub-{record['participant']}_acq-pcbssfp_atlas-made_stats.tsv"
+    lines = ["index\tname\tmap\tsize\tn\tmedian\tiqr\tmean\tsd\tstated_sd\tsem"]
+    for quantity, value in (("T1map", 1.1), ("T2map", 0.07)):
+        for region in range(1, REGIONS + 1):
+            median = value * (1.0 + 0.01 * region) * (1.0 + 0.05 * generator.standard_normal())
+            lines.append(
+                f"{region}\tregion of number {region}\t{quantity}\t90\t88\t{median:.6g}\t0.1\t{median:.6g}\t0.05\t0.01\t0.02"
+            )
+    (output_dir / name).parent.mkdir(parents=True, exist_ok=True)
+    (output_dir / name).write_text("\n".join(lines) + "\n")
+    run["outputs"].append(name)
 
 
 def scale(records: Path, folder: Path, *, number: int, seconds: float, megabytes: float) -> list[Row]:
@@ -154,13 +161,16 @@ def scale(records: Path, folder: Path, *, number: int, seconds: float, megabytes
     bids_dir, output_dir = made(records, folder, number=number)
     measure = (
         "import resource, sys; from qmri_bids.cli.run import main; code = main(sys.argv[1:]); "
-        "print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, code)"
+        "used = resource.getrusage(resource.RUSAGE_SELF); "
+        "print('USED', used.ru_maxrss / 2**20, used.ru_utime + used.ru_stime)"
     )
     start = time.perf_counter()
     command = [sys.executable, "-c", measure, str(bids_dir), str(output_dir), "group"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     taken = time.perf_counter() - start
-    peak = float(re.search(r"PEAK (\S+)", done.stdout).group(1))  # type: ignore[union-attr]
+    used = re.search(r"USED (\S+) (\S+)", done.stdout)
+    assert used is not None, done.stderr
+    peak, processor = (float(each) for each in used.groups())
     html = (output_dir / "group.html").read_text(encoding="utf-8")
     titles = re.findall(r"<figcaption><strong>(.*?)</figcaption>", html)
     quality = pd.read_csv(output_dir / "group_quality.tsv", sep="\t")
@@ -170,10 +180,11 @@ def scale(records: Path, folder: Path, *, number: int, seconds: float, megabytes
     for table in (measures, tissues):
         table["series"] = table["run"].str.replace(r"_?run-\d+", "", regex=True)
     expected = measures.groupby([*scan, "measure", "of"], dropna=False).ngroups
+    expected += 2  # one a map of the atlas
     expected += tissues.groupby([*scan, "map", "tissue"]).ngroups
     single = sum("n = 1<" in title for title in titles)
     files = sum(".nii" in title for title in titles)
-    drawn = len([title for title in titles if ">n = " in title])
+    drawn = len(titles)
     name = f"group of {number:,}"
     return [
         Row(
@@ -184,7 +195,14 @@ def scale(records: Path, folder: Path, *, number: int, seconds: float, megabytes
             baseline=f"{drawn}",
         ),
         Row(figure=f"{name}: panels named by a file, or of one run", unit="", bar=0, value=files + single),
-        Row(figure=f"{name}: time", unit="s", bar=AtMost(seconds), value=taken),
+        # Of one thread: what the call takes where it has a core to itself, however busy the machine is.
+        Row(
+            figure=f"{name}: time of the processor",
+            unit="s",
+            bar=AtMost(seconds),
+            value=processor,
+            baseline=f"{taken:.0f} s on the clock beside the other jobs of this machine",
+        ),
         Row(figure=f"{name}: size of the page", unit="MB", bar=AtMost(megabytes), value=len(html.encode()) / 1e6),
         Row(figure=f"{name}: peak memory", unit="GiB", bar=AtMost(2.0), value=peak),
     ]

@@ -97,6 +97,8 @@ def repeatability(distribution: Distribution, *, by: str) -> Repeatability | Non
     by
         `session` or `run`.
     """
+    if distribution.participants == len(distribution.runs):
+        return None
     units, left_out = _repeated(distribution, by=by)
     if not units:
         return None
