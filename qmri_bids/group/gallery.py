@@ -11,7 +11,7 @@ from qmri_bids.group.sample import Sample
 from qmri_bids.reports.drawing.thumbnail import thumbnails
 from qmri_bids.reports.record import DONE
 
-LARGEST = 2.5e6
+LARGEST = 2.7e6
 """Bytes that all pictures of a page may have together."""
 
 MOST_READ = 60

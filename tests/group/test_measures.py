@@ -191,4 +191,4 @@ def test_pictures_are_of_a_format_that_browsers_show(tmp_path: Path) -> None:
 
     with Image.open(io.BytesIO(base64.b64decode(found.image))) as picture:
         assert picture.format == "WEBP"
-        assert picture.size == (50, 64)
+        assert picture.size == (47, 60)

@@ -23,7 +23,7 @@ MOST_LANES = 3
 
 WIDTH = 260.0
 _SIDE, _LANE, _FOOT = 8.0, 42.0, 17.0
-_WIDEST, _LETTER = 120.0, 4.5
+_WIDEST, _LETTER = 120.0, 4.2
 """Most room for the names of values beyond the axis, and that of a letter."""
 
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0

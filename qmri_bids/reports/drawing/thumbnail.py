@@ -16,13 +16,13 @@ from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.quantities import QUANTITIES, find_quantity
 from qmri_bids.quantity import Quantity
 
-SIDE = 64
+SIDE = 60
 """Longer side of a picture [pixels]."""
 
 SHOWN = ("maps", "b1")
 """Sections of the report whose maps have a small picture: uncertainty and posterior have none."""
 
-_QUALITY = 55
+_QUALITY = 42
 _EMPTY = (24, 24, 24)
 
 _FAMILIES = {
@@ -59,12 +59,16 @@ def quantity_of_file(desc: str, suffix: str) -> Quantity | None:
     --------
     >>> quantity_of_file("", "T1map").label, quantity_of_file("iohexol", "exchangemap").label
     ('T1', 'iohexol exchange rate')
+    >>> quantity_of_file("fluidstd", "fractionmap") is None
+    True
     """
     for quantity in QUANTITIES.values():
         file = quantity.file
         if file is not None and (file.desc or "", file.suffix) == (desc, suffix):
             return quantity
-    return find_quantity(_FAMILIES[suffix].format(desc)) if desc and suffix in _FAMILIES else None
+    # What is written of a map beside it is no pool of one's own.
+    is_pool = desc and not desc.startswith(("known", "posterior")) and not desc.lower().endswith("std")
+    return find_quantity(_FAMILIES[suffix].format(desc)) if is_pool and suffix in _FAMILIES else None
 
 
 def display_factor(quantity: Quantity) -> float:
