@@ -264,7 +264,7 @@ def coverage() -> list[Row]:
         what = f"{subjects} participants: 95 % intervals that hold the true"
         bar = AtLeast(93.0)
         rows.append(Row(figure=f"{what} CoV", unit="%", bar=bar, value=100.0 * held_cov / trials))
-        rows.append(Row(figure=f"{what} upper limit", unit="%", bar=None, value=100.0 * held_limit / trials))
+        rows.append(Row(figure=f"{what} upper limit", unit="%", bar=bar, value=100.0 * held_limit / trials))
     return rows
 
 

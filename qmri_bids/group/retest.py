@@ -18,6 +18,9 @@ CONFIDENCE = 0.95
 FEWEST_PAIRS = 3
 """With fewer pairs no limits of agreement are stated."""
 
+MOST_EXACT = 100
+"""Pairs up to which the intervals of the limits are the exact ones."""
+
 SESSION, RUN = "session", "run"
 
 METHOD = (
@@ -27,7 +30,7 @@ METHOD = (
     "and Shih 1996); only of maps without a sign whose values are all above 0. The intervals of both follow from the χ² "
     "distribution of the pooled variance. Repeatability coefficient: 2.77 within-subject standard deviations; two values of a "
     "participant differ by less in 95 % of cases. Bland–Altman: second minus first value; mean ± 1.96 standard deviations, "
-    "intervals by Bland and Altman (1999). All intervals are of 95 %. By session: the first run of each session, sessions in the "
+    "intervals by Carkeet (2015). All intervals are of 95 %. By session: the first run of each session, sessions in the "
     "order of their labels. By run: the runs of one session. Only values of one protocol are compared."
 )
 
@@ -191,24 +194,36 @@ def limits_of_agreement(differences: NDArray[np.float64]) -> tuple[Interval, Int
 
     Notes
     -----
-    Bland and Altman, Stat Methods Med Res 1999;8:135, section 2: a limit has the variance s² (1/n + 1.96²/(2 (n - 1))).
+    Of up to 100 differences the intervals of the limits are the exact ones of normal differences, by the noncentral t distribution
+    (Carkeet, Optom Vis Sci 2015;92:e71); of more, where both agree, a limit has the variance s² (1/n + 1.96²/(2 (n - 1)))
+    (Bland and Altman, Stat Methods Med Res 1999;8:135, section 2).
     """
-    from scipy.stats import t
-
     number = len(differences)
     if number < FEWEST_PAIRS:
         nothing = Interval(value=math.nan)
         return Interval(value=float(np.mean(differences))), nothing, nothing
     mean, stdev = float(np.mean(differences)), float(np.std(differences, ddof=1))
-    quantile = float(t.ppf(0.5 + CONFIDENCE / 2.0, number - 1))
+    half, near, far = (factor * stdev for factor in _factors(number))
+    return (
+        Interval(value=mean, low=mean - half, high=mean + half),
+        Interval(value=mean - 1.96 * stdev, low=mean - far, high=mean - near),
+        Interval(value=mean + 1.96 * stdev, low=mean + near, high=mean + far),
+    )
 
-    def around(value: float, variance: float) -> Interval:
-        half = quantile * stdev * math.sqrt(variance)
-        return Interval(value=value, low=value - half, high=value + half)
 
-    of_limit = 1.0 / number + 1.96**2 / (2.0 * (number - 1))
-    lower, upper = (around(mean + sign * 1.96 * stdev, of_limit) for sign in (-1.0, 1.0))
-    return around(mean, 1.0 / number), lower, upper
+@cache
+def _factors(number: int) -> tuple[float, float, float]:
+    """Return how many standard deviations the ends of the intervals lie from the mean: of the mean, and of a limit."""
+    from scipy.stats import nct, t
+
+    ends = (0.5 - CONFIDENCE / 2.0, 0.5 + CONFIDENCE / 2.0)
+    quantile = float(t.ppf(ends[1], number - 1))
+    if number <= MOST_EXACT:
+        near, far = (float(nct.ppf(end, number - 1, 1.96 * math.sqrt(number))) / math.sqrt(number) for end in ends)
+    else:
+        half = quantile * math.sqrt(1.0 / number + 1.96**2 / (2.0 * (number - 1)))
+        near, far = 1.96 - half, 1.96 + half
+    return quantile / math.sqrt(number), near, far
 
 
 def _root(square: float, freedom: int) -> Interval:

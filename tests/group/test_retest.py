@@ -95,16 +95,27 @@ def test_scores_are_those_of_scipy(repeated: Findings) -> None:
 
 def test_the_intervals_hold_the_truth_as_often_as_they_say() -> None:
     generator = np.random.default_rng(4)
-    held = np.zeros(3)
+    held = np.zeros(4)
     trials = 1500
     for _ in range(trials):
         truth = 900.0 * (1.0 + 0.05 * generator.standard_normal((6, 1)))
         values = list(truth * (1.0 + 0.03 * generator.standard_normal((6, 3))))
         cov = within_variation(values)
         stdev = within_stdev(list(5.0 * generator.standard_normal((6, 2))))
-        bias, _, _ = limits_of_agreement(generator.standard_normal(6))
-        held += [cov.low <= 0.03 <= cov.high, stdev.low <= 5.0 <= stdev.high, bias.low <= 0.0 <= bias.high]
-    assert held / trials == pytest.approx([0.95] * 3, abs=0.02)
+        bias, _, upper = limits_of_agreement(generator.standard_normal(6))
+        of_limit = upper.low <= 1.96 <= upper.high
+        held += [cov.low <= 0.03 <= cov.high, stdev.low <= 5.0 <= stdev.high, bias.low <= 0.0 <= bias.high, of_limit]
+    assert held / trials == pytest.approx([0.95] * 4, abs=0.02)
+
+
+def test_of_many_pairs_the_limits_are_those_of_bland_and_altman() -> None:
+    differences = np.random.default_rng(5).standard_normal(100)
+    _, _, exact = limits_of_agreement(differences)
+    spread = differences.std(ddof=1)
+    half = stats.t.ppf(0.975, 99) * spread * np.sqrt(1 / 100 + 1.96**2 / (2 * 99))
+    assert (exact.low, exact.high) == pytest.approx((exact.value - half, exact.value + half), abs=0.05 * spread)
+    _, lower, _ = limits_of_agreement(np.append(differences, 0.0))
+    assert lower.value - lower.low == pytest.approx(half, rel=0.02)
 
 
 def test_a_map_with_a_sign_has_no_coefficient_of_variation(repeated: Findings) -> None:
