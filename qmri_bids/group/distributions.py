@@ -29,6 +29,8 @@ LIMITS = (
     (30, 4.8),
     (50, 4.5),
     (100, 4.4),
+    (1000, 4.5),
+    (10_000, 4.9),
 )
 """Number of values from which a limit holds, and the robust score beyond which a value lies apart: of a hundred groups of so many
 normally distributed values, one has a value beyond it (by simulation; the usual 3.5 is exceeded in 20 groups of 5, in 10 of 20)."""
@@ -46,9 +48,9 @@ RULE = (
     "A value lies apart where it differs from the median of the comparable runs by more robust standard deviations "
     f"({MAD_TO_SD} × the median absolute deviation) than chance allows: one group in a hundred of as many normally distributed "
     f"values has such a value (beyond {LIMITS[0][1]:g} of {LIMITS[0][0]} values, {LIMITS[3][1]:g} of {LIMITS[3][0]}, "
-    f"{LIMITS[6][1]:g} of {LIMITS[6][0]}, {LIMITS[-1][1]:g} of {LIMITS[-1][0]} and more). Medians of tissues and of regions of "
-    f"atlases and quality measures are judged. {COMPARABLE} Maps in arbitrary units are not judged. Look before leaving anybody "
-    "out."
+    f"{LIMITS[6][1]:g} of {LIMITS[6][0]}, {LIMITS[-3][1]:g} of {LIMITS[-3][0]}, {LIMITS[-1][1]:g} of {LIMITS[-1][0]} and more). "
+    "Medians of tissues and of regions of atlases and quality measures are judged. "
+    f"{COMPARABLE} Maps in arbitrary units are not judged. Look before leaving anybody out."
 )
 
 
@@ -256,7 +258,7 @@ def limit_of(number: int) -> float:
     Examples
     --------
     >>> limit_of(4), limit_of(11), limit_of(5000)
-    (inf, 6.7, 4.4)
+    (inf, 6.7, 4.5)
     """
     return max((row for row in LIMITS if row[0] <= number), default=(0, float("inf")))[1]
 
