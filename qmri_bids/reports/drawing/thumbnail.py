@@ -154,7 +154,10 @@ def voxel_size(paths: Iterable[Path]) -> str:
 
     for path in paths:
         if path.name.endswith("map.nii.gz") and path.is_file():
-            return " × ".join(f"{float(side):.3g}" for side in nib.load(path).header.get_zooms()[:3]) + " mm"
+            return (
+                " × ".join(f"{float(side):.3g}" for side in nib.Nifti1Image.from_filename(path).header.get_zooms()[:3])
+                + " mm"
+            )
     return ""
 
 
