@@ -339,7 +339,7 @@ def _row(kind: type[_Row], content: Mapping[str, Any], **readers: Callable[[Any]
     if not isinstance(content, dict):
         raise TypeError(f"expected an object for {kind.__name__}, found {content!r:.60}")
     values: dict[str, Any] = {}
-    for name, hint in _hints(kind).items():
+    for name, hint in _hints(kind).items():  # type: ignore[arg-type]
         if name not in content and name in OPTIONAL.get(kind, ()):
             continue
         value = content[name]
