@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -54,6 +54,8 @@ class GroupRun:
         Part of the report in which the run stands; empty where it has none.
     version, created
         Version that processed it, and when (ISO 8601); empty where that is not known.
+    tables
+        Its tables of the regions of atlases, relative to the folder of the derivatives.
     """
 
     participant: str
@@ -64,6 +66,14 @@ class GroupRun:
     anchor: str = ""
     version: str = ""
     created: str = ""
+    tables: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Participant, session and repetition: which of the points of a measure it is."""
+        repetition = next((part for part in self.run.split("_") if part.startswith("run-")), "")
+        session = f"ses-{self.session}" if self.session else ""
+        return " ".join(filter(None, (f"sub-{self.participant}", session, repetition)))
 
     @property
     def link(self) -> str:
@@ -174,7 +184,7 @@ def collect_group(output_dir: Path, *, participants: Sequence[str], only: bool =
                 str(error) if known else f"{path.name}: {type(error).__name__}: {error}. Process the participant again."
             )
             runs.append(GroupRun(participant=label, state=UNREADABLE, message=_one_line(message), report=shown))
-    sentences = [*_versions(runs), *_settings(runs)]
+    sentences = [*_versions(runs), *_settings(runs), *_earlier(runs)]
     if strangers:
         sentences.append(f"Not in the dataset, but processed at some time, and counted here: {_named(strangers)}.")
     return Group(participants=tuple(labels), runs=tuple(runs), sentences=tuple(sentences))
@@ -210,7 +220,8 @@ def _runs(label: str, record: ParticipantRecord, *, report: str) -> Iterator[Gro
         said = " ".join(run.messages) or _doubts(run)
         yield of_participant(
             state=run.state,
-            record=run,
+            record=_kept(run),
+            tables=tuple(name for name in run.outputs if name.endswith("_stats.tsv")),
             message=_one_line(said if last else f"Of an earlier call, which the report does not show. {said}"),
             version=run.version,
             created=run.created,
@@ -218,6 +229,12 @@ def _runs(label: str, record: ParticipantRecord, *, report: str) -> Iterator[Gro
         )
     if not record.runs and not record.messages:
         yield of_participant(state=EMPTY, message="No pc-bSSFP, CEST or MT run was found.")
+
+
+def _kept(run: RunRecord) -> RunRecord:
+    """Return what of a run is kept in memory: of thousands of participants, names of files would be most of it."""
+    maps = () if run.thumbnails else tuple(name for name in run.outputs if name.endswith("map.nii.gz"))
+    return replace(run, outputs=maps)
 
 
 def _doubts(run: RunRecord) -> str:
@@ -243,6 +260,16 @@ def _settings(runs: Sequence[GroupRun]) -> Iterator[str]:
     for name, values in found.items():
         if len(dict(values)) > 1:
             yield f"The runs were processed with different settings: {name} {_participants_by_value(values)}."
+
+
+def _earlier(runs: Sequence[GroupRun]) -> Iterator[str]:
+    """Say whose records come from a version that named measures by files."""
+    named = [run.participant for run in runs if run.record is not None and run.record.matched]
+    if named:
+        yield (
+            f"Records of an earlier version ({_named(list(dict.fromkeys(named)))}) name measures of a registration by the file: "
+            "they were counted under what was registered, told by the end of the file's name."
+        )
 
 
 def _participants_by_value(found: Sequence[tuple[str, str]]) -> str:

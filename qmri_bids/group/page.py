@@ -7,162 +7,43 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from qmri_bids.bids.write import write_text
 from qmri_bids.group.collect import Group, GroupRun
-from qmri_bids.group.distributions import (
-    FEWEST_PARTICIPANTS,
-    RULE,
-    Distribution,
-    Point,
-    quality_distributions,
-    tissue_distributions,
-)
-from qmri_bids.reports.content import Figure, Section
-from qmri_bids.reports.drawing.encode import encode_png
-from qmri_bids.reports.drawing.planes import new_canvas
-from qmri_bids.reports.drawing.styles import TISSUE_COLORS
-from qmri_bids.reports.render import page_environment
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-
-COLUMNS = 4
-"""Panels in a row, where the tissues do not give their number."""
-
-FEWEST_FOR_A_BOX = 5
-"""With fewer points no quartiles are drawn."""
-
-MOST_LABELS = 3
-"""Points of a panel that are named; all of them stand in the table."""
-
-_HEIGHT, _HEAD, _FOOT = 1.12, 0.1, 0.32
-_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
-_BOX, _APART = "#dfe4e8", "#b3261e"
-
-
-def strip_figure(
-    distributions: Sequence[Distribution], *, key: str, title: str, caption: str, by_tissue: bool
-) -> Figure:
-    """Return a panel for every number: a point a run, the quartiles, and names at the points that lie apart.
-
-    Parameters
-    ----------
-    distributions
-        At least one.
-    key, title, caption
-        Name, heading and explanation of the figure.
-    by_tissue
-        A row a map and a column a tissue, where there are several; otherwise panels fill the rows.
-    """
-    tissues = list(dict.fromkeys(each.of for each in distributions)) if by_tissue else []
-    panels: list[Distribution | None] = list(distributions)
-    columns = COLUMNS
-    if len(tissues) > 1:
-        columns = len(tissues)
-        found = {(each.name, each.unit, each.of): each for each in distributions}
-        names = list(dict.fromkeys((each.name, each.unit) for each in distributions))
-        panels = [found.get((*name, tissue)) for name in names for tissue in tissues]
-    rows = math.ceil(len(panels) / columns)
-    height = _HEAD + rows * _HEIGHT + _FOOT - 0.2
-    canvas = new_canvas(height=height)
-    grid = canvas.subplots(rows, columns, squeeze=False)
-    canvas.subplots_adjust(
-        left=0.015, right=0.985, bottom=_FOOT / height, top=1.0 - (_HEAD + 0.2) / height, wspace=0.09, hspace=1.05
-    )
-    for axes in grid.flat[len(panels) :]:
-        axes.set_axis_off()
-    for number, (axes, distribution) in enumerate(zip(grid.flat, panels, strict=False)):
-        if distribution is None:
-            axes.set_axis_off()
-            continue
-        column = number % columns if len(tissues) > 1 else 0
-        _panel(axes, distribution, color=TISSUE_COLORS[column % len(TISSUE_COLORS)])
-    return Figure(
-        key=key,
-        title=title,
-        caption=caption,
-        image=encode_png(canvas),
-        section=Section.HISTOGRAMS,
-        alternative=f"{title}: " + ", ".join(each.title for each in distributions),
-    )
-
-
-def _panel(axes: Axes, distribution: Distribution, *, color: str) -> None:
-    """Draw one number."""
-    values = distribution.values
-    # The golden ratio spreads points evenly whatever their number, and every time alike.
-    heights = 0.22 + 0.56 * (np.arange(1, len(values) + 1) * _GOLDEN % 1.0)
-    apart = np.array([point.apart for point in distribution.points])
-    for place, number in enumerate(_farthest(distribution)):
-        heights[number] = 0.82 - 0.32 * place  # names do not overlap
-    if len(values) >= FEWEST_FOR_A_BOX:
-        lower, upper = distribution.quartiles
-        axes.axvspan(lower, upper, ymin=0.12, ymax=0.88, color=_BOX, linewidth=0, zorder=0)
-        axes.plot([distribution.median] * 2, [0.12, 0.88], color="#586673", linewidth=1.4, zorder=1)
-    size, alpha = (16, 0.75) if len(values) <= 100 else (6, 0.3)
-    axes.scatter(values[~apart], heights[~apart], s=size, color=color, alpha=alpha, linewidths=0, zorder=2)
-    axes.scatter(values[apart], heights[apart], s=size + 6, color=_APART, marker="D", linewidths=0, zorder=3)
-    low, high = float(values.min()), float(values.max())
-    pad = 0.08 * (high - low) or 0.02 * abs(high) or 0.5
-    axes.set_xlim(low - pad, high + pad)
-    axes.set_ylim(0.0, 1.0)
-    _name_points(axes, distribution, heights)
-    axes.set_yticks([])
-    axes.locator_params(axis="x", nbins=4)
-    axes.ticklabel_format(axis="x", useOffset=False)
-    axes.tick_params(labelsize=7, length=2, pad=2)
-    unit = f" [{'a.u.' if distribution.unit == 'arbitrary' else distribution.unit}]" if distribution.unit else ""
-    axes.set_title(f"{distribution.name}{unit}", fontsize=8, loc="left", pad=10 if distribution.of else 3)
-    if distribution.of:
-        axes.text(0.0, 1.03, distribution.of, transform=axes.transAxes, fontsize=7, color="#586673", va="bottom")
-    axes.text(
-        1.0, 1.03, f"n = {len(values)}", transform=axes.transAxes, fontsize=7, color="#586673", ha="right", va="bottom"
-    )
-    for side in ("top", "left", "right"):
-        axes.spines[side].set_visible(False)
-
-
-def _farthest(distribution: Distribution) -> list[int]:
-    """Return the places of the points that are named, from left to right."""
-    apart = [number for number, point in enumerate(distribution.points) if point.apart]
-    chosen = sorted(apart, key=lambda number: -abs(distribution.points[number].score))[:MOST_LABELS]
-    return sorted(chosen, key=lambda number: distribution.points[number].value)
-
-
-def _name_points(axes: Axes, distribution: Distribution, heights: NDArray[np.floating]) -> None:
-    """Write names beside points, readable over those of others."""
-    from matplotlib.patheffects import withStroke
-
-    middle = sum(axes.get_xlim()) / 2.0
-    for number in _farthest(distribution):
-        point = distribution.points[number]
-        right = point.value > middle
-        axes.annotate(
-            point.name,
-            (point.value, heights[number]),
-            xytext=(-5 if right else 5, 0),
-            textcoords="offset points",
-            fontsize=7,
-            color=_APART,
-            ha="right" if right else "left",
-            va="center",
-            zorder=4,
-            path_effects=[withStroke(linewidth=2.0, foreground="white")],
-        )
-
+from qmri_bids.group.covariates import Column
+from qmri_bids.group.distributions import EQUAL, FEWEST_PARTICIPANTS, RULE, Distribution, Point
+from qmri_bids.group.drawing.agreement import agreement_panel
+from qmri_bids.group.drawing.regions import region_panel
+from qmri_bids.group.drawing.strips import Panel, strip_panel
+from qmri_bids.group.findings import Findings
+from qmri_bids.group.gallery import Wall, gallery_of
+from qmri_bids.group.protocols import Protocol
+from qmri_bids.group.retest import METHOD, Repeatability
+from qmri_bids.group.sample import Sample, sample_of
+from qmri_bids.reports.render import LEVEL_WORDS, page_environment
 
 PAGE = "group.html"
 
-_CAPTION = (
-    "One point a run; grey: from the lower to the upper quartile of the runs, line: median (from five runs on). "
-    "Red diamonds lie apart by the rule above; the farthest are named."
-)
+MOST_ROWS = 500
+"""Rows of a table of the page; the tables beside it hold all."""
+
+MOST_VALUES = 6
+"""Values of a participant that the table of outliers names, the farthest."""
+
+MOST_AGREEMENTS = 16
+"""Pictures of agreement of a scan, of sessions and of runs each; the table holds all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regions:
+    """The regions of an atlas in one map: name, unit, picture and distributions."""
+
+    atlas: str
+    map: str
+    unit: str
+    svg: str
+    distributions: tuple[Distribution, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,17 +54,36 @@ class Series:
     ----------
     kind, name
         What was done, and the entities that name the scan.
+    protocols
+        How the runs were acquired, the most frequent first.
     tissues, quality
         Medians of the maps in the tissues, and quality measures.
-    figures
-        Pictures of both.
+    tissue_panels, quality_panels
+        Pictures of both, one a measure.
+    regions
+        Regions of atlases.
+    repeated
+        How well the medians of tissues repeat themselves.
+    repeated_regions
+        The same of regions of atlases.
+    agreement
+        Pictures of that, with what was repeated.
+    walls
+        Small pictures of the maps.
     """
 
     kind: str
     name: str
+    protocols: tuple[Protocol, ...]
     tissues: tuple[Distribution, ...]
     quality: tuple[Distribution, ...]
-    figures: tuple[Figure, ...]
+    tissue_panels: tuple[Panel, ...]
+    quality_panels: tuple[Panel, ...]
+    regions: tuple[Regions, ...]
+    repeated: tuple[Repeatability, ...]
+    repeated_regions: tuple[Repeatability, ...]
+    agreement: tuple[tuple[str, Panel], ...]
+    walls: tuple[Wall, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,88 +94,137 @@ class Apart:
     distribution: Distribution
 
 
-def write_page(group: Group, *, output_dir: Path, version: str, command: str) -> Path:
+def write_page(findings: Findings, *, output_dir: Path, version: str, command: str) -> Path:
     """Write `group.html`, whole or not at all; the same records give the same page.
 
     Parameters
     ----------
-    group
-        What became of every participant.
+    findings
+        What was found of all participants.
     output_dir
         Root of the derivatives.
     version, command
         Of this call.
     """
-    return write_text(output_dir / PAGE, page_html(group, version=version, command=command))
+    return write_text(output_dir / PAGE, page_html(findings, version=version, command=command))
 
 
-def page_html(group: Group, *, version: str, command: str) -> str:
-    """Return the page as one HTML document with its pictures inside."""
-    series = tuple(_series(group))
+def page_html(findings: Findings, *, version: str, command: str) -> str:
+    """Return the page as one HTML document with its pictures inside; parameters as of `write_page`."""
+    group = findings.group
+    sample = sample_of(group, findings.distributions)
+    outlying = [Apart(point=point, distribution=each) for each in findings.distributions for point in each.apart]
+    by_participant = _by_participant(outlying)
+    places = list(dict.fromkeys(each.point.place for each in sorted(outlying, key=lambda each: -abs(each.point.score))))
+    gallery = gallery_of(group, sample=sample, first=places, output_dir=findings.output_dir)
+    series = tuple(_series(findings, sample, gallery.walls))
+    rows = _cells(group, sample)
     return (
         page_environment()
         .get_template("group.html.j2")
         .render(
             group=group,
             series=series,
-            apart=_by_participant(series),
-            sentences=(*group.sentences, *_unjudged(series)),
+            apart=_first_rows(by_participant),
+            apart_count=len(by_participant),
+            amiss=group.amiss[:MOST_ROWS],
+            sentences=(*findings.sentences, *_unjudged(findings.distributions)),
+            sample=sample,
+            gallery=gallery,
             counts=Counter(run.state for run in group.runs),
             columns=_columns(group),
-            cells=_cells(group),
+            cells=rows,
             latest=max((run.created for run in group.runs), default=""),
             rule=RULE,
+            retest_method=METHOD,
+            most_rows=MOST_ROWS,
+            most_values=MOST_VALUES,
+            data=_data(findings, sample),
+            colored=bool(findings.covariates.columns),
             version=version,
             command=command,
         )
     )
 
 
-def _series(group: Group) -> Iterator[Series]:
+def _series(findings: Findings, sample: Sample, walls: Sequence[Wall]) -> Iterator[Series]:
     """Return what is compared, in the order of the runs."""
-    tissues, quality = tissue_distributions(group), quality_distributions(group)
-    for kind, name in dict.fromkeys((each.kind, each.series) for each in (*tissues, *quality)):
-        own = tuple(each for each in tissues if (each.kind, each.series) == (kind, name))
-        measures = tuple(each for each in quality if (each.kind, each.series) == (kind, name))
-        key = f"{kind}-{name}"
-        figures = []
-        if own:
-            caption = f"Medians of the maps in the tissues of each run. {_CAPTION}"
-            figures.append(
-                strip_figure(own, key=f"{key}-tissues", title="Maps by tissue", caption=caption, by_tissue=True)
-            )
-        if measures:
-            figures.append(
-                strip_figure(
-                    measures, key=f"{key}-quality", title="Quality measures", caption=_CAPTION, by_tissue=False
-                )
-            )
-        yield Series(kind=kind, name=name, tissues=own, quality=measures, figures=tuple(figures))
+    drawn = sample.places
+    for kind, name in dict.fromkeys((each.kind, each.series) for each in findings.distributions):
+
+        def own(found: Sequence[Distribution], of: tuple[str, str] = (kind, name)) -> tuple[Distribution, ...]:
+            return tuple(each for each in found if (each.kind, each.series) == of)
+
+        tissues, quality, regions = own(findings.tissues), own(findings.quality), own(findings.regions)
+        repeated = [
+            each for each in findings.repeated if (each.distribution.kind, each.distribution.series) == (kind, name)
+        ]
+        of_tissues = tuple(each for each in repeated if not each.distribution.atlas)
+        yield Series(
+            kind=kind,
+            name=name,
+            protocols=findings.protocols.of(kind, name),
+            tissues=tissues,
+            quality=quality,
+            tissue_panels=tuple(strip_panel(each, drawn=drawn) for each in tissues),
+            quality_panels=tuple(strip_panel(each, drawn=drawn) for each in quality),
+            regions=tuple(_regions(regions, sample)),
+            repeated=of_tissues,
+            repeated_regions=tuple(each for each in repeated if each.distribution.atlas),
+            agreement=tuple(_agreement(of_tissues, sample)),
+            walls=tuple(wall for wall in walls if (wall.kind, wall.series) == (kind, name)),
+        )
 
 
-def _by_participant(series: tuple[Series, ...]) -> dict[str, list[Apart]]:
+def _regions(distributions: Sequence[Distribution], sample: Sample) -> Iterator[Regions]:
+    """Return one picture for every atlas and map."""
+    for atlas, name, unit in dict.fromkeys((each.atlas, each.name, each.unit) for each in distributions):
+        own = tuple(each for each in distributions if (each.atlas, each.name, each.unit) == (atlas, name, unit))
+        svg = region_panel(own, title=f"{name} in the regions of {atlas}", drawn=sample.places)
+        yield Regions(atlas=atlas, map=name, unit=unit, svg=svg, distributions=own)
+
+
+def _agreement(repeated: Sequence[Repeatability], sample: Sample) -> Iterator[tuple[str, Panel]]:
+    """Return pictures of those that have limits of agreement, the first of sessions and of runs."""
+    drawn: Counter[str] = Counter()
+    for each in repeated:
+        if math.isfinite(each.lower.value) and drawn[each.by] < MOST_AGREEMENTS:
+            drawn[each.by] += 1
+            yield each.by, agreement_panel(each, drawn=sample.places)
+
+
+def _by_participant(outlying: Sequence[Apart]) -> dict[str, list[Apart]]:
     """Return the values that lie apart by participant, those farthest away first."""
     found: dict[str, list[Apart]] = {}
-    for distribution in (each for one in series for each in (*one.tissues, *one.quality)):
-        for point in distribution.apart:
-            found.setdefault(point.run.participant, []).append(Apart(point=point, distribution=distribution))
+    for each in outlying:
+        found.setdefault(each.point.run.participant, []).append(each)
     return {
         participant: sorted(values, key=lambda each: -abs(each.point.score))
         for participant, values in sorted(found.items())
     }
 
 
-def _unjudged(series: tuple[Series, ...]) -> Iterator[str]:
+def _first_rows(by_participant: dict[str, list[Apart]]) -> dict[str, list[Apart]]:
+    """Return as many participants as fit the table: those farthest apart, in the order of their labels."""
+    farthest = sorted(by_participant, key=lambda label: -abs(by_participant[label][0].point.score))
+    kept = set(farthest[: MOST_ROWS // MOST_VALUES])
+    return {label: values for label, values in by_participant.items() if label in kept}
+
+
+def _unjudged(distributions: Sequence[Distribution]) -> Iterator[str]:
     """Say which runs have too few participants, and what cannot be judged for its values are equal."""
-    for one in series:
-        name = f"{one.kind} ({one.name})" if one.name else one.kind
-        distributions = (*one.tissues, *one.quality)
-        few = [each for each in distributions if each.participants < FEWEST_PARTICIPANTS]
-        if len(few) == len(distributions):
-            most = max(each.participants for each in few)
-            yield f"{name}: no outliers are judged, since fewer than {FEWEST_PARTICIPANTS} participants have it ({most})."
+    for kind, series in dict.fromkeys((each.kind, each.series) for each in distributions):
+        own = [each for each in distributions if (each.kind, each.series) == (kind, series)]
+        name = f"{kind} ({series})" if series else kind
+        few = [each for each in own if each.unjudged.startswith("fewer")]
+        if len(few) == len([each for each in own if each.unjudged != "arbitrary units"]):
+            most = max(each.participants for each in own)
+            one = " with one protocol" if any(len(set(each.protocols.tolist())) > 1 for each in own) else ""
+            yield (
+                f"{name}: no outliers are judged, since fewer than {FEWEST_PARTICIPANTS} participants have it{one} ({most})."
+            )
             continue
-        equal = [each.title for each in distributions if each.unjudged == "most values are equal"]
+        equal = [each.title for each in own if each.unjudged == EQUAL]
         if equal:
             yield f"{name}: not judged, since most of the values are equal: {'; '.join(equal)}."
         if few:
@@ -289,10 +238,48 @@ def _columns(group: Group) -> list[tuple[str, str]]:
     return columns + [("", "")] * any(not run.kind for run in group.runs)
 
 
-def _cells(group: Group) -> dict[tuple[str, str], dict[tuple[str, str], list[GroupRun]]]:
+def _cells(group: Group, sample: Sample) -> dict[tuple[str, str], dict[tuple[str, str], list[GroupRun]]]:
     """Return the runs by participant and session, and by kind and name of the scan; `("", "")` holds the others."""
+    shown = [group.runs[place] for place in sample.places]
     cells: dict[tuple[str, str], dict[tuple[str, str], list[GroupRun]]] = {}
-    for run in sorted(group.runs, key=lambda each: (each.participant, each.session)):
+    for run in sorted(shown, key=lambda each: (each.participant, each.session, each.run)):
         key = (run.kind, run.series) if run.kind else ("", "")
         cells.setdefault((run.participant, run.session), {}).setdefault(key, []).append(run)
     return cells
+
+
+def _data(findings: Findings, sample: Sample) -> dict[str, Any]:
+    """Return what the scripts of the page know of the runs that are shown, and how everybody is found."""
+    group = findings.group
+    places = sorted(sample.places)
+    shown = set(sample.participants)
+    lights = Column(
+        name="light of the report",
+        continuous=False,
+        values=tuple(None if run.level is None else LEVEL_WORDS[run.level] for run in group.runs),
+        levels=tuple(LEVEL_WORDS.values()),
+    )
+    several = any(each.number > 1 for each in findings.protocols.found)
+    numbers = [findings.protocols.number_of.get(place) for place in range(len(group.runs))]
+    protocols = Column(
+        name="protocol",
+        continuous=False,
+        values=tuple(None if number is None else f"protocol {number}" for number in numbers),
+        levels=tuple(f"protocol {number}" for number in range(1, 8)),
+    )
+    columns = (*findings.covariates.columns, lights, *([protocols] if several else []))
+    return {
+        "runs": {
+            place: [group.runs[place].name, group.runs[place].link, group.runs[place].participant] for place in places
+        },
+        "columns": [
+            {
+                "name": column.name,
+                "continuous": column.continuous,
+                "levels": [level for level in column.levels if level in set(column.values)],
+                "values": [column.values[place] for place in places],
+            }
+            for column in columns
+        ],
+        "others": [label for label in group.participants if label not in shown],
+    }

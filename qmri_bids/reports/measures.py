@@ -5,8 +5,9 @@ A traffic light says a number in words, for a reader; a `Measure` keeps it for t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,10 @@ class Measure:
     value
         The number in that unit; NaN where it could not be told.
     of
-        What it was measured of where a run has several: a map, a pool, a stage, a scan that was registered.
+        What it was measured of where a run has several: a map, a pool, a stage, a scan that was registered. It names the same
+        thing in every run and participant: with the key it says which measure this is.
+    about
+        Words about the files that it was measured on, which differ from run to run: `sub-01_ses-1_T1w.nii.gz`.
 
     Raises
     ------
@@ -124,6 +128,7 @@ class Measure:
     key: str
     value: float
     of: str = ""
+    about: str = ""
 
     def __post_init__(self) -> None:
         if self.key not in MEASURES:
@@ -133,3 +138,25 @@ class Measure:
     def unit(self) -> str:
         """Unit of the value."""
         return MEASURES[self.key].unit
+
+
+_FILE = re.compile(r"\S+\.(?:nii(?:\.gz)?|mgz|mnc|json)\b")
+
+
+def without_file(measure: Measure) -> Measure:
+    """Return a measure whose name holds no file: records of earlier versions were named by the file that was registered.
+
+    Examples
+    --------
+    >>> old = Measure(key="head_overlap", value=0.9, of="Registration to sub-01_ses-1_T1w.nii.gz")
+    >>> without_file(old).of, without_file(old).about
+    ('Registration to the T1w image', 'sub-01_ses-1_T1w.nii.gz')
+    """
+    found = _FILE.search(measure.of)
+    if found is None:
+        return measure
+    file = found.group()
+    stem = file.rsplit("/", maxsplit=1)[-1].partition(".")[0]
+    # No other image than the T1w image was ever named by its file; one that was given by hand may have any name.
+    suffix = stem.rsplit("_", maxsplit=1)[-1] if stem.startswith("sub-") else "T1w"
+    return replace(measure, of=measure.of.replace(file, f"the {suffix} image"), about=file)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -17,12 +19,14 @@ from qmri_bids.reports.content import (
     Check,
     ErrorEntry,
     Level,
+    ProtocolRow,
     QualityRow,
     RunReport,
     StatisticsRow,
     SubjectReport,
 )
-from qmri_bids.reports.measures import Measure
+from qmri_bids.reports.drawing.thumbnail import Thumbnail, thumbnails, voxel_size
+from qmri_bids.reports.measures import Measure, without_file
 
 logger = logging.getLogger("qmri_bids")
 
@@ -62,6 +66,12 @@ class RunRecord:
     version, created, settings
         Version that processed it, date and time of the report in which it stood (ISO 8601), and choices by which its maps may
         differ from others: those of an earlier call where the last one left the run out.
+    protocol
+        Values of the acquisition by name, with their unit, and the size of the voxels; empty in records of earlier versions.
+    thumbnails
+        A small picture of every map; empty in records of earlier versions.
+    matched
+        Whether it comes from an earlier version that named measures by files: what they are of was told from those names.
     """
 
     session: str
@@ -79,6 +89,9 @@ class RunRecord:
     version: str = ""
     created: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    protocol: Mapping[str, str] = field(default_factory=dict)
+    thumbnails: tuple[Thumbnail, ...] = ()
+    matched: bool = False
 
     @property
     def name(self) -> str:
@@ -115,6 +128,10 @@ class ParticipantRecord:
     runs: tuple[RunRecord, ...] = ()
 
 
+OPTIONAL: Mapping[type, tuple[str, ...]] = {RunRecord: ("protocol", "thumbnails", "matched"), Measure: ("about",)}
+"""What records of earlier versions lack."""
+
+
 def record_path(output_dir: Path, participant: str) -> Path:
     """Return where the record of a participant lies."""
     return output_dir / f"sub-{participant}" / "log" / f"sub-{participant}_record.json"
@@ -139,7 +156,8 @@ def write_record(report: SubjectReport, *, output_dir: Path) -> Path:
         The file, `sub-<label>/log/sub-<label>_record.json`.
     """
     record = participant_record(report)
-    record = replace(record, runs=(*record.runs, *_kept(record, output_dir=output_dir)))
+    new = tuple(_pictured(run, output_dir=output_dir) for run in record.runs)
+    record = replace(record, runs=(*new, *_kept(record, output_dir=output_dir)))
     content: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "program": "qmri_bids"} | asdict(record)
     for run in content["runs"]:
         for measure in [*run["measures"], *(each for check in run["checks"] for each in check["measures"])]:
@@ -233,7 +251,28 @@ def _run_record(run: RunReport) -> RunRecord:
         statistics=run.statistics,
         measures=run.measures,
         outputs=run.outputs,
+        protocol=_protocol(run.protocol),
     )
+
+
+def _protocol(rows: Sequence[ProtocolRow]) -> dict[str, str]:
+    """Return values of the acquisition by name; of a fingerprint, the same values of its series one after the other."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(row.key, []).append(f"{row.value} {row.unit}".rstrip())
+    return {key: "; ".join(values) for key, values in found.items()}
+
+
+def _pictured(run: RunRecord, *, output_dir: Path) -> RunRecord:
+    """Return a run with a small picture of each of its maps and the size of their voxels."""
+    paths = [output_dir / name for name in run.outputs]
+    try:
+        pictures = tuple(thumbnails(paths))
+        size = voxel_size(paths)
+    except Exception as error:  # whatever a file holds costs its pictures, not the record of all that was computed
+        logger.warning("%s: the pages of the group will show no maps of it: %s", run.name, error)
+        return run
+    return replace(run, thumbnails=pictures, protocol={**run.protocol, **({"voxel_size": size} if size else {})})
 
 
 def _refused_record(refusal: Refusal | str) -> RunRecord:
@@ -269,7 +308,7 @@ def _participant(content: Mapping[str, Any]) -> ParticipantRecord:
 
 
 def _run(content: Mapping[str, Any]) -> RunRecord:
-    return _row(
+    run = _row(
         RunRecord,
         content,
         state=_state,
@@ -281,27 +320,43 @@ def _run(content: Mapping[str, Any]) -> RunRecord:
         statistics=lambda rows: tuple(_row(StatisticsRow, row) for row in _list(rows)),
         measures=_measures,
         outputs=_texts,
+        thumbnails=lambda rows: tuple(_row(Thumbnail, row) for row in _list(rows)),
+        matched=bool,
     )
+    stated = [*content["measures"], *(each for check in content["checks"] for each in check["measures"])]
+    found = (*run.measures, *(each for check in run.checks for each in check.measures))
+    return replace(run, matched=True) if any(each.about for each in found) and "about" not in stated[0] else run
 
 
 def _measures(rows: list[Mapping[str, Any]]) -> tuple[Measure, ...]:
-    return tuple(_row(Measure, row) for row in _list(rows))
+    """Return measures; those of earlier versions, which say nothing of files apart, without the files in their names."""
+    read = (_row(Measure, row) for row in _list(rows))
+    return tuple(found if found.about else without_file(found) for found in read)
 
 
 def _row(kind: type[_Row], content: Mapping[str, Any], **readers: Callable[[Any], Any]) -> _Row:
     """Return a row of its kind from an object of JSON; keys that the kind has not are left alone."""
     if not isinstance(content, dict):
         raise TypeError(f"expected an object for {kind.__name__}, found {content!r:.60}")
-    values = {each.name: content[each.name] for each in fields(kind)}  # type: ignore[arg-type]
+    values: dict[str, Any] = {}
+    for name, hint in _hints(kind).items():  # type: ignore[arg-type]
+        if name not in content and name in OPTIONAL.get(kind, ()):
+            continue
+        value = content[name]
+        if name in readers:
+            values[name] = readers[name](value)
+        elif type(value) is float and hint is float and abs(value) <= LARGEST_NUMBER:
+            values[name] = value  # most values of a record, which need no words
+        else:
+            values[name] = _typed(value, hint, name=f"{kind.__name__}: {name}")
+    return kind(**values)
+
+
+@cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    """Return the types of the fields of a kind of row, in their order."""
     hints = get_type_hints(kind)
-    return kind(
-        **{
-            name: readers[name](value)
-            if name in readers
-            else _typed(value, hints[name], name=f"{kind.__name__}: {name}")
-            for name, value in values.items()
-        }
-    )
+    return {each.name: hints[each.name] for each in fields(kind)}
 
 
 LARGEST_NUMBER = 1e15
@@ -325,7 +380,7 @@ def _typed(value: Any, hint: Any, *, name: str) -> Any:
     if int in kinds and is_number and value == int(value):
         return int(value)
     if str in kinds and isinstance(value, str):
-        return value
+        return sys.intern(value)  # thousands of records say the same
     texts = isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
     if get_origin(hint) is Mapping and texts:
         return value

@@ -130,7 +130,7 @@ def test_repetitions_are_compared_and_sessions_are_not_more_participants(
     assert white.unjudged == "fewer than 5 participants"
 
 
-@pytest.mark.parametrize(("number", "trials"), [(5, 20_000), (10, 20_000), (20, 20_000), (200, 4_000)])
+@pytest.mark.parametrize(("number", "trials"), [(5, 20_000), (10, 20_000), (20, 20_000), (200, 4_000), (1000, 3_000)])
 def test_chance_sets_a_value_apart_in_one_group_of_a_hundred(number: int, trials: int) -> None:
     values = np.random.default_rng(1).standard_normal((trials, number))
     away = np.abs(values - np.median(values, axis=1, keepdims=True))

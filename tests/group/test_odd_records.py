@@ -12,6 +12,7 @@ import pytest
 
 from qmri_bids.cli import run
 from qmri_bids.group.collect import UNREADABLE, collect_group
+from qmri_bids.group.findings import findings_of
 from qmri_bids.group.page import page_html
 from qmri_bids.reports.content import SubjectReport
 from qmri_bids.reports.record import record_path, write_record
@@ -93,7 +94,7 @@ def test_an_odd_record_costs_its_participant(out: Path, change: Callable[[dict[s
     (told,) = [each.message for each in group.runs if each.participant == "02"]
     assert "sub-02_record.json" in told
     assert "rocess the participant" in told or "expected a record in JSON" in told
-    page = page_html(group, version="1", command="qmri_bids")
+    page = page_html(findings_of(group, output_dir=out), version="1", command="qmri_bids")
     assert "sub-02" in page
     assert "sub-03" in page
 
@@ -103,7 +104,7 @@ def test_numbers_that_could_not_be_told_are_no_fault(out: Path) -> None:
     path.write_text(at("runs", 0, "statistics", 0, "median", value=None)(json.loads(path.read_text())))
     group = collect_group(out, participants=LABELS)
     assert {each.state for each in group.runs} == {"done"}
-    page_html(group, version="1", command="qmri_bids")
+    page_html(findings_of(group, output_dir=out), version="1", command="qmri_bids")
 
 
 def test_folders_where_files_belong(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

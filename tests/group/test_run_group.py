@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from qmri_bids.cli.levels.group import run_group
+from qmri_bids.group.tables import TABLES
 
-FILES = {f"group_{name}.{extension}" for name in ("tissues", "quality", "runs") for extension in ("tsv", "json")}
+FILES = {f"group_{name}.{extension}" for name in TABLES for extension in ("tsv", "json")}
 
 
 def _call(bids_dir: Path, output_dir: Path, *labels: str) -> int:

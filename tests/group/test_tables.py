@@ -8,17 +8,22 @@ from pathlib import Path
 import pytest
 
 from qmri_bids.group.collect import collect_group
+from qmri_bids.group.findings import Findings, findings_of
 from qmri_bids.group.tables import CODE, write_tables
 from qmri_bids.reports.measures import MEASURES
 
 LABELS = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
 
 
+def _findings(output_dir: Path, labels: tuple[str, ...] = LABELS, *, only: bool = False) -> Findings:
+    return findings_of(collect_group(output_dir, participants=labels, only=only), output_dir=output_dir)
+
+
 @pytest.fixture
 def tables(mixed: Path) -> dict[str, list[dict[str, str]]]:
     """Return the rows of every table by its name."""
     read = {}
-    for path in write_tables(collect_group(mixed, participants=LABELS), output_dir=mixed):
+    for path in write_tables(_findings(mixed), output_dir=mixed):
         header, *lines = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()]
         read[path.stem] = [dict(zip(header, line, strict=True)) for line in lines]
     return read
@@ -43,11 +48,11 @@ def test_rows_hold_one_number_each(tables: dict[str, list[dict[str, str]]]) -> N
     assert len(tables["group_tissues"]) == 7 * 3
     quality = [tuple(row.values())[4:] for row in tables["group_quality"][:5]]
     assert quality == [
-        ("displacement_max", "n/a", "0.3", "mm", "check"),
-        ("displacement_mean", "n/a", "0.1", "mm", "check"),
-        ("valid_voxels", "n/a", "99", "%", "good"),
-        ("mirror_ratio", "the B1 scan", "0.5", "n/a", "n/a"),
-        ("quality_mask", "converged", "99", "%", "n/a"),
+        ("displacement_max", "n/a", "n/a", "0.3", "mm", "check"),
+        ("displacement_mean", "n/a", "n/a", "0.1", "mm", "check"),
+        ("valid_voxels", "n/a", "n/a", "99", "%", "good"),
+        ("mirror_ratio", "the B1 scan", "n/a", "0.5", "n/a", "n/a"),
+        ("quality_mask", "converged", "n/a", "99", "%", "n/a"),
     ]
 
 
@@ -69,6 +74,7 @@ def test_every_run_has_a_row(tables: dict[str, list[dict[str, str]]]) -> None:
         "state": "not processed",
         "level": "n/a",
         "message": "",
+        "protocol": "n/a",
         "report": "n/a",
         "version": "n/a",
         "created": "n/a",
@@ -78,7 +84,8 @@ def test_every_run_has_a_row(tables: dict[str, list[dict[str, str]]]) -> None:
 def test_every_column_and_level_is_explained(tables: dict[str, list[dict[str, str]]], mixed: Path) -> None:
     for name, rows in tables.items():
         explained = json.loads((mixed / f"{name}.json").read_text(encoding="utf-8"))
-        assert list(explained) == list(rows[0])
+        header = (mixed / f"{name}.tsv").read_text(encoding="utf-8").splitlines()[0]
+        assert list(explained) == header.split("\t")
         for column, description in explained.items():
             assert description["Description"]
             if "Levels" in description:
@@ -86,22 +93,20 @@ def test_every_column_and_level_is_explained(tables: dict[str, list[dict[str, st
 
 
 def test_the_same_records_give_the_same_tables(mixed: Path) -> None:
-    group = collect_group(mixed, participants=LABELS)
-    first = [path.read_bytes() for path in write_tables(group, output_dir=mixed)]
-    again = collect_group(mixed, participants=tuple(reversed(LABELS)))
+    first = [path.read_bytes() for path in write_tables(_findings(mixed), output_dir=mixed)]
+    again = _findings(mixed, tuple(reversed(LABELS)))
     assert [path.read_bytes() for path in write_tables(again, output_dir=mixed)] == first
 
 
 def test_nothing_processed_gives_tables_without_rows(mixed: Path) -> None:
-    group = collect_group(mixed, participants=("08", "09"), only=True)
-    paths = write_tables(group, output_dir=mixed)
-    assert [len(path.read_text(encoding="utf-8").splitlines()) for path in paths] == [1, 1, 3]
+    paths = write_tables(_findings(mixed, ("08", "09"), only=True), output_dir=mixed)
+    assert [len(path.read_text(encoding="utf-8").splitlines()) for path in paths] == [1, 1, 1, 1, 1, 3]
 
 
 def test_the_example_of_the_docs(good: Path) -> None:
     import pandas as pd
 
-    write_tables(collect_group(good, participants=LABELS[:6]), output_dir=good)
+    write_tables(_findings(good, LABELS[:6]), output_dir=good)
     tissues = pd.read_csv(good / "group_tissues.tsv", sep="\t", na_values="n/a")
     t1 = tissues.query("map == 'T1'").pivot(index="participant_id", columns="tissue", values="median")
     assert t1.loc["sub-06", "white matter"] == 1500.0

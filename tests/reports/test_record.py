@@ -101,8 +101,10 @@ def test_the_file_is_strict_and_states_units_but_no_traceback(tmp_path: Path) ->
     content = _stored(tmp_path)
     first = content["runs"][0]
     assert content["schema_version"] == 1
-    assert first["checks"][0]["measures"] == [{"key": "displacement_max", "value": 0.4, "of": "", "unit": "mm"}]
-    assert first["measures"][1] == {"key": "residual", "value": None, "of": "", "unit": "%"}
+    assert first["checks"][0]["measures"] == [
+        {"key": "displacement_max", "value": 0.4, "of": "", "about": "", "unit": "mm"}
+    ]
+    assert first["measures"][1] == {"key": "residual", "value": None, "of": "", "about": "", "unit": "%"}
     assert "trace" not in json.dumps(content)
 
 

@@ -33,6 +33,7 @@ def run_group(options: argparse.Namespace) -> int:
     from qmri_bids.bids.description import write_bidsignore
     from qmri_bids.bids.layout import BidsInputError, select_subjects
     from qmri_bids.group.collect import collect_group
+    from qmri_bids.group.findings import findings_of
     from qmri_bids.group.page import write_page
     from qmri_bids.group.tables import write_tables
 
@@ -50,9 +51,10 @@ def run_group(options: argparse.Namespace) -> int:
         )
         return NOTHING
     write_bidsignore(options.output_dir)
-    tables = write_tables(group, output_dir=options.output_dir)
-    page = write_page(group, output_dir=options.output_dir, version=__version__, command=options.command)
-    for sentence in group.sentences:
+    findings = findings_of(group, output_dir=options.output_dir, bids_dir=options.bids_dir)
+    tables = write_tables(findings, output_dir=options.output_dir)
+    page = write_page(findings, output_dir=options.output_dir, version=__version__, command=options.command)
+    for sentence in findings.sentences:
         logger.warning("%s", sentence)
     for run in group.amiss:
         name = "_".join(filter(None, (f"sub-{run.participant}", run.record.name if run.record else "")))

@@ -21,13 +21,16 @@ UNCHANGED = 0.98
 """Share of the mutual information that must be left: of scans that lay well before, interpolation takes a little."""
 
 
-def registration_check(name: str, registration: Mapping[str, Any]) -> Check:
+def registration_check(name: str, registration: Mapping[str, Any], *, of: str = "", about: str = "") -> Check:
     """Return the light of a registration.
 
     Parameters
     ----------
     name
-        What was registered.
+        What was registered, for readers of the report.
+    of, about
+        What it is in every run and participant, by which its measures are compared, and the file that was registered, where the
+        name holds it; by default the name.
     registration
         Arrays `similarity` (before, after), `overlap` (before, after), `mirrored` and `sides_in_doubt`, as
         `ScanRegistration.stored`.
@@ -59,7 +62,9 @@ def registration_check(name: str, registration: Mapping[str, Any]) -> Check:
         value=value,
         level=Level.GOOD if good else Level.CHECK,
         explanation=RULE,
-        measures=tuple(Measure(key=key, value=each, of=name) for key, each in found.items() if np.isfinite(each)),
+        measures=tuple(
+            Measure(key=key, value=each, of=of or name, about=about) for key, each in found.items() if np.isfinite(each)
+        ),
     )
 
 

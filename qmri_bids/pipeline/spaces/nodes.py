@@ -216,7 +216,8 @@ class _Work:
             return
         self.scan = scan = replace(scan, to_t1w=found["transform"])
         self._warnings += [str(each) for each in found["warnings"]]
-        self._checks.append(registration_check(name, found))
+        of = "Registration to the T1w image"
+        self._checks.append(registration_check(name, found, of=of, about=anatomy.t1w.name))
         self._figures.append(
             registration_figure(
                 scan.magnitude,
