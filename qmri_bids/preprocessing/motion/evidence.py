@@ -18,15 +18,15 @@ from qmri_bids.preprocessing.masks import shrink
 from qmri_bids.preprocessing.motion.groupwise import (
     Level,
     TooFewSamples,
-    _gauss_newton_step,
-    _points,
-    _prepare,
-    _robust_precision,
-    _sampler,
-    _small_motion,
+    gauss_newton_step,
+    robust_precision,
+    sample_points,
+    small_motion,
+    splines,
 )
 from qmri_bids.preprocessing.registration.rigid_freedom import blocks, freedom_of
 from qmri_bids.preprocessing.registration.similarity import mutual_information
+from qmri_bids.preprocessing.registration.spline_kernels import sample_spline
 
 FIELD = 40.0
 """Edge of the fields that make up a half [mm]: bands and fringes are alike within them."""
@@ -171,15 +171,15 @@ def remaining_by_edges(
     number = magnitude.shape[3]
     if not freedom.assessed.any() or not samples.any():
         return np.full(number, np.nan)
-    points = _points(samples, affine=matrix)
+    points = sample_points(samples, affine=matrix)
     centre = points.mean(axis=0)
     steps = np.full((2, number, 6), np.nan)
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        prepared = _prepare(magnitude, level=level, short=freedom.short, pool=pool)
+        images = splines(magnitude, level=level, short=freedom.short, pool=pool)
         for row, half in enumerate(halves(points)):
             try:
-                steps[row] = _gauss_newton_step(
-                    prepared,
+                steps[row] = gauss_newton_step(
+                    images,
                     points[half],
                     centre,
                     affine=matrix,
@@ -247,7 +247,7 @@ def remaining_by_similarity(
 
     def similarity(index: int, motion: NDArray[np.float64]) -> list[float]:
         """Return the mutual information in both halves with a volume that is moved beyond its transform."""
-        place = to_voxel @ transforms[index] @ _small_motion(motion, centre=centre)
+        place = to_voxel @ transforms[index] @ small_motion(motion, centre=centre)
         moved = map_coordinates(smooth[index], (points @ place[:3, :3].T + place[:3, 3]).T, order=1, mode="nearest")
         return [mutual_information(fixed[part], moved[part], bins=PROBE_BINS) for part in parts]
 
@@ -334,11 +334,16 @@ def edge_correlation(
     number = magnitude.shape[3]
     short = freedom_of(magnitude.shape[:3], affine=matrix).short
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        prepared = _prepare(magnitude, level=level, short=short, pool=pool)
-        sample = _sampler(prepared, points, points.mean(axis=0), matrix, transforms)
-        found = list(pool.map(lambda index: sample(index)[::2], range(number)))
-    values = np.stack([value for value, _ in found])
-    weights, _ = _robust_precision(values, np.logical_and.reduce([inside for _, inside in found]))
+        images = splines(magnitude, level=level, short=short, pool=pool)
+        to_voxel = np.linalg.inv(matrix)
+        found = list(
+            pool.map(
+                lambda index: sample_spline(images[index], points=points, voxel_map=to_voxel @ transforms[index]),
+                range(number),
+            )
+        )
+    values = np.stack([value for value, _, _ in found])
+    weights, _ = robust_precision(values, np.logical_and.reduce([inside for _, _, inside in found]))
     covariance = (values * weights) @ values.T
     spread = np.sqrt(np.maximum(np.diag(covariance), np.finfo(float).tiny))
     # Of correlations, so that a dark image counts as a bright one does.

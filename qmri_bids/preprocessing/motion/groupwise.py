@@ -13,15 +13,15 @@ is the same in all cycles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.preprocessing.registration.rigid_freedom import freedom_of
+from qmri_bids.preprocessing.registration.spline_kernels import sample_spline
 
 _DEGREES_OF_FREEDOM = 1.0
 """Degrees of freedom of the t distribution: few enough to leave bands at air out, enough to use most of the head."""
@@ -31,8 +31,6 @@ _SAMPLES = 200_000
 """Most voxels in which images are compared; of more, so many are drawn."""
 FEWEST_SAMPLES = {6: 1000, 3: 150}
 """Fewest voxels by the number of free parameters: fewer do not tell a motion."""
-_BORDER = 1e-6
-"""Positions so far outside of the grid [voxels] are rounding."""
 _SMALLEST_STEP = 2e-3
 """Translation [mm] below which a level has converged."""
 
@@ -61,14 +59,6 @@ class Level:
 LEVELS = (Level(smoothing=1.0, high_pass=2.0, steps=3), Level(smoothing=0.7, high_pass=1.5, steps=5))
 """Coarse to fine: the first catches a voxel or two; of the bands tried for the second this one has the
 least error. A wider one follows the bands of bSSFP, a narrower one the ringing and noise of moved images."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Prepared:
-    """Filtered images as spline coefficients, and their gradients along the voxel axes."""
-
-    coefficients: list[NDArray[np.float32]]
-    gradients: list[NDArray[np.float32]]
 
 
 def align_jointly(
@@ -114,15 +104,15 @@ def align_jointly(
     number = magnitude.shape[3]
     matrix = np.asarray(affine, dtype=float)
     freedom = freedom_of(magnitude.shape[:3], affine=matrix)
-    points = _points(samples, affine=matrix)
+    points = sample_points(samples, affine=matrix)
     centre = points.mean(axis=0)
     transforms = np.array(start, dtype=float)
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for level in levels:
-            prepared = _prepare(magnitude, level=level, short=freedom.short, pool=pool)
+            images = splines(magnitude, level=level, short=freedom.short, pool=pool)
             for _ in range(level.steps):
-                step = _gauss_newton_step(
-                    prepared,
+                step = gauss_newton_step(
+                    images,
                     points,
                     centre,
                     affine=matrix,
@@ -132,14 +122,14 @@ def align_jointly(
                     pool=pool,
                 )
                 for cycle in range(number):
-                    transforms[cycle] = transforms[cycle] @ _small_motion(step[cycle], centre=centre)
+                    transforms[cycle] = transforms[cycle] @ small_motion(step[cycle], centre=centre)
                 if np.abs(step[:, :3]).max() < _SMALLEST_STEP:
                     break
-            del prepared
+            del images
     return transforms
 
 
-def _points(samples: NDArray[np.bool_], *, affine: NDArray[np.float64]) -> NDArray[np.float64]:
+def sample_points(samples: NDArray[np.bool_], *, affine: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the positions of samples, RAS [mm], shape (S, 3); of many a part."""
     voxels = np.argwhere(samples)
     if voxels.shape[0] > _SAMPLES:
@@ -149,31 +139,25 @@ def _points(samples: NDArray[np.bool_], *, affine: NDArray[np.float64]) -> NDArr
     return np.asarray(voxels @ affine[:3, :3].T + affine[:3, 3])
 
 
-def _prepare(
+def splines(
     magnitude: NDArray[np.float32], *, level: Level, short: tuple[bool, bool, bool], pool: ThreadPoolExecutor
-) -> _Prepared:
-    """Return images, band-passed along all axes but short ones, as cubic spline coefficients, and their gradients."""
+) -> list[NDArray[np.float32]]:
+    """Return images, band-passed along all axes but short ones, as cubic spline coefficients."""
     from scipy import ndimage
 
     low, high = ([0.0 if few else sigma for few in short] for sigma in (level.smoothing, level.high_pass))
 
-    def one(cycle: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        image = np.ascontiguousarray(magnitude[..., cycle])
-        band = ndimage.gaussian_filter(image, low) - ndimage.gaussian_filter(image, high)
-        gradient = np.stack(
-            [np.zeros_like(band) if few else np.gradient(band, axis=axis) for axis, few in enumerate(short)]
-        ).astype(np.float32, copy=False)
-        return ndimage.spline_filter(band, order=3, output=np.float32), gradient
+    def one(image: int) -> NDArray[np.float32]:
+        values = np.ascontiguousarray(magnitude[..., image])
+        band = ndimage.gaussian_filter(values, low)
+        band -= ndimage.gaussian_filter(values, high)
+        return ndimage.spline_filter(band, order=3, output=np.float32)
 
-    results = list(pool.map(one, range(magnitude.shape[3])))
-    return _Prepared(
-        coefficients=[coefficients for coefficients, _ in results],
-        gradients=[gradient for _, gradient in results],
-    )
+    return list(pool.map(one, range(magnitude.shape[3])))
 
 
-def _gauss_newton_step(
-    prepared: _Prepared,
+def gauss_newton_step(
+    images: Sequence[NDArray[np.float32]],
     points: NDArray[np.float64],
     centre: NDArray[np.float64],
     *,
@@ -185,85 +169,63 @@ def _gauss_newton_step(
 ) -> NDArray[np.float64]:
     """Return the small motions (translation [mm], rotation [rad]) of all images, shape (N, 6).
 
-    Only the columns of `basis` (6, K) are free.
+    `images` are those of `splines`. Only the columns of `basis` (6, K) are free.
     """
-    number = len(prepared.coefficients)
-    sampled = list(pool.map(_sampler(prepared, points, centre, affine, transforms), range(number)))
-    values = np.stack([value for value, _, _ in sampled])
-    inside = np.logical_and.reduce([within for _, _, within in sampled])
-    size = basis.shape[1]
+    number, size = len(images), basis.shape[1]
+    free = [image for image in range(number) if image != reference]
+    to_voxel = np.linalg.inv(affine)
+    values = np.empty((number, len(points)), dtype=np.float32)
+    within = np.empty((number, len(points)), dtype=bool)
+    jacobian = np.empty((len(points), len(free), size), dtype=np.float32)
+    arm, columns = (points - centre).astype(np.float32), basis.astype(np.float32)
+
+    def sample(image: int) -> None:
+        values[image], slope, within[image] = sample_spline(
+            images[image], points=points, voxel_map=to_voxel @ transforms[image]
+        )
+        if image != reference:
+            jacobian[:, free.index(image)] = np.concatenate([slope, np.cross(arm, slope)], axis=1) @ columns
+
+    list(pool.map(sample, range(number)))
+    inside = np.logical_and.reduce(within)
     if size == 0 or np.count_nonzero(inside) < FEWEST_SAMPLES[size]:
         raise TooFewSamples(
             f"only {np.count_nonzero(inside)} voxels of the head lie inside all volumes, expected at least "
             f"{FEWEST_SAMPLES.get(size, FEWEST_SAMPLES[6])}; the motion is larger than the field of view, the images hold no head "
             "or too few voxels"
         )
-    weights, precision = _robust_precision(values, inside)
-    jacobians = [jacobian @ basis for _, jacobian, _ in sampled]
-    weighted = [jacobian * weights[:, None] for jacobian in jacobians]
-    pull = precision @ values
-    free = [cycle for cycle in range(number) if cycle != reference]
-    gradient = np.stack([weighted[cycle].T @ pull[cycle] for cycle in free])
-    hessian = np.empty((len(free), size, len(free), size))
-    for row, first in enumerate(free):
-        for column, second in enumerate(free[: row + 1]):
-            block = precision[first, second] * weighted[first].T @ jacobians[second]
-            hessian[row, :, column, :] = block
-            hessian[column, :, row, :] = block.T
+    weights, precision = robust_precision(values, inside)
+    root = np.sqrt(weights)
+    jacobian *= root[:, None, None]
+    pull = (precision[free].astype(np.float32) @ values) * root
+    gradient = np.stack([pull[row] @ jacobian[:, row] for row in range(len(free))]).astype(float)
     flat = size * len(free)
+    columns_of_all = jacobian.reshape(len(points), flat)
+    hessian = (columns_of_all.T @ columns_of_all).astype(float)
+    hessian *= np.kron(precision[np.ix_(free, free)], np.ones((size, size)))
     step = np.zeros((number, 6))
-    step[free] = -np.linalg.solve(hessian.reshape(flat, flat), gradient.ravel()).reshape(-1, size) @ basis.T
+    step[free] = -np.linalg.solve(hessian, gradient.ravel()).reshape(-1, size) @ basis.T
     return step
 
 
-def _sampler(
-    prepared: _Prepared,
-    points: NDArray[np.float64],
-    centre: NDArray[np.float64],
-    affine: NDArray[np.float64],
-    transforms: NDArray[np.float64],
-) -> Callable[[int], tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]]:
-    """Return the function that gives value, derivative by a small motion, and validity of an image."""
-    from scipy.ndimage import map_coordinates
-
-    to_voxel = np.linalg.inv(affine)
-    arm = points - centre
-
-    def sample(cycle: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
-        voxel_map = to_voxel @ transforms[cycle]
-        position = (points @ voxel_map[:3, :3].T + voxel_map[:3, 3]).T
-        coefficients = prepared.coefficients[cycle]
-        size = np.asarray(coefficients.shape)[:, None]
-        inside = np.all((position >= -_BORDER) & (position <= size - 1.0 + _BORDER), axis=0)
-        value = map_coordinates(coefficients, position, order=3, prefilter=False, mode="nearest")
-        slope = np.stack(
-            [map_coordinates(part, position, order=1, mode="nearest") for part in prepared.gradients[cycle]],
-            axis=1,
-        )
-        slope = slope @ voxel_map[:3, :3]
-        return value.astype(float), np.concatenate([slope, np.cross(arm, slope)], axis=1), inside
-
-    return sample
-
-
-def _robust_precision(
-    values: NDArray[np.float64], inside: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def robust_precision(
+    values: NDArray[np.float32], inside: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Return the weights of the samples and the inverse covariance of the images under a t distribution."""
     number = values.shape[0]
-    weights = inside.astype(float)
-    count = weights.sum()
+    weights = inside.astype(np.float32)
+    count = float(weights.sum(dtype=float))
     precision = np.eye(number)
     for _ in range(6):
-        covariance = (values * weights) @ values.T / count
+        covariance = ((values * weights) @ values.T).astype(float) / count
         covariance += _RIDGE * np.trace(covariance) / number * np.eye(number)
         precision = np.linalg.inv(covariance)
-        distance = np.sum(values * (precision @ values), axis=0)
-        weights = inside * (_DEGREES_OF_FREEDOM + number) / (_DEGREES_OF_FREEDOM + distance)
+        distance = np.sum(values * (precision.astype(np.float32) @ values), axis=0)
+        weights = inside * (np.float32(_DEGREES_OF_FREEDOM + number) / (np.float32(_DEGREES_OF_FREEDOM) + distance))
     return weights, precision
 
 
-def _small_motion(motion: NDArray[np.float64], *, centre: NDArray[np.float64]) -> NDArray[np.float64]:
+def small_motion(motion: NDArray[np.float64], *, centre: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the matrix of a translation [mm] and a rotation vector [rad] about a centre, shape (4, 4)."""
     from scipy.spatial.transform import Rotation
 

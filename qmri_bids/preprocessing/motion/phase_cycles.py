@@ -36,7 +36,7 @@ from qmri_bids.preprocessing.registration.rigid_freedom import FEWEST_SLICES, Fr
 
 _COARSE_VOXEL = 4.0
 """Voxel size of the first registration [mm]: it only has to come within `_CAPTURE_RANGE`."""
-_COARSE = Schedule(iterations=(500, 200), shrink_factors=(3, 1), smoothing=(1, 0), sampling_rate=0.5)
+_COARSE = Schedule(iterations=(100, 60), shrink_factors=(3, 2), smoothing=(1, 0.5), sampling_rate=0.5)
 _PLANE_VOXEL = 2.0
 """Voxel size of the first registration of few slices [mm]: at 4 mm mutual information was off by up to 2.5 mm, pixels being few."""
 _COARSE_PLANE = Schedule(iterations=(500, 200), shrink_factors=(2, 1), smoothing=(1, 0), sampling_rate=1.0)

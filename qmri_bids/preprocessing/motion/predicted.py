@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from qmri_bids.physics.bssfp import configuration_amplitudes
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.preprocessing.motion.evidence import halves, misalignment
-from qmri_bids.preprocessing.motion.groupwise import _small_motion
+from qmri_bids.preprocessing.motion.groupwise import small_motion
 from qmri_bids.preprocessing.registration.rigid_freedom import freedom_of
+from qmri_bids.preprocessing.registration.spline_kernels import sample_spline
 
 _ORDERS = 24
 """Configurations on either side; of fluid, the slowest, 1e-3 is left there."""
@@ -286,7 +287,7 @@ def align_to_prediction(
 
         def steps(parts: Sequence[NDArray[np.bool_]]) -> tuple[list[NDArray[np.float64]], NDArray[np.float64], float]:
             """Return the steps that parts of the samples ask for, the angles of all and their residual."""
-            sampled = list(pool.map(_sampler(prepared, voxels, matrix, transforms), range(number)))
+            sampled = list(pool.map(_sampler(prepared, points, matrix, transforms), range(number)))
             turn = np.exp(-1j * (phases @ drift[:, :-1].T))
             signal = np.stack([value for value, _ in sampled], axis=1) * turn
             slopes = np.stack([slope for _, slope in sampled], axis=1) * turn[..., None]
@@ -312,7 +313,7 @@ def align_to_prediction(
             (step,), angles, residual = steps([everything])
             power = [residual if iteration == 0 else power[0], residual]
             for row, cycle in enumerate(free):
-                transforms[cycle] = transforms[cycle] @ _small_motion(step[row, :6], centre=centre)
+                transforms[cycle] = transforms[cycle] @ small_motion(step[row, :6], centre=centre)
                 drift[cycle] += step[row, 6:]
             if np.abs(step[:, :3]).max() < _SMALLEST_STEP:
                 break
@@ -354,27 +355,18 @@ def _spline(
 
 def _sampler(
     prepared: list[tuple[NDArray[np.float32], NDArray[np.float32]]],
-    voxels: NDArray[np.float64],
+    points: NDArray[np.float64],
     affine: NDArray[np.float64],
     transforms: NDArray[np.float64],
 ) -> Callable[[int], tuple[NDArray[Any], NDArray[Any]]]:
     """Return the function that gives value (V,) and gradient along RAS (V, 3) [1/mm] of a cycle where the reference is."""
-    from scipy.ndimage import map_coordinates
-
     to_voxel = np.linalg.inv(affine)
 
     def sample(cycle: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        voxel_map = to_voxel @ transforms[cycle] @ affine
-        position = voxels @ voxel_map[:3, :3].T + voxel_map[:3, 3]
-        moves = [np.zeros(3), *voxel_map[:3, :3].T, *-voxel_map[:3, :3].T]
-        grid = np.concatenate([position + move for move in moves]).T
-        real, imaginary = (
-            map_coordinates(part, grid, order=3, prefilter=False, mode="nearest").reshape(7, -1)
-            for part in prepared[cycle]
+        (real, by_real, _), (imaginary, by_imaginary, _) = (
+            sample_spline(part, points=points, voxel_map=to_voxel @ transforms[cycle]) for part in prepared[cycle]
         )
-        values = real + 1j * imaginary
-        slope = 0.5 * (values[1:4] - values[4:]).T
-        return values[0], slope @ to_voxel[:3, :3]
+        return real + 1j * imaginary, by_real + 1j * by_imaginary
 
     return sample
 
