@@ -36,7 +36,11 @@ from qmri_bids.preprocessing.registration.rigid_freedom import FEWEST_SLICES, Fr
 
 _COARSE_VOXEL = 4.0
 """Voxel size of the first registration [mm]: it only has to come within `_CAPTURE_RANGE`."""
-_COARSE = Schedule(iterations=(100, 60), shrink_factors=(3, 2), smoothing=(1, 0.5), sampling_rate=0.5)
+_COARSE = Schedule(iterations=(500, 200), shrink_factors=(3, 1), smoothing=(1, 0), sampling_rate=0.5)
+"""Where nothing finer follows."""
+_START = Schedule(iterations=(100, 60), shrink_factors=(3, 2), smoothing=(1, 0.5), sampling_rate=0.5)
+"""Where the joint alignment follows: in a sixth of the time, within 0.8 mm on a digital head of 2 mm turned and shifted by up to 12°
+and 15 mm (`_COARSE`: 0.6 mm)."""
 _PLANE_VOXEL = 2.0
 """Voxel size of the first registration of few slices [mm]: at 4 mm mutual information was off by up to 2.5 mm, pixels being few."""
 _COARSE_PLANE = Schedule(iterations=(500, 200), shrink_factors=(2, 1), smoothing=(1, 0), sampling_rate=1.0)
@@ -164,7 +168,7 @@ def correct_motion(
                 f"Motion was not corrected: a grid of {' × '.join(str(each) for each in cycles.shape[:3])} voxels tells none."
             ]
         else:
-            start = register_to_reference(magnitude, affine=affine, reference=reference, pool=pool)
+            start = register_to_reference(magnitude, affine=affine, reference=reference, pool=pool, schedule=_START)
             decisions = [
                 f"Magnitudes were registered rigidly{'' if freedom.through is None else ' within the plane'} to cycle "
                 f"{reference + 1} of {number} (mutual information)."
@@ -279,6 +283,7 @@ def register_to_reference(
     affine: NDArray[np.floating],
     reference: int,
     pool: ProcessPoolExecutor,
+    schedule: Schedule = _COARSE,
 ) -> NDArray[np.float64]:
     """Return the transforms of all magnitudes to one of them, of one or few slices within their plane, shape (N, 4, 4)."""
     number = magnitude.shape[3]
@@ -296,7 +301,7 @@ def register_to_reference(
             fixed_affine=small[reference][1],
             moving=small[cycle][0],
             moving_affine=small[cycle][1],
-            schedule=_COARSE,
+            schedule=schedule,
         )
         for cycle in range(number)
         if cycle != reference

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.reports.drawing.colormaps import windowed
 from qmri_bids.reports.drawing.planes import MARKS, RADIOLOGICAL, WIDTH, View, new_canvas
 from qmri_bids.reports.drawing.styles import no_value_color
 
@@ -115,7 +116,9 @@ def picture_table(
             absent = no_value_color(scale.colormap)
             axes.imshow(np.where(missing, 0.0, np.nan), cmap=ListedColormap([absent]), **plain)
             low, high = scale.window
-            drawn[column] = axes.imshow(image, cmap=scale.colormap, vmin=low, vmax=high, **plain)
+            drawn[column] = axes.imshow(
+                image, cmap=windowed(scale.colormap, low=low, high=high), vmin=low, vmax=high, **plain
+            )
             if line == 0:
                 marks = MARKS[plane]
                 for place, mark, side in ((0.03, marks[0], "left"), (0.97, marks[1], "right")):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.quantities import QUANTITIES, find_quantity
 from qmri_bids.quantity import Quantity
+from qmri_bids.reports.drawing.colormaps import windowed
 
 SIDE = 60
 """Longer side of a picture [pixels]."""
@@ -95,7 +96,6 @@ def thumbnails(paths: Iterable[Path]) -> Iterator[Thumbnail]:
 
 def _picture(path: Path, quantity: Quantity) -> bytes:
     """Return one axial slice of a map, as WebP."""
-    from matplotlib import colormaps
     from PIL import Image
 
     values, sides = middle_slice(path)
@@ -103,7 +103,8 @@ def _picture(path: Path, quantity: Quantity) -> bytes:
     valid = np.isfinite(values)
     low, high = quantity.display.window or _own_window(values[valid])
     level = np.clip((np.where(valid, values, low) - low) / max(high - low, 1e-12), 0.0, 1.0)
-    colors = np.round(255 * colormaps[quantity.display.colormap](level)[..., :3]).astype(np.uint8)
+    painted = windowed(quantity.display.colormap, low=low, high=high)
+    colors = np.round(255 * np.asarray(painted(level))[..., :3]).astype(np.uint8)
     colors[~valid] = _EMPTY
     extent = np.array(values.shape) * sides
     rows, columns = np.maximum(1, np.round(SIDE * extent / extent.max())).astype(int)
