@@ -39,7 +39,7 @@ _COARSE_VOXEL = 4.0
 _COARSE = Schedule(iterations=(500, 200), shrink_factors=(3, 1), smoothing=(1, 0), sampling_rate=0.5)
 """Where nothing finer follows."""
 _START = Schedule(iterations=(100, 60), shrink_factors=(3, 2), smoothing=(1, 0.5), sampling_rate=0.5)
-"""Where the joint alignment follows: in a sixth of the time, within 0.8 mm on a digital head of 2 mm turned and shifted by up to 12°
+"""Where the joint alignment follows: a sixth of the time, within 0.8 mm on a digital head of 2 mm turned and shifted by up to 12°
 and 15 mm (`_COARSE`: 0.6 mm)."""
 _PLANE_VOXEL = 2.0
 """Voxel size of the first registration of few slices [mm]: at 4 mm mutual information was off by up to 2.5 mm, pixels being few."""
