@@ -84,7 +84,7 @@ class Figure:
     image
         The encoded picture.
     mime
-        Its type, `image/png` or `image/svg+xml`.
+        Its type, `image/webp`, `image/png` or `image/svg+xml`.
     section
         The part of the report in which it stands.
     alternative
@@ -102,7 +102,7 @@ class Figure:
     title: str
     caption: str
     image: bytes
-    mime: str = "image/png"
+    mime: str = "image/webp"
     section: Section = Section.MAPS
     alternative: str = ""
     overview: Overview | None = None

@@ -95,11 +95,14 @@ def report_html(report: SubjectReport) -> str:
     report
         What the report holds. All of its text is escaped.
     """
-    figures = [figure for run in report.runs for figure in run.figures]
-    viewers = pages_of([run.viewer for run in report.runs], pictures=sum(len(figure.image) for figure in figures))
-    moving = any(viewers) or any(figure.frames for figure in figures)
+    viewers = [run.viewer for run in report.runs]
+    moving = any(viewers) or any(figure.frames for run in report.runs for figure in run.figures)
     template = page_environment().get_template("report.html.j2")
-    return template.render(report=report, viewers=viewers, has_script=moving)
+    known = {"report": report, "has_script": moving}
+    page = template.render(viewers=(None,) * len(viewers), **known)
+    if not any(viewers):
+        return page
+    return template.render(viewers=pages_of(viewers, others=len(page.encode())), **known)
 
 
 def page_environment() -> Environment:

@@ -50,7 +50,7 @@ def test_nothing_is_loaded_from_outside(html: str) -> None:
         for name, value in attributes.items():
             assert not name.startswith("on")
             if name == "src":
-                assert (value or "").startswith("data:image/png;base64,")
+                assert re.match("data:image/(png|webp);base64,", value or "")
             if name == "href":
                 assert re.match(r"#|https://doi\.org/10\.|sub-[A-Za-z0-9]+/[A-Za-z0-9_./-]+$", value or "")
     style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)

@@ -65,14 +65,14 @@ def test_smooth_values_take_little_and_no_value_takes_next_to_nothing() -> None:
 def test_a_page_gives_up_what_matters_least_first_and_no_more_than_it_must() -> None:
     """From all voxels to every second one: the page keeps within its room, and nothing more would have fitted."""
     one = viewer()
-    whole = pages_of([one], pictures=0)[0]
+    whole = pages_of([one], others=0)[0]
     assert whole is not None
     assert names_of_halved(one, whole.meta["volumes"]) == set()
     full = sum(map(len, whole.blobs))
     first: dict[str, int] = {}
     for number, share in enumerate(np.linspace(0.98, 0.2, 12)):
         room = int(share * full)
-        page = pages_of([one], pictures=(2_950_000 - 60_000 - 40_000 - room) * 3 // 4)[0]
+        page = pages_of([one], others=2_950_000 - 40_000 - room)[0]
         assert page is not None
         taken = sum(map(len, page.blobs))
         assert taken <= room + 8
@@ -82,7 +82,7 @@ def test_a_page_gives_up_what_matters_least_first_and_no_more_than_it_must() -> 
             first.setdefault(name, number)
     assert max(first["misfit"], first["first image"]) <= min(first["T2"], first["T1"])
     assert max(first.values()) == first["T1"] > first["T2"]
-    assert pages_of([None, None], pictures=10**9) == (None, None)
+    assert pages_of([None, None], others=10**9) == (None, None)
 
 
 def names_of_halved(one: Viewer, volumes: list[dict[str, object]]) -> set[str]:
@@ -98,6 +98,6 @@ def names_of_halved(one: Viewer, volumes: list[dict[str, object]]) -> set[str]:
 @pytest.mark.parametrize("shape", [(12, 14, 1), (1, 1, 1), SHAPE])
 def test_few_slices_and_an_empty_mask_have_a_viewer_that_json_can_say(shape: tuple[int, int, int]) -> None:
     for empty in (True, False):
-        page = pages_of([viewer(shape, empty=empty)], pictures=0)[0]
+        page = pages_of([viewer(shape, empty=empty)], others=0)[0]
         assert page is not None
         json.loads(json.dumps(page.meta, allow_nan=False))

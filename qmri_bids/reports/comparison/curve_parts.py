@@ -36,7 +36,7 @@ from qmri_bids.reports.comparison.map_parts import (
     tissue_head,
 )
 from qmri_bids.reports.content import Figure
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 
 WORST_AGREEMENT = 0.0
 """Lowest coefficient of determination that the curves show: below it an epoch is worse than a constant."""
@@ -79,7 +79,7 @@ def epochs_part(
             caption="Above the coefficient of determination between the maps after an epoch and those after the "
             "last (values below 0 "
             "are drawn at 0), below the loss on simulated samples that the training does not see.",
-            image=encode_png(canvas),
+            image=encode_picture(canvas),
         )
     ]
     scales = []
@@ -201,7 +201,7 @@ def time_part(rows: Sequence[DurationRow], *, sentences: Sequence[str]) -> Part:
         title="Time over the number of voxels",
         caption="Dots are measured on voxels of this scan; lines go on to the voxels that the same brain has at finer resolutions: "
         "extrapolated, with 95 % bands of the fitted line.",
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
     )
     shown = ShownTable(
         caption="Time of one voxel as measured, and of this brain at other edges of voxels as extrapolated; ± "
@@ -291,7 +291,7 @@ def b1_part(rows: Sequence[B1Row], *, scan: OwnScan, sentences: Sequence[str]) -
         title="Change of T1 and T2 with a wrong B1",
         caption="Medians over the tissue, bands between quartiles. Dotted: what small flip angles make of it, T1 with the inverse "
         "square of B1 and T2 not at all.",
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
     )
     shown = tuple(
         ShownTable(

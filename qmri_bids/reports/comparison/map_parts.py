@@ -26,7 +26,7 @@ from qmri_bids.reports.comparison.content import (
 )
 from qmri_bids.reports.comparison.drawing import DIFFERENCE, Row, Scale, picture_table
 from qmri_bids.reports.content import Figure
-from qmri_bids.reports.drawing.encode import encode_true_color
+from qmri_bids.reports.drawing.encode import encode_in_true_color
 from qmri_bids.units import fraction_to_percent, seconds_to_milliseconds
 
 PERCENT = fraction_to_percent(1.0)
@@ -69,7 +69,9 @@ def picture(
 ) -> Figure:
     """Return rows of pictures as a figure of the page."""
     canvas, how = picture_table(rows, scales, affine=affine, mask=mask)
-    return Figure(key=key, title=title, caption=f"{caption} {how}", image=encode_true_color(canvas), alternative=title)
+    return Figure(
+        key=key, title=title, caption=f"{caption} {how}", image=encode_in_true_color(canvas), alternative=title
+    )
 
 
 def by_tissue(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.drawing.curves import plain, widen
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.planes import new_canvas
 
 _LEFT_OUT = "#c0392b"
@@ -71,7 +71,7 @@ def calibration_figure(found: Mapping[str, NDArray[Any]]) -> Figure | None:
         caption="Frequency in the middle of the volume and gain of every cycle relative to the mean of the cycles, as found from "
         "all voxels of tissue together and removed, with their standard deviations; all 0 where no difference beyond them was seen."
         + (f" Left out, because it does not follow the others (red): {left_out}." if left_out else ""),
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=Section.CYCLES,
         alternative="Frequency and gain over the cycles",
     )

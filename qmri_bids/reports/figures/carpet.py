@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.drawing.curves import plain
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.planes import new_canvas
 from qmri_bids.reports.drawing.styles import TISSUE_COLORS
 from qmri_bids.units import radians_to_degrees
@@ -88,7 +88,7 @@ def carpet_figure(
         "describe. Right: the residual of each cycle in all of this tissue over what is expected of it (dashed); beyond the dotted "
         "line "
         "a cycle is named. Cycles are called by their RF phase increment.",
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=Section.QUALITY,
         alternative="Residual of every phase cycle over the image, and of each cycle as a whole",
     )

@@ -14,7 +14,7 @@ from qmri_bids.physics.bssfp import signal
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.drawing.curves import plain
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.montage import draw_montage
 from qmri_bids.reports.drawing.planes import RADIOLOGICAL, new_canvas
 from qmri_bids.reports.drawing.styles import TISSUE_COLORS
@@ -76,7 +76,7 @@ def cycles_figure(
         "increment, "
         "the anatomy must not. Left: the mean, with the outline of the brain mask in yellow. "
         f"{RADIOLOGICAL}",
-        image=encode_png(montage.canvas),
+        image=encode_picture(montage.canvas),
         section=Section.CYCLES,
         alternative=f"Montage of {count} phase cycles and their mean",
     )
@@ -193,7 +193,7 @@ def profile_figure(
             if math.isfinite(spread)
             else "No bars: the noise of the voxel is not known."
         ),
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=Section.QUALITY,
         alternative="Measured signal and model against the RF phase increment",
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from qmri_bids.quantity import Display
 from qmri_bids.reports.bands import APPARENT, Band, bands
 from qmri_bids.reports.content import Figure, Section
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.planes import new_canvas
 from qmri_bids.reports.drawing.styles import TISSUE_COLORS
 from qmri_bids.reports.references import REFERENCES
@@ -137,7 +137,7 @@ def histogram_figure(
                 *_band_words(drawn),
             ]
         ),
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=Section.HISTOGRAMS,
         alternative="Histograms of " + ", ".join(quantity_of(name).label for name in maps),
     )

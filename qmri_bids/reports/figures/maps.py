@@ -12,7 +12,7 @@ from qmri_bids.quantities import QUANTITIES, find_quantity
 from qmri_bids.quantity import Display, Quantity, bare
 from qmri_bids.reports.content import Figure, Overview, Section
 from qmri_bids.reports.drawing.colormaps import is_logarithmic, windowed
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.planes import RADIOLOGICAL, WIDTH, Panels, View, gray, lay_out, show
 from qmri_bids.reports.drawing.slices import slice_png
 from qmri_bids.reports.drawing.status_styles import STATUS_STYLES
@@ -119,7 +119,7 @@ def map_figure(
         key=key or name.lower().replace("_", "-"),
         title=title or quantity.label,
         caption=" ".join(caption),
-        image=encode_png(panels.canvas, colormap=painted, extra=(absent,)),
+        image=encode_picture(panels.canvas, colormap=painted, extra=(absent,)),
         section=section or Section(display.section),
         alternative=f"{quantity.label} in axial, coronal and sagittal planes",
         overview=Overview(
@@ -186,7 +186,7 @@ def quality_figure(
         key=key,
         title=title,
         caption=f"Why a voxel has a value or none, the codes that occur; percentages are of the brain mask. {RADIOLOGICAL}",
-        image=encode_png(panels.canvas),
+        image=encode_picture(panels.canvas),
         section=Section.QUALITY,
         alternative="Status codes in axial, coronal and sagittal planes",
     )

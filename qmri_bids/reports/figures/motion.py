@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.drawing.curves import plain, widen
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.planes import new_canvas
 from qmri_bids.reports.drawing.styles import TISSUE_COLORS
 from qmri_bids.units import radians_to_degrees
@@ -131,7 +131,7 @@ def motion_figure(
         f"displacement from the {noun} before. Largest displacement: {largest}."
         + (f" Not assessed, since there are too few slices: {', '.join(unseen)}." if unseen else "")
         + (f" Left out of the estimation (red): {', '.join(str(each) for each in numbers[out])}." if out.any() else ""),
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=Section.MOTION,
         alternative=f"Curves of translation, rotation and displacement over the {noun}s",
     )

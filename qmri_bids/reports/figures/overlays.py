@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
-from qmri_bids.reports.drawing.encode import DOTS_PER_INCH, encode_png
+from qmri_bids.reports.drawing.encode import DOTS_PER_INCH, encode_picture
 from qmri_bids.reports.drawing.planes import GAP, RADIOLOGICAL, Panels, View, foreground, gray, lay_out, outline, show
 from qmri_bids.tissue_labels import FLUID, WHITE
 
@@ -51,7 +51,7 @@ def mask_figure(
         key=key,
         title=title,
         caption=f"{image_name[:1].upper()}{image_name[1:]}; yellow: outline of the brain mask. {RADIOLOGICAL}",
-        image=encode_png(panels.canvas, colors=OUTLINED),
+        image=encode_picture(panels.canvas, colors=OUTLINED),
         section=section,
         alternative=f"Outline of the brain mask over the {image_name}",
     )
@@ -95,7 +95,7 @@ def tissue_figure(
         title="Tissues",
         caption=f"{image_name} with outlines of white matter (cyan) and fluid (blue); the rest of the brain is grey matter, or has "
         f"no label. {RADIOLOGICAL}",
-        image=encode_png(panels.canvas, colors=OUTLINED),
+        image=encode_picture(panels.canvas, colors=OUTLINED),
         section=Section.MAPS,
         alternative=f"Outlines of the tissues over {image_name}",
     )
@@ -135,7 +135,7 @@ def registration_figure(
         caption=f"Top: {fixed_name}; bottom: {moving_name}, resampled to it. The red contours are those "
         "of the bottom image: at the top they should follow the edges seen there. "
         f"{RADIOLOGICAL}",
-        image=encode_png(pair.canvas, colors=OUTLINED),
+        image=encode_picture(pair.canvas, colors=OUTLINED),
         section=section,
         alternative=f"Contours of the {moving_name} over the {fixed_name}",
         frames=(fixed_name, moving_name),
@@ -178,7 +178,7 @@ def realigned_figure(
         caption=f"Top: {name}, which lay {displacement:.2f} mm from the reference (translations and arcs together), as it was "
         "scanned; bottom: brought back. The red contours are those of the bottom image: looked at in turn, the two show what was "
         f"corrected. {RADIOLOGICAL}",
-        image=encode_png(pair.canvas, colors=OUTLINED),
+        image=encode_picture(pair.canvas, colors=OUTLINED),
         section=Section.MOTION,
         alternative=f"The {name} before and after the correction of motion, with contours of the latter",
         frames=("as scanned", "brought back"),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.drawing.curves import plain
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.planes import WIDTH, new_canvas
 from qmri_bids.reports.drawing.styles import TISSUE_COLORS
 
@@ -168,7 +168,7 @@ def region_curves_figure(
         key=key,
         title=title,
         caption=said,
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=section,
         alternative=f"{title}: {', '.join(curve.name for curve in shown)}",
     )
@@ -220,7 +220,7 @@ def stated_figure(panels: Sequence[StatedPanel], *, source: str) -> Figure:
         key="stated-values",
         title="Measured against stated values",
         caption=" ".join(each for each in said if each),
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=Section.REGIONS,
         alternative=" and ".join(f"{panel.title} against {panel.column}" for panel in panels),
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qmri_bids.physics.saturation import SaturatedImage, Saturation, SaturationProtocol, SpinLock
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.drawing.curves import plain
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.planes import new_canvas
 from qmri_bids.units import seconds_to_milliseconds, tesla_to_microtesla
 
@@ -243,7 +243,7 @@ def saturation_figure(
         key=key,
         title=title,
         caption=" ".join([*sentences, *([remark] if remark else [])]),
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=Section.PROTOCOL,
         alternative=f"Timeline of one repetition, and offset and B1 of the {len(images)} images",
     )

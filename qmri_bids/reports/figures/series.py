@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.montage import draw_montage
 from qmri_bids.reports.drawing.planes import RADIOLOGICAL
 
@@ -76,7 +76,7 @@ def series_figure(
         key=key,
         title=title,
         caption=" ".join(sentences),
-        image=encode_png(montage.canvas),
+        image=encode_picture(montage.canvas),
         section=Section.SERIES,
         alternative=f"Montage of {len(shown)} images and the mean of {count}",
     )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.drawing.curves import plain
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.planes import WIDTH, new_canvas
 from qmri_bids.reports.drawing.spectra import Band, Curves, asymmetry_of
 from qmri_bids.reports.drawing.styles import TISSUE_COLORS
@@ -189,7 +189,7 @@ def spectrum_figure(
         key=key,
         title=title,
         caption=_caption(spectra, fitted, pairs=bool(pairs), sides=any(sides), marks=asymmetry, remark=remark),
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=Section.SPECTRA,
         alternative="Mean Z-spectra of " + ", ".join(spectra),
     )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qmri_bids.physics.saturation import SaturationProtocol
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.drawing.curves import plain
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.planes import WIDTH, new_canvas
 from qmri_bids.reports.drawing.styles import TISSUE_COLORS
 from qmri_bids.units import tesla_to_microtesla
@@ -176,7 +176,7 @@ def trajectory_figure(
         key=key,
         title=title,
         caption=" ".join(said),
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=Section.TRAJECTORIES,
         alternative="Measured and fitted signal of " + ", ".join(regions),
     )

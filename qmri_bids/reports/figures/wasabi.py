@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.reports.content import Figure, Section
 from qmri_bids.reports.drawing.curves import plain
-from qmri_bids.reports.drawing.encode import encode_png
+from qmri_bids.reports.drawing.encode import encode_picture
 from qmri_bids.reports.drawing.planes import new_canvas
 from qmri_bids.reports.drawing.spectra import Band
 from qmri_bids.reports.drawing.styles import TISSUE_COLORS
@@ -122,7 +122,7 @@ def wasabi_figure(
         key=key,
         title=title,
         caption=" ".join([*sentences, *([remark] if remark else [])]),
-        image=encode_png(canvas),
+        image=encode_picture(canvas),
         section=Section.SPECTRA,
         alternative="Measured and fitted WASABI spectra of example voxels",
     )

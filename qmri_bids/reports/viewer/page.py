@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -12,11 +11,11 @@ from qmri_bids.reports.viewer.content import Viewer, ViewerPage, size_in_page
 FIRST_RUN, FURTHER_RUN, LARGEST_PAGE = 2_950_000, 4_200_000, 11_500_000
 """Bytes that a page may have with one run, those that each further run adds, and the most it may have."""
 
-TEXT, TEXT_OF_RUN = 60_000, 40_000
-"""Bytes kept for what is neither picture nor volume."""
+TEXT_OF_RUN = 40_000
+"""Bytes kept for the words of a viewer."""
 
 
-def pages_of(viewers: Sequence[Viewer | None], *, pictures: int) -> tuple[ViewerPage | None, ...]:
+def pages_of(viewers: Sequence[Viewer | None], *, others: int) -> tuple[ViewerPage | None, ...]:
     """Return the viewers of a page: all voxels where it holds them, else every second one of what matters least.
 
     Halved are, in this order, the first image and maps of the fit, standard deviations, the mean image, and maps from the last to
@@ -26,12 +25,12 @@ def pages_of(viewers: Sequence[Viewer | None], *, pictures: int) -> tuple[Viewer
     ----------
     viewers
         Viewer of each run, None where a run has none.
-    pictures
-        Bytes of the pictures of the page, as they are encoded.
+    others
+        Bytes of the page without viewers.
     """
     runs = max(len(viewers), 1)
     allowed = min(FIRST_RUN + FURTHER_RUN * (runs - 1), LARGEST_PAGE)
-    room = allowed - TEXT - TEXT_OF_RUN * runs - 4 * math.ceil(pictures / 3)
+    room = allowed - TEXT_OF_RUN * runs - others
     present = [(run, viewer) for run, viewer in enumerate(viewers) if viewer is not None]
     taken = sum(
         sum(size_in_page(volume.full.data) for volume in viewer.volumes) + sum(map(size_in_page, viewer.labels))
