@@ -41,7 +41,7 @@ def write_call(options: argparse.Namespace, *, subjects: Sequence[str]) -> Path:
     who = "_".join(f"sub-{each}" for each in subjects) if len(subjects) <= NAMED else f"{len(subjects)}-participants"
     stem = f"{now:%Y%m%d-%H%M%S}_{who}_{uuid.uuid4().hex[:6]}"
     config = options.output_dir / "logs" / f"config_{stem}.toml"
-    again = ["qmri_bids", options.bids_dir, options.output_dir, options.analysis_level, "--config-file", config]
+    again = ["qmri_bids", options.bids_dir, options.output_dir, *options.analysis_level, "--config-file", config]
     comments = [
         f"{NAME} {__version__}, {now.isoformat(timespec='seconds')}. To repeat this call:",
         shlex.join(str(each) for each in again),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qmri_bids.cli.caches import CacheError, draw_to_files, keep_caches
-from qmri_bids.cli.options.data import part_asked_for
+from qmri_bids.cli.options.data import GROUP, PARTICIPANT, part_asked_for
 from qmri_bids.cli.parsing.parser import parse
 from qmri_bids.cli.progress import TerminalHandler
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from qmri_bids.cli.plugin_file import PluginFileError
 
     try:
-        return LEVELS[options.analysis_level](options)
+        return _levels(options)
     except (BidsInputError, PluginFileError) as error:
         print(f"qmri_bids: error: {error}", file=sys.stderr)
         return USAGE
@@ -130,8 +130,21 @@ def _participant(options: argparse.Namespace) -> int:
     return _process(options, plans)
 
 
-LEVELS: Mapping[str, Callable[[argparse.Namespace], int]] = {"participant": _participant, "group": _group}
+LEVELS: Mapping[str, Callable[[argparse.Namespace], int]] = {PARTICIPANT: _participant, GROUP: _group}
 """What is done at each level of analysis."""
+
+
+def _levels(options: argparse.Namespace) -> int:
+    """Do what each level asks for, the group last, and return the code of the first that is not 0.
+
+    A run that failed does not keep the group from being shown: its page says which runs are missing, and why.
+    """
+    codes = []
+    for level in options.analysis_level:
+        codes.append(LEVELS[level](options))
+        if codes[-1] not in (DONE, FAILED):
+            break
+    return next((code for code in codes if code != DONE), DONE)
 
 
 def _table(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:

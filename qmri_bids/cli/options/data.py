@@ -10,6 +10,10 @@ from pathlib import Path
 from qmri_bids.cli.parsing.option import Option, OptionGroup, Setting
 
 
+PARTICIPANT, GROUP = LEVELS = ("participant", "group")
+"""Levels of analysis in the order in which they are done."""
+
+
 def part_asked_for(options: argparse.Namespace) -> str:
     """Return the sessions and runs that a call is limited to, as names of files hold them; empty without a limit."""
     sessions = [f"ses-{each}" for each in options.session_label or ()]
@@ -25,6 +29,7 @@ def _resolve_folders(parser: argparse.ArgumentParser, options: argparse.Namespac
 
 
 def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    options.analysis_level = tuple(level for level in LEVELS if level in options.analysis_level)
     options.bids_dir = options.bids_dir.resolve()
     options.output_dir = options.output_dir.resolve()
     options.work_dir = options.work_dir.resolve()
@@ -47,7 +52,7 @@ def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace)
             f"instance {options.bids_dir / 'derivatives' / 'qmri_bids'}"
         )
     written = {"output_dir": options.output_dir}
-    if options.analysis_level != "group":
+    if PARTICIPANT in options.analysis_level:
         written["work_dir"] = options.work_dir
         _check_work_dir(parser, options)
     for name, folder in written.items():
@@ -109,8 +114,10 @@ ARGUMENTS = OptionGroup(
         Option(name="output_dir", type=Path, help="folder of the derivatives; made if it does not exist"),
         Option(
             name="analysis_level",
-            choices=("participant", "group"),
-            help="participant: maps and reports; group: tables and a page of all participants that were processed",
+            nargs="+",
+            choices=LEVELS,
+            help="participant: maps and reports; group: tables and a page of all participants that were processed; "
+            "participant group: the one after the other",
         ),
         Option(name="--verbose", short="-v", action="count", default=0, help="say more; twice for debugging"),
     ),
