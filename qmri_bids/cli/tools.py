@@ -84,7 +84,11 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sessions", type=int, default=0, metavar="N", help="sessions a subject; 0 for none (default)")
     parser.add_argument(
-        "--runs", type=int, default=1, metavar="N", help="pc-bSSFP runs a session; default: %(default)s, without run in the name"
+        "--runs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="pc-bSSFP runs a session; default: %(default)s, without run in the name",
     )
     parser.add_argument(
         "--matrix",

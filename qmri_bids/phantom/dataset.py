@@ -140,7 +140,12 @@ def simulate_dataset(
     ValueError
         If a setting has no meaning.
     """
-    for name, number, least in (("subjects", subjects, 1), ("sessions", sessions, 0), ("runs", runs, 1), ("seed", seed, 0)):
+    for name, number, least in (
+        ("subjects", subjects, 1),
+        ("sessions", sessions, 0),
+        ("runs", runs, 1),
+        ("seed", seed, 0),
+    ):
         if number < least:
             raise ValueError(f"{name} must be {least} or more, found {number}")
     for name, value, allowed in (("layout", layout, LAYOUTS), ("b1", b1, B1_KINDS)):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from qmri_bids.cli.parsing.option import Option, OptionGroup, Setting
 
-
 PARTICIPANT, GROUP = LEVELS = ("participant", "group")
 """Levels of analysis in the order in which they are done."""
 
