@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from qmri_bids.cli.options.outputs import MULTIVERSE, multiverse_folder
 from qmri_bids.cli.parsing.option import Option, OptionGroup, Setting
 
 PARTICIPANT, GROUP = LEVELS = ("participant", "group")
@@ -30,7 +31,7 @@ def _resolve_folders(parser: argparse.ArgumentParser, options: argparse.Namespac
 def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     options.analysis_level = tuple(level for level in LEVELS if level in options.analysis_level)
     options.bids_dir = options.bids_dir.resolve()
-    options.output_dir = options.output_dir.resolve()
+    options.output_root = options.output_dir = options.output_dir.resolve()
     options.work_dir = options.work_dir.resolve()
     if not options.bids_dir.is_dir():
         parser.error(f"bids_dir {options.bids_dir} is not a folder; give the root of a BIDS dataset")
@@ -58,6 +59,8 @@ def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace)
         nearest = next(each for each in (folder, *folder.parents) if each.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             parser.error(f"{name} {folder} cannot be written: {nearest} is not a folder that this user may write to")
+    if options.output_layout == MULTIVERSE:
+        options.output_dir /= multiverse_folder(options.configuration)
 
 
 def _check_work_dir(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
