@@ -19,8 +19,8 @@ from qmri_bids.quantities import POOL_PRIORS
 IGNORABLE_STEPS = ("motion", "gibbs", "calibration", "transfer", "anatomy")
 """Steps that `--ignore` leaves out."""
 
-MINIMAL, FULL = LEVELS_OF_OUTPUT = ("minimal", "full")
-"""How much is computed: masks and motion alone, or all maps."""
+MINIMAL, RESAMPLING, FULL = LEVELS_OF_OUTPUT = ("minimal", "resampling", "full")
+"""How much is computed: masks and motion alone, the transforms to other spaces too, or all maps."""
 
 GIBBS_CHOICES = ("subvoxel", "apodization")
 """Ways to remove Gibbs ringing from cycles as acquired: keys of `preprocessing.gibbs.methods.GIBBS_METHODS`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qmri_bids import __version__
-from qmri_bids.pipeline.options import MINIMAL, ProcessingOptions
+from qmri_bids.pipeline.options import FULL, ProcessingOptions
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.run_kind import RunKind
 from qmri_bids.scans.methods import spaces_and_anatomies
@@ -32,7 +32,7 @@ def method_sentences(runs: Sequence[Run], options: ProcessingOptions) -> list[Se
             values={"version": __version__},
         )
     ]
-    if options.level == MINIMAL:
+    if options.level != FULL:
         return [
             *sentences,
             Sentence(

@@ -79,7 +79,7 @@ OUTPUTS = OptionGroup(
             choices=LEVELS_OF_OUTPUT,
             default=FULL,
             help="minimal: only what raw data do not hold and a later call can apply (--derivatives): masks, motion and their "
-            "report; full: all maps; default: %(default)s",
+            "report; resampling: the transforms to T1w and --output-spaces, too; full: all maps; default: %(default)s",
             setting=Setting("processing"),
         ),
         Option(

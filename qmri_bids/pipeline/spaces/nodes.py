@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -177,8 +177,23 @@ def put_in_spaces(
             work.put(label, found.get(space))
     if atlas is not None and of_atlas and (atlas.space not in found or found[atlas.space] is not None):
         work.bring(atlas, found.get(atlas.space))
-    work.clear()
     return SpacesDone(files=tuple(work.written), additions=work.additions)
+
+
+def clear_spaces(entities: Mapping[str, str], *, keep: Collection[Path], output_dir: Path) -> None:
+    """Remove what an earlier call with other options wrote; `write_derivatives` clears only when it writes itself.
+
+    Parameters
+    ----------
+    entities
+        Entities of the raw run.
+    keep
+        Files of this call.
+    output_dir
+        Root of the derivatives.
+    """
+    there = files_of_run(entities, output_dir=output_dir)
+    remove_files([path for path in there if path not in keep and {"space", "atlas"} & set(parse_name(path).entities)])
 
 
 class _Work:
@@ -320,14 +335,6 @@ class _Work:
         self._figures += found.figures
         self._decisions += found.decisions
 
-    def clear(self) -> None:
-        """Remove what an earlier call with other options wrote; `write_derivatives` clears only when it writes itself."""
-        keep = {*self._files, *self.written}
-        there = files_of_run(self.scan.entities, output_dir=self._out)
-        remove_files(
-            [path for path in there if path not in keep and {"space", "atlas"} & set(parse_name(path).entities)]
-        )
-
     def _show_template(self, space: Space) -> None:
         """Show how the run lies in a template, on the grid of the template's image."""
         from qmri_bids.preprocessing.registration.standard_space import interpolate, positions
@@ -434,6 +441,11 @@ class PutInSpaces(SimpleInterface):
             templates=given("templates"),
         )
         self._results["files"] = [*inputs.files, *(str(path) for path in done.files)]
+        clear_spaces(
+            inputs.entities,
+            keep={Path(path) for path in self._results["files"]},
+            output_dir=Path(inputs.output_dir),
+        )
         self._results["maps"] = maps_by_name(self._results["files"], entities=inputs.entities)
         self._results["additions"] = save_additions(Path(runtime.cwd) / "additions.pickle", done.additions)
         return runtime

@@ -1,4 +1,4 @@
-"""A run of which only masks and motion are wanted: its workflow up to there, and a report of them."""
+"""A run of which only masks, motion and transforms are wanted: its workflow up to there, and a report of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import networkx
+import numpy as np
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     File,
@@ -25,15 +26,19 @@ from qmri_bids.bids.provenance import map_metadata, raw_uris
 from qmri_bids.bids.write import atomic_path, write_map
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.earlier.files import files_of_run
-from qmri_bids.pipeline.earlier.mask_record import file_of_person, mask_output, mask_record
+from qmri_bids.pipeline.earlier.mask_record import BRAIN, file_of_person, mask_output, mask_record
 from qmri_bids.pipeline.mask.keep import KEEPING_NODES, joined
 from qmri_bids.pipeline.mask.report import MASK_LIGHTS, with_mask
+from qmri_bids.pipeline.options import RESAMPLING, ProcessingOptions
+from qmri_bids.pipeline.results.report_additions import with_added
 from qmri_bids.pipeline.run import Run
+from qmri_bids.pipeline.spaces.nodes import SpacesDone, put_in_spaces
+from qmri_bids.pipeline.spaces.scan import Scan
 from qmri_bids.pipeline.volumes import load_volume
 from qmri_bids.reports.content import Check, RunReport
 
-ONLY_FITS = "Only mask and motion were found (--level minimal): a later call applies them, from the same work folder or by --derivatives."
-NOTHING = "Nothing of this run is needed by a later call (--level minimal): it has no mask and no motion of its own."
+ONLY_FITS = "No maps were estimated (--level): a later call applies what was found, from the same work folder or by --derivatives."
+NOTHING = "This run has no mask and no motion of its own: nothing of it is found without its maps (--level)."
 
 
 class _DescribeFitsInput(BaseInterfaceInputSpec):
@@ -41,6 +46,11 @@ class _DescribeFitsInput(BaseInterfaceInputSpec):
     partials = InputMultiObject(File(exists=True), desc="reports of mask and motion as they were kept")
     mask = File(exists=True, desc="mask of the aligned images")
     found = traits.Dict(desc="what it holds and what speaks for it")
+    magnitude = File(exists=True, desc="mean of the aligned images")
+    registration = File(exists=True, desc="where the run lies in the T1w image (npz)")
+    anatomy = traits.Any(desc="Anatomy of the session; none for none, or where nothing is put into other spaces")
+    anatomy_files = InputMultiObject(File(exists=True), desc="its files, so that changed ones are noticed")
+    spaces = traits.Any(desc="SpaceOptions of transforms that are wanted; none for none")
     bids_dir = traits.Str(mandatory=True, desc="root of the raw dataset")
     output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
     report_file = traits.Str(mandatory=True, desc="where the report is kept for that of the participant")
@@ -72,7 +82,13 @@ class DescribeFits(SimpleInterface):
             report = joined(parts, ending=ONLY_FITS)
             report = with_mask(replace(report, checks=_but_first_mask(report)), inputs.found)
             path = self._write_mask()
-            report = replace(report, outputs=tuple(dict.fromkeys([*report.outputs, path.relative_to(root).as_posix()])))
+            files = [path]
+            if isdefined(inputs.spaces):
+                done = self._put_in_spaces(path)
+                report = with_added(report, done.additions)
+                files += done.files
+            written = (each.relative_to(root).as_posix() for each in files)
+            report = replace(report, outputs=tuple(dict.fromkeys([*report.outputs, *written])))
         own = {root / name for name in report.outputs}
         others = [
             path
@@ -88,6 +104,30 @@ class DescribeFits(SimpleInterface):
             temporary.write_bytes(pickle.dumps(report))
         self._results["report"] = str(target)
         return runtime
+
+    def _put_in_spaces(self, mask: Path) -> SpacesDone:
+        """Write the transforms to other spaces, and the mask there."""
+        inputs, spaces = self.inputs, self.inputs.spaces
+        magnitude, affine = load_volume(inputs.magnitude)
+        return put_in_spaces(
+            files=[mask],
+            scan=Scan(
+                entities=inputs.run.entities,
+                magnitude=np.asarray(magnitude, dtype=np.float32),
+                mask=load_volume(inputs.mask)[0] > 0,
+                affine=affine,
+                holds_brain=inputs.found["kind"] == BRAIN,
+            ),
+            registration=inputs.registration if isdefined(inputs.registration) else None,
+            spaces=spaces.spaces,
+            atlas=None,
+            anatomy=inputs.anatomy if isdefined(inputs.anatomy) else None,
+            use_masks=spaces.use_masks,
+            cache=spaces.cache,
+            bids_dir=Path(inputs.bids_dir),
+            output_dir=Path(inputs.output_dir),
+            templates=spaces.templates,
+        )
 
     def _write_mask(self) -> Path:
         """Write the mask under its name, unless a person has made the one that is there."""
@@ -114,7 +154,13 @@ def _but_first_mask(report: RunReport) -> tuple[Check, ...]:
 
 
 def keep_fits_alone(
-    workflow: pe.Workflow, *, run: Run, bids_dir: Path, output_dir: Path, report_file: Path
+    workflow: pe.Workflow,
+    *,
+    run: Run,
+    options: ProcessingOptions,
+    bids_dir: Path,
+    output_dir: Path,
+    report_file: Path,
 ) -> pe.Workflow:
     """Leave of the workflow of a run what finds and keeps its mask and motion, and describe that.
 
@@ -124,6 +170,8 @@ def keep_fits_alone(
         Workflow of any kind of run; it is changed in place and returned.
     run
         The run.
+    options
+        With the level, and the spaces to which transforms are wanted.
     bids_dir, output_dir
         Roots of the raw dataset and of the derivatives.
     report_file
@@ -146,7 +194,19 @@ def keep_fits_alone(
         both = pe.Node(Merge(len(keeping)), name="collect_fits", run_without_submitting=True)
         workflow.connect([(node, both, [("partial", f"in{number}")]) for number, node in enumerate(keeping, start=1)])
         workflow.connect([(both, describe, [("out", "partials")])])
-        workflow.connect([(masks[0], describe, [("mask", "mask"), ("found", "found")])])
+        mask = masks[0]
+        workflow.connect([(mask, describe, [("mask", "mask"), ("found", "found"), ("magnitude", "magnitude")])])
+        session = run.entities.get("ses")
+        if options.level == RESAMPLING and options.spaces.serves(session):
+            describe.inputs.spaces = options.spaces
+            anatomy = options.spaces.anatomy_of(session)
+            taken = workflow.get_node("take_anatomy")
+            if anatomy is not None:
+                describe.inputs.anatomy = anatomy
+            elif taken is not None:
+                workflow.connect([(taken, describe, [("anatomy", "anatomy"), ("files", "anatomy_files")])])
+            if anatomy is not None or taken is not None:
+                workflow.connect(mask, "registration", describe, "registration")
     return workflow
 
 
