@@ -8,8 +8,8 @@ import sys
 from collections import Counter
 
 from qmri_bids import __version__
-from qmri_bids.bids.description import NAME
 from qmri_bids.cli.failures import say
+from qmri_bids.cli.options.outputs import PROGRAM
 
 logger = logging.getLogger("qmri_bids")
 
@@ -70,7 +70,7 @@ def run_group(options: argparse.Namespace) -> int:
 
 def _others(options: argparse.Namespace) -> str:
     """Return which sets of options have been processed, where each has a folder of its own."""
-    there = sorted(path.name for path in options.output_root.glob(f"{NAME}-*-*") if path.is_dir())
+    there = sorted(path.name for path in options.output_root.glob(f"{PROGRAM}-*-*") if path.is_dir())
     if not there:
         return ""
     return f" Other options have been processed there: {', '.join(there)}; give those of the participants to the group, too."

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids import __version__
-from qmri_bids.bids.description import NAME
 from qmri_bids.cli.options.call import NOTHING_COMPUTED
 from qmri_bids.cli.parsing.option import Option, OptionGroup, Setting
 from qmri_bids.pipeline.options import FULL, LEVELS_OF_OUTPUT
+
+PROGRAM = "qmri_bids"
+"""How the names of folders of the layout `multiverse` begin."""
 
 BIDS, MULTIVERSE = LAYOUTS = ("bids", "multiverse")
 """Where derivatives lie: in output_dir, or in a folder of it for each set of options."""
@@ -55,7 +57,7 @@ def multiverse_folder(configuration: Mapping[str, Any]) -> str:
     """
     asked = {key: _identity(value) for key, value in configuration.items() if key not in ALIKE}
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-    return f"{NAME}-{__version__}-{digest[:8]}"
+    return f"{PROGRAM}-{__version__}-{digest[:8]}"
 
 
 def _identity(value: Any) -> Any:
@@ -71,7 +73,7 @@ OUTPUTS = OptionGroup(
             name="--output-layout",
             choices=LAYOUTS,
             default=BIDS,
-            help=f"{BIDS}: derivatives lie in output_dir; {MULTIVERSE}: in its folder {NAME}-VERSION-HASH, with a hash of all "
+            help=f"{BIDS}: derivatives lie in output_dir; {MULTIVERSE}: in its folder {PROGRAM}-VERSION-HASH, with a hash of all "
             "options that change maps, so that results of several sets of options stand side by side; default: %(default)s",
         ),
         Option(
