@@ -84,7 +84,7 @@ class DescribeFits(SimpleInterface):
             path = self._write_mask()
             files = [path]
             if isdefined(inputs.spaces):
-                done = self._put_in_spaces(path)
+                done = self._put_in_spaces(path, cwd=Path(runtime.cwd))
                 report = with_added(report, done.additions)
                 files += done.files
             written = (each.relative_to(root).as_posix() for each in files)
@@ -105,7 +105,7 @@ class DescribeFits(SimpleInterface):
         self._results["report"] = str(target)
         return runtime
 
-    def _put_in_spaces(self, mask: Path) -> SpacesDone:
+    def _put_in_spaces(self, mask: Path, *, cwd: Path) -> SpacesDone:
         """Write the transforms to other spaces, and the mask there."""
         inputs, spaces = self.inputs, self.inputs.spaces
         magnitude, affine = load_volume(inputs.magnitude)
@@ -123,7 +123,7 @@ class DescribeFits(SimpleInterface):
             atlas=None,
             anatomy=inputs.anatomy if isdefined(inputs.anatomy) else None,
             use_masks=spaces.use_masks,
-            cache=spaces.cache,
+            cache=spaces.cache or cwd,
             bids_dir=Path(inputs.bids_dir),
             output_dir=Path(inputs.output_dir),
             templates=spaces.templates,
