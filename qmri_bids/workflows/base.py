@@ -19,7 +19,7 @@ from qmri_bids.engine.crashes import Crash, crash_entry, read_crashes
 from qmri_bids.engine.execution import EngineOptions, run_workflow
 from qmri_bids.engine.input_content import note_content
 from qmri_bids.engine.step_usage import StepRow, Usage, write_usage
-from qmri_bids.engine.steps import Listener, LogLines, Steps, shown_steps
+from qmri_bids.engine.steps import QUIET_NODES, Listener, LogLines, Steps, shown_steps
 from qmri_bids.pipeline.earlier.files import files_of_run, remove_all
 from qmri_bids.pipeline.maps.known import shown
 from qmri_bids.pipeline.mask.keep import KEEPING_NODES, PARTIAL, joined
@@ -346,7 +346,7 @@ class _Call:
 
         def took(node: Any, usage: Usage) -> None:
             _, participant, run, *_ = node.fullname.split(".")
-            if (participant, run) in labels:
+            if (participant, run) in labels and not node.name.startswith(QUIET_NODES):
                 subject = waiting[participant][1].subject
                 row = StepRow(
                     participant=subject,

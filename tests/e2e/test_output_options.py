@@ -160,6 +160,7 @@ def test_what_steps_took_is_a_table(level: str, minimal: tuple[Path, str], full:
     assert str(tables[-1].name) in said
     steps = [row["step"] for row in rows]
     assert len(set(steps)) == len(steps)
+    assert not any(step.startswith("collect_") for step in steps)
     assert ("correct_motion" in steps) == (level == "minimal")  # kept from the first call, it took nothing in the other
     assert ("estimate_relaxation" in steps) == (level == "full")
     assert {row["participant_id"] for row in rows} == {"sub-01"}
