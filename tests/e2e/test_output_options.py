@@ -55,7 +55,8 @@ def call(bids: Path, run_app: RunApp) -> Callable[..., subprocess.CompletedProce
             patch.setenv("TEMPLATEFLOW_HOME", str(bids.parent / "templateflow"))
             return run_app(
                 *(bids, bids.parent / "out", "participant", "--work-dir", bids.parent / "work"),
-                *("--output-layout", "multiverse", "--bssfp-estimator", "ml", "--skip-bids-validation", *more),
+                *("--output-layout", "multiverse", "--bssfp-estimator", "ml", "--ignore", "gibbs", "calibration"),
+                *("--skip-bids-validation", *more),
             )
 
     return process
