@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import networkx
 import numpy as np
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
@@ -181,9 +180,12 @@ def keep_fits_alone(
     keeping = [node for node in graph.nodes if node.name in KEEPING_NODES]
     keeping.sort(key=lambda node: KEEPING_NODES.index(node.name))
     masks = [node for node in graph.nodes if keeping and node.name in LAST_MASK]
-    wanted = {*keeping, *masks}
-    for node in tuple(wanted):
-        wanted |= networkx.ancestors(graph, node)
+    wanted, ahead = set(), [*keeping, *masks]
+    while ahead:  # what these need, directly or through others
+        node = ahead.pop()
+        if node not in wanted:
+            wanted.add(node)
+            ahead += graph.predecessors(node)
     workflow.remove_nodes([node for node in graph.nodes if node not in wanted])
     describe = pe.Node(
         DescribeFits(run=run, bids_dir=str(bids_dir), output_dir=str(output_dir), report_file=str(report_file)),
