@@ -139,6 +139,8 @@ def test_maps_lie_in_the_template_on_disk(full: tuple[Path, str]) -> None:
         inside, brain = np.isfinite(values[size]), np.asarray(expected.dataobj) > 0
         assert 2.0 * (inside & brain).sum() / (inside.sum() + brain.sum()) > 0.85
         sidecar = json.loads((anat / f"{RUN}_space-{grid}_T1map.json").read_text())
+        said = f"Grid 2 of {TEMPLATE}, voxels of 8 × 8 × 8 mm" if size == 8 else None
+        assert sidecar.get("Resolution") == said  # BIDS wants it where the name holds res
         assert sidecar["SpatialReference"].endswith(f"tpl-{TEMPLATE}_res-0{size // 4}_T1w.nii.gz")
     page = (full[0] / "sub-01.html").read_text()
     assert f"It is tpl-{TEMPLATE}_res-01_T1w.nii.gz of TemplateFlow." in page

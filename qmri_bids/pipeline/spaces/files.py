@@ -150,6 +150,9 @@ def write_in_space(files: Sequence[Path], *, space: Space, output_dir: Path) -> 
         content["Sources"] = [bids_uri(path, root=output_dir)]
         if space.reference is not None:
             content["SpatialReference"] = space.reference
+        if space.resolution:  # BIDS wants it wherever a name holds `res`
+            edges = " × ".join(f"{edge:.3g}" for edge in np.linalg.norm(space.affine[:3, :3], axis=0))
+            content["Resolution"] = f"Grid {space.resolution} of {space.label}, voxels of {edges} mm"
         target = in_space(path, space.label, resolution=space.resolution)
         written.append(
             write_map(
