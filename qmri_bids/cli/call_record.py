@@ -41,7 +41,7 @@ def write_call(options: argparse.Namespace, *, subjects: Sequence[str]) -> Path:
     who = "_".join(f"sub-{each}" for each in subjects) if len(subjects) <= NAMED else f"{len(subjects)}-participants"
     stem = f"{now:%Y%m%d-%H%M%S}_{who}_{uuid.uuid4().hex[:6]}"
     config = options.output_dir / "logs" / f"config_{stem}.toml"
-    again = ["qmri_bids", options.bids_dir, options.output_dir, options.analysis_level, "--config-file", config]
+    again = ["qmri_bids", options.bids_dir, options.output_root, *options.analysis_level, "--config-file", config]
     comments = [
         f"{NAME} {__version__}, {now.isoformat(timespec='seconds')}. To repeat this call:",
         shlex.join(str(each) for each in again),
@@ -68,6 +68,17 @@ def write_call(options: argparse.Namespace, *, subjects: Sequence[str]) -> Path:
         },
     )
     return config
+
+
+def usage_table(config: Path) -> Path:
+    """Return the table of what the steps of a call took, beside its file of options.
+
+    Parameters
+    ----------
+    config
+        From `write_call`.
+    """
+    return config.with_name(config.name.replace("config_", "resources_", 1)).with_suffix(".tsv")
 
 
 def package_versions() -> dict[str, str]:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qmri_bids.cli.caches import CacheError, draw_to_files, keep_caches
-from qmri_bids.cli.options.data import part_asked_for
+from qmri_bids.cli.options.data import GROUP, PARTICIPANT, part_asked_for
+from qmri_bids.cli.options.outputs import MULTIVERSE
 from qmri_bids.cli.parsing.parser import parse
 from qmri_bids.cli.progress import TerminalHandler
 
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from qmri_bids.cli.plugin_file import PluginFileError
 
     try:
-        return LEVELS[options.analysis_level](options)
+        return _levels(options)
     except (BidsInputError, PluginFileError) as error:
         print(f"qmri_bids: error: {error}", file=sys.stderr)
         return USAGE
@@ -101,6 +102,8 @@ def _participant(options: argparse.Namespace) -> int:
         load_plugin(options.use_plugin)  # what is wrong in it is said before anything else is done
     for sentence in options.resources:
         logger.info("%s", sentence)
+    if options.output_layout == MULTIVERSE:
+        logger.info("The derivatives of these options lie in %s", options.output_dir)
     plans = find_plans(options)
     if options.dry_run:
         say("\n".join([_table(options, plans), *options.left_out]))
@@ -130,8 +133,21 @@ def _participant(options: argparse.Namespace) -> int:
     return _process(options, plans)
 
 
-LEVELS: Mapping[str, Callable[[argparse.Namespace], int]] = {"participant": _participant, "group": _group}
+LEVELS: Mapping[str, Callable[[argparse.Namespace], int]] = {PARTICIPANT: _participant, GROUP: _group}
 """What is done at each level of analysis."""
+
+
+def _levels(options: argparse.Namespace) -> int:
+    """Do what each level asks for, the group last, and return the code of the first that is not 0.
+
+    A run that failed does not keep the group from being shown: its page says which runs are missing, and why.
+    """
+    codes = []
+    for level in options.analysis_level:
+        codes.append(LEVELS[level](options))
+        if codes[-1] not in (DONE, FAILED):
+            break
+    return next((code for code in codes if code != DONE), DONE)
 
 
 def _table(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:
@@ -150,7 +166,7 @@ def _table(options: argparse.Namespace, plans: Sequence[SessionPlan]) -> str:
 
 def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int:
     from qmri_bids.bids.description import write_bidsignore, write_dataset_description
-    from qmri_bids.cli.call_record import write_call
+    from qmri_bids.cli.call_record import usage_table, write_call
     from qmri_bids.cli.failures import say
     from qmri_bids.cli.levels.participant import process_participants
     from qmri_bids.cli.levels.summary import summary_table
@@ -165,7 +181,9 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     write_bidsignore(options.output_dir)
     eligible = _eligible(plans, options=options)
     subjects = tuple(dict.fromkeys(plan.subject for plan in eligible))
-    logger.info("The options of this call: %s", write_call(options, subjects=subjects))
+    config = write_call(options, subjects=subjects)
+    logger.info("The options of this call: %s", config)
+    options.usage_table = usage_table(config) if options.resource_monitor else None
     decisions += _validate(options, subjects=subjects)
     for sentence in decisions:
         logger.warning("%s", sentence)
@@ -173,6 +191,8 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     methods = {result.subject: result.methods for result in results}
     write_citation(methods, output_dir=options.output_dir, part=part_asked_for(options))
     without = dict.fromkeys(plan.subject for plan in plans if plan.subject not in subjects)
+    if options.usage_table is not None:
+        say(f"What each step took: {options.usage_table}")
     say("\n".join([summary_table(results, without=tuple(without)), *options.left_out]))
     incomplete = bool(options.left_out) or any(result.failed or result.refusals for result in results)
     return FAILED if incomplete else DONE

@@ -86,6 +86,13 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sessions", type=int, default=0, metavar="N", help="sessions a subject; 0 for none (default)")
     parser.add_argument(
+        "--runs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="pc-bSSFP runs a session; default: %(default)s, without run in the name",
+    )
+    parser.add_argument(
         "--matrix",
         type=int,
         nargs=3,
@@ -213,6 +220,7 @@ def _simulate(options: argparse.Namespace) -> int:
             options.output,
             subjects=options.subjects,
             sessions=options.sessions,
+            runs=options.runs,
             matrix=None if options.matrix is None else tuple(options.matrix),
             voxel_size=options.voxel_size,
             phase_cycles=options.phase_cycles,

@@ -12,6 +12,7 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.engine.cluster_plugin import cluster_plugin
 from qmri_bids.engine.slurm_jobs import user_name
+from qmri_bids.engine.step_usage import Meter, Took
 
 IN_ORDER, LOCAL = "Linear", "MultiProc"
 """Nipype's plugins of one process, and of several on this machine; `LocalPlugin` takes the place of the latter."""
@@ -58,6 +59,8 @@ class EngineOptions:
         Whether the first failure ends all.
     low_mem
         Whether steps take less memory and more time where they have the choice.
+    resource_monitor
+        Whether it is measured what each step takes.
     """
 
     processors: int = 1
@@ -66,6 +69,7 @@ class EngineOptions:
     plugin_arguments: Mapping[str, Any] = field(default_factory=dict)
     stop_on_first_crash: bool = False
     low_mem: bool = False
+    resource_monitor: bool = False
 
     @property
     def in_order(self) -> bool:
@@ -79,7 +83,11 @@ class EngineOptions:
 
 
 def run_workflow(
-    workflow: pe.Workflow, *, options: EngineOptions, callback: Callable[[Any, str], None] | None = None
+    workflow: pe.Workflow,
+    *,
+    options: EngineOptions,
+    callback: Callable[[Any, str], None] | None = None,
+    took: Took | None = None,
 ) -> None:
     """Run a workflow.
 
@@ -91,6 +99,8 @@ def run_workflow(
         Where the steps run.
     callback
         Function that is told of every node and what became of it: `start`, `end` or `exception`.
+    took
+        Function that is told what each step took that this machine has run; None measures nothing.
 
     Raises
     ------
@@ -104,25 +114,52 @@ def run_workflow(
         "job_finished_timeout": str(options.plugin_arguments.get(PATIENCE, RESULTS_ARRIVE)),
         "stop_on_first_crash": str(options.stop_on_first_crash).lower(),
     }
+    if took is not None and options.in_order:
+        callback = MeasuredInOrder(callback, took=took)
     arguments = {**options.plugin_arguments, "status_callback": callback}
     if options.plugin not in (None, LOCAL) or options.in_order:
         os.environ.setdefault("LOGNAME", user_name())  # Nipype names jobs by it; in containers it is not there
         plugin = cluster_plugin(options.plugin or IN_ORDER, arguments)
         workflow.run(plugin=plugin, plugin_args=arguments)
         return
-    with local_plugin(arguments, options=options) as plugin:
+    with local_plugin(arguments, options=options, took=took) as plugin:
         workflow.run(plugin=plugin)
 
 
+class MeasuredInOrder:
+    """Takes what the engine tells where one step follows the other in this process, and measures between begin and end.
+
+    Parameters
+    ----------
+    callback
+        Is told, too; None for nobody.
+    took
+        Is told what each step took.
+    """
+
+    def __init__(self, callback: Callable[[Any, str], None] | None, *, took: Took) -> None:
+        self._callback, self._took = callback, took
+        self._meters: dict[str, Meter] = {}
+
+    def __call__(self, node: Any, status: str) -> None:
+        """Take what the engine tells of a node."""
+        if status == "start":
+            self._meters[node.fullname] = Meter()
+        elif (meter := self._meters.pop(node.fullname, None)) is not None:
+            self._took(node, meter.usage())
+        if self._callback is not None:
+            self._callback(node, status)
+
+
 @contextlib.contextmanager
-def local_plugin(arguments: Mapping[str, Any], *, options: EngineOptions) -> Iterator[Any]:
+def local_plugin(arguments: Mapping[str, Any], *, options: EngineOptions, took: Took | None = None) -> Iterator[Any]:
     """Give the plugin that runs steps side by side on this machine, and end what is left of it."""
     from qmri_bids.engine.local_plugin import LocalPlugin
 
     limits: dict[str, Any] = {"n_procs": options.processors}
     if options.memory_gb is not None:
         limits["memory_gb"] = options.memory_gb
-    plugin = LocalPlugin({**limits, **arguments})  # what the file of a plugin says is meant
+    plugin = LocalPlugin({**limits, **arguments}, took=took)  # what the file of a plugin says is meant
     try:
         yield plugin
     finally:

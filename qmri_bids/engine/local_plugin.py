@@ -16,6 +16,7 @@ from typing import Any
 from nipype.pipeline.plugins.multiproc import MultiProcPlugin, run_node
 
 from qmri_bids.engine.log import quiet_engine
+from qmri_bids.engine.step_usage import Meter, Took
 from qmri_bids.system.child_processes import end_with_parent
 from qmri_bids.system.step_server import start_server
 
@@ -34,6 +35,17 @@ PRELOADED = (
 """What is imported once, in the process from which those of the steps are forked."""
 
 
+USAGE = "usage"
+"""Key of what a step took, among what its process returns."""
+
+
+def run_measured(node: Any, updatehash: bool, number: int) -> dict[str, Any]:
+    """Run a step as Nipype does, and say what it took."""
+    meter = Meter()
+    result: dict[str, Any] = run_node(node, updatehash, number)
+    return {**result, USAGE: meter.usage()}
+
+
 class LocalPlugin(MultiProcPlugin):
     """Nipype's plugin for several processes, with a fresh process for every step.
 
@@ -44,14 +56,17 @@ class LocalPlugin(MultiProcPlugin):
     ----------
     plugin_args
         `n_procs` and `memory_gb`, as of Nipype's plugin.
+    took
+        Function that is told what each step took, with its node; None measures nothing.
     """
 
-    def __init__(self, plugin_args: Mapping[str, Any]) -> None:
+    def __init__(self, plugin_args: Mapping[str, Any], *, took: Took | None = None) -> None:
         super().__init__(plugin_args={"raise_insufficient": False, **plugin_args})
         self.pool.shutdown()  # one for each step takes its place
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(PRELOADED))
         self._executors: dict[int, ProcessPoolExecutor] = {}
+        self._took = took
 
     def _submit_job(self, node: Any, updatehash: bool = False) -> int:
         self._taskid += 1
@@ -64,7 +79,7 @@ class LocalPlugin(MultiProcPlugin):
         )
         self._executors[number] = executor
         start_server()  # not before there is something to do
-        future = executor.submit(run_node, node, updatehash, number)
+        future = executor.submit(run_node if self._took is None else run_measured, node, updatehash, number)
         self._task_obj[number] = future
         future.add_done_callback(partial(self._finished, number=number, node=node))
         return number
@@ -79,6 +94,8 @@ class LocalPlugin(MultiProcPlugin):
                     f"was expected to need {node.mem_gb:.1f} GB)"
                 )
             result = {"result": None, "traceback": format_exception(error), "taskid": number}
+        if self._took is not None and USAGE in result:
+            self._took(node, result.pop(USAGE))
         self._taskresult[number] = result
         self._executors.pop(number).shutdown(wait=False)
 

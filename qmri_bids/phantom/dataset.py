@@ -13,19 +13,22 @@ import numpy as np
 from qmri_bids import __version__
 from qmri_bids.phantom.files import cest as cest_files
 from qmri_bids.phantom.files.b1 import B1_KINDS, write_b1
-from qmri_bids.phantom.files.raw import LAYOUTS, increments_in_degrees, write_bssfp
+from qmri_bids.phantom.files.raw import LAYOUTS, increments_in_degrees, run_entity, write_bssfp
 from qmri_bids.phantom.files.readme import readme, said_of, what
 from qmri_bids.phantom.files.saturation import SaturationScans, add_saturation_scans
 from qmri_bids.phantom.files.truth import write_truth
 from qmri_bids.phantom.files.writing import write_json, write_table
 from qmri_bids.phantom.scans import cest_truth
 from qmri_bids.phantom.scans.physics import PhysicsSettings
-from qmri_bids.phantom.scans.session import simulate_session, simulated_protocol
+from qmri_bids.phantom.scans.session import repeat_bssfp, simulate_session, simulated_protocol
 from qmri_bids.phantom.scans.t1w import scan_t1w, write_t1w
 from qmri_bids.phantom.subjects import HEAD, Scanned, Voxels
 
 DEFAULT_VOXEL_SIZE = 2.0
 """Edge of a voxel of the bSSFP scan where none is asked for [mm]."""
+
+_RUNS = 60
+"""Number of the streams of randomness of runs after the first, apart from those of all other scans."""
 
 _BIDS_VERSION = "1.10.0"
 
@@ -39,6 +42,7 @@ def simulate_dataset(
     *,
     subjects: int = 1,
     sessions: int = 0,
+    runs: int = 1,
     matrix: tuple[int, int, int] | None = None,
     voxel_size: float = DEFAULT_VOXEL_SIZE,
     phase_cycles: int = 12,
@@ -76,6 +80,9 @@ def simulate_dataset(
         Number of subjects.
     sessions
         Number of sessions of each; 0 for a dataset without session folders.
+    runs
+        Number of pc-bSSFP runs of each session, between which the head moves as between cycles; names hold the run where there is
+        more than one. All other scans are made once a session, about the first run.
     matrix
         Number of voxels along the axes of the files; by default `subjects.DEFAULT_MATRIX`, or what holds a head from an image or
         an object.
@@ -133,7 +140,12 @@ def simulate_dataset(
     ValueError
         If a setting has no meaning.
     """
-    for name, number, least in (("subjects", subjects, 1), ("sessions", sessions, 0), ("seed", seed, 0)):
+    for name, number, least in (
+        ("subjects", subjects, 1),
+        ("sessions", sessions, 0),
+        ("runs", runs, 1),
+        ("seed", seed, 0),
+    ):
         if number < least:
             raise ValueError(f"{name} must be {least} or more, found {number}")
     for name, value, allowed in (("layout", layout, LAYOUTS), ("b1", b1, B1_KINDS)):
@@ -174,7 +186,6 @@ def simulate_dataset(
                 )
                 parts = [f"sub-{subject:02d}"] + ([f"ses-{number}"] if number else [])
                 place, prefix = Path(*parts), "_".join(parts) + "_"
-                images = write_bssfp(root / place, prefix, session=session, protocol=protocol, layout=layout)
                 if session.b1_scan is not None:
                     write_b1(root / place, prefix, scan=session.b1_scan, kind=b1)
                 if t1w:
@@ -182,18 +193,42 @@ def simulate_dataset(
                         head, session=session, motion=motion, entropy=(seed, subject, 1 + number), threads=threads
                     )
                     write_t1w(root / place, truth_root / place, prefix, scan=scan)
-                sources = [f"bids:raw:{place.as_posix()}/{image}" for image in images]
-                write_truth(truth_root / place, prefix, session=session, sources=sources, increments=increments)
-                if physics.pools is not None:
-                    cest_truth.write_pools(
-                        truth_root / place,
-                        f"{prefix}acq-pcbssfp",
-                        pools=("MT",),
-                        truth=session.truth,
-                        affine=session.grid.affine,
-                        sources=sources,
-                        seen=cest_truth.SEEN_BY_BSSFP,
+                for run in range(1, runs + 1):
+                    scan_of_run = session
+                    if run > 1:
+                        scan_of_run = repeat_bssfp(
+                            session,
+                            head=head,
+                            protocol=protocol,
+                            snr=snr,
+                            motion=motion,
+                            rng=np.random.default_rng([seed, subject, 1 + number, _RUNS, run]),
+                            physics=physics.of((seed, subject, 1 + number, _RUNS, run), cycles=phase_cycles),
+                            threads=threads,
+                        )
+                    in_name = run if runs > 1 else 0
+                    images = write_bssfp(
+                        root / place, prefix, session=scan_of_run, protocol=protocol, layout=layout, run=in_name
                     )
+                    sources = [f"bids:raw:{place.as_posix()}/{image}" for image in images]
+                    write_truth(
+                        truth_root / place,
+                        prefix,
+                        session=scan_of_run,
+                        sources=sources,
+                        increments=increments,
+                        run=in_name,
+                    )
+                    if physics.pools is not None:
+                        cest_truth.write_pools(
+                            truth_root / place,
+                            f"{prefix}acq-pcbssfp{run_entity(in_name)}",
+                            pools=("MT",),
+                            truth=scan_of_run.truth,
+                            affine=scan_of_run.grid.affine,
+                            sources=sources,
+                            seen=cest_truth.SEEN_BY_BSSFP,
+                        )
                 add_saturation_scans(
                     added,
                     head=head,
@@ -209,6 +244,7 @@ def simulate_dataset(
         settings: dict[str, object] = {
             "subjects": subjects,
             "sessions": sessions,
+            **({"runs of pc-bSSFP": runs} if runs > 1 else {}),
             **said_of(scanned),
             "matrix": " × ".join(str(number) for number in numbers),
             "voxel size": f"{voxel_size:g} mm"

@@ -19,6 +19,9 @@ from qmri_bids.quantities import POOL_PRIORS
 IGNORABLE_STEPS = ("motion", "gibbs", "calibration", "transfer", "anatomy")
 """Steps that `--ignore` leaves out."""
 
+MINIMAL, RESAMPLING, FULL = LEVELS_OF_OUTPUT = ("minimal", "resampling", "full")
+"""How much is computed: masks and motion alone, the transforms to other spaces too, or all maps."""
+
 GIBBS_CHOICES = ("subvoxel", "apodization")
 """Ways to remove Gibbs ringing from cycles as acquired: keys of `preprocessing.gibbs.methods.GIBBS_METHODS`."""
 
@@ -111,6 +114,8 @@ class ProcessingOptions:
         Seed of all that is drawn at random: voxels that calibrate the cycles, training of networks, entries of a dictionary.
     processes
         Processes for the steps that run in parallel; does not change the maps.
+    level
+        How much is computed, of `LEVELS_OF_OUTPUT`.
     spaces
         Spaces in which maps are written too, the anatomy of each session, and an atlas.
     earlier_fits
@@ -140,6 +145,7 @@ class ProcessingOptions:
     device: str = "cpu"
     random_seed: int = 0
     processes: int = 1
+    level: str = FULL
     spaces: SpaceOptions = field(default_factory=SpaceOptions)
     earlier_fits: Mapping[str, EarlierFits] = field(default_factory=dict)
 

@@ -141,28 +141,37 @@ def spaces_and_anatomies(sessions: Iterable[str], options: SpaceOptions) -> list
         Spaces, anatomies, atlas.
     """
     sentences: list[Sentence] = []
-    own = OWN_TEMPLATE in options.spaces or (options.atlas is not None and options.atlas.space == OWN_TEMPLATE)
-    computed = False
+    computed: dict[str, None] = {}
     for session in dict.fromkeys(sessions):
         if options.given is not None:
-            computed |= own and "template" not in options.given.fields
+            if "template" not in options.given.fields:
+                computed |= dict.fromkeys(options.computed(None))
             masks = options.use_masks and not {"t1w_mask", "t1w_dseg", "t1w_tpms"}.isdisjoint(options.given.fields)
             pipeline = options.given.pipeline
             sentences.append(_anatomy_masks(pipeline) if masks else _anatomy_image(f"T1w image of {pipeline}"))
             continue
         anatomy = options.anatomy_of(session)
-        computed |= own and (anatomy is None or OWN_TEMPLATE not in anatomy.to_template)
+        computed |= dict.fromkeys(options.computed(anatomy))
         if anatomy is None:
             continue
         masks = anatomy.source == "derivatives" and options.use_masks
         sentences.append(_anatomy_masks(anatomy.pipeline) if masks else _anatomy_image(anatomy.t1w.name))
-    if computed:
+    if OWN_TEMPLATE in computed:
         sentences.append(
             Sentence(
                 paragraph="outputs",
                 text="The skull-stripped T1-weighted image (1/T1 of the run where there is none) was registered to the ICBM "
                 "152 2009a symmetric template [fonov2011] by an affine transform and symmetric normalisation with ANTs "
                 "[avants2008].",
+            )
+        )
+    if on_disk := [_title(space, options) for space in computed if space != OWN_TEMPLATE]:
+        sentences.append(
+            Sentence(
+                paragraph="outputs",
+                text="The skull-stripped T1-weighted image (1/T1 of the run where there is none) was registered to {templates} of "
+                "TemplateFlow [ciric2022] by an affine transform and symmetric normalisation with ANTs [avants2008].",
+                values={"templates": listed(on_disk)},
             )
         )
     if options.spaces:
@@ -184,6 +193,12 @@ def spaces_and_anatomies(sessions: Iterable[str], options: SpaceOptions) -> list
             )
         )
     return sentences
+
+
+def _title(space: str, options: SpaceOptions) -> str:
+    """Return what a template on disk is called."""
+    title = options.templates[space].title
+    return f"{space} ({title})" if title else space
 
 
 def _anatomy_masks(pipeline: str) -> Sentence:

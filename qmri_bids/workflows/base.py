@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nipype.pipeline import engine as pe
 
@@ -17,7 +18,8 @@ from qmri_bids.bids.digests import Digests
 from qmri_bids.engine.crashes import Crash, crash_entry, read_crashes
 from qmri_bids.engine.execution import EngineOptions, run_workflow
 from qmri_bids.engine.input_content import note_content
-from qmri_bids.engine.steps import Listener, LogLines, Steps, shown_steps
+from qmri_bids.engine.step_usage import StepRow, Usage, write_usage
+from qmri_bids.engine.steps import QUIET_NODES, Listener, LogLines, Steps, shown_steps
 from qmri_bids.pipeline.earlier.files import files_of_run, remove_all
 from qmri_bids.pipeline.maps.known import shown
 from qmri_bids.pipeline.mask.keep import KEEPING_NODES, PARTIAL, joined
@@ -185,6 +187,7 @@ def process_runs(
     engine: EngineOptions,
     listener: Listener | None = None,
     when_done: Callable[[ParticipantRuns, tuple[RunOutcome, ...]], object] | None = None,
+    usage_table: Path | None = None,
 ) -> Outcomes:
     """Process runs of participants; a run that fails stops only those that cannot do without its maps.
 
@@ -200,6 +203,8 @@ def process_runs(
         Shows the progress; lines of the log by default.
     when_done
         Called for a participant as soon as all its runs have come to their end.
+    usage_table
+        Table (.tsv) that takes what each step took, where `engine.resource_monitor` is set.
     """
     call = _Call(
         participants,
@@ -219,6 +224,8 @@ def process_runs(
         call.process({subject: runs for subject, (runs, _) in again.items() if runs})
         for subject, (_, replaced) in again.items():
             done[subject] = [replaced.get(run.label, run) for run in done[subject]]
+    if engine.resource_monitor and usage_table is not None:
+        write_usage(usage_table, call.usage)
     return {each.subject: call.outcomes(each, done[each.subject]) for each in participants}
 
 
@@ -315,6 +322,7 @@ class _Call:
         self._ended: set[tuple[str, str, str]] = set()
         self._done: set[tuple[str, str]] = set()
         self._failure: Exception | None = None
+        self.usage: list[StepRow] = []
 
     def process(self, chosen: Mapping[str, Sequence[Run]]) -> None:
         """Process runs of participants; those of one may need each other."""
@@ -335,8 +343,27 @@ class _Call:
 
         self._listener.start(shown_steps(workflow))
         steps = Steps(labels, listener=self._listener, in_order=self._engine.in_order, done=done)
+
+        def took(node: Any, usage: Usage) -> None:
+            _, participant, run, *_ = node.fullname.split(".")
+            if (participant, run) in labels and not node.name.startswith(QUIET_NODES):
+                subject = waiting[participant][1].subject
+                row = StepRow(
+                    participant=subject,
+                    run=labels[participant, run],
+                    step=node.name,
+                    expected_memory=node.mem_gb,
+                    usage=usage,
+                )
+                self.usage.append(row)
+
         try:
-            run_workflow(workflow, options=self._engine, callback=steps)
+            run_workflow(
+                workflow,
+                options=self._engine,
+                callback=steps,
+                took=took if self._engine.resource_monitor else None,
+            )
         except Exception as error:
             # Nipype raises when a node failed; which one, the crash files say.
             self._failure = error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qmri_bids import __version__
-from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.options import FULL, ProcessingOptions
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.run_kind import RunKind
 from qmri_bids.scans.methods import spaces_and_anatomies
@@ -32,6 +32,13 @@ def method_sentences(runs: Sequence[Run], options: ProcessingOptions) -> list[Se
             values={"version": __version__},
         )
     ]
+    if options.level != FULL:
+        return [
+            *sentences,
+            Sentence(
+                paragraph="general", text="Only masks and the motion of the head were found; no maps were estimated."
+            ),
+        ]
     groups: dict[RunKind, list[Run]] = {}
     for run in runs:
         groups.setdefault(RUN_KINDS[run.kind], []).append(run)

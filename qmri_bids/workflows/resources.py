@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qmri_bids.bids.anatomy.spaces import OWN_TEMPLATE, SpaceOptions
+from qmri_bids.bids.anatomy.templates import parse_label
 from qmri_bids.bids.images import stored_shape
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.run import Run
@@ -178,13 +179,18 @@ def extent_of(run: Run, *, spaces: SpaceOptions | None = None) -> Extent:
     )
 
 
+def _space(label: str) -> str:
+    return parse_label(label).space
+
+
 def _other_voxels(spaces: SpaceOptions | None, *, session: str | None) -> int:
     """Return the voxels of the largest image on another grid: the anatomy, a template or an atlas; 0 without any."""
     if spaces is None or not spaces.serves(session):
         return 0
     images: list[Path] = [] if spaces.atlas is None else [spaces.atlas.path]
-    voxels = [OWN_TEMPLATE_VOXELS] if OWN_TEMPLATE in spaces.spaces else []
+    voxels = [OWN_TEMPLATE_VOXELS] if any(_space(each) == OWN_TEMPLATE for each in spaces.spaces) else []
+    images += [path for template in spaces.templates.values() for path in template.images.values()]
     anatomy = spaces.anatomy_of(session)
     if anatomy is not None:
-        images += [anatomy.t1w, *(anatomy.grids[each] for each in spaces.spaces if each in anatomy.grids)]
+        images += [anatomy.t1w, *(anatomy.grids[name] for name in map(_space, spaces.spaces) if name in anatomy.grids)]
     return max([*voxels, *(prod(stored_shape(path)[:3]) for path in images)], default=0)

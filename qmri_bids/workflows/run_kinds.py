@@ -13,7 +13,8 @@ from nipype.pipeline import engine as pe
 
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.pipeline.anatomy.workflow import given_fields
-from qmri_bids.pipeline.options import ProcessingOptions
+from qmri_bids.pipeline.options import FULL, ProcessingOptions
+from qmri_bids.pipeline.results.fits_alone import keep_fits_alone
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.run_kind import RunKind
 from qmri_bids.scans.bssfp.workflow import PCBSSFP
@@ -139,7 +140,8 @@ def init_qmri_wf(
     -------
     nipype.pipeline.engine.Workflow
         One workflow a run, named by `run_name`; a run takes maps from those of other runs that it needs. The outputs are there
-        when all runs have ended well; those of one run alone are those of its own workflow: `<run_name>.outputnode.maps`.
+        when all runs have ended well; those of one run alone are those of its own workflow: `<run_name>.outputnode.maps`. With
+        `options.level` "minimal" or "resampling" it has no outputs: masks and motion are found and written.
 
     Raises
     ------
@@ -162,6 +164,17 @@ def init_qmri_wf(
         for run in runs
     }
     workflow.add_nodes(list(parts.values()))
+    if options.level != FULL:
+        for run in runs:
+            keep_fits_alone(
+                parts[run.label],
+                run=run,
+                options=options,
+                bids_dir=bids_dir,
+                output_dir=output_dir,
+                report_file=report_file(work_dir, run),
+            )
+        return workflow
     _connect_ends(workflow, list(parts.values()), labels=list(parts), fields=given_fields(options))
     for run in runs:
         for take in run.takes:

@@ -32,7 +32,7 @@ COMMITTED = Path(__file__).parents[2] / "boutiques.json"
 INPUTS = {each["id"]: each for each in descriptor(build_parser())["inputs"]}
 ACTIONS = dict(input_actions(build_parser()))
 POSITIONAL = ("bids_dir", "output_dir", "analysis_level")
-FOLDERS = {"bids_dir": "my bids", "output_dir": "out", "analysis_level": "participant"}
+FOLDERS = {"bids_dir": "my bids", "output_dir": "out", "analysis_level": ["participant"]}
 
 LEFT_OUT = (*EXCLUDED["dry_run"], *EXCLUDED["no_b1"], *EXCLUDED["lorentzian_pools"], *EXCLUDED["cest_posterior"])
 """What a call that has --dry-run, --no-b1, --lorentzian-pools and --cest-posterior cannot be given."""
@@ -91,7 +91,8 @@ def boutiques_takes(invocation: dict[str, Any]) -> bool:
 
 def parser_takes(invocation: dict[str, Any]) -> bool:
     try:
-        parse([*[(FOLDERS | invocation)[key] for key in POSITIONAL], *written(invocation)])
+        bids, out, levels = [(FOLDERS | invocation)[key] for key in POSITIONAL]
+        parse([bids, out, *levels, *written(invocation)])
     except SystemExit:
         return False
     return True

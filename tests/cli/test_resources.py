@@ -124,5 +124,5 @@ def test_the_group_level_computes_nothing(
     parsed: Callable[..., argparse.Namespace], usage_error: Callable[..., str], bids: Path
 ) -> None:
     # its work folder is not used, and may be one that no participant may have
-    assert parsed("--work-dir", bids, level="group").analysis_level == "group"
+    assert parsed("--work-dir", bids, level="group").analysis_level == ("group",)
     assert "--dry-run goes with the level participant" in usage_error("--check", level="group")

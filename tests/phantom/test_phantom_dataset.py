@@ -143,6 +143,21 @@ def test_sessions_share_the_head_but_not_the_noise(datasets):
     assert not np.allclose(*scans)
 
 
+def test_runs_share_the_head_and_the_voxels_but_not_pose_and_noise(datasets, tmp_path):
+    simulate_dataset(tmp_path / "bids", **SMALL, runs=2, threads=1)
+    anat = tmp_path / "bids" / "sub-01" / "anat"
+    first, second = (anat / f"sub-01_acq-pcbssfp_run-{n}_flip-1_part-mag_VFA.nii.gz" for n in (1, 2))
+    alone = datasets["mag-phase"] / "sub-01/anat/sub-01_acq-pcbssfp_flip-1_part-mag_VFA.nii.gz"
+    assert first.read_bytes() == alone.read_bytes()
+    assert not np.allclose(_values(first), _values(second))
+    np.testing.assert_array_equal(nibabel.load(first).affine, nibabel.load(second).affine)
+    truth = tmp_path / "bids" / "derivatives" / "truth" / "sub-01" / "anat"
+    white = [_values(truth / f"sub-01_acq-pcbssfp_run-{n}_label-WM_probseg.nii.gz") for n in (1, 2)]
+    assert white[0].sum() == pytest.approx(white[1].sum(), rel=0.02)
+    assert not np.allclose(*white)
+    assert len(list((tmp_path / "bids" / "sub-01" / "fmap").glob("*acq-famp*.nii.gz"))) == 1
+
+
 def test_a_seed_repeats_every_byte(datasets, tmp_path):
     simulate_dataset(tmp_path / "again", **SMALL, threads=1)
     first, second = datasets["mag-phase"], tmp_path / "again"

@@ -9,6 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qmri_bids.bids.anatomy.templates import (
+    SpaceLabel,
+    Template,
+    find_template,
+    how_to_get,
+    parse_label,
+    templates_home,
+)
 from qmri_bids.bids.files.plain import read_rows
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.metadata.file_name import parse_name
@@ -61,7 +69,7 @@ class SpaceOptions:
     Parameters
     ----------
     spaces
-        Spaces besides `native`, in the order asked for.
+        Spaces besides `native`, in the order asked for: labels of `templates.parse_label`.
     atlas
         Labels that are brought to every run; None for none.
     anatomies
@@ -71,7 +79,9 @@ class SpaceOptions:
     use_masks
         Whether brain masks and tissues of another pipeline replace this program's own.
     cache
-        Folder that keeps transforms to the template inside nilearn.
+        Folder that keeps transforms to templates.
+    templates
+        Those on disk into which maps are put, or in which the atlas lies, by the name of the space.
     """
 
     spaces: tuple[str, ...] = ()
@@ -80,6 +90,15 @@ class SpaceOptions:
     given: GivenAnatomy | None = None
     use_masks: bool = True
     cache: Path | None = None
+    templates: Mapping[str, Template] = field(default_factory=dict)
+
+    def computed(self, anatomy: Anatomy | None) -> tuple[str, ...]:
+        """Return the templates to which this program registers: those of nilearn and of the disk that `anatomy` does not reach."""
+        wanted = [parse_label(label).space for label in self.spaces]
+        wanted += [] if self.atlas is None else [self.atlas.space]
+        reached = () if anatomy is None else anatomy.to_template
+        own = (OWN_TEMPLATE, *self.templates)
+        return tuple(space for space in dict.fromkeys(wanted) if space in own and space not in reached)
 
     def anatomy_of(self, session: str | None) -> Anatomy | None:
         """Return the anatomy on disk that serves runs of a session, None where there is none or nothing needs it."""
@@ -234,15 +253,57 @@ def _is_same(
     return bool(away.max() <= 0.05 * np.linalg.norm(first[1][:3, :3], axis=0).min())
 
 
-def available_spaces(anatomy: Anatomy | None) -> tuple[str, ...]:
+OWN_RESOLUTIONS = ("1", "2")
+"""Edges of the voxels [mm] at which the template inside nilearn is offered."""
+
+
+def find_templates(labels: Sequence[str], *, atlas: Atlas | None = None) -> dict[str, Template]:
+    """Return those templates on disk that are asked for, by the name of the space.
+
+    Parameters
+    ----------
+    labels
+        Spaces as asked for.
+    atlas
+        Labels to bring to the runs, whose space may be a template.
+    """
+    spaces = [parse_label(label).space for label in labels] + ([] if atlas is None else [atlas.space])
+    others = (space for space in dict.fromkeys(spaces) if space not in (NATIVE, T1W, OWN_TEMPLATE))
+    found = (find_template(space, home=templates_home()) for space in others)
+    return {template.space: template for template in found if template.resolutions}
+
+
+def available_spaces(anatomy: Anatomy | None, *, templates: Mapping[str, Template] | None = None) -> tuple[str, ...]:
     """Return the spaces in which maps of a session can be written."""
-    if anatomy is None:
-        return (NATIVE, OWN_TEMPLATE)
-    return tuple(dict.fromkeys([NATIVE, T1W, OWN_TEMPLATE, *anatomy.templates]))
+    on_disk = [label for template in (templates or {}).values() for label in template.labels]
+    reached = () if anatomy is None else (T1W, OWN_TEMPLATE, *anatomy.templates)
+    return tuple(dict.fromkeys([NATIVE, *(reached or (OWN_TEMPLATE,)), *on_disk]))
+
+
+def can_be_had(label: SpaceLabel, anatomy: Anatomy | None, *, templates: Mapping[str, Template]) -> bool:
+    """Return whether maps of a session can be written in a space, on the grid that is asked for."""
+    if label.space == OWN_TEMPLATE:
+        return label.resolution in ("", *OWN_RESOLUTIONS)
+    if label.space in templates:
+        return templates[label.space].grid(label.resolution) is not None
+    if label.resolution:
+        return anatomy is not None and label.resolution == grid_index(anatomy, label.space)
+    return label.space in available_spaces(anatomy)
+
+
+def grid_index(anatomy: Anatomy, space: str) -> str:
+    """Return the index of the grid of an anatomy in a template, as its name holds it; empty for none."""
+    if space not in anatomy.templates:
+        return ""
+    return parse_name(anatomy.grids[space]).entities.get("res", "").lstrip("0")
 
 
 def check_spaces(
-    spaces: Sequence[str], *, atlas: Atlas | None, anatomies: Mapping[str, Anatomy | None]
+    spaces: Sequence[str],
+    *,
+    atlas: Atlas | None,
+    anatomies: Mapping[str, Anatomy | None],
+    templates: Mapping[str, Template] | None = None,
 ) -> tuple[str, ...]:
     """Return the spaces besides `native`, each once.
 
@@ -254,39 +315,59 @@ def check_spaces(
         Labels to bring to the runs.
     anatomies
         By session (`sub-01`, `sub-01_ses-1`); None where there is none.
+    templates
+        Those on disk, from `find_templates`.
 
     Raises
     ------
     BidsInputError
         If a space or the space of the atlas cannot be had in a session; the message names those that can.
     """
+    templates = templates or {}
+    asked = [parse_label(space) for space in spaces]
     for label, anatomy in anatomies.items():
-        there = available_spaces(anatomy)
-        for space in spaces:
-            if space not in there:
-                raise BidsInputError(f"--output-spaces {space}: {label} has {', '.join(there)}; {_why(space, anatomy)}")
+        there = available_spaces(anatomy, templates=templates)
+        for space in asked:
+            if not can_be_had(space, anatomy, templates=templates):
+                raise BidsInputError(
+                    f"--output-spaces {space.text}: {label} has {', '.join(there)}; {_why(space, anatomy)}"
+                )
         if atlas is not None:
-            back = tuple(dict.fromkeys([*there[: 2 if anatomy is None else 3], *_backwards(anatomy)]))
+            own = (NATIVE, OWN_TEMPLATE) if anatomy is None else (NATIVE, T1W, OWN_TEMPLATE)
+            registered = [each for each in templates if anatomy is None or each not in anatomy.to_template]
+            back = tuple(dict.fromkeys([*own, *_backwards(anatomy), *registered]))
             if atlas.space not in back:
                 raise BidsInputError(
                     f"--atlas {atlas.path.name} lies in {atlas.space}: {label} has {', '.join(back)}; "
-                    f"{_why(atlas.space, anatomy)}"
+                    f"{_why(SpaceLabel(space=atlas.space), anatomy)}"
                 )
-    return tuple(space for space in dict.fromkeys(spaces) if space != NATIVE)
+    return tuple(label for label in dict.fromkeys(space.text for space in asked) if label != NATIVE)
 
 
 def _backwards(anatomy: Anatomy | None) -> tuple[str, ...]:
     return () if anatomy is None else tuple(anatomy.from_template)
 
 
-def _why(space: str, anatomy: Anatomy | None) -> str:
+def _why(label: SpaceLabel, anatomy: Anatomy | None) -> str:
     """Say what a space would need."""
-    if anatomy is None:
-        return (
-            "there is no T1w image in the dataset, and no --derivatives of fMRIPrep or sMRIPrep hold one"
-            if space == T1W
-            else f"{space} needs --derivatives of fMRIPrep or sMRIPrep with a transform from-T1w_to-{space}"
+    space = label.space
+    if space in (NATIVE, T1W) and label.resolution:
+        return f"{space} has the grid of its image: leave :res-{label.resolution} out"
+    if space == T1W:
+        return "there is no T1w image in the dataset, and no --derivatives of fMRIPrep or sMRIPrep hold one"
+    if space == OWN_TEMPLATE:
+        return f"it has the resolutions {' and '.join(OWN_RESOLUTIONS)}"
+    home = templates_home()
+    template = how_to_get(label, home=home, template=find_template(space, home=home))
+    if anatomy is not None and space in anatomy.to_template:
+        need = (
+            f"the derivatives hold a transform to {space} but no image in that space"
+            + (f" with res-{label.resolution}" if label.resolution else " that would show its grid")
+            + ", which the template on disk would show"
         )
-    if space in anatomy.to_template and space not in anatomy.grids:
-        return f"the derivatives hold a transform to {space} but no image in that space that would show its grid"
-    return f"{space} needs --derivatives of fMRIPrep or sMRIPrep with a transform from-T1w_to-{space} and its inverse"
+    else:
+        need = (
+            f"{space} needs --derivatives of fMRIPrep or sMRIPrep with a transform from-T1w_to-{space} and its inverse, or the "
+            "template on disk"
+        )
+    return f"{need}: {template}"

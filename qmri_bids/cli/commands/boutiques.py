@@ -77,7 +77,7 @@ OUTPUTS: Mapping[str, Output] = {
 RESOURCES: Mapping[str, float] = {"cpu-cores": 2, "ram": 8, "disk-space": 10, "walltime-estimate": 1800}
 """Cores, GB and seconds for one participant with room to spare: 176 x 176 x 128 voxels with 12 cycles took 2.5 GiB, 3 minutes."""
 
-DEMO = {"bids_dir": "demo/bids", "output_dir": "demo/out", "analysis_level": "participant"}
+DEMO = {"bids_dir": "demo/bids", "output_dir": "demo/out", "analysis_level": ["participant"]}
 """The invocation that the tests in the descriptor share, on the data of `make demo`."""
 
 TESTS = (
@@ -89,7 +89,7 @@ TESTS = (
     },
     {
         "name": "group",
-        "invocation": {**DEMO, "analysis_level": "group"},
+        "invocation": {**DEMO, "analysis_level": ["group"]},
         "assertions": {"exit-code": 0, "output-files": [{"id": "group_report"}]},
     },
 )

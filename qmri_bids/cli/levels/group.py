@@ -9,6 +9,7 @@ from collections import Counter
 
 from qmri_bids import __version__
 from qmri_bids.cli.failures import say
+from qmri_bids.cli.options.outputs import PROGRAM
 
 logger = logging.getLogger("qmri_bids")
 
@@ -46,7 +47,7 @@ def run_group(options: argparse.Namespace) -> int:
     if not group.recorded:
         print(
             f"qmri_bids: no record of any participant found in {options.output_dir} (sub-<label>/log/sub-<label>_record.json). "
-            "Process participants first: qmri_bids BIDS_DIR OUT_DIR participant.",
+            f"Process participants first: qmri_bids BIDS_DIR OUT_DIR participant.{_others(options)}",
             file=sys.stderr,
         )
         return NOTHING
@@ -67,3 +68,11 @@ def run_group(options: argparse.Namespace) -> int:
     for path in (page, *tables):
         say(str(path))
     return DONE if group.complete else INCOMPLETE
+
+
+def _others(options: argparse.Namespace) -> str:
+    """Return which sets of options have been processed, where each has a folder of its own."""
+    there = sorted(path.name for path in options.output_root.glob(f"{PROGRAM}-*-*") if path.is_dir())
+    if not there:
+        return ""
+    return f" Other options have been processed there: {', '.join(there)}; give those of the participants to the group, too."

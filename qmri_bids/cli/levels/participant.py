@@ -24,6 +24,7 @@ from qmri_bids.cli.failures import describe_failure
 from qmri_bids.cli.parsing.table import compared_settings, settings_of
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.engine.execution import EngineOptions
+from qmri_bids.engine.graph import DRAWER, write_graph
 from qmri_bids.engine.steps import Listener
 from qmri_bids.pipeline.earlier.plan import earlier_sentences
 from qmri_bids.pipeline.options import ProcessingOptions
@@ -186,6 +187,9 @@ def process_participants(
         by_subject = {work.subject: work for work in works}
         if options.reports_only:
             return [work.finish(kept_outcomes(work.runs)) for work in works]
+        if options.write_graph:
+            for work in works:
+                work.write_graph()
         outcomes = process_runs(
             [work.runs for work in works if work.runs.runs],
             bids_dir=options.bids_dir,
@@ -193,6 +197,7 @@ def process_participants(
             engine=engine_options(options),
             listener=listener,
             when_done=lambda runs, ended: by_subject[runs.subject].finish(ended),
+            usage_table=options.usage_table,
         )
         return [work.finish(outcomes.get(work.subject, ())) for work in works]
 
@@ -232,6 +237,22 @@ class _Participant:
         ]
         for path in remove_abandoned([*folders, subject_dir]):
             logger.info("%s, which an earlier call was writing when it was killed, was removed", path)
+
+    def write_graph(self) -> None:
+        """Write the graph of the steps of the participant."""
+        options = self._options
+        if not self.runs.runs:
+            return
+        workflow, _ = planned_workflow(
+            self.runs,
+            self.runs.runs,
+            bids_dir=options.bids_dir,
+            output_dir=options.output_dir,
+            low_mem=options.low_mem,
+        )
+        written = write_graph(workflow, self._log_dir / f"sub-{self.subject}_graph.dot")
+        undrawn = "" if len(written) > 1 else f" (not drawn: the program {DRAWER} of Graphviz is not installed)"
+        logger.info("sub-%s: the graph of the steps: %s%s", self.subject, written[-1], undrawn)
 
     @property
     def _log_dir(self) -> Path:

@@ -12,6 +12,10 @@ MODES = ("dry_run", "reports_only", "boilerplate_only")
 AT_LEVEL_GROUP = Relation(("analysis_level",), "{option} goes with the level participant, found group", ("group",))
 
 
+NOTHING_COMPUTED = (Relation(MODES, "{option} goes with a call that computes, found {others}"),)
+"""What an option says that means nothing to a call that computes nothing."""
+
+
 def _other_modes(mode: str) -> Relation:
     others = tuple(other for other in MODES if other != mode)
     return Relation(others, "{option} and {others} exclude each other: give one of them")

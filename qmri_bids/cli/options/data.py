@@ -7,7 +7,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from qmri_bids.cli.options.outputs import MULTIVERSE, multiverse_folder
 from qmri_bids.cli.parsing.option import Option, OptionGroup, Setting
+
+PARTICIPANT, GROUP = LEVELS = ("participant", "group")
+"""Levels of analysis in the order in which they are done."""
 
 
 def part_asked_for(options: argparse.Namespace) -> str:
@@ -25,8 +29,9 @@ def _resolve_folders(parser: argparse.ArgumentParser, options: argparse.Namespac
 
 
 def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    options.analysis_level = tuple(level for level in LEVELS if level in options.analysis_level)
     options.bids_dir = options.bids_dir.resolve()
-    options.output_dir = options.output_dir.resolve()
+    options.output_root = options.output_dir = options.output_dir.resolve()
     options.work_dir = options.work_dir.resolve()
     if not options.bids_dir.is_dir():
         parser.error(f"bids_dir {options.bids_dir} is not a folder; give the root of a BIDS dataset")
@@ -47,13 +52,15 @@ def _check_folders(parser: argparse.ArgumentParser, options: argparse.Namespace)
             f"instance {options.bids_dir / 'derivatives' / 'qmri_bids'}"
         )
     written = {"output_dir": options.output_dir}
-    if options.analysis_level != "group":
+    if PARTICIPANT in options.analysis_level:
         written["work_dir"] = options.work_dir
         _check_work_dir(parser, options)
     for name, folder in written.items():
         nearest = next(each for each in (folder, *folder.parents) if each.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             parser.error(f"{name} {folder} cannot be written: {nearest} is not a folder that this user may write to")
+    if options.output_layout == MULTIVERSE:
+        options.output_dir /= multiverse_folder(options.configuration)
 
 
 def _check_work_dir(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -109,8 +116,10 @@ ARGUMENTS = OptionGroup(
         Option(name="output_dir", type=Path, help="folder of the derivatives; made if it does not exist"),
         Option(
             name="analysis_level",
-            choices=("participant", "group"),
-            help="participant: maps and reports; group: tables and a page of all participants that were processed",
+            nargs="+",
+            choices=LEVELS,
+            help="participant: maps and reports; group: tables and a page of all participants that were processed; "
+            "participant group: the one after the other",
         ),
         Option(name="--verbose", short="-v", action="count", default=0, help="say more; twice for debugging"),
     ),

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Setting
+from qmri_bids.cli.options.call import NOTHING_COMPUTED
+from qmri_bids.cli.parsing.option import Limits, Option, OptionGroup, Relation, Setting
 
 UNLIMITED = 2**60
 """Numbers of bytes beyond which a limit of cgroup v1 means that there is none."""
@@ -266,6 +267,18 @@ RESOURCES = OptionGroup(
             name="--stop-on-first-crash",
             action="store_true",
             help="stop at the first run that fails",
+            setting=Setting("engine"),
+        ),
+        Option(
+            name="--resource-monitor",
+            action="store_true",
+            help="measure time, processor time and memory of every step, in a table output_dir/logs/resources_….tsv",
+            excluded_by=(
+                Relation(
+                    ("use_plugin",), "{option} measures the steps of this machine, not those of {others}: leave one out"
+                ),
+                *NOTHING_COMPUTED,
+            ),
             setting=Setting("engine"),
         ),
         Option(name="--notrack", action="store_true", help="accepted for habit's sake: there is no telemetry"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmri_bids.bids.anatomy.spaces import NATIVE, OWN_TEMPLATE, T1W, SpaceOptions
+from qmri_bids.bids.anatomy.templates import HOME_VARIABLE, parse_label
 from qmri_bids.cli.parsing.option import Option, OptionGroup, Relation
 
 if TYPE_CHECKING:
@@ -21,8 +22,12 @@ logger = logging.getLogger("qmri_bids")
 
 
 def _no_labels(spaces: Sequence[str]) -> str:
-    wrong = [space for space in spaces if not all(each.isalnum() or each == "+" for each in space)]
-    return f"takes labels of letters and digits, found {wrong[0]!r} (no modifiers such as :res-2)" if wrong else ""
+    for space in spaces:
+        try:
+            parse_label(space)
+        except ValueError as error:
+            return str(error)
+    return ""
 
 
 SPACES = OptionGroup(
@@ -34,8 +39,9 @@ SPACES = OptionGroup(
             default=[NATIVE],
             metavar="SPACE",
             help=f"spaces in which maps are written: {NATIVE} (always), {T1W} (needs a T1w image), {OWN_TEMPLATE} (a transform is "
-            "computed where none is given), or any template to which --derivatives of fMRIPrep or sMRIPrep hold a transform; "
-            "default: native",
+            "computed where none is given), any template to which --derivatives of fMRIPrep or sMRIPrep hold a transform, or any "
+            f"of TemplateFlow that lies in the folder {HOME_VARIABLE} (never downloaded), with :res-N for one of its grids and "
+            ":cohort-N for a cohort; default: native",
             complaint=_no_labels,
         ),
         Option(
@@ -81,7 +87,7 @@ def space_options(
         If a space cannot be had.
     """
     from qmri_bids.bids.anatomy.images import find_anatomy
-    from qmri_bids.bids.anatomy.spaces import check_atlas_grid, check_spaces, read_atlas
+    from qmri_bids.bids.anatomy.spaces import check_atlas_grid, check_spaces, find_templates, read_atlas
     from qmri_bids.bids.refusal import refusal_of
 
     atlas = None if options.atlas is None else read_atlas(options.atlas, space=options.atlas_space)
@@ -117,8 +123,9 @@ def space_options(
             for sentence in missing:
                 logger.info("%s: %s", label, sentence)
         left.append(plan.without(refusals) if refusals else plan)
-    spaces = check_spaces(options.output_spaces, atlas=atlas, anatomies=checked)
-    common = SpaceOptions(spaces=spaces, atlas=atlas, use_masks=use_masks)
+    templates = find_templates(options.output_spaces, atlas=atlas)
+    spaces = check_spaces(options.output_spaces, atlas=atlas, anatomies=checked, templates=templates)
+    common = SpaceOptions(spaces=spaces, atlas=atlas, use_masks=use_masks, templates=templates)
     by_subject = {plan.subject: replace(common, anatomies=found.get(plan.subject, {})) for plan in left}
     return by_subject, tuple(left)
 

@@ -17,16 +17,17 @@ from qmri_bids.cli.options.data import ARGUMENTS, DATA
 from qmri_bids.cli.options.images import IMAGES
 from qmri_bids.cli.options.mask import MASK
 from qmri_bids.cli.options.motion import MOTION
+from qmri_bids.cli.options.outputs import OUTPUTS
 from qmri_bids.cli.options.resources import RESOURCES
 from qmri_bids.cli.options.spaces import SPACES
 from qmri_bids.cli.options.steps import STEPS
 from qmri_bids.cli.parsing.option import Option, Purpose
 from qmri_bids.pipeline.options import ProcessingOptions
 
-GROUPS = (ARGUMENTS, DATA, CALL, B1, STEPS, MASK, MOTION, SPECTRA, POOL_FRACTIONS, IMAGES, SPACES, RESOURCES)
+GROUPS = (ARGUMENTS, DATA, CALL, B1, STEPS, MASK, MOTION, SPECTRA, POOL_FRACTIONS, IMAGES, SPACES, OUTPUTS, RESOURCES)
 """Groups in the order of the help."""
 
-CHECKED = (CALL, ARGUMENTS, RESOURCES, B1, STEPS, MASK, MOTION, SPECTRA, POOL_FRACTIONS, IMAGES, SPACES, DATA)
+CHECKED = (CALL, ARGUMENTS, RESOURCES, B1, STEPS, MASK, MOTION, SPECTRA, POOL_FRACTIONS, IMAGES, SPACES, OUTPUTS, DATA)
 """The same groups in the order of their checks: weights may lie in the work folder, which must be absolute by then."""
 
 OPTIONS: Mapping[str, Option] = {row.attribute: row for group in GROUPS for row in group.rows}

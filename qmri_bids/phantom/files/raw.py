@@ -95,8 +95,13 @@ LAYOUTS = tuple(_PARTS)
 """Ways to store the cycles: two series, two series, one complex series, or one pair of 3D files a cycle."""
 
 
+def run_entity(run: int) -> str:
+    """Return the entity of a run as names hold it; none where there is one alone (0)."""
+    return f"_run-{run}" if run else ""
+
+
 def write_bssfp(
-    folder: Path, prefix: str, *, session: Session, protocol: BssfpProtocol, layout: str
+    folder: Path, prefix: str, *, session: Session, protocol: BssfpProtocol, layout: str, run: int = 0
 ) -> tuple[str, ...]:
     """Write the phase cycles and return the names of the images.
 
@@ -112,6 +117,8 @@ def write_bssfp(
         The acquisition.
     layout
         One of `LAYOUTS`.
+    run
+        Index of the run; 0 where there is one alone, whose name holds none.
     """
     increments = increments_in_degrees(protocol)
     written = []
@@ -124,7 +131,7 @@ def write_bssfp(
                 for cycle, degrees in enumerate(increments)
             ]
         for label, values, degrees in pieces:
-            name = f"{prefix}{label}_flip-1{entity}_VFA"
+            name = f"{prefix}{label}{run_entity(run)}_flip-1{entity}_VFA"
             write_image(
                 folder / "anat" / name,
                 values,

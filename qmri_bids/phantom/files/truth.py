@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from qmri_bids.phantom.files.raw import run_entity
 from qmri_bids.phantom.files.writing import write_image, write_json, write_table
 from qmri_bids.phantom.heads.geometry import Pose
 from qmri_bids.phantom.scans.session import Session
@@ -21,7 +22,7 @@ _ANYWHERE = "mean over the points with a signal in the voxel, scalp included, Na
 
 
 def write_truth(
-    folder: Path, prefix: str, *, session: Session, sources: Sequence[str], increments: Sequence[float]
+    folder: Path, prefix: str, *, session: Session, sources: Sequence[str], increments: Sequence[float], run: int = 0
 ) -> None:
     """Write true maps and poses.
 
@@ -37,8 +38,10 @@ def write_truth(
         BIDS URIs of the raw images.
     increments
         RF phase increments of the cycles [deg].
+    run
+        Index of the run; 0 where there is one alone.
     """
-    stem = f"{prefix}acq-pcbssfp"
+    stem = f"{prefix}acq-pcbssfp{run_entity(run)}"
     write_space(
         folder,
         stem,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,5 +180,54 @@ def simulate_session(
         b1_pose=b1_pose,
         truth=true_maps(head, grid=grid, placement=placement, semisolid=None if physics is None else physics.semisolid),
         decision=decision,
+        physics=Physics() if physics is None else physics,
+    )
+
+
+def repeat_bssfp(
+    session: Session,
+    *,
+    head: Head,
+    protocol: BssfpProtocol,
+    snr: float,
+    motion: float,
+    rng: np.random.Generator,
+    physics: Physics | None = None,
+    threads: int = 2,
+) -> Session:
+    """Scan the cycles of a session once more: the same voxels and receiver, the head moved, noise of its own, no B1 scan.
+
+    Parameters
+    ----------
+    session
+        The session with its first run.
+    head, protocol, snr, motion, physics, threads
+        As in `simulate_session`; the head lies within ±`motion` millimetres and degrees of where it was in the first run.
+    rng
+        Source of poses and noise.
+    """
+    (moved,) = draw_poses(number=1, motion=motion, reference=None, rng=rng)
+    placement = moved.matrix @ session.placement
+    poses = draw_poses(number=protocol.number_of_cycles, motion=motion, reference=session.reference, rng=rng)
+    cycles = scan_bssfp(
+        head,
+        grid=session.grid,
+        placement=placement,
+        poses=poses,
+        protocol=protocol,
+        receiver=session.receiver,
+        snr=snr,
+        rng=rng,
+        physics=physics,
+        threads=threads,
+    )
+    semisolid = None if physics is None else physics.semisolid
+    return replace(
+        session,
+        placement=placement,
+        cycles=cycles,
+        poses=poses,
+        b1_scan=None,
+        truth=true_maps(head, grid=session.grid, placement=placement, semisolid=semisolid),
         physics=Physics() if physics is None else physics,
     )

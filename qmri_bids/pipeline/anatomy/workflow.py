@@ -32,6 +32,7 @@ _MANY = ("t1w_tpms", "anat2std_xfm", "std2anat_xfm", "std_reference")
 class _TakeAnatomyInput(BaseInterfaceInputSpec):
     pipeline = traits.Str(mandatory=True, desc="what made the anatomy")
     spaces = traits.List(traits.Str, desc="spaces in which maps are wanted")
+    templates = traits.Any(desc="templates on disk by their label")
     atlas = traits.Any(desc="Atlas; none for none")
     t1w_preproc = File(exists=True, mandatory=True, desc=GIVEN_FIELDS["t1w_preproc"])
     t1w_mask = File(exists=True, desc=GIVEN_FIELDS["t1w_mask"])
@@ -76,6 +77,7 @@ class TakeAnatomy(SimpleInterface):
             inputs.spaces if isdefined(inputs.spaces) else (),
             atlas=inputs.atlas if isdefined(inputs.atlas) else None,
             anatomies={inputs.pipeline: anatomy},
+            templates=inputs.templates if isdefined(inputs.templates) else None,
         )
         self._results["anatomy"] = anatomy
         self._results["files"] = [str(path) for path in anatomy.paths]
@@ -200,6 +202,9 @@ def connect_spaces(
         ),
         name="put_in_spaces",
     )
+    if options.spaces.templates:
+        node.inputs.templates = dict(options.spaces.templates)
+        node.inputs.template_files = [str(path) for each in options.spaces.templates.values() for path in each.paths]
     if options.spaces.atlas is not None:
         node.inputs.atlas = options.spaces.atlas
         if series is not None:
@@ -228,6 +233,8 @@ def _connect_given(workflow: pe.Workflow, *, options: ProcessingOptions, to: Seq
     given = options.spaces.given
     assert given is not None
     take = pe.Node(TakeAnatomy(pipeline=given.pipeline, spaces=list(options.spaces.spaces)), name="take_anatomy")
+    if options.spaces.templates:
+        take.inputs.templates = dict(options.spaces.templates)
     if options.spaces.atlas is not None:
         take.inputs.atlas = options.spaces.atlas
     workflow.connect([(workflow.get_node("inputnode"), take, [(field, field) for field in given.fields])])

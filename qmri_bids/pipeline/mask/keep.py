@@ -167,13 +167,15 @@ STAYS = (
 """What a person can do with what was done."""
 
 
-def joined(parts: Sequence[RunReport]) -> RunReport:
+def joined(parts: Sequence[RunReport], *, ending: str = STAYS) -> RunReport:
     """Return the report of a run as far as it got.
 
     Parameters
     ----------
     parts
         One or more, from `PARTIAL` of the nodes that ended.
+    ending
+        Sentence that says why there is no more.
     """
     first = parts[0]
     return RunReport(
@@ -181,7 +183,7 @@ def joined(parts: Sequence[RunReport]) -> RunReport:
         session=first.session,
         entities=first.entities,
         checks=tuple(each for part in parts for each in part.checks),
-        decisions=(*dict.fromkeys(sentence for part in parts for sentence in part.decisions), STAYS),
+        decisions=(*dict.fromkeys(sentence for part in parts for sentence in part.decisions), ending),
         warnings=tuple(each for part in parts for each in part.warnings),
         figures=tuple(each for part in parts for each in part.figures),
         outputs=tuple(dict.fromkeys(each for part in parts for each in part.outputs)),

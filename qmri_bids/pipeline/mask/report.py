@@ -18,6 +18,10 @@ _WORDS = (
 )
 
 
+MASK_LIGHTS = ("Brain mask", "Mask")
+"""Names of the light of a mask: that of a brain, and any other."""
+
+
 def mask_check(found: Mapping[str, Any]) -> Check:
     """Return the traffic light of a mask.
 
@@ -28,7 +32,7 @@ def mask_check(found: Mapping[str, Any]) -> Check:
     """
     measures = tuple(Measure(key=key, value=value) for key, value in found["measures"].items() if key in MEASURES)
     return Check(
-        name="Brain mask" if found["kind"] == BRAIN else "Mask",
+        name=MASK_LIGHTS[0] if found["kind"] == BRAIN else MASK_LIGHTS[1],
         value=found["value"],
         level=Level(found["level"]),
         explanation=found["explanation"],

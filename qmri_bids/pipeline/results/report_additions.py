@@ -32,7 +32,11 @@ def with_additions(report: RunReport, path: Any) -> RunReport:
     """Return a report with the additions of a file; as it is where none is given."""
     if not isdefined(path) or path is None:
         return report
-    more: Additions = pickle.loads(Path(path).read_bytes())
+    return with_added(report, pickle.loads(Path(path).read_bytes()))
+
+
+def with_added(report: RunReport, more: Additions) -> RunReport:
+    """Return a report with additions behind its own lights, pictures and sentences."""
     return replace(
         report,
         checks=(*report.checks, *more.checks),

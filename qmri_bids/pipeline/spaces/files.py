@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.bids.anatomy.images import TISSUES, Anatomy
-from qmri_bids.bids.anatomy.spaces import OWN_TEMPLATE, T1W
+from qmri_bids.bids.anatomy.spaces import OWN_TEMPLATE, T1W, grid_index
+from qmri_bids.bids.anatomy.templates import SpaceLabel, Template, parse_label
 from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import bids_uri, map_metadata
 from qmri_bids.bids.write import write_json, write_map, write_transforms
 from qmri_bids.pipeline.spaces.scan import Scan, grid_of, uri, volume_of
-from qmri_bids.pipeline.spaces.template_files import OwnTemplate
+from qmri_bids.pipeline.spaces.template_files import TemplateTransforms
 
 LABELS = ("mask", "dseg")
 """Suffixes of labels and codes, which are never averaged."""
@@ -35,6 +36,8 @@ class Space:
     ----------
     label
         Label of the entity `space`.
+    resolution
+        Label of the entity `res`; empty for none.
     affine
         Voxel of the grid to RAS millimetres, shape (4, 4).
     at
@@ -44,42 +47,77 @@ class Space:
     """
 
     label: str
+    resolution: str = ""
     affine: NDArray[np.float64]
     at: NDArray[np.float32]
     reference: str | None
 
 
-def space_of(label: str, scan: Scan, *, anatomy: Anatomy | None, template: OwnTemplate | None, bids_dir: Path) -> Space:
+def space_of(
+    label: str,
+    scan: Scan,
+    *,
+    anatomy: Anatomy | None,
+    template: TemplateTransforms | None,
+    templates: Mapping[str, Template],
+    bids_dir: Path,
+) -> Space:
     """Return a space with the positions of its voxels in the run.
 
     Parameters
     ----------
     label
-        `T1w` or a template.
+        `T1w` or a template, with the index of its grid where one is asked for.
     scan
         The run.
     anatomy
         Anatomy of its session.
     template
-        Transforms to the template inside nilearn, where that is asked for.
+        Transforms to the template, where they are not those of the anatomy.
+    templates
+        Templates on disk by their label.
     bids_dir
         Root of the raw dataset.
     """
-    from qmri_bids.preprocessing.registration.standard_space import positions, template_grid
+    from qmri_bids.preprocessing.registration.standard_space import positions
 
     back = np.eye(4) if scan.to_t1w is None else np.linalg.inv(scan.to_t1w)
-    if label == OWN_TEMPLATE:
-        assert template is not None
-        shape, affine = template_grid()
-        at = positions(shape=shape, affine=affine, transform=template.forward, after=None if template.of_run else back)
-        return Space(label=label, affine=affine, at=at, reference=None)
-    assert anatomy is not None
-    image = anatomy.t1w if label == T1W else anatomy.grids[label]
-    shape, affine = grid_of(image)
-    at = positions(
-        shape=shape, affine=affine, transform=None if label == T1W else anatomy.to_template[label], after=back
+    asked = parse_label(label)
+    of_run = template is not None and template.of_run
+    forward: Path | None = None
+    if template is not None:
+        forward = template.forward
+    elif asked.space != T1W:
+        assert anatomy is not None
+        forward = anatomy.to_template[asked.space]
+    shape, affine, image = _grid(asked, anatomy=anatomy, templates=templates)
+    return Space(
+        label=asked.space,
+        resolution=asked.resolution,
+        affine=affine,
+        at=positions(shape=shape, affine=affine, transform=forward, after=None if of_run else back),
+        reference=None if image is None else uri(image, bids_dir=bids_dir),
     )
-    return Space(label=label, affine=affine, at=at, reference=uri(image, bids_dir=bids_dir))
+
+
+def _grid(
+    asked: SpaceLabel, *, anatomy: Anatomy | None, templates: Mapping[str, Template]
+) -> tuple[tuple[int, ...], NDArray[np.float64], Path | None]:
+    """Return shape and affine of the grid in a space, and the image that shows it; None for the template inside nilearn."""
+    from qmri_bids.preprocessing.registration.standard_space import template_grid
+
+    if asked.space == OWN_TEMPLATE:
+        shape, affine = template_grid(resolution=int(asked.resolution or 1))
+        return shape, affine, None
+    image: Path | None = None
+    if anatomy is not None and asked.space == T1W:
+        image = anatomy.t1w
+    elif anatomy is not None and asked.resolution in ("", grid_index(anatomy, asked.space)):
+        image = anatomy.grids.get(asked.space)
+    if image is None:
+        image = templates[asked.space].grid(asked.resolution)
+    assert image is not None
+    return *grid_of(image), image
 
 
 def write_in_space(files: Sequence[Path], *, space: Space, output_dir: Path) -> list[Path]:
@@ -112,7 +150,10 @@ def write_in_space(files: Sequence[Path], *, space: Space, output_dir: Path) -> 
         content["Sources"] = [bids_uri(path, root=output_dir)]
         if space.reference is not None:
             content["SpatialReference"] = space.reference
-        target = in_space(path, space.label)
+        if space.resolution:  # BIDS wants it wherever a name holds `res`
+            edges = " × ".join(f"{edge:.3g}" for edge in np.linalg.norm(space.affine[:3, :3], axis=0))
+            content["Resolution"] = f"Grid {space.resolution} of {space.label}, voxels of {edges} mm"
+        target = in_space(path, space.label, resolution=space.resolution)
         written.append(
             write_map(
                 target, moved.astype(np.uint8) if suffix in LABELS else moved, affine=space.affine, metadata=content
@@ -132,8 +173,8 @@ def images_of(files: Sequence[Path]) -> Iterator[Path]:
                 yield path
 
 
-def in_space(path: Path, label: str) -> Path:
-    """Return the name of a map in another space.
+def in_space(path: Path, label: str, *, resolution: str = "") -> Path:
+    """Return the name of a map in another space, on a grid of an index where it has one.
 
     Examples
     --------
@@ -143,7 +184,7 @@ def in_space(path: Path, label: str) -> Path:
     from qmri_bids.bids.names import ENTITY_ORDER
 
     name = parse_name(path)
-    entities = {**name.entities, "space": label}
+    entities = {**name.entities, "space": label} | ({"res": resolution} if resolution else {})
     ordered = [f"{key}-{entities[key]}" for key in ENTITY_ORDER if key in entities]
     return path.with_name("_".join([*ordered, name.suffix]) + name.extension)
 

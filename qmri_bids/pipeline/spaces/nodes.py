@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.bids.anatomy.images import Anatomy
 from qmri_bids.bids.anatomy.spaces import NATIVE, OWN_TEMPLATE, T1W, Atlas
+from qmri_bids.bids.anatomy.templates import Template, parse_label
 from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.engine.input_content import ReadsFiles
 from qmri_bids.engine.node_memory import NodeMemory
@@ -37,7 +38,13 @@ from qmri_bids.pipeline.spaces.files import (
 )
 from qmri_bids.pipeline.spaces.regions import SeriesOfRun, write_regions
 from qmri_bids.pipeline.spaces.scan import Scan, volume_of
-from qmri_bids.pipeline.spaces.template_files import OwnTemplate, own_template, write_template
+from qmri_bids.pipeline.spaces.template_files import (
+    TemplateTransforms,
+    is_registered,
+    template_brain,
+    template_transforms,
+    write_template,
+)
 from qmri_bids.pipeline.volumes import load_volume
 from qmri_bids.reports.content import Check, Figure, Level, Section
 from qmri_bids.reports.figure_table import registration_figure
@@ -53,7 +60,9 @@ class AtlasInRun:
     warnings: tuple[str, ...] = field(default=())
 
 
-def bring_atlas(atlas: Atlas, scan: Scan, *, anatomy: Anatomy | None, template: OwnTemplate | None) -> AtlasInRun:
+def bring_atlas(
+    atlas: Atlas, scan: Scan, *, anatomy: Anatomy | None, template: TemplateTransforms | None
+) -> AtlasInRun:
     """Return the labels of an atlas on the grid of a run: nearest neighbour at once through all transforms."""
     from qmri_bids.preprocessing.registration.standard_space import interpolate, positions
 
@@ -61,8 +70,7 @@ def bring_atlas(atlas: Atlas, scan: Scan, *, anatomy: Anatomy | None, template: 
     transform: Path | None = None
     affine = scan.affine
     if atlas.space not in (NATIVE, T1W):
-        own = atlas.space == OWN_TEMPLATE and template is not None
-        transform = template.inverse if own and template is not None else None
+        transform = None if template is None else template.inverse
         if transform is None and anatomy is not None:
             transform = anatomy.from_template[atlas.space]
     of_run = atlas.space == NATIVE or (template is not None and template.of_run)
@@ -116,6 +124,7 @@ def put_in_spaces(
     use_masks: bool = True,
     estimate: Path | None = None,
     series: SeriesOfRun | None = None,
+    templates: Mapping[str, Template] | None = None,
 ) -> SpacesDone:
     """Write the maps of a run in other spaces, the transforms, and the regions of an atlas with their statistics.
 
@@ -141,6 +150,8 @@ def put_in_spaces(
         What was estimated (npz), for the curves of the regions of the atlas.
     series
         What a fingerprint consists of; None for other runs.
+    templates
+        Templates on disk by their label.
     """
     work = _Work(
         scan,
@@ -150,22 +161,39 @@ def put_in_spaces(
         output_dir=output_dir,
         estimate=estimate,
         series=series,
+        templates=templates or {},
     )
     work.place(_registration(registration), use_masks=use_masks)
     reached = anatomy is None or work.scan.to_t1w is not None
-    template = None
     wanted = list(spaces) if reached else []
-    if OWN_TEMPLATE in wanted or (reached and atlas is not None and atlas.space == OWN_TEMPLATE):
-        template = work.template(cache)
+    of_atlas = [atlas.space] if atlas is not None and (reached or atlas.space == NATIVE) else []
+    found: dict[str, TemplateTransforms | None] = {}
+    for space in dict.fromkeys([*(parse_label(label).space for label in wanted), *of_atlas]):
+        if is_registered(space, anatomy=anatomy, templates=work.templates):
+            found[space] = work.template(space, cache)
     for label in wanted:
-        if label != OWN_TEMPLATE or template is not None:
-            work.put(label, template)
-    if atlas is not None and (
-        atlas.space == NATIVE or (reached and (atlas.space != OWN_TEMPLATE or template is not None))
-    ):
-        work.bring(atlas, template)
-    work.clear()
+        space = parse_label(label).space
+        if space not in found or found[space] is not None:
+            work.put(label, found.get(space))
+    if atlas is not None and of_atlas and (atlas.space not in found or found[atlas.space] is not None):
+        work.bring(atlas, found.get(atlas.space))
     return SpacesDone(files=tuple(work.written), additions=work.additions)
+
+
+def clear_spaces(entities: Mapping[str, str], *, keep: Collection[Path], output_dir: Path) -> None:
+    """Remove what an earlier call with other options wrote; `write_derivatives` clears only when it writes itself.
+
+    Parameters
+    ----------
+    entities
+        Entities of the raw run.
+    keep
+        Files of this call.
+    output_dir
+        Root of the derivatives.
+    """
+    there = files_of_run(entities, output_dir=output_dir)
+    remove_files([path for path in there if path not in keep and {"space", "atlas"} & set(parse_name(path).entities)])
 
 
 class _Work:
@@ -181,7 +209,10 @@ class _Work:
         output_dir: Path,
         estimate: Path | None = None,
         series: SeriesOfRun | None = None,
+        templates: Mapping[str, Template],
     ) -> None:
+        self.templates = templates
+        self._shown: set[str] = set()
         self._estimate, self._series = estimate, series
         self.scan, self._files, self._anatomy, self._out = scan, files, anatomy, output_dir
         self._roots: dict[str, Path] = {"bids_dir": bids_dir, "output_dir": output_dir}
@@ -235,16 +266,18 @@ class _Work:
         if use_masks:
             credit_anatomy(self._files, anatomy=anatomy, bids_dir=self._roots["bids_dir"])
 
-    def template(self, cache: Path) -> OwnTemplate | None:
-        """Return the transforms to the template inside nilearn; None where it cannot be reached, which is said."""
+    def template(self, space: str, cache: Path) -> TemplateTransforms | None:
+        """Return the transforms to a template; None where it cannot be reached, which is said."""
         from qmri_bids.preprocessing.registration.standard_space import TemplateNotReached
 
         try:
-            template = own_template(self.scan, anatomy=self._anatomy, cache=cache)
+            template = template_transforms(
+                space, self.scan, anatomy=self._anatomy, cache=cache, templates=self.templates
+            )
         except TemplateNotReached as error:
-            self._warnings.append(f"Nothing was put into {OWN_TEMPLATE}: {error}.")
+            self._warnings.append(f"Nothing was put into {space}: {error}.")
             self._checks.append(
-                Check(name=f"Registration to {OWN_TEMPLATE}", value="failed", level=Level.BAD, explanation=str(error))
+                Check(name=f"Registration to {space}", value="failed", level=Level.BAD, explanation=str(error))
             )
             return None
         self._decisions.append(template.sentence)
@@ -252,32 +285,40 @@ class _Work:
             good = template.overlap >= GOOD_OVERLAP and template.correlation >= GOOD_CORRELATION
             self._checks.append(
                 Check(
-                    name=f"Registration to {OWN_TEMPLATE}",
+                    name=f"Registration to {space}",
                     value=f"Dice of the brains {template.overlap:.3f}, correlation {template.correlation:.2f}",
                     level=Level.GOOD if good else Level.CHECK,
                     explanation=f"Good from {GOOD_OVERLAP} and {GOOD_CORRELATION}. Look at the contours below.",
                     measures=(
-                        Measure(key="template_overlap", value=template.overlap, of=OWN_TEMPLATE),
-                        Measure(key="template_correlation", value=template.correlation, of=OWN_TEMPLATE),
+                        Measure(key="template_overlap", value=template.overlap, of=space),
+                        Measure(key="template_correlation", value=template.correlation, of=space),
                     ),
                 )
             )
         self.written += write_template(self.scan, template=template, anatomy=self._anatomy, **self._roots)
         return template
 
-    def put(self, label: str, template: OwnTemplate | None) -> None:
+    def put(self, label: str, template: TemplateTransforms | None) -> None:
         """Write the maps in another space."""
-        space = space_of(label, self.scan, anatomy=self._anatomy, template=template, bids_dir=self._roots["bids_dir"])
+        space = space_of(
+            label,
+            self.scan,
+            anatomy=self._anatomy,
+            template=template,
+            templates=self.templates,
+            bids_dir=self._roots["bids_dir"],
+        )
         written = write_in_space(self._files, space=space, output_dir=self._out)
         self.written += written
         self._decisions.append(
             f"{len(written)} maps and masks were put into {label}, each interpolated once from the grid of this run (linear, "
             "labels and codes nearest neighbour)."
         )
-        if label == OWN_TEMPLATE:
+        if template is not None and space.label not in self._shown:
+            self._shown.add(space.label)
             self._show_template(space)
 
-    def bring(self, atlas: Atlas, template: OwnTemplate | None) -> None:
+    def bring(self, atlas: Atlas, template: TemplateTransforms | None) -> None:
         """Write the regions of an atlas in the run, and the statistics of its maps."""
         brought = bring_atlas(atlas, self.scan, anatomy=self._anatomy, template=template)
         self._decisions.append(brought.sentence)
@@ -295,24 +336,16 @@ class _Work:
         self._figures += found.figures
         self._decisions += found.decisions
 
-    def clear(self) -> None:
-        """Remove what an earlier call with other options wrote; `write_derivatives` clears only when it writes itself."""
-        keep = {*self._files, *self.written}
-        there = files_of_run(self.scan.entities, output_dir=self._out)
-        remove_files(
-            [path for path in there if path not in keep and {"space", "atlas"} & set(parse_name(path).entities)]
-        )
-
     def _show_template(self, space: Space) -> None:
-        """Show how the run lies in the template."""
-        from nilearn.datasets import load_mni152_template
-
-        from qmri_bids.preprocessing.registration.standard_space import interpolate
+        """Show how the run lies in a template, on the grid of the template's image."""
+        from qmri_bids.preprocessing.registration.standard_space import interpolate, positions
 
         scan = self.scan
         image = np.where(scan.mask, scan.magnitude if scan.contrast is None else scan.contrast, np.nan)
         moved = np.nan_to_num(interpolate(image.astype(np.float32), affine=scan.affine, at=space.at))
-        brain = np.asarray(load_mni152_template(resolution=1).dataobj, dtype=np.float32)
+        template = template_brain(space.label, templates=self.templates)
+        at = positions(shape=moved.shape, affine=space.affine)
+        brain = np.nan_to_num(interpolate(template.image, affine=template.affine, at=at))
         self._figures.append(
             registration_figure(
                 moved,
@@ -320,9 +353,9 @@ class _Work:
                 affine=space.affine,
                 mask=brain > 0.1 * float(brain.max()),
                 fixed_name="1/T1 of this scan" if scan.contrast is not None else "image of this scan",
-                moving_name=f"the template {OWN_TEMPLATE}",
-                key="registration-template",
-                title=f"This scan in {OWN_TEMPLATE}",
+                moving_name=f"the template {space.label}",
+                key="registration-template" + ("" if space.label == OWN_TEMPLATE else f"-{space.label}"),
+                title=f"This scan in {space.label}",
                 section=Section.REGISTRATION,
             )
         )
@@ -356,6 +389,8 @@ class _PutInSpacesInput(ReadsFiles):
     use_masks = traits.Bool(
         True, usedefault=True, desc="whether mask and tissues of the anatomy were taken for the run"
     )
+    templates = traits.Any(desc="templates on disk by their label")
+    template_files = InputMultiObject(File(exists=True), desc="their files, so that changed ones are noticed")
     cache = traits.Str("", usedefault=True, nohash=True, desc="folder that keeps transforms to the template")
     bids_dir = traits.Str(mandatory=True, desc="root of the raw dataset")
     output_dir = traits.Str(mandatory=True, desc="root of the derivatives")
@@ -404,8 +439,14 @@ class PutInSpaces(SimpleInterface):
             output_dir=Path(inputs.output_dir),
             estimate=Path(inputs.estimate),
             series=given("series"),
+            templates=given("templates"),
         )
         self._results["files"] = [*inputs.files, *(str(path) for path in done.files)]
+        clear_spaces(
+            inputs.entities,
+            keep={Path(path) for path in self._results["files"]},
+            output_dir=Path(inputs.output_dir),
+        )
         self._results["maps"] = maps_by_name(self._results["files"], entities=inputs.entities)
         self._results["additions"] = save_additions(Path(runtime.cwd) / "additions.pickle", done.additions)
         return runtime

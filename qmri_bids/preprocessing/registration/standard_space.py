@@ -1,7 +1,7 @@
 """From the grid of one space to positions in another, and maps interpolated there once.
 
 A grid asked for is carried through all transforms as positions; the map is then interpolated at these, whatever lies between. The
-template is the skull-stripped one inside nilearn, ICBM 152 2009a symmetric.
+template is the skull-stripped one inside nilearn, ICBM 152 2009a symmetric, or one from a file.
 """
 
 from __future__ import annotations
@@ -32,6 +32,59 @@ LEAST_CORRELATION = 0.5
 """Correlation of an image and the template inside both brains, below which it has failed."""
 
 
+OWN_NAME = "MNI152NLin2009aSym"
+"""Name of the template inside nilearn."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TemplateBrain:
+    """A template to which brains are registered.
+
+    Parameters
+    ----------
+    name
+        Label of its space.
+    image
+        Its brain, T1 contrast, 0 elsewhere, shape (X, Y, Z).
+    mask
+        Where that brain is, shape (X, Y, Z).
+    affine
+        Voxel to RAS millimetres, shape (4, 4).
+    """
+
+    name: str
+    image: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    affine: NDArray[np.float64]
+
+    def at(self, voxel: float) -> TemplateBrain:
+        """Return it averaged over blocks of voxels, so that their edges are about as long as asked for [mm]."""
+        factor = tuple(int(step) for step in np.maximum(1, np.round(voxel / voxel_sizes(self.affine))))
+        image, affine = shrink(self.image, affine=self.affine, factor=factor)
+        share, _ = shrink(self.mask.astype(np.float32), affine=self.affine, factor=factor)
+        return TemplateBrain(name=self.name, image=image, mask=share > 0.5, affine=affine)
+
+
+def nilearn_template(*, resolution: int = 1) -> TemplateBrain:
+    """Return the template inside nilearn.
+
+    Parameters
+    ----------
+    resolution
+        Edge of its voxels [mm].
+    """
+    from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
+
+    image = load_mni152_template(resolution=resolution)
+    mask = load_mni152_brain_mask(resolution=resolution)
+    return TemplateBrain(
+        name=OWN_NAME,
+        image=image.get_fdata().astype(np.float32),
+        mask=np.asarray(mask.dataobj) > 0,
+        affine=np.asarray(image.affine, dtype=float),
+    )
+
+
 class TemplateNotReached(RuntimeError):
     """A brain could not be registered to the template; the message says by what this was seen."""
 
@@ -48,18 +101,21 @@ class TemplateTransform:
         Dice of the masks of the brain and the template, after an affine transform and after all.
     correlation
         Correlation of both images inside the template's brain, after an affine transform and after all.
+    template
+        Name of the template.
     """
 
     forward: Path
     inverse: Path
     overlap: tuple[float, float]
     correlation: tuple[float, float]
+    template: str = OWN_NAME
 
     @property
     def sentence(self) -> str:
         """What was done, and how well it went."""
         return (
-            "The brain was registered to MNI152NLin2009aSym (ANTs, affine and SyN): Dice of the brains "
+            f"The brain was registered to {self.template} (ANTs, affine and SyN): Dice of the brains "
             f"{self.overlap[0]:.3f} after the affine part and {self.overlap[1]:.3f} after all, correlation of the images "
             f"{self.correlation[0]:.2f} and {self.correlation[1]:.2f}."
         )
@@ -185,16 +241,27 @@ def interpolate(
     return result.reshape(shape)
 
 
-def template_grid() -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    """Return shape and affine of the template inside nilearn at 1 mm."""
+def template_grid(*, resolution: int = 1) -> tuple[tuple[int, ...], NDArray[np.float64]]:
+    """Return shape and affine of the template inside nilearn.
+
+    Parameters
+    ----------
+    resolution
+        Edge of its voxels [mm].
+    """
     from nilearn.datasets import load_mni152_template
 
-    image = load_mni152_template(resolution=1)
+    image = load_mni152_template(resolution=resolution)
     return tuple(image.shape), np.asarray(image.affine, dtype=float)
 
 
 def register_to_template(
-    image: NDArray[np.floating], *, brain: NDArray[np.bool_], affine: NDArray[np.floating], folder: Path
+    image: NDArray[np.floating],
+    *,
+    brain: NDArray[np.bool_],
+    affine: NDArray[np.floating],
+    folder: Path,
+    template: TemplateBrain | None = None,
 ) -> TemplateTransform:
     """Register a brain of T1 contrast to the template by an affine transform and SyN.
 
@@ -208,6 +275,8 @@ def register_to_template(
         Voxel to RAS millimetres, shape (4, 4).
     folder
         Takes the transforms.
+    template
+        The template; that inside nilearn by default.
 
     Raises
     ------
@@ -218,11 +287,12 @@ def register_to_template(
     factor = tuple(int(step) for step in np.maximum(1, np.round(TEMPLATE_VOXEL / voxel_sizes(affine))))
     small, small_affine = shrink(stripped, affine=affine, factor=factor)
     share, _ = shrink(np.asarray(brain, dtype=np.float32), affine=affine, factor=factor)
+    fixed = nilearn_template(resolution=round(TEMPLATE_VOXEL)) if template is None else template.at(TEMPLATE_VOXEL)
     with deterministic_pool(processes=1) as pool:
-        overlap, correlation = pool.submit(_syn, small, share, small_affine, str(folder)).result()
+        overlap, correlation = pool.submit(_syn, small, share, small_affine, fixed, str(folder)).result()
     if overlap[1] < LEAST_OVERLAP or correlation[1] < LEAST_CORRELATION:
         raise TemplateNotReached(
-            f"the registration to MNI152NLin2009aSym has failed: Dice of the brains {overlap[1]:.2f} (at least {LEAST_OVERLAP} "
+            f"the registration to {fixed.name} has failed: Dice of the brains {overlap[1]:.2f} (at least {LEAST_OVERLAP} "
             f"expected), correlation of the images {correlation[1]:.2f} (at least {LEAST_CORRELATION}); check the brain mask and "
             "the orientation of the image"
         )
@@ -231,19 +301,21 @@ def register_to_template(
         inverse=folder / "InverseComposite.h5",
         overlap=overlap,
         correlation=correlation,
+        template=fixed.name,
     )
 
 
 def _syn(
-    image: NDArray[np.float32], brain: NDArray[np.float32], affine: NDArray[np.float64], folder: str
+    image: NDArray[np.float32],
+    brain: NDArray[np.float32],
+    affine: NDArray[np.float64],
+    template: TemplateBrain,
+    folder: str,
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Write the transforms and return their quality; runs in a process of its own."""
     import ants
-    from nilearn.datasets import load_mni152_brain_mask, load_mni152_template
 
-    template = load_mni152_template(resolution=2)
-    template_mask = np.asarray(load_mni152_brain_mask(resolution=2).dataobj) > 0
-    fixed = to_ants(template.get_fdata().astype(np.float32), affine=template.affine)
+    fixed = to_ants(template.image, affine=template.affine)
     top = float(np.percentile(image[brain > 0.5], 99.0))
     moving = to_ants(np.clip(image, 0.0, top), affine=affine)
     start = ants.registration(
@@ -268,14 +340,13 @@ def _syn(
         write_composite_transform=True,
     )
     overlaps, correlations = [], []
-    target = np.asarray(template.get_fdata(), dtype=np.float32)
     for transform in (start["fwdtransforms"][0], os.path.join(folder, "Composite.h5")):
         options = {"fixed": fixed, "transformlist": [transform], "interpolator": "linear"}
         inside = ants.apply_transforms(moving=to_ants(brain, affine=affine), **options).numpy() > 0.5
         values = ants.apply_transforms(moving=moving, **options).numpy()
-        both = inside & template_mask
-        overlaps.append(2.0 * float(both.sum()) / float(inside.sum() + template_mask.sum()))
-        correlations.append(float(np.corrcoef(values[both], target[both])[0, 1]) if both.sum() > 100 else 0.0)
+        both = inside & template.mask
+        overlaps.append(2.0 * float(both.sum()) / float(inside.sum() + template.mask.sum()))
+        correlations.append(float(np.corrcoef(values[both], template.image[both])[0, 1]) if both.sum() > 100 else 0.0)
     for left in Path(folder).glob("affine_*"):
         left.unlink()
     return (overlaps[0], overlaps[1]), (correlations[0], correlations[1])
