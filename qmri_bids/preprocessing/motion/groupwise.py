@@ -215,11 +215,11 @@ def robust_precision(
     number = values.shape[0]
     weights = inside.astype(np.float32)
     count = float(weights.sum(dtype=float))
-    precision = np.eye(number)
+    precision: NDArray[np.float64] = np.eye(number)
     for _ in range(6):
         covariance = ((values * weights) @ values.T).astype(float) / count
         covariance += _RIDGE * np.trace(covariance) / number * np.eye(number)
-        precision = np.linalg.inv(covariance)
+        precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
         distance = np.sum(values * (precision.astype(np.float32) @ values), axis=0)
         weights = inside * (np.float32(_DEGREES_OF_FREEDOM + number) / (np.float32(_DEGREES_OF_FREEDOM) + distance))
     return weights, precision

@@ -43,7 +43,7 @@ class Schedule:
 
     iterations: tuple[int, ...] = (2100, 1200, 1200, 10)
     shrink_factors: tuple[int, ...] = (6, 4, 2, 1)
-    smoothing: tuple[int, ...] = (3, 2, 1, 0)
+    smoothing: tuple[float, ...] = (3, 2, 1, 0)
     metric: str = "mattes"
     sampling_rate: float = 0.2
 
