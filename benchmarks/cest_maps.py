@@ -17,9 +17,9 @@ import numpy as np
 from rows import AtLeast, Row
 from scipy.optimize import least_squares
 
-from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
-from qmri_bids.estimation.spectra.lorentzian_maps import pool_estimates
-from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
+from qmri_bids.estimation.spectra.lorentzian.fit import fit_lorentzian
+from qmri_bids.estimation.spectra.lorentzian.maps import pool_estimates
+from qmri_bids.estimation.spectra.lorentzian.pools import POOLS
 from qmri_bids.physics.saturation_presets import multipool_3t_001
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
 

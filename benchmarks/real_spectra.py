@@ -19,11 +19,11 @@ from rows import AtLeast, Row, Within, run_parts
 from scipy.optimize import least_squares
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.spectra.image_fit import drawn_starts, image_search
-from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
-from qmri_bids.estimation.spectra.lorentzian_maps import pool_estimates
-from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
-from qmri_bids.estimation.spectra.optima import Optima, Search, fit_optima, search_cost
+from qmri_bids.estimation.spectra.lorentzian.fit import fit_lorentzian
+from qmri_bids.estimation.spectra.lorentzian.image_fit import drawn_starts, image_search
+from qmri_bids.estimation.spectra.lorentzian.maps import pool_estimates
+from qmri_bids.estimation.spectra.lorentzian.optima import Optima, Search, fit_optima, search_cost
+from qmri_bids.estimation.spectra.lorentzian.pools import POOLS
 from qmri_bids.estimation.spectra.series import Spectra
 
 SEED = 2

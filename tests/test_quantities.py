@@ -18,7 +18,7 @@ from qmri_bids.estimation.bssfp.posterior.maps import POSTERIOR_MAPS
 from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.estimation.mt.maps import SpoiledProtocol, mtr, mtsat
 from qmri_bids.estimation.pools.posterior import EXCHANGE_PRIORS
-from qmri_bids.estimation.spectra.lorentzian_fit import POOLS
+from qmri_bids.estimation.spectra.lorentzian.fit import POOLS
 from qmri_bids.estimation.spectra.maps import ZSpectrumOptions, zspectrum_maps
 from qmri_bids.physics import fingerprint as exchange_scan
 from qmri_bids.physics.bssfp import signal

@@ -12,7 +12,7 @@ from qmri_bids.choices import MASK_METHODS, PAPER_PRIORS, SPECTRUM_MEASURES, B0C
 from qmri_bids.estimation.mt import corrections as mtsat_corrections
 from qmri_bids.estimation.mt.corrections import DEFAULT_MTSAT_CORRECTION
 from qmri_bids.estimation.pool_estimators import DEFAULT_EXCHANGE_ESTIMATOR
-from qmri_bids.estimation.spectra import lorentzian_pools
+from qmri_bids.estimation.spectra.lorentzian import pools
 from qmri_bids.pipeline.earlier.plan import EarlierFits, EarlierMotion
 from qmri_bids.quantities import POOL_PRIORS
 
@@ -52,7 +52,7 @@ DEFAULT_ASYMMETRY = (3.5,)
 MEASURES_OF_SPECTRA = SPECTRUM_MEASURES
 """Measures of a Z-spectrum beside MTR asymmetry and the fit of pools."""
 
-POOLS = tuple(lorentzian_pools.POOLS)
+POOLS = tuple(pools.POOLS)
 """Pools of the Lorentzian fit."""
 
 MTSAT_CORRECTIONS = (

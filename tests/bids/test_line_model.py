@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from qmri_bids.bids.refusal import RefusedError
-from qmri_bids.estimation.spectra.image_fit import LINES
-from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, field_pools, field_sentence
+from qmri_bids.estimation.spectra.lorentzian.image_fit import LINES
+from qmri_bids.estimation.spectra.lorentzian.pools import SHIPPED_LINES, field_pools, field_sentence
 from qmri_bids.estimation.spectra.plan import automatic_pools, exchanging
 from qmri_bids.physics.pools import Lineshape
 from qmri_bids.pipeline.options import ProcessingOptions

@@ -8,9 +8,9 @@ import pytest
 from scipy.optimize import least_squares
 
 from qmri_bids.estimation.base import Status
-from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
-from qmri_bids.estimation.spectra.lorentzian_maps import pool_estimates, spectrum_noise
-from qmri_bids.estimation.spectra.lorentzian_pools import POOLS, Bounded, LorentzianPool
+from qmri_bids.estimation.spectra.lorentzian.fit import fit_lorentzian
+from qmri_bids.estimation.spectra.lorentzian.maps import pool_estimates, spectrum_noise
+from qmri_bids.estimation.spectra.lorentzian.pools import POOLS, Bounded, LorentzianPool
 from qmri_bids.estimation.spectra.maps import arex
 from qmri_bids.physics.zspectrum import lorentzian_spectrum
 

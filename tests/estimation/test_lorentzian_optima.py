@@ -8,9 +8,10 @@ import pytest
 
 from qmri_bids.estimation.base import Status, has_value
 from qmri_bids.estimation.spectra import maps
-from qmri_bids.estimation.spectra.image_fit import image_search
-from qmri_bids.estimation.spectra.lines import half_width, lines
-from qmri_bids.estimation.spectra.lorentzian_pools import (
+from qmri_bids.estimation.spectra.lorentzian.image_fit import image_search
+from qmri_bids.estimation.spectra.lorentzian.lines import half_width, lines
+from qmri_bids.estimation.spectra.lorentzian.optima import fit_optima, search_cost, search_of
+from qmri_bids.estimation.spectra.lorentzian.pools import (
     FIELDS,
     POOLS,
     Bounded,
@@ -18,7 +19,6 @@ from qmri_bids.estimation.spectra.lorentzian_pools import (
     field_pools,
     field_sentence,
 )
-from qmri_bids.estimation.spectra.optima import fit_optima, search_cost, search_of
 from qmri_bids.estimation.spectra.series import Spectra
 from qmri_bids.physics.bloch_mcconnell.compiled import signal_and_jacobian
 from qmri_bids.physics.bloch_mcconnell.reference import VoxelParameters

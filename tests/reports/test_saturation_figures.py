@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from protocol_presets import PROTOCOL_PRESETS
 
-from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
-from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
+from qmri_bids.estimation.spectra.lorentzian.fit import fit_lorentzian
+from qmri_bids.estimation.spectra.lorentzian.pools import POOLS
 from qmri_bids.physics.saturation import (
     Pulse,
     Readout,

@@ -8,7 +8,7 @@ from written_sentences import said, written_sentences
 
 from qmri_bids.estimation.mt.corrections import CORRECTION_SENTENCES, MTSAT_CORRECTIONS
 from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
-from qmri_bids.estimation.spectra.lorentzian_pools import POOLS
+from qmri_bids.estimation.spectra.lorentzian.pools import POOLS
 from qmri_bids.physics.fingerprint import QUANTITIES
 from qmri_bids.quantities import find_quantity
 from qmri_bids.reports import figure_table as figures

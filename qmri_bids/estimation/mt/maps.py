@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Estimate, KnownMaps, Status
 from qmri_bids.estimation.mt.corrections import MTSAT_CORRECTIONS
-from qmri_bids.estimation.spectra.lorentzian_maps import masked
+from qmri_bids.estimation.spectra.lorentzian.maps import masked
 from qmri_bids.estimation.variance import moderated_variance
 from qmri_bids.physics.zspectrum import dual_angle_relaxation, magnetization_transfer_ratio, mt_saturation
 

@@ -24,15 +24,15 @@ from qmri_bids.estimation.spectra.disturbances.fat import (
     share_of_fat,
     spoiled_by_fat,
 )
-from qmri_bids.estimation.spectra.image_fit import image_search
-from qmri_bids.estimation.spectra.lines import spectrum
-from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit, broad_lines
-from qmri_bids.estimation.spectra.lorentzian_maps import fit_status, masked, pool_estimates, spectrum_noise
-from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, LineModel
+from qmri_bids.estimation.spectra.lorentzian.fit import LorentzianFit, broad_lines
+from qmri_bids.estimation.spectra.lorentzian.image_fit import image_search
+from qmri_bids.estimation.spectra.lorentzian.lines import spectrum
+from qmri_bids.estimation.spectra.lorentzian.maps import fit_status, masked, pool_estimates, spectrum_noise
+from qmri_bids.estimation.spectra.lorentzian.optima import Search, fit_optima
+from qmri_bids.estimation.spectra.lorentzian.pools import SHIPPED_LINES, LineModel
 from qmri_bids.estimation.spectra.measures.chosen import background_search, measure_maps
 from qmri_bids.estimation.spectra.measures.extrapolated import reference_search
 from qmri_bids.estimation.spectra.measures.plan import MeasurePlan, plan_measures
-from qmri_bids.estimation.spectra.optima import Search, fit_optima
 from qmri_bids.estimation.spectra.plan import SpectrumPlan, exchanging, plan_spectrum
 from qmri_bids.estimation.spectra.powers import Powers, at_one_shift, correct_power, power_sentences, typical_exponents
 from qmri_bids.estimation.spectra.series import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, WATER, LineModel
+from qmri_bids.estimation.spectra.lorentzian.pools import SHIPPED_LINES, WATER, LineModel
 from qmri_bids.estimation.spectra.series import SeriesLayout
 
 FAR_OFFSET = 10.0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.estimation.bounded_step import factorise, find_free, solve_factored, write_covariance
-from qmri_bids.estimation.spectra.lorentzian_maps import masked
+from qmri_bids.estimation.spectra.lorentzian.maps import masked
 from qmri_bids.estimation.variance import moderated_variance
 from qmri_bids.physics.wasabi import WasabiProtocol
 from qmri_bids.system.blocks import run_blocks

@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Estimate, Status
-from qmri_bids.estimation.spectra.lorentzian_maps import masked
+from qmri_bids.estimation.spectra.lorentzian.maps import masked
 from qmri_bids.estimation.spectra.spline import (
     SplineOperator,
     SplineRows,

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from qmri_bids.estimation.b0_maps import wassr_maps
 from qmri_bids.estimation.base import Estimate, Status
 from qmri_bids.estimation.spectra.disturbances.drift import Drift
-from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
-from qmri_bids.estimation.spectra.lorentzian_maps import masked
-from qmri_bids.estimation.spectra.lorentzian_pools import Bounded, LorentzianPool
+from qmri_bids.estimation.spectra.lorentzian.fit import fit_lorentzian
+from qmri_bids.estimation.spectra.lorentzian.maps import masked
+from qmri_bids.estimation.spectra.lorentzian.pools import Bounded, LorentzianPool
 from qmri_bids.estimation.spectra.series import SeriesLayout, spectra
 from qmri_bids.estimation.spectra.spline import spline_operator
 from qmri_bids.physics.saturation import SaturationProtocol

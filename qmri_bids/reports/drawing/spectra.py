@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.spectra.lines import lines
+from qmri_bids.estimation.spectra.lorentzian.lines import lines
 
 Values = NDArray[np.floating]
 

@@ -162,7 +162,7 @@ class EstimateZSpectrum(SimpleInterface):
     needs = NodeMemory(fixed=400e6, per_voxel=300, per_value=70, parallel=True)
 
     def _run_interface(self, runtime: Any) -> Any:
-        from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES
+        from qmri_bids.estimation.spectra.lorentzian.pools import SHIPPED_LINES
         from qmri_bids.estimation.spectra.maps import ZSpectrumOptions, zspectrum_maps
 
         inputs, run = self.inputs, self.inputs.run

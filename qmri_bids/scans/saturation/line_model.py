@@ -11,7 +11,7 @@ from typing import Any
 from qmri_bids.bids.files.keyed import KeyedFile
 from qmri_bids.bids.metadata.values import describe
 from qmri_bids.bids.refusal import Refusal, refusal_of
-from qmri_bids.estimation.spectra.lorentzian_pools import WATER, LineModel, PoolRow, Range
+from qmri_bids.estimation.spectra.lorentzian.pools import WATER, LineModel, PoolRow, Range
 from qmri_bids.scans.findings import Findings
 from qmri_bids.scans.saturation.run import CestRun
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from qmri_bids.estimation.mt.corrections import CORRECTION_SENTENCES
-from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, LineModel
+from qmri_bids.estimation.spectra.lorentzian.pools import SHIPPED_LINES, LineModel
 from qmri_bids.estimation.spectra.measures.plan import plan_measures
 from qmri_bids.estimation.spectra.plan import automatic_pools
 from qmri_bids.physics.saturation import Saturation

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qmri_bids.bids.images import volumes_in
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.estimation.mt.maps import SpoiledProtocol
-from qmri_bids.estimation.spectra.lorentzian_pools import LineModel
+from qmri_bids.estimation.spectra.lorentzian.pools import LineModel
 from qmri_bids.physics.saturation import SaturationProtocol
 from qmri_bids.pipeline.run import Run, size_of, wrapped
 from qmri_bids.pipeline.sources import B1Run, Fieldmap, Take, b1_line

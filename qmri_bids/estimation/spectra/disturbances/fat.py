@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.spectra.correction import correct_shift
-from qmri_bids.estimation.spectra.lorentzian_pools import LorentzianPool
+from qmri_bids.estimation.spectra.lorentzian.pools import LorentzianPool
 from qmri_bids.estimation.spectra.series import NORMAL_QUARTILE, Spectra
 from qmri_bids.physics.saturation import Saturation
 from qmri_bids.units import GYROMAGNETIC_RATIO, ppm_to_hertz

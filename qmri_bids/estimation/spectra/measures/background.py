@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.spectra.lines import spectrum
-from qmri_bids.estimation.spectra.lorentzian_fit import broad_lines
+from qmri_bids.estimation.spectra.lorentzian.fit import broad_lines
+from qmri_bids.estimation.spectra.lorentzian.lines import spectrum
+from qmri_bids.estimation.spectra.lorentzian.optima import LARGER_NOISE, Search, fit_optima
 from qmri_bids.estimation.spectra.measures.linearised import Linearised, Measured, combined, sampled
 from qmri_bids.estimation.spectra.measures.plan import DIFFERENCE_AT, of_background
-from qmri_bids.estimation.spectra.optima import LARGER_NOISE, Search, fit_optima
 from qmri_bids.estimation.spectra.spline import SplineOperator
 
 SMALLEST_SIGNAL = 3.0

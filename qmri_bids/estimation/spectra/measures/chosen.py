@@ -7,8 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.spectra.image_fit import LINES, image_search
-from qmri_bids.estimation.spectra.lorentzian_maps import masked
+from qmri_bids.estimation.spectra.lorentzian.image_fit import LINES, image_search
+from qmri_bids.estimation.spectra.lorentzian.maps import masked
+from qmri_bids.estimation.spectra.lorentzian.optima import Search
 from qmri_bids.estimation.spectra.measures import background, three_offset
 from qmri_bids.estimation.spectra.measures.asymmetry import mean_asymmetry
 from qmri_bids.estimation.spectra.measures.extrapolated import fit_reference
@@ -21,7 +22,6 @@ from qmri_bids.estimation.spectra.measures.plan import (
     MeasurePlan,
     of_background,
 )
-from qmri_bids.estimation.spectra.optima import Search
 from qmri_bids.estimation.spectra.series import SeriesLayout, Spectra
 from qmri_bids.estimation.spectra.spline import SplineOperator
 

@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.spectra.image_fit import LINES, image_search
-from qmri_bids.estimation.spectra.lorentzian_pools import WATER, Bounded
+from qmri_bids.estimation.spectra.lorentzian.image_fit import LINES, image_search
+from qmri_bids.estimation.spectra.lorentzian.optima import Search
+from qmri_bids.estimation.spectra.lorentzian.pools import WATER, Bounded
 from qmri_bids.estimation.spectra.measures.background import Background, fit_background
 from qmri_bids.estimation.spectra.measures.far_lines import FAR, FAR_LINES, TOLERANCE, WITHIN
 from qmri_bids.estimation.spectra.measures.linearised import Measured
-from qmri_bids.estimation.spectra.optima import Search
 from qmri_bids.estimation.spectra.series import Spectra
 
 

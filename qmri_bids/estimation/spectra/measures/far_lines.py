@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, WATER, LineModel
+from qmri_bids.estimation.spectra.lorentzian.pools import SHIPPED_LINES, WATER, LineModel
 
 FAR = 8.0
 """From here outwards [ppm] a spectrum tells the wings alone: the bands of solutes end before."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.spectra.lorentzian_pools import SHIPPED_LINES, WATER
+from qmri_bids.estimation.spectra.lorentzian.pools import SHIPPED_LINES, WATER
 from qmri_bids.estimation.spectra.measures.far_lines import FAR, FARTHEST, FEWEST_FAR
 
 THREE_OFFSET, DIFFERENCE, INVERSE, EXTRAPOLATED = "three-offset", "lda", "rex", "emr"

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Estimate, Status
-from qmri_bids.estimation.spectra.lorentzian_fit import LorentzianFit
-from qmri_bids.estimation.spectra.lorentzian_pools import PARAMETERS
+from qmri_bids.estimation.spectra.lorentzian.fit import LorentzianFit
+from qmri_bids.estimation.spectra.lorentzian.pools import PARAMETERS
 from qmri_bids.estimation.variance import moderated_variance
 
 

@@ -19,8 +19,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.bounded_step import factorise, find_free, solve_factored, write_covariance
-from qmri_bids.estimation.spectra.lines import from_table, super_lorentzian_table
-from qmri_bids.estimation.spectra.lorentzian_pools import PARAMETERS, POOLS, Bounded, LorentzianPool
+from qmri_bids.estimation.spectra.lorentzian.lines import from_table, super_lorentzian_table
+from qmri_bids.estimation.spectra.lorentzian.pools import PARAMETERS, POOLS, Bounded, LorentzianPool
 from qmri_bids.physics.pools import Lineshape
 from qmri_bids.system.blocks import run_blocks
 

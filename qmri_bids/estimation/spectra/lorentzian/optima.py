@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.spectra.lines import super_lorentzian_table
-from qmri_bids.estimation.spectra.lorentzian_fit import (
+from qmri_bids.estimation.spectra.lorentzian.fit import (
     BLOCK,
     FILLED,
     ITERATIONS,
@@ -26,7 +25,8 @@ from qmri_bids.estimation.spectra.lorentzian_fit import (
     fit_voxels,
     repeated,
 )
-from qmri_bids.estimation.spectra.lorentzian_pools import PARAMETERS, WATER, Bounded, LorentzianPool
+from qmri_bids.estimation.spectra.lorentzian.lines import super_lorentzian_table
+from qmri_bids.estimation.spectra.lorentzian.pools import PARAMETERS, WATER, Bounded, LorentzianPool
 from qmri_bids.system.blocks import run_blocks
 
 AS_GOOD = 4.0
@@ -149,7 +149,7 @@ def fit_optima(
     Parameters
     ----------
     z, offsets, water_shift, iterations, threads
-        Those of `lorentzian_fit.fit_lorentzian`.
+        Those of `fit.fit_lorentzian`.
     search
         Pools, starts and centre.
     noise

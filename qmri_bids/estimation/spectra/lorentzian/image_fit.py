@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.spectra.correction import correct_shift
-from qmri_bids.estimation.spectra.lines import lines
-from qmri_bids.estimation.spectra.lorentzian_pools import (
+from qmri_bids.estimation.spectra.lorentzian.lines import lines
+from qmri_bids.estimation.spectra.lorentzian.optima import Search, bounds_of, fit_optima, search_of
+from qmri_bids.estimation.spectra.lorentzian.pools import (
     SHIPPED_LINES,
     WATER,
     LineModel,
@@ -19,7 +20,6 @@ from qmri_bids.estimation.spectra.lorentzian_pools import (
     field_pools,
     field_sentence,
 )
-from qmri_bids.estimation.spectra.optima import Search, bounds_of, fit_optima, search_of
 from qmri_bids.estimation.spectra.series import Spectra
 from qmri_bids.physics.pools import Lineshape
 

@@ -1,0 +1,1 @@
+"""Lines of all pools fitted together: lines, bounds, starts, the fit and its maps."""
