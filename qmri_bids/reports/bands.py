@@ -1,6 +1,7 @@
 """Published T1 and T2 of healthy adult brain by field strength, as a table: what a histogram or a table is held against.
 
-Values are means and standard deviations over participants as their papers state them. A band reaches from the lowest mean less its
+Values are means and standard deviations over participants as their papers state them; those of Stanisz et al. are of excised tissue
+at body temperature. A band reaches from the lowest mean less its
 deviation to the highest plus its own: papers differ by more than their participants do, mostly by what magnetization transfer does
 to each sequence. MTR, MTsat and pools have no bands: they follow from pulses and models as much as from
 tissue.
