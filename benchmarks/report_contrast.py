@@ -1,6 +1,6 @@
 """Synthetic images against simulated scans of the same head, and bSSFP without bands.
 
-    python benchmarks/report_contrast.py [--only images bands draws]
+    python benchmarks/report_contrast.py [--only images limits bands draws]
 
 `images`: a digital head of 3 mm is scanned by the phantom (12 cycles, at rest, SNR 25 and 100); its cycles are freed of ringing and
 its maps estimated as the program does by default, with the true B1. MPRAGE, spin echoes and FLAIR of the same head are simulated
@@ -28,6 +28,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from rows import AtLeast, Row, run_parts
+from scipy import ndimage
 from scipy.interpolate import RegularGridInterpolator
 
 from qmri_bids.estimation.base import Estimate, EstimatorOptions, KnownMaps
@@ -37,7 +38,7 @@ from qmri_bids.estimation.images.synthetic import WaterMaps, synthetic_image
 from qmri_bids.phantom.heads.geometry import Grid, Pose
 from qmri_bids.phantom.heads.head import Sample
 from qmri_bids.phantom.heads.template import build_head
-from qmri_bids.phantom.scans.acquisition import acquire, oversamplings
+from qmri_bids.phantom.scans.acquisition import acquire, bssfp_signal, noise_stdev, oversamplings
 from qmri_bids.phantom.scans.session import LARGEST_TILT, simulated_protocol
 from qmri_bids.phantom.signals.steady_state import balanced_signal
 from qmri_bids.physics.sequences import preset
@@ -49,6 +50,10 @@ from qmri_bids.preprocessing.gibbs.methods import remove_ringing
 
 SEED = 23
 SIZE = ("--voxel-size", "3", "--matrix", "64", "76", "64")
+USUAL_SIZE = ("--voxel-size", "2", "--matrix", "96", "112", "96")
+"""What `qmri-tools simulate` scans by default, at SNR 25."""
+KINDS_OF = ("T1w", "T2w", "FLAIR")
+"""Images whose error is told by kind of voxel."""
 IMAGES = ("T1w", "T1wSE", "T2w", "PDw", "FLAIR")
 FEWEST = 60
 """Voxels of white matter in a class of θ that counts."""
@@ -162,13 +167,13 @@ class Scanned:
 
 
 @cache
-def scanned(cycles: int, snr: int) -> Scanned:
-    """Return the head with so many cycles at a ratio of signal to noise."""
-    raw = WORK / f"bids{cycles}-{snr}"
+def scanned(cycles: int, snr: int, size: tuple[str, ...] = SIZE) -> Scanned:
+    """Return the head with so many cycles at a ratio of signal to noise, in voxels of a size."""
+    raw = WORK / f"bids{cycles}-{snr}-{size[1]}"
     if not raw.is_dir():
         options = ["--phase-cycles", cycles, "--snr", snr, "--seed", SEED, "--motion", 0]
         path = Path(sys.executable).with_name("qmri-tools")
-        subprocess.run([path, "simulate", raw, *SIZE, *map(str, options)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([path, "simulate", raw, *size, *map(str, options)], check=True, stdout=subprocess.DEVNULL)
     truth = raw / "derivatives" / "truth" / "sub-01"
     brain = _image(truth, "desc-brain_mask") > 0
     magnitude, phase = (nib.load(next(raw.glob(f"sub-01/anat/*part-{part}_VFA.nii.gz"))) for part in ("mag", "phase"))
@@ -178,14 +183,22 @@ def scanned(cycles: int, snr: int) -> Scanned:
     protocol = simulated_protocol(phase_cycles=cycles)
     if precession_sense(series[brain], protocol=protocol).sign < 0:
         series = series.conj()
+    images = estimated(
+        series, brain=brain, b1=_image(truth, "TB1map") / 100.0, cycles=cycles, name=f"{cycles}-{snr}-{size[1]}"
+    )
+    return Scanned(raw=raw, truth=truth, images=images, cycle=np.abs(series[..., 0]), brain=brain)
+
+
+def estimated(series: Values, *, brain: NDArray[np.bool_], b1: Values, cycles: int, name: str) -> dict[str, Values]:
+    """Return images of other contrast and without bands as the program makes them of cycles that are free of ringing."""
+    protocol = simulated_protocol(phase_cycles=cycles)
     estimator = ESTIMATORS["pinn"].create(EstimatorOptions())
-    b1 = _image(truth, "TB1map") / 100.0
     found = estimator.estimate(series[brain], protocol=protocol, known=KnownMaps(b1=b1[brain], inside=brain))
     assert found.joint is not None
     volumes = {f"{JOINT}{name}": values for name, values in found.joint.arrays().items()}
     stored = save_estimate(
-        WORK / f"estimate{cycles}-{snr}.npz",
-        Voxels(save_volume(WORK / f"mask{cycles}-{snr}.nii", brain, np.eye(4))),
+        WORK / f"estimate{name}.npz",
+        Voxels(save_volume(WORK / f"mask{name}.nii", brain, np.eye(4))),
         maps={name: (values, found.stdev.get(name)) for name, values in found.values.items()},
         residual=found.residual,
         status={"": found.status},
@@ -196,7 +209,30 @@ def scanned(cycles: int, snr: int) -> Scanned:
     images, _ = synthetic_images(estimate, requests=IMAGES, field_strength=3.0, relaxation=APPARENT)
     ways = ("model", "geometric", "rss")
     free, _, _ = band_free_images(estimate, series, methods=ways, rf_phase_increment=protocol.rf_phase_increment)
-    return Scanned(raw=raw, truth=truth, images=images | free, cycle=np.abs(series[..., 0]), brain=brain)
+    return images | free
+
+
+def averaged(raw: Path, simulations: dict[str, Any], *, snr: int) -> tuple[Values, dict[str, Values]]:
+    """Return cycles with noise, and noise-free scans, whose voxels hold the mean of their volume: without ringing."""
+    placement, grid = _placement(raw)
+    factors = oversamplings(grid)
+    fine = grid.finer(factors)
+    head, protocol = build_head(subject=1, seed=SEED), simulated_protocol(phase_cycles=12)
+    every = tuple(range(protocol.number_of_cycles))
+    signal = partial(bssfp_signal, protocol=protocol, cycles=every, receiver=np.zeros(7))
+    rng = np.random.default_rng([SEED, snr])
+
+    def means(signal: Any, volumes: int) -> Values:
+        points = acquire(head, grid=fine, placement=placement, signal=signal, volumes=volumes, factor=1)
+        x, y, z = factors
+        shape = (grid.shape[0], x, grid.shape[1], y, grid.shape[2], z, volumes)
+        return points.reshape(shape).mean(axis=(1, 3, 5))
+
+    series = means(signal, len(every))
+    for part in (series.real, series.imag):
+        part += noise_stdev(snr) * rng.standard_normal(series.shape, dtype=np.float32)
+    images = means(_signals(simulations), len(simulations))
+    return series, {name: np.abs(images[..., place]) for place, name in enumerate(simulations)}
 
 
 def _image(folder: Path, ending: str) -> Values:
@@ -204,27 +240,36 @@ def _image(folder: Path, ending: str) -> Values:
     return np.asarray(nib.load(path).dataobj, dtype=np.float64)
 
 
-def scans(raw: Path, simulations: dict[str, Any]) -> dict[str, Values]:
-    """Return noise-free scans of the head, on the grid of bSSFP, by the name of the simulation."""
+def _placement(raw: Path) -> tuple[Values, Grid]:
+    """Return where the head lies, and its voxels."""
     rng = np.random.default_rng([SEED, 1, 1])
     shift = rng.uniform(-3.0, 3.0, size=3)
     tilt = np.deg2rad(rng.uniform(-LARGEST_TILT, LARGEST_TILT, size=3))
-    placement = Pose(translation=tuple(shift), rotation=tuple(tilt)).matrix
     (path,) = sorted((raw / "derivatives" / "truth").rglob("*_T1map.nii.gz"))
     stored = nib.load(path)
-    grid = Grid(shape=stored.shape, affine=stored.affine)
+    return Pose(translation=tuple(shift), rotation=tuple(tilt)).matrix, Grid(shape=stored.shape, affine=stored.affine)
+
+
+def _signals(simulations: dict[str, Any]) -> Any:
+    """Return the signals of sequences as a function of what lies at points of the head."""
     tables = [table(simulation) for simulation in simulations.values()]
 
     def signal(sample: Sample, points: Values) -> NDArray[np.complex64]:
         at = np.log(np.stack([np.clip(sample.t1, 0.15, 6.0), np.clip(sample.t2, 0.005, 3.0)], axis=-1))
         return np.stack([sample.m0 * each(at) for each in tables], axis=-1).astype(np.complex64)
 
+    return signal
+
+
+def scans(raw: Path, simulations: dict[str, Any]) -> dict[str, Values]:
+    """Return noise-free scans of the head, on the grid of bSSFP, by the name of the simulation."""
+    placement, grid = _placement(raw)
     images = acquire(
         build_head(subject=1, seed=SEED),
         grid=grid,
         placement=placement,
-        signal=signal,
-        volumes=len(tables),
+        signal=_signals(simulations),
+        volumes=len(simulations),
         factor=oversamplings(grid),
     )
     return {name: np.abs(images[..., place]) for place, name in enumerate(simulations)}
@@ -249,29 +294,107 @@ def images() -> list[Row]:
     for snr in (25, 100):
         head = scanned(12, snr)
         simulated = simulated or scans(head.raw, {name: sequence_of(preset(name)) for name in IMAGES})
-        shares = {name: _image(head.truth, f"label-{name}_probseg") for name in ("WM", "GM", "CSF")}
         for name in IMAGES:
-            found, stdev = (head.images[f"synthetic_{name}{end}"].astype(np.float64) for end in ("", "_stdev"))
-            true = simulated[name]
-            here = head.brain & np.isfinite(found)
-            gain = float(np.nanmedian((found / true)[shares["WM"] > 0.99]))
-            power = float(np.var(true[here]))
-            allowed = math.sqrt(power / (power + float(np.mean((stdev[here] / gain) ** 2))))
-            contrasts = []
-            for image in (found / gain, true):
-                white, grey, fluid = (float(np.nanmedian(image[shares[each] > 0.99])) for each in ("WM", "GM", "CSF"))
-                contrasts.append(f"GM/WM {grey / white:.3f}, fluid/WM {fluid / white:.3f}")
-            missing = 100.0 * float(np.mean(~np.isfinite(found[head.brain])))
-            rows.append(
-                Row(
-                    figure=f"SNR {snr}, synthetic {name} against a simulated scan: correlation in the brain",
-                    unit="",
-                    bar=AtLeast(0.98) if name in ("T1w", "T2w") else None,
-                    value=float(np.corrcoef(found[here], true[here])[0, 1]),
-                    baseline=f"noise alone leaves {allowed:.3f}; {missing:.1f} % have no value; {contrasts[0]} (simulated "
-                    f"{contrasts[1]})",
-                )
+            rows.append(compared(f"SNR {snr}", name, head=head, images=head.images, true=simulated[name], judged=True))
+            if name in KINDS_OF:
+                rows += by_kind(f"SNR {snr}", name, head=head, true=simulated[name])
+    return rows
+
+
+def compared(
+    condition: str, name: str, *, head: Scanned, images: dict[str, Values], true: Values, judged: bool = False
+) -> Row:
+    """Return the row of an image against its simulated scan in the whole brain."""
+    shares = {label: _image(head.truth, f"label-{label}_probseg") for label in ("WM", "GM", "CSF")}
+    found, stdev = (images[f"synthetic_{name}{end}"].astype(np.float64) for end in ("", "_stdev"))
+    here = head.brain & np.isfinite(found)
+    gain = float(np.nanmedian((found / true)[shares["WM"] > 0.99]))
+    power = float(np.var(true[here]))
+    allowed = math.sqrt(power / (power + float(np.mean((stdev[here] / gain) ** 2))))
+    contrasts = []
+    for image in (found / gain, true):
+        white, grey, fluid = (float(np.nanmedian(image[shares[each] > 0.99])) for each in ("WM", "GM", "CSF"))
+        contrasts.append(f"GM/WM {grey / white:.3f}, fluid/WM {fluid / white:.3f}")
+    missing = 100.0 * float(np.mean(~np.isfinite(found[head.brain])))
+    return Row(
+        figure=f"{condition}, synthetic {name} against a simulated scan: correlation in the brain",
+        unit="",
+        bar=AtLeast(0.98) if judged and name in ("T1w", "T2w") else None,
+        value=float(np.corrcoef(found[here], true[here])[0, 1]),
+        baseline=f"noise alone leaves {allowed:.3f}; {missing:.1f} % have no value; {contrasts[0]} (simulated "
+        f"{contrasts[1]})",
+    )
+
+
+def by_kind(condition: str, name: str, *, head: Scanned, true: Values) -> list[Row]:
+    """Return what share of the squared error each kind of voxel has."""
+    white, grey, fluid = (_image(head.truth, f"label-{label}_probseg") for label in ("WM", "GM", "CSF"))
+    found, stdev = (head.images[f"synthetic_{name}{end}"].astype(np.float64) for end in ("", "_stdev"))
+    gain = float(np.nanmedian((found / true)[white > 0.99]))
+    level = float(np.median(true[white > 0.99]))
+    error, stated = (found / gain - true) / level, stdev / gain / level
+    here = head.brain & np.isfinite(found)
+    beside = ndimage.binary_dilation(fluid > 0.01)
+    kinds = {
+        "holding more than brain (rim)": white + grey + fluid < 0.99,
+        "pure fluid": fluid > 0.99,
+        "half fluid or more": fluid > 0.5,
+        "some fluid": fluid > 0.01,
+        "pure tissue beside fluid": (np.maximum(white, grey) > 0.99) & beside,
+        "pure white matter": white > 0.99,
+        "pure grey matter": grey > 0.99,
+        "white and grey matter mixed": head.brain,
+    }
+    rows, left, all_of = [], here.copy(), float(np.sum(error[here] ** 2))
+    for kind, where in kinds.items():
+        chosen = left & where
+        left &= ~where
+        if not chosen.any():
+            continue
+        size = float(np.sqrt(np.mean(error[chosen] ** 2)))
+        rows.append(
+            Row(
+                figure=f"{condition}, synthetic {name}: squared error in voxels of {kind}",
+                unit="%",
+                bar=None,
+                value=100.0 * float(np.sum(error[chosen] ** 2)) / all_of,
+                baseline=f"{100.0 * np.sum(chosen) / np.sum(here):.1f} % of voxels; of white matter: error {100.0 * size:.1f} % "
+                f"(stated {100.0 * float(np.sqrt(np.mean(stated[chosen] ** 2))):.1f} %), mean "
+                f"{100.0 * float(np.mean(error[chosen])):+.1f} %",
             )
+        )
+    return rows
+
+
+def limits() -> list[Row]:
+    """Return the rows of what limits the images: ringing of the scan, ringing of the cycles, size of the voxels."""
+    rows = []
+    simulations = {name: sequence_of(preset(name)) for name in KINDS_OF}
+    head = scanned(12, 100)
+    white = _image(head.truth, "label-WM_probseg") > 0.99
+    for name, true in scans(head.raw, simulations).items():
+        freed = np.abs(remove_ringing(true[..., None].astype(np.complex64), method="subvoxel").volumes[..., 0])
+        rows.append(
+            Row(
+                figure=f"3 mm, simulated {name} against itself without its own ringing: correlation in the brain",
+                unit="",
+                bar=None,
+                value=float(np.corrcoef(freed[head.brain], true[head.brain])[0, 1]),
+                baseline=f"ringing is {100.0 * float(np.std((true - freed)[white]) / np.median(true[white])):.1f} % of pure white "
+                "matter; an image without error would get no more",
+            )
+        )
+    for snr in (25, 100):
+        series, true_means = averaged(head.raw, simulations, snr=snr)
+        b1 = _image(head.truth, "TB1map") / 100.0
+        found = estimated(series, brain=head.brain, b1=b1, cycles=12, name=f"means-{snr}")
+        for name in KINDS_OF:
+            condition = f"3 mm, SNR {snr}, voxels that do not ring"
+            rows.append(compared(condition, name, head=head, images=found, true=true_means[name]))
+    for snr in (25, 100):
+        usual = scanned(12, snr, USUAL_SIZE)
+        for name, true in scans(usual.raw, simulations).items():
+            rows.append(compared(f"2 mm, SNR {snr}", name, head=usual, images=usual.images, true=true))
     return rows
 
 
@@ -383,4 +506,8 @@ def table_free(simulation: Any, t1: float, t2: float) -> float:
 
 
 if __name__ == "__main__":
-    run_parts("report_contrast", {"images": images, "bands": bands, "draws": draws}, description=__doc__ or "")
+    run_parts(
+        "report_contrast",
+        {"images": images, "limits": limits, "bands": bands, "draws": draws},
+        description=__doc__ or "",
+    )
