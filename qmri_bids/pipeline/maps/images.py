@@ -223,15 +223,18 @@ def _water(stored: StoredEstimate, relaxation: str) -> tuple[WaterMaps, list[str
                 t1_stdev=constants["FluidT1StandardDeviation"],
                 t2_stdev=constants["FluidT2StandardDeviation"],
             )
-            number = int(np.count_nonzero(joint.fluid > 0.01 * values["M0"]))
-            said += (
-                []
-                if not number
-                else [
+            share = joint.ways["probability"] if joint.ways else joint.fluid - 0.01 * values["M0"]
+            number = int(np.count_nonzero(share > 0.0))
+            if number:
+                said.append(
                     f"In {number:,} voxels tissue shares its place with fluid of T1 {fluid.t1:.2g} s and T2 {fluid.t2:.2g} s: the "
                     "signals of both were added up."
-                ]
-            )
+                )
+            if joint.ways and relaxation == APPARENT:
+                said.append(
+                    "There the image is the mean of what tissue alone and tissue with fluid would give, by their probability; T1 "
+                    "and T2 of tissue beside fluid are known to spread as in the rest of the scan."
+                )
     return WaterMaps(values=values, stdev=stdev, correlation=correlation, fluid=fluid), said
 
 
