@@ -651,7 +651,7 @@ def _explained(
         covariance=np.concatenate([each.covariance for each, _ in parts], axis=-1),
     )
     left, single = np.concatenate([each for _, each in parts]), single_sum[voxels]
-    good = np.isfinite(together.values).all(axis=0) & np.isfinite(together.covariance).all(axis=(0, 1))
+    good = np.isfinite(np.concatenate([together.values, together.covariance.reshape(16, -1)])).all(axis=0)
     # What rings or moves leaves more than noise does, of either explanation.
     own = np.maximum(noise[voxels], single / max(2 * protocol.number_of_cycles - 5, 1))
     of_fluid = left - single < CONSISTENT * own
