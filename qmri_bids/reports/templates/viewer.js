@@ -194,7 +194,7 @@
       this.status = Object.fromEntries(groups.map((group, n) => [group, codes[n]]));
       this.tissue = tissue;
       this.list = this.listed();
-      this.at = this.centre();
+      this.at = meta.start ? meta.start.slice() : this.centre();
       this.neurological = false;
       this.fill();
       this.around = this.list.find((entry) => entry.kind === "image");
