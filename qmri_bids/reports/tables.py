@@ -34,6 +34,12 @@ PRECISE_ENOUGH = 50.0
 MEAN_WITHIN = 5.0
 """Precision of a mean [%] for which the number of voxels is told."""
 
+RELY_ON_MEANS = "rely on means over regions, not on single voxels or labels of tissues"
+"""What a reader should do with maps that are not precise enough."""
+
+TOO_NOISY = "tissues cannot be told at this noise"
+"""What the light of T1 and T2 of tissue says where that is so."""
+
 PRECISION_OF = ("T1", "T2", "R1", "mtcorrected_T1", "free_T1", "MTR", "MTsat")
 """Maps whose precision is judged, by their names in `quantities`: a relative standard deviation of M0 or of an off-resonance tells
 little, and pools have lights of their own."""
@@ -164,14 +170,14 @@ def precision_check(measures: Iterable[Measure]) -> Check | None:
         number = math.ceil(round((worst / MEAN_WITHIN) ** 2, 6))
         said += f"; the mean of about {number:,} voxels is known within {MEAN_WITHIN:g} %"
     if worst > PRECISE_ENOUGH:
-        said += ". Single voxels and tissues are not told, means over regions are"
+        said += f". {RELY_ON_MEANS[:1].upper()}{RELY_ON_MEANS[1:]}"
     return Check(
         name="Precision",
         value=said,
         level=Level.GOOD if worst <= PRECISE_ENOUGH else Level.CHECK,
         explanation="One standard deviation over the value, median over the voxels of the mask. Good up to "
-        f"{PRECISE_ENOUGH:.0f} % of every map named here. Means over regions get better with the square root of the number of voxels, "
-        "as far as errors are those of noise: what B1 or the model errs stays.",
+        f"{PRECISE_ENOUGH:.0f} % of every map named here. Means over regions get better with the square root of the number of "
+        "voxels, as far as errors are those of noise: what B1 or the model errs stays.",
         measures=judged,
     )
 

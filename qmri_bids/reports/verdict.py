@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from qmri_bids.estimation.base import Status
 from qmri_bids.reports.content import SEVERITY, Check, Level, RunReport, SubjectReport
 from qmri_bids.reports.measures import Measure
-from qmri_bids.reports.tables import precision_words
+from qmri_bids.reports.tables import RELY_ON_MEANS, TOO_NOISY, precision_words
 
 OPENINGS: dict[Level, str] = {
     Level.GOOD: "Usable.",
@@ -198,7 +198,7 @@ def subject_verdict(report: SubjectReport) -> Verdict:
 
 def advice_on(check: Check) -> str:
     """Return what to do about a light that is not green."""
-    name = check.name.lower()
+    name = "precision" if TOO_NOISY in check.value else check.name.lower()
     return next((advice for part, advice in ADVICE if part in name), OTHERWISE)
 
 
@@ -265,7 +265,7 @@ def _precision(run: RunReport) -> list[str]:
     if not words:
         return []
     asks = any(check.name == "Precision" and check.level is not Level.GOOD for check in run.checks)
-    beyond = ": tissues and single voxels are not told, means over regions are" if asks else ""
+    beyond = f": {RELY_ON_MEANS}" if asks else ""
     return [f"{words[:1].upper()}{words[1:]}{beyond}."]
 
 
@@ -276,7 +276,7 @@ def _mixed(run: RunReport) -> list[str]:
     if share <= MANY_MIXED:
         return []
     return [
-        f"{share:.0f} % of the voxels may hold both tissue and fluid, or fluid: their standard deviations say so (code 9)."
+        f"{share:.0f} % of the voxels may hold fluid beside tissue: their standard deviations are wider for it (code 9)."
     ]
 
 

@@ -165,8 +165,8 @@ def _water(stored: StoredEstimate, relaxation: str) -> tuple[WaterMaps, list[str
                 values[name] = np.where(alone, arrays[name], values[name])
                 stdev[name] = np.where(alone, arrays[f"{name}{STDEV}"], stdev[name])
             said.append(
-                f"In {count_of(int(np.count_nonzero(alone)), 'voxel')} of fluid, which has no semisolid pool, they were computed from its T1 "
-                "and M0 as they are."
+                f"In {count_of(int(np.count_nonzero(alone)), 'voxel')} of fluid, which has no semisolid pool, they were "
+                "computed from its T1 and M0 as they are."
             )
     else:
         said.append(
@@ -192,8 +192,8 @@ def _water(stored: StoredEstimate, relaxation: str) -> tuple[WaterMaps, list[str
                 []
                 if not number
                 else [
-                    f"In {count_of(number, 'voxel')} tissue shares its place with fluid of T1 {fluid.t1:.2g} s and T2 {fluid.t2:.2g} s: the "
-                    "signals of both were added up."
+                    f"In {count_of(number, 'voxel')} tissue shares its place with fluid of T1 {fluid.t1:.2g} s and T2 "
+                    f"{fluid.t2:.2g} s: the signals of both were added up."
                 ]
             )
     return WaterMaps(values=values, stdev=stdev, correlation=correlation, fluid=fluid), said

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.reports.content import Check, Level
+from qmri_bids.reports.tables import TOO_NOISY
 from qmri_bids.tissue_labels import WHITE
 from qmri_bids.units import GYROMAGNETIC_RATIO, radians_to_degrees, seconds_to_milliseconds
 
@@ -142,8 +143,9 @@ def relaxation_check(
         + " or ".join(f"below {WRONG[name][0]:g} or above {WRONG[name][1]:g} ({name})" for name in WRONG)
         + f"; T1 not below {UNEQUAL:g} times T2 in these terms: wider than the published ranges beside the table of regions, since "
         "what is looked for is a wrong flip angle or repetition time. Yellow, too, where the standard deviation of one voxel "
-        f"exceeds {100.0 * TELLS_TISSUES:.0f} % of T1 or T2 in the median and tissues were told by these maps. Pulses and magnetisation transfer shorten T1, newborns have up to "
-        "2.9 times as much of both, fixed tissue and contrast agent less.",
+        f"exceeds {100.0 * TELLS_TISSUES:.0f} % of T1 or T2 in the median and tissues were "
+        "told by these maps. Pulses and magnetisation transfer shorten T1, newborns have up to 2.9 times as much of both, fixed "
+        "tissue and contrast agent less.",
     )
 
 
@@ -163,7 +165,7 @@ def _beyond_noise(
     if max(found.values()) <= TELLS_TISSUES:
         return ""
     width = ", ".join(f"{name} {100.0 * value:.0f} %" for name, value in found.items())
-    return f"tissues cannot be told at this noise (standard deviation in one voxel: {width})"
+    return f"{TOO_NOISY} (standard deviation in one voxel: {width})"
 
 
 def spoiled_t1_check(

@@ -349,7 +349,8 @@ def _sentences(
         f"Tissues were told apart by {'T1 and T2' if means.shape[1] == 2 else 'T1'} ({', '.join(times)}) and their mixtures; "
         "neighbouring voxels speak for each other."
     ]
-    sentence = f"No tissue and no mixture of two fits {count_of(strange, 'voxel')} ({100.0 * strange / number:.2f} %): no label is given there."
+    share = f"{100.0 * strange / number:.2f} %"
+    sentence = f"No tissue and no mixture of two fits {count_of(strange, 'voxel')} ({share}): no label is given there."
     if misplaced:
         sentence += f" {misplaced:,} more look like a mixture with fluid where there can be none, as a lesion may: no label either."
     if missing:

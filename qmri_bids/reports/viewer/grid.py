@@ -155,7 +155,8 @@ def _start(
 ) -> list[int] | None:
     """Return where the crosshair lies first, as (x, y, z) of the page; None where no voxel converged.
 
-    It is the converged voxel of white matter, or else of the mask, nearest to the middle of the mask, away from the edge where one is.
+    It is the converged voxel of white matter, or else of the mask, that is nearest to the middle of the mask, and away from the
+    edge of its kind where one is.
     """
     from scipy.ndimage import binary_erosion
 
