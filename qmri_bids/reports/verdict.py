@@ -41,7 +41,7 @@ ADVICE: tuple[tuple[str, str], ...] = (
     ),
     (
         "precision",
-        "Take means over regions. More images, larger voxels or a second scan lower the noise of single voxels.",
+        "Means over regions are more precise; more images, larger voxels or a second scan lower the noise of single voxels.",
     ),
     ("voxels with a value", "The quality mask shows where values are missing, and why."),
     ("tissue with a value", "The quality mask shows where values are missing, and why."),

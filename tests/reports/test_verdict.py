@@ -58,7 +58,7 @@ def test_the_bottom_line_tells_the_precision_of_one_voxel(t1: float, t2: float, 
         assert found.text == f"Usable. {known}."
     else:
         assert found.text == f"Usable after a look. {known}: {RELY_ON_MEANS}."
-        assert found.advice.startswith("Take means over regions.")
+        assert found.advice.startswith("Means over regions")
     assert run_verdict(_run(GOOD, measures=tuple(measures))).text == f"Usable. {known}.", "records of earlier versions"
 
 
