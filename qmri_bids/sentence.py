@@ -62,3 +62,14 @@ class Sentence:
     def cited(self) -> tuple[str, ...]:
         """Keys of the publications, in their order."""
         return tuple(re.findall(r"\[(.*?)\]", self.text))
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number of things in words: separators at thousands, and no plural of one.
+
+    Examples
+    --------
+    >>> count_of(1, "voxel"), count_of(11438, "voxel")
+    ('1 voxel', '11,438 voxels')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

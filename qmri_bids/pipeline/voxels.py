@@ -41,7 +41,7 @@ class Voxels:
         """Leave out all voxels but those that are usable, and say how many and why."""
         lost = int(np.count_nonzero(self.inside & ~usable))
         if lost:
-            self.decisions.append(f"{lost} voxels of the brain mask {reason} and were not estimated.")
+            self.decisions.append(f"Voxels of the brain mask that {reason} were not estimated: {lost:,}.")
         self.inside &= usable
 
     def signal(self, series: str | Path) -> NDArray[Any]:

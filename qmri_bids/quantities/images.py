@@ -11,8 +11,9 @@ _IMAGE_GAPS = (
 _RECEIVER = "The scale is that of the receiver, whose sensitivity is in the image."
 
 
-def _synthetic(name: str, suffix: str, desc: str, what: str) -> Quantity:
-    """Return the row of an image that was computed from maps."""
+def _synthetic(name: str, suffix: str, desc: str, what: str, remark: str = "") -> Quantity:
+    """Return the row of an image that was computed from maps; `remark` is a sentence on what it looks like."""
+    remark = f" {remark}" if remark else ""
     return Quantity(
         name=f"synthetic_{name}",
         label=f"Synthetic {name}",
@@ -25,13 +26,13 @@ def _synthetic(name: str, suffix: str, desc: str, what: str) -> Quantity:
             desc=desc,
             unit="arbitrary",
             description=f"{what} of the maps of this run, computed and not acquired, at the parameters of this sidecar. "
-            f"{_IMAGE_GAPS}",
+            f"{_IMAGE_GAPS}{remark}",
         ),
         display=Display(
             unit="arbitrary",
             window=None,
             colormap="gray",
-            note=f"Computed from the maps, not acquired. {_RECEIVER}",
+            note=f"Computed from the maps, not acquired. {_RECEIVER}{remark}",
         ),
         algorithm=f"{what} in closed form of T1, T2 and M0; tissue and fluid of a voxel added up",
         references=("blystad2012",),
@@ -44,18 +45,24 @@ SYNTHETIC = (
     _synthetic("T1wSE", "T1w", "syntheticSE", "Spin echo of short repetition time"),
     _synthetic("T2w", "T2w", "synthetic", "Spin echo of long echo time"),
     _synthetic("PDw", "PDw", "synthetic", "Spin echo of long repetition and short echo time"),
-    _synthetic("FLAIR", "FLAIR", "synthetic", "Inversion recovery spin echo without signal of fluid"),
+    _synthetic(
+        "FLAIR",
+        "FLAIR",
+        "synthetic",
+        "Inversion recovery spin echo that nulls fluid of published T1",
+        "Where the maps give fluid a shorter T1, as they do in mixed voxels, fluid may be as bright as white matter or brighter.",
+    ),
 )
 
 
 def _band_free(
-    way: str, desc: str, label: str, how: str, what: str, gaps: str, references: tuple[str, ...]
+    way: str, desc: str, label: str, symbol: str, how: str, what: str, gaps: str, references: tuple[str, ...]
 ) -> Quantity:
     """Return the row of an image of bSSFP without bands; `what` follows the way in words as an apposition."""
     return Quantity(
         name=f"bandfree_{way}",
         label=label,
-        symbol="bSSFP",
+        symbol=symbol,
         phrase=f"bSSFP by {how}",
         full_name=f"bSSFP by {how}",
         file=MapFile(
@@ -79,6 +86,7 @@ BAND_FREE = (
         "model",
         "bandfree",
         "bSSFP without bands",
+        "bSSFP",
         "the amplitude of the fitted profile",
         "which has no bands",
         BSSFP_GAPS,
@@ -88,6 +96,7 @@ BAND_FREE = (
         "geometric",
         "bandfreegeometric",
         "bSSFP, geometric solution",
+        "bSSFP geom.",
         "the geometric solution",
         "the point nearest to all lines through cycles half a turn apart",
         "Its standard deviation is NaN outside the brain mask, where the noise is not known.",
@@ -97,6 +106,7 @@ BAND_FREE = (
         "rss",
         "bandfreerss",
         "bSSFP, root of the sum of squares",
+        "bSSFP rss",
         "the root of the sum of squares",
         "divided by that of the number of cycles: bands are left in it",
         "Its standard deviation is NaN outside the brain mask, where the noise is not known.",

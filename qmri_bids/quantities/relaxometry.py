@@ -185,7 +185,7 @@ BSSFP = (
             "surroundings leaves: 1 where the model holds.",
         ),
         display=Display(
-            unit="noise",
+            unit="1",
             window=(0, 3),
             colormap="plasma",
             note="Residual of the fit over what the noise around leaves: 1 where the model holds. The noise is told from "

@@ -183,6 +183,15 @@ def no_bands_because(field_strength: float | None) -> str:
 
 APPARENT = (
     "Published T1 is that of inversion recoveries. T1 of pc-bSSFP is apparent: magnetization transfer shortens it (7 to 35 % in "
-    "tissue), so that a value below the range is no fault by itself."
+    "tissue), so that a value below the range is no fault by itself. Above it lie voxels that share their place with fluid or, of "
+    "white matter, with grey matter, medians of few cycles or much noise, and T1 where B1 is measured too low: rows of pure tissue "
+    "have less of the first. The light on T1 and T2 of tissue has wider limits than these ranges: it looks for wrong flip angles "
+    "and repetition times, so that it may be green beside a value out of the range."
 )
 """What stands beside the range of T1."""
+
+MIXED_FLUID = (
+    "Rows of fluid hold every voxel that is mostly fluid, most of them mixed with tissue, and T1 and T2 of these are shorter than "
+    "those of fluid, which the published values are of."
+)
+"""What stands beside the range of fluid."""

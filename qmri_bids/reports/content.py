@@ -217,6 +217,8 @@ class RunReport:
         Where most of the voxels without a value lie, in words; empty where that cannot be told.
     viewer
         The maps, for the viewer in the page; None where there is none.
+    only_fits
+        Whether masks and motion alone were wanted, and no maps.
     """
 
     title: str
@@ -235,6 +237,7 @@ class RunReport:
     field_strength: float | None = None
     missing_where: str = ""
     viewer: Viewer | None = None
+    only_fits: bool = False
 
     @property
     def level(self) -> Level:

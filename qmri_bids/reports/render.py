@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from qmri_bids.quantities import QUANTITIES
-from qmri_bids.reports.bands import APPARENT, bands, no_bands_because
+from qmri_bids.quantities.images import BAND_FREE, SYNTHETIC
+from qmri_bids.reports.bands import APPARENT, MIXED_FLUID, bands, no_bands_because
 from qmri_bids.reports.content import Figure, Level, Reference, RunReport, Section, StatisticsRow, SubjectReport
 from qmri_bids.reports.methods import departures
 from qmri_bids.reports.references import REFERENCES
 from qmri_bids.reports.verdict import kinds_of_t1, map_level, run_verdict, subject_verdict
 from qmri_bids.reports.viewer.page import pages_of
-from qmri_bids.tissue_labels import NAMES
+from qmri_bids.tissue_labels import FLUID, NAMES
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -79,12 +80,12 @@ class _Range:
 
 @dataclass(frozen=True, kw_only=True)
 class _Glance:
-    """One map of the overview as the template takes it."""
+    """One map of the overview as the template takes it; None in place of a light that would be that of no check."""
 
     anchor: str
     title: str
     figure: Figure
-    level: Level
+    level: Level | None
 
 
 def report_html(report: SubjectReport) -> str:
@@ -196,11 +197,22 @@ def _glances(run: RunReport, anchor: str) -> list[_Glance]:
             anchor=f"{anchor}-{_anchor(figure.key)}",
             title=figure.title,
             figure=figure,
-            level=map_level(run, figure.title),
+            level=_own_level(run, figure),
         )
         for figure in run.figures
         if figure.overview is not None and figure.section in (Section.MAPS, Section.B1)
     ]
+
+
+COMPUTED = tuple(quantity.name.partition("_")[0] + "-" for quantity in (*SYNTHETIC, *BAND_FREE))
+"""How keys of pictures begin that show images computed from maps or cycles."""
+
+
+def _own_level(run: RunReport, figure: Figure) -> Level | None:
+    """Return the light of a map; of a computed image, which no check judges, that of the run alone where it is not good."""
+    level = map_level(run, figure.title)
+    judged = not figure.key.startswith(COMPUTED) or level in (Level.CHECK, Level.BAD)
+    return level if judged else None
 
 
 _NAMES_OF_MAPS = {
@@ -228,7 +240,9 @@ def _band_notes(run: RunReport) -> list[str]:
     if not maps or not tissues:
         return []
     missing = no_bands_because(run.field_strength)
-    return [missing] if missing else [APPARENT] if "T1" in maps else []
+    if missing:
+        return [missing]
+    return [APPARENT] * ("T1" in maps) + [MIXED_FLUID] * (NAMES[FLUID] in tissues)
 
 
 def _band_sources(run: RunReport) -> str:
@@ -302,7 +316,8 @@ def _number(value: float) -> str:
 
 
 def _glue(text: str) -> str:
-    """Return a text in which no line breaks between a number and its unit."""
+    """Return a text with true minus signs, in which no line breaks between a number and its unit."""
+    text = re.sub(r"(?<![\w.)\]}/-])-(?=\d)", "\N{MINUS SIGN}", text)
     return re.sub(r"(?<=\d) (?=(?:%|ms|mm|s|Hz|T|µT|ppm|°)(?:\W|$))", "\N{NO-BREAK SPACE}", text)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmri_bids.estimation.base import WITH_VALUE, Status
+from qmri_bids.preprocessing.motion.parameters import HEAD_RADIUS
 from qmri_bids.quantities import find_quantity
 from qmri_bids.quantity import Quantity, bare
 from qmri_bids.reports.content import Check, Level, QualityRow, StatisticsRow
@@ -25,6 +26,23 @@ WELL_ALIGNED, MISALIGNED = 0.25, 0.5
 
 GOOD_SHARE, USABLE_SHARE = 0.95, 0.80
 """Share of voxels with a value from which a run is good, and below which it is bad."""
+
+
+PRECISE_ENOUGH = 50.0
+"""Standard deviation in one voxel over the value [%], median over the voxels, up to which maps are good as they are."""
+
+MEAN_WITHIN = 5.0
+"""Precision of a mean [%] for which the number of voxels is told."""
+
+RELY_ON_MEANS = "rely on means over regions, not on single voxels or labels of tissues"
+"""What a reader should do with maps that are not precise enough."""
+
+TOO_NOISY = "tissues cannot be told at this noise"
+"""What the light of T1 and T2 of tissue says where that is so."""
+
+PRECISION_OF = ("T1", "T2", "R1", "mtcorrected_T1", "free_T1", "MTR", "MTsat")
+"""Maps whose precision is judged, by their names in `quantities`: a relative standard deviation of M0 or of an off-resonance tells
+little, and pools have lights of their own."""
 
 
 def quality_rows(status: NDArray[np.uint8]) -> tuple[QualityRow, ...]:
@@ -111,6 +129,63 @@ def convergence_check(rows: tuple[QualityRow, ...], *, of: str = "") -> Check:
     )
 
 
+def judged_precision(measures: Iterable[Measure]) -> tuple[Measure, ...]:
+    """Return those of the measures that are the precision of a map that is judged by it, each map once, in the order given."""
+    labels = {quantity_of(name).label for name in PRECISION_OF}
+    found = (each for each in measures if each.key == "relative_stdev" and each.of in labels)
+    return tuple({each.of: each for each in found if math.isfinite(each.value)}.values())
+
+
+def precision_words(measures: Iterable[Measure]) -> str:
+    """Return how well one voxel is known, in words; nothing where no map is judged by it.
+
+    Examples
+    --------
+    >>> precision_words([Measure(key="relative_stdev", value=percent, of=name) for name, percent in (("T1", 21), ("T2", 36))])
+    'in one voxel T1 is known within 21 %, T2 within 36 %'
+    """
+    judged = judged_precision(measures)
+    if not judged:
+        return ""
+    first, *others = [f"within {_two_digits(each.value)} %" for each in judged]
+    said = [f"{judged[0].of} is known {first}"]
+    said += [f"{each.of} {within}" for each, within in zip(judged[1:], others, strict=True)]
+    return f"in one voxel {', '.join(said)}"
+
+
+def precision_check(measures: Iterable[Measure]) -> Check | None:
+    """Return the traffic light of the precision of single voxels; None where no map is judged by it.
+
+    Parameters
+    ----------
+    measures
+        Numbers of a run: those of `relative_stdev` count, of maps in `PRECISION_OF`.
+    """
+    judged = judged_precision(measures)
+    if not judged:
+        return None
+    worst = max(each.value for each in judged)
+    said = precision_words(judged)
+    if worst > MEAN_WITHIN:
+        number = math.ceil(round((worst / MEAN_WITHIN) ** 2, 6))
+        said += f"; the mean of about {number:,} voxels is known within {MEAN_WITHIN:g} %"
+    if worst > PRECISE_ENOUGH:
+        said += f". {RELY_ON_MEANS[:1].upper()}{RELY_ON_MEANS[1:]}"
+    return Check(
+        name="Precision",
+        value=said,
+        level=Level.GOOD if worst <= PRECISE_ENOUGH else Level.CHECK,
+        explanation="One standard deviation over the value, median over the voxels of the mask. Good up to "
+        f"{PRECISE_ENOUGH:.0f} % of every map named here. Means over regions get better with the square root of the number of "
+        "voxels, as far as errors are those of noise: what B1 or the model errs stays.",
+        measures=judged,
+    )
+
+
+def _two_digits(percent: float) -> str:
+    return f"{percent:.0f}" if percent >= 10.0 else f"{percent:.1f}"
+
+
 def motion_check(
     framewise_displacement: NDArray[np.floating],
     *,
@@ -155,7 +230,7 @@ def motion_check(
         Measure(key="displacement_max", value=metres_to_millimetres(largest), of=of),
         Measure(key="displacement_mean", value=metres_to_millimetres(float(finite.mean())), of=of),
     ]
-    moved = f"the head moved by up to {metres_to_millimetres(largest):.2f} mm between {noun}s"
+    moved = f"the head moved by up to {metres_to_millimetres(largest):.2f} mm from one {noun} to the next (framewise displacement)"
     left = np.full(1, math.nan) if remaining is None else np.asarray(remaining, dtype=float)
     known = left[np.isfinite(left)]
     lost = 0 if trusted is None else int(np.count_nonzero(~np.asarray(trusted, dtype=bool)))
@@ -187,7 +262,8 @@ def motion_check(
         level=level,
         explanation=f"What is left is estimated from two halves of the head. Good below a quarter of a voxel "
         f"({metres_to_millimetres(WELL_ALIGNED * voxel_size):.2f} mm), bad from half a voxel on; how far the head moved does not "
-        "count, since it is corrected.",
+        "count, since it is corrected. Framewise displacement adds up shifts along and turns about all three axes, turns as arcs "
+        f"{metres_to_millimetres(HEAD_RADIUS):.0f} mm from the centre.",
         measures=tuple(measures),
     )
 

@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from qmri_bids.estimation.base import Status
 from qmri_bids.reports.content import SEVERITY, Check, Level, RunReport, SubjectReport
+from qmri_bids.reports.measures import Measure
+from qmri_bids.reports.tables import RELY_ON_MEANS, TOO_NOISY, precision_words
 
 OPENINGS: dict[Level, str] = {
     Level.GOOD: "Usable.",
@@ -16,6 +19,17 @@ OPENINGS: dict[Level, str] = {
 }
 """How a verdict begins: it claims what the worst light claims, and no more."""
 
+OPENINGS_WITHOUT_MAPS: dict[Level, str] = {
+    Level.GOOD: "Masks and motion were found.",
+    Level.CHECK: "Masks and motion were found: look at them.",
+    Level.BAD: "Masks and motion are not usable without a decision of yours.",
+    Level.INFO: "No light judges masks and motion: look at them.",
+}
+"""The same where no maps were wanted."""
+
+WITHOUT_MAPS = "This level estimates no maps."
+"""What follows them."""
+
 ADVICE: tuple[tuple[str, str], ...] = (
     (
         "brain mask",
@@ -24,6 +38,10 @@ ADVICE: tuple[tuple[str, str], ...] = (
     (
         "mask",
         "Correct the mask in any editor and give it with --mask-file, or have it found otherwise (--mask-method).",
+    ),
+    (
+        "precision",
+        "Means over regions are more precise; more images, larger voxels or a second scan lower the noise of single voxels.",
     ),
     ("voxels with a value", "The quality mask shows where values are missing, and why."),
     ("tissue with a value", "The quality mask shows where values are missing, and why."),
@@ -54,6 +72,9 @@ OTHERWISE = "Its rule says what it looked at; the pictures of the run show it."
 
 FEWEST_MISSING = 0.05
 """Percentage of voxels without a value below which a verdict is silent about them."""
+
+MANY_MIXED = 25.0
+"""Percentage of voxels of code 9 from which a verdict tells them."""
 
 LONGEST_WARNING = 240
 """Letters of a warning that a verdict repeats."""
@@ -103,9 +124,14 @@ def run_verdict(run: RunReport) -> Verdict:
         (check for check in run.checks if check.level in (Level.CHECK, Level.BAD)),
         key=lambda check: -SEVERITY[check.level],
     )
-    missing = _missing(run)
-    said = [OPENINGS[run.level], *missing]
-    named = [check for check in asking if not (missing and _is_value_share(check))]
+    missing, precise = _missing(run), _precision(run)
+    opening = [OPENINGS_WITHOUT_MAPS[run.level], WITHOUT_MAPS] if run.only_fits else [OPENINGS[run.level]]
+    said = [*opening, *missing, *precise, *_mixed(run)]
+    named = [
+        check
+        for check in asking
+        if not (missing and _is_value_share(check)) and not (precise and check.name == "Precision")
+    ]
     said += [f"{check.name[:1].upper()}{check.name[1:]}: {_sentence(check.value)}" for check in named[:2]]
     if len(named) > 2:
         said.append(f"{len(named) - 2} more {'light asks' if len(named) == 3 else 'lights ask'} for a look.")
@@ -147,11 +173,14 @@ def subject_verdict(report: SubjectReport) -> Verdict:
     if counts[Level.CHECK]:
         said.append(f"{_runs(len(counts[Level.CHECK]))} usable after a look ({_names(counts[Level.CHECK])}).")
     if counts[Level.GOOD]:
+        all_good = OPENINGS_WITHOUT_MAPS[Level.GOOD] if all(run.only_fits for run in runs) else OPENINGS[Level.GOOD]
         said.append(
-            "Usable." if len(counts[Level.GOOD]) == len(runs) else f"{_runs(len(counts[Level.GOOD]))} usable as it is."
+            all_good if len(counts[Level.GOOD]) == len(runs) else f"{_runs(len(counts[Level.GOOD]))} usable as it is."
         )
     if counts[Level.INFO]:
         said.append(f"{_runs(len(counts[Level.INFO]))} that no light judges ({_names(counts[Level.INFO])}).")
+    if any(run.only_fits for run in whole):
+        said.append(WITHOUT_MAPS)
     if report.refusals:
         number = len(report.refusals)
         said.append(f"{number} {'scan was' if number == 1 else 'scans were'} found but not processed.")
@@ -169,7 +198,7 @@ def subject_verdict(report: SubjectReport) -> Verdict:
 
 def advice_on(check: Check) -> str:
     """Return what to do about a light that is not green."""
-    name = check.name.lower()
+    name = "precision" if TOO_NOISY in check.value else check.name.lower()
     return next((advice for part, advice in ADVICE if part in name), OTHERWISE)
 
 
@@ -227,6 +256,28 @@ def _missing(run: RunReport) -> list[str]:
     what = f" for {of}" if of else ""
     where = f", mostly {run.missing_where}" if run.missing_where else ""
     return [f"{amount} % of the {whole} has no value{what}{where}."]
+
+
+def _precision(run: RunReport) -> list[str]:
+    """Say how well one voxel is known; nothing where that was not told."""
+    measures: list[Measure] = [each for check in run.checks for each in check.measures]
+    words = precision_words([*measures, *run.measures])
+    if not words:
+        return []
+    asks = any(check.name == "Precision" and check.level is not Level.GOOD for check in run.checks)
+    beyond = f": {RELY_ON_MEANS}" if asks else ""
+    return [f"{words[:1].upper()}{words[1:]}{beyond}."]
+
+
+def _mixed(run: RunReport) -> list[str]:
+    """Say how much may be tissue and fluid in one voxel, where that is much."""
+    shares = [row.percent for row in run.quality if row.code == Status.MIXED and row.percent is not None]
+    share = max(shares, default=0.0)
+    if share <= MANY_MIXED:
+        return []
+    return [
+        f"{share:.0f} % of the voxels may hold fluid beside tissue: their standard deviations are wider for it (code 9)."
+    ]
 
 
 def _is_value_share(check: Check) -> bool:

@@ -130,7 +130,7 @@ def b1_map(run: B1Run) -> list[Sentence]:
     return [measured, placed, smoothed, uncertain]
 
 
-def spaces_and_anatomies(sessions: Iterable[str], options: SpaceOptions) -> list[Sentence]:
+def spaces_and_anatomies(sessions: Iterable[str], options: SpaceOptions, *, maps: bool = True) -> list[Sentence]:
     """Return the sentences on anatomies, other spaces and atlases.
 
     Parameters
@@ -139,6 +139,8 @@ def spaces_and_anatomies(sessions: Iterable[str], options: SpaceOptions) -> list
         Labels of the sessions whose runs were processed, empty for none.
     options
         Spaces, anatomies, atlas.
+    maps
+        Whether there are maps to put into spaces and to average: else masks alone are put there.
     """
     sentences: list[Sentence] = []
     computed: dict[str, None] = {}
@@ -174,7 +176,15 @@ def spaces_and_anatomies(sessions: Iterable[str], options: SpaceOptions) -> list
                 values={"templates": listed(on_disk)},
             )
         )
-    if options.spaces:
+    if options.spaces and not maps:
+        sentences.append(
+            Sentence(
+                paragraph="outputs",
+                text="Masks were put into {spaces} by nearest neighbour.",
+                values={"spaces": listed(options.spaces)},
+            )
+        )
+    elif options.spaces:
         sentences.append(
             Sentence(
                 paragraph="outputs",
@@ -183,7 +193,7 @@ def spaces_and_anatomies(sessions: Iterable[str], options: SpaceOptions) -> list
                 values={"spaces": listed(options.spaces)},
             )
         )
-    if options.atlas is not None:
+    if options.atlas is not None and maps:
         sentences.append(
             Sentence(
                 paragraph="outputs",

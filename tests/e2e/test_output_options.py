@@ -100,7 +100,11 @@ def test_minimal_leaves_mask_and_motion_and_says_so(minimal: tuple[Path, str]) -
     assert images(root) == {f"sub-01/{LEAST[0]}"}
     assert all((root / "sub-01" / name).is_file() for name in LEAST)
     assert "estimate_relaxation" not in said
-    assert "No maps were estimated (--level)" in (root / "sub-01.html").read_text()
+    page = (root / "sub-01.html").read_text()
+    assert "No maps were estimated (--level)" in page
+    assert ": masks and motion alone" in page
+    assert "This level estimates no maps." in page
+    assert "Usable" not in page
     assert "no maps were estimated" in (root / "logs" / "CITATION.md").read_text()
 
 

@@ -53,6 +53,10 @@ def test_the_table_of_tissues_holds_the_range_its_papers_and_the_word_about_appa
     assert "Wright et al., 2008" in html
     assert "magnetization transfer shortens it" in html
     assert "10.1007/s10334-008-0104-8" in html
+    assert "Above it lie voxels that share their place with fluid" in html
+    assert "Rows of fluid" not in html
+    of_fluid = replace(run, statistics=(row, replace(row, region="fluid")))
+    assert "Rows of fluid hold every voxel that is mostly fluid" in report_html(replace(report, runs=(of_fluid,)))
     unknown = report_html(replace(report, runs=(replace(run, field_strength=None),)))
     assert "788 to 939" not in unknown
     assert "no sidecar states MagneticFieldStrength" in unknown

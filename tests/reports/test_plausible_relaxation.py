@@ -12,6 +12,7 @@ import pytest
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.pipeline.tissues.plausible import expected_times, relaxation_check
 from qmri_bids.reports.content import Check, Level
+from qmri_bids.reports.verdict import advice_on
 from qmri_bids.tissue_labels import GREY, WHITE
 
 PROTOCOL = BssfpProtocol(
@@ -23,7 +24,7 @@ PROTOCOL = BssfpProtocol(
 )
 
 
-def light(t1: float, t2: float, *, told: bool = True, **changes: float | None) -> Check:
+def light(t1: float, t2: float, *, told: bool = True, noise: float = 0.0, **changes: float | None) -> Check:
     """The light of a brain whose white matter has these times, grey matter 1.5 and 1.35 times as much, and a lesion."""
     rng = np.random.default_rng(0)
     shape = (12, 12, 12)
@@ -40,7 +41,17 @@ def light(t1: float, t2: float, *, told: bool = True, **changes: float | None) -
         mask=np.ones(shape, dtype=bool),
         tissue=tissue if told else None,
         protocol=replace(PROTOCOL, **changes),  # type: ignore[arg-type]
+        told_with={"T1": 0.2 * values["T1"], "T2": noise * values["T2"]} if noise else None,
     )
+
+
+@pytest.mark.parametrize("field", [3.0, None])
+def test_noise_that_hides_the_tissues_asks_for_a_look(field: float | None) -> None:
+    loud, quiet = (light(0.89, 0.069, noise=noise, field_strength=field) for noise in (0.54, 0.36))
+    assert loud.level is Level.CHECK
+    assert "tissues cannot be told at this noise (standard deviation in one voxel: T1 20 %, T2 54 %)" in loud.value
+    assert quiet.level is (Level.GOOD if field else Level.INFO)
+    assert advice_on(loud).startswith("Means over regions"), "no flip angle is to blame"
 
 
 @pytest.mark.parametrize("told", [True, False])

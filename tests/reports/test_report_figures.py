@@ -110,7 +110,7 @@ def test_the_window_of_the_off_resonance_follows_the_repetition_time(head: Head)
         name="off_resonance",
         window=(-100.0, 100.0),
     )
-    assert "window -100 to 100 Hz" in figure.caption
+    assert "window \N{MINUS SIGN}100 to 100 Hz" in figure.caption
 
 
 @pytest.mark.parametrize("fill", [np.nan, 0.0, np.inf])

@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from qmri_bids.reports.content import Check, ErrorEntry, Level, RunReport, Section, SubjectReport
-from qmri_bids.reports.render import SECTION_TITLES, report_html, write_report
+from qmri_bids.reports.content import (
+    Check,
+    ErrorEntry,
+    Figure,
+    Level,
+    Overview,
+    RunReport,
+    Section,
+    SubjectReport,
+)
+from qmri_bids.reports.render import SECTION_TITLES, page_environment, report_html, write_report
 
 ATTACK = '<script>alert("x")</script><img src="http://evil.example/a.png">'
 
@@ -166,3 +175,27 @@ def test_a_failed_write_leaves_the_old_report(
         write_report(report, path)
     assert path.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_computed_image_has_no_light_of_its_own_unless_the_run_asks_for_a_look() -> None:
+    overview = Overview(image=b"", symbol="x", window="0 to 1", with_value=1.0)
+    figures = tuple(
+        Figure(key=key, title=key, caption="", image=b"", overview=overview)
+        for key in ("t1", "synthetic-flair", "synthetic-late-t2w", "bandfree-rss")
+    )
+
+    def dots(level: Level) -> int:
+        check = Check(name="Motion", value="", level=level)
+        run = RunReport(title="pc-bSSFP", checks=(check,), figures=figures)
+        html = report_html(SubjectReport(participant="01", version="0", command="", created="", runs=(run,)))
+        return html.partition('<ul class="thumbs"')[2].partition("</ul>")[0].count('class="dot ')
+
+    assert dots(Level.GOOD) == 1
+    assert dots(Level.CHECK) == len(figures)
+
+
+def test_numbers_have_true_minus_signs_and_names_keep_their_hyphens() -> None:
+    glue = page_environment().filters["glue"]
+    assert glue("-0.5 % (-4096 to 5), sub-01_run-2, 2026-12-01, --nprocs 1, |F-1|, 1-2") == (
+        "\u22120.5\xa0% (\u22124096 to 5), sub-01_run-2, 2026-12-01, --nprocs 1, |F-1|, 1-2"
+    )

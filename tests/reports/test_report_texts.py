@@ -117,8 +117,12 @@ def test_motion_is_judged_by_what_is_left_of_it(remaining: float, level: Level) 
 
 def test_the_motion_is_that_between_what_was_scanned() -> None:
     known = {"voxel_size": 1e-3, "remaining": np.zeros(3)}
-    assert motion_check(np.zeros(3), **known).value.endswith("moved by up to 0.00 mm between cycles")
-    assert motion_check(np.zeros(3), **known, noun="image").value.endswith("moved by up to 0.00 mm between images")
+    assert motion_check(np.zeros(3), **known).value.endswith(
+        "moved by up to 0.00 mm from one cycle to the next (framewise displacement)"
+    )
+    assert motion_check(np.zeros(3), **known, noun="image").value.endswith(
+        "from one image to the next (framewise displacement)"
+    )
 
 
 def test_motion_that_was_not_looked_at_is_not_called_good() -> None:

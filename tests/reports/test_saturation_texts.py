@@ -70,7 +70,7 @@ def test_the_asymmetry_is_drawn_and_counted_in_percent() -> None:
     values[:6] = -0.06
     options = {"affine": np.eye(4), "mask": np.ones(values.shape)}
     figure = figures.map_figure(values, name="MTRasym_3.5", **options)  # type: ignore[arg-type]
-    assert "MTR asymmetry at 3.5 ppm [%], fixed window -5 to 5 %." in figure.caption
+    assert "MTR asymmetry at 3.5 ppm [%], fixed window \N{MINUS SIGN}5 to 5 %." in figure.caption
     assert "50.0 % of the voxels lie below the window." in figure.caption
     (row,) = statistics_rows({"MTRasym_3.5": values}, mask=np.ones(values.shape))
     assert (row.map, row.unit, row.upper_quartile) == ("MTR asymmetry at 3.5 ppm", "%", pytest.approx(2.0))

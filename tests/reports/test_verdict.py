@@ -9,8 +9,9 @@ import pytest
 
 from qmri_bids.estimation.base import Status
 from qmri_bids.pipeline.results.missing import where_missing
-from qmri_bids.reports.content import Check, ErrorEntry, Figure, Level, Overview, RunReport, SubjectReport
+from qmri_bids.reports.content import Check, ErrorEntry, Figure, Level, Overview, QualityRow, RunReport, SubjectReport
 from qmri_bids.reports.measures import Measure
+from qmri_bids.reports.tables import RELY_ON_MEANS, precision_check
 from qmri_bids.reports.verdict import kinds_of_t1, map_level, run_verdict, subject_verdict
 
 GOOD = Check(name="Motion", value="0.1 mm left", level=Level.GOOD)
@@ -39,6 +40,51 @@ def test_a_good_run_is_usable_and_says_what_has_no_value_and_where() -> None:
     assert run_verdict(run).advice == ""
     assert run_verdict(replace(run, missing_where="")).text == "Usable. 3 % of the brain has no value."
     assert "mask has no value" in run_verdict(_run(SHARE)).text
+
+
+@pytest.mark.parametrize(("t1", "t2", "level"), [(21.4, 35.6, Level.GOOD), (44.0, 54.2, Level.CHECK)])
+def test_the_bottom_line_tells_the_precision_of_one_voxel(t1: float, t2: float, level: Level) -> None:
+    measures = [
+        Measure(key="relative_stdev", value=value, of=of) for of, value in (("T1", t1), ("T2", t2), ("M0", 80.0))
+    ]
+    light = precision_check(measures)
+    assert light is not None
+    assert light.level is level
+    number = {Level.GOOD: 51, Level.CHECK: 118}[level]
+    assert f"; the mean of about {number} voxels is known within 5 %" in light.value
+    known = f"In one voxel T1 is known within {t1:.0f} %, T2 within {t2:.0f} %"
+    found = run_verdict(_run(GOOD, light))
+    if level is Level.GOOD:
+        assert found.text == f"Usable. {known}."
+    else:
+        assert found.text == f"Usable after a look. {known}: {RELY_ON_MEANS}."
+        assert found.advice.startswith("Means over regions")
+    assert run_verdict(_run(GOOD, measures=tuple(measures))).text == f"Usable. {known}.", "records of earlier versions"
+
+
+def test_pools_and_maps_without_noise_have_no_light_of_precision() -> None:
+    assert precision_check([Measure(key="relative_stdev", value=80.0, of="MT fraction")]) is None
+    assert precision_check([Measure(key="relative_stdev", value=float("nan"), of="T1")]) is None
+    sharp = precision_check([Measure(key="relative_stdev", value=1.25, of="T1")])
+    assert sharp is not None
+    assert sharp.value == "in one voxel T1 is known within 1.2 %"
+
+
+@pytest.mark.parametrize(("percent", "told"), [(50.0, True), (25.0, False)])
+def test_the_bottom_line_tells_when_many_voxels_may_hold_fluid(percent: float, told: bool) -> None:
+    row = QualityRow(code=int(Status.MIXED), name="mixed", meaning="", voxels=1, percent=percent)
+    assert ("50 % of the voxels may hold fluid beside tissue" in run_verdict(_run(GOOD, quality=(row,))).text) is told
+
+
+def test_levels_without_maps_do_not_call_them_usable() -> None:
+    good, look = _run(MASK, GOOD, only_fits=True), _run(MASK, LOOK, only_fits=True)
+    words = "Masks and motion were found. This level estimates no maps."
+    assert run_verdict(good).text == words
+    assert subject_verdict(_subject(good)).text == subject_verdict(_subject(good, good)).text == words
+    assert run_verdict(look).text.startswith(
+        "Masks and motion were found: look at them. This level estimates no maps. B1: 40"
+    )
+    assert subject_verdict(_subject(good, look)).text.endswith("This level estimates no maps.")
 
 
 def test_the_worst_light_comes_first_and_gives_the_advice() -> None:

@@ -7,11 +7,14 @@ import zlib
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from qmri_bids.estimation.base import Status
 from qmri_bids.reports.viewer.content import Viewer
 from qmri_bids.reports.viewer.grid import ViewerMap, build_viewer
 from qmri_bids.reports.viewer.packing import display_step, pack_values, round_step
 from qmri_bids.reports.viewer.page import pages_of
+from qmri_bids.tissue_labels import FLUID, WHITE
 
 SHAPE = (30, 32, 28)
 
@@ -101,3 +104,32 @@ def test_few_slices_and_an_empty_mask_have_a_viewer_that_json_can_say(shape: tup
         page = pages_of([viewer(shape, empty=empty)], others=0)[0]
         assert page is not None
         json.loads(json.dumps(page.meta, allow_nan=False))
+
+
+def test_the_crosshair_begins_inside_white_matter_that_converged() -> None:
+    shape = (9, 9, 9)
+    mask = np.ones(shape, dtype=bool)
+    tissue = np.full(shape, FLUID)
+    tissue[5:8, 3:6, 3:6] = WHITE
+    tissue[4, 5, 4] = WHITE  # nearest to the middle, at an edge
+    status = np.full(shape, Status.CONVERGED, dtype=np.uint8)
+    values = np.full(shape, 0.9)
+
+    def start(tissue: NDArray[np.int_] | None) -> list[int]:
+        found: list[int] = build_viewer(
+            [ViewerMap(name="T1", values=values)],
+            affine=np.diag([-2.0, 2.0, 2.0, 1.0]),
+            mask=mask,
+            status={"": status},
+            images={"mean magnitude": np.ones(shape)},
+            tissue=tissue,
+        ).meta["start"]
+        return found
+
+    assert start(tissue) == [8 - 6, 4, 4], "the page has x towards the right"
+    assert start(None) == [4, 4, 4]
+    status[6, 4, 4] = Status.MIXED
+    assert start(tissue) != [2, 4, 4]
+    x, y, z = start(tissue)
+    assert tissue[8 - x, y, z] == WHITE
+    assert status[8 - x, y, z] == Status.CONVERGED

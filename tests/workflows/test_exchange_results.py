@@ -136,8 +136,8 @@ def test_voxels_without_data_or_known_map_are_left_out_with_a_reason(aligned: Al
         assert stored["T1_stdev"][6, 6, 6] == pytest.approx(0.075)
         assert stored["signal"].shape == (int(stored["inside"].sum()), 12)
     said = " ".join(done.outputs.decisions)
-    assert "1 voxels of the brain mask left the field of view in some volume" in said
-    assert "1 voxels of the brain mask have no value of T1" in said
+    assert "Voxels of the brain mask that left the field of view in some volume were not estimated: 1." in said
+    assert "Voxels of the brain mask that have no value of T1" in said
     assert "10 (1.0 %) whose fraction and rate cannot be told apart have none" in said
     assert "Network stub (sha256 000000000000)." in said
     assert done.outputs.warnings == ["It always says the same."]

@@ -190,3 +190,13 @@ def test_each_sentence_of_the_methods_stands_once() -> None:
     assert texts.count("The CEST series ") == 2
     assert sentences.count(said("brought to the nominal offsets by a cubic spline")) == 1
     assert said("Lorentzian lines were not fitted", reach="4") in sentences  # ±4 ppm do not tell the line of MT
+
+
+def test_methods_without_maps_name_what_found_masks_and_motion() -> None:
+    plan = SessionPlan(subject="01", session=None, cest=(series("APTw"), series("APTw2")))
+    sentences = method_sentences(plan.runs, ProcessingOptions(estimator="pinn", level="minimal"))
+    assert len(sentences) == len({str(sentence) for sentence in sentences})
+    assert {"fisch2024", "avants2011", "power2012"} <= {key for sentence in sentences for key in sentence.cited}
+    assert not any("maps" in sentence.text and sentence.paragraph == "outputs" for sentence in sentences)
+    alone = method_sentences(plan.runs, ProcessingOptions(estimator="pinn", level="minimal", ignore=("motion",)))
+    assert not any("power2012" in sentence.cited for sentence in alone)

@@ -159,7 +159,7 @@ def test_codes_say_why_a_voxel_has_no_freed_t1(tmp_path: Path) -> None:
         assert np.isfinite(t1[place]) == has, place
         assert np.isfinite(stdev[place]) == has, place
     said = " ".join(done.decisions)
-    assert "1 voxels of the brain mask lie outside of where the cycles were estimated and were not estimated." in said
+    assert "Voxels of the brain mask that lie outside of where the cycles were estimated were not estimated: 1." in said
     assert "2 voxels (0.2 %) have an apparent T1, but no value of the semisolid pool there (fluid, or" in said
     assert done.warnings == []
 

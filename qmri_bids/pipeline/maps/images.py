@@ -27,6 +27,7 @@ from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.results.estimate_file import StoredEstimate
 from qmri_bids.pipeline.volumes import load_volume
 from qmri_bids.quantity import STDEV
+from qmri_bids.sentence import count_of
 from qmri_bids.units import radians_to_degrees
 
 SYNTHETIC, BAND_FREE = "synthetic_", "bandfree_"
@@ -146,7 +147,7 @@ def synthetic_images(
         for end, values in (("", image), (STDEV, stdev)):
             images[f"{name}{end}"] = _whole(np.where(untold, np.nan, values), inside)
         number = int(np.count_nonzero(untold))
-        beyond = f" {number:,} voxels have none: their standard deviation would exceed {UNTOLD:g} times its median."
+        beyond = f" There is none in {count_of(number, 'voxel')}: the standard deviation would exceed {UNTOLD:g} times its median."
         said.append(f"Synthetic {contrast.sentence}{beyond if number else ''}")
     if field_strength is None:
         said.append(f"The field of the scan is not stated: usual parameters are those of {USUAL_FIELD:g} T.")
@@ -201,8 +202,8 @@ def _water(stored: StoredEstimate, relaxation: str) -> tuple[WaterMaps, list[str
                 values[name] = np.where(alone, arrays[name], values[name])
                 stdev[name] = np.where(alone, arrays[f"{name}{STDEV}"], stdev[name])
             said.append(
-                f"In {int(np.count_nonzero(alone)):,} voxels of fluid, which has no semisolid pool, they were computed from its T1 "
-                "and M0 as they are."
+                f"In {count_of(int(np.count_nonzero(alone)), 'voxel')} of fluid, which has no semisolid pool, they were "
+                "computed from its T1 and M0 as they are."
             )
     else:
         said.append(
@@ -227,8 +228,8 @@ def _water(stored: StoredEstimate, relaxation: str) -> tuple[WaterMaps, list[str
             number = int(np.count_nonzero(share > 0.0))
             if number:
                 said.append(
-                    f"In {number:,} voxels tissue shares its place with fluid of T1 {fluid.t1:.2g} s and T2 {fluid.t2:.2g} s: the "
-                    "signals of both were added up."
+                    f"In {count_of(number, 'voxel')} tissue shares its place with fluid of T1 {fluid.t1:.2g} s and T2 "
+                    f"{fluid.t2:.2g} s: the signals of both were added up."
                 )
             if joint.ways and relaxation == APPARENT:
                 said.append(

@@ -72,14 +72,14 @@ class DescribeFits(SimpleInterface):
             [pickle.loads(Path(path).read_bytes()) for path in inputs.partials] if isdefined(inputs.partials) else []
         )
         report = RunReport(
-            title=run.title,
+            title=_title(run),
             session=run.entities.get("ses", ""),
             entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
             decisions=(NOTHING,),
         )
         if parts:
             report = joined(parts, ending=ONLY_FITS)
-            report = with_mask(replace(report, checks=_but_first_mask(report)), inputs.found)
+            report = with_mask(replace(report, title=_title(run), checks=_but_first_mask(report)), inputs.found)
             path = self._write_mask()
             files = [path]
             if isdefined(inputs.spaces):
@@ -89,6 +89,7 @@ class DescribeFits(SimpleInterface):
             written = (each.relative_to(root).as_posix() for each in files)
             report = replace(report, outputs=tuple(dict.fromkeys([*report.outputs, *written])))
         own = {root / name for name in report.outputs}
+        report = replace(report, only_fits=True)
         others = [
             path
             for entities in run.all_entities
@@ -145,6 +146,11 @@ class DescribeFits(SimpleInterface):
                 metadata=map_metadata(output, sources=sources, extra=mask_record(mask, by_hand=by_hand)),
             )
         return path
+
+
+def _title(run: Run) -> str:
+    """Return the heading of a run without maps, which does not promise them."""
+    return f"{run.title}: masks and motion alone"
 
 
 def _but_first_mask(report: RunReport) -> tuple[Check, ...]:

@@ -29,7 +29,7 @@ from qmri_bids.pipeline.results.run_viewer import run_viewer
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.run_kind import RunKind, Settings
 from qmri_bids.reports.content import RunReport
-from qmri_bids.reports.tables import statistics_rows
+from qmri_bids.reports.tables import precision_check, statistics_rows
 from qmri_bids.tissue_labels import NAMES
 
 
@@ -65,11 +65,19 @@ def describe_run(
     """
     estimate = results.estimate
     is_brain = results.kind == BRAIN
+    measures = unjudged_measures(
+        estimate.values,
+        stdev=estimate.stdev,
+        residual=estimate.residual,
+        mask=results.mask,
+        affine=results.affine,
+    )
+    precision = precision_check(measures)
     return RunReport(
         title=run.title,
         session=run.entities.get("ses", ""),
         entities={key: value for key, value in run.entities.items() if key not in ("sub", "ses")},
-        checks=tuple(kind.checks(results, run, settings)),
+        checks=(*([] if precision is None else [precision]), *kind.checks(results, run, settings)),
         protocol=protocol_rows(run.all_sources),
         decisions=(*run.choices, *decisions),
         warnings=(*run.warnings, *warnings),
@@ -79,13 +87,7 @@ def describe_run(
             estimate.told, mask=results.mask, labels=results.tissue, label_names=NAMES, pure=results.pure_tissue
         ),
         outputs=tuple(path.relative_to(output_dir).as_posix() for path in outputs),
-        measures=unjudged_measures(
-            estimate.values,
-            stdev=estimate.stdev,
-            residual=estimate.residual,
-            mask=results.mask,
-            affine=results.affine,
-        ),
+        measures=tuple(each for each in measures if precision is None or each not in precision.measures),
         field_strength=run.static_field,
         missing_where=where_missing(results.estimate.status, mask=results.mask, affine=results.affine, brain=is_brain),
         viewer=run_viewer(results, windows=kind.windows(run)),

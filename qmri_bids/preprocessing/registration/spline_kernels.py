@@ -109,10 +109,11 @@ def sample_spline(
     Examples
     --------
     >>> from scipy.ndimage import spline_filter
-    >>> ramp = spline_filter(np.broadcast_to(np.arange(9.0)[:, None, None], (9, 9, 9)), order=3, output=np.float32)
-    >>> value, gradient, inside = sample_spline(ramp, points=np.array([[4.25, 4.0, 4.0]]), voxel_map=np.eye(4))
-    >>> float(value[0].round(3)), [float(slope) for slope in gradient[0].round(2)], bool(inside[0])
-    (4.25, [1.0, 0.0, 0.0], True)
+    >>> squares = np.broadcast_to(np.arange(33.0)[:, None, None] ** 2, (33, 9, 9))
+    >>> coefficients = spline_filter(squares, order=3, output=np.float32)
+    >>> value, gradient, inside = sample_spline(coefficients, points=np.array([[16.0, 4.0, 4.0]]), voxel_map=np.eye(4))
+    >>> round(float(value[0])), round(float(gradient[0, 0])), bool(inside[0])
+    (256, 32, True)
     """
     number = len(points)
     value, inside = np.empty(number, np.float32), np.empty(number, np.bool_)

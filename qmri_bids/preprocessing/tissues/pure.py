@@ -99,7 +99,7 @@ def pure_tissue(
             if np.count_nonzero(found) >= FEWEST_PURE:
                 pure[found] = tissue
                 said.append(
-                    f"{np.count_nonzero(found)} of {np.count_nonzero(labels == tissue)} voxels of {NAMES[tissue]} are pure: at "
+                    f"{np.count_nonzero(found):,} of {np.count_nonzero(labels == tissue):,} voxels of {NAMES[tissue]} are pure: at "
                     f"least {from_fluid:g} voxels from any that holds fluid or has no tissue, {from_other:g} from {NAMES[other]}."
                 )
                 break

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.preprocessing.tissues.mixtures import mixed_times
 from qmri_bids.preprocessing.tissues.pure import FLUID_SHARE, pure_tissue, white_around
+from qmri_bids.sentence import count_of
 from qmri_bids.tissue_labels import FLUID, GREY, NAMES, TISSUE_LABELS, WHITE
 
 TYPICAL = {GREY: (1.4, 0.085), WHITE: (0.94, 0.062), FLUID: (4.0, 1.5)}
@@ -348,13 +349,12 @@ def _sentences(
         f"Tissues were told apart by {'T1 and T2' if means.shape[1] == 2 else 'T1'} ({', '.join(times)}) and their mixtures; "
         "neighbouring voxels speak for each other."
     ]
-    sentence = (
-        f"{strange} voxels ({100.0 * strange / number:.2f} %) fit no tissue and no mixture of two: they have no label."
-    )
+    share = f"{100.0 * strange / number:.2f} %"
+    sentence = f"No tissue and no mixture of two fits {count_of(strange, 'voxel')} ({share}): no label is given there."
     if misplaced:
-        sentence += f" {misplaced} more look like a mixture with fluid where there can be none, as a lesion may: no label either."
+        sentence += f" {misplaced:,} more look like a mixture with fluid where there can be none, as a lesion may: no label either."
     if missing:
-        sentence += f" {missing} more have no value."
+        sentence += f" {missing:,} more have no value."
     said.append(sentence)
     few = [NAMES[label] for label in TISSUE_LABELS if np.count_nonzero(labels == label) < 0.005 * number]
     if few:

@@ -51,7 +51,7 @@ STATUS_STYLES: dict[Status, StatusStyle] = {
     ),
     Status.MISFIT: StatusStyle(
         name="misfit",
-        meaning="The model leaves more of the signal than noise does, or a Z-spectrum holds fat: most maps have a value",
+        meaning="The signal model does not fit: more is left of the signal than noise leaves. Most maps have a value",
         color="#a3342b",
     ),
     Status.NOT_UNIQUE: StatusStyle(

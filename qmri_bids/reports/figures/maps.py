@@ -17,6 +17,7 @@ from qmri_bids.reports.drawing.planes import RADIOLOGICAL, WIDTH, Panels, View, 
 from qmri_bids.reports.drawing.slices import slice_png
 from qmri_bids.reports.drawing.status_styles import STATUS_STYLES
 from qmri_bids.reports.drawing.styles import no_value_color
+from qmri_bids.sentence import count_of
 
 _BAR_WIDTH = 0.16
 
@@ -77,6 +78,7 @@ def map_figure(
     shown = np.asarray(display.convert(view.reorient(np.asarray(values, dtype=np.float32))))
     inside = view.mask & np.isfinite(shown)
     (low, high), how = _limits(display, window, shown[inside])
+    automatic = how == AUTOMATIC  # by its name it leaves 2 % at both ends
     painted = windowed(colors, low=low, high=high)
     panels = lay_out(view, view.standard_rows())
     if background is not None:
@@ -98,19 +100,21 @@ def map_figure(
     count = max(int(view.mask.sum()), 1)
     unit_name = "" if display.unit in ("arbitrary", "1") else f" {display.unit}"
     unit_word = "a.u." if display.unit == "arbitrary" else display.unit
-    caption = [f"{quantity.label} [{unit_word}], {how} {low:.4g} to {high:.4g}{unit_name}."]
+    caption = [f"{quantity.label} [{unit_word}], {how} {_limit(low)} to {_limit(high)}{unit_name}."]
     if is_logarithmic(colors):
         caption.append(f"Colours: {colors.removesuffix('_r')}, logarithmic in the upper part of the window.")
     if display.note:
         caption.append(display.note)
     if remark:
         caption.append(remark)
-    if below:
+    if below and not automatic:
         caption.append(f"{_percent(below)} of the voxels lie below the window.")
-    if above:
+    if above and not automatic:
         caption.append(f"{_percent(above)} of the voxels lie above the window.")
     if missing.any():
-        caption.append(f"No value: {int(missing.sum()):,} voxels ({_percent(missing.sum() / count)} of the mask).")
+        caption.append(
+            f"No value: {count_of(int(missing.sum()), 'voxel')} ({_percent(missing.sum() / count)} of the mask)."
+        )
         _swatch(panels, absent)
     if not inside.any():
         caption.append("No voxel of this map has a value.")
@@ -125,8 +129,8 @@ def map_figure(
         overview=Overview(
             image=slice_png(shown, view=view, window=(low, high), colormap=painted, absent=absent),
             symbol=quantity.symbol,
-            window=f"{low:.3g} to {high:.3g}{unit_name}".replace("-", "\N{MINUS SIGN}")
-            + (f", {_percent(below + above)} beyond" if below + above else ""),
+            window=f"{_limit(low)} to {_limit(high)}{unit_name}"
+            + (f", {_percent(below + above)} beyond" if below + above and not automatic else ""),
             with_value=float(inside.sum() / count),
         ),
     )
@@ -204,6 +208,16 @@ def _quantity(name: str, unit: str | None) -> Quantity:
     return bare(name, unit)
 
 
+AUTOMATIC = "automatic window (2nd to 98th percentile)"
+"""How a window came about that follows from the values."""
+
+
+def _limit(value: float) -> str:
+    """Return an end of a window with three digits, those before the point all."""
+    text = f"{value:.0f}" if abs(value) >= 100.0 else f"{value:.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
 def _limits(
     display: Display, window: tuple[float, float] | None, values: NDArray[np.floating]
 ) -> tuple[tuple[float, float], str]:
@@ -215,7 +229,7 @@ def _limits(
         (low, high), how = display.window, "fixed window"
     elif values.size:
         low, high = (float(limit) for limit in np.percentile(values, [2, 98]))
-        how = "automatic window (2nd to 98th percentile)"
+        how = AUTOMATIC
     else:
         low, high, how = 0.0, 1.0, "window"
     if not low < high:

@@ -194,6 +194,7 @@
       this.status = Object.fromEntries(groups.map((group, n) => [group, codes[n]]));
       this.tissue = tissue;
       this.list = this.listed();
+      this.middle = meta.start;
       this.at = this.centre();
       this.neurological = false;
       this.fill();
@@ -259,7 +260,7 @@
       return entry.pending;
     }
 
-    /** The middle of the mask, on the voxel of it that is next. */
+    /** Where the crosshair begins: in white matter, or on the voxel of the mask that is next to its middle. */
     centre() {
       if (this.middle) return this.middle.slice();
       const [nx, ny, nz] = this.meta.shape;
@@ -335,7 +336,7 @@
       canvas.setAttribute("role", "application");
       canvas.setAttribute("aria-roledescription", "slice");
       canvas.setAttribute("aria-label", plane.name[0].toUpperCase() + plane.name.slice(1) +
-        " slice. Arrow keys move the crosshair, page up and page down change the slice, home goes to the middle.");
+        " slice. Arrow keys move the crosshair, page up and page down change the slice, home goes back to the start.");
       this.find("bar-side").before(canvas);
       const panel = { plane: plane, canvas: canvas, slice: document.createElement("canvas") };
       const seek = (event) => {

@@ -29,7 +29,7 @@ from qmri_bids.reports.viewer.packing import (
     pack_values,
     round_step,
 )
-from qmri_bids.tissue_labels import NAMES
+from qmri_bids.tissue_labels import NAMES, WHITE
 
 STDEV_COLORMAP, IMAGE_COLORMAP = "plasma", "gray"
 
@@ -115,6 +115,7 @@ def build_viewer(
         "file": scene.to_file.tolist(),
         "oblique": round(scene.angle, 1) if scene.angle > SEEN_ANGLE else 0,
         "mask_name": mask_name,
+        "start": _start(scene, maps, status=status, tissue=tissue),
         "mask": packer.label(pack_domain(scene.mask)),
         "head": packer.label(pack_domain(scene.head)),
         "maps": shown,
@@ -143,6 +144,37 @@ def build_viewer(
             "outlines": {int(label): color for label, color in TISSUE_COLOURS.items()},
         }
     return Viewer(meta=meta, volumes=tuple(packer.volumes), labels=tuple(packer.labels))
+
+
+def _start(
+    scene: _Scene,
+    maps: Sequence[ViewerMap],
+    *,
+    status: Mapping[str, NDArray[np.uint8]],
+    tissue: NDArray[np.integer] | None,
+) -> list[int] | None:
+    """Return where the crosshair lies first, as (x, y, z) of the page; None where no voxel converged.
+
+    It is the converged voxel of white matter, or else of the mask, that is nearest to the middle of the mask, and away from the
+    edge of its kind where one is.
+    """
+    from scipy.ndimage import binary_erosion
+
+    good = scene.mask.copy()
+    for codes in status.values():
+        good &= scene.cut(codes) == Status.CONVERGED
+    if maps:
+        good &= np.isfinite(scene.cut(maps[0].values))
+    white = np.zeros_like(good) if tissue is None else scene.cut(tissue) == WHITE
+    wanted = (binary_erosion(white) & good, white & good, binary_erosion(good), good)
+    where = next((chosen for chosen in wanted if chosen.any()), None)
+    if where is None:
+        return None
+    sizes = np.linalg.norm(scene.to_world[:3, :3], axis=0)[::-1]
+    middle = np.argwhere(scene.mask).mean(axis=0)
+    places = np.argwhere(where)
+    nearest = places[np.argmin(np.linalg.norm((places - middle) * sizes, axis=1))]
+    return [int(index) for index in nearest[::-1]]
 
 
 class _Scene:

@@ -68,7 +68,7 @@ class CorrectedCycles:
                 status=np.where(lost, np.uint8(Status.OUT_OF_RANGE), found.status),
             ),
             (
-                f"{number} voxels ({100.0 * number / len(lost):.2g} %) have no value (code {Status.OUT_OF_RANGE:d}), since their "
+                f"{number:,} voxels ({100.0 * number / len(lost):.2g} %) have no value (code {Status.OUT_OF_RANGE:d}), since their "
                 "off-resonance is beyond what the excitation pulse excites, or no fit told what to change.",
             ),
         )

@@ -220,6 +220,8 @@ def checks(results: RunResults, run: PcBssfpRun, settings: Mapping[str, Any]) ->
                 tissue=results.tissue,
                 protocol=run.protocol,
                 b1_assumed=results.b1 is None,
+                # Labels of an anatomy come without probabilities; its own maps do not tell them.
+                told_with=results.estimate.stdev if results.tissue_probabilities is not None else None,
             )
         )
         follows = (
@@ -308,10 +310,10 @@ def misfit_light(arrays: Mapping[str, NDArray[Any]], *, increments: Sequence[flo
     if shared >= SHARED_BAD:
         level = Level.BAD
     said = [
-        "unknown, too few voxels"
+        "not judged: too few voxels next to each other are free of fluid"
         if math.isnan(shared)
         else f"{f'{shared:.2f}' if shared < 10.0 else 'more than 10'} of the noise is an error that neighbouring voxels share",
-        f"{beyond:.1f} % of the voxels have code 10",
+        f"in {beyond:.1f} % of the voxels the signal model does not fit (code 10)",
     ]
     if odd:
         several = len(odd) > 1

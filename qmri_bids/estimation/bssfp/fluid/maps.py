@@ -28,6 +28,7 @@ from qmri_bids.estimation.bssfp.joint import PLACES, JointMaps
 from qmri_bids.estimation.bssfp.skew import without_skew
 from qmri_bids.physics.bssfp import natural_coordinates, profile, relaxation_times
 from qmri_bids.physics.protocol import BssfpProtocol
+from qmri_bids.sentence import count_of
 from qmri_bids.system.blocks import run_blocks
 
 Values = NDArray[Any]
@@ -175,9 +176,8 @@ class FluidMaps:
             f"of the voxel or more, and those of fluid from {100 * FLUID_ALONE:.0f} % of fluid on."
         )
         untold = (
-            f"In {mixed:,} voxels ({100.0 * mixed / number:.1f} %) tissue and fluid could not be told apart, or more than half is "
-            "fluid: "
-            "their standard deviations hold what fluid there may be (code 9)."
+            f"In {count_of(mixed, 'voxel')} ({100.0 * mixed / number:.1f} %) tissue and fluid could not be told apart, or more "
+            "than half is fluid: their standard deviations hold what fluid there may be (code 9)."
         )
         if self.fraction is None:
             untold += " So few cycles do not tell the fraction of fluid, of which there is no map."

@@ -53,8 +53,8 @@ class PosteriorMaps:
         t1, t2 = (" to ".join(f"{1e3 * bound:.0f}" for bound in bounds) for bounds in (box.t1, box.t2))
         return (
             f"Posterior maps under the prior '{self.prior}' (T1 {t1} ms, T2 {t2} ms) were computed beside the maps of the "
-            f"estimator: a prior pulls values towards itself; {missing} of {estimated} voxels have no "
-            f"posterior, {outside} of them because their T1 or T2 lies beyond the range of the prior."
+            f"estimator: a prior pulls values towards itself; {missing:,} of {estimated:,} voxels have no "
+            f"posterior, {outside:,} of them because their T1 or T2 lies beyond the range of the prior."
         )
 
 
