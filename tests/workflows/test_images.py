@@ -221,7 +221,10 @@ def test_what_cannot_be_made_is_a_warning(tmp_path: Path) -> None:
     assert set(images) == {"bandfree_rss", "bandfree_rss_stdev"}
     assert np.isnan(images["bandfree_rss_stdev"]).all()  # noise that is not known
     assert "does not keep its amplitude" in warnings[0]
-    assert "two pairs of cycles half a turn apart, one 20° or more from the other, and the increments are 0, 114.6, 229.2°" in warnings[1]
+    assert (
+        "two pairs of cycles half a turn apart, one 20° or more from the other, and the increments are 0, 114.6, 229.2°"
+        in warnings[1]
+    )
 
 
 def test_words_and_nodes_follow_from_what_is_asked_for() -> None:
