@@ -64,9 +64,8 @@ class Contrast:
         if self.is_train and inversion is None:
             raise ValueError(f"{self.name}: a train of gradient echoes needs an inversion_time, found none")
         if self.echo_spacing is not None and self.echo_time >= self.echo_spacing:
-            found = [f"{seconds_to_milliseconds(time):.4g} ms" for time in (self.echo_time, self.echo_spacing)]
             raise ValueError(
-                f"{self.name}: expected te below esp, the distance of the echoes, found {' and '.join(found)}"
+                f"{self.name}: expected echo_time < echo_spacing [s], found {self.echo_time} and {self.echo_spacing}"
             )
 
     @property
@@ -262,15 +261,32 @@ def requested(text: str) -> ImageRequest:
             raise ValueError(
                 f"expected a positive number{f' of {unit}' if unit else ''} for {key}, found {part!r} in {text!r}"
             )
+    _check_file(ImageRequest(preset=name, label=label), text)
+    _check_echo_time(name, changes, text)
     found = ImageRequest(preset=name, label=label, changes=tuple(changes.items()))
-    taken = next((each for each in PRESETS if each != name and ImageRequest(preset=each).file == found.file), None)
-    if taken is not None:
-        raise ValueError(
-            f"expected a label that leaves {found.name} a file of its own, found that of {taken} in {text!r}: take another label"
-        )
     for field_strength in FIELDS:
         found.contrast(field_strength=field_strength)
     return found
+
+
+def _check_file(request: ImageRequest, text: str) -> None:
+    """Refuse a label with which an image would have the file of another sequence."""
+    for other in PRESETS:
+        if other != request.preset and ImageRequest(preset=other).file == request.file:
+            raise ValueError(f"expected a label that no sequence has in its name, found that of {other} in {text!r}")
+
+
+def _check_echo_time(name: str, changes: Mapping[str, float], text: str) -> None:
+    """Refuse an echo time of a train that lies beyond the next excitation, at any of `FIELDS`."""
+    for field_strength in FIELDS:
+        usual = preset(name, field_strength=field_strength)
+        te = changes.get("echo_time", usual.echo_time)
+        spacing = changes.get("echo_spacing", usual.echo_spacing)
+        if spacing is not None and te >= spacing:
+            found = [f"{seconds_to_milliseconds(time):.4g} ms" for time in (te, spacing)]
+            raise ValueError(
+                f"expected te below esp, the distance of the echoes, found {' and '.join(found)} in {text!r}: give both"
+            )
 
 
 def all_requested(texts: Sequence[str]) -> tuple[ImageRequest, ...]:

@@ -75,7 +75,7 @@ def test_a_text_asks_for_what_it_says() -> None:
         (["T1w:tr=1000"], "does not fit"),
         (["T2w:te=9000"], "echo_time < repetition_time"),
         (["T2w", "T2w:te=80"], "found T2w twice: give one a label"),
-        (["se=T1w"], "found that of T1wSE in 'se=T1w': take another label"),
+        (["se=T1w"], "expected a label that no sequence has in its name, found that of T1wSE in 'se=T1w'"),
         (["a=T1wSE", "SEa=T1w"], "twice"),
         (["T2w:te=80,te=90"], "expected te once"),
         (["T1w:echoes=10.7"], "expected a whole number for echoes"),
