@@ -278,9 +278,8 @@ def _window(display: Display, window: tuple[float, float] | None, values: NDArra
         low, high = (float(limit) for limit in given)
     elif values.size:
         # Without interpolation: one far value of a small mask would be part of its limits.
-        low, high = sorted(
-            float(np.percentile(values, share, method=method)) for share, method in ((2, "higher"), (98, "lower"))
-        )
+        ends = np.percentile(values, 2, method="higher"), np.percentile(values, 98, method="lower")
+        low, high = sorted(float(limit) for limit in ends)
     else:
         low, high = 0.0, 1.0
     around = max(0.5, 1e-3 * abs(low))
