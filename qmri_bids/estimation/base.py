@@ -116,6 +116,9 @@ class Joint:
         Correlation of the errors by pair of `PAIRS`; 0 where one of them has none.
     amplitude, amplitude_stdev
         Magnitude of bSSFP without bands, in the unit of the signal: what multiplies the profile.
+    ways
+        Both explanations of a voxel, empty where there is one everywhere: T1, T2 and M0 of tissue `alone`, those and fluid of both
+        `together`, as in `alone_T1`, `alone_T1_stdev`, `alone_T1_T2` (a correlation), and `probability` of the second.
     """
 
     fluid: NDArray[np.floating]
@@ -123,19 +126,23 @@ class Joint:
     correlation: Mapping[tuple[str, str], NDArray[np.floating]]
     amplitude: NDArray[np.floating]
     amplitude_stdev: NDArray[np.floating]
+    ways: Mapping[str, NDArray[np.floating]] = field(default_factory=dict)
 
     def arrays(self) -> dict[str, NDArray[np.floating]]:
         """Return all by name, as `fluid`, `amplitude_stdev` or `T1_M0`."""
         single = ("fluid", "fluid_stdev", "amplitude", "amplitude_stdev")
         pairs = {"_".join(pair): values for pair, values in self.correlation.items()}
-        return {name: getattr(self, name) for name in single} | pairs
+        return {name: getattr(self, name) for name in single} | pairs | dict(self.ways)
 
     @classmethod
     def of(cls, arrays: Mapping[str, NDArray[np.floating]]) -> Joint:
         """Return what `arrays` gave."""
         single = ("fluid", "fluid_stdev", "amplitude", "amplitude_stdev")
+        pairs = {"_".join(pair): pair for pair in PAIRS}
         return cls(
-            **{name: arrays[name] for name in single}, correlation={pair: arrays["_".join(pair)] for pair in PAIRS}
+            **{name: arrays[name] for name in single},
+            correlation={pair: arrays[name] for name, pair in pairs.items()},
+            ways={name: values for name, values in arrays.items() if name not in single and name not in pairs},
         )
 
 

@@ -143,6 +143,27 @@ def test_times_of_fluid_come_from_all_its_voxels_together(cycles):
     assert "voxels that fluid surrounds, together" in times.sentence()
 
 
+def test_thin_fluid_of_coarse_voxels_tells_its_times_too():
+    """A sheet of three voxels whose outer layers hold tissue in places: hardly any voxel has nothing but fluid around it."""
+    shape, rng, protocol = (12, 14, 14), np.random.default_rng(12), make_protocol(12)
+    share = np.zeros(shape)
+    share[4:7] = 1.0
+    share[[4, 6]] = rng.random((2, 14, 14)) > 0.3
+    off_resonance = np.full(share.size, 15.0)
+    data = with_noise(mixture(share.ravel(), off_resonance, protocol), 13)
+    single = fit_natural(data, rf_phase_increment=protocol.rf_phase_increment)
+    ones = np.ones(share.size)
+    t1, t2 = relaxation_times(single.e2, single.b, b1=ones, protocol=protocol)
+    times = fluid_times(
+        data, theta=single.theta, t1=t1, t2=t2, b1=ones, protocol=protocol, inside=np.ones(shape, dtype=bool)
+    )
+    assert times.voxels >= FEWEST_VOXELS
+    assert abs(times.t1 - FLUID[0]) < 2.0 * times.t1_stdev < 0.4 * FLUID[0]
+    assert abs(times.t2 - FLUID[1]) < 2.0 * times.t2_stdev < 0.4 * FLUID[1]
+    # Not all around is fluid: the error that is stated for the place is larger.
+    assert times.covariance[0, 0] > 0.07**2
+
+
 def test_a_scan_without_fluid_takes_its_times_from_the_literature_and_says_so():
     protocol = make_protocol(12)
     data = with_noise(signal_of(GREY, np.linspace(-90.0, 90.0, 800), protocol), 5)

@@ -11,7 +11,7 @@ from sequence_simulation import mprage, spin_echo
 from qmri_bids.estimation.base import PAIRS, EstimatorOptions, Joint, KnownMaps
 from qmri_bids.estimation.estimators import ESTIMATORS
 from qmri_bids.estimation.images.banding import crossing_pairs, geometric_solution, opposite_pairs, root_of_squares
-from qmri_bids.estimation.images.synthetic import FluidTimes, WaterMaps, synthetic_image
+from qmri_bids.estimation.images.synthetic import FluidTimes, TwoWays, WaterMaps, synthetic_image
 from qmri_bids.estimation.one_model.transfer import (
     NOISE_CORRELATION,
     ApparentMaps,
@@ -20,6 +20,7 @@ from qmri_bids.estimation.one_model.transfer import (
     freed_of_transfer,
 )
 from qmri_bids.physics import bssfp
+from qmri_bids.physics.contrast import signed_signal
 from qmri_bids.physics.excitation.pulse import ExcitationPulse
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.physics.sequences import preset
@@ -248,3 +249,96 @@ def test_deviations_of_images_of_freed_t1_are_those_of_draws() -> None:
         image, own = synthetic_image(preset(name), WaterMaps(values=values, stdev=stdev, correlation=found.correlation))
         true, _ = synthetic_image(preset(name), WaterMaps(values=exact, stdev=stdev))
         assert np.std(image - true) == pytest.approx(float(np.mean(own)), rel=0.06), name
+
+
+def _head_with_fluid(level: float, *, seed: int) -> tuple[np.ndarray, np.ndarray, BssfpProtocol, np.ndarray]:
+    """Return cycles of grey matter with a ball of fluid, a rim of mixtures, and one voxel of a lesion; share of fluid, inside."""
+    shape, protocol, rng = (18, 18, 18), protocol_of(12), np.random.default_rng(seed)
+    x, y, z = np.indices(shape) - 8.5
+    share = np.clip(6.0 - np.sqrt(x**2 + y**2 + z**2), 0.0, 1.0)
+    t1, t2 = np.full(shape, 1.4), np.full(shape, 0.085)
+    t1[LESION], t2[LESION] = 2.0, 0.16
+    tissue, fluid = (
+        bssfp.signal(
+            of_t1, of_t2, b1=np.ones(shape), off_resonance=np.full(shape, 20.0), m0=0.8, protocol=protocol
+        ).reshape(-1, 12)
+        for of_t1, of_t2 in ((t1, t2), (np.full(shape, 4.0), np.full(shape, 1.5)))
+    )
+    flat = share.reshape(-1, 1)
+    clean = (1.0 - flat) * tissue + flat * fluid / 0.8
+    noisy = clean + level * NOISE * (rng.standard_normal(clean.shape) + 1j * rng.standard_normal(clean.shape))
+    return noisy, share, protocol, np.ones(shape, dtype=bool)
+
+
+LESION = (8, 8, 1)
+"""A voxel three from where fluid ends."""
+
+
+def test_fluid_has_its_image_by_the_times_of_all_its_voxels_and_a_lesion_keeps_its_contrast() -> None:
+    """FLAIR of fluid is dark and no brighter by noise; the mean of maps of single voxels made it as bright as white matter."""
+    cycles, share, protocol, inside = _head_with_fluid(1.0, seed=3)
+    known = KnownMaps(b1=np.ones(len(cycles)), inside=inside)
+    found = ESTIMATORS["ml"].create(EstimatorOptions()).estimate(cycles, protocol=protocol, known=known)
+    assert found.joint is not None
+    ways = ways_of(found.joint.ways, fluid=fluid_of(found.constants))
+    of_maps = WaterMaps(
+        values={**found.values, "fluid": found.joint.fluid},
+        stdev={**found.stdev, "fluid": found.joint.fluid_stdev},
+        correlation=found.joint.correlation,
+        fluid=fluid_of(found.constants),
+    )
+    tissue, lesion, water = (
+        m0 * spin_echo(t1=t1, t2=t2, tr=9.0, te=0.1, ti=2.5)
+        for t1, t2, m0 in ((1.4, 0.085, 0.8), (2.0, 0.16, 0.8), (4.0, 1.5, 1.0))
+    )
+    truth = share * water + (1.0 - share) * tissue
+    truth[LESION] = lesion
+    image, stdev = (each.reshape(share.shape) for each in synthetic_image(preset("FLAIR"), ways))
+    before = synthetic_image(preset("FLAIR"), of_maps)[0].reshape(share.shape)
+    truth = np.abs(truth)
+    for where in (share == 1.0, (share > 0.4) & (share < 1.0)):
+        error, old = (np.sqrt(np.nanmean((each - truth)[where] ** 2)) for each in (image, before))
+        assert error < 0.6 * old
+        held = np.abs(image - truth)[where] / stdev[where]
+        assert np.mean(held < 2.0) > 0.85
+    # One voxel is told by itself alone: its neighbours do not blur it.
+    assert abs(image[LESION] - lesion) < 3.0 * stdev[LESION]
+    assert image[LESION] > tissue + 0.5 * (lesion - tissue)
+
+
+def test_two_explanations_are_averaged_with_their_sign() -> None:
+    """Tissue of FLAIR is positive here, the signal of the second explanation below zero."""
+    one = {"T1": np.array([1.4]), "T2": np.array([0.085]), "M0": np.array([0.8])}
+    other = {**one, "M0": np.array([1.0]), "fluid": np.array([1.0])}
+    fluid = FluidTimes(t1=4.5, t2=2.0)
+    none = {name: np.zeros(1) for name in other}
+    alone = WaterMaps(values=one, stdev=none)
+    together = WaterMaps(values=other, stdev=none, fluid=fluid)
+    flair = preset("FLAIR")
+    signals = [signed_signal(flair, t1=t1, t2=t2) * m0 for t1, t2, m0 in ((1.4, 0.085, 0.8), (4.5, 2.0, 1.0))]
+    assert signals[0] > 0.0 > signals[1]
+    image, stdev = synthetic_image(flair, TwoWays(alone=alone, together=together, probability=np.array([0.25])))
+    assert image[0] == pytest.approx(abs(0.75 * signals[0] + 0.25 * signals[1]))
+    assert stdev[0] == pytest.approx(math.sqrt(0.75 * 0.25) * (signals[0] - signals[1]))
+
+
+def ways_of(arrays: dict[str, np.ndarray], *, fluid: FluidTimes) -> TwoWays:
+    """Return what images are computed from of the arrays of an estimate."""
+    parts = {}
+    for way, names in (("alone", ("T1", "T2", "M0")), ("together", ("T1", "T2", "M0", "fluid"))):
+        parts[way] = WaterMaps(
+            values={name: arrays[f"{way}_{name}"] for name in names},
+            stdev={name: arrays[f"{way}_{name}_stdev"] for name in names},
+            correlation={pair: arrays[f"{way}_{'_'.join(pair)}"] for pair in PAIRS if {*pair} <= {*names}},
+            fluid=fluid if way == "together" else None,
+        )
+    return TwoWays(**parts, probability=arrays["probability"])
+
+
+def fluid_of(constants: dict[str, float]) -> FluidTimes:
+    return FluidTimes(
+        t1=constants["FluidT1"],
+        t2=constants["FluidT2"],
+        t1_stdev=constants["FluidT1StandardDeviation"],
+        t2_stdev=constants["FluidT2StandardDeviation"],
+    )

@@ -126,7 +126,7 @@ class JointMaps:
         }
         for row, pair in enumerate(PAIRS):
             one, two = (spread[ROWS.index(name)] for name in pair)
-            size = one * two
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"):  # a voxel without a value may have no finite deviation
+                size = one * two
                 found["_".join(pair)] = np.where(size > 0.0, np.clip(self.covariance[row] / size, -1.0, 1.0), 0.0)
         return found

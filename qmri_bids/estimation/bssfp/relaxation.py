@@ -304,7 +304,12 @@ def finished_estimate(
         misfit=_masked(np.sqrt(left / (freedom * pooled.level)), usable),
         constants=constants,
         one_pool={} if fluid is None else {name: _masked(each, good) for name, each in one_pool.items()},
-        joint=Joint.of({name: _masked(each, good) for name, each in joint.arrays(stdev).items()}),
+        joint=Joint.of(
+            {
+                name: _masked(each, good)
+                for name, each in (joint.arrays(stdev) | ({} if fluid is None else fluid.ways())).items()
+            }
+        ),
         decisions=() if fluid is None else fluid.sentences(mixed=int(np.count_nonzero(status == Status.MIXED))),
     )
 

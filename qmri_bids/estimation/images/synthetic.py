@@ -49,45 +49,69 @@ class WaterMaps:
     fluid: FluidTimes | None = None
 
 
-def synthetic_image(contrast: Contrast, maps: WaterMaps) -> tuple[Values, Values]:
+@dataclass(frozen=True, kw_only=True)
+class TwoWays:
+    """Two explanations of the same voxels: by tissue alone, and by tissue with fluid, with the probability of the second."""
+
+    alone: WaterMaps
+    together: WaterMaps
+    probability: Values
+
+
+def synthetic_image(contrast: Contrast, maps: WaterMaps | TwoWays) -> tuple[Values, Values]:
     """Return the image of a sequence and its standard deviation, shape (...).
 
     Tissue and fluid of a voxel add up before the magnitude is taken: |(M0 - Mf) s(T1, T2) + Mf s(fluid)|, Mf that of fluid. The
     standard deviation is that of the linear expansion, with all correlations. It is NaN where a map has none, and both are where a
-    map has no value.
+    map has no value. Of two explanations the image is the mean by their probability, with the sign of both, and its standard
+    deviation holds what they differ by. The magnitude is the last step: where noise takes the signal across zero, that of FLAIR
+    in fluid, it is not below zero, and about as large as its standard deviation.
 
     Parameters
     ----------
     contrast
         What is played.
     maps
-        T1, T2, M0 and fluid.
+        T1, T2, M0 and fluid, or two explanations of a voxel.
     """
-    t1, t2, m0 = (np.asarray(maps.values[name], dtype=np.float64) for name in ("T1", "T2", "M0"))
     with np.errstate(all="ignore"):
-        of_tissue = signed_signal(contrast, t1=t1, t2=t2)
-        fluid: Values = np.zeros(t1.shape)
-        of_fluid: Values = np.zeros(())
-        if maps.fluid is not None:
-            fluid = np.asarray(maps.values["fluid"], dtype=np.float64)
-            of_fluid = signed_signal(contrast, t1=np.asarray(maps.fluid.t1), t2=np.asarray(maps.fluid.t2))
-        tissue = m0 - fluid
-        total = tissue * of_tissue + fluid * of_fluid
-        slopes = {
-            "T1": tissue * np.imag(signed_signal(contrast, t1=t1 + STEP * 1j, t2=t2)) / STEP,
-            "T2": tissue * np.imag(signed_signal(contrast, t1=t1, t2=t2 + STEP * 1j)) / STEP,
-            "M0": of_tissue,
-        }
-        if maps.fluid is not None:
-            slopes["fluid"] = of_fluid - of_tissue
-        spread = {name: slope * np.asarray(maps.stdev[name], dtype=np.float64) for name, slope in slopes.items()}
-        variance = np.sum([each**2 for each in spread.values()], axis=0)
-        for (one, two), together in maps.correlation.items():
-            if one in spread and two in spread:
-                variance = variance + 2.0 * np.asarray(together, dtype=np.float64) * spread[one] * spread[two]
-        if maps.fluid is not None:
-            variance = variance + fluid**2 * _variance_of_fluid(contrast, maps.fluid)
-        return np.abs(total), np.sqrt(np.maximum(variance, 0.0))
+        if isinstance(maps, WaterMaps):
+            signal, variance = _signed(contrast, maps)
+        else:
+            one, variance_of_one = _signed(contrast, maps.alone)
+            other, variance_of_other = _signed(contrast, maps.together)
+            p = np.asarray(maps.probability, dtype=np.float64)
+            other, variance_of_other = (np.where(p > 0.0, each, 0.0) for each in (other, variance_of_other))
+            signal = (1.0 - p) * one + p * other
+            variance = (1.0 - p) * variance_of_one + p * variance_of_other + p * (1.0 - p) * (one - other) ** 2
+        return np.abs(signal), np.sqrt(np.maximum(variance, 0.0))
+
+
+def _signed(contrast: Contrast, maps: WaterMaps) -> tuple[Values, Values]:
+    """Return the signal with its sign, and its variance."""
+    t1, t2, m0 = (np.asarray(maps.values[name], dtype=np.float64) for name in ("T1", "T2", "M0"))
+    of_tissue = signed_signal(contrast, t1=t1, t2=t2)
+    fluid: Values = np.zeros(t1.shape)
+    of_fluid: Values = np.zeros(())
+    if maps.fluid is not None:
+        fluid = np.asarray(maps.values["fluid"], dtype=np.float64)
+        of_fluid = signed_signal(contrast, t1=np.asarray(maps.fluid.t1), t2=np.asarray(maps.fluid.t2))
+    tissue = m0 - fluid
+    slopes = {
+        "T1": tissue * np.imag(signed_signal(contrast, t1=t1 + STEP * 1j, t2=t2)) / STEP,
+        "T2": tissue * np.imag(signed_signal(contrast, t1=t1, t2=t2 + STEP * 1j)) / STEP,
+        "M0": of_tissue,
+    }
+    if maps.fluid is not None:
+        slopes["fluid"] = of_fluid - of_tissue
+    spread = {name: slope * np.asarray(maps.stdev[name], dtype=np.float64) for name, slope in slopes.items()}
+    variance = np.sum([each**2 for each in spread.values()], axis=0)
+    for (one, two), together in maps.correlation.items():
+        if one in spread and two in spread:
+            variance = variance + 2.0 * np.asarray(together, dtype=np.float64) * spread[one] * spread[two]
+    if maps.fluid is not None:
+        variance = variance + fluid**2 * _variance_of_fluid(contrast, maps.fluid)
+    return tissue * of_tissue + fluid * of_fluid, variance
 
 
 def _variance_of_fluid(contrast: Contrast, fluid: FluidTimes) -> float:

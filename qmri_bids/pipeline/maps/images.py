@@ -19,8 +19,9 @@ from nipype.pipeline import engine as pe
 from numpy.typing import NDArray
 
 from qmri_bids.engine.node_memory import NodeMemory
+from qmri_bids.estimation.base import PAIRS
 from qmri_bids.estimation.images.banding import crossing_pairs, geometric_solution, root_of_squares
-from qmri_bids.estimation.images.synthetic import FluidTimes, WaterMaps, synthetic_image
+from qmri_bids.estimation.images.synthetic import FluidTimes, TwoWays, WaterMaps, synthetic_image
 from qmri_bids.physics.sequences import USUAL_FIELD, all_requested
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.results.estimate_file import StoredEstimate
@@ -38,6 +39,9 @@ _MAPS = {APPARENT: {"T1": "T1", "M0": "M0"}, FREED: {"T1": "mtcorrected_T1", "M0
 
 UNTOLD = 2.0
 """Standard deviation over the median of the image beyond which a voxel has none: a few such voxels outshine all others."""
+
+IMAGE_MAPS = ("T1", "T2", "M0", "fluid")
+"""Maps of which both explanations of a voxel have their own."""
 
 Images = dict[str, NDArray[np.floating]]
 
@@ -73,7 +77,7 @@ class MakeImages(SimpleInterface):
 
     input_spec = _MakeImagesInput
     output_spec = _MakeImagesOutput
-    needs = NodeMemory(fixed=300e6, per_voxel=400, per_value=120)
+    needs = NodeMemory(fixed=300e6, per_voxel=600, per_value=120)
 
     def _run_interface(self, runtime: Any) -> Any:
         inputs = self.inputs
@@ -123,17 +127,19 @@ def synthetic_images(
     """
     maps, said = _water(stored, relaxation)
     inside = stored.status[""] != 0
-    voxels = WaterMaps(
-        values={name: each[inside] for name, each in maps.values.items()},
-        stdev={name: each[inside] for name, each in maps.stdev.items()},
-        correlation={pair: each[inside] for pair, each in maps.correlation.items()},
-        fluid=maps.fluid,
-    )
+    voxels = _of(maps, inside)
+    ways = _two_ways(stored, fluid=maps.fluid, inside=inside)
     images: Images = {}
     for request in all_requested(requests):
         contrast = request.contrast(field_strength=field_strength)
         name = f"{SYNTHETIC}{request.name}"
-        image, stdev = synthetic_image(contrast, voxels)
+        image, stdev = synthetic_image(contrast, voxels if ways is None or relaxation == FREED else ways)
+        if ways is not None and relaxation == FREED:
+            lone = (~np.isfinite(stored.arrays["mtcorrected_T1"]) & (stored.arrays["T2"] > FLUID_T2))[inside]
+            image, stdev = (
+                np.where(lone, own, each)
+                for own, each in zip(synthetic_image(contrast, ways), (image, stdev), strict=True)
+            )
         known = np.isfinite(image)
         median = np.median(image[known]) if known.any() else np.nan
         untold = known & ~(stdev <= UNTOLD * median)
@@ -145,6 +151,37 @@ def synthetic_images(
     if field_strength is None:
         said.append(f"The field of the scan is not stated: usual parameters are those of {USUAL_FIELD:g} T.")
     return images, said
+
+
+def _of(maps: WaterMaps, inside: NDArray[np.bool_]) -> WaterMaps:
+    """Return maps of some voxels."""
+    return WaterMaps(
+        values={name: each[inside] for name, each in maps.values.items()},
+        stdev={name: each[inside] for name, each in maps.stdev.items()},
+        correlation={pair: each[inside] for pair, each in maps.correlation.items()},
+        fluid=maps.fluid,
+    )
+
+
+def _two_ways(stored: StoredEstimate, *, fluid: FluidTimes | None, inside: NDArray[np.bool_]) -> TwoWays | None:
+    """Return both explanations of the voxels; None where there is one."""
+    if stored.joint is None or not stored.joint.ways or fluid is None:
+        return None
+    arrays = stored.joint.ways
+
+    def way(name: str, *, fluid: FluidTimes | None) -> WaterMaps:
+        names = IMAGE_MAPS[: 3 if fluid is None else 4]
+        maps = WaterMaps(
+            values={key: arrays[f"{name}_{key}"] for key in names},
+            stdev={key: arrays[f"{name}_{key}{STDEV}"] for key in names},
+            correlation={pair: arrays[f"{name}_{'_'.join(pair)}"] for pair in PAIRS if {*pair} <= {*names}},
+            fluid=fluid,
+        )
+        return _of(maps, inside)
+
+    return TwoWays(
+        alone=way("alone", fluid=None), together=way("together", fluid=fluid), probability=arrays["probability"][inside]
+    )
 
 
 def _water(stored: StoredEstimate, relaxation: str) -> tuple[WaterMaps, list[str]]:
@@ -186,15 +223,18 @@ def _water(stored: StoredEstimate, relaxation: str) -> tuple[WaterMaps, list[str
                 t1_stdev=constants["FluidT1StandardDeviation"],
                 t2_stdev=constants["FluidT2StandardDeviation"],
             )
-            number = int(np.count_nonzero(joint.fluid > 0.01 * values["M0"]))
-            said += (
-                []
-                if not number
-                else [
+            share = joint.ways["probability"] if joint.ways else joint.fluid - 0.01 * values["M0"]
+            number = int(np.count_nonzero(share > 0.0))
+            if number:
+                said.append(
                     f"In {number:,} voxels tissue shares its place with fluid of T1 {fluid.t1:.2g} s and T2 {fluid.t2:.2g} s: the "
                     "signals of both were added up."
-                ]
-            )
+                )
+            if joint.ways and relaxation == APPARENT:
+                said.append(
+                    "There the image is the mean of what tissue alone and tissue with fluid would give, by their probability; T1 "
+                    "and T2 of tissue beside fluid are known to spread as in the rest of the scan."
+                )
     return WaterMaps(values=values, stdev=stdev, correlation=correlation, fluid=fluid), said
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.estimation.base import Estimate, Status, has_value
+from qmri_bids.estimation.base import Estimate, Joint, Status, has_value
 from qmri_bids.estimation.bssfp.finite_pulse import as_by_hard_pulses, hard_over_pulsed
 from qmri_bids.estimation.bssfp.maximum_likelihood import MaximumLikelihood
 from qmri_bids.physics.bssfp import relaxation_times
@@ -62,6 +62,9 @@ class CorrectedCycles:
                 values={name: masked(values) for name, values in found.values.items()},
                 stdev={name: masked(values) for name, values in found.stdev.items()},
                 one_pool={name: masked(values) for name, values in found.one_pool.items()},
+                joint=None
+                if found.joint is None
+                else Joint.of({name: masked(values) for name, values in found.joint.arrays().items()}),
                 status=np.where(lost, np.uint8(Status.OUT_OF_RANGE), found.status),
             ),
             (

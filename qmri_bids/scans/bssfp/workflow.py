@@ -104,7 +104,7 @@ class EstimateRelaxation(SimpleInterface):
 
     input_spec = _EstimateRelaxationInput
     output_spec = _EstimateRelaxationOutput
-    needs = NodeMemory(fixed=700e6, per_voxel=600, per_value=40, parallel=True)
+    needs = NodeMemory(fixed=700e6, per_voxel=760, per_value=40, parallel=True)
 
     def _run_interface(self, runtime: Any) -> Any:
         import torch

@@ -12,19 +12,21 @@ beside fluid holds less of it than nothing.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from qmri_bids.estimation.base import NaturalPoint
+from qmri_bids.estimation.base import PAIRS, NaturalPoint
+from qmri_bids.estimation.bssfp.fluid.explanations import Explanation, UsualTissue, amplitude_of_one, tissue_and_fluid
 from qmri_bids.estimation.bssfp.fluid.fit import FluidScore, MixedFit, fit_mixed, score_fluid
 from qmri_bids.estimation.bssfp.fluid.times import FLUID_T1, FLUID_T2, FluidTimes, fluid_times
 from qmri_bids.estimation.bssfp.joint import PLACES, JointMaps
 from qmri_bids.estimation.bssfp.skew import without_skew
-from qmri_bids.physics.bssfp import amplitude, natural_coordinates, profile, relaxation_times
+from qmri_bids.physics.bssfp import natural_coordinates, profile, relaxation_times
 from qmri_bids.physics.protocol import BssfpProtocol
 from qmri_bids.system.blocks import run_blocks
 
@@ -85,6 +87,15 @@ UNDECIDED = (0.05, 0.95)
 STEP = 1e-5
 """Relative step of numerical derivatives."""
 
+LIKELY = 0.2
+"""Probability of fluid above which an image holds both explanations of a voxel, and below which that of tissue alone."""
+
+MAPS_OF_TISSUE = ("T1", "T2", "M0")
+"""What tissue has where it is alone."""
+
+SURE = 0.2
+"""Relative standard deviation of both times up to which tissue beside fluid tells how such tissue spreads."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FluidMaps:
@@ -111,6 +122,12 @@ class FluidMaps:
         Scatter of the fraction in tissue far from fluid over what noise explains, 1 or more; its standard deviations hold it.
     liquid
         Whether all is fluid: nothing was fitted with it then.
+    alone
+        T1, T2 and M0 of tissue alone by name, with standard deviations and correlations, shape (V,).
+    voxels, together
+        Voxels that may hold fluid, shape (K,), and how tissue with fluid explains them.
+    probability
+        Probability of that explanation, shape (V,).
     """
 
     values: Values
@@ -124,6 +141,21 @@ class FluidMaps:
     near: NDArray[np.bool_]
     scatter: float
     liquid: bool
+    alone: Mapping[str, Values]
+    voxels: NDArray[np.int64]
+    together: Explanation
+    probability: Values
+
+    def ways(self) -> dict[str, Values]:
+        """Return what `estimation.base.Joint` holds of both explanations; nothing where fluid was looked for nowhere."""
+        if not self.probability.any():
+            return {}
+        found = {f"alone_{name}": values for name, values in self.alone.items()} | {"probability": self.probability}
+        for name, values in self.together.arrays().items():
+            whole = np.zeros(len(self.probability), dtype=np.float32)
+            whole[self.voxels] = values
+            found[f"together_{name}"] = whole
+        return found
 
     def sentences(self, *, mixed: int) -> tuple[str, ...]:
         """Say what was decided; `mixed` is the number of voxels whose code is that of a mixture in the end."""
@@ -229,7 +261,8 @@ def with_fluid(
         score = score_fluid(
             cycles, rf_phase_increment=protocol.rf_phase_increment, tissue=tissue, fluid=fluid, threads=threads
         )
-        gain = _signal(values[0], values[1], b1, protocol) / _signal(times.t1, times.t2, b1, protocol)
+        gain = amplitude_of_one(values[0], values[1], b1=b1, protocol=protocol)
+        gain /= amplitude_of_one(times.t1, times.t2, b1=b1, protocol=protocol)
         odds = _prior_odds(values[1], score=score, noise=noise, usable=usable, inside=inside)
         # Where there is hardly any fluid the first order is exact enough.
         fraction = np.where(usable, score.beta * gain, math.nan)
@@ -265,6 +298,10 @@ def with_fluid(
         near=near,
         scatter=scatter,
         liquid=bool(liquid),
+        alone=_of_tissue(values, stdev=stdev, joint=joint),
+        voxels=np.zeros(0, dtype=np.int64),
+        together=Explanation(values=np.zeros((4, 0)), covariance=np.zeros((4, 4, 0))),
+        probability=np.zeros(len(cycles)),
     )
     if liquid:
         return found
@@ -275,6 +312,7 @@ def with_fluid(
     def of(point: NaturalPoint) -> NaturalPoint:
         return NaturalPoint(e2=point.e2[near], b=point.b[near], theta=point.theta[near])
 
+    usual = UsualTissue.of(values[0][far], values[1][far], otherwise=COMMON_TISSUE)
     start = _natural_point(common_t1, common_t2, b1=b1, protocol=protocol)
     start = NaturalPoint(e2=start.e2, b=start.b, theta=tissue.theta)
     if near.any():
@@ -304,7 +342,7 @@ def with_fluid(
                 & (mixtures.values[4] < FLUID_ALONE)
                 & ~((mixtures.values[0] > FLUID_T1) & (mixtures.values[1] > FLUID_T2))
             )
-            _combine(
+            found.probability[near] = _combine(
                 found,
                 near,
                 fit=fit,
@@ -317,9 +355,27 @@ def with_fluid(
                 joint=joint,
             )
             alone[near] = ~told
+            # Tissue beside fluid is not that far from it: there it is the cortex, here white matter for the most part.
+            sure = told & (mixtures.stdev[:2] < SURE * mixtures.values[:2]).all(axis=0)
+            sure &= mixtures.values[4] < MOSTLY_FLUID
+            if np.count_nonzero(sure) >= FEWEST_FAR:
+                usual = UsualTissue.of(*mixtures.values[:2, sure], otherwise=COMMON_TISSUE)
             if found.fraction is not None and found.fraction_stdev is not None:
                 found.fraction[near] = np.where(told, mixtures.values[4], found.fraction[near])
                 found.fraction_stdev[near] = np.where(told, scatter * mixtures.stdev[4], found.fraction_stdev[near])
+    found = _explained(
+        found,
+        cycles,
+        alone=alone & usable,
+        theta=tissue.theta,
+        usual=usual,
+        b1=b1,
+        b1_stdev=b1_stdev,
+        noise=noise,
+        single_sum=residual_sum,
+        protocol=protocol,
+        threads=threads,
+    )
     with np.errstate(all="ignore"):
         if found.fraction is None or found.fraction_stdev is None:
             return found
@@ -332,7 +388,7 @@ def with_fluid(
             fraction[part], variance[part] = _fraction_in_fluid(
                 cycles[chosen],
                 tissue=NaturalPoint(e2=start.e2[chosen], b=start.b[chosen], theta=start.theta[chosen]),
-                tissue_signal=_signal(common_t1, common_t2, b1[chosen], protocol),
+                tissue_signal=amplitude_of_one(common_t1, common_t2, b1=b1[chosen], protocol=protocol),
                 times=times,
                 b1=b1[chosen],
                 noise=noise[chosen],
@@ -360,12 +416,6 @@ def _natural_point(t1: float, t2: float, *, b1: Values, protocol: BssfpProtocol)
     """Return the shape of the profile of given times at every B1; θ is 0."""
     e2, b = natural_coordinates(np.full(len(b1), t1), np.full(len(b1), t2), b1=b1, protocol=protocol)
     return NaturalPoint(e2=e2, b=b, theta=np.zeros(len(b1)))
-
-
-def _signal(t1: Values | float, t2: Values | float, b1: Values, protocol: BssfpProtocol) -> NDArray:
-    """Return the amplitude that multiplies the profile where M0 is 1, shape (V,)."""
-    t1, t2 = (np.broadcast_to(np.asarray(each, dtype=np.float64), b1.shape) for each in (t1, t2))
-    return np.abs(amplitude(t1, t2, b1=b1, off_resonance=np.zeros(b1.shape), protocol=protocol))
 
 
 def _prior_odds(
@@ -469,8 +519,8 @@ def _maps_of_mixtures(
         b1: Values,
     ) -> Values:
         t1, t2 = relaxation_times(e2, b, b1=b1, protocol=protocol)
-        of_tissue = _signal(t1, t2, b1, protocol)
-        ratio = beta * of_tissue / _signal(fluid_t1, fluid_t2, b1, protocol)
+        of_tissue = amplitude_of_one(t1, t2, b1=b1, protocol=protocol)
+        ratio = beta * of_tissue / amplitude_of_one(fluid_t1, fluid_t2, b1=b1, protocol=protocol)
         m0 = np.exp(log_amplitude) / of_tissue * (1.0 + ratio)
         without_bands = np.exp(log_amplitude) * np.abs(1.0 + beta)
         return np.stack(
@@ -524,8 +574,8 @@ def _combine(
     odds: Values,
     band: float,
     joint: JointMaps,
-) -> None:
-    """Write the mean of both models, weighted by their probability, into the voxels near fluid."""
+) -> Values:
+    """Write the mean of both models, weighted by their probability, into the voxels near fluid; return that of fluid there."""
     # Laplace's approximation of the evidence: what noise allows of β over what is likely is the cost of one more unknown.
     likely = 1.0 / (math.pi * USUAL_BETA * (1.0 + (fit.beta / USUAL_BETA) ** 2))
     allowed = np.minimum(np.sqrt(2.0 * math.pi * noise * fit.covariance[:, 3, 3]), WIDEST_BETA) * likely
@@ -556,6 +606,69 @@ def _combine(
     low, high = UNDECIDED
     mostly = told & (mixtures.values[4] > MOSTLY_FLUID)
     found.mixed[near] = mostly | (weight > low) & (weight < high) & (variance[1] > 2.0 * single_stdev[1] ** 2)
+    return np.asarray(weight)
+
+
+def _explained(
+    found: FluidMaps,
+    cycles: NDArray[np.complexfloating],
+    *,
+    alone: NDArray[np.bool_],
+    theta: Values,
+    usual: UsualTissue,
+    b1: Values,
+    b1_stdev: Values | None,
+    noise: Values,
+    single_sum: Values,
+    protocol: BssfpProtocol,
+    threads: int,
+) -> FluidMaps:
+    """Return these maps with how tissue with fluid explains the voxels of fluid, `alone`, and those that may well hold some."""
+    voxels = np.flatnonzero(alone | (found.probability > LIKELY))
+    rest: dict[int, tuple[Explanation, Values]] = {}
+
+    def explain(begin: int) -> None:
+        chosen = voxels[begin : begin + BLOCK]
+        with np.errstate(all="ignore"):  # of the thread that works here
+            rest[begin] = tissue_and_fluid(
+                cycles[chosen].astype(np.complex128),
+                theta=theta[chosen],
+                times=found.times,
+                tissue=usual,
+                b1=b1[chosen],
+                b1_stdev=None if b1_stdev is None else b1_stdev[chosen],
+                noise=noise[chosen],
+                protocol=protocol,
+            )
+
+    run_blocks(explain, len(voxels), block=BLOCK, threads=threads)
+    probability = np.where(found.probability > LIKELY, found.probability, 0.0)
+    if not rest:
+        return replace(found, probability=probability)
+    parts = [rest[begin] for begin in sorted(rest)]
+    together = Explanation(
+        values=np.concatenate([each.values for each, _ in parts], axis=-1),
+        covariance=np.concatenate([each.covariance for each, _ in parts], axis=-1),
+    )
+    left, single = np.concatenate([each for _, each in parts]), single_sum[voxels]
+    good = np.isfinite(np.concatenate([together.values, together.covariance.reshape(16, -1)])).all(axis=0)
+    # What rings or moves leaves more than noise does, of either explanation.
+    own = np.maximum(noise[voxels], single / max(2 * protocol.number_of_cycles - 5, 1))
+    of_fluid = left - single < CONSISTENT * own
+    probability[voxels] = np.where(good, np.where(alone[voxels], of_fluid, probability[voxels]), 0.0)
+    return replace(found, voxels=voxels[good], together=together.of_voxels(good), probability=probability)
+
+
+def _of_tissue(values: Values, *, stdev: Values, joint: JointMaps) -> dict[str, Values]:
+    """Return T1, T2 and M0 of a fit of one pool with standard deviations and correlations by name."""
+    found = {}
+    for row, name in enumerate(MAPS_OF_TISSUE):
+        found[name], found[f"{name}_stdev"] = values[row].astype(np.float32), stdev[row].astype(np.float32)
+    for pair, together in zip(PAIRS[:3], joint.covariance, strict=False):
+        one, two = (stdev[MAPS_OF_TISSUE.index(name)] for name in pair)
+        with np.errstate(all="ignore"):
+            found["_".join(pair)] = np.clip(together / (one * two), -1.0, 1.0).astype(np.float32)
+    return found
 
 
 def _fraction_in_fluid(
@@ -579,7 +692,7 @@ def _fraction_in_fluid(
     def at(t1: float, t2: float) -> tuple[Values, Values]:
         shape = _natural_point(t1, t2, b1=b1, protocol=protocol)
         fluid = profile(shape.e2, shape.b, theta, rf_phase_increment=increments)
-        gain = tissue_signal / _signal(t1, t2, b1, protocol)
+        gain = tissue_signal / amplitude_of_one(t1, t2, b1=b1, protocol=protocol)
         power = np.sum(np.abs(fluid) ** 2, axis=1)
         most = np.sum(fluid.conj() * cycles, axis=1) / power
         beside = beside_fluid - fluid * (np.sum(fluid.conj() * beside_fluid, axis=1) / power)[:, None]
