@@ -324,7 +324,8 @@ def banding_free(
     Raises
     ------
     ValueError
-        As `fit_bssfp`, or if the increments have no two pairs half a turn apart for `geometric`.
+        As `fit_bssfp`, or if the increments have no two pairs half a turn apart, one 20 degrees or more from the other, for
+        `geometric`.
     """
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
     found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")

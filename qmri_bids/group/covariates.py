@@ -22,6 +22,12 @@ MOST_COLUMNS = 40
 _ABSENT = ("", "n/a", "N/A", "NA", "nan", "NaN", "None")
 _NAMES = ("participant_id", "session_id")
 
+OF_THE_PAGE = ("session", "protocol", "light of the report")
+"""Columns that a page has by itself."""
+
+_MOST_NAMED = 10
+"""Participants or cells that a sentence names."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
@@ -30,7 +36,8 @@ class Column:
     Parameters
     ----------
     name
-        Its name; those of `sessions.tsv` that `participants.tsv` has, too, end in ` (sessions.tsv)`.
+        Its name; those of `sessions.tsv` that `participants.tsv` has, too, end in ` (sessions.tsv)`, and those of a table that the
+        page has by itself in the name of the table.
     continuous
         Whether its values are numbers.
     values
@@ -67,8 +74,10 @@ def collect_covariates(bids_dir: Path | None, group: Group) -> Covariates:
     cells: dict[str, list[str]] = {"session": [run.session for run in group.runs]}
     if bids_dir is not None:
         own = _rows(bids_dir / "participants.tsv", "participant_id", prefix="sub-", sentences=sentences)
-        cells |= _by_run(own, [run.participant for run in group.runs])
-        cells |= _of_sessions(bids_dir, group.runs, taken=set(cells), sentences=sentences)
+        found = _by_run(own, [run.participant for run in group.runs])
+        cells |= _apart(found, taken=OF_THE_PAGE, file="participants.tsv")
+        found = _of_sessions(bids_dir, group.runs, sentences=sentences)
+        cells |= _apart(found, taken=(*OF_THE_PAGE, *cells), file="sessions.tsv")
     columns = [column for name, values in cells.items() if (column := _column(name, values)) is not None]
     for name, values in cells.items():
         if _is_text(values):
@@ -82,7 +91,7 @@ def collect_covariates(bids_dir: Path | None, group: Group) -> Covariates:
 
 
 def _rows(path: Path, key: str, *, prefix: str, sentences: list[str]) -> dict[str, Mapping[str, str]]:
-    """Return the rows of a table by their label; what cannot be read is said."""
+    """Return the rows of a table by their label; what cannot be read, or contradicts itself, is said and not taken."""
     if not path.is_file():
         return {}
     try:
@@ -93,7 +102,54 @@ def _rows(path: Path, key: str, *, prefix: str, sentences: list[str]) -> dict[st
     if key not in columns:
         sentences.append(f"{path.name} was not used: expected the column {key}, found {', '.join(columns) or 'none'}.")
         return {}
-    return {row[key].removeprefix(prefix): row for row in rows}
+    counts = Counter(columns)
+    doubled = [name for name, count in counts.items() if count > 1]
+    if key in doubled:
+        sentences.append(f"{path.name} was not used: expected one column {key}, found {counts[key]}.")
+        return {}
+    if doubled:
+        sentences.append(f"Columns of {path.name} that stand there more than once were not used: {_listed(doubled)}.")
+    by_label: dict[str, list[Mapping[str, str]]] = {}
+    for row in rows:
+        kept = {name: cell for name, cell in row.items() if name not in doubled}
+        by_label.setdefault(row[key].removeprefix(prefix), []).append(kept)
+    return _merged(by_label, path=path, prefix=prefix, sentences=sentences)
+
+
+def _merged(
+    by_label: Mapping[str, Sequence[Mapping[str, str]]], *, path: Path, prefix: str, sentences: list[str]
+) -> dict[str, Mapping[str, str]]:
+    """Return one row a label: of several, the cells in which those that state something agree."""
+    merged: dict[str, Mapping[str, str]] = {}
+    several, differing = [], []
+    for label, rows in by_label.items():
+        if len(rows) == 1:
+            merged[label] = rows[0]
+            continue
+        several.append(f"{prefix}{label}")
+        row = {}
+        for name in rows[0]:
+            stated = {each[name] for each in rows if each[name] not in _ABSENT}
+            row[name] = "".join(stated) if len(stated) == 1 else ""
+            if len(stated) > 1 and name not in _NAMES:
+                differing.append(f"{name} of {prefix}{label}")
+        merged[label] = row
+    if several:
+        differ = f"nothing is taken where these differ: {_listed(differing)}" if differing else "these do not differ"
+        have = "have several rows each" if len(several) > 1 else "has several rows"
+        sentences.append(f"{path.name}: {_listed(several)} {have}; {differ}.")
+    return merged
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names in a row, the first ten of many."""
+    shown = ", ".join(names[:_MOST_NAMED])
+    return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED} more"
+
+
+def _apart(found: Mapping[str, list[str]], *, taken: Sequence[str], file: str) -> dict[str, list[str]]:
+    """Return columns under names that are not taken, those that were with the name of their file."""
+    return {f"{name} ({file})" if name in taken else name: values for name, values in found.items()}
 
 
 def _by_run(rows: Mapping[str, Mapping[str, str]], labels: Sequence[str]) -> dict[str, list[str]]:
@@ -102,9 +158,7 @@ def _by_run(rows: Mapping[str, Mapping[str, str]], labels: Sequence[str]) -> dic
     return {name: [rows.get(label, {}).get(name, "") for label in labels] for name in names}
 
 
-def _of_sessions(
-    bids_dir: Path, runs: Sequence[GroupRun], *, taken: set[str], sentences: list[str]
-) -> dict[str, list[str]]:
+def _of_sessions(bids_dir: Path, runs: Sequence[GroupRun], *, sentences: list[str]) -> dict[str, list[str]]:
     """Return the cells of the columns of `sub-<label>_sessions.tsv`."""
     labels = dict.fromkeys(run.participant for run in runs if run.session)
     rows: dict[str, Mapping[str, str]] = {}
@@ -112,8 +166,7 @@ def _of_sessions(
         path = bids_dir / f"sub-{label}" / f"sub-{label}_sessions.tsv"
         for session, row in _rows(path, "session_id", prefix="ses-", sentences=sentences).items():
             rows[f"{label}/{session}"] = row
-    found = _by_run(rows, [f"{run.participant}/{run.session}" for run in runs])
-    return {f"{name} (sessions.tsv)" if name in taken else name: values for name, values in found.items()}
+    return _by_run(rows, [f"{run.participant}/{run.session}" for run in runs])
 
 
 def _column(name: str, cells: Sequence[str]) -> Column | None:

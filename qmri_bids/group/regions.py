@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qmri_bids.bids.files.plain import UnreadableError, read_text
@@ -27,8 +27,8 @@ class RegionRow:
     ----------
     place
         Place of the run in the group.
-    atlas, region
-        Name of the atlas and of its region.
+    atlas, region, index
+        Name of the atlas, of its region, and what tells regions of one name apart: the value of their voxels in the atlas.
     map, unit
         The map, and the unit of the values: that of the reports.
     voxels
@@ -40,6 +40,7 @@ class RegionRow:
     place: int
     atlas: str
     region: str
+    index: str
     map: str
     unit: str
     voxels: float
@@ -75,13 +76,23 @@ def region_rows(group: Group, *, output_dir: Path, sentences: list[str]) -> Iter
 def region_distributions(
     group: Group, protocols: Protocols, *, output_dir: Path, sentences: list[str]
 ) -> tuple[Distribution, ...]:
-    """Return the medians of every map in every region of an atlas over the participants; parameters as of `region_rows`."""
+    """Return the medians of every map in every region of an atlas over the participants; parameters as of `region_rows`.
+
+    A region is called by its name, and by index and name where several of its atlas have that name.
+    """
     gathered = Gathered()
+    indices: dict[tuple[str, str], set[str]] = {}
+    regions: dict[str, str] = {}
     for row in region_rows(group, output_dir=output_dir, sentences=sentences):
         run: GroupRun = group.runs[row.place]
-        key = (run.kind, run.series, row.map, row.region, row.unit, row.atlas)
-        gathered.add(key, place=row.place, value=row.median)
-    return gathered.distributions(group, protocols)
+        full = f"index {row.index}: {row.region}"
+        regions[full] = row.region
+        indices.setdefault((row.atlas, row.region), set()).add(row.index)
+        gathered.add((run.kind, run.series, row.map, full, row.unit, row.atlas), place=row.place, value=row.median)
+    return tuple(
+        each if len(indices[each.atlas, regions[each.of]]) > 1 else replace(each, of=regions[each.of])
+        for each in gathered.distributions(group, protocols)
+    )
 
 
 def _rows(path: Path, *, place: int, atlas: str) -> Iterator[RegionRow]:
@@ -107,6 +118,7 @@ def _rows(path: Path, *, place: int, atlas: str) -> Iterator[RegionRow]:
             place=place,
             atlas=atlas,
             region=name if name != index else f"region {index}",
+            index=index,
             map=label,
             unit=unit,
             voxels=number,

@@ -98,6 +98,7 @@ REGIONS: Mapping[str, Mapping[str, Any]] = {
     **_NAMES,
     "atlas": {"Description": "Name of the atlas"},
     "region": {"Description": "Region of the atlas"},
+    "index": {"Description": "Value of the voxels of the region in the atlas: it tells regions of one name apart"},
     "map": {"Description": "Quantitative map"},
     "unit": {"Description": "Unit of the values of this row: that of the reports; n/a for one that they do not show"},
     "median": {"Description": "Median over the voxels of the region that have a value, in the unit of the column unit"},
@@ -225,7 +226,7 @@ def _runs(findings: Findings) -> Iterator[Sequence[Any]]:
 
 def _regions(findings: Findings) -> Iterator[Sequence[Any]]:
     for row in region_rows(findings.group, output_dir=findings.output_dir, sentences=[]):
-        named = (*_named(findings.group.runs[row.place]), row.atlas, row.region, row.map, row.unit)
+        named = (*_named(findings.group.runs[row.place]), row.atlas, row.region, row.index, row.map, row.unit)
         yield (*named, row.median, row.iqr, row.mean, row.sd, int(row.voxels))
 
 

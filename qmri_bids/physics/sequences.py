@@ -25,7 +25,8 @@ class Contrast:
     name
         What the image is called.
     repetition_time, echo_time
-        TR and TE [s].
+        TR and TE [s]; TE of a train must lie within the distance of its echoes, and does not enter its signal, since T2* is not
+        known.
     inversion_time
         Time from the inversion to the excitation of the centre of k-space [s]; None without inversion.
     flip_angle, echo_spacing, echoes
@@ -62,6 +63,10 @@ class Contrast:
             )
         if self.is_train and inversion is None:
             raise ValueError(f"{self.name}: a train of gradient echoes needs an inversion_time, found none")
+        if self.echo_spacing is not None and self.echo_time >= self.echo_spacing:
+            raise ValueError(
+                f"{self.name}: expected echo_time < echo_spacing [s], found {self.echo_time} and {self.echo_spacing}"
+            )
 
     @property
     def is_train(self) -> bool:
@@ -80,14 +85,16 @@ class Contrast:
 
     @property
     def parameters(self) -> str:
-        """TR, TE and what else there is, in words."""
-        parts = [f"TR {self.repetition_time:g} s", f"TE {seconds_to_milliseconds(self.echo_time):.4g} ms"]
+        """TR, TE where it enters the signal, and what else there is, in words."""
+        parts = [f"TR {self.repetition_time:g} s"]
+        if not self.is_train:
+            parts.append(f"TE {seconds_to_milliseconds(self.echo_time):.4g} ms")
         if self.inversion_time is not None:
             parts.append(f"TI {self.inversion_time:g} s")
         if self.flip_angle is not None and self.echo_spacing is not None:
             parts.append(
                 f"{self.echoes} gradient echoes of {radians_to_degrees(self.flip_angle):.4g}° every "
-                f"{seconds_to_milliseconds(self.echo_spacing):.4g} ms"
+                f"{seconds_to_milliseconds(self.echo_spacing):.4g} ms without decay by T2*"
             )
         return ", ".join(parts)
 
@@ -154,13 +161,20 @@ def preset(name: str, *, field_strength: float | None = None) -> Contrast:
     return Contrast(name=name, **_PRESETS[name][nearest])
 
 
+def _whole(number: float) -> int:
+    """Return a whole number; ValueError if it is none."""
+    if not number.is_integer():
+        raise ValueError(f"expected a whole number, found {number}")
+    return int(number)
+
+
 _KEYS: Mapping[str, tuple[str, Any, str]] = {
     "tr": ("repetition_time", milliseconds_to_seconds, "ms"),
     "te": ("echo_time", milliseconds_to_seconds, "ms"),
     "ti": ("inversion_time", milliseconds_to_seconds, "ms"),
     "fa": ("flip_angle", degrees_to_radians, "degrees"),
     "esp": ("echo_spacing", milliseconds_to_seconds, "ms"),
-    "echoes": ("echoes", int, ""),
+    "echoes": ("echoes", _whole, ""),
 }
 _OF_TRAINS = ("fa", "esp", "echoes")
 
@@ -234,20 +248,45 @@ def requested(text: str) -> ImageRequest:
             shown = ", ".join(f"{each} [{unit}]" if (unit := _KEYS[each][2]) else each for each in keys)
             raise ValueError(f"expected parameters {shown} of {name}, found {part!r} in {text!r}")
         field, convert, unit = _KEYS[key]
+        number = "whole number" if convert is _whole else "number"
+        if field in changes:
+            raise ValueError(f"expected {key} once, found it twice in {text!r}")
         try:
             changes[field] = convert(float(value))
         except (ValueError, OverflowError) as error:
             raise ValueError(
-                f"expected a number{f' of {unit}' if unit else ''} for {key}, found {part!r} in {text!r}"
+                f"expected a {number}{f' of {unit}' if unit else ''} for {key}, found {part!r} in {text!r}"
             ) from error
         if not 0.0 < changes[field] < math.inf or (key == "fa" and changes[field] >= math.pi):
             raise ValueError(
                 f"expected a positive number{f' of {unit}' if unit else ''} for {key}, found {part!r} in {text!r}"
             )
+    _check_file(ImageRequest(preset=name, label=label), text)
+    _check_echo_time(name, changes, text)
     found = ImageRequest(preset=name, label=label, changes=tuple(changes.items()))
     for field_strength in FIELDS:
         found.contrast(field_strength=field_strength)
     return found
+
+
+def _check_file(request: ImageRequest, text: str) -> None:
+    """Refuse a label with which an image would have the file of another sequence."""
+    for other in PRESETS:
+        if other != request.preset and ImageRequest(preset=other).file == request.file:
+            raise ValueError(f"expected a label that no sequence has in its name, found that of {other} in {text!r}")
+
+
+def _check_echo_time(name: str, changes: Mapping[str, float], text: str) -> None:
+    """Refuse an echo time of a train that lies beyond the next excitation, at any of `FIELDS`."""
+    for field_strength in FIELDS:
+        usual = preset(name, field_strength=field_strength)
+        te = changes.get("echo_time", usual.echo_time)
+        spacing = changes.get("echo_spacing", usual.echo_spacing)
+        if spacing is not None and te >= spacing:
+            found = [f"{seconds_to_milliseconds(time):.4g} ms" for time in (te, spacing)]
+            raise ValueError(
+                f"expected te below esp, the distance of the echoes, found {' and '.join(found)} in {text!r}: give both"
+            )
 
 
 def all_requested(texts: Sequence[str]) -> tuple[ImageRequest, ...]:

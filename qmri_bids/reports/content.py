@@ -110,14 +110,60 @@ class Figure:
     frame_step: float = 0.5
 
 
+PARAMETER_NAMES: Mapping[str, str] = {
+    "b0_echo_times": "Echo times (B0)",
+    "b1_nominal_flip_angle": "Nominal flip angle (B1)",
+    "b1_repetition_time": "Repetition time (B1)",
+    "b1_repetition_times": "Repetition times (B1)",
+    "b1_scale": "Scale of the B1 map",
+    "m0": "Images of full signal",
+    "rf_phase_increment": "RF phase increments",
+    "rf_phase_increment_reference": "Reference of the increments",
+    "unsaturated": "Unsaturated images",
+}
+"""Names of values of the acquisition where they are not the key in words."""
+
+
+def parameter_name(key: str) -> str:
+    """Return the name of a value of the acquisition, for readers.
+
+    Examples
+    --------
+    >>> parameter_name("b1_scale"), parameter_name("field_strength")
+    ('Scale of the B1 map', 'Field strength')
+    """
+    return PARAMETER_NAMES.get(key, key.replace("_", " ").capitalize())
+
+
+def parameter_key(name: str) -> str:
+    """Return the key of a value of the acquisition from its name; a key is its own.
+
+    Examples
+    --------
+    >>> parameter_key("Scale of the B1 map"), parameter_key("Field strength"), parameter_key("m0")
+    ('b1_scale', 'field_strength', 'm0')
+    """
+    found = {shown: key for key, shown in PARAMETER_NAMES.items()}
+    return found.get(name, name.lower().replace(" ", "_"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class ProtocolRow:
-    """One value of the acquisition and where it came from (`sub-01_VFA.json: RepetitionTimeExcitation`)."""
+    """One value of the acquisition and where it came from (`sub-01_VFA.json: RepetitionTimeExcitation`).
+
+    Parameters
+    ----------
+    key, value, unit, source
+        Name for readers, value as text in its unit, and file and key that state it.
+    parameter
+        Key of the value in the program, `repetition_time`; empty where the name alone is known.
+    """
 
     key: str
     value: str
     unit: str = ""
     source: str = ""
+    parameter: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

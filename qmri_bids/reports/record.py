@@ -68,6 +68,8 @@ class RunRecord:
         differ from others: those of an earlier call where the last one left the run out.
     protocol
         Values of the acquisition by name, with their unit, and the size of the voxels; empty in records of earlier versions.
+    protocol_keys
+        Keys of these values in the program, by name; empty in records of earlier versions, whose values are told by their names.
     thumbnails
         A small picture of every map; empty in records of earlier versions.
     matched
@@ -90,6 +92,7 @@ class RunRecord:
     created: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
     protocol: Mapping[str, str] = field(default_factory=dict)
+    protocol_keys: Mapping[str, str] = field(default_factory=dict)
     thumbnails: tuple[Thumbnail, ...] = ()
     matched: bool = False
 
@@ -128,7 +131,10 @@ class ParticipantRecord:
     runs: tuple[RunRecord, ...] = ()
 
 
-OPTIONAL: Mapping[type, tuple[str, ...]] = {RunRecord: ("protocol", "thumbnails", "matched"), Measure: ("about",)}
+OPTIONAL: Mapping[type, tuple[str, ...]] = {
+    RunRecord: ("protocol", "protocol_keys", "thumbnails", "matched"),
+    Measure: ("about",),
+}
 """What records of earlier versions lack."""
 
 
@@ -252,6 +258,7 @@ def _run_record(run: RunReport) -> RunRecord:
         measures=run.measures,
         outputs=run.outputs,
         protocol=_protocol(run.protocol),
+        protocol_keys={row.key: row.parameter for row in run.protocol if row.parameter},
     )
 
 

@@ -10,7 +10,7 @@ from sequence_simulation import mprage, spin_echo
 
 from qmri_bids.estimation.base import PAIRS, EstimatorOptions, Joint, KnownMaps
 from qmri_bids.estimation.estimators import ESTIMATORS
-from qmri_bids.estimation.images.banding import geometric_solution, opposite_pairs, root_of_squares
+from qmri_bids.estimation.images.banding import crossing_pairs, geometric_solution, opposite_pairs, root_of_squares
 from qmri_bids.estimation.images.synthetic import FluidTimes, TwoWays, WaterMaps, synthetic_image
 from qmri_bids.estimation.one_model.transfer import (
     NOISE_CORRELATION,
@@ -179,6 +179,19 @@ def test_without_opposite_cycles_there_is_no_geometric_solution() -> None:
     assert opposite_pairs([0.0, math.radians(182.0), 1.0]) == ((0, 1),)
     with pytest.raises(ValueError, match="two pairs of cycles half a turn apart"):
         geometric_solution(np.ones((2, 3), dtype=complex), rf_phase_increment=[0.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    "degrees", [[0, 180, 0, 180, 90], [0, 180, 1, 181], [0, 180, 170, 350], [10, 190, 190, 10, 70]]
+)
+def test_pairs_on_one_line_have_no_geometric_solution(degrees: list[int]) -> None:
+    increments = [math.radians(each) for each in degrees]
+    assert len(opposite_pairs(increments)) == 2
+    with pytest.raises(ValueError, match="one 20 degrees or more from the other"):
+        geometric_solution(np.ones((2, len(degrees)), dtype=complex), rf_phase_increment=increments)
+    assert (
+        len(crossing_pairs(increments[:2] + [math.radians(each) for each in (20 + degrees[0], 200 + degrees[0])])) == 2
+    )
 
 
 def test_what_goes_with_maps_comes_back_from_its_arrays() -> None:

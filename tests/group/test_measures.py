@@ -17,6 +17,7 @@ from qmri_bids.group.covariates import collect_covariates
 from qmri_bids.group.distributions import quality_distributions
 from qmri_bids.group.drawing.axis import robust_axis
 from qmri_bids.group.findings import findings_of
+from qmri_bids.group.tables import write_tables
 from qmri_bids.pipeline.results.registration_checks import registration_check
 from qmri_bids.reports.content import Check, Level, SubjectReport
 from qmri_bids.reports.drawing.thumbnail import middle_slice
@@ -144,6 +145,31 @@ def test_columns_of_participants_and_sessions_colour_points(
     assert columns["site"].levels == ("A", "B")
 
 
+def test_what_contradicts_itself_is_not_taken_and_no_column_replaces_those_of_the_page(
+    good: Path, bids_dir: Path
+) -> None:
+    rows = [
+        "participant_id\tage\tsex\tprotocol\tgroup\tgroup",
+        "sub-01\t30\tF\tA\tx\ty",
+        "sub-02\t31\tM\tB\tx\ty",
+        "sub-02\t41\tM\tB\tx\ty",
+        "03\t33\tn/a\tA\tx\tx",
+        "sub-03\t33\tF\tA\tx\tx",
+    ]
+    (bids_dir / "participants.tsv").write_text("\n".join(rows))
+    covariates = collect_covariates(bids_dir, collect_group(good, participants=("01", "02", "03"), only=True))
+    found = {each.name: each.values for each in covariates.columns}
+    assert found == {
+        "age": ("30", None, "33"),
+        "sex": ("F", "M", "F"),
+        "protocol (participants.tsv)": ("A", "B", "A"),
+    }
+    assert covariates.sentences == (
+        "Columns of participants.tsv that stand there more than once were not used: group.",
+        "participants.tsv: sub-02, sub-03 have several rows each; nothing is taken where these differ: age of sub-02.",
+    )
+
+
 def test_a_table_of_participants_that_cannot_be_used_is_said(good: Path, bids_dir: Path) -> None:
     (bids_dir / "participants.tsv").write_text("id\tage\n01\t3\n")
     findings = findings_of(collect_group(good, participants=("01",), only=True), output_dir=good, bids_dir=bids_dir)
@@ -170,6 +196,27 @@ def test_regions_of_atlases_are_in_the_units_of_the_reports(
     assert (thalamus.title, thalamus.atlas, thalamus.unit) == ("T1, thalamus", "deep", "ms")
     assert thalamus.values.tolist() == pytest.approx([1100.0, 2100.0])
     assert any("atlas-deep_stats.tsv was not used" in sentence for sentence in findings.sentences)
+
+
+def test_regions_of_one_name_are_kept_apart(good: Path, processed: Callable[..., SubjectReport]) -> None:
+    for number, label in enumerate(("01", "02")):
+        name = f"sub-{label}/anat/sub-{label}_acq-pcbssfp_atlas-deep_stats.tsv"
+        (good / name).parent.mkdir(parents=True)
+        rows = [
+            f"{index}\t{region}\tT1map\t9\t8\t{index + 0.1 * number}\t0.1\t1.2\t0.05\t0.01\t0.02\n"
+            for index, region in ((1, "thalamus"), (2, "nucleus"), (3, "nucleus"))
+        ]
+        header = "index\tname\tmap\tsize\tn\tmedian\tiqr\tmean\tsd\tstated_sd\tsem\n"
+        (good / name).write_text(header + "".join(rows))
+        (own,) = processed(label, 900.0).runs
+        write_record(processed(label, 900.0, runs=(replace(own, outputs=(name,)),)), output_dir=good)
+    findings = findings_of(collect_group(good, participants=LABELS, only=True), output_dir=good)
+    found = {each.of: each.values.tolist() for each in findings.regions}
+    assert list(found) == ["thalamus", "index 2: nucleus", "index 3: nucleus"]
+    assert found["index 3: nucleus"] == pytest.approx([3000.0, 3100.0])
+    table = next(path for path in write_tables(findings, output_dir=good) if path.name == "group_regions.tsv")
+    rows = [line.split("\t") for line in table.read_text().splitlines()]
+    assert [row[rows[0].index("index")] for row in rows] == ["index", "1", "2", "3", "1", "2", "3"]
 
 
 def test_one_far_value_does_not_squeeze_the_axis() -> None:

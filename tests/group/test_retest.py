@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,14 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.group.collect import Group, collect_group
 from qmri_bids.group.distributions import tissue_distributions
 from qmri_bids.group.findings import Findings, findings_of
+from qmri_bids.group.protocols import protocols_of
 from qmri_bids.group.retest import limits_of_agreement, within_stdev, within_variation
 from qmri_bids.group.tables import write_tables
+from qmri_bids.pipeline.results.report_parts import protocol_rows
 from qmri_bids.reports.content import ProtocolRow, SubjectReport
 from qmri_bids.reports.record import write_record
 
@@ -80,7 +84,7 @@ def test_values_of_another_protocol_are_left_out(repeated: Findings) -> None:
     (white,) = [each for each in repeated.tissues if each.title == "T1, white matter"]
     assert [int(each) for each in white.protocols] == [1] * 24 + [2]
     words = [each.differs for each in repeated.protocols.found]
-    assert words == ["field strength 3 T", "field strength 1.5 T"]
+    assert words == ["Field strength 3 T", "Field strength 1.5 T"]
 
 
 def test_scores_are_those_of_scipy(repeated: Findings) -> None:
@@ -129,3 +133,31 @@ def test_frequencies_of_heads_are_one_field_strength(tmp_path: Path, processed: 
         write_record(processed(label, 900.0, runs=(replace(own, protocol=rows),)), output_dir=tmp_path)
     group: Group = collect_group(tmp_path, participants=("01", "02", "03"))
     assert [int(each) for each in tissue_distributions(group)[0].protocols] == [1, 1, 2]
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_how_b1_and_the_field_were_stated_makes_no_other_protocol(
+    tmp_path: Path, processed: Callable[..., SubjectReport], earlier: bool
+) -> None:
+    """Rows as the program writes them; those of earlier records have no keys."""
+    stated = {
+        "01": (("3", "T"), "0.00125", "4.8"),
+        "02": (("127.729", "MHz"), "0.002", "4.8"),
+        "03": (("2.89", "T"), None, "4.8"),
+        "04": (("3", "T"), "0.00125", "5.2"),
+    }
+    for label, (field, scale, time) in stated.items():
+        sources = [("field_strength", *field), ("repetition_time", time, "ms"), ("m0", "volume 1", "")]
+        if scale is not None:
+            sources += [("b1_scale", scale, "per stored value"), ("b1_nominal_flip_angle", str(60 + len(scale)), "deg")]
+        sources += [("m0_file", f"1 volume(s) of sub-{label}_m0.nii.gz", "")]
+        rows = protocol_rows(ValueSource(key=key, value=value, unit=unit, source="") for key, value, unit in sources)
+        (own,) = processed(label, 900.0).runs
+        path = write_record(processed(label, 900.0, runs=(replace(own, protocol=rows),)), output_dir=tmp_path)
+        if earlier and label != "01":
+            content = json.loads(path.read_text())
+            del content["runs"][0]["protocol_keys"]
+            path.write_text(json.dumps(content))
+    found = protocols_of(collect_group(tmp_path, participants=tuple(stated)))
+    assert list(found.number_of.values()) == [1, 1, 1, 2]
+    assert [each.differs for each in found.found] == ["Repetition time 4.8 ms", "Repetition time 5.2 ms"]

@@ -75,13 +75,27 @@ def test_a_text_asks_for_what_it_says() -> None:
         (["T1w:tr=1000"], "does not fit"),
         (["T2w:te=9000"], "echo_time < repetition_time"),
         (["T2w", "T2w:te=80"], "found T2w twice: give one a label"),
-        (["T1wSE", "se=T1w"], "twice"),
+        (["se=T1w"], "expected a label that no sequence has in its name, found that of T1wSE in 'se=T1w'"),
+        (["a=T1wSE", "SEa=T1w"], "twice"),
+        (["T2w:te=80,te=90"], "expected te once"),
+        (["T1w:echoes=10.7"], "expected a whole number for echoes"),
+        (["T1w:echoes=inf"], "expected a whole number for echoes"),
+        (["T1w:te=2000"], "expected te below esp, the distance of the echoes, found 2000 ms and 7 ms"),
         (["FLAIR:ti=8990"], "does not fit"),
     ],
 )
 def test_a_text_that_asks_for_nothing_is_refused(texts: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         all_requested(texts)
+
+
+def test_no_echo_time_is_stated_that_did_not_enter() -> None:
+    """T2* is not known: the signal of a train is that of any echo time."""
+    signals = [signed_signal(requested(f"T1w:te={te}").contrast(), t1=1.0, t2=0.08) for te in (2, 6)]
+    assert signals[0] == signals[1]
+    sentence = requested("T1w").contrast().sentence
+    assert "TE" not in sentence
+    assert "without decay by T2*" in sentence
 
 
 def test_parts_of_a_train_go_together() -> None:

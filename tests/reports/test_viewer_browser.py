@@ -41,9 +41,9 @@ const key = (canvas, name) => canvas.dispatchEvent(new KeyboardEvent("keydown", 
 
 
 class Scan:
-    """Arrays on an oblique grid, and the viewer made of them."""
+    """Arrays on an oblique grid, and the viewer made of them; T2 [s] of one voxel may be given."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, far: float = 0.07) -> None:
         rng = np.random.default_rng(20260101)
         turned = np.deg2rad(10.0)
         rotation = np.array(
@@ -67,6 +67,7 @@ class Scan:
             "b1": 1.0 - 0.2 * radius**2,
         }
         self.values["T1"][11, 10, 9] = 40.0  # far outside of the window
+        self.values["T2"][11, 10, 9] = far
         self.stdev = {
             "T1": np.where(valued, 0.03 * np.exp(0.2 * noise[3]), np.nan),
             "T2": np.where(valued, 0.003 * np.exp(0.2 * noise[0]), np.nan),
@@ -252,6 +253,27 @@ def test_of_a_page_that_would_be_too_large_every_second_voxel_is_kept_and_said(s
         assert abs(number(told[1]) - scan.shown("T2", kept, scan.values)) <= 0.501 * number(told[4])
         neighbours += 1
     assert neighbours > 3
+
+
+def test_a_value_beyond_all_steps_is_said_to_lie_above_a_limit(tmp_path: Path) -> None:
+    script = (
+        WAIT
+        + """
+    const entry = viewer.list.find((one) => one.label === "T2");
+    await viewer.ready(entry);
+    const at = entry.domain.index.indexOf(entry.values.findIndex((value) => value > 1e6));
+    const [nx, ny] = viewer.meta.shape;
+    viewer.go([at % nx, Math.floor(at / nx) % ny, Math.floor(at / (nx * ny))]);
+    viewer.read();
+    return {told: text("told"), place: text("place"), rows: rows()};
+    """
+    )
+    answer = run_in_page(Scan(far=1e20).page(tmp_path), script, folder=tmp_path)
+    assert "Values of T2 that are too far from 0" in answer["told"]
+    assert place(answer["place"])[1] == (11, 10, 9)
+    shown, step = (next(row for row in answer["rows"] if row[0] == "T2")[column] for column in (1, 4))
+    assert re.fullmatch(r"> \d+", shown) or re.fullmatch(r"> \de\+\d+", shown)
+    assert number(step) < 1.0
 
 
 def test_without_the_means_to_unpack_a_sentence_says_so(scan: Scan, tmp_path: Path) -> None:

@@ -56,6 +56,38 @@ def test_a_step_is_a_thousandth_of_the_window_or_a_tenth_of_the_noise() -> None:
     )
 
 
+@pytest.mark.parametrize("far", [1e8, 1e30, -1e30])
+@pytest.mark.parametrize("name", ["M0", "T1"])
+def test_one_far_value_stands_at_a_limit_and_the_others_keep_their_steps(name: str, far: float) -> None:
+    values = np.random.default_rng(2).uniform(0.5, 2.5, (9, 8, 7)).astype(np.float32)
+    mask = np.ones(values.shape, dtype=bool)
+    values[4, 4, 4] = far
+    entries = [ViewerMap(name=name, values=values)]
+    image = np.where(np.isfinite(values), values, 1.0)
+    built = build_viewer(
+        entries, affine=np.eye(4), mask=mask, status={"": mask.astype(np.uint8)}, images={"mean": image}
+    )
+    for packed in (built.volumes[0].full, built.volumes[0].half, built.volumes[1].full):
+        assert packed.step <= (0.1 if packed is built.volumes[1].full else 5.0 if name == "T1" else 0.01)
+        assert packed.limit is not None
+        assert 1e5 * packed.step < packed.limit < min(abs(far) * (1e3 if name == "T1" else 1.0), 1e10)
+    json.loads(json.dumps(pages_of([built], others=0)[0].meta, allow_nan=False))
+
+
+@pytest.mark.parametrize("window", [(np.nan, 1.0), (0.0, np.inf), (-np.inf, np.inf), (1.0, 1.0)])
+def test_a_window_that_is_none_is_that_of_the_values(window: tuple[float, float]) -> None:
+    values = np.linspace(1.0, 2.0, 60)
+    assert display_step(values, window=window) == 9e-4
+    assert display_step(np.zeros(0), window=window) == display_step(np.zeros(5), window=window) == 1.0
+    mask = np.ones((5, 4, 3), dtype=bool)
+    entry = ViewerMap(name="T1", values=values.reshape(mask.shape), window=window)
+    built = build_viewer(
+        [entry], affine=np.eye(4), mask=mask, status={"": mask.astype(np.uint8)}, images={"mean": mask * 1.0}
+    )
+    low, high = json.loads(json.dumps(built.meta, allow_nan=False))["maps"][0]["window"]
+    assert low < high
+
+
 def test_smooth_values_take_little_and_no_value_takes_next_to_nothing() -> None:
     x, y, z = np.meshgrid(*[np.linspace(0, 1, 32)] * 3, indexing="ij")
     domain = np.ones(x.shape, dtype=bool)

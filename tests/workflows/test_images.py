@@ -96,7 +96,7 @@ def test_images_have_values_where_maps_have_and_say_how_they_were_made(estimated
 
         assert bands("bandfree_model") < bands("bandfree_rss") / 3.0
         assert bands("bandfree_geometric") < bands("bandfree_rss") / 3.0
-    assert made.decisions[1].startswith("Synthetic T1w was computed for TR 2.3 s, TE 2.9 ms, TI 0.9 s")
+    assert made.decisions[1].startswith("Synthetic T1w was computed for TR 2.3 s, TI 0.9 s")
     assert "Synthetic late_T2w was computed for TR 5 s, TE 150 ms." in made.decisions
     assert "The geometric solution of bSSFP was found of 2 pairs of cycles half a turn apart." in made.decisions
     assert made.warnings == []
@@ -133,7 +133,7 @@ def test_files_words_and_pictures_of_a_run(
     said = json.loads((folder / "sub-01_acq-pcbssfp_desc-synthetic_T1w.json").read_text(encoding="utf-8"))
     expected = {
         "RepetitionTime": 2.3,
-        "EchoTime": 0.0029,
+        "LeftOut": "Decay by T2*, which is not known: no echo time entered",
         "InversionTime": 0.9,
         "FlipAngle": 9.0,
         "EchoTrainLength": 176,
@@ -141,6 +141,7 @@ def test_files_words_and_pictures_of_a_run(
         "Units": "arbitrary",
     }
     assert {key: said[key] for key in expected} == expected
+    assert "EchoTime" not in said
     assert "RFPhaseIncrement" not in said  # those of bSSFP are not those of this image
     assert said["Sources"] == [f"bids::sub-01/anat/sub-01_acq-pcbssfp_{name}map.nii.gz" for name in ("T1", "T2", "M0")]
     assert said["T1From"].startswith("apparent T1")
@@ -220,7 +221,10 @@ def test_what_cannot_be_made_is_a_warning(tmp_path: Path) -> None:
     assert set(images) == {"bandfree_rss", "bandfree_rss_stdev"}
     assert np.isnan(images["bandfree_rss_stdev"]).all()  # noise that is not known
     assert "does not keep its amplitude" in warnings[0]
-    assert "two pairs of cycles half a turn apart, and the increments are 0, 114.6, 229.2°" in warnings[1]
+    assert (
+        "two pairs of cycles half a turn apart, one 20° or more from the other, and the increments are 0, 114.6, 229.2°"
+        in warnings[1]
+    )
 
 
 def test_words_and_nodes_follow_from_what_is_asked_for() -> None:

@@ -26,6 +26,9 @@ Values = NDArray[Any]
 HALF_A_TURN = degrees_to_radians(3.0)
 """By how much the increments of a pair may miss half a turn [rad]: a frequency that drifted moves them against each other."""
 
+LEAST_CROSSING = degrees_to_radians(20.0)
+"""Increment [rad] by which two pairs must differ at least, modulo half a turn: lines that nearly coincide meet anywhere."""
+
 
 def opposite_pairs(rf_phase_increment: Sequence[float]) -> tuple[tuple[int, int], ...]:
     """Return pairs of cycles half a turn apart, each cycle once.
@@ -52,6 +55,25 @@ def opposite_pairs(rf_phase_increment: Sequence[float]) -> tuple[tuple[int, int]
     return tuple(found)
 
 
+def crossing_pairs(rf_phase_increment: Sequence[float]) -> tuple[tuple[int, int], ...]:
+    """Return the opposite pairs where at least two of them lie on lines of different directions; none otherwise.
+
+    Parameters
+    ----------
+    rf_phase_increment
+        Increments [rad].
+
+    Examples
+    --------
+    >>> crossing_pairs([0.0, math.pi, 0.0, math.pi, math.pi / 2])
+    ()
+    """
+    pairs = opposite_pairs(rf_phase_increment)
+    firsts = [rf_phase_increment[pair[0]] for pair in pairs]
+    apart = max((abs(math.remainder(one - two, math.pi)) for one in firsts for two in firsts), default=0.0)
+    return pairs if apart >= LEAST_CROSSING - 1e-9 else ()
+
+
 def geometric_solution(
     cycles: NDArray[np.complexfloating], *, rf_phase_increment: Sequence[float], noise: Values | None = None
 ) -> tuple[Values, Values]:
@@ -69,14 +91,14 @@ def geometric_solution(
     Raises
     ------
     ValueError
-        If there are no two pairs of cycles half a turn apart.
+        If there are no two pairs of cycles half a turn apart, the increments of one 20 degrees or more from those of the other.
     """
-    pairs = opposite_pairs(rf_phase_increment)
-    if len(pairs) < 2:
+    pairs = crossing_pairs(rf_phase_increment)
+    if not pairs:
         shown = ", ".join(f"{math.degrees(each):.4g}" for each in rf_phase_increment)
         raise ValueError(
-            "rf_phase_increment: expected two pairs of cycles half a turn apart for method 'geometric', found none in "
-            f"{shown} degrees"
+            "rf_phase_increment: expected two pairs of cycles half a turn apart, one 20 degrees or more from the other, for method "
+            f"'geometric', found none in {shown} degrees"
         )
     first, second = (cycles[..., [pair[end] for pair in pairs]].astype(np.complex128) for end in (0, 1))
     along = second - first

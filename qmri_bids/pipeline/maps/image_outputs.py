@@ -23,10 +23,11 @@ from qmri_bids.units import radians_to_degrees
 
 def sequence_metadata(contrast: Contrast, *, field_strength: float | None) -> dict[str, Any]:
     """Return the parameters of a sequence that was computed, in the keys and units of BIDS (s, degrees)."""
-    content: dict[str, Any] = {
-        "RepetitionTime": round(contrast.repetition_time, 9),
-        "EchoTime": round(contrast.echo_time, 9),
-    }
+    content: dict[str, Any] = {"RepetitionTime": round(contrast.repetition_time, 9)}
+    if contrast.is_train:
+        content["LeftOut"] = "Decay by T2*, which is not known: no echo time entered"
+    else:
+        content["EchoTime"] = round(contrast.echo_time, 9)
     if contrast.inversion_time is not None:
         content["InversionTime"] = round(contrast.inversion_time, 9)
     flip_angle = 90.0 if contrast.flip_angle is None else radians_to_degrees(contrast.flip_angle)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from qmri_bids.engine.node_memory import NodeMemory
 from qmri_bids.estimation.base import PAIRS
-from qmri_bids.estimation.images.banding import geometric_solution, opposite_pairs, root_of_squares
+from qmri_bids.estimation.images.banding import crossing_pairs, geometric_solution, root_of_squares
 from qmri_bids.estimation.images.synthetic import FluidTimes, TwoWays, WaterMaps, synthetic_image
 from qmri_bids.physics.sequences import USUAL_FIELD, all_requested
 from qmri_bids.pipeline.options import ProcessingOptions
@@ -280,12 +280,12 @@ def band_free_images(
             continue
         assert cycles is not None
         if method == "geometric":
-            pairs = opposite_pairs(rf_phase_increment)
-            if len(pairs) < 2:
+            pairs = crossing_pairs(rf_phase_increment)
+            if not pairs:
                 shown = ", ".join(f"{radians_to_degrees(each):.4g}" for each in rf_phase_increment)
                 warnings.append(
-                    "There is no geometric solution of bSSFP: it needs two pairs of cycles half a turn apart, and the increments "
-                    f"are {shown}°; --banding-free model takes any."
+                    "There is no geometric solution of bSSFP: it needs two pairs of cycles half a turn apart, one 20° or more "
+                    f"from the other, and the increments are {shown}°; --banding-free model takes any."
                 )
                 continue
             said.append(f"The geometric solution of bSSFP was found of {len(pairs)} pairs of cycles half a turn apart.")

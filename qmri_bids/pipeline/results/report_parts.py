@@ -11,25 +11,12 @@ from numpy.typing import NDArray
 from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.pipeline.results.run_results import RunResults
 from qmri_bids.preprocessing.motion.parameters import HEAD_RADIUS
-from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, Section
+from qmri_bids.reports.content import Check, Figure, Level, ProtocolRow, Section, parameter_name
 from qmri_bids.reports.figure_table import realigned_figure, registration_figure
 from qmri_bids.reports.measures import Measure
 from qmri_bids.reports.tables import motion_check, quantity_of
 from qmri_bids.tissue_labels import GREY, NAMES, WHITE
 from qmri_bids.units import metres_to_millimetres, millimetres_to_metres
-
-PARAMETER_NAMES: Mapping[str, str] = {
-    "b0_echo_times": "Echo times (B0)",
-    "b1_nominal_flip_angle": "Nominal flip angle (B1)",
-    "b1_repetition_time": "Repetition time (B1)",
-    "b1_repetition_times": "Repetition times (B1)",
-    "b1_scale": "Scale of the B1 map",
-    "m0": "Images of full signal",
-    "rf_phase_increment": "RF phase increments",
-    "rf_phase_increment_reference": "Reference of the increments",
-    "unsaturated": "Unsaturated images",
-}
-"""Names of values of the acquisition where they are not the key in words."""
 
 CURVE_TISSUES = (WHITE, GREY)
 """Tissues whose mean curves are drawn."""
@@ -45,7 +32,8 @@ def protocol_rows(sources: Iterable[ValueSource]) -> tuple[ProtocolRow, ...]:
     """Return values of the acquisition as rows of a table."""
     return tuple(
         ProtocolRow(
-            key=PARAMETER_NAMES.get(each.key, each.key.replace("_", " ").capitalize()),
+            key=parameter_name(each.key),
+            parameter=each.key,
             value=each.value,
             unit=each.unit,
             source=each.source,

@@ -101,8 +101,10 @@
     return text.replace("-", "\u2212");
   }
 
-  function numberText(value, step) {
+  function numberText(value, step, limit) {
     const size = Math.abs(value);
+    if (limit && size >= limit * (1 - 1e-6))
+      return (value < 0 ? "< \u2212" : "> ") + (limit < 1e7 ? String(limit) : limit.toExponential(0));
     if (size >= 1e7 || step < 1e-6) return minus(value.toPrecision(5));
     return minus((Math.round(value / step) * step || 0).toFixed(digitsOf(step)));
   }
@@ -323,6 +325,10 @@
         told.push("To keep this page small, of " + (halved.length === 1 ? halved[0] : halved.slice(0, -1).join(", ") + " and " +
           halved[halved.length - 1]) + " every second voxel along each axis is kept, with its own value, and stands for its " +
           "neighbours; the files hold all of them.");
+      const far = this.list.filter((entry) => entry.channel && entry.channel.limit).map((entry) => entry.label);
+      if (far.length)
+        told.push("Values of " + far.join(", ") + " that are too far from 0 for the steps of the others are shown as above (>) or " +
+          "below (<) a limit; the files hold them.");
       if (meta.oblique)
         told.push("Slices follow the axes of the voxels, which lie up to " + meta.oblique + "° off those of the scanner; " +
           "letters name the nearest side.");
@@ -676,7 +682,7 @@
       const unit = entry.unit ? " " + entry.unit : "";
       if (entry.kind === "stdev") return spreadText(told.value) + unit;
       const stdev = entry.stdev ? this.told(entry.stdev, place) : {};
-      return numberText(told.value, entry.channel.step) + ("value" in stdev ? " ± " + spreadText(stdev.value) : "") + unit;
+      return numberText(told.value, entry.channel.step, entry.channel.limit) + ("value" in stdev ? " ± " + spreadText(stdev.value) : "") + unit;
     }
 
     hover(place) {
@@ -710,7 +716,7 @@
         const told = this.told(entry, this.at);
         if ("value" in told) {
           const stdev = entry.stdev ? this.told(entry.stdev, this.at) : {};
-          const cells = [numberText(told.value, entry.channel.step), "value" in stdev ? spreadText(stdev.value) : "–", entry.unit,
+          const cells = [numberText(told.value, entry.channel.step, entry.channel.limit), "value" in stdev ? spreadText(stdev.value) : "–", entry.unit,
             numberText(entry.channel.step, entry.channel.step), this.neighbour(told, stdev)];
           for (const [n, text] of cells.entries()) {
             const cell = document.createElement("td");

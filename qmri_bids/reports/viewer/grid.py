@@ -20,14 +20,13 @@ from qmri_bids.reports.drawing.styles import no_value_color
 from qmri_bids.reports.figures.overlays import TISSUE_COLOURS
 from qmri_bids.reports.viewer.content import Viewer, Volume
 from qmri_bids.reports.viewer.packing import (
-    LARGEST_CODE,
     Packed,
+    countable_step,
     display_step,
     pack_domain,
     pack_labels,
     pack_stdev,
     pack_values,
-    round_step,
 )
 from qmri_bids.tissue_labels import NAMES, WHITE
 
@@ -292,8 +291,8 @@ class _Packer:
         bright = cut[mask] if mask.any() else cut[head]
         top = float(np.percentile(bright, 99.5)) if bright.size else 1.0
         top = top if top > 0.0 else 1.0
-        low = min(0.0, float(bright.min(initial=0.0)))
-        step = round_step(max((top - low) / STEPS_OF_IMAGE, float(np.abs(cut).max(initial=0.0)) / LARGEST_CODE))
+        low = min(0.0, float(np.percentile(bright, 0.5, method="higher"))) if bright.size else 0.0
+        step = countable_step((top - low) / STEPS_OF_IMAGE, cut[head])
         return {
             "label": name,
             "unit": "a.u.",
@@ -305,16 +304,18 @@ class _Packer:
 
 
 def _window(display: Display, window: tuple[float, float] | None, values: NDArray[np.floating]) -> tuple[float, float]:
-    """Return the limits on display of a map when the viewer opens."""
-    if window is not None:
-        low, high = (float(display.convert(limit)) for limit in window)
-    elif display.window is not None:
-        low, high = (float(limit) for limit in display.window)
+    """Return the limits on display of a map when the viewer opens; those of the values where limits that were given are none."""
+    given = display.window if window is None else [display.convert(limit) for limit in window]
+    if given is not None and np.isfinite(given).all():
+        low, high = (float(limit) for limit in given)
     elif values.size:
-        low, high = (float(limit) for limit in np.percentile(values, [2, 98]))
+        # Without interpolation: one far value of a small mask would be part of its limits.
+        ends = np.percentile(values, 2, method="higher"), np.percentile(values, 98, method="lower")
+        low, high = sorted(float(limit) for limit in ends)
     else:
         low, high = 0.0, 1.0
-    return (low, high) if low < high else (low - 0.5, low + 0.5)
+    around = max(0.5, 1e-3 * abs(low))
+    return (low, high) if low < high else (low - around, low + around)
 
 
 def _hex(name: str) -> str:

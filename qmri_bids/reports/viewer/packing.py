@@ -15,7 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST_CODE = 1 << 28
-"""Differences of codes up to this fit into 32 bits."""
+"""Steps are such that usual values have codes up to about this, whose differences fit into 32 bits."""
+
+FARTHEST_CODE = 1 << 30
+"""Values beyond this many steps are shown as beyond a limit: one of them would make all others 0."""
+
+USUAL_PERCENTILE = 99.0
+"""Sizes of values up to this percentile must have a code."""
 
 STEPS_OF_WINDOW = 1000.0
 """Display steps over the window of a map."""
@@ -43,6 +49,8 @@ class Packed:
         Ratio of neighbouring codes, None where they are even steps.
     zero
         Code that stands for a value of 0 among ratios.
+    limit
+        Size at which values that are farther from 0 stand; None where there are none.
     """
 
     data: bytes
@@ -51,10 +59,15 @@ class Packed:
     origin: float = 0.0
     ratio: float | None = None
     zero: int | None = None
+    limit: float | None = None
+
+
+SMALLEST_STEP = 1e-300
+"""Steps below it are no numbers of one digit any more."""
 
 
 def round_step(largest: float) -> float:
-    """Return the largest number of one digit that is not above a number.
+    """Return the largest number of one digit that is not above a number; 1 where that is not positive and finite.
 
     Parameters
     ----------
@@ -66,6 +79,8 @@ def round_step(largest: float) -> float:
     >>> round_step(2.5), round_step(0.97)
     (2.0, 0.9)
     """
+    if not SMALLEST_STEP <= largest < math.inf:
+        return SMALLEST_STEP if 0.0 < largest < SMALLEST_STEP else 1.0
     power = 10.0 ** math.floor(math.log10(largest))
     return float(f"{math.floor(largest / power * (1 + 1e-9)) * power:.1g}")
 
@@ -74,6 +89,8 @@ def display_step(
     values: NDArray[np.floating], *, window: tuple[float, float], stdev: NDArray[np.floating] | None = None
 ) -> float:
     """Return the step in which a map is shown: a thousandth of its window, coarser only where noise is ten steps of it.
+
+    Of a window that is no window the range of the usual values is taken.
 
     Parameters
     ----------
@@ -84,18 +101,35 @@ def display_step(
     stdev
         Their standard deviations, None where there are none.
     """
-    step = (window[1] - window[0]) / STEPS_OF_WINDOW
+    span = float(window[1]) - float(window[0])
+    if not 0.0 < span < math.inf:
+        span = float(np.ptp(np.percentile(values, [2, 98], method="lower"))) if values.size else 0.0
+    step = span / STEPS_OF_WINDOW
     if stdev is not None:
         known = stdev[np.isfinite(stdev) & (stdev > 0.0)]
         if known.size:
             step = max(step, float(np.percentile(known, 2)) / STEPS_OF_STDEV)
-    largest = float(np.abs(values).max(initial=0.0))
-    # Values far outside of the window need steps that 32 bits can count.
-    return round_step(max(step, largest / LARGEST_CODE))
+    return countable_step(step, values)
+
+
+def countable_step(step: float, values: NDArray[np.floating]) -> float:
+    """Return a step of one digit, coarser where usual values would need more of them than are counted.
+
+    A few values that are farther from 0 than the others do not count: `pack_values` gives them a limit.
+
+    Parameters
+    ----------
+    step
+        Step that is wanted.
+    values
+        Finite values that are shown.
+    """
+    usual = float(np.percentile(np.abs(values), USUAL_PERCENTILE, method="lower")) if values.size else 0.0
+    return round_step(max(step, usual / LARGEST_CODE))
 
 
 def pack_values(values: NDArray[np.floating], *, domain: NDArray[np.bool_], step: float) -> Packed:
-    """Return a map in even steps; NaN stays NaN.
+    """Return a map in even steps; NaN stays NaN, and what is too far from 0 for its steps stands at a limit.
 
     Parameters
     ----------
@@ -108,9 +142,12 @@ def pack_values(values: NDArray[np.floating], *, domain: NDArray[np.bool_], step
     """
     known = domain & np.isfinite(values)
     codes = np.zeros(values.shape, dtype=np.int64)
-    codes[known] = np.rint(values[known].astype(float) / step)
+    limit = round_step(FARTHEST_CODE * step)
+    stated = values[known].astype(float)
+    codes[known] = np.rint(np.clip(stated, -limit, limit) / step)
     data, planes = _deflated(codes, known=known, domain=domain)
-    return Packed(data=data, planes=planes, step=step)
+    beyond = bool(np.any(np.abs(stated) > limit))
+    return Packed(data=data, planes=planes, step=step, limit=limit if beyond else None)
 
 
 def pack_stdev(stdev: NDArray[np.floating], *, domain: NDArray[np.bool_]) -> Packed:
