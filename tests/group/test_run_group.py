@@ -16,6 +16,7 @@ FILES = {f"group_{name}.{extension}" for name in TABLES for extension in ("tsv",
 def _call(bids_dir: Path, output_dir: Path, *labels: str) -> int:
     return run_group(
         argparse.Namespace(
+            output_root=output_dir,
             bids_dir=bids_dir,
             output_dir=output_dir,
             participant_label=labels or None,
