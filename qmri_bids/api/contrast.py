@@ -49,7 +49,8 @@ def synthesize(
     Returns
     -------
     Result
-        The image under the name of the contrast, in the unit of `m0`; NaN where a map has no value or T1 or T2 is not positive.
+        The image under the name of the contrast, in the unit of `m0`; NaN where a map has no value or T1 or T2 is not positive. What
+        has neither T1 nor T2 counts as outside.
 
     Raises
     ------
@@ -87,7 +88,9 @@ def synthesize(
         for pair, value in (correlation or {}).items()
     }
     image, stdev = synthetic_image(played, WaterMaps(values=values, stdev=spreads, correlation=together))
-    status = np.where(np.isfinite(image), Status.CONVERGED, Status.INVALID_INPUT).astype(np.uint8)
+    outside = np.isnan(values["T1"]) & np.isnan(values["T2"])
+    missing = np.where(outside, Status.OUTSIDE, Status.INVALID_INPUT)
+    status = np.where(np.isfinite(image), Status.CONVERGED, missing).astype(np.uint8)
     return Result(
         maps={played.name: like.as_given(np.asarray(image, dtype=np.float32))},
         stdev={played.name: like.as_given(stdev.astype(np.float32))},
