@@ -77,9 +77,9 @@ def field_maps() -> None:
 
 def spectra() -> None:
     import numpy as np
-
     from qmri_bids.estimation.spectra.lines import lines
     from qmri_bids.estimation.spectra.lorentzian_fit import fit_lorentzian
+
     from qmri_bids.estimation.spectra.water_shift import water_minimum
 
     offsets = np.linspace(-6.0, 6.0, 49)

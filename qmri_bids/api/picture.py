@@ -50,7 +50,7 @@ class Map:
     stdev: NDArray[np.floating] | None
 
     def title(self, *, of_stdev: bool = False) -> str:
-        """What is shown, with its unit."""
+        """Return what is shown, with its unit."""
         words = f"Standard deviation of {self.quantity.in_sentence}" if of_stdev else self.quantity.label
         unit = {"arbitrary": "a.u.", "1": "", "": ""}.get(self.quantity.display.unit, self.quantity.display.unit)
         return f"{words} [{unit}]" if unit else words
@@ -116,8 +116,8 @@ def draw_result(
     inside
         Voxels that were estimated, shape (...).
     affine
-        Voxel to scanner coordinates [mm] of images that have them: they are shown as a radiologist sees them. Arrays without are shown
-        as printed, the first axis downwards.
+        Voxel to scanner coordinates [mm] of images that have them: they are shown as a radiologist sees them. Arrays without are
+        shown as printed, the first axis downwards.
     slice_index
         Slice along the third axis; None for the middle of the voxels that were estimated.
 
