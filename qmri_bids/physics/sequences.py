@@ -271,7 +271,7 @@ def _check_times(request: ImageRequest, text: str, *, fields: Sequence[float]) -
     found = [vars(preset(request.preset, field_strength=each)) | dict(request.changes) for each in fields]
 
     def time(key: str) -> str:
-        """A time as typed, or as it usually is at the fields."""
+        """Return a time as typed, or as it usually is at the fields."""
         if key in typed:
             return f"{key} of {seconds_to_milliseconds(found[0][known[key]]):g} ms"
         values = [

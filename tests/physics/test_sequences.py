@@ -80,8 +80,8 @@ def test_a_text_asks_for_what_it_says() -> None:
         ),
         (
             ["T2w:te=8000"],
-            r"expected te below tr, found te of 8000 ms and tr of 4500 ms at 1\.5 T, 5000 ms at 3 T, 6000 ms at 7 T \(not given: as "
-            r"usual\) in 'T2w:te=8000': give both",
+            r"expected te below tr, found te of 8000 ms and tr of 4500 ms at 1\.5 T, 5000 ms at 3 T, 6000 ms at 7 T \(not given: "
+            r"as usual\) in 'T2w:te=8000': give both",
         ),
         (["T2w:tr=90000"], "expected tr below 60000 ms, found tr of 90000 ms"),
         (["T2w", "T2w:te=80"], "found T2w twice: give one a label"),
