@@ -15,6 +15,8 @@ from qmri_bids.evaluation.own_scan.monte_carlo import Draws, MonteCarloRow
 from qmri_bids.evaluation.own_scan.summary import Summary
 from qmri_bids.evaluation.own_scan.voxels import BRAIN, OwnScan
 from qmri_bids.quantities import QUANTITIES
+from qmri_bids.quantity import stdev
+from qmri_bids.reports.comparison.bottom_line import differences_in_short
 from qmri_bids.reports.comparison.content import (
     KeptMap,
     Part,
@@ -62,6 +64,17 @@ def time_scale(parameter: str) -> Scale:
     """Return the colours of a map of T1 or T2 as the report of the run has them."""
     display = QUANTITIES[parameter].display
     return Scale(title=parameter, unit=display.unit, window=display.window or (0.0, 1.0), colormap=display.colormap)
+
+
+def spread_scale(parameter: str) -> Scale:
+    """Return the colours of a standard deviation of T1 or T2 as the report of the run has them."""
+    display = stdev(QUANTITIES[parameter]).display
+    return Scale(
+        title=f"stated sd of {parameter}",
+        unit=display.unit,
+        window=display.window or (0.0, 1.0),
+        colormap=display.colormap,
+    )
 
 
 def picture(
@@ -147,7 +160,7 @@ def differences_part(
         scales += [
             time_scale(parameter),
             Scale(title=f"{parameter} − {shown_name(reference)}", unit="ms", window=(-end, end), colormap=DIFFERENCE),
-            Scale(title=f"stated sd of {parameter}", unit="ms", window=(0.0, end), colormap="plasma"),
+            spread_scale(parameter),
         ]
         standard = scan.volume(estimates[reference].values[parameter])
         for name in names:
@@ -219,6 +232,7 @@ def differences_part(
         title=f"Differences to {shown_name(reference)}",
         after="Birk et al. 2025, figure 4",
         sentences=tuple(sentences),
+        in_short=differences_in_short(rows, tissues=tissues, reference=reference),
         shown=shown,
         figures=(figure,),
         tables=(table,),
