@@ -186,7 +186,7 @@ def test_spaces_that_cannot_be_had_are_named_with_those_that_can(raw, fmriprep):
     ):
         check_spaces(["MNI152NLin6Asym"], atlas=None, anatomies={"sub-01": anatomy})
     with pytest.raises(
-        BidsInputError, match="--output-spaces T1w: sub-02 has native, MNI152NLin2009aSym.\nThere is no T1w image"
+        BidsInputError, match=r"--output-spaces T1w: sub-02 has native, MNI152NLin2009aSym\.\nThere is no T1w image"
     ):
         check_spaces(["T1w"], atlas=None, anatomies={"sub-01": anatomy, "sub-02": None})
     atlas = Atlas(path=raw / "a.nii.gz", name="a", space="MNI152NLin6Asym")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from qmri_bids.evaluation.own_scan.differences import PARAMETERS, DifferenceRow
+from qmri_bids.reports.comparison.content import shown_name
 
 ALIKE = 0.01
 """Relative difference of medians up to which estimators agree."""
@@ -50,14 +51,17 @@ def differences_in_short(rows: Sequence[DifferenceRow], *, tissues: Sequence[str
             apart = max(
                 max(away[name][each] for name in alike) - min(away[name][each] for name in alike) for each in tissues
             )
-            parts.append(f"{_listed([base, *(name for name in alike if name != base)])} agree within {_percent(apart)}")
+            agreeing = [base, *(name for name in alike if name != base)]
+            parts.append(f"{_listed([shown_name(name) for name in agreeing])} agree within {_percent(apart)}")
         for name in names:
             if name not in alike and any(math.isfinite(each) for each in away[name].values()):
-                parts.append(f"{name} lies {_by_tissue(away[name], more='above', less='below')} {base}")
+                where = _by_tissue(away[name], more=f"above {shown_name(base)}", less=f"below {shown_name(base)}")
+                parts.append(f"{shown_name(name)} lies {where}")
         for name in names:
             other = {tissue: each for tissue, each in spread[name].items() if abs(each) > MORE_SPREAD}
             if other:
-                parts.append(f"{name} states {_by_tissue(other, more='more sd', less='less sd')} than {base}")
+                where = _by_tissue(other, more="more sd", less="less sd")
+                parts.append(f"{shown_name(name)} states {where} than {shown_name(base)}")
         if parts:
             sentences.append(f"{parameter}: {'; '.join(parts)}.")
     said = " and ".join(WORDS.get(each, f"the {each}") for each in tissues)
@@ -65,12 +69,20 @@ def differences_in_short(rows: Sequence[DifferenceRow], *, tissues: Sequence[str
 
 
 def _by_tissue(values: dict[str, float], *, more: str, less: str) -> str:
-    """Return signed shares by tissue in words, as in `35 % more sd in white matter and 2 % less sd in grey matter`."""
-    return " and ".join(
-        f"{_percent(abs(value))} {more if value > 0.0 else less} in {WORDS.get(tissue, tissue)}"
-        for tissue, value in values.items()
-        if math.isfinite(value)
-    )
+    """Return signed shares by tissue in words; the direction is named where it changes.
+
+    Examples
+    --------
+    >>> _by_tissue({"WM": 0.35, "GM": 0.02}, more="more sd", less="less sd")
+    '35 % more sd in white matter and 2.0 % in grey matter'
+    """
+    parts, before = [], ""
+    for tissue, value in values.items():
+        if math.isfinite(value):
+            way = more if value > 0.0 else less
+            parts.append(f"{_percent(abs(value))} {'' if way == before else f'{way} '}in {WORDS.get(tissue, tissue)}")
+            before = way
+    return " and ".join(parts)
 
 
 def _percent(share: float) -> str:

@@ -148,6 +148,11 @@ class Comparison:
     parts: tuple[Part, ...]
 
 
+def shown_name(name: str) -> str:
+    """Return how an estimator is called on the page: MIRACLE as in the literature, others as on the command line."""
+    return name.upper() if name in ("miracle", "planet") else name
+
+
 def summary_columns(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, Any]:
     """Return the columns of summaries: median, its standard error and quartiles of each; those of counts once.
 

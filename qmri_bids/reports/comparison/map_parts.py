@@ -23,6 +23,7 @@ from qmri_bids.reports.comparison.content import (
     ShownTable,
     Table,
     cell,
+    shown_name,
     summary_columns,
     summary_descriptions,
 )
@@ -122,11 +123,6 @@ def long_table(
         columns=columns,
         descriptions={**{key: KEYS[key] for key in keys}, **summary_descriptions(summaries)},
     )
-
-
-def shown_name(name: str) -> str:
-    """Return how an estimator is called on the page: MIRACLE as in the literature, others as on the command line."""
-    return name.upper() if name in ("miracle", "planet") else name
 
 
 def label(name: str) -> str:

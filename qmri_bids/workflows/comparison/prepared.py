@@ -127,7 +127,10 @@ def _sameness(apart: NDArray[np.floating], *, name: str, file: str) -> str:
     if share == 1.0:
         return f"the same {name} as in {file}: {within} in every voxel."
     if share >= 0.95:
-        return f"the same {name} as in {file}: {within} in all but {int(np.count_nonzero(apart >= SAME)):,} voxels."
+        others = int(np.count_nonzero(apart >= SAME))
+        return (
+            f"the same {name} as in {file}: {within} in all but {'one voxel' if others == 1 else f'{others:,} voxels'}."
+        )
     return (
         f"another {name} than in {file}: {100.0 * share:.0f} % of the voxels are {within}; half of all differ by more than "
         f"{100.0 * float(np.median(apart)):.2g} %."
