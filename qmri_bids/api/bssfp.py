@@ -362,7 +362,7 @@ def banding_free(
     >>> cycles = q.simulate_bssfp(t1=0.94, t2=0.062, off_resonance=[0.0, 80.0], **scan, noise=1e-4, seed=0)
     >>> image = q.banding_free(cycles, **scan)
     >>> image.maps["bSSFP"].round(3), image.stdev["bSSFP"] < 1e-4
-    (array([0.099, 0.099], dtype=float32), array([ True,  True]))
+    (array([0.09, 0.09], dtype=float32), array([ True,  True]))
     """
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
     found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
@@ -372,7 +372,7 @@ def banding_free(
     if method == "geometric":  # refused before the noise is asked of a fit
         geometric_solution(signal[:1], rf_phase_increment=protocol.rf_phase_increment)
     decisions: list[str] = []
-    level = None if noise is None else deviation(noise, name="noise", chosen=chosen)
+    level: NDArray[np.floating] | None = None if noise is None else deviation(noise, name="noise", chosen=chosen)
     if method == "model" or (level is None and np.iscomplexobj(signal)):
         _, _, estimate, said = _estimated(found, protocol=protocol, b1=b1, mask=mask, threads=threads)
         if method == "model":

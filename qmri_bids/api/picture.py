@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qmri_bids.quantities import find_quantity
+from qmri_bids.quantities import QUANTITIES, find_quantity
 from qmri_bids.quantity import Quantity, bare
 from qmri_bids.reports.drawing.colormaps import windowed
 from qmri_bids.reports.drawing.planes import Cut, View
@@ -27,8 +27,8 @@ TITLE = 42
 PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
 """Planes by the axis of RAS that runs across them."""
 
-_IMAGES = {"bSSFP": "bandfree_model"}
-"""Row of an image whose name in a result is another."""
+_BAND_FREE = "bSSFP"
+"""Name in a result of the image without bands, however it was made."""
 
 _COLOURS_OF_STDEV = "plasma"
 
@@ -85,7 +85,9 @@ def map_of(name: str, *, unit: str, values: NDArray[np.floating], stdev: NDArray
     values, stdev
         Its values and standard deviations in that unit, shape (...).
     """
-    found = find_quantity(_IMAGES.get(name, name)) or find_quantity(f"synthetic_{name}")
+    found = find_quantity(name) or find_quantity(f"synthetic_{name}")
+    if name == _BAND_FREE:
+        found = replace(QUANTITIES["bandfree_model"], label=name, phrase=name)
     factor = None if found is None else _factor(found, unit)
     if found is None or factor is None:
         return Map(quantity=bare(name, unit), values=values, stdev=stdev)
@@ -216,6 +218,8 @@ def _draw_plane(axes: Axes, cut: _Cut, shown: Map, *, of_stdev: bool) -> None:
 
 def _draw_values(axes: Axes, shown: Map, *, inside: NDArray[np.bool_]) -> None:
     """Draw the values of voxels that form no image by their index, with a standard deviation to either side."""
+    from matplotlib.ticker import MaxNLocator
+
     values = np.ravel(shown.values)
     voxels = np.flatnonzero(np.ravel(inside) & np.isfinite(values))
     spread = None if shown.stdev is None else np.nan_to_num(np.ravel(shown.stdev)[voxels])
@@ -223,7 +227,7 @@ def _draw_values(axes: Axes, shown: Map, *, inside: NDArray[np.bool_]) -> None:
     axes.set_title(shown.title(), fontsize=10)
     axes.set_xlabel("voxel")
     axes.set_xlim(-0.5, max(values.size, 1) - 0.5)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     if not voxels.size:
         axes.text(0.5, 0.5, "no voxel has a value", transform=axes.transAxes, ha="center", va="center")

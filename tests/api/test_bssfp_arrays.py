@@ -235,6 +235,7 @@ def test_images_without_bands_have_the_standard_deviation_that_repeats_show(meth
     assert np.median(stdev) == pytest.approx(np.std(image), rel=0.15)
     assert (found.status == Status.CONVERGED).mean() > 0.95
     assert found.decisions
+    assert set(shown_of(found.plot())) == {"bSSFP [a.u.]", "Standard deviation of bSSFP [a.u.]"}
     if method != "model":
         told = q.banding_free(cycles, **scan, method=method, noise=2e-4)
         np.testing.assert_allclose(told.stdev["bSSFP"], stdev, rtol=0.6)
