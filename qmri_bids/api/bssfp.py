@@ -117,11 +117,37 @@ def fit_bssfp(
     >>> found.maps["T1"].round(1), found.stdev["T1"] < 0.02
     (array([0.9, 1.4], dtype=float32), array([ True,  True]))
     """
+    found, chosen, estimate, decisions = _estimated(
+        cycles,
+        protocol=protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment),
+        b1=b1,
+        b1_stdev=b1_stdev,
+        estimator=estimator,
+        mask=mask,
+        sense=sense,
+        threads=threads,
+        device=device,
+    )
+    return _result(estimate, chosen=chosen, like=found, decisions=decisions)
+
+
+def _estimated(
+    cycles: Any,
+    *,
+    protocol: BssfpProtocol,
+    b1: Any,
+    mask: Any,
+    threads: int,
+    b1_stdev: Any = None,
+    estimator: str = "pinn",
+    sense: Senses = "found",
+    device: str = "cpu",
+) -> tuple[Given, Selection, Estimate, tuple[str, ...]]:
+    """Return the images, their voxels, what was estimated of these as rows, and what was decided."""
     one_of(estimator, ESTIMATORS, name="estimator")
     one_of(sense, ("found", "as given", "opposite"), name="sense")
     if not isinstance(device, str):
         raise ValueError(f"device: expected the name of one, as 'cpu' or 'cuda', found {device!r}")
-    protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
     found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
     if not np.iscomplexobj(found.values):
         raise ValueError(
@@ -153,12 +179,7 @@ def fit_bssfp(
         if sense != "found":
             said = "Sense of precession as stated."
         estimate = created.estimate(signal.conj() if turned else signal, protocol=protocol, known=known)
-    return _result(
-        estimate,
-        chosen=chosen,
-        like=found,
-        decisions=all_in_python((said, *estimate.decisions, *created.remarks(protocol))),
-    )
+    return found, chosen, estimate, all_in_python((said, *estimate.decisions, *created.remarks(protocol)))
 
 
 def protocol_of(*, tr: float, te: float, flip_angle: float, rf_phase_increment: ArrayLike) -> BssfpProtocol:
@@ -293,6 +314,10 @@ def simulate_bssfp(
     return first.as_given(clean + level * (drawn[0] + 1j * drawn[1]))
 
 
+BAND_FREE = "bSSFP"
+"""Name of the image without bands in a result."""
+
+
 def banding_free(
     cycles: Any,
     *,
@@ -302,10 +327,11 @@ def banding_free(
     rf_phase_increment: ArrayLike,
     b1: Any = 1.0,
     method: Literal["model", "geometric", "rss"] = "model",
+    noise: Any = None,
     mask: Any = None,
     threads: int = 1,
-) -> Any:
-    """Return the image of bSSFP without bands.
+) -> Result:
+    """Return the image of bSSFP without bands, with its standard deviation.
 
     Parameters
     ----------
@@ -315,47 +341,64 @@ def banding_free(
         `model`: the amplitude of the fitted profile, the point on which all spokes of the ellipse meet, from all cycles.
         `geometric`: the same point as that nearest to all lines through cycles half a turn apart, of four cycles the one on which
         both lines meet (Xiang and Hoff, MRM 71:927, 2014). `rss`: root of the mean square, which keeps weak bands.
+    noise
+        Standard deviation of the noise in real and imaginary part of a cycle, a number or a map (...), for `geometric` and `rss`;
+        without it that which the fit of the profile leaves. `model` always takes the latter.
 
     Returns
     -------
-    array
-        Shape (...), real; NaN outside of the mask, and where there is none.
+    Result
+        `bSSFP` in the unit of the cycles; NaN outside of the mask, and where there is none.
 
     Raises
     ------
     ValueError
         As `fit_bssfp`, or if the increments have no two pairs half a turn apart, one 20 degrees or more from the other, for
         `geometric`.
+
+    Examples
+    --------
+    >>> import numpy as np, qmri_bids as q
+    >>> scan = dict(tr=4.8e-3, te=2.4e-3, flip_angle=15, rf_phase_increment=np.arange(12) * 30.0)
+    >>> cycles = q.simulate_bssfp(t1=0.94, t2=0.062, off_resonance=[0.0, 80.0], **scan, noise=1e-4, seed=0)
+    >>> image = q.banding_free(cycles, **scan)
+    >>> image.maps["bSSFP"].round(3), image.stdev["bSSFP"] < 1e-4
+    (array([0.09, 0.09], dtype=float32), array([ True,  True]))
     """
     protocol = protocol_of(tr=tr, te=te, flip_angle=flip_angle, rf_phase_increment=rf_phase_increment)
     found = series(cycles, name="cycles", number=protocol.number_of_cycles, what="phase cycles")
     one_of(method, ("model", "geometric", "rss"), name="method")
     chosen = Selection.of(mask, shape=found.values.shape[:-1], affine=found.affine)
-    if method != "model":
-        signal = chosen.rows(found.values)
-        image, _ = (
-            geometric_solution(signal, rf_phase_increment=protocol.rf_phase_increment)
-            if method == "geometric"
-            else root_of_squares(signal)
+    signal = chosen.rows(found.values)
+    if method == "geometric":  # refused before the noise is asked of a fit
+        geometric_solution(signal[:1], rf_phase_increment=protocol.rf_phase_increment)
+    decisions: list[str] = []
+    level: NDArray[np.floating] | None = None if noise is None else deviation(noise, name="noise", chosen=chosen)
+    if method == "model" or (level is None and np.iscomplexobj(signal)):
+        _, _, estimate, said = _estimated(found, protocol=protocol, b1=b1, mask=mask, threads=threads)
+        if method == "model":
+            assert estimate.joint is not None
+            image, spread, status = estimate.joint.amplitude, estimate.joint.amplitude_stdev, estimate.status
+            decisions += ["bSSFP without bands is the amplitude of the fitted profile of every voxel.", *said]
+        else:
+            level = estimate.noise
+            decisions.append("The noise of a cycle is what the fit of the profile leaves of it.")
+    elif level is None:
+        decisions.append(
+            "There is no standard deviation: magnitudes have no fit that tells the noise; give noise, or complex cycles."
         )
-        return found.as_given(chosen.whole(image))
-    fit = fit_bssfp(
-        found.values,
-        tr=tr,
-        te=te,
-        flip_angle=flip_angle,
-        rf_phase_increment=rf_phase_increment,
-        b1=b1,
-        mask=mask,
-        threads=threads,
+    if method != "model":
+        image, spread = (
+            geometric_solution(signal, rf_phase_increment=protocol.rf_phase_increment, noise=level)
+            if method == "geometric"
+            else root_of_squares(signal, noise=level)
+        )
+        status = np.where(np.isfinite(image), Status.CONVERGED, Status.INVALID_INPUT).astype(np.uint8)
+    return Result(
+        maps={BAND_FREE: found.as_given(chosen.whole(np.asarray(image, dtype=np.float32)))},
+        stdev={BAND_FREE: found.as_given(chosen.whole(np.asarray(spread, dtype=np.float32)))},
+        status=found.as_given(chosen.whole(status, fill=Status.OUTSIDE)),
+        units={BAND_FREE: "arbitrary"},
+        decisions=tuple(decisions),
+        like=found,
     )
-    values = {name: np.asarray(fit.maps[name], dtype=np.float64) for name in ("T1", "T2", "M0")}
-    amplitude = bssfp.amplitude(
-        values["T1"],
-        values["T2"],
-        b1=ratio_of_b1(b1, shape=found.values.shape[:-1], affine=found.affine),
-        off_resonance=np.zeros_like(values["T1"]),
-        m0=values["M0"],
-        protocol=protocol,
-    )
-    return found.as_given(np.abs(amplitude))

@@ -11,7 +11,7 @@ from qmri_bids.api.arrays import Selection, check_time, given, one_of, relaxatio
 from qmri_bids.api.result import Result
 from qmri_bids.estimation.base import Status
 from qmri_bids.estimation.images.synthetic import WaterMaps, synthetic_image
-from qmri_bids.physics.sequences import PRESETS, Contrast, requested
+from qmri_bids.physics.sequences import PRESETS, USUAL_FIELD, Contrast, requested
 
 CORRELATED = ("T1", "T2", "M0")
 """Maps whose errors may be correlated."""
@@ -50,6 +50,7 @@ def synthesize(
     -------
     Result
         The image under the name of the contrast, in the unit of `m0`; NaN where a map has no value or T1 or T2 is not positive.
+        What has neither T1 nor T2 counts as outside.
 
     Raises
     ------
@@ -87,7 +88,9 @@ def synthesize(
         for pair, value in (correlation or {}).items()
     }
     image, stdev = synthetic_image(played, WaterMaps(values=values, stdev=spreads, correlation=together))
-    status = np.where(np.isfinite(image), Status.CONVERGED, Status.INVALID_INPUT).astype(np.uint8)
+    outside = np.isnan(values["T1"]) & np.isnan(values["T2"])
+    missing = np.where(outside, Status.OUTSIDE, Status.INVALID_INPUT)
+    status = np.where(np.isfinite(image), Status.CONVERGED, missing).astype(np.uint8)
     return Result(
         maps={played.name: like.as_given(np.asarray(image, dtype=np.float32))},
         stdev={played.name: like.as_given(stdev.astype(np.float32))},
@@ -105,7 +108,8 @@ def _sequence(contrast: Any, field_strength: float | None) -> Contrast:
     if field_strength is not None and not 0.0 < field_strength < 100.0:
         raise ValueError(f"field_strength: expected tesla, found {field_strength!r}")
     try:
-        return requested(contrast).contrast(field_strength=field_strength)
+        at = USUAL_FIELD if field_strength is None else field_strength
+        return requested(contrast, field_strength=at).contrast(field_strength=at)
     except ValueError as error:
         raise ValueError(f"contrast: {error}") from error
 

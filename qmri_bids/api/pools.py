@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -346,11 +346,10 @@ def simulate_cest(
     values: Mapping[str, Any] | None = None,
     noise: float = 0.0,
     seed: int | None = None,
+    kind: Literal["magnitude", "signed"] = "magnitude",
     threads: int = 1,
 ) -> Any:
-    """Return the signal of saturated images relative to M0, by the Bloch-McConnell equations.
-
-    It has a sign: a short pulse may turn magnetisation over, of which an image of magnitudes shows the modulus.
+    """Return saturated images relative to M0, by the Bloch-McConnell equations.
 
     Parameters
     ----------
@@ -363,7 +362,10 @@ def simulate_cest(
     values
         Maps in place of fraction or rate of the model, as `{"amide_fraction": …}`.
     noise, seed
-        Standard deviation of Gaussian noise, and its seed.
+        Standard deviation of Gaussian noise, which is added before the magnitude is taken, and its seed.
+    kind
+        `magnitude`: what scanners store and all fits take. `signed`: the longitudinal magnetisation itself, which a short pulse
+        may turn over, as in WASABI.
     threads
         The result does not depend on it.
 
@@ -380,6 +382,7 @@ def simulate_cest(
     check_protocol(protocol)
     check_model(pools)
     level = float(deviation(noise, name="noise", zero=True))
+    one_of(kind, ("magnitude", "signed"), name="kind")
     workers = count(threads, name="threads")
     if values is not None and not isinstance(values, Mapping):
         raise ValueError(f"values: expected maps by name, as {{'amide_fraction': 1e-3}}, found {values!r}")
@@ -410,4 +413,5 @@ def simulate_cest(
         (*shape, protocol.number_of_images)
     )
     drawn = generator(seed).standard_normal(clean.shape) if level else 0.0
-    return first.as_given(clean + level * drawn)
+    signed = clean + level * drawn
+    return first.as_given(np.abs(signed) if kind == "magnitude" else signed)

@@ -128,53 +128,31 @@ class Result:
         }
 
     def plot(self, *, slice_index: int | None = None) -> Figure:
-        """Return a picture of one slice: a row for each map, with its standard deviation.
+        """Return a picture of one slice: a row for each map in the window and colours of the report, with its standard deviation.
+
+        Arrays are shown as they are printed, the first axis downwards; NIfTI images as a radiologist sees them. Of a list of voxels
+        the values are shown by index, with a standard deviation to either side.
 
         Parameters
         ----------
         slice_index
-            Slice along the third axis; the middle one by default.
+            Slice along the third axis; by default the middle of the voxels that were estimated.
 
         Raises
         ------
         ValueError
-            If the maps are no image of two or three axes.
+            If there is no such slice.
         """
-        from matplotlib.figure import Figure as Canvas
+        from qmri_bids.api.picture import draw_result, map_of
 
-        from qmri_bids.quantities import QUANTITIES
-        from qmri_bids.reports.drawing.colormaps import windowed
-
-        shape = self._inside().shape
-        if len(shape) not in (2, 3):
-            raise ValueError(
-                f"a picture needs an image of two or three axes, found maps of shape {shape}; see to_dataframe()"
+        shown = {
+            name: map_of(
+                name,
+                unit=self.units[name],
+                values=self._array(name),
+                stdev=self._array(name, of=self.stdev) if name in self.stdev else None,
             )
-        middle = shape[2] // 2 if len(shape) == 3 and slice_index is None else slice_index
-        canvas = Canvas(figsize=(7.2, 3.0 * len(self.maps)), layout="constrained")
-        panels = canvas.subplots(len(self.maps), 2, squeeze=False)
-        for row, name in zip(panels, self.maps, strict=True):
-            display = QUANTITIES[name].display if name in QUANTITIES else None
-            for axes, values, title in (
-                (row[0], self._array(name), name),
-                (
-                    row[1],
-                    self._array(name, of=self.stdev) if name in self.stdev else None,
-                    f"standard deviation of {name}",
-                ),
-            ):
-                axes.set_axis_off()
-                if values is None:
-                    continue
-                plane = values if len(shape) == 2 else values[:, :, middle]
-                finite = plane[np.isfinite(plane)]
-                low, high = np.percentile(finite, (2, 98)).tolist() if finite.size else (0.0, 1.0)
-                if not low < high:
-                    low, high = low - 0.5, low + 0.5
-                colours = "plasma" if title != name else display.colormap if display is not None else "viridis"
-                painted = windowed(colours, low=low, high=high)
-                shown = axes.imshow(plane.T, origin="lower", cmap=painted, vmin=low, vmax=high)
-                bar = canvas.colorbar(shown, ax=axes, shrink=0.85)
-                bar.set_label(self.units[name])
-                axes.set_title(title, fontsize=10)
-        return canvas
+            for name in self.maps
+        }
+        affine = None if self.like is None else self.like.affine
+        return draw_result(shown, inside=self._inside(), affine=affine, slice_index=slice_index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from qmri_bids.group.gallery import Wall, gallery_of
 from qmri_bids.group.protocols import Protocol
 from qmri_bids.group.retest import METHOD, Repeatability
 from qmri_bids.group.sample import Sample, sample_of
+from qmri_bids.reports.record import DONE
 from qmri_bids.reports.render import LEVEL_WORDS, page_environment
 
 PAGE = "group.html"
@@ -68,6 +69,10 @@ class Series:
         The same of regions of atlases.
     agreement
         Pictures of that, with what was repeated.
+    agreements
+        How many there would be, by what was repeated.
+    single_tissues, single_quality
+        Medians and measures that one run alone has: values without a picture.
     walls
         Small pictures of the maps.
     """
@@ -83,6 +88,9 @@ class Series:
     repeated: tuple[Repeatability, ...]
     repeated_regions: tuple[Repeatability, ...]
     agreement: tuple[tuple[str, Panel], ...]
+    agreements: Mapping[str, int]
+    single_tissues: tuple[Distribution, ...]
+    single_quality: tuple[Distribution, ...]
     walls: tuple[Wall, ...]
 
 
@@ -127,13 +135,16 @@ def page_html(findings: Findings, *, version: str, command: str) -> str:
             series=series,
             apart=_first_rows(by_participant),
             apart_count=len(by_participant),
+            unjudged=_why_unjudged(findings.distributions),
             amiss=group.amiss[:MOST_ROWS],
             sentences=(*findings.sentences, *_unjudged(findings.distributions)),
             sample=sample,
             gallery=gallery,
             counts=Counter(run.state for run in group.runs),
+            lights=Counter(LEVEL_WORDS[run.level] for run in group.runs if run.state == DONE and run.level is not None),
             columns=_columns(group),
             cells=rows,
+            joined=any(each.participants < len(each.values) for each in findings.distributions),
             latest=max((run.created for run in group.runs), default=""),
             rule=RULE,
             retest_method=METHOD,
@@ -166,12 +177,15 @@ def _series(findings: Findings, sample: Sample, walls: Sequence[Wall]) -> Iterat
             protocols=findings.protocols.of(kind, name),
             tissues=tissues,
             quality=quality,
-            tissue_panels=tuple(strip_panel(each, drawn=drawn) for each in tissues),
-            quality_panels=tuple(strip_panel(each, drawn=drawn) for each in quality),
+            tissue_panels=tuple(strip_panel(each, drawn=drawn) for each in tissues if len(each.values) > 1),
+            quality_panels=tuple(strip_panel(each, drawn=drawn) for each in quality if len(each.values) > 1),
+            single_tissues=tuple(each for each in tissues if len(each.values) == 1),
+            single_quality=tuple(each for each in quality if len(each.values) == 1),
             regions=tuple(_regions(regions, sample)),
             repeated=of_tissues,
             repeated_regions=tuple(each for each in repeated if each.distribution.atlas),
             agreement=tuple(_agreement(of_tissues, sample)),
+            agreements=Counter(each.by for each in of_tissues if math.isfinite(each.lower.value)),
             walls=tuple(wall for wall in walls if (wall.kind, wall.series) == (kind, name)),
         )
 
@@ -209,6 +223,17 @@ def _first_rows(by_participant: dict[str, list[Apart]]) -> dict[str, list[Apart]
     farthest = sorted(by_participant, key=lambda label: -abs(by_participant[label][0].point.score))
     kept = set(farthest[: MOST_ROWS // MOST_VALUES])
     return {label: values for label, values in by_participant.items() if label in kept}
+
+
+def _why_unjudged(distributions: Sequence[Distribution]) -> str:
+    """Return why no value at all is judged; empty where any is."""
+    if any(not each.unjudged for each in distributions):
+        return ""
+    reasons = Counter(each.unjudged for each in distributions if each.unjudged != "arbitrary units")
+    if not reasons:
+        return "no value"
+    common = reasons.most_common(1)[0][0]
+    return common
 
 
 def _unjudged(distributions: Sequence[Distribution]) -> Iterator[str]:
@@ -268,7 +293,10 @@ def _data(findings: Findings, sample: Sample) -> dict[str, Any]:
         levels=tuple(f"protocol {number}" for number in range(1, 8)),
     )
     columns = (*findings.covariates.columns, lights, *([protocols] if several else []))
+    names = [column.name for column in columns]
     return {
+        # Where participants came several times, what differs between the sessions is what one wants to see.
+        "first": names.index("session") if "session" in names else None,
         "runs": {
             place: [group.runs[place].name, group.runs[place].link, group.runs[place].participant] for place in places
         },

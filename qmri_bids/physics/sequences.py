@@ -15,6 +15,9 @@ from qmri_bids.units import degrees_to_radians, milliseconds_to_seconds, radians
 USUAL_FIELD = 3.0
 """Field [T] whose parameters serve where that of a scan is not known."""
 
+LONGEST_TR = 60.0
+"""What a repetition time [s] lies below; longer ones are a mistake of the unit."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast:
@@ -48,7 +51,7 @@ class Contrast:
     echoes: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.echo_time < self.repetition_time < 60.0:
+        if not 0.0 <= self.echo_time < self.repetition_time < LONGEST_TR:
             raise ValueError(
                 f"{self.name}: expected 0 ≤ echo_time < repetition_time [s], found {self.echo_time} and {self.repetition_time}"
             )
@@ -218,8 +221,15 @@ class ImageRequest:
         return replace(usual, name=self.name, **dict[str, Any](self.changes))
 
 
-def requested(text: str) -> ImageRequest:
+def requested(text: str, *, field_strength: float | None = None) -> ImageRequest:
     """Return what `[LABEL=]SEQUENCE[:KEY=VALUE,…]` asks for; times in milliseconds, angles in degrees.
+
+    Parameters
+    ----------
+    text
+        As the command line takes it.
+    field_strength
+        Field [T] at whose usual parameters it must fit; at all of `FIELDS` where the field is not known yet.
 
     Raises
     ------
@@ -239,14 +249,19 @@ def requested(text: str) -> ImageRequest:
             f"expected one of {', '.join(PRESETS)}, as in T2w, T2w:te=80 or late=T2w:te=150 (a label of letters and digits that "
             f"does not end with std), found {text!r}"
         )
-    train = preset(name).is_train
-    keys = [key for key in _KEYS if train or key not in _OF_TRAINS]
+    usual = preset(name)
+    keys = [
+        key
+        for key in _KEYS
+        if (usual.is_train or key not in _OF_TRAINS) and (usual.inversion_time is not None or key != "ti")
+    ]
     changes: dict[str, float] = {}
     for part in tail.split(",") if tail else ():
         key, _, value = part.partition("=")
         if key not in keys:
             shown = ", ".join(f"{each} [{unit}]" if (unit := _KEYS[each][2]) else each for each in keys)
-            raise ValueError(f"expected parameters {shown} of {name}, found {part!r} in {text!r}")
+            advice = ": FLAIR is the spin echo after an inversion" if key == "ti" else ""
+            raise ValueError(f"expected parameters {shown} of {name}, found {part!r} in {text!r}{advice}")
         field, convert, unit = _KEYS[key]
         number = "whole number" if convert is _whole else "number"
         if field in changes:
@@ -264,8 +279,7 @@ def requested(text: str) -> ImageRequest:
     _check_file(ImageRequest(preset=name, label=label), text)
     _check_echo_time(name, changes, text)
     found = ImageRequest(preset=name, label=label, changes=tuple(changes.items()))
-    for field_strength in FIELDS:
-        found.contrast(field_strength=field_strength)
+    _check_times(found, text, fields=FIELDS if field_strength is None else (field_strength,))
     return found
 
 
@@ -286,6 +300,45 @@ def _check_echo_time(name: str, changes: Mapping[str, float], text: str) -> None
             found = [f"{seconds_to_milliseconds(time):.4g} ms" for time in (te, spacing)]
             raise ValueError(
                 f"expected te below esp, the distance of the echoes, found {' and '.join(found)} in {text!r}: give both"
+            )
+
+
+def _check_times(request: ImageRequest, text: str, *, fields: Sequence[float]) -> None:
+    """Refuse times that do not fit into one another at a field, in the words and units in which they were typed."""
+    known = {key: field for key, (field, _, unit) in _KEYS.items() if unit == "ms"}
+    typed = {key for key, field in known.items() if field in dict(request.changes)}
+    found = [vars(preset(request.preset, field_strength=each)) | dict(request.changes) for each in fields]
+
+    def time(key: str) -> str:
+        """Return a time as typed, or as it usually is at the fields."""
+        if key in typed:
+            return f"{key} of {seconds_to_milliseconds(found[0][known[key]]):g} ms"
+        values = [
+            f"{seconds_to_milliseconds(each[known[key]]):g} ms at {field:g} T"
+            for each, field in zip(found, fields, strict=True)
+        ]
+        return f"{key} of {', '.join(dict.fromkeys(values))} (not given: as usual)"
+
+    for each in found:
+        tr, te, ti, spacing = (
+            each[name] for name in ("repetition_time", "echo_time", "inversion_time", "echo_spacing")
+        )
+        if tr >= LONGEST_TR:
+            raise ValueError(
+                f"expected tr below {seconds_to_milliseconds(LONGEST_TR):g} ms, found {time('tr')} in {text!r}"
+            )
+        if te >= tr:
+            raise ValueError(f"expected te below tr, found {time('te')} and {time('tr')} in {text!r}: give both")
+        length = 0.0 if spacing is None else spacing * each["echoes"]
+        if ti is not None and not 0.5 * length < ti < tr - (0.5 * length or te):
+            if length:
+                train = f"a train of {each['echoes']} × {seconds_to_milliseconds(spacing):g} ms whose middle is at ti"
+                raise ValueError(
+                    f"expected {train} to fit between inversion and tr, found {time('ti')} and {time('tr')} in {text!r}: give "
+                    "ti and tr, or esp and echoes"
+                )
+            raise ValueError(
+                f"expected ti and te to fit into tr, found {time('ti')}, {time('te')} and {time('tr')} in {text!r}: give all three"
             )
 
 

@@ -155,8 +155,56 @@ def test_a_result_is_a_table_and_a_picture():
     assert "T1: median" in repr(found)
     with pytest.raises(ValueError, match="affine"):
         found.to_nifti()
-    with pytest.raises(ValueError, match="image of two or three axes"):
-        q.fit_bssfp(cycles[2, 2], **SCAN, estimator="ml").plot()
+    with pytest.raises(ValueError, match=r"slice_index: expected a slice along the third axis .* found 3"):
+        found.plot(slice_index=3)
+
+
+def shown_of(figure):
+    """The picture of each panel with its title: what is drawn last in it."""
+    return {axes.get_title(): axes.images[-1] for axes in figure.axes if axes.images and axes.get_title()}
+
+
+def test_a_picture_has_the_windows_of_the_report_and_lies_as_the_array():
+    t1 = np.full((6, 9), 0.94)
+    t1[0] = 1.4  # the uppermost row
+    cycles = q.simulate_bssfp(t1=t1, t2=np.full_like(t1, 0.07), **SCAN)
+    found = q.fit_bssfp(cycles, **SCAN, estimator="ml")
+    shown = shown_of(found.plot())
+    assert {"T1 [ms]", "Standard deviation of T1 [ms]", "T2 [ms]", "M0 [a.u.]", "Off-resonance [Hz]"} <= set(shown)
+    picture = shown["T1 [ms]"]
+    assert picture.get_clim() == (0, 2500)
+    assert shown["Standard deviation of T1 [ms]"].get_clim() == (0, 400)
+    assert (picture.cmap.name, shown["M0 [a.u.]"].cmap.name) == ("lipari", "gray")
+    drawn = np.asarray(picture.get_array())
+    assert drawn.shape == t1.shape
+    assert picture.origin == "upper"
+    np.testing.assert_allclose(drawn[:, 4], [1400, 940, 940, 940, 940, 940], rtol=1e-2)
+    image = q.synthesize("late=T2w:te=150", t1=t1, t2=0.07 + 0 * t1)
+    assert shown_of(image.plot())["Synthetic T2w (late) [a.u.]"].cmap.name == "gray"
+
+
+def test_a_picture_of_an_image_with_an_affine_is_radiological():
+    t1 = np.full((6, 9, 2), 0.94)
+    t1[0] = 1.4  # the left of the patient, by the affine
+    t1[:, -1] = 0.6  # anterior
+    cycles = q.simulate_bssfp(t1=t1, t2=np.full_like(t1, 0.05), **SCAN).astype(np.complex64)
+    found = q.fit_bssfp(nib.Nifti1Image(cycles, np.diag([2.0, 2.0, 4.0, 1.0])), **SCAN, estimator="ml")
+    drawn = np.asarray(shown_of(found.plot(slice_index=1))["T1 [ms]"].get_array())
+    assert drawn.shape == (9, 6)
+    np.testing.assert_allclose(drawn[0], 600, rtol=2e-2)  # anterior is uppermost
+    np.testing.assert_allclose(drawn[1:, -1], 1400, rtol=2e-2)  # the patient's left is at the right
+    np.testing.assert_allclose(drawn[1:, 0], 940, rtol=2e-2)
+
+
+def test_a_list_of_voxels_has_a_picture_with_error_bars():
+    cycles, _ = judged()
+    found = q.fit_bssfp(cycles[2, 2], **SCAN, estimator="ml")
+    axes = found.plot().axes[0]
+    assert axes.get_title() == "T1 [ms]"
+    line, _, bars = axes.containers[0]
+    np.testing.assert_allclose(line.get_ydata(), 1e3 * found.maps["T1"], rtol=1e-6)
+    lengths = [np.ptp(segment[:, 1]) for segment in bars[0].get_segments()]
+    np.testing.assert_allclose(lengths, 2e3 * found.stdev["T1"], rtol=1e-4)
 
 
 def test_bands_are_gone_in_the_image_of_the_model():
@@ -169,13 +217,36 @@ def test_bands_are_gone_in_the_image_of_the_model():
         return np.ptp(image[0]) / np.mean(image[0])
 
     model, geometric, rss = (
-        bands(q.banding_free(cycles, **scan, method=method)) for method in ("model", "geometric", "rss")
+        bands(q.banding_free(cycles, **scan, method=method).maps["bSSFP"]) for method in ("model", "geometric", "rss")
     )
     assert rss > 0.01
     assert model < rss / 3.0
     assert geometric < rss / 3.0
     with pytest.raises(ValueError, match="two pairs of cycles half a turn apart"):
         q.banding_free(cycles[..., :3], **{**SCAN, "rf_phase_increment": [0, 100, 220]}, method="geometric")
+
+
+@pytest.mark.parametrize("method", ["model", "geometric", "rss"])
+def test_images_without_bands_have_the_standard_deviation_that_repeats_show(method):
+    scan = {**SCAN, "rf_phase_increment": np.arange(8) * 45.0}
+    cycles = q.simulate_bssfp(t1=np.full((20, 20), 0.94), t2=0.062, off_resonance=30.0, noise=2e-4, seed=4, **scan)
+    found = q.banding_free(cycles, **scan, method=method)
+    image, stdev = found.maps["bSSFP"], found.stdev["bSSFP"]
+    assert np.median(stdev) == pytest.approx(np.std(image), rel=0.15)
+    assert (found.status == Status.CONVERGED).mean() > 0.95
+    assert found.decisions
+    assert set(shown_of(found.plot())) == {"bSSFP [a.u.]", "Standard deviation of bSSFP [a.u.]"}
+    if method != "model":
+        told = q.banding_free(cycles, **scan, method=method, noise=2e-4)
+        np.testing.assert_allclose(told.stdev["bSSFP"], stdev, rtol=0.6)
+
+
+def test_magnitudes_have_an_image_and_are_told_why_it_has_no_standard_deviation():
+    cycles, _ = judged()
+    found = q.banding_free(np.abs(cycles), **SCAN, method="rss")
+    assert np.isfinite(found.maps["bSSFP"]).all()
+    assert np.isnan(found.stdev["bSSFP"]).all()
+    assert "give noise, or complex cycles" in found.decisions[0]
 
 
 def test_importing_loads_nothing_heavy():

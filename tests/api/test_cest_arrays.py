@@ -18,17 +18,13 @@ def test_wasabi_finds_field_and_b1_of_water():
     protocol = q.cest_protocol(OFFSETS, **WASABI)
     shape = (6, 5)
     field, b1 = np.linspace(-60.0, 60.0, 30).reshape(shape), np.linspace(0.8, 1.2, 30).reshape(shape)
-    signal = q.simulate_cest(
-        protocol,
-        t1=np.full(shape, 2.0),
-        t2=np.full(shape, 0.5),
-        b1=b1,
-        off_resonance=field,
-        pools=WATER,
-        noise=0.002,
-        seed=1,
-    )
-    found = q.fit_wasabi(500.0 * np.abs(signal), protocol, noise=1.0)
+    water = {"t1": np.full(shape, 2.0), "t2": np.full(shape, 0.5), "b1": b1, "off_resonance": field, "pools": WATER}
+    images = q.simulate_cest(protocol, **water, noise=0.002, seed=1)
+    one = {name: value[0, 0] if isinstance(value, np.ndarray) else value for name, value in water.items()}
+    signal = q.simulate_cest(protocol, **one, kind="signed")
+    assert signal.min() < -0.1
+    np.testing.assert_allclose(images[0, 0], np.abs(signal), atol=0.01)
+    found = q.fit_wasabi(500.0 * images, protocol, noise=1.0)
     with pytest.raises(ValueError, match=r"found negative values: give np.abs\(images\)"):
         q.fit_wasabi(signal, protocol)
     np.testing.assert_allclose(found.maps["off_resonance"], field, atol=2.0)

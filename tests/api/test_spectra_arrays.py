@@ -20,7 +20,7 @@ FIELD = np.linspace(-90.0, 90.0, 90).reshape(SHAPE)
 
 def simulated(protocol=PROTOCOL, **changed):
     known = {"off_resonance": FIELD, "values": {"amide_fraction": FRACTION}, "noise": NOISE, "seed": 2, **changed}
-    return np.abs(q.simulate_cest(protocol, pools=AMIDE, t1=np.full(SHAPE, T1), t2=np.full(SHAPE, 0.06), **known))
+    return q.simulate_cest(protocol, pools=AMIDE, t1=np.full(SHAPE, T1), t2=np.full(SHAPE, 0.06), **known)
 
 
 @pytest.fixture(scope="module")

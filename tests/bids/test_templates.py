@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from qmri_bids.bids.anatomy.spaces import Atlas, available_spaces, check_spaces, find_templates
+from qmri_bids.bids.anatomy.spaces import Atlas, available_spaces, check_spaces, check_templates, find_templates
 from qmri_bids.bids.anatomy.templates import (
     available_templates,
     find_template,
@@ -105,7 +105,10 @@ def test_home_is_that_of_the_variable_or_of_the_package(home: Path) -> None:
     [
         ("OASIS30ANTs", r"names of its files without their content \(such as tpl-OASIS30ANTs_res-01_T1w.nii.gz\)"),
         ("MNI305", "a T1w image of MNI305 without a desc-brain_mask on its grid"),
-        ("MNI152NLin6Asym:res-2", r"does not hold it.*get\('MNI152NLin6Asym', resolution=2, desc=None, suffix='T1w'\)"),
+        (
+            "MNI152NLin6Asym:res-2",
+            r"(?s)does not hold it.*get\('MNI152NLin6Asym', resolution=2, desc=None, suffix='T1w'\)",
+        ),
         ("MNIInfant:cohort-4", r"get\('MNIInfant', cohort='4', resolution=1, desc='brain', suffix='mask'\)"),
         (f"{NAME}:res-4", f"holds {NAME}, {NAME}:res-1, {NAME}:res-2, not {NAME}:res-4"),
     ],
@@ -116,8 +119,32 @@ def test_what_is_missing_is_said_with_the_way_to_get_it(home: Path, label: str, 
         check_spaces([label], atlas=None, anatomies={"sub-01": None}, templates=find_templates([label]))
     text = str(refusal.value)
     assert text.startswith(f"--output-spaces {asked.text}: sub-01 has native, MNI152NLin2009aSym")
-    assert f"templates there: {NAME}, MNIPediatricAsym+3, UNCInfant+1. Nothing is downloaded here" in text
+    assert f"templates there: {NAME}, MNIPediatricAsym+3, UNCInfant+1.\nNothing is downloaded here" in text
     assert how_to_get(asked, home=home, template=find_template(asked.space, home=home)) in text
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        ("MNI152NLin2009cAsm:res-2", "TemplateFlow has no MNI152NLin2009cAsm: did you mean MNI152NLin2009cAsym"),
+        ("mni152nlin6asym", "did you mean MNI152NLin6Asym"),
+        ("Paris", "TemplateFlow has no Paris."),
+    ],
+)
+def test_a_name_that_nobody_has_is_refused_at_once_without_a_recipe(home: Path, label: str, said: str) -> None:
+    with pytest.raises(BidsInputError) as refusal:
+        check_templates([label])
+    text = str(refusal.value)
+    assert said in text
+    assert "pip install" not in text
+    assert max(map(len, text.splitlines())) < 260
+
+
+def test_a_template_that_is_not_on_disk_is_refused_before_images_are_read(home: Path) -> None:
+    with pytest.raises(BidsInputError, match="MNI152NLin6Asym needs the template on disk") as refusal:
+        check_templates(["T1w", "MNI152NLin6Asym:res-2"])
+    assert "\n  pip install templateflow\n" in str(refusal.value)
+    check_templates(["native", "T1w", "MNI152NLin2009aSym:res-2", NAME, f"{NAME}:res-2", "MNIPediatricAsym:cohort-3"])
 
 
 def test_spaces_on_disk_can_be_had_without_any_anatomy(home: Path) -> None:
@@ -132,7 +159,7 @@ def test_an_atlas_may_lie_in_a_template_on_disk(home: Path) -> None:
     atlas = Atlas(path=home / "atlas.nii.gz", name="Mine", space=NAME)
     templates = find_templates(["native"], atlas=atlas)
     assert check_spaces(["native"], atlas=atlas, anatomies={"sub-01": None}, templates=templates) == ()
-    with pytest.raises(BidsInputError, match=r"--atlas atlas\.nii\.gz lies in .*Nothing is downloaded"):
+    with pytest.raises(BidsInputError, match=r"(?s)--atlas atlas\.nii\.gz lies in .*Nothing is downloaded"):
         check_spaces(["native"], atlas=atlas, anatomies={"sub-01": None})
 
 

@@ -156,5 +156,8 @@ def test_spaces_that_cannot_be_had_are_refused_before_anything_is_computed(
     arguments = ("participant", "--work-dir", tmp_path / "work", "--skip-bids-validation", "--output-spaces")
     found = run_app(bids, tmp_path / "out", *arguments, "MNI152NLin2009cAsym")
     assert found.returncode == 2
-    assert "--output-spaces MNI152NLin2009cAsym: sub-01 has native, T1w, MNI152NLin2009aSym" in found.stderr
+    assert (
+        "--output-spaces MNI152NLin2009cAsym: without --derivatives there are native, T1w, MNI152NLin2009aSym"
+        in found.stderr
+    )
     assert not (tmp_path / "out" / "sub-01").exists()

@@ -66,7 +66,9 @@ def compared(processed_head: tuple[Path, Path]) -> Compared:
 
 def test_the_run_is_prepared_again_as_it_was_processed(compared: Compared) -> None:
     page = compared.page
-    assert f"finds the T1 of {STEM}_T1map.nii.gz within 0.1 % in" in page
+    assert f"pinn finds the same T1 as in {STEM}_T1map.nii.gz: within 0.1 % in" in page
+    assert "<h2>In short</h2>" in page
+    assert "WM and GM are all voxels that" in page
     written = np.asanyarray(nib.load(compared.out / "sub-01" / "anat" / f"{STEM}_T1map.nii.gz").dataobj)
     again = np.asanyarray(nib.load(compared.folder / "maps" / f"{STEM}_desc-pinn_T1map.nii.gz").dataobj)
     there = np.isfinite(written) & np.isfinite(again)

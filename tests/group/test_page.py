@@ -103,8 +103,24 @@ def test_it_names_who_lies_apart_and_who_has_no_result(html: str) -> None:
 def test_few_participants_are_not_judged_and_it_says_so(good: Path) -> None:
     html = _page(good, ("01", "02", "03", "06"), only=True)
     assert "no outliers are judged, since fewer than 5 participants have it (4)" in html
-    assert "No value that could be judged lies apart." in html
+    assert 'lie apart</span><span class="value">not judged</span><span class="why">(fewer than 5 participants)' in html
+    assert "No value was judged (fewer than 5 participants)." in html
     assert "Every run of every participant was processed." in html
+
+
+def test_values_of_one_run_are_lines_without_pictures(good: Path) -> None:
+    html = _page(good, ("01",), only=True)
+    assert html.count("One run alone has each of these values: there is nothing to compare it with.") == 2
+    words = " ".join(re.sub(r"<[^>]+>", "", html).split())
+    assert "T1 [ms] sub-01 run-1: white matter 900.0 · grey matter 1350" in words
+    assert "<svg" not in html
+
+
+def test_the_lights_of_all_runs_stand_below_the_summary(html: str) -> None:
+    assert html.index('id="summary"') < html.index('id="runs"') < html.index('id="amiss"')
+    assert re.search(
+        r'Runs processed</span><span class="value">\d+</span><span class="why">\d+ [^<]+, <a href="#runs">', html
+    )
 
 
 def test_without_any_result_there_is_a_page(mixed: Path) -> None:
@@ -116,4 +132,4 @@ def test_without_any_result_there_is_a_page(mixed: Path) -> None:
 
 def test_the_same_records_give_the_same_page(html: str, mixed: Path) -> None:
     assert _page(mixed) == html
-    assert re.search(r"records up to 2025-11-21T10:07", html)
+    assert re.search(r"records up to 2025-11-21, 10:07", html)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from qmri_bids.bids.refusal import ValueSource
 from qmri_bids.group.collect import Group, collect_group
 from qmri_bids.group.distributions import tissue_distributions
 from qmri_bids.group.findings import Findings, findings_of
+from qmri_bids.group.page import page_html
 from qmri_bids.group.protocols import protocols_of
 from qmri_bids.group.retest import limits_of_agreement, within_stdev, within_variation
 from qmri_bids.group.tables import write_tables
@@ -68,6 +70,21 @@ def test_the_table_of_test_and_retest_is_that_of_pandas(repeated: Findings) -> N
     interval = stats.ttest_1samp(difference, 0.0).confidence_interval(0.95)
     assert (row.bias_low, row.bias_high) == pytest.approx((interval.low, interval.high), rel=1e-4)
     assert row.upper_limit == pytest.approx(difference.mean() + 1.96 * difference.std(ddof=1), rel=1e-4)
+
+
+def test_the_page_colours_by_session_joins_runs_and_says_where_pictures_stop(
+    repeated: Findings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qmri_bids.group.page.MOST_AGREEMENTS", 1)
+    html = page_html(repeated, version="0.1.0", command="qmri_bids group")
+    data = json.loads(re.findall(r'id="group-data">(.*?)</script>', html)[0])
+    assert data["columns"][data["first"]]["name"] == "session"
+    white = re.findall(r'<svg[^>]*aria-label="T1, white matter: 25 values.*?</svg>', html)[0]
+    assert white.count('class="j"') == len(LABELS) - 1  # the runs of 12 are of two protocols, in two lanes
+    for path in re.findall(r'class="j" d="M([^"]*)"', white):
+        assert len({point.split()[1] for point in path.split("L")}) == 1 or "sub-11" in white
+    assert html.count("runs of one participant lie at one height and are joined by a line") == 1
+    assert re.search(r"The first 1 of \d+ pictures of agreement by session: group_retest.tsv holds all", html)
 
 
 def test_runs_of_one_session_are_compared_by_themselves(repeated: Findings) -> None:

@@ -68,12 +68,22 @@ def test_a_text_asks_for_what_it_says() -> None:
         (["T3w"], "expected one of T1w"),
         (["std=T2w"], "expected one of T1w"),
         (["a-b=T2w"], "letters and digits"),
-        (["T2w:fa=9"], r"expected parameters tr \[ms\], te \[ms\], ti \[ms\] of T2w, found 'fa=9'"),
+        (["T2w:fa=9"], r"expected parameters tr \[ms\], te \[ms\] of T2w, found 'fa=9'"),
         (["T2w:te=fast"], "expected a number of ms for te"),
         (["T2w:te=-80"], "expected a positive number of ms"),
         (["T1w:fa=180"], "expected a positive number of degrees"),
-        (["T1w:tr=1000"], "does not fit"),
-        (["T2w:te=9000"], "echo_time < repetition_time"),
+        (["T2w:foo=3"], r"expected parameters tr \[ms\], te \[ms\] of T2w, found 'foo=3'"),
+        (["T2w:ti=300"], "FLAIR is the spin echo after an inversion"),
+        (
+            ["T1w:tr=1000"],
+            r"found ti of 1000 ms at 1\.5 T, 900 ms at 3 T, .* and tr of 1000 ms in 'T1w:tr=1000': give ti and tr",
+        ),
+        (
+            ["T2w:te=8000"],
+            r"expected te below tr, found te of 8000 ms and tr of 4500 ms at 1\.5 T, 5000 ms at 3 T, 6000 ms at 7 T \(not given: "
+            r"as usual\) in 'T2w:te=8000': give both",
+        ),
+        (["T2w:tr=90000"], "expected tr below 60000 ms, found tr of 90000 ms"),
         (["T2w", "T2w:te=80"], "found T2w twice: give one a label"),
         (["se=T1w"], "expected a label that no sequence has in its name, found that of T1wSE in 'se=T1w'"),
         (["a=T1wSE", "SEa=T1w"], "twice"),
@@ -81,7 +91,7 @@ def test_a_text_asks_for_what_it_says() -> None:
         (["T1w:echoes=10.7"], "expected a whole number for echoes"),
         (["T1w:echoes=inf"], "expected a whole number for echoes"),
         (["T1w:te=2000"], "expected te below esp, the distance of the echoes, found 2000 ms and 7 ms"),
-        (["FLAIR:ti=8990"], "does not fit"),
+        (["FLAIR:ti=8990"], "expected ti and te to fit into tr, found ti of 8990 ms, te of 120 ms at 1.5 T"),
     ],
 )
 def test_a_text_that_asks_for_nothing_is_refused(texts: list[str], message: str) -> None:
@@ -96,6 +106,12 @@ def test_no_echo_time_is_stated_that_did_not_enter() -> None:
     sentence = requested("T1w").contrast().sentence
     assert "TE" not in sentence
     assert "without decay by T2*" in sentence
+
+
+def test_at_a_known_field_its_own_times_are_told() -> None:
+    with pytest.raises(ValueError, match=r"found te of 5500 ms and tr of 5000 ms at 3 T \(not given"):
+        requested("T2w:te=5500", field_strength=3.0)
+    assert requested("T2w:te=5500", field_strength=7.0).contrast(field_strength=7.0).repetition_time == 6.0
 
 
 def test_parts_of_a_train_go_together() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qmri_bids.bids.anatomy.templates import (
+    PUBLIC,
     SpaceLabel,
     Template,
     find_template,
@@ -330,7 +331,7 @@ def check_spaces(
         for space in asked:
             if not can_be_had(space, anatomy, templates=templates):
                 raise BidsInputError(
-                    f"--output-spaces {space.text}: {label} has {', '.join(there)}; {_why(space, anatomy)}"
+                    f"--output-spaces {space.text}: {label} has {', '.join(there)}.\n{_why(space, anatomy)}"
                 )
         if atlas is not None:
             own = (NATIVE, OWN_TEMPLATE) if anatomy is None else (NATIVE, T1W, OWN_TEMPLATE)
@@ -338,7 +339,7 @@ def check_spaces(
             back = tuple(dict.fromkeys([*own, *_backwards(anatomy), *registered]))
             if atlas.space not in back:
                 raise BidsInputError(
-                    f"--atlas {atlas.path.name} lies in {atlas.space}: {label} has {', '.join(back)}; "
+                    f"--atlas {atlas.path.name} lies in {atlas.space}: {label} has {', '.join(back)}.\n"
                     f"{_why(SpaceLabel(space=atlas.space), anatomy)}"
                 )
     return tuple(label for label in dict.fromkeys(space.text for space in asked) if label != NATIVE)
@@ -352,22 +353,46 @@ def _why(label: SpaceLabel, anatomy: Anatomy | None) -> str:
     """Say what a space would need."""
     space = label.space
     if space in (NATIVE, T1W) and label.resolution:
-        return f"{space} has the grid of its image: leave :res-{label.resolution} out"
+        return f"{space} has the grid of its image: leave :res-{label.resolution} out."
     if space == T1W:
-        return "there is no T1w image in the dataset, and no --derivatives of fMRIPrep or sMRIPrep hold one"
+        return "There is no T1w image in the dataset, and no --derivatives of fMRIPrep or sMRIPrep hold one."
     if space == OWN_TEMPLATE:
-        return f"it has the resolutions {' and '.join(OWN_RESOLUTIONS)}"
+        return f"{OWN_TEMPLATE} has the resolutions {' and '.join(OWN_RESOLUTIONS)}."
     home = templates_home()
     template = how_to_get(label, home=home, template=find_template(space, home=home))
     if anatomy is not None and space in anatomy.to_template:
         need = (
-            f"the derivatives hold a transform to {space} but no image in that space"
+            f"The derivatives hold a transform to {space} but no image in that space"
             + (f" with res-{label.resolution}" if label.resolution else " that would show its grid")
-            + ", which the template on disk would show"
+            + ", which the template on disk would show."
         )
-    else:
-        need = (
-            f"{space} needs --derivatives of fMRIPrep or sMRIPrep with a transform from-T1w_to-{space} and its inverse, or the "
-            "template on disk"
-        )
-    return f"{need}: {template}"
+        return f"{need}\n{template}"
+    if space.partition("+")[0] not in PUBLIC:
+        return template
+    need = (
+        f"{space} needs the template on disk, or --derivatives of fMRIPrep or sMRIPrep with a transform from-T1w_to-{space} and "
+        "its inverse."
+    )
+    return f"{need}\n{template}"
+
+
+def check_templates(spaces: Sequence[str]) -> None:
+    """Refuse templates that no file on disk and no derivatives can give, before any image is read.
+
+    Parameters
+    ----------
+    spaces
+        As asked for, of a call without derivatives.
+
+    Raises
+    ------
+    BidsInputError
+        If one cannot be had.
+    """
+    templates = find_templates(spaces)
+    for label in (parse_label(space) for space in spaces):
+        if label.space not in (NATIVE, T1W) and not can_be_had(label, None, templates=templates):
+            there = dict.fromkeys([NATIVE, T1W, *available_spaces(None, templates=templates)])
+            raise BidsInputError(
+                f"--output-spaces {label.text}: without --derivatives there are {', '.join(there)}.\n{_why(label, None)}"
+            )

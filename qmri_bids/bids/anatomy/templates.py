@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 HOME_VARIABLE = "TEMPLATEFLOW_HOME"
 """Environment variable that names the folder of templates."""
+
+PUBLIC = (
+    "MNI152NLin2009cAsym",
+    "MNI152NLin2009aAsym",
+    "MNI152NLin2009aSym",
+    "MNI152NLin2009bAsym",
+    "MNI152NLin2009bSym",
+    "MNI152NLin2009cSym",
+    "MNI152NLin6Asym",
+    "MNI152NLin6Sym",
+    "MNI152Lin",
+    "MNI305",
+    "MNIInfant",
+    "MNIPediatricAsym",
+    "UNCInfant",
+    "OASIS30ANTs",
+    "NKI",
+    "PNC",
+    "RESILIENT",
+    "dhcpAsym",
+    "dhcpSym",
+    "dhcpVol",
+    "fsaverage",
+    "Fischer344",
+    "MouseIn",
+    "NMT31Sym",
+    "VALiDATe29",
+    "WHS",
+)
+"""Templates of volumes that the archive of TemplateFlow holds."""
 
 _FILE = re.compile(
     r"tpl-(?P<tpl>[0-9A-Za-z]+)(?:_cohort-(?P<cohort>[0-9A-Za-z]+))?(?:_res-(?P<res>[0-9A-Za-z]+))?"
@@ -184,8 +215,29 @@ def available_templates(home: Path) -> tuple[Template, ...]:
     return tuple(each for each in (find_template(space, home=home) for space in spaces) if each.resolutions)
 
 
+def close_names(name: str, *, others: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return known names that a name may have been meant to be, the closest first; whatever the case of its letters.
+
+    Parameters
+    ----------
+    name
+        As typed, without cohort and resolution.
+    others
+        Names that are known besides `PUBLIC`.
+
+    Examples
+    --------
+    >>> close_names("mni152nlin2009casym")[0], close_names("Paris")
+    ('MNI152NLin2009cAsym', ())
+    """
+    known = {each.lower(): each for each in (*others, *PUBLIC)}
+    return tuple(known[each] for each in difflib.get_close_matches(name.lower(), known, n=2, cutoff=0.8))
+
+
 def how_to_get(label: SpaceLabel, *, home: Path, template: Template) -> str:
-    """Return why a template cannot be had, which ones can, and how a person gets it.
+    """Return in lines why a template cannot be had, which ones are there, and how a person gets it.
+
+    A name that TemplateFlow does not have gets no way to it, but names that are close to it.
 
     Parameters
     ----------
@@ -196,25 +248,33 @@ def how_to_get(label: SpaceLabel, *, home: Path, template: Template) -> str:
     template
         What the folder holds of it.
     """
-    what = f"{HOME_VARIABLE} ({home})" if HOME_VARIABLE in os.environ else f"{home} ({HOME_VARIABLE} is not set)"
-    if template.resolutions:
-        why = f"{what} holds {', '.join(template.labels)}, not {label.text}"
-    elif template.images:
-        why = f"{what} holds a T1w image of {label.space} without a desc-brain_mask on its grid"
-    elif template.empty:
-        why = f"{what} holds the names of its files without their content (such as {template.empty[0]})"
-    else:
-        why = f"{what} does not hold it"
-    there = ", ".join(each.space for each in available_templates(home)) or "none"
+    where = f"{HOME_VARIABLE} ({home})" if HOME_VARIABLE in os.environ else f"{home} ({HOME_VARIABLE} is not set)"
+    there = tuple(each.space for each in available_templates(home))
     name, _, cohort = label.space.partition("+")
-    of = f", cohort='{cohort}'" if cohort else ""
-    ask = f"get('{name}'{of}, resolution={_quoted(label.resolution or '1')}"
-    return (
-        f"{why}; templates there: {there}. Nothing is downloaded here. On a machine with a network: pip install templateflow && "
-        f'{HOME_VARIABLE}=templates python -c "from templateflow.api import get; '
-        f"{ask}, desc=None, suffix='T1w'); {ask}, desc='brain', suffix='mask')\"; then set {HOME_VARIABLE} to that folder here "
-        "(in a container, mount it)"
-    )
+    if template.resolutions:
+        why = f"{where} holds {', '.join(template.labels)}, not {label.text}"
+    elif template.images:
+        why = f"{where} holds a T1w image of {label.space} without a desc-brain_mask on its grid"
+    elif template.empty:
+        why = f"{where} holds the names of its files without their content (such as {template.empty[0]})"
+    else:
+        why = f"{where} does not hold it"
+    lines = [f"{why}; templates there: {', '.join(there) or 'none'}."]
+    if name in PUBLIC:
+        of = f", cohort='{cohort}'" if cohort else ""
+        ask = f"get('{name}'{of}, resolution={_quoted(label.resolution or '1')}"
+        lines += [
+            "Nothing is downloaded here. On a machine with a network:",
+            "  pip install templateflow",
+            f'  {HOME_VARIABLE}=templates python -c "from templateflow.api import get; '
+            f"{ask}, desc=None, suffix='T1w'); {ask}, desc='brain', suffix='mask')\"",
+            f"Then set {HOME_VARIABLE} to that folder here (in a container, mount it).",
+        ]
+    elif not template.images and not template.empty:
+        own = {each.partition("+")[0] for each in there}
+        meant = " or ".join(close_names(name, others=own))
+        lines.append(f"TemplateFlow has no {name}" + (f": did you mean {meant}?" if meant else "."))
+    return "\n".join(lines)
 
 
 def _quoted(resolution: str) -> str:

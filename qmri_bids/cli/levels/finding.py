@@ -135,6 +135,7 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     BidsInputError
         If the dataset, or what was asked of it, cannot be read.
     """
+    from qmri_bids.bids.anatomy.spaces import check_templates
     from qmri_bids.cli.options.spaces import space_options
     from qmri_bids.scans.find import find_runs
     from qmri_bids.scans.find_options import FindOptions
@@ -142,6 +143,8 @@ def find_plans(options: argparse.Namespace) -> tuple[SessionPlan, ...]:
     from qmri_bids.workflows.planning import link_runs
 
     _check_device(options)
+    if not options.derivatives:
+        check_templates(options.output_spaces)
     subjects = select_subjects(options.bids_dir, options.participant_label)
     layout = open_layout(options.bids_dir, subjects=subjects, database_dir=options.bids_database_dir)
     find_options = FindOptions(

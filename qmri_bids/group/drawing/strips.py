@@ -53,6 +53,8 @@ class Panel:
 def strip_panel(distribution: Distribution, *, drawn: Collection[int]) -> Panel:
     """Return a panel: a point a run, the quartiles, and names at the points that lie apart.
 
+    Runs of one participant lie at one height and are joined by a line.
+
     Parameters
     ----------
     distribution
@@ -60,8 +62,6 @@ def strip_panel(distribution: Distribution, *, drawn: Collection[int]) -> Panel:
     drawn
         Places of the runs that are drawn; quartiles are those of all.
     """
-    if len(distribution.values) == 1:
-        return _alone(distribution)
     shown = [number for number, place in enumerate(distribution.places) if int(place) in drawn]
     numbers = sorted({int(each) for each in distribution.protocols})
     lanes = [[each] for each in numbers[: MOST_LANES - 1]] + [numbers[MOST_LANES - 1 :]] * (len(numbers) >= MOST_LANES)
@@ -89,23 +89,6 @@ def strip_panel(distribution: Distribution, *, drawn: Collection[int]) -> Panel:
     )
 
 
-def _alone(distribution: Distribution) -> Panel:
-    """Return a panel of one value, which has nothing to be compared with: no axis, no box."""
-    point = distribution.point(0)
-    text = f"{point.run.name}: {number_text(point.value)}, one value, nothing to compare it with"
-    parts = [
-        f'<g class="p" data-r="{point.place}" data-v="{point.value:.4g}">{mark(_SIDE, 9.0, side=0, apart=False, radius=2.4)}</g>',
-        f'<text class="v" x="{_SIDE + 7:g}" y="12">{escape(text)}</text>',
-    ]
-    return Panel(
-        title=distribution.name,
-        of=distribution.of,
-        unit=distribution.unit,
-        count="n = 1",
-        svg=svg_of(parts, height=20.0, label=description(distribution)),
-    )
-
-
 def _lane(
     distribution: Distribution, members: Sequence[int] | np.ndarray, shown: set[int], *, axis: Axis, top: float
 ) -> Iterator[str]:
@@ -118,9 +101,21 @@ def _lane(
     # The golden ratio spreads points evenly whatever their number, and every time alike.
     own = [int(each) for each in members if int(each) in shown]
     named = _farthest(distribution, own, axis)
-    heights = {each: 13.0 + (_LANE - 20.0) * ((rank + 1) * _GOLDEN % 1.0) for rank, each in enumerate(own)}
+    people: dict[str, list[int]] = {}
+    for each in own:
+        people.setdefault(distribution.runs[each].participant, []).append(each)
+    heights = {
+        each: 13.0 + (_LANE - 20.0) * ((rank + 1) * _GOLDEN % 1.0)
+        for rank, runs in enumerate(people.values())
+        for each in runs
+    }
     heights |= {each: 12.0 + 11.0 * rank for rank, each in enumerate(named)}  # names do not overlap
     radius = 2.4 if len(own) <= 100 else 1.7 if len(own) <= 250 else 1.3
+    for runs in people.values():
+        if len(runs) > 1:
+            along = sorted(runs, key=lambda each: float(distribution.values[each]))
+            places = (f"{axis.at(float(distribution.values[each])):.1f} {top + heights[each]:.1f}" for each in along)
+            yield f'<path class="j" d="M{"L".join(places)}"/>'
     # Those that lie apart are drawn last, over the others.
     for apart in (False, True):
         marks = [each for each in own if bool(distribution.outlying[each]) is apart]
@@ -202,8 +197,6 @@ def description(distribution: Distribution) -> str:
     unit = f" {distribution.unit}" if distribution.unit else ""
     lower, upper = distribution.quartiles
     number = len(distribution.values)
-    if number == 1:
-        return f"{distribution.title}: one value, {number_text(distribution.median)}{unit}"
     apart = "; ".join(f"{each.run.name} {number_text(each.value)}" for each in distribution.apart[:MOST_LABELS])
     return (
         f"{distribution.title}: {number} values, median {number_text(distribution.median)}{unit}, "

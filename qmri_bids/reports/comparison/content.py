@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,23 @@ class ShownTable:
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    @property
+    def filled(self) -> ShownTable:
+        """The table without columns in which no row has content."""
+        kept = [
+            place for place in range(len(self.head)) if place == 0 or any(_content(row[place]) for row in self.rows)
+        ]
+
+        def of(cells: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(cells[place] for place in kept)
+
+        return replace(self, head=of(self.head), rows=tuple(of(row) for row in self.rows))
+
+
+def _content(cell: str) -> bool:
+    """Return whether a cell says more than that there is nothing."""
+    return any(each not in "–;/ \n" for each in cell)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +97,8 @@ class Part:
         What it is modelled on, paper and figure.
     sentences
         What was done, what was decided, what cannot be had.
+    in_short
+        What its tables come to, as sentences.
     shown
         Tables of the page.
     figures, tables, maps
@@ -90,6 +109,7 @@ class Part:
     title: str
     after: str
     sentences: tuple[str, ...]
+    in_short: tuple[str, ...] = ()
     shown: tuple[ShownTable, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
@@ -126,6 +146,11 @@ class Comparison:
     created: str
     decisions: tuple[str, ...]
     parts: tuple[Part, ...]
+
+
+def shown_name(name: str) -> str:
+    """Return how an estimator is called on the page: MIRACLE as in the literature, others as on the command line."""
+    return name.upper() if name in ("miracle", "planet") else name
 
 
 def summary_columns(summaries: Mapping[str, Sequence[Summary]]) -> dict[str, Any]:

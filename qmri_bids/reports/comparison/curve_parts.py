@@ -12,7 +12,7 @@ from qmri_bids.evaluation.own_scan.duration import DurationRow
 from qmri_bids.evaluation.own_scan.epochs import EpochsRow
 from qmri_bids.evaluation.own_scan.voxels import BRAIN, OwnScan
 from qmri_bids.evaluation.own_scan.wrong_b1 import B1Row
-from qmri_bids.reports.comparison.content import Part, ShownTable, Table, cell
+from qmri_bids.reports.comparison.content import Part, ShownTable, Table, cell, shown_name
 from qmri_bids.reports.comparison.drawing import (
     COLORS,
     DIFFERENCE,
@@ -31,7 +31,6 @@ from qmri_bids.reports.comparison.map_parts import (
     long_table,
     main_tissues,
     picture,
-    shown_name,
     time_scale,
     tissue_head,
 )

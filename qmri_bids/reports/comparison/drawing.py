@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +68,7 @@ def picture_table(
     rows
         The lines; each has as many volumes as there are columns, shape (X, Y, Z), in the units of the columns.
     scales
-        The columns.
+        The columns; one in which no line has a volume is left out.
     affine
         Voxel to world [mm], shape (4, 4).
     mask
@@ -77,6 +77,9 @@ def picture_table(
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Rectangle
 
+    kept = [place for place in range(len(scales)) if any(row.volumes[place] is not None for row in rows)]
+    scales = [scales[place] for place in kept]
+    rows = [replace(row, volumes=tuple(row.volumes[place] for place in kept)) for row in rows]
     view = View(affine=affine, mask=mask)
     plane = view.main_plane
     occupied = view.cuts(plane, np.linspace(0.0, 1.0, 41).tolist())

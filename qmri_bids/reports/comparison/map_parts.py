@@ -15,12 +15,15 @@ from qmri_bids.evaluation.own_scan.monte_carlo import Draws, MonteCarloRow
 from qmri_bids.evaluation.own_scan.summary import Summary
 from qmri_bids.evaluation.own_scan.voxels import BRAIN, OwnScan
 from qmri_bids.quantities import QUANTITIES
+from qmri_bids.quantity import stdev
+from qmri_bids.reports.comparison.bottom_line import differences_in_short
 from qmri_bids.reports.comparison.content import (
     KeptMap,
     Part,
     ShownTable,
     Table,
     cell,
+    shown_name,
     summary_columns,
     summary_descriptions,
 )
@@ -62,6 +65,17 @@ def time_scale(parameter: str) -> Scale:
     """Return the colours of a map of T1 or T2 as the report of the run has them."""
     display = QUANTITIES[parameter].display
     return Scale(title=parameter, unit=display.unit, window=display.window or (0.0, 1.0), colormap=display.colormap)
+
+
+def spread_scale(parameter: str) -> Scale:
+    """Return the colours of a standard deviation of T1 or T2 as the report of the run has them."""
+    display = stdev(QUANTITIES[parameter]).display
+    return Scale(
+        title=f"stated sd of {parameter}",
+        unit=display.unit,
+        window=display.window or (0.0, 1.0),
+        colormap=display.colormap,
+    )
 
 
 def picture(
@@ -111,11 +125,6 @@ def long_table(
     )
 
 
-def shown_name(name: str) -> str:
-    """Return how an estimator is called on the page: MIRACLE as in the literature, others as on the command line."""
-    return name.upper() if name in ("miracle", "planet") else name
-
-
 def label(name: str) -> str:
     """Return the name of an estimator as the label of a file: letters and digits.
 
@@ -147,7 +156,7 @@ def differences_part(
         scales += [
             time_scale(parameter),
             Scale(title=f"{parameter} − {shown_name(reference)}", unit="ms", window=(-end, end), colormap=DIFFERENCE),
-            Scale(title=f"stated sd of {parameter}", unit="ms", window=(0.0, end), colormap="plasma"),
+            spread_scale(parameter),
         ]
         standard = scan.volume(estimates[reference].values[parameter])
         for name in names:
@@ -219,6 +228,7 @@ def differences_part(
         title=f"Differences to {shown_name(reference)}",
         after="Birk et al. 2025, figure 4",
         sentences=tuple(sentences),
+        in_short=differences_in_short(rows, tissues=tissues, reference=reference),
         shown=shown,
         figures=(figure,),
         tables=(table,),

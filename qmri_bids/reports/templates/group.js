@@ -70,6 +70,10 @@
     }
   }
   choice.addEventListener("change", paint);
+  if (data.first !== null) {
+    choice.value = data.first;
+    paint();
+  }
 
   const tip = by("tip");
   let current = null;

@@ -70,7 +70,12 @@ def tissues_of(run: Run, *, output_dir: Path, shape: tuple[int, ...]) -> tuple[d
     if not path.is_file():
         return {}, [f"{path.name} is not there: tissues are not told apart, and numbers are those of the whole brain."]
     labels = np.asarray(load_volume(path)[0]).reshape(shape)
-    return {short: labels == code for code, short in ABBREVIATIONS.items() if (labels == code).any()}, []
+    found = {short: labels == code for code, short in ABBREVIATIONS.items() if (labels == code).any()}
+    said = (
+        f"WM and GM are all voxels that {path.name} calls white and grey matter, those at the edge to other tissue included: the "
+        "white and grey matter of the report, not the pure ones."
+    )
+    return found, [said] if {"WM", "GM"} & set(found) else []
 
 
 def against_written(
@@ -107,10 +112,26 @@ def against_written(
         there = np.isfinite(apart)
         if not there.any():
             continue
-        share = float(np.mean(apart[there] < 0.001))
-        sentences.append(
-            f"Prepared again, {estimator} finds the {name} of {path.name} within 0.1 % in {100.0 * share:.1f} % "
-            f"of the voxels (median "
-            f"difference {100.0 * float(np.median(apart[there])):.2g} %)."
-        )
+        sentences.append(f"Prepared again, {estimator} finds {_sameness(apart[there], name=name, file=path.name)}")
     return sentences
+
+
+SAME = 1e-3
+"""Relative difference up to which two estimates are one."""
+
+
+def _sameness(apart: NDArray[np.floating], *, name: str, file: str) -> str:
+    """Return how far a map is from the written one, in words."""
+    share = float(np.mean(apart < SAME))
+    within = f"within {100.0 * SAME:g} %"
+    if share == 1.0:
+        return f"the same {name} as in {file}: {within} in every voxel."
+    if share >= 0.95:
+        others = int(np.count_nonzero(apart >= SAME))
+        return (
+            f"the same {name} as in {file}: {within} in all but {'one voxel' if others == 1 else f'{others:,} voxels'}."
+        )
+    return (
+        f"another {name} than in {file}: {100.0 * share:.0f} % of the voxels are {within}; half of all differ by more than "
+        f"{100.0 * float(np.median(apart)):.2g} %."
+    )
