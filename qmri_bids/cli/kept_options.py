@@ -106,10 +106,14 @@ def with_kept_options(options: argparse.Namespace, arguments: Sequence[str]) -> 
     try:
         beneath = values_of(kept, path=options_file(Path(), first))
     except ConfigError as error:
-        raise KeptOptionsError(f"--reports-only: the work folder cannot be used: {error}; process the runs again") from error
+        raise KeptOptionsError(
+            f"--reports-only: the work folder cannot be used: {error}; process the runs again"
+        ) from error
     taken = parse(arguments, beneath=beneath)
     taken.kept_sentence = (
-        "" if not apart else "Taken from the call that made the maps, not given in this one: "
+        ""
+        if not apart
+        else "Taken from the call that made the maps, not given in this one: "
         f"{', '.join(_shown(key, kept) for key in apart)}."
     )
     return taken
@@ -139,7 +143,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = read_json(path)
     except UnreadableError as error:
-        raise KeptOptionsError(f"{path}: expected the options of an earlier call, found: {error}; process it again") from error
+        raise KeptOptionsError(
+            f"{path}: expected the options of an earlier call, found: {error}; process it again"
+        ) from error
     return content if isinstance(content, dict) else {}
 
 

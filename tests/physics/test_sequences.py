@@ -74,7 +74,9 @@ def test_a_text_asks_for_what_it_says() -> None:
         (["T1w:fa=180"], "expected a positive number of degrees"),
         (["T1w:tr=1000"], "does not fit"),
         (["T2w:te=9000"], "echo_time < repetition_time"),
-        (["T2w", "T2w:te=80"], "found T2w twice: give one a label"),
+        (["T2w", "T2w:te=80"], r"found T2w twice: give one a label of its own, as in late=T2w:te=80$"),
+        (["late=T2w", "LATE=T2w"], r"found LATE_T2w twice but for capitals: give .*, as in second=T2w$"),
+        (["a" * 250 + "=T2w"], "expected a label of 64 letters at most, found one of 250"),
         (["T1wSE", "se=T1w"], "twice"),
         (["FLAIR:ti=8990"], "does not fit"),
     ],
@@ -82,6 +84,10 @@ def test_a_text_asks_for_what_it_says() -> None:
 def test_a_text_that_asks_for_nothing_is_refused(texts: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         all_requested(texts)
+
+
+def test_the_label_that_is_advised_is_taken() -> None:
+    assert len(all_requested(["late=T2w", "second=T2w"])) == 2
 
 
 def test_parts_of_a_train_go_together() -> None:
