@@ -32,6 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     draw_to_files()
     options = parse(given)
+    if options.reports_only:
+        from qmri_bids.cli.kept_options import KeptOptionsError, with_kept_options
+
+        try:
+            options = with_kept_options(options, given)
+        except KeptOptionsError as error:
+            print(f"qmri_bids: error: {error}", file=sys.stderr)
+            return USAGE
     options.command = shlex.join(["qmri_bids", *given])
     _start_logging(options.verbose)
     if threading.current_thread() is threading.main_thread():
@@ -184,6 +192,7 @@ def _process(options: argparse.Namespace, plans: tuple[SessionPlan, ...]) -> int
     config = write_call(options, subjects=subjects)
     logger.info("The options of this call: %s", config)
     options.usage_table = usage_table(config) if options.resource_monitor else None
+    decisions += [options.kept_sentence] if options.reports_only and options.kept_sentence else []
     decisions += _validate(options, subjects=subjects)
     for sentence in decisions:
         logger.warning("%s", sentence)

@@ -221,6 +221,10 @@ class ImageRequest:
         return replace(usual, name=self.name, **dict[str, Any](self.changes))
 
 
+LONGEST_LABEL = 64
+"""Letters of a label at most: names of files hold 255, and scan, session and space stand in them, too."""
+
+
 def requested(text: str, *, field_strength: float | None = None) -> ImageRequest:
     """Return what `[LABEL=]SEQUENCE[:KEY=VALUE,…]` asks for; times in milliseconds, angles in degrees.
 
@@ -248,6 +252,10 @@ def requested(text: str, *, field_strength: float | None = None) -> ImageRequest
         raise ValueError(
             f"expected one of {', '.join(PRESETS)}, as in T2w, T2w:te=80 or late=T2w:te=150 (a label of letters and digits that "
             f"does not end with std), found {text!r}"
+        )
+    if len(label) > LONGEST_LABEL:
+        raise ValueError(
+            f"expected a label of {LONGEST_LABEL} letters at most, found one of {len(label)} ({label[:12]}…)"
         )
     usual = preset(name)
     keys = [
@@ -342,6 +350,10 @@ def _check_times(request: ImageRequest, text: str, *, fields: Sequence[float]) -
             )
 
 
+_FREE_LABELS = ("late", "second", "third")
+"""Labels that a refusal proposes."""
+
+
 def all_requested(texts: Sequence[str]) -> tuple[ImageRequest, ...]:
     """Return what several texts ask for.
 
@@ -353,7 +365,12 @@ def all_requested(texts: Sequence[str]) -> tuple[ImageRequest, ...]:
     found = tuple(requested(text) for text in texts)
     for place, each in enumerate(found):
         if each.file in {other.file for other in found[:place]}:
+            taken = {other.label.lower() for other in found}
+            label = next(free for free in (*_FREE_LABELS, f"image{len(found)}") if free not in taken)
+            head, colon, tail = str(texts[place]).partition(":")
+            example = f"{label}={head.rpartition('=')[2]}{colon}{tail}"
+            small = " but for capitals" if each.label not in {other.label for other in found[:place]} else ""
             raise ValueError(
-                f"expected names that differ, found {each.name} twice: give one a label, as in late={texts[place]}"
+                f"expected names that differ, found {each.name} twice{small}: give one a label of its own, as in {example}"
             )
     return found

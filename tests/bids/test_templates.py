@@ -164,6 +164,34 @@ def test_an_atlas_may_lie_in_a_template_on_disk(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "mask", "said"),
+    [
+        (b"no image", None, r"_T1w\.nii\.gz: expected a NIfTI image"),
+        (np.ones((4, 4, 4, 2)), None, "expected one volume, found 4 × 4 × 4 × 2"),
+        (np.full((4, 4, 4), np.nan), None, "found no value but NaN and 0 in the brain"),
+        (None, np.zeros((4, 4, 4)), r"brain_mask\.nii\.gz: expected a mask of the brain"),
+        (None, np.ones((2, 2, 2)), r"expected the grid of \S+_T1w\.nii\.gz \(4 × 4 × 4 voxels\), found another"),
+        (None, 16, "expected a NIfTI image that can be read to its end"),
+    ],
+)
+def test_a_damaged_template_is_refused_in_words(home: Path, head: object, mask: object, said: str) -> None:
+    rng = np.random.default_rng(0)
+    for what, content in (("T1w", head), ("desc-brain_mask", mask)):
+        path = add(home, f"tpl-Mine_res-01_{what}")
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+            continue
+        length = content if isinstance(content, int) else 4
+        values = content if isinstance(content, np.ndarray) else rng.random((length,) * 3) + 1.0
+        nib.save(nib.Nifti1Image(np.asarray(values, dtype=np.float32), np.eye(4)), path)
+        if isinstance(content, int):  # a file that ends too early
+            path.write_bytes(path.read_bytes()[:-2000])
+    with pytest.raises(BidsInputError, match=said) as refusal:
+        find_templates(["Mine"])
+    assert str(refusal.value).startswith("TEMPLATEFLOW_HOME: ")
+
+
+@pytest.mark.parametrize(
     ("label", "said"),
     [
         ("T1w:res-2", "has the grid of its image"),

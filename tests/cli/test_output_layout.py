@@ -43,6 +43,22 @@ def test_who_and_how_much_change_no_folder_but_methods_do(parsed: Parsed, more: 
     assert alike == ("--bssfp-estimator" not in more)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("--ignore", "motion", "gibbs"), ("--ignore", "gibbs", "motion", "gibbs")),
+        (("--cest-measures", "rex", "lda"), ("--cest-measures", "lda", "rex")),
+        (("--cest-protons", "iohexol=2", "amide=3"), ("--cest-protons", "amide=3.0", "iohexol=2")),
+        ((), ("--output-spaces", "T1w", "native", "T1w")),
+        ((), ("--synthetic", "T2w:te=90", "T1w", "--banding-free", "model")),
+    ],
+)
+def test_what_changes_no_map_changes_no_folder(
+    parsed: Parsed, one: tuple[object, ...], other: tuple[object, ...]
+) -> None:
+    assert parsed(*LAYOUT, *one).output_dir == parsed(*LAYOUT, *other).output_dir
+
+
 def test_files_count_by_what_they_hold(parsed: Parsed, tmp_path: Path) -> None:
     def folder(name: str, text: str) -> Path:
         (tmp_path / name).write_text(text)
@@ -89,3 +105,10 @@ def test_steps_of_a_cluster_are_not_measured_here(usage_error: Callable[..., str
     (tmp_path / "plugin.yml").write_text("plugin: SLURM")
     said = usage_error("--resource-monitor", "--use-plugin", tmp_path / "plugin.yml")
     assert "--resource-monitor measures the steps of this machine, not those of --use-plugin" in said
+
+
+@pytest.mark.parametrize(("asked", "meant"), [("t1w", "T1w"), ("mni152nlin2009asym:res-2", "MNI152NLin2009aSym")])
+def test_a_space_without_its_capitals_is_refused_with_them(
+    usage_error: Callable[..., str], asked: str, meant: str
+) -> None:
+    assert f"did you mean {meant}?" in usage_error("--output-spaces", asked)

@@ -84,7 +84,6 @@ def test_a_text_asks_for_what_it_says() -> None:
             r"as usual\) in 'T2w:te=8000': give both",
         ),
         (["T2w:tr=90000"], "expected tr below 60000 ms, found tr of 90000 ms"),
-        (["T2w", "T2w:te=80"], "found T2w twice: give one a label"),
         (["se=T1w"], "expected a label that no sequence has in its name, found that of T1wSE in 'se=T1w'"),
         (["a=T1wSE", "SEa=T1w"], "twice"),
         (["T2w:te=80,te=90"], "expected te once"),
@@ -92,6 +91,9 @@ def test_a_text_asks_for_what_it_says() -> None:
         (["T1w:echoes=inf"], "expected a whole number for echoes"),
         (["T1w:te=2000"], "expected te below esp, the distance of the echoes, found 2000 ms and 7 ms"),
         (["FLAIR:ti=8990"], "expected ti and te to fit into tr, found ti of 8990 ms, te of 120 ms at 1.5 T"),
+        (["T2w", "T2w:te=80"], r"found T2w twice: give one a label of its own, as in late=T2w:te=80$"),
+        (["late=T2w", "LATE=T2w"], r"found LATE_T2w twice but for capitals: give .*, as in second=T2w$"),
+        (["a" * 250 + "=T2w"], "expected a label of 64 letters at most, found one of 250"),
     ],
 )
 def test_a_text_that_asks_for_nothing_is_refused(texts: list[str], message: str) -> None:
@@ -112,6 +114,10 @@ def test_at_a_known_field_its_own_times_are_told() -> None:
     with pytest.raises(ValueError, match=r"found te of 5500 ms and tr of 5000 ms at 3 T \(not given"):
         requested("T2w:te=5500", field_strength=3.0)
     assert requested("T2w:te=5500", field_strength=7.0).contrast(field_strength=7.0).repetition_time == 6.0
+
+
+def test_the_label_that_is_advised_is_taken() -> None:
+    assert len(all_requested(["late=T2w", "second=T2w"])) == 2
 
 
 def test_parts_of_a_train_go_together() -> None:

@@ -98,7 +98,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         "mask": save_volume(tmp_path / "mask.nii", mask, AFFINE),
         "known": [str(tmp_path / "known.npz")],
         "b1": save_volume(tmp_path / "b1.nii", np.ones(SHAPE, dtype=np.float32), AFFINE),
-        "estimator": "pinn",
+        "estimator": "ml",
     }
 
 

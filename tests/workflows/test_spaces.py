@@ -9,11 +9,14 @@ import pytest
 
 from qmri_bids.bids.anatomy.images import Anatomy
 from qmri_bids.bids.anatomy.spaces import Atlas, SpaceOptions
+from qmri_bids.bids.write import write_map
 from qmri_bids.pipeline.anatomy.workflow import gives_tissues, mask_node
+from qmri_bids.pipeline.earlier.files import remove_files
+from qmri_bids.pipeline.earlier.mask_record import file_of_person, mask_record
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.results.registration_checks import registration_check
 from qmri_bids.pipeline.results.report_additions import save_additions, with_additions
-from qmri_bids.pipeline.spaces.files import in_space
+from qmri_bids.pipeline.spaces.files import Space, in_space, write_in_space
 from qmri_bids.pipeline.spaces.nodes import clear_spaces, put_in_spaces
 from qmri_bids.pipeline.spaces.scan import Scan
 from qmri_bids.reports.content import Level, RunReport
@@ -129,3 +132,26 @@ def test_methods_say_what_was_done_and_cite_it(anatomy):
 def test_names_have_the_space_where_bids_wants_it():
     path = Path("out/sub-01_ses-1_acq-APT_run-2_desc-amide_fractionmap.nii.gz")
     assert in_space(path, "T1w").name == "sub-01_ses-1_acq-APT_run-2_space-T1w_desc-amide_fractionmap.nii.gz"
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_mask_in_another_space_is_the_programs_own_whoever_made_the_native_one(tmp_path, by_hand):
+    mask = scan().mask
+    native = write_map(
+        tmp_path / "sub-01" / "anat" / "sub-01_acq-pcbssfp_desc-brain_mask.nii.gz",
+        mask,
+        affine=AFFINE,
+        metadata=mask_record(mask, by_hand=by_hand),
+    )
+    at = np.stack(np.meshgrid(*[np.arange(0.0, 28.0, 2.0)] * 3, indexing="ij")).astype(np.float32)
+    space = Space(label="T1w", affine=np.diag([2.0, 2.0, 2.0, 1.0]), at=at, reference=None)
+    (moved,) = write_in_space([native], space=space, output_dir=tmp_path)
+    assert not file_of_person(moved)
+    corrected = np.asarray(nib.load(moved).dataobj).copy()
+    corrected[0, 0, 0] = 1
+    nib.save(nib.Nifti1Image(corrected, space.affine), moved)
+    assert file_of_person(moved)
+    nib.save(nib.Nifti1Image((corrected > 1).astype(np.uint8), space.affine), moved)
+    assert remove_files([moved]) == ()
+    (again,) = write_in_space([native], space=space, output_dir=tmp_path)
+    assert remove_files([again, native]) == ((again,) if by_hand else (again, native))

@@ -18,6 +18,7 @@ from qmri_bids.bids.anatomy.templates import (
     parse_label,
     templates_home,
 )
+from qmri_bids.bids.anatomy.whole_templates import check_template
 from qmri_bids.bids.files.plain import read_rows
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.metadata.file_name import parse_name
@@ -32,6 +33,10 @@ if TYPE_CHECKING:  # the command line reads this module
 
 NATIVE, T1W, OWN_TEMPLATE = "native", "T1w", "MNI152NLin2009aSym"
 """The space of the scan, that of the anatomical image, and the template inside nilearn."""
+
+
+LONGEST_NAME = 64
+"""Letters in the name of an atlas at most: names of files hold 255, and scan, session and space stand in them, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +165,11 @@ def read_atlas(path: Path, *, space: str | None = None) -> Atlas:
     if not data.any():
         raise BidsInputError(f"--atlas {path}: expected a label above 0, found 0 in every voxel")
     name = entities.get("atlas") or entities.get("seg") or path.name.partition(".")[0]
+    if len(name) > LONGEST_NAME:
+        raise BidsInputError(
+            f"--atlas {path}: expected a name of {LONGEST_NAME} letters at most, which names of files then hold, found "
+            f"{len(name)}; rename it"
+        )
     regions, stated = _regions(path)
     return Atlas(
         path=path,
@@ -267,11 +277,21 @@ def find_templates(labels: Sequence[str], *, atlas: Atlas | None = None) -> dict
         Spaces as asked for.
     atlas
         Labels to bring to the runs, whose space may be a template.
+
+    Raises
+    ------
+    BidsInputError
+        If an image of one is damaged.
     """
     spaces = [parse_label(label).space for label in labels] + ([] if atlas is None else [atlas.space])
     others = (space for space in dict.fromkeys(spaces) if space not in (NATIVE, T1W, OWN_TEMPLATE))
-    found = (find_template(space, home=templates_home()) for space in others)
-    return {template.space: template for template in found if template.resolutions}
+    found = [find_template(space, home=templates_home()) for space in others]
+    there = {template.space: template for template in found if template.resolutions}
+    asked = [parse_label(label) for label in labels]
+    for template in there.values():
+        grids = [template.grid(each.resolution) for each in asked if each.space == template.space and each.resolution]
+        check_template(template, grids=[grid for grid in grids if grid is not None])
+    return there
 
 
 def available_spaces(anatomy: Anatomy | None, *, templates: Mapping[str, Template] | None = None) -> tuple[str, ...]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime
+import multiprocessing
+import os
 import shlex
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +30,7 @@ DESCRIPTION = (
     "networks (Finkelstein et al. 2025). One page, tables (TSV) and maps (NIfTI) in OUT_DIR/compare/RUN. The run "
     "is prepared again with "
     "the options of its call, the brain mask and the motion in OUT_DIR; nothing else in OUT_DIR is changed. "
-    "Exit code: 0 the page was written, 2 wrong command line, or no such run. See docs/compare.md."
+    "Exit code: 0 the page was written, 2 wrong command line, or no such run, 130 or 143 interrupted. See docs/compare.md."
 )
 
 PARTS = ("differences", "cycles", "noise", "epochs", "time", "b1", "pools")
@@ -132,19 +136,57 @@ class _RefusedError(Exception):
     """Why nothing is compared."""
 
 
+class _StoppedError(BaseException):
+    """A signal stops the call; no `except Exception` of a step takes it for a failure of that step."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 def run_compare(options: argparse.Namespace) -> int:
     """Compare and return the exit code."""
     from qmri_bids.bids.layout import BidsInputError
 
     try:
         _check(options)
-        with _work_dir(options.work_dir) as work_dir:
+        with _stopped_by_signals(), _work_dir(options.work_dir) as work_dir:
             for page in _compare(options, work_dir=work_dir):
                 print(f"Comparison: {page}", flush=True)
     except (_RefusedError, BidsInputError, ValueError, OSError) as error:
         print(f"qmri-tools compare: {error}", file=sys.stderr)
         return 2
+    except _StoppedError as stop:
+        below = "\n" if sys.stderr.isatty() else ""  # what the terminal shows of the key
+        print(f"{below}qmri-tools compare: interrupted", file=sys.stderr, flush=True)
+        return 128 + stop.number
     return 0
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Let an interrupt unwind the call, so that its temporary folders are removed; processes it has started end at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    owner = os.getpid()
+
+    def stop(number: int, frame: object) -> None:
+        if os.getpid() != owner:
+            os._exit(128 + number)
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)  # a second one must not stop the clearing up
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise _StoppedError(number)
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {each: signal.signal(each, stop) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -200,13 +242,14 @@ def _compare(options: argparse.Namespace, *, work_dir: Path) -> Iterator[Path]:
 
     quiet_engine(logging.CRITICAL)
     limit_threads(1)
-    call, config, subject = _call_of(options, work_dir=work_dir)
-    runs, every = _runs(call, wanted=options.run_label, parts=options.parts)
+    repeated = _call_of(options, work_dir=work_dir)
+    call, runs = repeated.options, repeated.runs
+    print(f"The options are those of {repeated.config}", flush=True)
     root = (options.output or options.output_dir / "compare").resolve()
     folders = {run.label: root / stem_of(run) for run in runs}
     for folder in folders.values():
         check_folder(folder)
-    own = _processing(call, subject=subject, work_dir=work_dir)
+    own = _processing(call, subject=repeated.subject, work_dir=work_dir)
     if options.output is None:
         write_bidsignore(options.output_dir)
     for run in runs:
@@ -214,7 +257,12 @@ def _compare(options: argparse.Namespace, *, work_dir: Path) -> Iterator[Path]:
         say("preparing the run")
         try:
             inputs = inputs_of_estimation(
-                run, runs=every, options=own, bids_dir=call.bids_dir, work_dir=work_dir, processors=options.nprocs
+                run,
+                runs=repeated.every,
+                options=own,
+                bids_dir=call.bids_dir,
+                work_dir=work_dir,
+                processors=options.nprocs,
             )
         except RuntimeError as error:  # of the engine, with all that the step has said
             why = str(error).strip().splitlines()[-1]
@@ -228,7 +276,7 @@ def _compare(options: argparse.Namespace, *, work_dir: Path) -> Iterator[Path]:
             command=getattr(options, "command_line", shlex.join(sys.argv)),
             created=datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
             decisions=(
-                f"Prepared again from the raw files with the options of {config.name}.",
+                f"Prepared again from the raw files with the options of {repeated.config.name}.",
                 *(earlier.sentences if earlier is not None else ()),
                 *decisions,
             ),
@@ -250,33 +298,118 @@ def _speaker(label: str) -> Callable[[str], None]:
     return say
 
 
-def _call_of(options: argparse.Namespace, *, work_dir: Path) -> tuple[argparse.Namespace, Path, str]:
-    """Return the options of the call that processed the participant, the file that holds them, and the participant."""
-    from qmri_bids.bids.files.plain import parse_toml, read_text
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """The call that is repeated: its options, the file that holds them, the runs that are compared, and all runs."""
+
+    options: argparse.Namespace
+    config: Path
+    subject: str
+    runs: list[Run]
+    every: list[Run]
+
+
+def _call_of(options: argparse.Namespace, *, work_dir: Path) -> _Call:
+    """Return the latest call that made the maps of the participant."""
+    wanted = _participant(options)
+    why: _RefusedError | None = None
+    seen: list[Any] = []
+    for path in sorted((options.output_dir / "logs").glob("config_*.toml"), reverse=True):
+        content = _content(path)
+        others = {key: value for key, value in content.items() if key not in _MEANS}
+        if not _made_maps(content, subject=wanted) or others in seen:
+            continue
+        seen.append(others)
+        call = _parsed(options, path, content, subject=wanted, work_dir=work_dir)
+        try:
+            runs, every = _runs(call, wanted=options.run_label, parts=options.parts)
+        except _RefusedError as error:  # of a call that was limited to other sessions or runs
+            why = why or error
+            continue
+        if apart := _made_otherwise(call, runs):
+            why = why or _RefusedError(
+                f"{options.output_dir}/logs: expected config_….toml of the call that made {apart}, found none; process it again, "
+                "or ask for one run with --run-label"
+            )
+            continue
+        return _Call(options=call, config=path, subject=wanted, runs=runs, every=every)
+    raise why or _RefusedError(
+        f"{options.output_dir}/logs: expected config_….toml of a call that made maps of sub-{wanted} (--level full), found "
+        f"none; process it again"
+    )
+
+
+_MEANS = (
+    "nprocs",
+    "omp-nthreads",
+    "mem",
+    "work-dir",
+    "verbose",
+    "write-graph",
+    "resource-monitor",
+    "participant-label",
+)
+"""Options that say by what means: calls that differ in nothing else are one."""
+
+
+def _participant(options: argparse.Namespace) -> str:
+    """Return the label of the participant that is asked for, or the only one."""
     from qmri_bids.bids.layout import strip_label
-    from qmri_bids.cli.parsing.parser import parse
 
     there = sorted(path.name.removeprefix("sub-") for path in options.output_dir.glob("sub-*") if path.is_dir())
     wanted = None if options.participant_label is None else strip_label(options.participant_label, entity="sub")
     if wanted is None and len(there) == 1:
         wanted = there[0]
-    if wanted is None or wanted not in there:
-        found = ", ".join(f"sub-{each}" for each in there) or "no participant"
-        asked = "--participant-label: expected one participant" if wanted is None else f"expected sub-{wanted}"
+    if wanted is not None and wanted in there:
+        return wanted
+    found = ", ".join(f"sub-{each}" for each in there) or "no participant"
+    asked = "--participant-label: expected one participant" if wanted is None else f"expected sub-{wanted}"
+    folders = sorted({path.parent.name for path in options.output_dir.glob("qmri_bids-*/sub-*") if path.is_dir()})
+    if folders and not there:
         raise _RefusedError(
-            f"{asked} of those in {options.output_dir}, found {found}; process it first: qmri_bids {options.bids_dir} "
-            f"{options.output_dir} participant"
+            f"{asked} of those in {options.output_dir}, found folders of --output-layout multiverse: give one of them as OUT_DIR "
+            f"({', '.join(folders)})"
         )
-    for path in sorted((options.output_dir / "logs").glob("config_*.toml"), reverse=True):
-        content = parse_toml(read_text(path))
-        chosen = content.get("participant-label", [wanted])
-        if wanted in chosen and not any(content.get(each) for each in ("reports-only", "boilerplate-only")):
-            break
-    else:
+    raise _RefusedError(
+        f"{asked} of those in {options.output_dir}, found {found}; process it first: qmri_bids {options.bids_dir} "
+        f"{options.output_dir} participant"
+    )
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """Return what a file of options holds, as written."""
+    from qmri_bids.bids.files.plain import UnreadableError, parse_toml, read_text
+    from qmri_bids.cli.parsing.parser import ConfigError, read_config
+
+    try:
+        content: dict[str, Any] = parse_toml(read_text(path))
+        read_config(path)
+    except UnreadableError as error:
+        raise _RefusedError(f"{path}: expected the options of an earlier call (TOML), found: {error}") from error
+    except ConfigError as error:
         raise _RefusedError(
-            f"{options.output_dir}/logs: expected config_….toml of the call that processed sub-{wanted}, found "
-            f"none; process it again"
-        )
+            f"{error}; OUT_DIR may be of another version of qmri_bids than this one ({__version__}): process it again"
+        ) from error
+    return content
+
+
+def _made_maps(content: Mapping[str, Any], *, subject: str) -> bool:
+    """Whether a call may have made maps of a participant, by its options."""
+    from qmri_bids.bids.layout import strip_label
+    from qmri_bids.pipeline.options import FULL
+
+    chosen = [strip_label(str(each), entity="sub") for each in content.get("participant-label", [subject])]
+    computes = not any(content.get(each) for each in ("reports-only", "boilerplate-only", "dry-run"))
+    return subject in chosen and computes and content.get("level", FULL) == FULL
+
+
+def _parsed(
+    options: argparse.Namespace, path: Path, content: Mapping[str, Any], *, subject: str, work_dir: Path
+) -> argparse.Namespace:
+    """Return the options of an earlier call, on this machine and in OUT_DIR itself."""
+    from qmri_bids.cli.options.outputs import BIDS
+    from qmri_bids.cli.parsing.parser import parse
+
     known = [f"{name}={folder}" for name, folder in _given(content)]
     call = parse(
         [
@@ -285,7 +418,7 @@ def _call_of(options: argparse.Namespace, *, work_dir: Path) -> tuple[argparse.N
             "--config-file",
             str(path),
             "--participant-label",
-            wanted,
+            subject,
             "--derivatives",
             *known,
             f"processed={options.output_dir.resolve()}",
@@ -295,14 +428,36 @@ def _call_of(options: argparse.Namespace, *, work_dir: Path) -> tuple[argparse.N
             str(options.nprocs),
             "--omp-nthreads",
             str(options.nprocs),
+            "--output-layout",
+            BIDS,
         ]
     )
     call.use_plugin = None
     call.clean_workdir = call.dry_run = False
-    return call, path, wanted
+    return call
 
 
-def _given(content: dict[str, Any]) -> list[tuple[str, str]]:
+def _made_otherwise(call: argparse.Namespace, runs: Sequence[Run]) -> str:
+    """Return a map in OUT_DIR that another estimator has made than that of a call; empty where there is none."""
+    import json
+
+    from qmri_bids.workflows.comparison.write import stem_of
+
+    for run in runs:
+        estimator = getattr(call, _COMPARED[run.kind].estimator)
+        folder = call.output_dir / f"sub-{call.participant_label[0]}"
+        for path in sorted(folder.rglob(f"{stem_of(run)}_*map.json")):
+            if "_space-" in path.name:
+                continue
+            made, colon, _ = str(json.loads(path.read_text(encoding="utf-8")).get("EstimationAlgorithm", "")).partition(
+                ": "
+            )
+            if colon and made in _COMPARED[run.kind].names() and made != estimator:
+                return f"{path.name.removesuffix('.json')} ({made})"
+    return ""
+
+
+def _given(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the derivatives of the call by name, as its file of options holds them."""
     found = []
     for text in content.get("derivatives", []):
@@ -397,16 +552,37 @@ def _pools(
     return pool_parts(inputs, run=run, output_dir=call.output_dir, work_dir=folder, settings=settings, say=say)
 
 
+def _names_of_estimators() -> Collection[str]:
+    from qmri_bids.estimation.estimators import ESTIMATORS
+
+    return ESTIMATORS
+
+
+def _names_of_pool_estimators() -> Collection[str]:
+    from qmri_bids.estimation.pool_estimators import EXCHANGE_ESTIMATORS
+
+    return EXCHANGE_ESTIMATORS
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Compared:
-    """What is done with a kind of run: its parts, and the function that makes them."""
+    """What is done with a kind of run: its parts, the function that makes them, the option of its estimator, and their names."""
 
     parts: frozenset[str]
+    estimator: str
+    names: Callable[[], Collection[str]]
     compare: Callable[..., tuple[list[str], list[Part]]]
 
 
 _COMPARED: Mapping[str, _Compared] = {
-    "pcbssfp": _Compared(parts=frozenset(PARTS) - {"pools"}, compare=_relaxometry),
-    "exchange": _Compared(parts=frozenset({"pools"}), compare=_pools),
+    "pcbssfp": _Compared(
+        parts=frozenset(PARTS) - {"pools"},
+        estimator="bssfp_estimator",
+        names=_names_of_estimators,
+        compare=_relaxometry,
+    ),
+    "exchange": _Compared(
+        parts=frozenset({"pools"}), estimator="cest_estimator", names=_names_of_pool_estimators, compare=_pools
+    ),
 }
 """By the kind of the run."""

@@ -21,6 +21,7 @@ from qmri_bids.bids.digests import Digests, write_inputs
 from qmri_bids.bids.layout import BidsInputError
 from qmri_bids.bids.refusal import Refusal
 from qmri_bids.cli.failures import describe_failure
+from qmri_bids.cli.kept_options import forget_other_options, keep_options
 from qmri_bids.cli.parsing.table import compared_settings, settings_of
 from qmri_bids.cli.plugin_file import load_plugin
 from qmri_bids.engine.execution import EngineOptions
@@ -187,6 +188,8 @@ def process_participants(
         by_subject = {work.subject: work for work in works}
         if options.reports_only:
             return [work.finish(kept_outcomes(work.runs)) for work in works]
+        for work in works:
+            work.begin()
         if options.write_graph:
             for work in works:
                 work.write_graph()
@@ -238,6 +241,11 @@ class _Participant:
         for path in remove_abandoned([*folders, subject_dir]):
             logger.info("%s, which an earlier call was writing when it was killed, was removed", path)
 
+    def begin(self) -> None:
+        """Forget by which other options earlier calls processed the runs, since this one processes them."""
+        labels = (run.label for run in self.runs.runs)
+        forget_other_options(self.runs.work_dir, labels, configuration=self._options.configuration)
+
     def write_graph(self) -> None:
         """Write the graph of the steps of the participant."""
         options = self._options
@@ -286,6 +294,9 @@ class _Participant:
         refusals = tuple(refusal for plan in plans for refusal in plan.refusals)
         _log_decisions(outcomes)
         processed = [outcome.run for outcome in outcomes if outcome.report is not None]
+        if not options.reports_only:
+            for run in processed:
+                keep_options(self.runs.work_dir, run.label, configuration=options.configuration)
         methods = method_sentences(processed, self.runs.options)
         text, references = methods_text(methods)
         failed = any(outcome.report is None for outcome in outcomes)

@@ -9,8 +9,11 @@ from qmri_bids.cli.parsing.option import Option, OptionGroup, Relation
 MODES = ("dry_run", "reports_only", "boilerplate_only")
 """Options of which a call takes one at most."""
 
-AT_LEVEL_GROUP = Relation(("analysis_level",), "{option} goes with the level participant, found group", ("group",))
-
+AT_LEVEL_GROUP = Relation(
+    ("analysis_level",),
+    "{option} goes with the level participant alone, found group: call that level by itself, without {option}",
+    ("group",),
+)
 
 NOTHING_COMPUTED = (Relation(MODES, "{option} goes with a call that computes, found {others}"),)
 """What an option says that means nothing to a call that computes nothing."""
@@ -43,7 +46,7 @@ CALL = OptionGroup(
         Option(
             name="--reports-only",
             action="store_true",
-            help="write the reports again from what work_dir keeps; compute nothing",
+            help="write the reports again from what work_dir keeps, with the options of the call that made it; compute nothing",
             excluded_by=(
                 _other_modes("reports_only"),
                 Relation(("clean_workdir",), "{option} needs what {others} empties: give one of the two"),

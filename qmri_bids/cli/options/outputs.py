@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from qmri_bids import __version__
+from qmri_bids.bids.anatomy.spaces import NATIVE
+from qmri_bids.bids.anatomy.templates import parse_label
 from qmri_bids.cli.options.call import NOTHING_COMPUTED
 from qmri_bids.cli.parsing.option import Option, OptionGroup, Setting
 from qmri_bids.pipeline.options import FULL, LEVELS_OF_OUTPUT
@@ -46,6 +49,15 @@ ALIKE = (
 )
 """Options that say of whom, how much and by what means, and leave the values of maps as they are; all others have a folder each."""
 
+BESIDE_MAPS = ("synthetic", "banding-free", "output-spaces")
+"""Options of what is written beside the maps, which stay as they are."""
+
+SETS = ("ignore", "cest-measures", "lorentzian-pools", "cest-protons", "cest-fit-water", *BESIDE_MAPS)
+"""Options whose values have no order, and mean the same if one is given twice."""
+
+_NUMBER = re.compile(r"(?<=[=:])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?=,|$)")
+"""A number behind the name of what it is for, as in `te=90`."""
+
 
 def multiverse_folder(configuration: Mapping[str, Any]) -> str:
     """Return the name of the folder of a set of options: program, version, and a hash of what changes maps.
@@ -55,9 +67,48 @@ def multiverse_folder(configuration: Mapping[str, Any]) -> str:
     configuration
         Options of the call as a file of options holds them. Files count by what they hold, folders by their path.
     """
-    asked = {key: _identity(value) for key, value in configuration.items() if key not in ALIKE}
+    told = plainly(configuration)
+    asked = {key: _identity(value) for key, value in told.items() if key not in (*ALIKE, *BESIDE_MAPS)}
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
     return f"{PROGRAM}-{__version__}-{digest[:8]}"
+
+
+def plainly(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options in the one spelling of all that mean the same.
+
+    Parameters
+    ----------
+    configuration
+        Options of a call as a file of options holds them.
+
+    Examples
+    --------
+    >>> plainly({"ignore": ["motion", "gibbs", "gibbs"], "synthetic": ["T2w:te=90.0"], "output-spaces": ["native"]})
+    {'ignore': ['gibbs', 'motion'], 'synthetic': ['T2w:te=90'], 'output-spaces': []}
+    """
+    return {key: _plain(key, value) for key, value in configuration.items()}
+
+
+def _plain(key: str, value: Any) -> Any:
+    if key == "derivatives":
+        return [_named(text) for text in value]
+    if key not in SETS:
+        return value
+    if key == "output-spaces":
+        return sorted({_space(text) for text in value} - {NATIVE})
+    return sorted({_NUMBER.sub(lambda found: f"{float(found[0]):.15g}", str(text)) for text in value})
+
+
+def _space(text: str) -> str:
+    try:
+        return parse_label(text).text
+    except ValueError:  # which is refused, with its reason, when values are checked
+        return text
+
+
+def _named(text: str) -> str:
+    """Return a folder of derivatives with its name, that of the folder where none is given."""
+    return text if "=" in text else f"{Path(text).name}={text}"
 
 
 def _identity(value: Any) -> Any:

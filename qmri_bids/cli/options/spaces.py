@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger("qmri_bids")
 
 
+_OWN = {space.lower(): space for space in (NATIVE, T1W, OWN_TEMPLATE)}
+
+
 def _no_labels(spaces: Sequence[str]) -> str:
-    for space in spaces:
+    for text in spaces:
         try:
-            parse_label(space)
+            space = parse_label(text).space
         except ValueError as error:
             return str(error)
+        meant = _OWN.get(space.lower(), space)
+        if meant != space:
+            return f"{text}: expected a space by its name with its capitals; did you mean {meant}?"
     return ""
 
 

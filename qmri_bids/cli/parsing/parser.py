@@ -47,8 +47,8 @@ def spelled_with_dashes(arguments: Sequence[str]) -> list[str]:
 
 def take_config(
     options: argparse.Namespace, arguments: Sequence[str], *, build: Callable[[], argparse.ArgumentParser]
-) -> None:
-    """Fill in what a file of options says and the command line does not.
+) -> frozenset[str]:
+    """Fill in what a file of options says and the command line does not, and return the attributes that either gave.
 
     Parameters
     ----------
@@ -64,15 +64,15 @@ def take_config(
     ConfigError
         If the file cannot be read, or a key or value in it is wrong.
     """
-    if options.config_file is None:
-        return
     silent = build()
     for action in silent._actions:
         action.default = argparse.SUPPRESS
     given = vars(silent.parse_args(arguments))
-    for name, value in read_config(options.config_file).items():
+    held = {} if options.config_file is None else read_config(options.config_file)
+    for name, value in held.items():
         if name not in given:
             setattr(options, name, value)
+    return frozenset(given) | frozenset(held)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -94,6 +94,24 @@ def read_config(path: Path) -> dict[str, Any]:
         content = parse_toml(read_text(path))
     except UnreadableError as error:
         raise ConfigError(f"{path}: expected a TOML file of options, found: {error}") from error
+    return values_of(content, path=path)
+
+
+def values_of(content: Mapping[str, Any], *, path: Path) -> dict[str, Any]:
+    """Return the options that the content of a file holds by the names that the parser gives them.
+
+    Parameters
+    ----------
+    content
+        Keys and values.
+    path
+        The file, for messages.
+
+    Raises
+    ------
+    ConfigError
+        If a key or value is wrong.
+    """
     rows = {_plain(name): row for row in IN_FILE for name in row.long_names}
     values: dict[str, Any] = {}
     keys: dict[str, str] = {}
@@ -236,18 +254,33 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+def parse(arguments: Sequence[str] | None = None, *, beneath: Mapping[str, Any] | None = None) -> argparse.Namespace:
     """Parse and check what can be checked without reading the dataset.
 
     Exits with code 2 and one clear message on anything wrong.
+
+    Parameters
+    ----------
+    arguments
+        The command line; that of the program by default.
+    beneath
+        Values by attribute that hold where neither the command line nor a file of options says anything.
+
+    Returns
+    -------
+    argparse.Namespace
+        The options, with `given`, the attributes that the command line or the file gave, and `configuration`.
     """
     parser = build_parser()
     arguments = spelled_with_dashes(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(arguments)
     try:
-        take_config(options, arguments, build=build_parser)
+        options.given = take_config(options, arguments, build=build_parser)
     except ConfigError as error:
         parser.error(f"--config-file {error}")
+    for name, value in (beneath or {}).items():
+        if name not in options.given:
+            setattr(options, name, value)
     options.configuration = configuration(options)
     for group in CHECKED:
         group.check(parser, options)

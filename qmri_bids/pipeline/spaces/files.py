@@ -18,6 +18,7 @@ from qmri_bids.bids.metadata.file_name import parse_name
 from qmri_bids.bids.names import output_path, sidecar_path
 from qmri_bids.bids.provenance import bids_uri, map_metadata
 from qmri_bids.bids.write import write_json, write_map, write_transforms
+from qmri_bids.pipeline.earlier.mask_record import BY_HAND, HASH, mask_hash
 from qmri_bids.pipeline.spaces.scan import Scan, grid_of, uri, volume_of
 from qmri_bids.pipeline.spaces.template_files import TemplateTransforms
 
@@ -153,12 +154,12 @@ def write_in_space(files: Sequence[Path], *, space: Space, output_dir: Path) -> 
         if space.resolution:  # BIDS wants it wherever a name holds `res`
             edges = " × ".join(f"{edge:.3g}" for edge in np.linalg.norm(space.affine[:3, :3], axis=0))
             content["Resolution"] = f"Grid {space.resolution} of {space.label}, voxels of {edges} mm"
+        moved = moved.astype(np.uint8) if suffix in LABELS else moved
+        if HASH in content:  # of the native mask; this file is the program's own, whoever made that one
+            content[HASH] = mask_hash(moved)
+            content[BY_HAND] = False
         target = in_space(path, space.label, resolution=space.resolution)
-        written.append(
-            write_map(
-                target, moved.astype(np.uint8) if suffix in LABELS else moved, affine=space.affine, metadata=content
-            )
-        )
+        written.append(write_map(target, moved, affine=space.affine, metadata=content))
     return written
 
 

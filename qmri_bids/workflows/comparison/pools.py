@@ -24,7 +24,7 @@ from qmri_bids.pipeline.volumes import load_volume, save_volume
 from qmri_bids.reports.comparison.content import Part
 from qmri_bids.reports.comparison.pool_part import pools_part
 from qmri_bids.scans.pools.estimates import EstimateExchange
-from qmri_bids.workflows.comparison.prepared import tissues_of
+from qmri_bids.workflows.comparison.prepared import against_written, tissues_of
 
 TRAIN_BY_FIT = "train-by-fit"
 FIT = "ml"
@@ -118,6 +118,7 @@ def pool_parts(
             reused, sentence = _reused(common, settings=settings, inside=inside, work_dir=work_dir)
             ways.append(reused)
             said.append(sentence)
+    sentences += _against_written(ways, common, run=run, output_dir=output_dir, settings=settings, work_dir=work_dir)
     reference = ways[0]
     said = [
         f"All ways saw the same {np.count_nonzero(inside):,} voxels, aligned series and known maps; each is the "
@@ -135,6 +136,24 @@ def pool_parts(
         sentences=said,
     )
     return sentences, [part]
+
+
+def _against_written(
+    ways: Sequence[PoolWay],
+    inputs: Mapping[str, Any],
+    *,
+    run: Run,
+    output_dir: Path,
+    settings: PoolSettings,
+    work_dir: Path,
+) -> list[str]:
+    """Say how far the estimate of the run is from its maps, made once more where its estimator is not among the ways."""
+    own = inputs["estimator"]
+    made = next((way for way in ways if way.estimator == own and way.name != REUSED), None)
+    if made is None:
+        judged = load_volume(inputs["mask"])[0] > 0
+        made = _way(own, own, inputs, folder=settings.weights_folder, work_dir=work_dir / f"way_{own}", judged=judged)
+    return against_written(made.values, run=run, output_dir=output_dir, estimator=own)
 
 
 def _some(inside: NDArray[np.bool_], number: int) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from qmri_bids.engine.until import inputs_of
 from qmri_bids.pipeline.options import ProcessingOptions
 from qmri_bids.pipeline.run import Run
 from qmri_bids.pipeline.volumes import load_volume
+from qmri_bids.quantities import get_quantity
 from qmri_bids.tissue_labels import ABBREVIATIONS
 from qmri_bids.workflows.base import with_sources
 from qmri_bids.workflows.run_kinds import init_qmri_wf, run_name
@@ -83,7 +84,6 @@ def against_written(
     *,
     run: Run,
     output_dir: Path,
-    outputs: Mapping[str, str],
     estimator: str,
 ) -> list[str]:
     """Say how far the estimate of a prepared run is from the maps that the run has written: they should be the same.
@@ -91,24 +91,23 @@ def against_written(
     Parameters
     ----------
     values
-        Maps of the estimator of the run by name, SI units, shape (X, Y, Z).
+        Maps of the estimator of the run by the name of the quantity, SI units, shape (X, Y, Z).
     run
         The run.
     output_dir
         The derivatives.
-    outputs
-        Key of the file by the name of the map.
     estimator
         Name of the estimator.
     """
     sentences = []
-    for name, key in outputs.items():
-        path = output_path(output_dir, entities=run.entities, output=key)
-        if name not in values or not path.is_file():
+    for name, again in values.items():
+        file = get_quantity(name).written
+        path = output_path(output_dir, entities=run.entities, output=file.key, desc=file.desc)
+        if not path.is_file():
             continue
-        written = np.asarray(load_volume(path)[0], dtype=np.float64).reshape(values[name].shape)
+        written = np.asarray(load_volume(path)[0], dtype=np.float64).reshape(again.shape)
         with np.errstate(divide="ignore", invalid="ignore"):
-            apart = np.abs(values[name] / written - 1.0)
+            apart = np.abs(file.convert(again) / written - 1.0)
         there = np.isfinite(apart)
         if not there.any():
             continue

@@ -155,11 +155,9 @@ def relaxometry_parts(
         say=say,
     )
     own = inputs["estimator"]
-    if own in experiment.full:
-        values = {name: scan.volume(experiment.full[own].values[name]) for name in ("T1", "T2")}
-        sentences += against_written(
-            values, run=run, output_dir=output_dir, outputs={"T1": "T1map", "T2": "T2map"}, estimator=own
-        )
+    found = experiment.full.get(own) or estimates_of({own: _created(own, settings=settings)}, scan)[own]
+    values = {name: scan.volume(found.values[name]) for name in ("T1", "T2")}
+    sentences += against_written(values, run=run, output_dir=output_dir, estimator=own)
     parts = []
     for name in settings.parts:
         say(f"part {name}")
@@ -222,15 +220,19 @@ def own_scan(
     return scan, affine, [*sentences, *said]
 
 
+def _created(name: str, *, settings: RelaxometrySettings) -> Estimator:
+    return ESTIMATORS[name].create(
+        EstimatorOptions(threads=settings.threads, weights_folder=settings.weights_folder, device="cpu")
+    )
+
+
 def _estimators(own: str, *, scan: OwnScan, settings: RelaxometrySettings) -> tuple[dict[str, Estimator], list[str]]:
     """Return the estimators that serve the protocol, the default ones with that of the run, and why others do not."""
     names = settings.estimators or tuple(dict.fromkeys([REFERENCE, own, *DEFAULT_ESTIMATORS]))
     found: dict[str, Estimator] = {}
     sentences = []
     for name in names:
-        made = ESTIMATORS[name].create(
-            EstimatorOptions(threads=settings.threads, weights_folder=settings.weights_folder, device="cpu")
-        )
+        made = _created(name, settings=settings)
         try:
             made.check(scan.protocol)
         except ProtocolNotSupported as error:
