@@ -132,8 +132,10 @@ def test_images_are_computed_of_what_is_done(processed: Any, run_app: RunApp, tm
     known = np.isfinite(image("T1map"))
     for name, brighter, darker in (("synthetic_T1w", WHITE, GREY), ("syntheticlate_T2w", GREY, WHITE)):
         values, stdev = image(f"desc-{name}"), image(f"desc-{name.replace('_', 'std_')}")
-        assert (np.isfinite(values) == known).all()
-        assert (stdev[known] > 0).all()
+        with_value = np.isfinite(values)  # but where its standard deviation exceeds twice the median
+        assert not (with_value & ~known).any()
+        assert np.count_nonzero(with_value) > 0.999 * np.count_nonzero(known)
+        assert (stdev[with_value] > 0).all()
         assert np.nanmedian(values[labels == brighter]) > 1.1 * np.nanmedian(values[labels == darker])
     assert (np.isfinite(image("desc-bandfree_bSSFP")) == known).all()
     assert np.isfinite(image("desc-bandfreerss_bSSFP")).all()
@@ -161,7 +163,7 @@ def test_the_report_opens_in_a_browser_with_every_figure(
     text = page.read_text()
     for expected in (
         "RepetitionTimeExcitation",
-        "Siemens -4096..4095",
+        "Siemens −4096..4095",
         "Sense of precession",
         "No errors to report",
     ):
