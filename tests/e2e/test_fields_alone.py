@@ -139,7 +139,7 @@ def test_wasabi_alone_gives_both(fields: Fields) -> None:
 def test_the_reports_show_the_fields(fields: Fields, probe_page: Callable[[Path], dict[str, Any]]) -> None:
     for subject, words, figures in (
         (TFL, ("B1 map", "No run of the session takes the B1 scan", "What the smooth surface leaves"), 6),
-        (PHASES, ("B0 field map", "no run that could take the field map", "b0_echo_times"), 5),
+        (PHASES, ("B0 field map", "no run that could take the field map", "Echo times (B0)"), 5),
         (MAP, ("no brain is looked for",), 5),
     ):
         page = fields.out / f"sub-{subject}.html"
