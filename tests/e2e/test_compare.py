@@ -144,7 +144,7 @@ def test_a_second_call_replaces_the_first_and_one_part_can_be_asked_for(
     ]
     page = (place / STEM / "compare.html").read_text("utf-8").replace("\N{NO-BREAK SPACE}", " ")
     assert "Differences are taken to ml: miracle is not among" in page
-    assert f"Prepared again, pinn finds the T2 of {STEM}_T2map.nii.gz within 0.1 % in" in page
+    assert f"Prepared again, pinn finds the same T2 as in {STEM}_T2map.nii.gz: within 0.1 % in" in page
     (place / STEM / "compare.html").unlink()
     assert call(compared.bids, compared.out, *asked) == 2
     assert "expected no folder, an empty one or that of an earlier comparison" in capsys.readouterr().err
